@@ -1,0 +1,599 @@
+//! What can go wrong, in the words of whoever knows the reason best.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use time::format_description::well_known::Rfc3339;
+use time::OffsetDateTime;
+
+use crate::call::{Headers, HttpResponse};
+use crate::retry;
+
+/// What every call of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call did not give what was asked for.
+///
+/// The text leads with the reason, in the platform's own words where it gave some, and ends with the request it
+/// belongs to. The cause, where there is one below it, is in [`source`](std::error::Error::source) and not repeated.
+///
+/// ```
+/// use twelvelabs::{Error, TwelveLabs};
+///
+/// let client = TwelveLabs::new("tlk_example")?;
+/// match client.assets().retrieve("").send() {
+///     Ok(asset) => println!("{}", asset.id),
+///     Err(Error::Api(e)) if e.status == 404 => println!("no such asset: {}", e.message),
+///     Err(e) if e.is_retryable() => println!("try again later: {e}"),
+///     Err(e) => println!("{e}"),
+/// }
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The platform refused the request.
+    #[error(transparent)]
+    Api(#[from] Box<ApiError>),
+
+    /// Nothing moved for the time allowed, or the deadline of the call passed.
+    #[error("{message} ({operation})")]
+    Timeout {
+        /// The request, as `GET /assets/65f…`.
+        operation: String,
+        /// What took too long, and whether the platform may have acted.
+        message: String,
+        /// The fault before the deadline passed, if there was one.
+        source: Option<Box<Error>>,
+    },
+
+    /// The connection could not be made or broke.
+    #[error("{message} ({operation})")]
+    Transport {
+        /// The request, as `GET /assets/65f…`.
+        operation: String,
+        /// What happened, and whether the platform may have acted.
+        message: String,
+        /// Whether the request may have reached the platform: then it is unknown whether it acted.
+        sent: bool,
+        /// What the operating system said.
+        source: Option<io::Error>,
+    },
+
+    /// The answer was not what this call returns: cut off, not JSON, without an id, of another shape.
+    #[error("{message} ({operation})")]
+    Decode {
+        /// The request, as `GET /assets/65f…`.
+        operation: String,
+        /// What was wrong and where, with the start of the answer.
+        message: String,
+        /// The answer as it came.
+        response: Box<HttpResponse<()>>,
+    },
+
+    /// The answer is larger than the limit, see
+    /// [`max_response_size`](crate::TwelveLabsBuilder::max_response_size).
+    #[error("the answer is larger than the limit of {limit} bytes; raise `max_response_size` if it is meant to be ({operation})")]
+    ResponseTooLarge {
+        /// The request, as `GET /assets/65f…`.
+        operation: String,
+        /// The limit, in bytes after decompression.
+        limit: u64,
+    },
+
+    /// The answer sends the request to another place, and the API key does not go there.
+    #[error("the server redirects to {location} (status {status}), which is not followed; if that is the right place, set it as `base_url` ({operation})")]
+    Redirect {
+        /// The request, as `GET /assets/65f…`.
+        operation: String,
+        /// Where the server wanted it to go.
+        location: String,
+        /// The status of the answer.
+        status: u16,
+    },
+
+    /// A file could not be read, or changed while it was being sent.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong and what to do.
+        message: String,
+        /// What the operating system said.
+        source: Option<io::Error>,
+    },
+
+    /// An argument cannot be sent. Nothing was.
+    #[error("{argument}: {message}")]
+    InvalidArgument {
+        /// The argument's name.
+        argument: String,
+        /// What was wrong with it and what is allowed.
+        message: String,
+    },
+
+    /// What was waited for ended, and not well.
+    #[error(transparent)]
+    Failed(#[from] Box<FailedError>),
+
+    /// What was waited for was not done by the deadline. The work goes on at the platform.
+    #[error("{resource} {id} is still `{status}` after {} s; it goes on at the platform, wait again with a longer `max_wait_time`", waited.as_secs())]
+    WaitTimeout {
+        /// What was waited for, as `asset`.
+        resource: String,
+        /// Its id.
+        id: String,
+        /// The last state seen, or `unknown` if no poll succeeded.
+        status: String,
+        /// How long it was waited for.
+        waited: Duration,
+        /// The fault of the last poll, if it had one.
+        source: Option<Box<Error>>,
+    },
+
+    /// A list did not behave like one: a page that repeats, lies about its number, or never ends.
+    #[error("{message} ({operation})")]
+    Paging {
+        /// The request, as `GET /assets`.
+        operation: String,
+        /// What the server did.
+        message: String,
+    },
+}
+
+/// The platform's refusal, as much of it as came.
+///
+/// ```
+/// # fn show(e: &twelvelabs::ApiError) {
+/// eprintln!("{} (support id {})", e.message, e.trace_id.as_deref().unwrap_or("none"));
+/// # }
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: u16,
+    /// The status by its name in the Python SDK.
+    pub kind: ApiErrorKind,
+    /// The platform's code, as `resource_not_exist`.
+    pub code: Option<String>,
+    /// The platform's message; where it gave none, what its answer looked like.
+    pub message: String,
+    /// A page of the documentation about it.
+    pub docs_url: Option<String>,
+    /// Further details, where the platform gave any.
+    pub details: Option<Value>,
+    /// The `x-trace-id` to quote to the platform's support.
+    pub trace_id: Option<String>,
+    /// What the answer said about rate limits.
+    pub rate_limit: RateLimit,
+    /// How long the platform asked to wait.
+    pub retry_after: Option<Duration>,
+    /// The date and time before which a repetition is pointless.
+    pub retry_at: Option<OffsetDateTime>,
+    /// The headers of the answer.
+    pub headers: Headers,
+    /// The body of the answer as it came.
+    pub body: Vec<u8>,
+    /// The request, as `GET /assets/65f…`.
+    pub operation: String,
+    /// What this crate knows about the way out.
+    pub hint: Option<String>,
+}
+
+/// The kinds of [`ApiError`], one per error class of the Python SDK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ApiErrorKind {
+    /// 400
+    BadRequest,
+    /// 401
+    Unauthorized,
+    /// 403
+    Forbidden,
+    /// 404
+    NotFound,
+    /// 409
+    Conflict,
+    /// 410
+    Gone,
+    /// 413
+    ContentTooLarge,
+    /// 422
+    UnprocessableEntity,
+    /// 429
+    TooManyRequests,
+    /// 500
+    InternalServer,
+    /// 503
+    ServiceUnavailable,
+    /// 504
+    GatewayTimeout,
+    /// Any other status.
+    Other,
+}
+
+/// What an answer says about rate limits, from whichever family of headers it has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// Requests allowed in the window.
+    pub limit: Option<u64>,
+    /// Requests left in the window.
+    pub remaining: Option<u64>,
+    /// Requests used in the window.
+    pub used: Option<u64>,
+    /// When the window ends.
+    pub reset: Option<OffsetDateTime>,
+}
+
+/// Something that was waited for and ended badly.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{resource} {id} ended as `{status}`: {message}")]
+#[non_exhaustive]
+pub struct FailedError {
+    /// What was waited for, as `asset`.
+    pub resource: String,
+    /// Its id.
+    pub id: String,
+    /// The state it ended in, as `failed` or `canceled`.
+    pub status: String,
+    /// The platform's code for the reason.
+    pub code: Option<String>,
+    /// The platform's reason.
+    pub message: String,
+    /// All of what the platform said about it.
+    pub raw: Value,
+}
+
+impl Error {
+    pub(crate) fn invalid(argument: impl Into<String>, message: impl Into<String>) -> Self {
+        Error::InvalidArgument {
+            argument: printable(&argument.into(), 80),
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn file(path: &Path, message: impl Into<String>, source: Option<io::Error>) -> Self {
+        Error::File {
+            path: path.to_path_buf(),
+            message: message.into(),
+            source,
+        }
+    }
+
+    /// Whether something took too long: a silent connection, a deadline, or a wait that ran out.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Error::Timeout { .. } | Error::WaitTimeout { .. } => true,
+            Error::Api(e) => matches!(e.status, 408 | 504),
+            _ => false,
+        }
+    }
+
+    /// Whether the same call may succeed later without any change.
+    ///
+    /// It says nothing about whether a repetition is safe: a POST whose connection broke may have been carried out.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Error::Api(e) => matches!(e.status, 408 | 429 | 500..=599) && !self.is_quota(),
+            Error::Timeout { .. } | Error::Transport { .. } | Error::WaitTimeout { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a quota is used up that does not come back within minutes: repeating is pointless until
+    /// [`retry_after`](Error::retry_after).
+    pub fn is_quota(&self) -> bool {
+        let Error::Api(e) = self else { return false };
+        let code = e.code.as_deref().unwrap_or_default();
+        e.status == 402
+            || code.contains("plan_limit")
+            || code.contains("usage_limit")
+            || (e.status == 429 && e.retry_after.is_some_and(|wait| wait > retry::QUOTA))
+    }
+
+    /// How long the platform asked to wait before the next try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Api(e) => e.retry_after,
+            Error::Timeout { source, .. } | Error::WaitTimeout { source, .. } => source.as_ref()?.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// Whether the request may have been carried out although the call failed.
+    pub fn is_outcome_unknown(&self) -> bool {
+        match self {
+            Error::Transport { sent, .. } => *sent,
+            Error::Timeout { .. } | Error::Decode { .. } | Error::ResponseTooLarge { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The platform's code, as `resource_not_exist`, of a refusal or of what failed while it was waited for.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Error::Api(e) => e.code.as_deref(),
+            Error::Failed(e) => e.code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Error::Api(e) => Some(e.status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.code {
+            Some(code) => write!(f, " [{code}, {}]", self.status)?,
+            None => write!(f, " [{}]", self.status)?,
+        }
+        write!(f, " ({})", self.operation)?;
+        if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
+            write!(f, "; try again in {} s", wait.as_secs().max(1))?;
+            if let Some(at) = self.retry_at.and_then(|at| at.format(&Rfc3339).ok()) {
+                write!(f, ", at {at}")?;
+            }
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiError")
+            .field("status", &self.status)
+            .field("code", &self.code)
+            .field("message", &self.message)
+            .field("operation", &self.operation)
+            .field("trace_id", &self.trace_id)
+            .field("retry_after", &self.retry_after)
+            .field("rate_limit", &self.rate_limit)
+            .field("body", &excerpt(&self.body))
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ApiError {
+    pub(crate) fn new(operation: String, response: HttpResponse<()>, now: OffsetDateTime) -> Self {
+        let words = Words::read(&response.body);
+        let retry_after = retry::retry_after(response.status, &response.headers, words.message.as_deref(), now);
+        ApiError {
+            status: response.status,
+            kind: ApiErrorKind::of(response.status),
+            message: words
+                .message
+                .map(|message| printable(&message, 2000))
+                .unwrap_or_else(|| describe(&response)),
+            code: words.code.map(|code| printable(&code, 100)),
+            docs_url: words.docs_url,
+            details: words.details,
+            trace_id: response.headers.get("x-trace-id").map(|id| printable(id, 200)),
+            rate_limit: RateLimit::read(&response.headers),
+            retry_after,
+            retry_at: retry_after.and_then(|wait| now.checked_add(wait.try_into().ok()?)),
+            headers: response.headers,
+            body: response.body,
+            operation,
+            hint: None,
+        }
+    }
+}
+
+impl ApiErrorKind {
+    fn of(status: u16) -> Self {
+        match status {
+            400 => Self::BadRequest,
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            410 => Self::Gone,
+            413 => Self::ContentTooLarge,
+            422 => Self::UnprocessableEntity,
+            429 => Self::TooManyRequests,
+            500 => Self::InternalServer,
+            503 => Self::ServiceUnavailable,
+            504 => Self::GatewayTimeout,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl RateLimit {
+    /// Reads the headers of an answer. The request counter stands for the newer families, which count apart.
+    pub(crate) fn read(headers: &Headers) -> Self {
+        let number = |field: &str| {
+            ["x-ratelimit-", "x-ratelimit-request-", "x-ratelimit-duration-", "ratelimit-"]
+                .iter()
+                .find_map(|family| headers.get(&format!("{family}{field}"))?.trim().parse::<u64>().ok())
+        };
+        RateLimit {
+            limit: number("limit"),
+            remaining: number("remaining"),
+            used: number("used"),
+            reset: retry::reset_time(headers),
+        }
+    }
+}
+
+/// What an error body says, in any of the shapes the platform and the proxies before it use.
+#[derive(Default)]
+struct Words {
+    code: Option<String>,
+    message: Option<String>,
+    docs_url: Option<String>,
+    details: Option<Value>,
+}
+
+impl Words {
+    fn read(body: &[u8]) -> Self {
+        let Ok(Value::Object(outer)) = serde_json::from_slice(body) else {
+            return Self::default();
+        };
+        let inner = match outer.get("error") {
+            Some(Value::Object(inner)) => inner.clone(),
+            _ => outer,
+        };
+        let text = |names: &[&str]| {
+            names.iter().find_map(|name| match inner.get(*name)? {
+                Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            })
+        };
+        Words {
+            code: text(&["code", "error_code"]),
+            message: text(&["message", "error_message", "error", "detail", "title"]),
+            docs_url: text(&["docs_url"]),
+            details: inner.get("details").filter(|details| !details.is_null()).cloned(),
+        }
+    }
+}
+
+/// A line about an answer that has no words of its own.
+pub(crate) fn describe(response: &HttpResponse<()>) -> String {
+    let status = response.status;
+    if response.body.is_empty() {
+        return format!("the server answered with status {status} and an empty body");
+    }
+    let text = String::from_utf8_lossy(&response.body);
+    if looks_like_html(&response.body) {
+        return match html_title(&text) {
+            Some(title) => format!("the server answered with status {status} and an HTML page: {title}"),
+            None => format!("the server answered with status {status} and an HTML page"),
+        };
+    }
+    format!("the server answered with status {status}: {}", printable(&text, 300))
+}
+
+pub(crate) fn looks_like_html(body: &[u8]) -> bool {
+    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
+}
+
+fn html_title(text: &str) -> Option<String> {
+    let start = find_ignoring_case(text, "<title")?;
+    let text = text.get(start..)?;
+    let text = text.get(text.find('>')? + 1..)?;
+    let title = printable(text.get(..find_ignoring_case(text, "</title")?)?, 200);
+    (!title.is_empty()).then_some(title)
+}
+
+fn find_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
+    text.as_bytes()
+        .windows(ascii.len())
+        .position(|window| window.eq_ignore_ascii_case(ascii.as_bytes()))
+}
+
+/// The start of a body, for a reader's eyes.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    // Four bytes a character at the most: what is cut here was not going to be shown.
+    printable(&String::from_utf8_lossy(&body[..body.len().min(1200)]), 300)
+}
+
+/// `text` on one line, without control or direction characters, of at most `most` characters.
+pub(crate) fn printable(text: &str, most: usize) -> String {
+    let mut out = String::new();
+    let mut count = 0;
+    for word in text.split_whitespace() {
+        let space = usize::from(count > 0);
+        for c in std::iter::repeat_n(' ', space).chain(word.chars()) {
+            if count == most {
+                out.push('…');
+                return out;
+            }
+            let hidden = c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+            out.push(if hidden { '\u{fffd}' } else { c });
+            count += 1;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(status: u16, headers: &[(&str, &str)], body: &str) -> ApiError {
+        let response = HttpResponse {
+            data: (),
+            status,
+            headers: headers.iter().copied().collect(),
+            body: body.as_bytes().to_vec(),
+        };
+        ApiError::new("GET /assets/1".into(), response, OffsetDateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn the_platforms_words_come_first() {
+        let e = error(
+            404,
+            &[("X-Trace-Id", "t1")],
+            r#"{"code":"resource_not_exist","message":"asset 1 does not exist","docs_url":"https://docs"}"#,
+        );
+        assert_eq!(e.to_string(), "asset 1 does not exist [resource_not_exist, 404] (GET /assets/1)");
+        assert_eq!((e.trace_id.as_deref(), e.docs_url.as_deref()), (Some("t1"), Some("https://docs")));
+        assert_eq!(e.kind, ApiErrorKind::NotFound);
+    }
+
+    #[test]
+    fn every_shape_of_body_gives_a_message() {
+        for (body, message, code) in [
+            (r#"{"error":{"code":"c","message":"nested","details":{"a":1}}}"#, "nested", Some("c")),
+            (r#"{"error_code":"c","message":"search"}"#, "search", Some("c")),
+            (r#"{"error":"only text"}"#, "only text", None),
+            ("", "the server answered with status 502 and an empty body", None),
+            (
+                "<html><head><TITLE>502\nBad Gateway</TITLE>",
+                "the server answered with status 502 and an HTML page: 502 Bad Gateway",
+                None,
+            ),
+            ("upstream gone", "the server answered with status 502: upstream gone", None),
+            ("{}", "the server answered with status 502: {}", None),
+            (r#"{"message":"  "}"#, r#"the server answered with status 502: {"message":" "}"#, None),
+        ] {
+            let e = error(502, &[], body);
+            assert_eq!((e.message.as_str(), e.code.as_deref()), (message, code), "{body}");
+        }
+    }
+
+    #[test]
+    fn text_from_the_server_is_bounded_and_printable() {
+        let e = error(500, &[], &"\u{1b}[31m\u{202e}x\0y ".repeat(10_000));
+        assert!(e.to_string().chars().count() < 500);
+        assert!(!e.to_string().chars().any(|c| c.is_control() || c == '\u{202e}'));
+    }
+
+    #[test]
+    fn a_quota_says_when_to_come_back() {
+        let e = error(
+            429,
+            &[("retry-after", "11382"), ("x-ratelimit-limit", "50"), ("x-ratelimit-reset", "11382")],
+            r#"{"code":"too_many_requests","message":"slow down"}"#,
+        );
+        assert_eq!(e.rate_limit.limit, Some(50));
+        let e = Error::from(Box::new(e));
+        assert!(e.is_quota() && !e.is_retryable());
+        assert_eq!(
+            e.to_string(),
+            "slow down [too_many_requests, 429] (GET /assets/1); try again in 11382 s, at 1970-01-01T03:09:42Z"
+        );
+    }
+}
