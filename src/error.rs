@@ -251,18 +251,11 @@ pub struct FailedError {
 
 impl Error {
     pub(crate) fn invalid(argument: impl Into<String>, message: impl Into<String>) -> Self {
-        Error::InvalidArgument {
-            argument: printable(&argument.into(), 80),
-            message: message.into(),
-        }
+        Error::InvalidArgument { argument: printable(&argument.into(), 80), message: message.into() }
     }
 
     pub(crate) fn file(path: &Path, message: impl Into<String>, source: Option<io::Error>) -> Self {
-        Error::File {
-            path: path.to_path_buf(),
-            message: message.into(),
-            source,
-        }
+        Error::File { path: path.to_path_buf(), message: message.into(), source }
     }
 
     /// Whether something took too long: a silent connection, a deadline, or a wait that ran out.
@@ -377,10 +370,7 @@ impl ApiError {
         ApiError {
             status: response.status,
             kind: ApiErrorKind::of(response.status),
-            message: words
-                .message
-                .map(|message| printable(&message, 2000))
-                .unwrap_or_else(|| describe(&response)),
+            message: words.message.map(|message| printable(&message, 2000)).unwrap_or_else(|| describe(&response)),
             code: words.code.map(|code| printable(&code, 100)),
             docs_url: words.docs_url,
             details: words.details,
@@ -496,9 +486,7 @@ fn html_title(text: &str) -> Option<String> {
 }
 
 fn find_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
-    text.as_bytes()
-        .windows(ascii.len())
-        .position(|window| window.eq_ignore_ascii_case(ascii.as_bytes()))
+    text.as_bytes().windows(ascii.len()).position(|window| window.eq_ignore_ascii_case(ascii.as_bytes()))
 }
 
 /// The start of a body, for a reader's eyes.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -31,7 +31,7 @@ pub struct FileSource {
 
 #[derive(Clone)]
 enum Content {
-    Path { path: PathBuf, range: Option<(u64, u64)> },
+    Path(PathBuf),
     Bytes(Arc<Vec<u8>>),
     Reader { once: Arc<Mutex<Once>>, length: Option<u64> },
 }
@@ -46,7 +46,7 @@ impl FileSource {
     ///
     /// The request fails with [`Error::File`] if the file is missing, empty, a directory, or changes meanwhile.
     pub fn path(path: impl Into<PathBuf>) -> Self {
-        Self::new(None, Content::Path { path: path.into(), range: None })
+        Self::new(None, Content::Path(path.into()))
     }
 
     /// Bytes in memory. The name tells the platform what they are: give it the right extension.
@@ -85,15 +85,10 @@ impl FileSource {
         Self { name, content_type: None, content }
     }
 
-    /// The bytes from `offset` on, `length` of them, of a file on disk.
-    pub(crate) fn range(path: &Path, offset: u64, length: u64) -> Self {
-        Self::new(None, Content::Path { path: path.to_path_buf(), range: Some((offset, length)) })
-    }
-
     pub(crate) fn file_name(&self) -> String {
         match (&self.name, &self.content) {
             (Some(name), _) => name.clone(),
-            (None, Content::Path { path, .. }) => {
+            (None, Content::Path(path)) => {
                 path.file_name().map_or_else(|| "upload".into(), |name| name.to_string_lossy().into_owned())
             }
             (None, _) => "upload".into(),
@@ -110,7 +105,7 @@ impl FileSource {
     /// A word for error messages.
     fn label(&self) -> PathBuf {
         match &self.content {
-            Content::Path { path, .. } => path.clone(),
+            Content::Path(path) => path.clone(),
             _ => PathBuf::from(self.file_name()),
         }
     }
@@ -129,14 +124,13 @@ impl FileSource {
         let (stamp, length) = match &self.content {
             Content::Reader { length, .. } => (None, *length),
             Content::Bytes(bytes) => (None, Some(bytes.len() as u64)),
-            Content::Path { path, range } => {
+            Content::Path(path) => {
                 let file = open(path)?;
                 let stamp = Stamp::of(&file, path)?;
-                let length = match (range, stamp) {
-                    (Some((_, length)), _) => Some(*length),
-                    (None, Some(stamp)) => Some(stamp.length),
+                let length = match stamp {
+                    Some(stamp) => Some(stamp.length),
                     // A pipe or a device: it has no length, and no second try.
-                    (None, None) => {
+                    None => {
                         let once = Once { reader: Box::new(file), touched: false };
                         let content = Content::Reader { once: Arc::new(Mutex::new(once)), length: None };
                         return Ok(Inspected { content, label, stamp: None, length: None });
@@ -204,14 +198,10 @@ impl Inspected {
         let (reader, file): (Box<dyn Read + Send>, _) = match &self.content {
             Content::Bytes(bytes) => (Box::new(io::Cursor::new(SharedBytes(bytes.clone()))), None),
             Content::Reader { once, .. } => (Box::new(OnceReader(once.clone())), None),
-            Content::Path { path, range } => {
-                let mut file = open(path)?;
+            Content::Path(path) => {
+                let file = open(path)?;
                 if Stamp::of(&file, path)? != self.stamp {
                     return Err(self.changed("changed since the upload began"));
-                }
-                if let Some((offset, _)) = range {
-                    file.seek(SeekFrom::Start(*offset))
-                        .map_err(|e| Error::file(path, "cannot seek in the file", Some(e)))?;
                 }
                 let handle = file.try_clone().map_err(|e| Error::file(path, "cannot read the file", Some(e)))?;
                 (Box::new(file), Some(handle))
@@ -308,7 +298,7 @@ impl fmt::Debug for FileSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("FileSource");
         match &self.content {
-            Content::Path { path, .. } => debug.field("path", path),
+            Content::Path(path) => debug.field("path", path),
             Content::Bytes(bytes) => debug.field("bytes", &bytes.len()),
             Content::Reader { length, .. } => debug.field("reader", length),
         };
@@ -431,12 +421,9 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_bytes() {
+    fn bytes_can_be_read_again() {
         let bytes = FileSource::bytes("a", *b"0123456789");
         assert_eq!(read_all(&bytes).unwrap(), b"0123456789");
         assert_eq!(read_all(&bytes).unwrap(), b"0123456789");
-        let whole = std::fs::read("Cargo.toml").unwrap();
-        let part = read_all(&FileSource::range(Path::new("Cargo.toml"), 4, 9)).unwrap();
-        assert_eq!(part, whole[4..13]);
     }
 }

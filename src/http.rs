@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-pub use ureq::Agent;
 use ureq::http::header::{HeaderName, HeaderValue};
 use ureq::http::{Request, Uri};
+pub use ureq::Agent;
 use ureq::{AsSendBody, SendBody, Timeout};
 
 use crate::call::Headers;
@@ -94,6 +94,24 @@ fn tls() -> ureq::tls::TlsConfig {
     ureq::tls::TlsConfig::default()
 }
 
+/// Applies the limits to a request. A macro because the library's builder has a type of its own for each use.
+macro_rules! limited {
+    ($config:expr, $limits:expr) => {
+        $config
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global($limits.total)
+            .timeout_connect(Some(CONNECT))
+            .timeout_resolve(Some(CONNECT))
+            .timeout_per_write(Some(SILENCE.min($limits.answer)))
+            .timeout_per_read($limits.stream.then_some($limits.answer))
+            .timeout_recv_response(Some($limits.answer))
+            .timeout_recv_body((!$limits.stream).then_some($limits.answer))
+            .build()
+    };
+}
+
 pub(crate) fn send(agent: &Agent, exchange: Exchange<'_>) -> Result<Answer, Failure> {
     let mut request = Request::builder().method(exchange.method).uri(exchange.url);
     for (name, value) in exchange.headers {
@@ -112,7 +130,7 @@ pub(crate) fn send(agent: &Agent, exchange: Exchange<'_>) -> Result<Answer, Fail
                 headers.extend(length.map(|length| (ureq::http::header::CONTENT_LENGTH, length.into())));
             }
             let config = builder.force_send_body().config();
-            exchange.limits.apply(config).build().send(SendBody::from_reader(reader))
+            limited!(config, exchange.limits).send(SendBody::from_reader(reader))
         }
         Some((reader, length)) => {
             if let Some(length) = length {
@@ -146,26 +164,7 @@ fn run<B: AsSendBody>(
     limits: Limits,
 ) -> Result<Sent, Failure> {
     let request = request.map_err(impossible)?;
-    Ok(agent.run(limits.apply(agent.configure_request(request)).build()))
-}
-
-impl Limits {
-    fn apply<S: ureq::config::private::ConfigScope>(
-        self,
-        config: ureq::config::ConfigBuilder<S>,
-    ) -> ureq::config::ConfigBuilder<S> {
-        config
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(self.total)
-            .timeout_connect(Some(CONNECT))
-            .timeout_resolve(Some(CONNECT))
-            .timeout_per_write(Some(SILENCE.min(self.answer)))
-            .timeout_per_read(self.stream.then_some(self.answer))
-            .timeout_recv_response(Some(self.answer))
-            .timeout_recv_body((!self.stream).then_some(self.answer))
-    }
+    Ok(agent.run(limited!(agent.configure_request(request), limits)))
 }
 
 /// Reads the whole body, up to `limit` bytes and until `deadline`.
@@ -188,11 +187,6 @@ pub(crate) fn read_all(answer: &mut Answer, limit: u64, deadline: Instant) -> Re
             return Err(too_slow(true, "the answer did not arrive completely in time"));
         }
     }
-}
-
-/// What a fault while reading a stream means.
-pub(crate) fn stream_failure(e: io::Error) -> Failure {
-    failure(ureq::Error::from(e))
 }
 
 fn too_slow(sent: bool, message: impl Into<String>) -> Failure {

@@ -46,11 +46,6 @@ impl Payload {
         Payload { content_type: content_type.map(Into::into), segments: vec![Segment::Bytes(bytes.into())] }
     }
 
-    /// The bytes of one source and nothing around them.
-    pub(crate) fn source(source: &FileSource) -> Result<Self> {
-        Ok(Payload { content_type: None, segments: vec![Segment::Source(source.inspect()?)] })
-    }
-
     /// A form with the files last, whatever the order in which they were given.
     pub(crate) fn form(parts: &[Part]) -> Result<Self> {
         Self::form_with_boundary(parts, &format!("twelvelabs-{:016x}{:016x}", random_bits(), random_bits()))
@@ -63,7 +58,9 @@ impl Payload {
         for part in texts.into_iter().chain(files) {
             let (Part::Text { name, .. } | Part::File { name, .. }) = part;
             let name = escape(name);
-            text.extend_from_slice(format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"").as_bytes());
+            text.extend_from_slice(
+                format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"").as_bytes(),
+            );
             match part {
                 Part::Text { value, .. } => {
                     text.extend_from_slice(b"\r\n\r\n");
@@ -131,7 +128,6 @@ impl Payload {
             total: self.file_length(),
             fault: None,
             ended: None,
-            stop: None,
         })
     }
 }
@@ -150,15 +146,10 @@ pub(crate) struct PayloadReader {
     pub fault: Option<Error>,
     /// When the last byte was taken.
     pub ended: Option<Instant>,
-    /// Asked before every read: a reason to stop sending.
-    pub stop: Option<Box<dyn Fn() -> Option<Error> + Send>>,
 }
 
 impl PayloadReader {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        if let Some(reason) = self.stop.as_ref().and_then(|stop| stop()) {
-            return Err(reason);
-        }
         let mut filled = 0;
         while filled < buffer.len() {
             let Some(segment) = self.segments.front_mut() else {

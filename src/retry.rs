@@ -51,9 +51,7 @@ pub(crate) fn retry_after(
 ) -> Option<Duration> {
     let until = |date: OffsetDateTime| Duration::try_from(date - now).unwrap_or_default();
     let seconds = |seconds: f64| {
-        seconds
-            .is_finite()
-            .then(|| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+        seconds.is_finite().then(|| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
     };
     if let Some(ms) = headers.get("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()) {
         return seconds(ms / 1000.0);
@@ -89,9 +87,7 @@ pub(crate) fn reset_time(headers: &Headers) -> Option<OffsetDateTime> {
 }
 
 fn parse_date(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &Rfc2822)
-        .or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
-        .ok()
+    OffsetDateTime::parse(text, &Rfc2822).or_else(|_| OffsetDateTime::parse(text, &Rfc3339)).ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,129 @@
+//! Declarations of requests and of open enums. They declare data and nothing else.
+
+/// Declares a request with options: `query`, `json` or `form`, the Python SDK's name, and the type.
+/// `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that becomes a `T`.
+macro_rules! request {
+    ($(#[$meta:meta])* $name:ident -> $output:ty { $($options:tt)* }) => {
+        $(#[$meta])*
+        #[must_use = "nothing is sent before `.send()`"]
+        #[derive(Debug)]
+        pub struct $name(crate::request::Request);
+
+        impl From<crate::request::Request> for $name {
+            fn from(request: crate::request::Request) -> Self {
+                Self(request)
+            }
+        }
+
+        impl $name {
+            request!(@options $($options)*);
+
+            /// Sends the request and decodes the answer.
+            pub fn send(self) -> crate::Result<$output> {
+                crate::Call::from(self.0).send()
+            }
+
+            /// As [`send`](Self::send), with the status, the headers and the raw body.
+            pub fn send_raw(self) -> crate::Result<crate::HttpResponse<$output>> {
+                crate::Call::from(self.0).send_raw()
+            }
+
+            /// Settings for this call alone.
+            pub fn request_options(mut self, request_options: crate::RequestOptions) -> Self {
+                self.0.options = request_options;
+                self
+            }
+
+            /// Calls `setter` with the value if there is one.
+            pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
+                match option {
+                    Some(value) => setter(self, value),
+                    None => self,
+                }
+            }
+        }
+    };
+    (@options) => {};
+    (@options $(#[$meta:meta])* $place:ident $field:ident: [$type:ty], $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl IntoIterator<Item = impl Into<$type>>) -> Self {
+            self.0.$place(stringify!($field), &$field.into_iter().map(Into::into).collect::<Vec<$type>>());
+            self
+        }
+        request!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $place:ident $field:ident: into $type:ty, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl Into<$type>) -> Self {
+            let value: $type = $field.into();
+            self.0.$place(stringify!($field), &value);
+            self
+        }
+        request!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $place:ident $field:ident: $type:ty, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.0.$place(stringify!($field), &$field);
+            self
+        }
+        request!(@options $($rest)*);
+    };
+}
+
+/// Declares an enum of the wire: a value that is not known here is kept in `Other`.
+macro_rules! open_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant,)*
+            /// A value that this version of the crate does not know, as it came.
+            Other(String),
+        }
+
+        impl $name {
+            /// The value as the platform writes it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $text,)*
+                    Self::Other(text) => text,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                match text {
+                    $($text => Self::$variant,)*
+                    other => Self::Other(other.into()),
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                text.as_str().into()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(Into::into)
+            }
+        }
+    };
+}

@@ -1,0 +1,505 @@
+//! The untyped request: its encoding, and the one loop that every request goes through.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::call::{HttpResponse, RequestOptions};
+use crate::client::{TwelveLabs, API_KEY_HEADER};
+use crate::error::{describe, printable, ApiError, Error, Result};
+use crate::file::FileSource;
+use crate::http::{self, Exchange, Failure, FailureKind, Limits};
+use crate::multipart::{Part, Payload, ProgressCallback};
+use crate::retry::{self, Ended};
+
+/// A form body above this size asks before it is sent, so that a refusal arrives with its reason.
+const ASK_FIRST: u64 = 1 << 20;
+const MOST_REDIRECTS: u32 = 5;
+const TIMEOUT: Duration = Duration::from_secs(60);
+const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A request as it is put together. Every fault of an argument is kept and reported when it is sent.
+#[derive(Clone)]
+pub struct Request {
+    client: TwelveLabs,
+    method: &'static str,
+    path: String,
+    query: Vec<(String, String)>,
+    body: Body,
+    pub(crate) options: RequestOptions,
+    invalid: Option<(String, String)>,
+    slow: bool,
+    size_limit: Option<(u64, &'static str)>,
+    pub(crate) progress: Option<ProgressCallback>,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    None,
+    Json(Map<String, Value>),
+    Form(Vec<Part>),
+}
+
+impl Request {
+    pub(crate) fn new(client: &TwelveLabs, method: &str, segments: &[&str]) -> Self {
+        let known = ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().find(|m| m.eq_ignore_ascii_case(method));
+        let mut request = Request {
+            client: client.clone(),
+            method: known.unwrap_or("GET"),
+            path: String::new(),
+            query: Vec::new(),
+            body: Body::None,
+            options: RequestOptions::default(),
+            invalid: None,
+            slow: false,
+            size_limit: None,
+            progress: None,
+        };
+        if known.is_none() {
+            request.reject("method", "use GET, POST, PUT, PATCH or DELETE");
+        }
+        for segment in segments {
+            if let Err(why) = check_segment(segment) {
+                request.reject("id", &format!("{:?} {why}", printable(segment, 80)));
+            }
+            request.path.push('/');
+            percent_encode(segment, &mut request.path);
+        }
+        request
+    }
+
+    /// The platform works before it answers: give it more time.
+    pub(crate) fn slow(mut self) -> Self {
+        self.slow = true;
+        self
+    }
+
+    /// The documented size of a file, for the hint of a refusal.
+    pub(crate) fn size_limit(mut self, bytes: u64, hint: &'static str) -> Self {
+        self.size_limit = Some((bytes, hint));
+        self
+    }
+
+    /// Keeps the first fault of an argument.
+    pub(crate) fn reject(&mut self, argument: &str, why: &str) {
+        self.invalid.get_or_insert_with(|| (argument.into(), why.into()));
+    }
+
+    pub(crate) fn query(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        let value = self.value(name, value);
+        query_pairs(name, &value, &mut self.query);
+    }
+
+    pub(crate) fn json(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        let value = self.value(name, value);
+        match &mut self.body {
+            Body::Json(fields) => drop(fields.insert(name.into(), value)),
+            body => *body = Body::Json(Map::from_iter([(name.to_string(), value)])),
+        }
+    }
+
+    pub(crate) fn form(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        let value = self.value(name, value);
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| self.part(text_part(name, item))),
+            value => self.part(text_part(name, &value)),
+        }
+    }
+
+    pub(crate) fn file(&mut self, name: &str, source: FileSource) {
+        self.part(Part::File { name: name.into(), source });
+    }
+
+    fn part(&mut self, part: Part) {
+        match &mut self.body {
+            Body::Form(parts) => parts.push(part),
+            body => *body = Body::Form(vec![part]),
+        }
+    }
+
+    fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
+        serde_json::to_value(value).unwrap_or_else(|e| {
+            self.reject(name, &format!("cannot be written as JSON: {e}"));
+            Value::Null
+        })
+    }
+
+    /// The value of a query parameter that is set.
+    pub(crate) fn query_value(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The same request for another page.
+    pub(crate) fn with_query(&self, name: &str, value: &str) -> Self {
+        let mut request = self.clone();
+        match request.query.iter_mut().find(|(have, _)| have == name) {
+            Some((_, have)) => *have = value.into(),
+            None => request.query.push((name.into(), value.into())),
+        }
+        request
+    }
+
+    pub(crate) fn client(&self) -> &TwelveLabs {
+        &self.client
+    }
+
+    /// The request in an error's text, as `GET /assets/65f…`.
+    pub(crate) fn operation(&self) -> String {
+        format!("{} {}", self.method, printable(&self.path, 200))
+    }
+
+    /// Sends the request, again where that is safe, and gives the answer if it is a success.
+    pub(crate) fn execute(&self) -> Result<HttpResponse<()>> {
+        if let Some((argument, why)) = &self.invalid {
+            return Err(Error::invalid(argument, why));
+        }
+        let settings = self.client.settings();
+        let clock = &*settings.clock;
+        let max_retries = self.options.max_retries.unwrap_or(settings.max_retries);
+        let started = clock.now();
+        let payload = self.payload()?;
+        let mut url = self.url();
+        let repeatable = self.method != "POST" || self.has_header("idempotency-key");
+        let mut ask_first = payload.as_ref().is_some_and(|p| p.has_file() && p.length().is_none_or(|n| n > ASK_FIRST));
+        let (mut retries, mut redirects) = (0, 0);
+        loop {
+            let remaining = self.options.deadline.map(|deadline| deadline.saturating_sub(clock.now() - started));
+            if remaining.is_some_and(|left| left.is_zero()) {
+                return Err(self.timeout("the deadline of the call has passed", None));
+            }
+            let (error, ended) = match self.attempt(&url, payload.as_ref(), ask_first, remaining) {
+                Ok(response) if (200..300).contains(&response.status) => return Ok(response),
+                Ok(response) if response.status == 417 && ask_first => {
+                    ask_first = false;
+                    continue;
+                }
+                Ok(response) if response.headers.get("location").is_some() && (300..400).contains(&response.status) => {
+                    url = self.redirect(&url, response, redirects, payload.as_ref())?;
+                    redirects += 1;
+                    continue;
+                }
+                Ok(mut response) => {
+                    self.redact(&mut response);
+                    let mut e = ApiError::new(self.operation(), response, clock.utc_now());
+                    e.hint = self.hint(&e, payload.as_ref());
+                    let ended = Ended::Status(e.status, e.retry_after);
+                    (Error::from(Box::new(e)), ended)
+                }
+                Err(Tried::Stopped(e)) => return Err(e),
+                Err(Tried::Failed(failure)) => {
+                    let ended = match failure.kind {
+                        FailureKind::NotSent | FailureKind::TimedOut { sent: false } => Ended::NotSent,
+                        FailureKind::Broke | FailureKind::TimedOut { sent: true } => Ended::Broke,
+                        FailureKind::Impossible | FailureKind::TooLarge => return Err(self.failed(failure, repeatable)),
+                    };
+                    (self.failed(failure, repeatable), ended)
+                }
+            };
+            let fresh = payload.as_ref().is_none_or(Payload::is_fresh);
+            if retries >= max_retries || !fresh || !retry::may_repeat(ended, repeatable) {
+                return Err(error);
+            }
+            let wait = error.retry_after().unwrap_or_else(|| retry::back_off(retries, clock.random()));
+            if wait > settings.max_retry_after || error.is_quota() {
+                return Err(error);
+            }
+            if self.options.deadline.is_some_and(|deadline| clock.now() - started + wait >= deadline) {
+                return Err(self.timeout("the deadline of the call leaves no time for another try", Some(error)));
+            }
+            log::debug!("{error}; trying again in {wait:?}");
+            clock.sleep(wait);
+            retries += 1;
+        }
+    }
+
+    fn attempt(
+        &self,
+        url: &str,
+        payload: Option<&Payload>,
+        ask_first: bool,
+        total: Option<Duration>,
+    ) -> Result<HttpResponse<()>, Tried> {
+        let settings = self.client.settings();
+        let standard = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
+        let answer = self.options.timeout.or(settings.timeout).unwrap_or(standard);
+        let headers = self.headers(payload, ask_first).map_err(Tried::Stopped)?;
+        let started = Instant::now();
+        let mut reader = match payload {
+            Some(payload) => Some(payload.open(self.progress.clone()).map_err(Tried::Stopped)?),
+            None => None,
+        };
+        let body = reader.as_mut().map(|reader| (reader as &mut dyn std::io::Read, payload.and_then(Payload::length)));
+        let limits = Limits { answer, stream: false, total };
+        let result =
+            http::send(&settings.agent, Exchange { method: self.method, url, headers: &headers, body, limits });
+        let (fault, ended) = reader.map_or((None, None), |reader| (reader.fault, reader.ended));
+        if let Some(fault) = fault {
+            return Err(Tried::Stopped(fault));
+        }
+        let mut response = result.map_err(Tried::Failed)?;
+        let deadline = ended.unwrap_or(started) + answer;
+        let body = http::read_all(&mut response, settings.max_response_size, deadline).map_err(Tried::Failed)?;
+        Ok(HttpResponse { data: (), status: response.status, headers: response.headers, body })
+    }
+
+    fn payload(&self) -> Result<Option<Payload>> {
+        let extra = &self.options.body;
+        match &self.body {
+            Body::None if extra.is_empty() => Ok(None),
+            Body::None if self.method == "GET" => {
+                Err(Error::invalid("additional_body_parameter", "a GET request has no body"))
+            }
+            Body::None => Ok(Some(json_payload(&Map::new(), extra))),
+            Body::Json(fields) => Ok(Some(json_payload(fields, extra))),
+            Body::Form(parts) => {
+                let extra = extra.iter().map(|(name, value)| text_part(name, value));
+                let parts: Vec<Part> = parts.iter().cloned().chain(extra).collect();
+                Payload::form(&parts).map(Some)
+            }
+        }
+    }
+
+    fn url(&self) -> String {
+        let mut url = format!("{}{}", self.client.settings().base_url, self.path);
+        let mut extra = Vec::new();
+        for (name, value) in &self.options.query {
+            query_pairs(name, value, &mut extra);
+        }
+        for (n, (name, value)) in self.query.iter().chain(&extra).enumerate() {
+            url.push(if n == 0 { '?' } else { '&' });
+            percent_encode(name, &mut url);
+            url.push('=');
+            percent_encode(value, &mut url);
+        }
+        url
+    }
+
+    fn has_header(&self, name: &str) -> bool {
+        self.options.headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name))
+    }
+
+    fn headers(&self, payload: Option<&Payload>, ask_first: bool) -> Result<Vec<(String, String)>> {
+        let settings = self.client.settings();
+        let mut headers: Vec<(String, String)> = vec![(API_KEY_HEADER.into(), settings.api_key.clone())];
+        headers.extend(payload.and_then(|p| p.content_type.clone()).map(|value| ("content-type".into(), value)));
+        if ask_first {
+            headers.push(("expect".into(), "100-continue".into()));
+        }
+        for (name, value) in settings.headers.iter().chain(&self.options.headers) {
+            check_header(name, value)?;
+            headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+            headers.push((name.to_ascii_lowercase(), value.clone()));
+        }
+        Ok(headers)
+    }
+
+    fn redirect(
+        &self,
+        from: &str,
+        mut response: HttpResponse<()>,
+        redirects: u32,
+        payload: Option<&Payload>,
+    ) -> Result<String> {
+        self.redact(&mut response);
+        let location = response.headers.get("location").unwrap_or_default().to_string();
+        let keeps_method = matches!(response.status, 301 | 302 | 307 | 308) || self.method == "GET";
+        let fresh = payload.is_none_or(Payload::is_fresh);
+        match http::same_origin(from, &location) {
+            Some(url) if keeps_method && fresh && redirects < MOST_REDIRECTS => Ok(url),
+            _ => Err(Error::Redirect {
+                operation: self.operation(),
+                location: printable(&location, 300),
+                status: response.status,
+            }),
+        }
+    }
+
+    fn failed(&self, failure: Failure, repeatable: bool) -> Error {
+        let operation = self.operation();
+        let unknown =
+            if repeatable { "" } else { "; it is unknown whether the platform acted: look before you repeat it" };
+        let Failure { kind, message, source } = failure;
+        match kind {
+            FailureKind::TimedOut { sent } => {
+                let message = if sent { format!("{message}{unknown}") } else { message };
+                Error::Timeout { operation, message, source: None }
+            }
+            FailureKind::TooLarge => {
+                Error::ResponseTooLarge { operation, limit: self.client.settings().max_response_size }
+            }
+            FailureKind::NotSent | FailureKind::Impossible => {
+                Error::Transport { operation, message, sent: false, source }
+            }
+            FailureKind::Broke => {
+                Error::Transport { operation, message: format!("{message}{unknown}"), sent: true, source }
+            }
+        }
+    }
+
+    fn timeout(&self, message: &str, source: Option<Error>) -> Error {
+        Error::Timeout { operation: self.operation(), message: message.into(), source: source.map(Box::new) }
+    }
+
+    fn hint(&self, e: &ApiError, payload: Option<&Payload>) -> Option<String> {
+        let (limit, hint) = self.size_limit?;
+        let over = payload.and_then(Payload::file_length).is_some_and(|length| length > limit);
+        let says_so = e.status == 413 || e.code.as_deref().is_some_and(|code| code.contains("filesize"));
+        (says_so || (over && matches!(e.status, 400 | 422))).then(|| hint.to_string())
+    }
+
+    /// Takes the API key out of what the server sent, before any of it becomes an error's text.
+    fn redact(&self, response: &mut HttpResponse<()>) {
+        let key = &self.client.settings().api_key;
+        for value in response.headers.values_mut() {
+            if value.contains(key) {
+                *value = value.replace(key, "***");
+            }
+        }
+        if response.body.windows(key.len()).any(|window| window == key.as_bytes()) {
+            response.body = String::from_utf8_lossy(&response.body).replace(key, "***").into_bytes();
+        }
+        if response.body.is_empty() {
+            log::debug!("{}", describe(response));
+        }
+    }
+}
+
+/// Why a try gave no answer.
+enum Tried {
+    /// By this side: no other try.
+    Stopped(Error),
+    Failed(Failure),
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("operation", &self.operation())
+            .field("query", &self.query)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}
+
+fn json_payload(fields: &Map<String, Value>, extra: &[(String, Value)]) -> Payload {
+    let mut fields = fields.clone();
+    fields.extend(extra.iter().cloned());
+    Payload::bytes(Some("application/json"), Value::Object(fields).to_string().as_bytes())
+}
+
+fn text_part(name: &str, value: &Value) -> Part {
+    Part::Text { name: name.into(), value: plain(value) }
+}
+
+/// A value where there is only text: strings as they are, null as nothing, the rest as JSON.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Lists repeat the name, objects go in brackets, null is left out.
+fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Array(items) => items.iter().for_each(|item| query_pairs(name, item, pairs)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| query_pairs(&format!("{name}[{key}]"), value, pairs));
+        }
+        value => pairs.push((name.into(), plain(value))),
+    }
+}
+
+fn check_segment(segment: &str) -> Result<(), &'static str> {
+    match segment {
+        "" => Err("is empty; give the id"),
+        "." | ".." => Err("is not an id"),
+        _ if segment.chars().any(char::is_control) => Err("contains control characters"),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
+    let proper = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    if !proper {
+        return Err(Error::invalid(format!("header {name}"), "the name may only have letters, digits and hyphens"));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            format!("header {name}"),
+            "the value must not have line breaks or control characters",
+        ));
+    }
+    Ok(())
+}
+
+/// Encodes everything but the unreserved characters of RFC 3986.
+fn percent_encode(text: &str, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte.into());
+        } else {
+            out.push('%');
+            out.push(HEX[usize::from(byte >> 4)].into());
+            out.push(HEX[usize::from(byte & 15)].into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn decode(text: &str) -> String {
+        let mut bytes = text.bytes();
+        let mut out = Vec::new();
+        while let Some(byte) = bytes.next() {
+            out.push(match byte {
+                b'%' => {
+                    let hex = [bytes.next().unwrap(), bytes.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap()
+                }
+                byte => byte,
+            });
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_one_segment_and_comes_back(text in ".*") {
+            let mut out = String::new();
+            percent_encode(&text, &mut out);
+            prop_assert!(out.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
+            prop_assert_eq!(decode(&out), text);
+        }
+    }
+
+    #[test]
+    fn query_values() {
+        let mut pairs = Vec::new();
+        let value = json!({"gte": 10.0, "lte": 60});
+        for (name, value) in
+            [("duration", value), ("ids", json!(["a", "b"])), ("none", json!(null)), ("yes", json!(true))]
+        {
+            query_pairs(name, &value, &mut pairs);
+        }
+        let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(pairs, ["duration[gte]=10.0", "duration[lte]=60", "ids=a", "ids=b", "yes=true"]);
+    }
+
+    #[test]
+    fn headers_cannot_be_injected() {
+        assert!(check_header("x-a", "b").is_ok());
+        for (name, value) in [("x-a", "b\r\nx: y"), ("x a", "b"), ("", "b"), ("x\n", "b")] {
+            assert!(check_header(name, value).is_err());
+        }
+    }
+}

@@ -1,0 +1,672 @@
+//! Assets: files uploaded to the platform, for use in its workflows.
+
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use crate::call::Call;
+use crate::client::TwelveLabs;
+use crate::file::FileSource;
+use crate::multipart::Progress;
+use crate::pager::SyncPager;
+use crate::request::Request;
+use crate::wait::{Progressing, Wait, Waitable};
+
+const LOCAL_LIMIT: u64 = 200_000_000;
+const LOCAL_HINT: &str =
+    "the platform documents 200 MB for a local video, audio file or document and 32 MB for an image; \
+     give it larger ones by URL (up to 4 GB) or by a chunked upload (`/assets/multipart-uploads`)";
+const URL_HINT: &str = "the platform documents 4 GB for a video or audio file by URL, 512 MB for a document and 32 MB \
+     for an image; larger ones need a chunked upload (`/assets/multipart-uploads`)";
+
+/// Uploads files and keeps track of them, see [`TwelveLabs::assets`].
+#[derive(Debug, Clone)]
+pub struct AssetsClient(pub(crate) TwelveLabs);
+
+impl AssetsClient {
+    /// Uploads a file, or lets the platform fetch one from a public URL.
+    ///
+    /// It returns while the platform is still processing the file, small ones too:
+    /// [`wait_for_done`](Self::wait_for_done) before you use it. The documented limits are 200 MB for a local video,
+    /// audio file or document, 32 MB for an image, and 4 GB for video and audio by URL.
+    ///
+    /// A file that cannot be read, is empty, or changes while it is sent is an [`Error::File`](crate::Error::File).
+    ///
+    /// ```no_run
+    /// use twelvelabs::UploadMethod;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client
+    ///     .assets()
+    ///     .create(UploadMethod::direct("holiday.mp4"))
+    ///     .filename("Holiday 2026.mp4")
+    ///     .progress_callback(|progress| eprintln!("{} bytes sent", progress.sent))
+    ///     .send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(&self, method: UploadMethod) -> CreateAsset {
+        let mut request = self.0.post(&["assets"]).slow();
+        match method {
+            UploadMethod::Direct(file) => {
+                request.form("method", "direct");
+                request.file("file", file);
+                request = request.size_limit(LOCAL_LIMIT, LOCAL_HINT);
+            }
+            UploadMethod::Url(url) => {
+                let lower = url.to_ascii_lowercase();
+                let web = lower.starts_with("https://") || lower.starts_with("http://");
+                if !web || url.chars().any(char::is_whitespace) {
+                    request.reject("url", "must be a public link that begins with http:// or https://");
+                }
+                request.form("method", "url");
+                request.form("url", &url);
+                request = request.size_limit(u64::MAX, URL_HINT);
+            }
+        }
+        request.into()
+    }
+
+    /// Lists the assets, newest first.
+    ///
+    /// ```no_run
+    /// use twelvelabs::AssetType;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for asset in client.assets().list().asset_types([AssetType::Video]).filename("holiday").send()? {
+    ///     println!("{}", asset?.id);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list(&self) -> ListAssets {
+        self.0.get(&["assets"]).into()
+    }
+
+    /// Gets one asset with all that is known about it.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client.assets().retrieve("65f…").send()?;
+    /// println!("{:?} {:?}", asset.status, asset.duration);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve(&self, asset_id: &str) -> Call<Asset> {
+        self.0.get(&["assets", asset_id]).into()
+    }
+
+    /// Deletes an asset for good.
+    ///
+    /// Fails with a conflict (409) while an index refers to it, unless [`force`](DeleteAsset::force) is set.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.assets().delete("65f…").force(true).send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn delete(&self, asset_id: &str) -> DeleteAsset {
+        self.0.delete(&["assets", asset_id]).into()
+    }
+
+    /// Gets what is said in a video or audio asset. Fails with 404 if the asset has no transcription.
+    ///
+    /// The platform transcribes in the background: look at the
+    /// [`status`](AssetTranscription::status) before the rest.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let transcription = client.assets().retrieve_transcription("65f…").include(["utterances"]).send()?;
+    /// for line in transcription.utterances.unwrap_or_default() {
+    ///     println!("{:?}: {}", line.start, line.value.unwrap_or_default());
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve_transcription(&self, asset_id: &str) -> RetrieveTranscription {
+        self.0.get(&["assets", asset_id, "transcription"]).into()
+    }
+
+    /// Replaces all metadata of an asset. Keys that are left out are removed.
+    ///
+    /// Values are strings, numbers, booleans or lists of strings. Send integers beyond 53 bits as strings.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let metadata = serde_json::json!({"category": "recent", "hashtags": ["summer"]});
+    /// client.assets().replace_user_metadata("65f…", metadata).send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn replace_user_metadata(&self, asset_id: &str, user_metadata: impl Serialize) -> Call<()> {
+        with_metadata(self.0.put(&["assets", asset_id, "user-metadata"]), &user_metadata)
+    }
+
+    /// Changes some metadata of an asset and keeps the rest.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.assets().update_user_metadata("65f…", serde_json::json!({"rating": 9.3})).send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn update_user_metadata(&self, asset_id: &str, user_metadata: impl Serialize) -> Call<()> {
+        with_metadata(self.0.patch(&["assets", asset_id, "user-metadata"]), &user_metadata)
+    }
+
+    /// Deletes all metadata of an asset for good.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.assets().delete_user_metadata("65f…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn delete_user_metadata(&self, asset_id: &str) -> Call<()> {
+        self.0.delete(&["assets", asset_id, "user-metadata"]).into()
+    }
+
+    /// Waits until an asset is ready, and gives it.
+    ///
+    /// A failed asset is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client.assets().wait_for_done("65f…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_done(&self, asset_id: &str) -> Wait<Asset> {
+        Wait::new(self.0.get(&["assets", asset_id]), asset_id)
+    }
+}
+
+fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<()> {
+    let value = object(&mut request, user_metadata);
+    request.json("user_metadata", &value);
+    request.into()
+}
+
+fn object(request: &mut Request, user_metadata: &impl Serialize) -> Value {
+    let value = serde_json::to_value(user_metadata).unwrap_or_default();
+    if !value.is_object() {
+        request.reject("user_metadata", "must be an object of names and values");
+    }
+    value
+}
+
+/// How a file gets to the platform.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum UploadMethod {
+    /// Sent by this program.
+    Direct(FileSource),
+    /// Fetched by the platform from a public URL.
+    Url(String),
+}
+
+impl UploadMethod {
+    /// A file that this program sends: a path, or any [`FileSource`].
+    pub fn direct(file: impl Into<FileSource>) -> Self {
+        Self::Direct(file.into())
+    }
+
+    /// A file that the platform fetches: a direct link to raw media, or a VOD manifest (`.m3u8`).
+    pub fn url(url: impl Into<String>) -> Self {
+        Self::Url(url.into())
+    }
+}
+
+request! {
+    /// Options of [`AssetsClient::create`].
+    CreateAsset -> Asset {
+        /// The name the platform keeps, instead of the file's.
+        form filename: into String,
+        /// Whether an HLS stream is made of video and audio. The platform's default is `true`.
+        form enable_hls: bool,
+        /// Whether thumbnails are made. The platform's default is `true`.
+        form enable_thumbnail: bool,
+    }
+}
+
+impl CreateAsset {
+    /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings.
+    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+        let value = object(&mut self.0, &user_metadata);
+        self.0.form("user_metadata", &value);
+        self
+    }
+
+    /// Called as the file is sent, with the bytes so far. Starts over if the upload is repeated.
+    pub fn progress_callback(mut self, progress_callback: impl FnMut(Progress) + Send + 'static) -> Self {
+        self.0.progress = Some(Arc::new(Mutex::new(progress_callback)));
+        self
+    }
+}
+
+request! {
+    /// Options of [`AssetsClient::list`].
+    ListAssets -> SyncPager<Asset> {
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+        /// Only assets with these ids.
+        query asset_ids: [String],
+        /// Only assets of these types.
+        query asset_types: [AssetType],
+        /// Only assets whose name contains this, in upper or lower case.
+        query filename: into String,
+    }
+}
+
+request! {
+    /// Options of [`AssetsClient::delete`].
+    DeleteAsset -> () {
+        /// Delete even if indexed assets refer to it.
+        query force: bool,
+    }
+}
+
+request! {
+    /// Options of [`AssetsClient::retrieve_transcription`].
+    RetrieveTranscription -> AssetTranscription {
+        /// Which segmentations to return. The platform's default is words.
+        query include: [TranscriptionInclude],
+    }
+}
+
+open_enum! {
+    /// The type of an asset, to list by.
+    AssetType {
+        /// An image.
+        Image = "image",
+        /// A video.
+        Video = "video",
+        /// An audio file.
+        Audio = "audio",
+        /// A PDF, text or Markdown file.
+        Document = "document",
+    }
+}
+
+open_enum! {
+    /// How far the platform is with an asset.
+    AssetStatus {
+        /// It cannot be used yet.
+        Processing = "processing",
+        /// The same, in older answers.
+        Waiting = "waiting",
+        /// It can be used.
+        Ready = "ready",
+        /// The file could not be processed: see [`Asset::error`].
+        Failed = "failed",
+    }
+}
+
+open_enum! {
+    /// How an asset came to the platform.
+    AssetMethod {
+        /// Sent from a program.
+        Direct = "direct",
+        /// Fetched from a URL.
+        Url = "url",
+        /// Sent in chunks.
+        Multipart = "multipart",
+        /// Imported through a connector.
+        Connector = "connector",
+    }
+}
+
+open_enum! {
+    /// How far the platform is with a stream or a thumbnail.
+    DerivedStatus {
+        /// Not begun.
+        Pending = "pending",
+        /// In the making.
+        Processing = "processing",
+        /// There to be used.
+        Ready = "ready",
+        /// It could not be made.
+        Error = "error",
+    }
+}
+
+open_enum! {
+    /// How far the platform is with a transcription.
+    TranscriptionStatus {
+        /// Not begun.
+        Pending = "pending",
+        /// In the making.
+        Processing = "processing",
+        /// There to be read.
+        Ready = "ready",
+        /// It could not be made.
+        Failed = "failed",
+    }
+}
+
+open_enum! {
+    /// The segmentations of a transcription.
+    TranscriptionInclude {
+        /// One entry for each word.
+        Words = "words",
+        /// One entry for each sentence.
+        Sentences = "sentences",
+        /// One entry for each turn of a speaker.
+        Utterances = "utterances",
+    }
+}
+
+/// A file on the platform.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Asset {
+    /// The id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// How it came to the platform.
+    pub method: Option<AssetMethod>,
+    /// How far the platform is with it.
+    pub status: Option<AssetStatus>,
+    /// The file's name.
+    pub filename: Option<String>,
+    /// The file's MIME type.
+    pub file_type: Option<String>,
+    /// When it was made.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// Your own names and values.
+    pub user_metadata: Option<Map<String, Value>>,
+    /// Where it came from, if through a connector.
+    pub source: Option<AssetSource>,
+    /// The HLS stream made of it.
+    pub hls: Option<AssetHls>,
+    /// The thumbnail made of it.
+    pub thumbnail: Option<AssetThumbnail>,
+    /// What the platform read from the file.
+    pub technical_metadata: Option<TechnicalMetadata>,
+    /// The file's size in bytes, once it is ready.
+    pub size: Option<u64>,
+    /// The duration in seconds of video and audio, once it is ready.
+    pub duration: Option<f64>,
+    /// Why it failed.
+    pub error: Option<AssetError>,
+    /// A preview that expires, in older answers.
+    pub url: Option<String>,
+    /// When the preview expires, in older answers.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub url_expires_at: Option<OffsetDateTime>,
+}
+
+impl Waitable for Asset {
+    const RESOURCE: &'static str = "asset";
+
+    fn status(&self) -> String {
+        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    }
+
+    fn progressing(&self) -> Progressing {
+        match &self.status {
+            Some(AssetStatus::Ready) => Progressing::Done,
+            Some(AssetStatus::Failed) => Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone())),
+            _ => Progressing::Working,
+        }
+    }
+}
+
+/// Why an asset or a transcription failed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AssetError {
+    /// A code for the reason, where the platform gives one.
+    pub code: Option<String>,
+    /// The reason, for a reader.
+    pub message: Option<String>,
+}
+
+/// Where an asset came from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AssetSource {
+    /// The kind of source, as `connector`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// What the provider says about the file.
+    pub details: Option<AssetSourceDetails>,
+}
+
+/// What the provider of an imported file says about it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AssetSourceDetails {
+    /// The provider, as `google_drive`.
+    pub provider: Option<String>,
+    /// The file's id there.
+    pub source_id: Option<String>,
+    /// The file's name there.
+    pub original_filename: Option<String>,
+    /// A link to the file there.
+    pub source_link: Option<String>,
+}
+
+/// The HLS stream made of an asset.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AssetHls {
+    /// The URL of the manifest, once it is ready.
+    pub manifest_url: Option<String>,
+    /// How far the platform is with it.
+    pub status: Option<DerivedStatus>,
+}
+
+/// The thumbnail made of an asset.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AssetThumbnail {
+    /// The URL of the image, once it is ready.
+    pub representative_url: Option<String>,
+    /// How far the platform is with it.
+    pub status: Option<DerivedStatus>,
+}
+
+/// What is said in an asset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AssetTranscription {
+    /// How far the platform is with it.
+    pub status: TranscriptionStatus,
+    /// Word by word.
+    pub words: Option<Vec<TranscriptionEntry>>,
+    /// Sentence by sentence.
+    pub sentences: Option<Vec<TranscriptionEntry>>,
+    /// Speaker turn by speaker turn.
+    pub utterances: Option<Vec<TranscriptionEntry>>,
+    /// Why it failed.
+    pub error: Option<AssetError>,
+}
+
+/// A piece of a transcription.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TranscriptionEntry {
+    /// Where it begins, in seconds.
+    pub start: Option<f64>,
+    /// Where it ends, in seconds.
+    pub end: Option<f64>,
+    /// What is said.
+    pub value: Option<String>,
+    /// Who says it, in utterances.
+    pub speaker: Option<String>,
+}
+
+/// What the platform read from the file. A field that does not apply is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TechnicalMetadata {
+    /// The file size in bytes.
+    pub file_size_bytes: Option<i64>,
+    /// The file mime type.
+    pub file_mime_type: Option<String>,
+    /// The file container format.
+    pub file_container_format: Option<String>,
+    /// The container creation time.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub container_creation_time: Option<OffsetDateTime>,
+    /// The video streams.
+    pub video_streams: Option<Vec<VideoStream>>,
+    /// The video codec.
+    pub video_codec: Option<String>,
+    /// The video width in pixels.
+    pub video_width: Option<i64>,
+    /// The video height in pixels.
+    pub video_height: Option<i64>,
+    /// The video frames per second.
+    pub video_fps: Option<f64>,
+    /// The video duration in seconds.
+    pub video_duration_seconds: Option<f64>,
+    /// The video bitrate in bits per second.
+    pub video_bitrate_bps: Option<i64>,
+    /// The audio streams.
+    pub audio_streams: Option<Vec<AudioStream>>,
+    /// The audio codec.
+    pub audio_codec: Option<String>,
+    /// The audio sample rate in hertz.
+    pub audio_sample_rate: Option<i64>,
+    /// The audio channels.
+    pub audio_channels: Option<i64>,
+    /// The audio duration in seconds.
+    pub audio_duration_seconds: Option<f64>,
+    /// The start timecode.
+    pub start_timecode: Option<String>,
+    /// The timecode source.
+    pub timecode_source: Option<String>,
+    /// The drop frame.
+    pub drop_frame: Option<bool>,
+    /// The image width in pixels.
+    pub image_width: Option<i64>,
+    /// The image height in pixels.
+    pub image_height: Option<i64>,
+    /// The image format.
+    pub image_format: Option<String>,
+    /// The image orientation.
+    pub image_orientation: Option<i64>,
+    /// The image color space.
+    pub image_color_space: Option<String>,
+    /// The image bit depth.
+    pub image_bit_depth: Option<i64>,
+    /// Whether it is HDR.
+    pub is_hdr: Option<bool>,
+    /// Whether it has audio.
+    pub has_audio: Option<bool>,
+    /// Whether it has alpha.
+    pub has_alpha: Option<bool>,
+    /// Whether it is animated.
+    pub is_animated: Option<bool>,
+    /// The number of video streams.
+    pub total_video_streams: Option<i64>,
+    /// The number of audio streams.
+    pub total_audio_streams: Option<i64>,
+    /// The storage aspect ratio.
+    pub storage_aspect_ratio: Option<f64>,
+    /// The geospatial latitude in degrees.
+    pub geospatial_latitude: Option<f64>,
+    /// The geospatial longitude in degrees.
+    pub geospatial_longitude: Option<f64>,
+    /// The geospatial altitude in metres.
+    pub geospatial_altitude_meters: Option<f64>,
+    /// The document page count.
+    pub document_page_count: Option<i64>,
+    /// The document PDF version.
+    pub document_pdf_version: Option<String>,
+    /// The document page width in points.
+    pub document_page_width_pt: Option<f64>,
+    /// The document page height in points.
+    pub document_page_height_pt: Option<f64>,
+    /// Whether the document is tagged.
+    pub document_is_tagged: Option<bool>,
+    /// Whether the document is encrypted.
+    pub document_is_encrypted: Option<bool>,
+    /// The document language.
+    pub document_language: Option<String>,
+    /// The document title.
+    pub document_title: Option<String>,
+    /// The document author.
+    pub document_author: Option<String>,
+    /// The document subject.
+    pub document_subject: Option<String>,
+    /// The document keywords.
+    pub document_keywords: Option<String>,
+    /// The document creator tool.
+    pub document_creator_tool: Option<String>,
+    /// The document producer.
+    pub document_producer: Option<String>,
+    /// The document creation date.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub document_creation_date: Option<OffsetDateTime>,
+    /// The document modification date.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub document_modification_date: Option<OffsetDateTime>,
+}
+
+/// A video stream of a file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct VideoStream {
+    /// The index.
+    pub index: Option<i64>,
+    /// The codec.
+    pub codec: Option<String>,
+    /// The width in pixels.
+    pub width: Option<i64>,
+    /// The height in pixels.
+    pub height: Option<i64>,
+    /// The frames per second.
+    pub fps: Option<f64>,
+    /// The average frames per second.
+    pub avg_fps: Option<f64>,
+    /// The duration in seconds.
+    pub duration_seconds: Option<f64>,
+    /// The bitrate in bits per second.
+    pub bitrate_bps: Option<i64>,
+    /// The rotation in degrees.
+    pub rotation: Option<i64>,
+    /// The pixel aspect ratio.
+    pub pixel_aspect_ratio: Option<String>,
+    /// The display aspect ratio.
+    pub display_aspect_ratio: Option<String>,
+    /// The scan type.
+    pub scan_type: Option<String>,
+    /// The pixel format.
+    pub pixel_format: Option<String>,
+    /// The bit depth.
+    pub bit_depth: Option<i64>,
+    /// The color range.
+    pub color_range: Option<String>,
+    /// The color transfer.
+    pub color_transfer: Option<String>,
+    /// The color space.
+    pub color_space: Option<String>,
+    /// The color primaries.
+    pub color_primaries: Option<String>,
+}
+
+/// An audio stream of a file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AudioStream {
+    /// The index.
+    pub index: Option<i64>,
+    /// The codec.
+    pub codec: Option<String>,
+    /// The codec long.
+    pub codec_long: Option<String>,
+    /// The sample rate in hertz.
+    pub sample_rate: Option<i64>,
+    /// The bit depth.
+    pub bit_depth: Option<i64>,
+    /// The channels.
+    pub channels: Option<i64>,
+    /// The channel layout.
+    pub channel_layout: Option<String>,
+    /// The bitrate in bits per second.
+    pub bitrate_bps: Option<i64>,
+    /// The language.
+    pub language: Option<String>,
+    /// The duration in seconds.
+    pub duration_seconds: Option<f64>,
+}

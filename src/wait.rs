@@ -1,0 +1,177 @@
+//! Waiting until something is done, the same way for everything.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::call::{Call, Output, RequestOptions};
+use crate::error::{Error, FailedError, Result};
+use crate::request::Request;
+
+const SLEEP_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
+
+type Callback<T> = Box<dyn FnMut(&T) + Send>;
+
+/// How something that is waited for is doing.
+pub(crate) enum Progressing {
+    Working,
+    Done,
+    /// It ended badly: the reason, where the platform gave one.
+    Failed(Option<String>),
+}
+
+/// Something that can be waited for.
+pub(crate) trait Waitable: Output + serde::Serialize {
+    const RESOURCE: &'static str;
+    fn status(&self) -> String;
+    fn progressing(&self) -> Progressing;
+}
+
+/// A wait: asks for the state again and again until it is done. Nothing happens before [`send`](Wait::send).
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # let client = twelvelabs::TwelveLabs::from_env()?;
+/// let asset = client
+///     .assets()
+///     .wait_for_done("65f…")
+///     .sleep_interval(Duration::from_secs(2))
+///     .max_wait_time(Duration::from_secs(600))
+///     .callback(|asset| eprintln!("{:?}", asset.status))
+///     .send()?;
+/// # Ok::<(), twelvelabs::Error>(())
+/// ```
+#[must_use = "nothing is sent before `.send()`"]
+pub struct Wait<T> {
+    request: Request,
+    id: String,
+    sleep_interval: Duration,
+    max_wait_time: Duration,
+    callback: Option<Callback<T>>,
+}
+
+impl<T> Wait<T> {
+    pub(crate) fn new(request: Request, id: &str) -> Self {
+        Wait { request, id: id.into(), sleep_interval: SLEEP_INTERVAL, max_wait_time: MAX_WAIT_TIME, callback: None }
+    }
+
+    /// The time between two looks: 5 s by default.
+    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
+        self.sleep_interval = sleep_interval;
+        self
+    }
+
+    /// The most time to wait: one hour by default. The wait never lasts longer.
+    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
+        self.max_wait_time = max_wait_time;
+        self
+    }
+
+    /// Called with everything that is seen, from the first look on.
+    pub fn callback(mut self, callback: impl FnMut(&T) + Send + 'static) -> Self {
+        self.callback = Some(Box::new(callback));
+        self
+    }
+
+    /// Settings for each look.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.request.options = request_options;
+        self
+    }
+
+    /// Calls `setter` with the value if there is one.
+    pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
+        match option {
+            Some(value) => setter(self, value),
+            None => self,
+        }
+    }
+}
+
+#[allow(private_bounds)]
+impl<T: Waitable> Wait<T> {
+    /// Waits, and gives what was waited for once it is done.
+    ///
+    /// Fails with [`Error::Failed`] if it ended badly and with [`Error::WaitTimeout`] at the deadline. A look that
+    /// fails for a passing reason does not end the wait.
+    pub fn send(mut self) -> Result<T> {
+        if self.sleep_interval.is_zero() {
+            return Err(Error::invalid("sleep_interval", "must be greater than 0"));
+        }
+        let client = self.request.client().clone();
+        let clock = &*client.settings().clock;
+        let began = clock.now();
+        let mut last = "unknown".to_string();
+        loop {
+            let left = self.max_wait_time.saturating_sub(clock.now() - began);
+            let mut request = self.request.clone();
+            let deadline = request.options.deadline.map_or(left, |own| own.min(left));
+            request.options.deadline = Some(deadline.max(Duration::from_millis(1)));
+            let fault = match Call::<T>::from(request).send() {
+                Ok(seen) => {
+                    if let Some(callback) = &mut self.callback {
+                        callback(&seen);
+                    }
+                    last = seen.status();
+                    match seen.progressing() {
+                        Progressing::Done => return Ok(seen),
+                        Progressing::Failed(message) => return Err(failed(&self.id, last, message, &seen)),
+                        Progressing::Working => None,
+                    }
+                }
+                Err(e) if e.is_retryable() => Some(e),
+                Err(e) => return Err(e),
+            };
+            let asked = fault.as_ref().and_then(Error::retry_after).unwrap_or_default();
+            let pause = self.sleep_interval.max(asked);
+            let waited = clock.now() - began;
+            if waited + pause > self.max_wait_time {
+                // One more look at the deadline would come too late to be of use if there is no time before it.
+                let left = self.max_wait_time.saturating_sub(waited);
+                if left.is_zero() || !asked.is_zero() {
+                    return Err(self.ran_out(last, waited, fault));
+                }
+                clock.sleep(left);
+                if clock.now() - began >= self.max_wait_time {
+                    return Err(self.ran_out(last, self.max_wait_time, fault));
+                }
+                continue;
+            }
+            clock.sleep(pause);
+        }
+    }
+
+    fn ran_out(&self, status: String, waited: Duration, fault: Option<Error>) -> Error {
+        Error::WaitTimeout {
+            resource: T::RESOURCE.into(),
+            id: self.id.clone(),
+            status,
+            waited,
+            source: fault.map(Box::new),
+        }
+    }
+}
+
+fn failed<T: Waitable>(id: &str, status: String, message: Option<String>, seen: &T) -> Error {
+    let raw = serde_json::to_value(seen).unwrap_or_default();
+    let code = raw["error"]["code"].as_str().map(Into::into);
+    Error::from(Box::new(FailedError {
+        resource: T::RESOURCE.into(),
+        id: id.into(),
+        status,
+        code,
+        message: message.unwrap_or_else(|| "the platform gave no reason".into()),
+        raw,
+    }))
+}
+
+impl<T> fmt::Debug for Wait<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait")
+            .field("request", &self.request)
+            .field("sleep_interval", &self.sleep_interval)
+            .field("max_wait_time", &self.max_wait_time)
+            .finish_non_exhaustive()
+    }
+}
