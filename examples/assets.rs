@@ -1,0 +1,126 @@
+//! A small command line for assets. It reads the key from the environment.
+//!
+//! ```text
+//! cargo run --example assets -- create PATH|URL
+//! cargo run --example assets -- list
+//! cargo run --example assets -- retrieve ID
+//! cargo run --example assets -- delete ID
+//! cargo run --example assets -- transcript ID
+//! ```
+//!
+//! Ids and transcripts go to stdout, everything else to stderr. The exit code is 0, or 1 if something failed.
+
+use std::error::Error;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use twelvelabs::{Asset, Progress, TwelveLabs, UploadMethod};
+
+const USAGE: &str = "usage: assets create PATH|URL | list | retrieve ID | delete ID | transcript ID";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of a pipe, such as `head`, has seen enough.
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let arguments = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.into_string().map_err(|_| "the arguments have to be valid Unicode"))
+        .collect::<Result<Vec<String>, _>>()?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+
+    match arguments.as_slice() {
+        ["create", source] => create(&TwelveLabs::from_env()?, source),
+        ["list"] => list(&TwelveLabs::from_env()?),
+        ["retrieve", id] => retrieve(&TwelveLabs::from_env()?, id),
+        ["delete", id] => delete(&TwelveLabs::from_env()?, id),
+        ["transcript", id] => transcript(&TwelveLabs::from_env()?, id),
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn create(client: &TwelveLabs, source: &str) -> Result<(), Box<dyn Error>> {
+    let is_url = source.starts_with("https://") || source.starts_with("http://");
+    let method = if is_url { UploadMethod::url(source) } else { UploadMethod::direct(source) };
+    let mut create = client.assets().create(method);
+
+    let bar = if !is_url && std::io::stderr().is_terminal() { Some(progress_bar()?) } else { None };
+    if let Some(bar) = bar.clone() {
+        create = create.progress_callback(move |progress: Progress| {
+            if let Some(total) = progress.total {
+                bar.set_length(total);
+            }
+            bar.set_position(progress.sent);
+        });
+    }
+    let created = create.send();
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+
+    let asset = created?;
+    eprintln!("created: {}", describe(&asset));
+    writeln!(std::io::stdout(), "{}", asset.id)?;
+    Ok(())
+}
+
+fn list(client: &TwelveLabs) -> Result<(), Box<dyn Error>> {
+    let mut stdout = std::io::stdout().lock();
+    let mut count = 0_usize;
+    for asset in client.assets().list().page_limit(50).send()? {
+        writeln!(stdout, "{}", asset?.id)?;
+        count += 1;
+    }
+    eprintln!("{count} assets");
+    Ok(())
+}
+
+fn retrieve(client: &TwelveLabs, id: &str) -> Result<(), Box<dyn Error>> {
+    let asset = client.assets().retrieve(id).send()?;
+    eprintln!("{}", describe(&asset));
+    writeln!(std::io::stdout(), "{}", asset.id)?;
+    Ok(())
+}
+
+fn delete(client: &TwelveLabs, id: &str) -> Result<(), Box<dyn Error>> {
+    client.assets().delete(id).send()?;
+    eprintln!("deleted");
+    writeln!(std::io::stdout(), "{id}")?;
+    Ok(())
+}
+
+fn transcript(client: &TwelveLabs, id: &str) -> Result<(), Box<dyn Error>> {
+    let transcription = client.assets().retrieve_transcription(id).send()?;
+    let Some(sentences) = transcription.sentences else {
+        return Err("there is no transcript, or it is not ready yet".into());
+    };
+    let mut stdout = std::io::stdout().lock();
+    for sentence in sentences {
+        let start = sentence.start.unwrap_or_default();
+        writeln!(stdout, "{start:9.2}  {}", sentence.value.as_deref().unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn describe(asset: &Asset) -> String {
+    let status = asset.status.as_ref().map_or_else(|| "unknown status".to_owned(), ToString::to_string);
+    format!("{} ({status})", asset.filename.as_deref().unwrap_or("asset without a name"))
+}
+
+fn progress_bar() -> Result<ProgressBar, Box<dyn Error>> {
+    let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {eta} left")?;
+    Ok(ProgressBar::new(0).with_style(style))
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
