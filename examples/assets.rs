@@ -15,7 +15,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use twelvelabs::{Asset, Progress, TwelveLabs, UploadMethod};
+use twelvelabs::{Asset, Progress, TranscriptionInclude, TwelveLabs, UploadMethod};
 
 const USAGE: &str = "usage: assets create PATH|URL | list | retrieve ID | delete ID | transcript ID";
 
@@ -99,9 +99,9 @@ fn delete(client: &TwelveLabs, id: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn transcript(client: &TwelveLabs, id: &str) -> Result<(), Box<dyn Error>> {
-    let transcription = client.assets().retrieve_transcription(id).send()?;
+    let transcription = client.assets().retrieve_transcription(id).include([TranscriptionInclude::Sentences]).send()?;
     let Some(sentences) = transcription.sentences else {
-        return Err("there is no transcript, or it is not ready yet".into());
+        return Err("the transcript is not ready".into());
     };
     let mut stdout = std::io::stdout().lock();
     for sentence in sentences {

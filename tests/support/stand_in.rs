@@ -90,6 +90,7 @@ impl State {
             ("GET", ["assets", id]) => self.retrieve(id),
             ("DELETE", ["assets", id]) => self.delete(id),
             ("GET", ["assets", id, "transcription"]) => self.transcription(id, request),
+            ("PUT" | "PATCH" | "DELETE", ["assets", id, "user-metadata"]) => self.change_metadata(id, request),
             (method, _) => error(404, "endpoint_not_found", &format!("There is no {method} /{path} in the stand-in.")),
         }
     }
@@ -149,13 +150,15 @@ impl State {
         let found: Vec<&Value> = self
             .assets
             .values()
+            .rev() // newest first
             .map(|stored| &stored.asset)
             .filter(|asset| {
                 let field = |name: &str| asset[name].as_str().unwrap_or_default();
                 let kind = field("file_type").split('/').next().unwrap_or_default();
                 (ids.is_empty() || ids.contains(&field("_id")))
                     && (types.is_empty() || types.contains(&kind))
-                    && (names.is_empty() || names.iter().any(|name| field("filename").contains(name)))
+                    && (names.is_empty()
+                        || names.iter().any(|name| field("filename").to_lowercase().contains(&name.to_lowercase())))
             })
             .collect();
         let data: Vec<&Value> = found.iter().copied().skip((page - 1).saturating_mul(limit)).take(limit).collect();
@@ -191,6 +194,25 @@ impl State {
         }
     }
 
+    fn change_metadata(&mut self, id: &str, request: &Request) -> Answer {
+        let Some(stored) = self.assets.get_mut(id) else {
+            return missing(id);
+        };
+        let body: Value = request.body().ok().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let metadata = &mut stored.asset["user_metadata"];
+        match (request.method(), body["user_metadata"].as_object()) {
+            ("DELETE", _) => *metadata = json!({}),
+            (_, None) => return error(400, "parameter_invalid", "The user_metadata parameter has to be an object."),
+            ("PUT", Some(new)) => *metadata = json!(new),
+            (_, Some(new)) => {
+                for (name, value) in new {
+                    metadata[name.as_str()] = value.clone();
+                }
+            }
+        }
+        (204, Value::Null)
+    }
+
     fn transcription(&self, id: &str, request: &Request) -> Answer {
         let Some(stored) = self.assets.get(id) else {
             return missing(id);
@@ -202,6 +224,7 @@ impl State {
         let asked = query_pairs(request);
         let asked: Vec<&str> =
             asked.iter().filter(|(key, _)| key == "include").flat_map(|(_, value)| value.split(',')).collect();
+        let asked = if asked.is_empty() { vec!["words"] } else { asked };
         let levels = [
             (
                 "words",
@@ -221,7 +244,7 @@ impl State {
             ("utterances", json!([{ "start": 0.5, "end": 2.6, "value": "Hello there. Welcome." }])),
         ];
         for (level, lines) in levels {
-            if asked.is_empty() || asked.contains(&level) {
+            if asked.contains(&level) {
                 body[level] = lines;
             }
         }

@@ -1,0 +1,328 @@
+//! A small HTTP server for tests that plays a script: one step for each request, in order.
+
+#![allow(dead_code)]
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use twelvelabs::{Clock, TwelveLabs};
+
+pub const API_KEY: &str = "test-key";
+
+/// What the server does with one request.
+pub enum Step {
+    /// Reads the whole request, then answers.
+    Answer(Vec<u8>),
+    /// Reads the whole request, writes these bytes and closes the connection.
+    Close(Vec<u8>),
+    /// Reads the headers only, answers at once and closes the connection.
+    Refuse(Vec<u8>),
+    /// Takes this many bytes after the headers (which end in a line feed that counts as the first
+    /// of them) and resets the connection, by closing it with bytes that nobody has read.
+    Reset(usize),
+}
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub method: String,
+    /// The path as it was on the wire, still encoded.
+    pub path: String,
+    /// The decoded pairs of the query.
+    pub query: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// One part of a form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub name: String,
+    pub filename: Option<String>,
+    pub bytes: Vec<u8>,
+}
+
+impl Part {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.bytes.clone()).expect("a text part is UTF-8")
+    }
+}
+
+impl Received {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        let kind = self.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("application/json"), "the body is {kind:?}, not JSON");
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    /// The parts of the form in the body.
+    pub fn parts(&self) -> Vec<Part> {
+        let kind = self.header("content-type").unwrap_or_default();
+        let boundary = kind.strip_prefix("multipart/form-data; boundary=").expect("the body is a form");
+        let mark = format!("\r\n--{}", boundary.trim_matches('"')).into_bytes();
+        // The first mark has no line end before it.
+        let body = [b"\r\n", &self.body[..]].concat();
+        let mut at = find(&body, &mark).expect("the form has a boundary");
+        assert_eq!(at, 0, "nothing comes before the first boundary");
+        let mut parts = Vec::new();
+        loop {
+            let rest = &body[at + mark.len()..];
+            if rest.starts_with(b"--") {
+                assert!(matches!(&rest[2..], b"" | b"\r\n"), "nothing comes after the last boundary");
+                return parts;
+            }
+            let rest = rest.strip_prefix(b"\r\n").expect("a line end follows the boundary");
+            let end = find(rest, &mark).expect("the form is closed");
+            parts.push(part(&rest[..end]));
+            at = body.len() - rest.len() + end;
+        }
+    }
+
+    pub fn file(&self) -> Part {
+        let mut files: Vec<Part> = self.parts().into_iter().filter(|part| part.filename.is_some()).collect();
+        assert_eq!(files.len(), 1, "the form has one file");
+        files.remove(0)
+    }
+}
+
+fn part(bytes: &[u8]) -> Part {
+    let end = find(bytes, b"\r\n\r\n").expect("a part has headers");
+    let head = std::str::from_utf8(&bytes[..end]).expect("the headers of a part are UTF-8");
+    let disposition = head
+        .lines()
+        .find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))
+        .expect("a part has a disposition");
+    let attribute = |name: &str| {
+        let (_, value) = disposition.split_once(&format!("; {name}=\""))?;
+        Some(value.split_once('"')?.0.to_string())
+    };
+    Part {
+        name: attribute("name").expect("a part has a name"),
+        filename: attribute("filename"),
+        bytes: bytes[end + 4..].to_vec(),
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+/// An answer with a JSON body, or with none.
+pub fn answer(status: u16, body: &Value) -> Vec<u8> {
+    answer_with(status, &[], body)
+}
+
+/// An answer with more headers.
+pub fn answer_with(status: u16, headers: &[(&str, &str)], body: &Value) -> Vec<u8> {
+    let mut text = format!("HTTP/1.1 {status} Status\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if body.is_null() {
+        if status != 204 {
+            text.push_str("content-length: 0\r\n");
+        }
+        text.push_str("\r\n");
+    } else {
+        let body = body.to_string();
+        text.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+    }
+    text.into_bytes()
+}
+
+/// The running server.
+pub struct Server {
+    port: u16,
+    script: Arc<Mutex<VecDeque<Step>>>,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Server {
+    pub fn start(script: impl IntoIterator<Item = Step>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let server = Server {
+            port: listener.local_addr().expect("the port").port(),
+            script: Arc::new(Mutex::new(script.into_iter().collect())),
+            received: Arc::default(),
+        };
+        let (script, received) = (server.script.clone(), server.received.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let (script, received) = (script.clone(), received.clone());
+                // A client may go while the server still talks to it: that is no fault of a test.
+                thread::spawn(move || serve(stream, &script, &received).ok());
+            }
+        });
+        server
+    }
+
+    /// The base URL for a client.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1.3", self.port)
+    }
+
+    /// What has arrived so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// What has arrived, after a check that every step of the script was played.
+    pub fn finish(&self) -> Vec<Received> {
+        let left = self.script.lock().unwrap().len();
+        let received = self.received();
+        assert_eq!(left, 0, "{left} steps were never asked for; {} requests came", received.len());
+        received
+    }
+}
+
+fn serve(mut stream: TcpStream, script: &Mutex<VecDeque<Step>>, received: &Mutex<Vec<Received>>) -> io::Result<()> {
+    // Only a guard against a test that would hang.
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_nodelay(true)?;
+    loop {
+        // All but the last byte of the headers, so that a reset can leave one unread.
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r") {
+            head.push(byte(&mut stream)?);
+        }
+        let mut request = parse(std::str::from_utf8(&head).expect("the headers are UTF-8"));
+        let step = script.lock().unwrap().pop_front();
+        if let Some(Step::Reset(bytes)) = step {
+            received.lock().unwrap().push(request);
+            stream.read_exact(&mut vec![0; bytes])?;
+            return Ok(());
+        }
+        byte(&mut stream)?;
+        if let Some(Step::Refuse(bytes)) = step {
+            received.lock().unwrap().push(request);
+            return stream.write_all(&bytes);
+        }
+        if request.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        read_body(&mut stream, &mut request)?;
+        received.lock().unwrap().push(request);
+        match step {
+            Some(Step::Answer(bytes)) => stream.write_all(&bytes)?,
+            Some(Step::Close(bytes)) => {
+                stream.write_all(&bytes)?;
+                return stream.shutdown(Shutdown::Both);
+            }
+            _ => {
+                let message = serde_json::json!({"code": "script_ended", "message": "the script has no step left"});
+                stream.write_all(&answer(400, &message))?;
+            }
+        }
+    }
+}
+
+fn byte(stream: &mut TcpStream) -> io::Result<u8> {
+    let mut byte = [0];
+    stream.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+fn line(stream: &mut TcpStream) -> io::Result<String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        line.push(byte(stream)?);
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_string())
+}
+
+fn parse(head: &str) -> Received {
+    let mut lines = head.trim_end().lines();
+    let mut first = lines.next().expect("a request line").split(' ');
+    let method = first.next().expect("a method").to_string();
+    let target = first.next().expect("a target");
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    Received {
+        method,
+        path: path.to_string(),
+        query: query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (decode(name), decode(value)))
+            .collect(),
+        headers: lines
+            .map(|line| line.split_once(':').expect("a header"))
+            .map(|(name, value)| (name.to_string(), value.trim().to_string()))
+            .collect(),
+        body: Vec::new(),
+    }
+}
+
+fn read_body(stream: &mut TcpStream, request: &mut Received) -> io::Result<()> {
+    if request.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+        loop {
+            let size = usize::from_str_radix(&line(stream)?, 16).expect("the size of a chunk");
+            let start = request.body.len();
+            request.body.resize(start + size, 0);
+            stream.read_exact(&mut request.body[start..])?;
+            assert_eq!(line(stream)?, "", "a chunk ends with a line end");
+            if size == 0 {
+                return Ok(());
+            }
+        }
+    }
+    let length = request.header("content-length").map_or(0, |value| value.parse().expect("a length"));
+    request.body.resize(length, 0);
+    stream.read_exact(&mut request.body)
+}
+
+/// Undoes the encoding of a query; `+` is a space there.
+pub fn decode(text: &str) -> String {
+    let text = text.replace('+', " ").into_bytes();
+    let (mut bytes, mut at) = (Vec::new(), 0);
+    while at < text.len() {
+        if text[at] == b'%' {
+            let digits = std::str::from_utf8(&text[at + 1..at + 3]).expect("two digits");
+            bytes.push(u8::from_str_radix(digits, 16).expect("a hexadecimal number"));
+            at += 3;
+        } else {
+            bytes.push(text[at]);
+            at += 1;
+        }
+    }
+    String::from_utf8(bytes).expect("the text is UTF-8")
+}
+
+/// Time that passes at once: every pause is noted and none is taken.
+#[derive(Clone, Default)]
+pub struct Pauses(Arc<Mutex<Vec<Duration>>>);
+
+impl Pauses {
+    pub fn taken(&self) -> Vec<Duration> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Clock for Pauses {
+    fn sleep(&self, duration: Duration) {
+        self.0.lock().unwrap().push(duration);
+    }
+}
+
+/// A client of the server, and the pauses that it takes.
+pub fn client(server: &Server) -> (TwelveLabs, Pauses) {
+    let pauses = Pauses::default();
+    let client = TwelveLabs::builder()
+        .api_key(API_KEY)
+        .base_url(server.url())
+        .max_retries(2)
+        .clock(pauses.clone())
+        .build()
+        .expect("a client");
+    (client, pauses)
+}
