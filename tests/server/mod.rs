@@ -171,6 +171,10 @@ impl Server {
         format!("http://127.0.0.1:{}/v1.3", self.port)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// What has arrived so far.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
