@@ -85,6 +85,7 @@ fn drain(mut stream: TcpStream) -> io::Result<()> {
 
 /// Answers uploads: reads the headers, asks for the body if it was offered, reads it, and gives an asset.
 fn answer(mut stream: TcpStream) -> Fallible {
+    stream.set_nodelay(true)?;
     let mut buffer = vec![0; 1 << 18];
     let mut have = 0;
     loop {
@@ -108,7 +109,8 @@ fn answer(mut stream: TcpStream) -> Fallible {
         }
         have = 0;
         let body = r#"{"_id":"1"}"#;
-        write!(stream, "HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+        let answer = format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes())?;
     }
 }
 

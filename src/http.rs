@@ -96,14 +96,14 @@ fn tls() -> ureq::tls::TlsConfig {
 
 /// Applies the limits to a request. A macro because the library's builder has a type of its own for each use.
 macro_rules! limited {
-    ($config:expr, $limits:expr) => {
+    ($config:expr, $limits:expr, $resolve:expr) => {
         $config
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global($limits.total)
             .timeout_connect(Some(CONNECT))
-            .timeout_resolve(Some(CONNECT))
+            .timeout_resolve($resolve)
             .timeout_per_write(Some(SILENCE.min($limits.answer)))
             .timeout_per_read($limits.stream.then_some($limits.answer))
             .timeout_recv_response(Some($limits.answer))
@@ -130,7 +130,7 @@ pub(crate) fn send(agent: &Agent, exchange: Exchange<'_>) -> Result<Answer, Fail
                 headers.extend(length.map(|length| (ureq::http::header::CONTENT_LENGTH, length.into())));
             }
             let config = builder.force_send_body().config();
-            limited!(config, exchange.limits).send(SendBody::from_reader(reader))
+            limited!(config, exchange.limits, resolve_limit(exchange.url)).send(SendBody::from_reader(reader))
         }
         Some((reader, length)) => {
             if let Some(length) = length {
@@ -164,14 +164,23 @@ fn run<B: AsSendBody>(
     limits: Limits,
 ) -> Result<Sent, Failure> {
     let request = request.map_err(impossible)?;
-    Ok(agent.run(limited!(agent.configure_request(request), limits)))
+    let resolve = resolve_limit(&request.uri().to_string());
+    Ok(agent.run(limited!(agent.configure_request(request), limits, resolve)))
+}
+
+/// A limit makes the library look names up in a thread of its own: not for what is an address already.
+fn resolve_limit(url: &str) -> Option<Duration> {
+    let uri: Uri = url.parse().ok()?;
+    let host = uri.host()?.trim_matches(['[', ']']);
+    host.parse::<std::net::IpAddr>().is_err().then_some(CONNECT)
 }
 
 /// Reads the whole body, up to `limit` bytes and until `deadline`.
 pub(crate) fn read_all(answer: &mut Answer, limit: u64, deadline: Instant) -> Result<Vec<u8>, Failure> {
     let announced = answer.headers.get("content-length").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     let mut body = Vec::with_capacity(usize::try_from(announced.min(limit).min(16 << 20)).unwrap_or(0));
-    let mut chunk = vec![0; 64 << 10];
+    let size = if announced > 0 { announced.saturating_add(1).clamp(512, 64 << 10) } else { 16 << 10 };
+    let mut chunk = vec![0; usize::try_from(size).unwrap_or(512)];
     loop {
         let read = match answer.body.read(&mut chunk) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -212,6 +221,9 @@ fn failure(e: ureq::Error) -> Failure {
                 Timeout::Global | Timeout::PerCall => too_slow(true, "the deadline of the call has passed"),
                 _ => too_slow(true, "the server did not answer in time"),
             }
+        }
+        ureq::Error::Io(e) if e.to_string().starts_with("failed to lookup address") => {
+            (NotSent, "the server's name cannot be resolved; nothing was sent".into(), Some(e))
         }
         ureq::Error::Io(e) => match e.kind() {
             Io::ConnectionRefused

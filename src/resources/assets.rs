@@ -58,7 +58,8 @@ impl AssetsClient {
                 let lower = url.to_ascii_lowercase();
                 let web = lower.starts_with("https://") || lower.starts_with("http://");
                 if !web || url.chars().any(char::is_whitespace) {
-                    request.reject("url", "must be a public link that begins with http:// or https://");
+                    request
+                        .reject("url", "must be a public link that begins with http:// or https:// and has no spaces");
                 }
                 request.form("method", "url");
                 request.form("url", &url);
