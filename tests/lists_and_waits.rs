@@ -211,6 +211,19 @@ fn an_answer_beyond_the_limit_is_an_error() {
 }
 
 #[test]
+fn a_compressed_bomb_is_stopped_at_the_limit() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    (0..64).for_each(|_| std::io::Write::write_all(&mut gzip, &vec![b' '; 1 << 20]).unwrap());
+    let bomb = gzip.finish().unwrap();
+    let mut server = Server::new();
+    server.mock("GET", "/assets/1").with_header("content-encoding", "gzip").with_body(&bomb).create();
+    let limit = bomb.len() as u64 * 4;
+    let client = TwelveLabs::builder().api_key("k").base_url(server.url()).max_response_size(limit).build().unwrap();
+    let e = client.assets().retrieve("1").send().unwrap_err();
+    assert!(matches!(e, Error::ResponseTooLarge { .. }), "{e}");
+}
+
+#[test]
 fn a_long_wait_asked_for_ends_the_call_at_once() {
     let mut server = Server::new();
     let mock = server.mock("GET", "/assets/1").with_status(429).with_header("retry-after", "11382").expect(1).create();
