@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::CustomCall;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{random_bits, Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::http::{self, Agent};
 use crate::request::{check_header, Request};
 use crate::resources::assets::AssetsClient;
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
+const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 const BASE_URL: &str = "https://api.twelvelabs.io/v1.3";
 const KEY_VARIABLES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
 
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub headers: Vec<(String, String)>,
     pub clock: Arc<dyn Clock>,
     pub agent: Agent,
+    /// What is given to the agent as the key: the key itself if the agent is not this crate's.
+    pub key_header: String,
 }
 
 impl TwelveLabs {
@@ -218,6 +221,11 @@ impl TwelveLabsBuilder {
         let base_url = self.base_url.or_else(|| variable("TWELVELABS_BASE_URL")).unwrap_or_else(|| BASE_URL.into());
         let base_url = base_url.trim().trim_end_matches('/').to_string();
         http::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
+        let stand_in = stand_in(api_key.len());
+        let (agent, key_header) = match self.agent {
+            Some(agent) => (agent, api_key.clone()),
+            None => (http::agent(USER_AGENT, &api_key, &stand_in), stand_in),
+        };
         Ok(TwelveLabs(Arc::new(Settings {
             api_key,
             base_url,
@@ -227,9 +235,19 @@ impl TwelveLabsBuilder {
             max_response_size: self.max_response_size.unwrap_or(256 << 20),
             headers: self.headers,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            agent: self.agent.unwrap_or_else(|| http::agent(concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION")))),
+            agent,
+            key_header,
         })))
     }
+}
+
+/// Random hexadecimal digits, as many as the key has characters.
+fn stand_in(length: usize) -> String {
+    std::iter::repeat_with(|| format!("{:016x}", random_bits()))
+        .flat_map(|text| text.into_bytes())
+        .map(char::from)
+        .take(length)
+        .collect()
 }
 
 impl fmt::Debug for TwelveLabsBuilder {

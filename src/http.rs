@@ -1,10 +1,14 @@
 //! One HTTP attempt. The only file that names the HTTP library.
 
+use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::http::header::{HeaderName, HeaderValue};
 use ureq::http::{Request, Uri};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport};
 pub use ureq::Agent;
 use ureq::{AsSendBody, SendBody, Timeout};
 
@@ -12,6 +16,8 @@ use crate::call::Headers;
 
 /// A larger output buffer than the library's default sends a file a quarter faster.
 const OUTPUT_BUFFER: usize = 1 << 20;
+/// Headers are never longer than this.
+const MOST_HEADERS: usize = 1 << 17;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a connection may be silent while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -65,15 +71,75 @@ pub(crate) enum FailureKind {
     TooLarge,
 }
 
-pub(crate) fn agent(user_agent: &str) -> Agent {
-    Agent::config_builder()
+/// An agent that puts `api_key` in the place of `stand_in`, which is what the layers above it see and log.
+pub(crate) fn agent(user_agent: &str, api_key: &str, stand_in: &str) -> Agent {
+    let config = Agent::config_builder()
         .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(64)
         .max_idle_connections_per_host(32)
         .user_agent(user_agent)
         .tls_config(tls())
-        .build()
-        .into()
+        .build();
+    let secret = Secret { api_key: api_key.into(), stand_in: format!("x-api-key: {stand_in}\r\n").into() };
+    Agent::with_parts(config, DefaultConnector::default().chain(secret), DefaultResolver::default())
+}
+
+/// The last link of a connection: the library logs what it sends at the finest level, so it never has the key.
+#[derive(Clone)]
+struct Secret {
+    api_key: Arc<str>,
+    stand_in: Arc<str>,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").finish_non_exhaustive()
+    }
+}
+
+impl<In: Transport> Connector<In> for Secret {
+    type Out = SecretTransport<In>;
+
+    fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+        Ok(chained.map(|inner| SecretTransport { inner, secret: self.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct SecretTransport<In> {
+    inner: In,
+    secret: Secret,
+}
+
+impl<In: Transport> Transport for SecretTransport<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let output = &mut self.inner.buffers().output()[..amount];
+        let stand_in = self.secret.stand_in.as_bytes();
+        // Bodies are sent apart from the headers, and only headers end in an empty line and have the stand-in.
+        if output.ends_with(b"\r\n\r\n") && output.len() <= MOST_HEADERS {
+            if let Some(at) = output.windows(stand_in.len()).position(|window| window == stand_in) {
+                let start = at + "x-api-key: ".len();
+                output[start..start + self.secret.api_key.len()].copy_from_slice(self.secret.api_key.as_bytes());
+            }
+        }
+        self.inner.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.inner.await_input(timeout)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
 }
 
 #[cfg(feature = "platform-verifier")]

@@ -282,7 +282,7 @@ impl Request {
 
     fn headers(&self, payload: Option<&Payload>, ask_first: bool) -> Result<Vec<(String, String)>> {
         let settings = self.client.settings();
-        let mut headers: Vec<(String, String)> = vec![(API_KEY_HEADER.into(), settings.api_key.clone())];
+        let mut headers: Vec<(String, String)> = vec![(API_KEY_HEADER.into(), settings.key_header.clone())];
         headers.extend(payload.and_then(|p| p.content_type.clone()).map(|value| ("content-type".into(), value)));
         if ask_first {
             headers.push(("expect".into(), "100-continue".into()));

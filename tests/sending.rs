@@ -145,9 +145,9 @@ impl log::Log for Log {
 static LOG: Log = Log(Mutex::new(String::new()));
 
 #[test]
-fn the_key_is_in_no_log_line_at_debug_level() {
+fn the_key_is_in_no_log_line_at_the_finest_level() {
     log::set_logger(&LOG).unwrap();
-    log::set_max_level(log::LevelFilter::Debug);
+    log::set_max_level(log::LevelFilter::Trace);
     let url = serve(|mut stream| {
         head(&mut stream);
         let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 16\r\n\r\n{\"message\":\"no\"}");
