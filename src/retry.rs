@@ -145,4 +145,23 @@ mod tests {
         assert_eq!(wait(429, &[], Some("Please try again later after 2023-11-14T22:13:30Z.")), Some(10.0));
         assert!(wait(429, &[("Retry-After", "1e300")], None).is_some_and(|wait| wait > 1e18));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_text_is_read_without_panic(text in ".*", number in proptest::num::f64::ANY) {
+            for text in [text, number.to_string()] {
+                for name in ["retry-after", "retry-after-ms", "x-ratelimit-reset"] {
+                    wait(429, &[(name, &text)], Some(&text));
+                }
+            }
+        }
+
+        #[test]
+        fn seconds_and_dates_agree(seconds in 0u32..1_000_000) {
+            let date = OffsetDateTime::from_unix_timestamp(1_700_000_000 + i64::from(seconds)).unwrap();
+            let date = date.format(&Rfc2822).unwrap().replace("+0000", "GMT");
+            proptest::prop_assert_eq!(wait(503, &[("retry-after", &date)], None), Some(f64::from(seconds)));
+            proptest::prop_assert_eq!(wait(503, &[("retry-after", &seconds.to_string())], None), Some(f64::from(seconds)));
+        }
+    }
 }
