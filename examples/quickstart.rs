@@ -5,7 +5,7 @@
 //! TWELVELABS_API_KEY=tlk_… cargo run --example quickstart -- holiday.mp4
 //! ```
 
-#[path = "../tests/support/stand_in.rs"]
+#[path = "../tests/support/stand_in/mod.rs"]
 mod stand_in;
 
 use std::error::Error;

@@ -17,6 +17,7 @@ mod pager;
 mod request;
 mod resources;
 mod retry;
+mod types;
 mod wait;
 
 pub use call::{Call, CustomCall, Headers, HttpResponse, Output, RequestOptions};
@@ -28,4 +29,5 @@ pub use http::Agent;
 pub use multipart::Progress;
 pub use pager::{PageInfo, Pages, SyncPager};
 pub use resources::assets::*;
+pub use types::*;
 pub use wait::Wait;

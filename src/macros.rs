@@ -1,4 +1,4 @@
-//! Declarations of requests and of open enums. They declare data and nothing else.
+//! Declarations of requests, of inputs and of open enums. They declare data and nothing else.
 
 /// Declares a request with options: `query`, `json` or `form`, the Python SDK's name, and the type.
 /// `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that becomes a `T`.
@@ -71,6 +71,73 @@ macro_rules! request {
     };
 }
 
+/// Declares an input: a JSON object that `new` makes of what is required, with a setter for each optional field.
+/// The types are as in [`request!`]; `field = "wire name"` is for a field that the wire calls otherwise.
+macro_rules! input {
+    ($(#[$meta:meta])* $name:ident($($required:ident: $type:ty),*) { $($options:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        #[serde(transparent)]
+        #[must_use]
+        pub struct $name(serde_json::Map<String, serde_json::Value>);
+
+        impl $name {
+            /// With what is required.
+            #[allow(clippy::new_without_default)]
+            pub fn new($($required: impl Into<$type>),*) -> Self {
+                #[allow(unused_mut)]
+                let mut input = Self(serde_json::Map::new());
+                $(
+                    let required: $type = $required.into();
+                    input.set(stringify!($required), &required);
+                )*
+                input
+            }
+
+            input!(@options $($options)*);
+
+            /// Sets a field that this version of the crate does not know.
+            pub fn field(mut self, name: &str, value: impl serde::Serialize) -> Self {
+                self.set(name, &value);
+                self
+            }
+
+            fn set(&mut self, name: &str, value: &impl serde::Serialize) {
+                self.0.insert(name.into(), serde_json::to_value(value).unwrap_or_default());
+            }
+        }
+    };
+    (@options) => {};
+    (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: [$type:ty], $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl IntoIterator<Item = impl Into<$type>>) -> Self {
+            let values: Vec<$type> = $field.into_iter().map(Into::into).collect();
+            self.set(input!(@name $field $($wire)?), &values);
+            self
+        }
+        input!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: into $type:ty, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl Into<$type>) -> Self {
+            let value: $type = $field.into();
+            self.set(input!(@name $field $($wire)?), &value);
+            self
+        }
+        input!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: $type:ty, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.set(input!(@name $field $($wire)?), &$field);
+            self
+        }
+        input!(@options $($rest)*);
+    };
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $wire:literal) => { $wire };
+}
+
 /// Declares an enum of the wire: a value that is not known here is kept in `Other`.
 macro_rules! open_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* }) => {
@@ -126,4 +193,28 @@ macro_rules! open_enum {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    input! {
+        /// A segment of a video.
+        Segment(media_type: String, starts: Vec<u32>) {
+            /// Where it ends.
+            end_sec: f64,
+            /// What it is called.
+            label = "name": into String,
+            /// More names.
+            tags: [String],
+        }
+    }
+
+    #[test]
+    fn inputs_are_json_objects() {
+        let segment = Segment::new("video", [1, 2]).end_sec(2.5).label("a").tags(["b", "c"]).field("new", true);
+        let json = serde_json::json!({
+            "media_type": "video", "starts": [1, 2], "end_sec": 2.5, "name": "a", "tags": ["b", "c"], "new": true
+        });
+        assert_eq!(serde_json::to_value(segment).unwrap(), json);
+    }
 }

@@ -1,6 +1,6 @@
 //! Lists that come in pages.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter::FusedIterator;
@@ -64,12 +64,8 @@ pub struct SyncPager<T> {
     ended: bool,
 }
 
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    data: Option<Vec<&'a RawValue>>,
-    page_info: Option<Value>,
-}
+/// The fields of a page as they came, of which one has the items.
+type Page<'a> = HashMap<String, &'a RawValue>;
 
 #[derive(Deserialize)]
 struct Identity<'a> {
@@ -109,19 +105,22 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
             message,
             response: Box::new(response.clone()),
         };
-        let page: Page = match serde_json::from_slice(&response.body) {
-            Ok(page) => page,
-            Err(_) => {
-                // Either not a list at all, which this says well, or of a shape that is none.
-                decode::body::<Value>(&operation, &response)?;
-                return Err(fail(format!("this is not a list: {}", excerpt(&response.body))));
-            }
+        let not_a_list = || {
+            // Either no JSON at all, which this says well, or of a shape that is no list.
+            let described = decode::body::<Value>(&operation, &response).err();
+            described.unwrap_or_else(|| fail(format!("this is not a list: {}", excerpt(&response.body))))
         };
-        let info: Option<PageInfo> = page.page_info.and_then(|info| decode::from_value(info).ok());
-        if page.data.is_none() && info.is_none() {
-            return Err(fail(format!("the answer has no `data`: {}", excerpt(&response.body))));
+        let page: Page = serde_json::from_slice(&response.body).map_err(|_| not_a_list())?;
+        let info: Option<PageInfo> =
+            page.get("page_info").and_then(|info| decode::from_json(info.get().as_bytes()).ok());
+        let raw: Option<Vec<&RawValue>> = match page.get(request.items) {
+            Some(items) => serde_json::from_str(items.get()).map_err(|_| not_a_list())?,
+            None => None,
+        };
+        if raw.is_none() && info.is_none() {
+            return Err(fail(format!("the answer has no `{}`: {}", request.items, excerpt(&response.body))));
         }
-        let raw = page.data.unwrap_or_default();
+        let raw = raw.unwrap_or_default();
         let mut hasher = DefaultHasher::new();
         raw.iter().for_each(|item| item.get().hash(&mut hasher));
         let content = hasher.finish();

@@ -29,6 +29,8 @@ pub struct Request {
     query: Vec<(String, String)>,
     body: Body,
     pub(crate) options: RequestOptions,
+    /// The field that has the items of a page.
+    pub(crate) items: &'static str,
     invalid: Option<(String, String)>,
     slow: bool,
     size_limit: Option<(u64, &'static str)>,
@@ -52,6 +54,7 @@ impl Request {
             query: Vec::new(),
             body: Body::None,
             options: RequestOptions::default(),
+            items: "data",
             invalid: None,
             slow: false,
             size_limit: None,
@@ -68,6 +71,12 @@ impl Request {
             percent_encode(segment, &mut request.path);
         }
         request
+    }
+
+    /// The items of a page are in this field instead of `data`.
+    pub(crate) fn items(mut self, field: &'static str) -> Self {
+        self.items = field;
+        self
     }
 
     /// The platform works before it answers: give it more time.

@@ -44,6 +44,7 @@ pub struct Received {
 pub struct Part {
     pub name: String,
     pub filename: Option<String>,
+    pub content_type: Option<String>,
     pub bytes: Vec<u8>,
 }
 
@@ -108,6 +109,10 @@ fn part(bytes: &[u8]) -> Part {
     Part {
         name: attribute("name").expect("a part has a name"),
         filename: attribute("filename"),
+        content_type: head
+            .lines()
+            .find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-type")))
+            .map(|(_, value)| value.trim().to_string()),
         bytes: bytes[end + 4..].to_vec(),
     }
 }
@@ -137,6 +142,13 @@ pub fn answer_with(status: u16, headers: &[(&str, &str)], body: &Value) -> Vec<u
         text.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
     }
     text.into_bytes()
+}
+
+/// An answer whose body is text of a kind of its own.
+pub fn answer_of_type(status: u16, content_type: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status} Status\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 /// The running server.

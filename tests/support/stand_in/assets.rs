@@ -1,0 +1,188 @@
+//! Assets of the stand-in.
+
+use std::collections::BTreeMap;
+
+use mockito::Request;
+use serde_json::{json, Value};
+
+use super::{error, form_parts, json_body, missing, page, query_pairs, reply, Answer, State, POLLS_UNTIL_READY};
+
+/// All assets, by id.
+#[derive(Default)]
+pub struct Assets {
+    stored: BTreeMap<String, Stored>,
+}
+
+struct Stored {
+    asset: Value,
+    polls: u32,
+}
+
+pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+    Some(match (request.method(), segments) {
+        ("POST", ["assets"]) => {
+            let id = state.new_id();
+            state.assets.create(id, request)
+        }
+        ("GET", ["assets"]) => state.assets.list(request),
+        ("GET", ["assets", id]) => state.assets.retrieve(id),
+        ("DELETE", ["assets", id]) => state.assets.delete(id),
+        ("GET", ["assets", id, "transcription"]) => state.assets.transcription(id, request),
+        ("PUT" | "PATCH" | "DELETE", ["assets", id, "user-metadata"]) => state.assets.change_metadata(id, request),
+        _ => return None,
+    })
+}
+
+impl Assets {
+    pub fn count(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// The asset, if there is one with this id.
+    pub fn get(&self, id: &str) -> Option<&Value> {
+        self.stored.get(id).map(|stored| &stored.asset)
+    }
+
+    fn create(&mut self, id: String, request: &Request) -> Answer {
+        let parts = form_parts(request);
+        let part = |name: &str| parts.iter().find(|part| part.name == name);
+        let text = |name: &str| part(name).map(|part| String::from_utf8_lossy(&part.content).into_owned());
+
+        let method = text("method").unwrap_or_default();
+        let (own_name, size) = match (method.as_str(), part("file"), text("url")) {
+            ("direct", Some(file), _) => (file.filename.clone(), Some(file.content.len())),
+            ("url", _, Some(url)) => (url.rsplit('/').next().map(str::to_owned), None),
+            ("direct", None, _) => return error(400, "parameter_invalid", "The file parameter is missing."),
+            ("url", _, None) => return error(400, "parameter_invalid", "The url parameter is missing."),
+            _ => return error(400, "parameter_invalid", "The method parameter has to be direct or url."),
+        };
+        let filename = text("filename").or(own_name).unwrap_or_default();
+
+        let mut asset = json!({
+            "_id": id,
+            "method": method,
+            "status": "processing",
+            "filename": filename,
+            "file_type": file_type(&filename),
+            "created_at": "2026-01-02T03:04:05Z",
+        });
+        if let Some(size) = size {
+            asset["size"] = json!(size);
+        }
+        if let Some(metadata) = text("user_metadata").and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
+            asset["user_metadata"] = metadata;
+        }
+        self.stored.insert(id, Stored { asset: asset.clone(), polls: 0 });
+        reply(201, &asset)
+    }
+
+    fn list(&self, request: &Request) -> Answer {
+        let query = query_pairs(request);
+        let all = |name: &str| -> Vec<&str> {
+            query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
+        };
+        let (ids, types, names) = (all("asset_ids"), all("asset_types"), all("filename"));
+
+        let found: Vec<Value> = self
+            .stored
+            .values()
+            .rev() // newest first
+            .map(|stored| &stored.asset)
+            .filter(|asset| {
+                let field = |name: &str| asset[name].as_str().unwrap_or_default();
+                let kind = field("file_type").split('/').next().unwrap_or_default();
+                (ids.is_empty() || ids.contains(&field("_id")))
+                    && (types.is_empty() || types.contains(&kind))
+                    && (names.is_empty()
+                        || names.iter().any(|name| field("filename").to_lowercase().contains(&name.to_lowercase())))
+            })
+            .cloned()
+            .collect();
+        page(request, &found)
+    }
+
+    fn retrieve(&mut self, id: &str) -> Answer {
+        let Some(stored) = self.stored.get_mut(id) else {
+            return missing("assets", id);
+        };
+        if stored.polls < POLLS_UNTIL_READY {
+            stored.polls += 1;
+        } else {
+            stored.asset["status"] = json!("ready");
+            stored.asset["duration"] = json!(12.5);
+        }
+        reply(200, &stored.asset)
+    }
+
+    fn delete(&mut self, id: &str) -> Answer {
+        match self.stored.remove(id) {
+            Some(_) => reply(204, &Value::Null),
+            None => missing("assets", id),
+        }
+    }
+
+    fn change_metadata(&mut self, id: &str, request: &Request) -> Answer {
+        let Some(stored) = self.stored.get_mut(id) else {
+            return missing("assets", id);
+        };
+        let body = json_body(request);
+        let metadata = &mut stored.asset["user_metadata"];
+        match (request.method(), body["user_metadata"].as_object()) {
+            ("DELETE", _) => *metadata = json!({}),
+            (_, None) => return error(400, "parameter_invalid", "The user_metadata parameter has to be an object."),
+            ("PUT", Some(new)) => *metadata = json!(new),
+            (_, Some(new)) => {
+                for (name, value) in new {
+                    metadata[name.as_str()] = value.clone();
+                }
+            }
+        }
+        reply(204, &Value::Null)
+    }
+
+    fn transcription(&self, id: &str, request: &Request) -> Answer {
+        let Some(stored) = self.stored.get(id) else {
+            return missing("assets", id);
+        };
+        if stored.asset["status"] != "ready" {
+            return reply(200, &json!({ "status": "processing" }));
+        }
+        let mut body = json!({ "status": "ready" });
+        let asked = query_pairs(request);
+        let asked: Vec<&str> =
+            asked.iter().filter(|(key, _)| key == "include").flat_map(|(_, value)| value.split(',')).collect();
+        let asked = if asked.is_empty() { vec!["words"] } else { asked };
+        let levels = [
+            (
+                "words",
+                json!([
+                    { "start": 0.5, "end": 0.9, "value": "Hello" },
+                    { "start": 0.9, "end": 1.2, "value": "there." },
+                    { "start": 2.0, "end": 2.6, "value": "Welcome." },
+                ]),
+            ),
+            (
+                "sentences",
+                json!([
+                    { "start": 0.5, "end": 1.2, "value": "Hello there." },
+                    { "start": 2.0, "end": 2.6, "value": "Welcome." },
+                ]),
+            ),
+            ("utterances", json!([{ "start": 0.5, "end": 2.6, "value": "Hello there. Welcome." }])),
+        ];
+        for (level, lines) in levels {
+            if asked.contains(&level) {
+                body[level] = lines;
+            }
+        }
+        reply(200, &body)
+    }
+}
+
+fn file_type(filename: &str) -> &'static str {
+    match filename.rsplit('.').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "mp3" | "wav" | "flac" | "m4a" | "aac" | "ogg" => "audio/mpeg",
+        "png" | "jpg" | "jpeg" | "webp" => "image/jpeg",
+        _ => "video/mp4",
+    }
+}

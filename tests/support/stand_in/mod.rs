@@ -1,0 +1,273 @@
+//! A small stateful stand-in for the platform, for the examples and the tests.
+//!
+//! It speaks HTTP on the loopback interface and keeps everything in memory; each resource is a file of its own.
+//! What takes the platform time is `processing` for the first two polls and `ready` afterwards.
+
+#![allow(dead_code)]
+
+mod assets;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mockito::{Matcher, Mock, Request, Server, ServerGuard};
+use serde_json::{json, Value};
+
+/// How many polls see something new as not ready yet.
+const POLLS_UNTIL_READY: u32 = 2;
+
+/// The running stand-in. It stops answering when it is dropped.
+pub struct StandIn {
+    server: ServerGuard,
+    mocks: Vec<Mock>,
+    state: Arc<Mutex<State>>,
+}
+
+impl StandIn {
+    /// Starts the stand-in on a free port.
+    pub fn start() -> Self {
+        let mut server = Server::new();
+        let state = Arc::new(Mutex::new(State::default()));
+        // One mock for each HTTP method takes every path and `answer` routes. The server handles one request at a
+        // time and asks for the status before the body, so the status callback does the work and leaves the body for
+        // the other.
+        let mocks = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+            .into_iter()
+            .map(|method| {
+                let (for_status, for_body) = (Arc::clone(&state), Arc::clone(&state));
+                server
+                    .mock(method, Matcher::Any)
+                    .with_header("content-type", "application/json")
+                    .with_status_code_from_request(move |request| {
+                        let mut state = lock(&for_status);
+                        let (status, body) = state.answer(request);
+                        state.pending_body = body;
+                        status
+                    })
+                    .with_body_from_request(move |_| std::mem::take(&mut lock(&for_body).pending_body))
+                    .create()
+            })
+            .collect();
+        Self { server, mocks, state }
+    }
+
+    /// The address to use as `base_url`.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// How many assets it holds.
+    pub fn asset_count(&self) -> usize {
+        lock(&self.state).assets.count()
+    }
+
+    /// Answers the next `times` requests of this method whose path contains `path` with an error.
+    pub fn fail(&self, method: &str, path: &str, times: usize, status: usize, code: &str) {
+        lock(&self.state).faults.push(Fault {
+            method: method.into(),
+            path: path.into(),
+            times,
+            answer: error(status, code, "The stand-in was told to answer like this."),
+        });
+    }
+
+    /// How many requests of this method came whose path contains `path`.
+    pub fn requests(&self, method: &str, path: &str) -> usize {
+        lock(&self.state).log.iter().filter(|(have, at)| have == method && at.contains(path)).count()
+    }
+}
+
+/// Everything that the stand-in knows, resource by resource.
+#[derive(Default)]
+struct State {
+    assets: assets::Assets,
+    created: u64,
+    faults: Vec<Fault>,
+    log: Vec<(String, String)>,
+    pending_body: Vec<u8>,
+}
+
+struct Fault {
+    method: String,
+    path: String,
+    times: usize,
+    answer: Answer,
+}
+
+/// A status and a body.
+type Answer = (usize, Vec<u8>);
+
+impl State {
+    fn answer(&mut self, request: &Request) -> Answer {
+        if !request.has_header("x-api-key") {
+            return error(401, "api_key_invalid", "The API key is missing.");
+        }
+        let path = request.path().trim_start_matches("/v1.3").trim_matches('/').to_string();
+        self.log.push((request.method().into(), path.clone()));
+        let due = |fault: &&mut Fault| {
+            fault.times > 0 && fault.method == request.method() && path.contains(fault.path.as_str())
+        };
+        if let Some(fault) = self.faults.iter_mut().find(due) {
+            fault.times -= 1;
+            return fault.answer.clone();
+        }
+        let segments: Vec<String> = path.split('/').map(percent_decoded).collect();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        // The first resource that knows the path answers.
+        let resources = [assets::answer];
+        resources.iter().find_map(|answer| answer(self, request, &segments)).unwrap_or_else(|| {
+            let method = request.method();
+            error(404, "endpoint_not_found", &format!("There is no {method} /{path} in the stand-in."))
+        })
+    }
+
+    /// An id that no other thing has. Ids grow, so that a map keeps the order of creation.
+    fn new_id(&mut self) -> String {
+        self.created += 1;
+        format!("65f0{:020x}", self.created)
+    }
+}
+
+/// An answer with a JSON body; none for null.
+fn reply(status: usize, body: &Value) -> Answer {
+    (status, if body.is_null() { Vec::new() } else { body.to_string().into_bytes() })
+}
+
+/// An answer with one JSON text a line.
+fn lines(status: usize, lines: &[Value]) -> Answer {
+    (status, lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes())
+}
+
+/// The page that was asked for, of all items.
+fn page(request: &Request, all: &[Value]) -> Answer {
+    let query = query_pairs(request);
+    let number = |name: &str, default: usize| -> Option<usize> {
+        match query.iter().find(|(key, _)| key == name) {
+            None => Some(default),
+            Some((_, text)) => text.parse().ok().filter(|number| *number > 0),
+        }
+    };
+    let (Some(page), Some(limit)) = (number("page", 1), number("page_limit", 10)) else {
+        return error(400, "parameter_invalid", "page and page_limit have to be positive numbers.");
+    };
+    let data: Vec<&Value> = all.iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
+    let body = json!({
+        "data": data,
+        "page_info": {
+            "page": page,
+            "limit_per_page": limit,
+            "total_page": all.len().div_ceil(limit),
+            "total_results": all.len(),
+        },
+    });
+    reply(200, &body)
+}
+
+/// The JSON body of a request, or null.
+fn json_body(request: &Request) -> Value {
+    request.body().ok().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn error(status: usize, code: &str, message: &str) -> Answer {
+    reply(status, &json!({ "code": code, "message": message }))
+}
+
+fn missing(collection: &str, id: &str) -> Answer {
+    error(404, "resource_not_exist", &format!("Resource with id '{id}' does not exist in collection '{collection}'"))
+}
+
+fn query_pairs(request: &Request) -> Vec<(String, String)> {
+    let (_, query) = request.path_and_query().split_once('?').unwrap_or_default();
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decoded(key), percent_decoded(value))
+        })
+        .collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = (bytes[at] == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (escaped, bytes[at]) {
+            (Some(byte), _) => {
+                decoded.push(byte);
+                at += 2;
+            }
+            (None, b'+') => decoded.push(b' '),
+            (None, byte) => decoded.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+struct Part {
+    name: String,
+    filename: Option<String>,
+    content: Vec<u8>,
+}
+
+/// Reads a form body, roughly: enough for what this crate sends.
+fn form_parts(request: &Request) -> Vec<Part> {
+    let content_type =
+        request.header("content-type").first().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let Some((_, boundary)) = content_type.split_once("boundary=") else {
+        return Vec::new();
+    };
+    let delimiter = format!("\r\n--{}", boundary.trim_matches('"')).into_bytes();
+    let mut body = b"\r\n".to_vec();
+    body.extend_from_slice(request.body().map(Vec::as_slice).unwrap_or_default());
+
+    let mut parts = Vec::new();
+    let mut rest = body.as_slice();
+    while let Some(start) = find(rest, &delimiter) {
+        let after = &rest[start + delimiter.len()..];
+        let Some(end) = find(after, &delimiter) else {
+            break;
+        };
+        if let Some(part) = form_part(&after[..end]) {
+            parts.push(part);
+        }
+        rest = &after[end..];
+    }
+    parts
+}
+
+fn form_part(part: &[u8]) -> Option<Part> {
+    let head_end = find(part, b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&part[..head_end]);
+    let disposition = head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))?;
+    Some(Part {
+        name: quoted(disposition, " name=\"")?,
+        filename: quoted(disposition, " filename=\""),
+        content: part[head_end + 4..].to_vec(),
+    })
+}
+
+fn quoted(line: &str, before: &str) -> Option<String> {
+    let (_, rest) = line.split_once(before)?;
+    rest.split_once('"').map(|(value, _)| value.replace("%22", "\""))
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(step) = haystack.get(from..)?.iter().position(|byte| *byte == needle[0]) {
+        if haystack[from + step..].starts_with(needle) {
+            return Some(from + step);
+        }
+        from += step + 1;
+    }
+    None
+}
