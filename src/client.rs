@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::CustomCall;
+use crate::cancel::{CancelHandle, Gate};
 use crate::clock::{random_bits, Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::http::{self, Agent};
 use crate::request::{check_header, Request};
 use crate::resources::assets::AssetsClient;
+use crate::resources::multipart_upload::MultipartUploadClient;
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
@@ -32,6 +34,7 @@ const KEY_VARIABLES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "
 #[derive(Clone)]
 pub struct TwelveLabs(Arc<Settings>);
 
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub api_key: String,
     pub base_url: String,
@@ -44,6 +47,22 @@ pub(crate) struct Settings {
     pub agent: Agent,
     /// What is given to the agent as the key: the key itself if the agent is not this crate's.
     pub key_header: String,
+    /// For the hosts of presigned URLs, which never get the key.
+    pub storage: Agent,
+    /// Whether both agents are this crate's, and may be shut down if nobody else has them.
+    pub own_agents: bool,
+    pub cancel: Option<CancelHandle>,
+    pub gate: Option<Arc<Gate>>,
+}
+
+impl Settings {
+    /// Breaks off everything that these connections are busy with.
+    pub(crate) fn shut_down(&self) {
+        if self.own_agents {
+            self.agent.clone().shutdown();
+            self.storage.clone().shutdown();
+        }
+    }
 }
 
 impl TwelveLabs {
@@ -68,6 +87,11 @@ impl TwelveLabs {
     /// Assets: files uploaded to the platform.
     pub fn assets(&self) -> AssetsClient {
         AssetsClient(self.clone())
+    }
+
+    /// Chunked uploads, for files beyond what one request can carry.
+    pub fn multipart_upload(&self) -> MultipartUploadClient {
+        MultipartUploadClient(self.clone())
     }
 
     /// A request to an endpoint that this crate has no method for. Each segment of the path is encoded by itself.
@@ -104,6 +128,19 @@ impl TwelveLabs {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0
+    }
+
+    /// The same client, to be stopped by `cancel` and held back by `gate`.
+    pub(crate) fn derived(&self, cancel: Option<CancelHandle>, gate: Option<Arc<Gate>>) -> Self {
+        let mut settings = Settings::clone(&self.0);
+        if cancel.is_some() && settings.own_agents {
+            settings.key_header = stand_in(settings.api_key.len());
+            settings.agent = http::agent(USER_AGENT, &settings.api_key, &settings.key_header);
+            settings.storage = http::plain_agent(USER_AGENT);
+        }
+        settings.cancel = cancel.or(settings.cancel);
+        settings.gate = gate.or(settings.gate);
+        TwelveLabs(Arc::new(settings))
     }
 }
 
@@ -222,9 +259,10 @@ impl TwelveLabsBuilder {
         let base_url = base_url.trim().trim_end_matches('/').to_string();
         http::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
         let stand_in = stand_in(api_key.len());
-        let (agent, key_header) = match self.agent {
-            Some(agent) => (agent, api_key.clone()),
-            None => (http::agent(USER_AGENT, &api_key, &stand_in), stand_in),
+        let own_agents = self.agent.is_none();
+        let (agent, key_header, storage) = match self.agent {
+            Some(agent) => (agent.clone(), api_key.clone(), agent),
+            None => (http::agent(USER_AGENT, &api_key, &stand_in), stand_in, http::plain_agent(USER_AGENT)),
         };
         Ok(TwelveLabs(Arc::new(Settings {
             api_key,
@@ -237,6 +275,10 @@ impl TwelveLabsBuilder {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             agent,
             key_header,
+            storage,
+            own_agents,
+            cancel: None,
+            gate: None,
         })))
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
+use crate::resources::assets::AssetType;
 
 /// A file to upload: a path, bytes with a name, or anything that can be read.
 ///
@@ -99,6 +100,17 @@ impl FileSource {
         match &self.content_type {
             Some(content_type) => content_type.clone(),
             None => mime_type(&self.file_name()).to_string(),
+        }
+    }
+
+    /// The type of asset that the MIME type stands for.
+    pub(crate) fn asset_type(&self) -> Option<AssetType> {
+        match self.mime_type().split('/').next()? {
+            "video" => Some(AssetType::Video),
+            "audio" => Some(AssetType::Audio),
+            "image" => Some(AssetType::Image),
+            "text" => Some(AssetType::Document),
+            _ => (self.mime_type() == "application/pdf").then_some(AssetType::Document),
         }
     }
 
@@ -215,6 +227,16 @@ impl Inspected {
         matches!(self.content, Content::Reader { .. })
     }
 
+    /// Whether the file behind this handle is still what was inspected.
+    fn check_unchanged(&self, file: &File) -> Result<()> {
+        match (Stamp::of(file, &self.label)?, self.stamp) {
+            (Some(now), Some(then)) if now.length > then.length => Err(self.changed("grew while it was being sent")),
+            (Some(now), Some(then)) if now.length < then.length => Err(self.changed("shrank while it was being sent")),
+            (now, then) if now != then => Err(self.changed("changed while it was being sent")),
+            _ => Ok(()),
+        }
+    }
+
     fn changed(&self, how: &str) -> Error {
         let message = format!("{how}; upload it again when nothing writes to it any more");
         Error::file(&self.label, message, None)
@@ -256,23 +278,77 @@ impl SourceReader {
     /// The announced bytes have been read: is the source still what it was?
     fn end(&mut self) -> Result<()> {
         if let Some(file) = &self.file {
-            let now = Stamp::of(file, &self.source.label)?;
-            return match (now, self.source.stamp) {
-                (Some(now), Some(then)) if now.length > then.length => {
-                    Err(self.source.changed("grew while it was being sent"))
-                }
-                (Some(now), Some(then)) if now.length < then.length => {
-                    Err(self.source.changed("shrank while it was being sent"))
-                }
-                (now, then) if now != then => Err(self.source.changed("changed while it was being sent")),
-                _ => Ok(()),
-            };
+            return self.source.check_unchanged(file);
         }
         match self.reader.read(&mut [0]) {
             Ok(0) => Ok(()),
             Ok(_) => Err(self.source.changed("gave more bytes than its length said")),
             Err(e) => Err(Error::file(&self.source.label, "cannot read the file", Some(e))),
         }
+    }
+}
+
+/// A source of its own for reading stretches of a file, in any order.
+pub(crate) struct Stretches {
+    source: Inspected,
+    file: Option<File>,
+}
+
+impl Inspected {
+    /// What the source is called, in errors and in progress.
+    pub(crate) fn label(&self) -> &Path {
+        &self.label
+    }
+
+    /// When the file was changed last, if the system tells.
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
+        self.stamp?.modified
+    }
+
+    /// An error if the path no longer leads to the file that was inspected.
+    pub(crate) fn check_path(&self) -> Result<()> {
+        self.stretches()?.check_unchanged()
+    }
+
+    /// Opens the source for reading stretches. A reader cannot be.
+    pub(crate) fn stretches(&self) -> Result<Stretches> {
+        let file = match &self.content {
+            Content::Path(path) => Some(open(path)?),
+            Content::Bytes(_) => None,
+            Content::Reader { .. } => {
+                let message = "only a file or bytes can be uploaded in chunks; a reader goes in one request";
+                return Err(Error::file(&self.label, message, None));
+            }
+        };
+        Ok(Stretches { source: self.clone(), file })
+    }
+}
+
+impl Stretches {
+    /// Reads up to `buffer.len()` bytes from `offset` on. A source that is no longer what it was is an error.
+    pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let read = match (&mut self.file, &self.source.content) {
+            (Some(file), _) => file
+                .seek(SeekFrom::Start(offset))
+                .and_then(|_| file.read(buffer))
+                .map_err(|e| Error::file(&self.source.label, "cannot read the file", Some(e)))?,
+            (None, Content::Bytes(bytes)) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+                let read = rest.len().min(buffer.len());
+                buffer[..read].copy_from_slice(&rest[..read]);
+                read
+            }
+            (None, _) => 0,
+        };
+        if read == 0 && !buffer.is_empty() {
+            return Err(self.source.changed("shrank while it was being sent"));
+        }
+        Ok(read)
+    }
+
+    /// An error if the file is no longer what it was when it was inspected.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| self.source.check_unchanged(file))
     }
 }
 

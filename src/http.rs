@@ -73,15 +73,23 @@ pub(crate) enum FailureKind {
 
 /// An agent that puts `api_key` in the place of `stand_in`, which is what the layers above it see and log.
 pub(crate) fn agent(user_agent: &str, api_key: &str, stand_in: &str) -> Agent {
-    let config = Agent::config_builder()
+    let secret = Secret { api_key: api_key.into(), stand_in: format!("x-api-key: {stand_in}\r\n").into() };
+    Agent::with_parts(config(user_agent), DefaultConnector::default().chain(secret), DefaultResolver::default())
+}
+
+/// An agent that knows no key.
+pub(crate) fn plain_agent(user_agent: &str) -> Agent {
+    Agent::new_with_config(config(user_agent))
+}
+
+fn config(user_agent: &str) -> ureq::config::Config {
+    Agent::config_builder()
         .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(64)
         .max_idle_connections_per_host(32)
         .user_agent(user_agent)
         .tls_config(tls())
-        .build();
-    let secret = Secret { api_key: api_key.into(), stand_in: format!("x-api-key: {stand_in}\r\n").into() };
-    Agent::with_parts(config, DefaultConnector::default().chain(secret), DefaultResolver::default())
+        .build()
 }
 
 /// The last link of a connection: the library logs what it sends at the finest level, so it never has the key.

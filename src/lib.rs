@@ -6,6 +6,8 @@
 mod macros;
 
 mod call;
+mod cancel;
+mod chunks;
 mod client;
 mod clock;
 mod decode;
@@ -21,13 +23,15 @@ mod types;
 mod wait;
 
 pub use call::{Call, CustomCall, Headers, HttpResponse, Output, RequestOptions};
+pub use cancel::CancelHandle;
 pub use client::{TwelveLabs, TwelveLabsBuilder};
 pub use clock::Clock;
-pub use error::{ApiError, ApiErrorKind, Error, FailedError, RateLimit, Result};
+pub use error::{ApiError, ApiErrorKind, Error, FailedError, RateLimit, Result, UploadError};
 pub use file::FileSource;
 pub use http::Agent;
 pub use multipart::Progress;
 pub use pager::{PageInfo, Pages, SyncPager};
 pub use resources::assets::*;
+pub use resources::multipart_upload::*;
 pub use types::*;
 pub use wait::Wait;

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::cancel::CancelHandle;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
 use crate::file::{FileSource, Inspected, SourceReader};
@@ -114,7 +115,11 @@ impl Payload {
         })
     }
 
-    pub(crate) fn open(&self, progress: Option<ProgressCallback>) -> Result<PayloadReader> {
+    pub(crate) fn open(
+        &self,
+        progress: Option<ProgressCallback>,
+        cancel: Option<CancelHandle>,
+    ) -> Result<PayloadReader> {
         let segments = self.segments.iter().map(|segment| {
             Ok(match segment {
                 Segment::Bytes(bytes) => Opened::Bytes(bytes.clone(), 0),
@@ -124,6 +129,7 @@ impl Payload {
         Ok(PayloadReader {
             segments: segments.collect::<Result<_>>()?,
             progress,
+            cancel,
             sent: 0,
             total: self.file_length(),
             fault: None,
@@ -141,6 +147,7 @@ enum Opened {
 pub(crate) struct PayloadReader {
     segments: VecDeque<Opened>,
     progress: Option<ProgressCallback>,
+    cancel: Option<CancelHandle>,
     sent: u64,
     total: Option<u64>,
     pub fault: Option<Error>,
@@ -150,6 +157,9 @@ pub(crate) struct PayloadReader {
 
 impl PayloadReader {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if self.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
+            return Err(Error::Canceled { operation: "upload".into() });
+        }
         let mut filled = 0;
         while filled < buffer.len() {
             let Some(segment) = self.segments.front_mut() else {
@@ -221,7 +231,7 @@ mod tests {
 
     fn read(payload: &Payload) -> Vec<u8> {
         let mut out = Vec::new();
-        payload.open(None).unwrap().read_to_end(&mut out).unwrap();
+        payload.open(None, None).unwrap().read_to_end(&mut out).unwrap();
         out
     }
 

@@ -198,6 +198,11 @@ impl<T> SyncPager<T> {
         self.info.as_ref()
     }
 
+    /// The answer that this page came in, as another type.
+    pub(crate) fn decode_response<U: DeserializeOwned + 'static>(&self) -> Result<U> {
+        decode::body(&self.request.operation(), &self.response)
+    }
+
     /// The answer that this page came in.
     pub fn response(&self) -> &HttpResponse<()> {
         &self.response

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::call::{HttpResponse, RequestOptions};
+use crate::cancel::CancelHandle;
 use crate::client::{TwelveLabs, API_KEY_HEADER};
 use crate::error::{describe, printable, ApiError, Error, Result};
 use crate::file::FileSource;
@@ -17,6 +18,8 @@ use crate::retry::{self, Ended};
 /// A form body above this size asks before it is sent, so that a refusal arrives with its reason.
 const ASK_FIRST: u64 = 1 << 20;
 const MOST_REDIRECTS: u32 = 5;
+/// How often a request of a batch may be told to come back later.
+const MOST_HELD_BACK: u32 = 50;
 const TIMEOUT: Duration = Duration::from_secs(60);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -33,6 +36,7 @@ pub struct Request {
     pub(crate) items: &'static str,
     invalid: Option<(String, String)>,
     slow: bool,
+    repeatable: bool,
     size_limit: Option<(u64, &'static str)>,
     pub(crate) progress: Option<ProgressCallback>,
 }
@@ -57,6 +61,7 @@ impl Request {
             items: "data",
             invalid: None,
             slow: false,
+            repeatable: known != Some("POST"),
             size_limit: None,
             progress: None,
         };
@@ -82,6 +87,12 @@ impl Request {
     /// The platform works before it answers: give it more time.
     pub(crate) fn slow(mut self) -> Self {
         self.slow = true;
+        self
+    }
+
+    /// Doing it twice is the same as doing it once, although it is a POST.
+    pub(crate) fn repeatable(mut self) -> Self {
+        self.repeatable = true;
         self
     }
 
@@ -170,10 +181,11 @@ impl Request {
         let started = clock.now();
         let payload = self.payload()?;
         let mut url = self.url();
-        let repeatable = self.method != "POST" || self.has_header("idempotency-key");
+        let repeatable = self.repeatable || self.has_header("idempotency-key");
         let mut ask_first = payload.as_ref().is_some_and(|p| p.has_file() && p.length().is_none_or(|n| n > ASK_FIRST));
-        let (mut retries, mut redirects) = (0, 0);
+        let (mut retries, mut redirects, mut held_back) = (0, 0, 0);
         loop {
+            settings.proceed(|| self.operation())?;
             let remaining = self.options.deadline.map(|deadline| deadline.saturating_sub(clock.now() - started));
             if remaining.is_some_and(|left| left.is_zero()) {
                 return Err(self.timeout("the deadline of the call has passed", None));
@@ -206,7 +218,21 @@ impl Request {
                     (self.failed(failure, repeatable), ended)
                 }
             };
+            if settings.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
+                return Err(Error::Canceled { operation: self.operation() });
+            }
             let fresh = payload.as_ref().is_none_or(Payload::is_fresh);
+            if let (Some(gate), Ended::Status(429, _), true) =
+                (&settings.gate, ended, fresh && held_back < MOST_HELD_BACK)
+            {
+                // The limit is the account's: everybody waits, and it is nobody's fault.
+                let wait = error.retry_after().unwrap_or_else(|| retry::back_off(held_back, 1.0));
+                if !error.is_quota() {
+                    gate.close(clock.now() + wait);
+                    held_back += 1;
+                    continue;
+                }
+            }
             if retries >= max_retries || !fresh || !retry::may_repeat(ended, repeatable) {
                 return Err(error);
             }
@@ -218,7 +244,7 @@ impl Request {
                 return Err(self.timeout("the deadline of the call leaves no time for another try", Some(error)));
             }
             log::debug!("{error}; trying again in {wait:?}");
-            clock.sleep(wait);
+            settings.pause(wait, || self.operation())?;
             retries += 1;
         }
     }
@@ -236,7 +262,9 @@ impl Request {
         let headers = self.headers(payload, ask_first).map_err(Tried::Stopped)?;
         let started = Instant::now();
         let mut reader = match payload {
-            Some(payload) => Some(payload.open(self.progress.clone()).map_err(Tried::Stopped)?),
+            Some(payload) => {
+                Some(payload.open(self.progress.clone(), settings.cancel.clone()).map_err(Tried::Stopped)?)
+            }
             None => None,
         };
         let body = reader.as_mut().map(|reader| (reader as &mut dyn std::io::Read, payload.and_then(Payload::length)));
@@ -326,25 +354,9 @@ impl Request {
     }
 
     fn failed(&self, failure: Failure, repeatable: bool) -> Error {
-        let operation = self.operation();
         let unknown =
             if repeatable { "" } else { "; it is unknown whether the platform acted: look before you repeat it" };
-        let Failure { kind, message, source } = failure;
-        match kind {
-            FailureKind::TimedOut { sent } => {
-                let message = if sent { format!("{message}{unknown}") } else { message };
-                Error::Timeout { operation, message, source: None }
-            }
-            FailureKind::TooLarge => {
-                Error::ResponseTooLarge { operation, limit: self.client.settings().max_response_size }
-            }
-            FailureKind::NotSent | FailureKind::Impossible => {
-                Error::Transport { operation, message, sent: false, source }
-            }
-            FailureKind::Broke => {
-                Error::Transport { operation, message: format!("{message}{unknown}"), sent: true, source }
-            }
-        }
+        failed(failure, self.operation(), self.client.settings().max_response_size, unknown)
     }
 
     fn timeout(&self, message: &str, source: Option<Error>) -> Error {
@@ -371,6 +383,22 @@ impl Request {
         }
         if response.body.is_empty() {
             log::debug!("{}", describe(response));
+        }
+    }
+}
+
+/// The error for an attempt without an answer. `unknown` is added if the request may have been carried out.
+pub(crate) fn failed(failure: Failure, operation: String, limit: u64, unknown: &str) -> Error {
+    let Failure { kind, message, source } = failure;
+    match kind {
+        FailureKind::TimedOut { sent } => {
+            let message = if sent { format!("{message}{unknown}") } else { message };
+            Error::Timeout { operation, message, source: None }
+        }
+        FailureKind::TooLarge => Error::ResponseTooLarge { operation, limit },
+        FailureKind::NotSent | FailureKind::Impossible => Error::Transport { operation, message, sent: false, source },
+        FailureKind::Broke => {
+            Error::Transport { operation, message: format!("{message}{unknown}"), sent: true, source }
         }
     }
 }

@@ -132,13 +132,13 @@ impl<T: Waitable> Wait<T> {
                 if left.is_zero() || !asked.is_zero() {
                     return Err(self.ran_out(last, waited, fault));
                 }
-                clock.sleep(left);
+                client.settings().pause(left, || self.request.operation())?;
                 if clock.now() - began >= self.max_wait_time {
                     return Err(self.ran_out(last, self.max_wait_time, fault));
                 }
                 continue;
             }
-            clock.sleep(pause);
+            client.settings().pause(pause, || self.request.operation())?;
         }
     }
 

@@ -160,12 +160,15 @@ pub struct Server {
 
 impl Server {
     pub fn start(script: impl IntoIterator<Item = Step>) -> Self {
+        Self::start_with(|_| script)
+    }
+
+    /// A server whose script depends on its port.
+    pub fn start_with<S: IntoIterator<Item = Step>>(script: impl FnOnce(u16) -> S) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let server = Server {
-            port: listener.local_addr().expect("the port").port(),
-            script: Arc::new(Mutex::new(script.into_iter().collect())),
-            received: Arc::default(),
-        };
+        let port = listener.local_addr().expect("the port").port();
+        let server =
+            Server { port, script: Arc::new(Mutex::new(script(port).into_iter().collect())), received: Arc::default() };
         let (script, received) = (server.script.clone(), server.received.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {

@@ -38,6 +38,20 @@ impl Assets {
         self.stored.len()
     }
 
+    /// Adds the asset of a completed chunked upload.
+    pub fn add_uploaded(&mut self, id: &str, filename: &str, size: u64) {
+        let asset = json!({
+            "_id": id,
+            "method": "multipart",
+            "status": "processing",
+            "filename": filename,
+            "file_type": file_type(filename),
+            "created_at": "2026-01-02T03:04:05Z",
+            "size": size,
+        });
+        self.stored.entry(id.into()).or_insert(Stored { asset, polls: 0 });
+    }
+
     /// The asset, if there is one with this id.
     pub fn get(&self, id: &str) -> Option<&Value> {
         self.stored.get(id).map(|stored| &stored.asset)

@@ -6,6 +6,8 @@
 #![allow(dead_code)]
 
 mod assets;
+pub mod storage;
+mod uploads;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -60,6 +62,37 @@ impl StandIn {
         lock(&self.state).assets.count()
     }
 
+    /// Sets how large the chunks of new sessions are, and how many URLs come with a session.
+    pub fn chunks(&self, chunk_size: u64, first_urls: u32) {
+        let uploads = &mut lock(&self.state).uploads;
+        (uploads.chunk_size, uploads.first_urls) = (chunk_size, first_urls);
+    }
+
+    /// The host of the presigned URLs.
+    pub fn storage(&self) -> storage::Storage {
+        lock(&self.state).uploads.storage.clone()
+    }
+
+    /// The ids of all sessions, oldest first.
+    pub fn upload_ids(&self) -> Vec<String> {
+        lock(&self.state).uploads.ids()
+    }
+
+    /// Ends a session as if its 24 hours were over.
+    pub fn expire_session(&self, upload_id: &str) {
+        lock(&self.state).uploads.expire(upload_id);
+    }
+
+    /// The chunks that were reported of a session, in order, repetitions included.
+    pub fn reported_chunks(&self, upload_id: &str) -> Vec<u32> {
+        lock(&self.state).uploads.reported(upload_id)
+    }
+
+    /// The bytes of a completed upload.
+    pub fn assembled(&self, upload_id: &str) -> Option<Vec<u8>> {
+        lock(&self.state).uploads.assembled(upload_id)
+    }
+
     /// Answers the next `times` requests of this method whose path contains `path` with an error.
     pub fn fail(&self, method: &str, path: &str, times: usize, status: usize, code: &str) {
         lock(&self.state).faults.push(Fault {
@@ -80,6 +113,7 @@ impl StandIn {
 #[derive(Default)]
 struct State {
     assets: assets::Assets,
+    uploads: uploads::Uploads,
     created: u64,
     faults: Vec<Fault>,
     log: Vec<(String, String)>,
@@ -113,7 +147,7 @@ impl State {
         let segments: Vec<String> = path.split('/').map(percent_decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         // The first resource that knows the path answers.
-        let resources = [assets::answer];
+        let resources = [uploads::answer, assets::answer];
         resources.iter().find_map(|answer| answer(self, request, &segments)).unwrap_or_else(|| {
             let method = request.method();
             error(404, "endpoint_not_found", &format!("There is no {method} /{path} in the stand-in."))
@@ -139,27 +173,30 @@ fn lines(status: usize, lines: &[Value]) -> Answer {
 
 /// The page that was asked for, of all items.
 fn page(request: &Request, all: &[Value]) -> Answer {
+    match page_of("data", request, all) {
+        Ok(body) => reply(200, &body),
+        Err(()) => error(400, "parameter_invalid", "page and page_limit have to be positive numbers."),
+    }
+}
+
+/// The same, with the items in a field of another name.
+fn page_of(field: &str, request: &Request, all: &[Value]) -> Result<Value, ()> {
     let query = query_pairs(request);
-    let number = |name: &str, default: usize| -> Option<usize> {
-        match query.iter().find(|(key, _)| key == name) {
-            None => Some(default),
-            Some((_, text)) => text.parse().ok().filter(|number| *number > 0),
-        }
+    let number = |name: &str, default: usize| match query.iter().find(|(key, _)| key == name) {
+        None => Ok(default),
+        Some((_, text)) => text.parse().ok().filter(|number| *number > 0).ok_or(()),
     };
-    let (Some(page), Some(limit)) = (number("page", 1), number("page_limit", 10)) else {
-        return error(400, "parameter_invalid", "page and page_limit have to be positive numbers.");
-    };
-    let data: Vec<&Value> = all.iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
-    let body = json!({
-        "data": data,
+    let (page, limit) = (number("page", 1)?, number("page_limit", 10)?);
+    let items: Vec<&Value> = all.iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
+    Ok(json!({
+        field: items,
         "page_info": {
             "page": page,
             "limit_per_page": limit,
             "total_page": all.len().div_ceil(limit),
             "total_results": all.len(),
         },
-    });
-    reply(200, &body)
+    }))
 }
 
 /// The JSON body of a request, or null.
