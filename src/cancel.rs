@@ -35,7 +35,10 @@ const SLICE: Duration = Duration::from_millis(50);
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct CancelHandle(Arc<AtomicBool>);
+pub struct CancelHandle {
+    canceled: Arc<AtomicBool>,
+    parent: Option<Arc<CancelHandle>>,
+}
 
 impl CancelHandle {
     /// A handle for the uploads that it is given to.
@@ -45,12 +48,17 @@ impl CancelHandle {
 
     /// Stops everything that has this handle, for good. It only sets a flag: a signal handler may call it.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.canceled.store(true, Ordering::SeqCst);
     }
 
     /// Whether [`cancel`](Self::cancel) was called.
     pub fn is_canceled(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.canceled.load(Ordering::SeqCst) || self.parent.as_ref().is_some_and(|parent| parent.is_canceled())
+    }
+
+    /// A handle that is canceled with this one, and can be canceled by itself.
+    pub(crate) fn child(&self) -> Self {
+        CancelHandle { canceled: Arc::default(), parent: Some(Arc::new(self.clone())) }
     }
 }
 

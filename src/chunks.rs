@@ -43,7 +43,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// An answer of the storage is never longer than this.
 const MOST_ANSWER: u64 = 64 << 10;
 
-type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
+pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
 
 /// How an upload is done.
 #[derive(Default)]

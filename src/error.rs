@@ -348,6 +348,14 @@ impl Error {
         }
     }
 
+    /// The platform's refusal, if that is the reason.
+    pub(crate) fn api(&self) -> Option<&ApiError> {
+        match self.reason() {
+            Error::Api(e) => Some(e),
+            _ => None,
+        }
+    }
+
     /// Whether it was stopped through a [`CancelHandle`](crate::CancelHandle).
     pub fn is_canceled(&self) -> bool {
         matches!(self.reason(), Error::Canceled { .. })

@@ -1,7 +1,7 @@
 //! Where the bytes of an upload come from, and whether they can be read again.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,6 +100,15 @@ impl FileSource {
         match &self.content_type {
             Some(content_type) => content_type.clone(),
             None => mime_type(&self.file_name()).to_string(),
+        }
+    }
+
+    /// The size in bytes of what can be sent in chunks: a file that is there, or bytes.
+    pub(crate) fn size(&self) -> Option<u64> {
+        match &self.content {
+            Content::Path(path) => path.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len()),
+            Content::Bytes(bytes) => Some(bytes.len() as u64),
+            Content::Reader { .. } => None,
         }
     }
 
@@ -298,11 +307,6 @@ impl Inspected {
     /// What the source is called, in errors and in progress.
     pub(crate) fn label(&self) -> &Path {
         &self.label
-    }
-
-    /// When the file was changed last, if the system tells.
-    pub(crate) fn modified(&self) -> Option<SystemTime> {
-        self.stamp?.modified
     }
 
     /// An error if the path no longer leads to the file that was inspected.

@@ -1,5 +1,6 @@
 //! Assets: files uploaded to the platform, for use in its workflows.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
@@ -12,14 +13,16 @@ use crate::file::FileSource;
 use crate::multipart::Progress;
 use crate::pager::SyncPager;
 use crate::request::Request;
+use crate::upload::UploadAsset;
+use crate::upload_all::UploadAll;
 use crate::wait::{Progressing, Wait, Waitable};
 
 const LOCAL_LIMIT: u64 = 200_000_000;
 const LOCAL_HINT: &str =
     "the platform documents 200 MB for a local video, audio file or document and 32 MB for an image; \
-     give it larger ones by URL (up to 4 GB) or by a chunked upload (`/assets/multipart-uploads`)";
+     give it larger ones by URL (up to 4 GB) or in chunks, with `assets().upload(…)`";
 const URL_HINT: &str = "the platform documents 4 GB for a video or audio file by URL, 512 MB for a document and 32 MB \
-     for an image; larger ones need a chunked upload (`/assets/multipart-uploads`)";
+     for an image; larger ones have to be uploaded in chunks, with `assets().upload(…)`";
 
 /// Uploads files and keeps track of them, see [`TwelveLabs::assets`].
 #[derive(Debug, Clone)]
@@ -67,6 +70,46 @@ impl AssetsClient {
             }
         }
         request.into()
+    }
+
+    /// Uploads a file in the way that fits its size, and waits until the asset is ready.
+    ///
+    /// Up to 200 MB go in one request, larger files in chunks, several at a time, that can be resumed. Bytes and
+    /// readers work too; a reader always goes in one request.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client
+    ///     .assets()
+    ///     .upload("holiday.mp4")
+    ///     .progress_callback(|progress| eprintln!("{:?} {:.0} %", progress.state, progress.percentage()))
+    ///     .send()?;
+    /// println!("{} is ready", asset.id);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn upload(&self, file: impl Into<FileSource>) -> UploadAsset {
+        UploadAsset::new(&self.0, file.into())
+    }
+
+    /// Uploads many files, several at a time, and gives one outcome for each as it is finished.
+    ///
+    /// With a [`manifest`](UploadAll::manifest), what is done is done for good: run again after a kill or a failure,
+    /// it goes on where it was. A rate limit pauses all workers together; a quota that does not come back for hours
+    /// ends the batch, with an outcome for every file.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let files = ["monday.mp4", "tuesday.mp4"];
+    /// for outcome in client.assets().upload_all(files).manifest("uploads.jsonl").send()? {
+    ///     match outcome.result {
+    ///         Ok(asset) => println!("{} is asset {}", outcome.path.display(), asset.id),
+    ///         Err(e) => eprintln!("{}: {e}", outcome.path.display()),
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn upload_all<P: Into<PathBuf>>(&self, paths: impl IntoIterator<Item = P>) -> UploadAll {
+        UploadAll::new(&self.0, paths.into_iter().map(Into::into).collect())
     }
 
     /// Lists the assets, newest first.

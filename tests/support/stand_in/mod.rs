@@ -103,6 +103,11 @@ impl StandIn {
         });
     }
 
+    /// The same for requests whose path ends with `path`.
+    pub fn fail_exactly(&self, method: &str, path: &str, times: usize, status: usize, code: &str) {
+        self.fail(method, &format!("{path}$"), times, status, code);
+    }
+
     /// How many requests of this method came whose path contains `path`.
     pub fn requests(&self, method: &str, path: &str) -> usize {
         lock(&self.state).log.iter().filter(|(have, at)| have == method && at.contains(path)).count()
@@ -138,7 +143,12 @@ impl State {
         let path = request.path().trim_start_matches("/v1.3").trim_matches('/').to_string();
         self.log.push((request.method().into(), path.clone()));
         let due = |fault: &&mut Fault| {
-            fault.times > 0 && fault.method == request.method() && path.contains(fault.path.as_str())
+            fault.times > 0
+                && fault.method == request.method()
+                && match fault.path.strip_suffix('$') {
+                    Some(end) => path.ends_with(end),
+                    None => path.contains(fault.path.as_str()),
+                }
         };
         if let Some(fault) = self.faults.iter_mut().find(due) {
             fault.times -= 1;
