@@ -1,3 +1,6 @@
 //! One file per resource.
 
 pub(crate) mod assets;
+pub(crate) mod indexes;
+pub(crate) mod search;
+pub(crate) mod tasks;
