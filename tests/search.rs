@@ -1,10 +1,17 @@
 //! Searches across their pages, indexes that are found or created, and the waits for what is indexed.
 
 mod server;
+#[path = "support/stand_in/mod.rs"]
+mod stand_in;
+
+use std::time::Duration;
 
 use serde_json::{json, Value};
 use server::{answer, client, Server, Step};
-use twelvelabs::{Error, FileSource, IndexModelInput, IndexedAssetStatus, ModelOption, RequestOptions, SearchOption};
+use stand_in::StandIn;
+use twelvelabs::{
+    Error, FileSource, IndexModelInput, IndexedAssetStatus, ModelOption, RequestOptions, SearchOption, TwelveLabs,
+};
 
 fn ok(body: Value) -> Step {
     Step::Answer(answer(200, &body))
@@ -174,4 +181,24 @@ fn waits_end_when_it_is_indexed_or_has_failed() {
     let e = wait.tasks().wait_for_done("x1").send().unwrap_err();
     assert_eq!(e.to_string(), "task x1 ended as `failed`: the platform gave no reason");
     server.finish();
+}
+
+#[test]
+fn a_video_of_a_task_is_found() {
+    let stand_in = StandIn::start();
+    let client = TwelveLabs::builder().api_key("k").base_url(stand_in.url()).build().unwrap();
+    let model = || IndexModelInput::new("marengo3.0", [ModelOption::Visual]);
+    let index_id = client.indexes().ensure("films", [model()]).send().unwrap().index.id;
+    assert!(!client.indexes().ensure("films", [model()]).send().unwrap().created);
+    let create = client.tasks().create(&index_id).video_url("https://example.com/a.mp4");
+    let task = create.user_metadata(json!({"category": "recent"})).send().unwrap();
+    let task = client.tasks().wait_for_done(&task.id).sleep_interval(Duration::from_millis(1)).send().unwrap();
+    let search = client.search().query(&index_id, ["transcription"]).query_text("castle").page_limit(1);
+    let hits: Vec<_> = search.include_user_metadata(true).send().unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(stand_in.requests("GET", "search/"), hits.len() - 1);
+    assert!(hits[0].transcription.as_deref().unwrap().contains("castle"));
+    for (number, hit) in hits.iter().enumerate() {
+        assert_eq!((hit.video_id.as_deref(), hit.rank), (task.video_id.as_deref(), Some(number as i64 + 1)));
+        assert_eq!(hit.user_metadata.as_ref().unwrap()["category"], "recent");
+    }
 }

@@ -6,6 +6,9 @@
 #![allow(dead_code)]
 
 mod assets;
+mod indexes;
+mod search;
+mod tasks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -80,6 +83,9 @@ impl StandIn {
 #[derive(Default)]
 struct State {
     assets: assets::Assets,
+    indexes: indexes::Indexes,
+    searches: search::Searches,
+    tasks: tasks::Tasks,
     created: u64,
     faults: Vec<Fault>,
     log: Vec<(String, String)>,
@@ -113,7 +119,7 @@ impl State {
         let segments: Vec<String> = path.split('/').map(percent_decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         // The first resource that knows the path answers.
-        let resources = [assets::answer];
+        let resources = [assets::answer, indexes::answer, search::answer, tasks::answer];
         resources.iter().find_map(|answer| answer(self, request, &segments)).unwrap_or_else(|| {
             let method = request.method();
             error(404, "endpoint_not_found", &format!("There is no {method} /{path} in the stand-in."))
