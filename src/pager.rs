@@ -75,9 +75,8 @@ pub struct SyncPager<T> {
 #[derive(Clone)]
 enum Cursor {
     Number(u64),
-    /// The first page of a list whose pages have tokens.
-    First,
-    Token(String),
+    /// Of a list whose pages have tokens. The first page has none.
+    Token(Option<String>),
 }
 
 /// What is known of the pages so far: the guard against lists that repeat themselves or never end.
@@ -101,6 +100,11 @@ struct Identity<'a> {
     id: Option<&'a RawValue>,
 }
 
+#[derive(Deserialize)]
+struct Next {
+    next_page_token: Option<String>,
+}
+
 impl<T: DeserializeOwned + 'static> sealed::Sealed for SyncPager<T> {}
 
 impl<T: DeserializeOwned + 'static> Output for SyncPager<T> {
@@ -113,7 +117,7 @@ impl<T: DeserializeOwned + 'static> Output for SyncPager<T> {
         }
         let first = match request.paging {
             Paging::Number => Cursor::Number(request.text("page").and_then(|page| page.parse().ok()).unwrap_or(1)),
-            Paging::Token(_) => Cursor::First,
+            Paging::Token(_) => Cursor::Token(None),
         };
         let pager = SyncPager::fetch(request, first, Trail::default())?;
         let response = pager.response.clone();
@@ -125,12 +129,12 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
     fn fetch(first: Request, cursor: Cursor, mut trail: Trail) -> Result<Self> {
         let request = match (&cursor, first.paging) {
             (Cursor::Number(number), _) => first.with_query("page", &number.to_string()),
-            (Cursor::Token(token), Paging::Token(request)) => request(&first, token),
+            (Cursor::Token(Some(token)), Paging::Token(request)) => request(&first, token),
             _ => first.clone(),
         };
         let operation = request.operation();
         let lies = |message: String| Error::Paging { operation: operation.clone(), message };
-        if let Cursor::Token(token) = &cursor {
+        if let Cursor::Token(Some(token)) = &cursor {
             if !trail.seen.insert(hash(&("token", token))) {
                 return Err(lies("the server gave the token of a page again that was read before".into()));
             }
@@ -157,12 +161,11 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
             return Err(fail(format!("the answer has no `{}`: {}", first.items, excerpt(&response.body))));
         }
         let raw = raw.unwrap_or_default();
-        let known = info.clone().unwrap_or_default();
         let number = match cursor {
             Cursor::Number(number) => number,
-            Cursor::First | Cursor::Token(_) => trail.fetched.saturating_add(1),
+            Cursor::Token(_) => trail.fetched.saturating_add(1),
         };
-        if let Some(page) = known.page.filter(|page| *page != number) {
+        if let Some(page) = info.as_ref().and_then(|info| info.page).filter(|page| *page != number) {
             return Err(lies(format!("page {number} was asked for, the server gave page {page}")));
         }
         let content = hash(&raw.iter().map(|item| item.get()).collect::<Vec<_>>());
@@ -171,13 +174,18 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
         }
         let next = match cursor {
             Cursor::Number(number) => {
-                let total = total_pages(&known);
+                let total = info.as_ref().and_then(total_pages);
                 trail.expected = trail.expected.or(total);
                 let more = total.map_or(!raw.is_empty(), |total| number < total);
                 more.then(|| Cursor::Number(number.saturating_add(1)))
             }
-            Cursor::First | Cursor::Token(_) => {
-                known.next_page_token.filter(|token| !token.is_empty()).map(Cursor::Token)
+            Cursor::Token(_) => {
+                // Strictly: a token that cannot be read would end the list in silence.
+                let info = page.get("page_info").map_or("null", |info| info.get());
+                let next: Option<Next> =
+                    serde_json::from_str(info).map_err(|e| fail(format!("`page_info.next_page_token`: {e}")))?;
+                let token = next.and_then(|next| next.next_page_token).filter(|token| !token.is_empty());
+                token.map(|token| Cursor::Token(Some(token)))
             }
         };
         if trail.fetched >= trail.expected.map_or(MOST_PAGES, |pages| pages.saturating_mul(2).saturating_add(1000)) {
@@ -239,13 +247,10 @@ impl<T: DeserializeOwned + 'static> Iterator for SyncPager<T> {
             if let Some(item) = self.items.next() {
                 return Some(item);
             }
-            match self.next_page() {
-                Ok(Some(page)) => *self = page,
-                Ok(None) => return None,
-                Err(e) => {
-                    self.next = None;
-                    return Some(Err(e));
-                }
+            let next = self.next.take()?;
+            match Self::fetch(self.request.clone(), next, std::mem::take(&mut self.trail)) {
+                Ok(page) => *self = page,
+                Err(e) => return Some(Err(e)),
             }
         }
     }

@@ -86,6 +86,11 @@ fn a_server_that_repeats_a_token_or_a_page_ends_the_list() {
     let found = videos(&server);
     assert!(found.len() == 2 && found[1].contains("gave page 1 again as page 2"), "{found:?}");
     server.finish();
+    let unreadable = json!({"data": [{"video_id": "v2"}], "page_info": {"next_page_token": ["t3"]}});
+    let server = Server::start([hits(&["v1"], Some("t2")), ok(unreadable)]);
+    let found = videos(&server);
+    assert!(found.len() == 2 && found[1].contains("next_page_token"), "{found:?}");
+    server.finish();
 }
 
 #[test]
