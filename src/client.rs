@@ -11,7 +11,10 @@ use crate::error::{Error, Result};
 use crate::http::{self, Agent};
 use crate::request::{check_header, Request};
 use crate::resources::assets::AssetsClient;
+use crate::resources::indexes::IndexesClient;
 use crate::resources::multipart_upload::MultipartUploadClient;
+use crate::resources::search::SearchClient;
+use crate::resources::tasks::TasksClient;
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
@@ -92,6 +95,21 @@ impl TwelveLabs {
     /// Chunked uploads, for files beyond what one request can carry.
     pub fn multipart_upload(&self) -> MultipartUploadClient {
         MultipartUploadClient(self.clone())
+    }
+
+    /// Indexes: videos made searchable.
+    pub fn indexes(&self) -> IndexesClient {
+        IndexesClient(self.clone())
+    }
+
+    /// Search: the moments of an index that fit a text or an image.
+    pub fn search(&self) -> SearchClient {
+        SearchClient(self.clone())
+    }
+
+    /// Tasks: uploading and indexing a video in one go, the older way.
+    pub fn tasks(&self) -> TasksClient {
+        TasksClient(self.clone())
     }
 
     /// A request to an endpoint that this crate has no method for. Each segment of the path is encoded by itself.

@@ -165,10 +165,10 @@ mod tests {
         assert!(from_json::<Outer>(b"{\"_id\":\"\xff\"}").unwrap_err().contains("UTF-8"));
     }
 
-    /// An asset in which every optional field is set.
-    fn full() -> Value {
-        let fixture = include_str!("../tests/fixtures/doc/assets.retrieve.json");
-        let fixture: Value = serde_json::from_str(fixture).unwrap();
+    /// The first answer in the recording of a method.
+    fn recorded(method: &str) -> Value {
+        let path = format!("{}/tests/fixtures/doc/{method}.json", env!("CARGO_MANIFEST_DIR"));
+        let fixture: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         fixture["exchanges"][0]["response"]["body"].clone()
     }
 
@@ -186,25 +186,34 @@ mod tests {
         }
     }
 
-    #[test]
-    fn any_one_malformed_field_of_an_asset_costs_at_most_itself() {
-        let asset = full();
+    /// Every field in turn is replaced by what it cannot be; gives how many there are.
+    fn one_malformed_field_costs_at_most_itself<T: DeserializeOwned + serde::Serialize>(full: &Value) -> usize {
         let mut found = Vec::new();
-        places(&asset, "", &mut found);
-        assert!(found.len() > 50, "the fixture is full");
+        places(full, "", &mut found);
         for place in found.iter().filter(|place| *place != "/_id") {
             for wrong in [Value::Null, Value::from("?"), Value::from(-2.5), Value::from(true), serde_json::json!([{}])]
             {
-                let mut malformed = asset.clone();
+                let mut malformed = full.clone();
                 *malformed.pointer_mut(place).unwrap() = wrong.clone();
-                let decoded: crate::Asset = from_value(malformed).unwrap_or_else(|e| panic!("{place} = {wrong}: {e}"));
-                assert_eq!(decoded.id, asset["_id"].as_str().unwrap());
+                let decoded: T = from_value(malformed).unwrap_or_else(|e| panic!("{place} = {wrong}: {e}"));
                 let decoded = serde_json::to_value(decoded).unwrap();
-                for (key, value) in asset.as_object().unwrap() {
+                for (key, value) in full.as_object().unwrap() {
                     let touched = place.split('/').nth(1) == Some(key);
                     assert!(touched || !value.is_string() || &decoded[key] == value, "{place} = {wrong} lost {key}");
                 }
             }
         }
+        found.len()
+    }
+
+    #[test]
+    fn any_one_malformed_field_costs_at_most_itself() {
+        let asset = recorded("assets.retrieve");
+        assert!(one_malformed_field_costs_at_most_itself::<crate::Asset>(&asset) > 50, "the recording is full");
+        one_malformed_field_costs_at_most_itself::<crate::Index>(&recorded("indexes.retrieve"));
+        let indexed = recorded("indexes.indexed_assets.retrieve");
+        one_malformed_field_costs_at_most_itself::<crate::IndexedAsset>(&indexed);
+        one_malformed_field_costs_at_most_itself::<crate::VideoIndexingTask>(&recorded("tasks.retrieve"));
+        one_malformed_field_costs_at_most_itself::<crate::SearchItem>(&recorded("search.create")["data"][0]);
     }
 }

@@ -34,11 +34,22 @@ pub struct Request {
     pub(crate) options: RequestOptions,
     /// The field that has the items of a page.
     pub(crate) items: &'static str,
+    pub(crate) paging: Paging,
     invalid: Option<(String, String)>,
+    one_of: Option<[&'static str; 2]>,
     slow: bool,
     repeatable: bool,
     size_limit: Option<(u64, &'static str)>,
     pub(crate) progress: Option<ProgressCallback>,
+}
+
+/// How the next page of a list is asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Paging {
+    /// By its number: the same request with another `page`.
+    Number,
+    /// By the token that the page before it gave: the request that this makes of the first one and the token.
+    Token(fn(&Request, &str) -> Request),
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +70,9 @@ impl Request {
             body: Body::None,
             options: RequestOptions::default(),
             items: "data",
+            paging: Paging::Number,
             invalid: None,
+            one_of: None,
             slow: false,
             repeatable: known != Some("POST"),
             size_limit: None,
@@ -102,6 +115,12 @@ impl Request {
         self
     }
 
+    /// Exactly one of these two fields has to be in the form.
+    pub(crate) fn one_of(mut self, names: [&'static str; 2]) -> Self {
+        self.one_of = Some(names);
+        self
+    }
+
     /// Keeps the first fault of an argument.
     pub(crate) fn reject(&mut self, argument: &str, why: &str) {
         self.invalid.get_or_insert_with(|| (argument.into(), why.into()));
@@ -128,6 +147,16 @@ impl Request {
         }
     }
 
+    /// A field of the form that has to be a link which the platform can follow.
+    pub(crate) fn form_url(&mut self, name: &str, url: &str) {
+        let lower = url.to_ascii_lowercase();
+        let web = lower.starts_with("https://") || lower.starts_with("http://");
+        if !web || url.chars().any(char::is_whitespace) {
+            self.reject(name, "must be a public link that begins with http:// or https:// and has no spaces");
+        }
+        self.form(name, url);
+    }
+
     pub(crate) fn file(&mut self, name: &str, source: FileSource) {
         self.part(Part::File { name: name.into(), source });
     }
@@ -141,14 +170,37 @@ impl Request {
 
     fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
         serde_json::to_value(value).unwrap_or_else(|e| {
-            self.reject(name, &format!("cannot be written as JSON: {e}"));
+            self.reject(name, &format!("cannot be sent: {e}"));
             Value::Null
         })
     }
 
-    /// The value of a query parameter that is set.
-    pub(crate) fn query_value(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    /// A value that has to be an object.
+    pub(crate) fn object(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Map<String, Value> {
+        match self.value(name, value) {
+            Value::Object(fields) => fields,
+            _ => {
+                self.reject(name, "must be an object of names and values");
+                Map::new()
+            }
+        }
+    }
+
+    /// The value of a query parameter or of a text field of the form, if it is set.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        let query = self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str());
+        query.or_else(|| match self.parts().find(|part| part.name() == name)? {
+            Part::Text { value, .. } => Some(value.as_str()),
+            Part::File { .. } => None,
+        })
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        match &self.body {
+            Body::Form(parts) => parts.as_slice(),
+            _ => &[],
+        }
+        .iter()
     }
 
     /// The same request for another page.
@@ -172,9 +224,7 @@ impl Request {
 
     /// Sends the request, again where that is safe, and gives the answer if it is a success.
     pub(crate) fn execute(&self) -> Result<HttpResponse<()>> {
-        if let Some((argument, why)) = &self.invalid {
-            return Err(Error::invalid(argument, why));
-        }
+        self.check()?;
         let settings = self.client.settings();
         let clock = &*settings.clock;
         let max_retries = self.options.max_retries.unwrap_or(settings.max_retries);
@@ -246,6 +296,23 @@ impl Request {
             log::debug!("{error}; trying again in {wait:?}");
             settings.pause(wait, || self.operation())?;
             retries += 1;
+        }
+    }
+
+    /// Whether all arguments can be sent.
+    fn check(&self) -> Result<()> {
+        if let Some((argument, why)) = &self.invalid {
+            return Err(Error::invalid(argument, why));
+        }
+        let Some(names) = self.one_of else { return Ok(()) };
+        let given = |name: &str| {
+            let extra = &self.options.body;
+            self.parts().map(Part::name).chain(extra.iter().map(|(name, _)| name.as_str())).any(|have| have == name)
+        };
+        match names.map(given) {
+            [true, true] => Err(Error::invalid(names.join(" and "), "are both given; give one of them")),
+            [false, false] => Err(Error::invalid(names.join(" or "), "is missing; give one of them")),
+            _ => Ok(()),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::file::FileSource;
 use crate::multipart::Progress;
 use crate::pager::SyncPager;
 use crate::request::Request;
+use crate::types::TranscriptionEntry;
 use crate::upload::UploadAsset;
 use crate::upload_all::UploadAll;
 use crate::wait::{Progressing, Wait, Waitable};
@@ -58,14 +59,8 @@ impl AssetsClient {
                 request = request.size_limit(LOCAL_LIMIT, LOCAL_HINT);
             }
             UploadMethod::Url(url) => {
-                let lower = url.to_ascii_lowercase();
-                let web = lower.starts_with("https://") || lower.starts_with("http://");
-                if !web || url.chars().any(char::is_whitespace) {
-                    request
-                        .reject("url", "must be a public link that begins with http:// or https:// and has no spaces");
-                }
                 request.form("method", "url");
-                request.form("url", &url);
+                request.form_url("url", &url);
                 request = request.size_limit(u64::MAX, URL_HINT);
             }
         }
@@ -220,17 +215,9 @@ impl AssetsClient {
 }
 
 fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<()> {
-    let value = object(&mut request, user_metadata);
-    request.json("user_metadata", &value);
+    let fields = request.object("user_metadata", user_metadata);
+    request.json("user_metadata", &fields);
     request.into()
-}
-
-fn object(request: &mut Request, user_metadata: &impl Serialize) -> Value {
-    let value = serde_json::to_value(user_metadata).unwrap_or_default();
-    if !value.is_object() {
-        request.reject("user_metadata", "must be an object of names and values");
-    }
-    value
 }
 
 /// How a file gets to the platform.
@@ -270,8 +257,8 @@ request! {
 impl CreateAsset {
     /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        let value = object(&mut self.0, &user_metadata);
-        self.0.form("user_metadata", &value);
+        let fields = self.0.object("user_metadata", &user_metadata);
+        self.0.form("user_metadata", &fields);
         self
     }
 
@@ -522,20 +509,6 @@ pub struct AssetTranscription {
     pub utterances: Option<Vec<TranscriptionEntry>>,
     /// Why it failed.
     pub error: Option<AssetError>,
-}
-
-/// A piece of a transcription.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct TranscriptionEntry {
-    /// Where it begins, in seconds.
-    pub start: Option<f64>,
-    /// Where it ends, in seconds.
-    pub end: Option<f64>,
-    /// What is said.
-    pub value: Option<String>,
-    /// Who says it, in utterances.
-    pub speaker: Option<String>,
 }
 
 /// What the platform read from the file. A field that does not apply is `None`.

@@ -26,6 +26,9 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         }
         ("GET", ["assets"]) => state.assets.list(request),
         ("GET", ["assets", id]) => state.assets.retrieve(id),
+        ("DELETE", ["assets", id]) if state.indexes.refer_to(id) && !forced(request) => {
+            error(409, "asset_in_use", "An index refers to the asset. Set force to delete it anyway.")
+        }
         ("DELETE", ["assets", id]) => state.assets.delete(id),
         ("GET", ["assets", id, "transcription"]) => state.assets.transcription(id, request),
         ("PUT" | "PATCH" | "DELETE", ["assets", id, "user-metadata"]) => state.assets.change_metadata(id, request),
@@ -191,6 +194,10 @@ impl Assets {
         }
         reply(200, &body)
     }
+}
+
+fn forced(request: &Request) -> bool {
+    query_pairs(request).iter().any(|(key, value)| key == "force" && value == "true")
 }
 
 fn file_type(filename: &str) -> &'static str {

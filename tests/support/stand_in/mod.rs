@@ -6,7 +6,10 @@
 #![allow(dead_code)]
 
 mod assets;
+mod indexes;
+mod search;
 pub mod storage;
+mod tasks;
 mod uploads;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,6 +122,9 @@ impl StandIn {
 struct State {
     assets: assets::Assets,
     uploads: uploads::Uploads,
+    indexes: indexes::Indexes,
+    searches: search::Searches,
+    tasks: tasks::Tasks,
     created: u64,
     faults: Vec<Fault>,
     log: Vec<(String, String)>,
@@ -157,7 +163,7 @@ impl State {
         let segments: Vec<String> = path.split('/').map(percent_decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         // The first resource that knows the path answers.
-        let resources = [uploads::answer, assets::answer];
+        let resources = [uploads::answer, assets::answer, indexes::answer, search::answer, tasks::answer];
         resources.iter().find_map(|answer| answer(self, request, &segments)).unwrap_or_else(|| {
             let method = request.method();
             error(404, "endpoint_not_found", &format!("There is no {method} /{path} in the stand-in."))
