@@ -8,10 +8,19 @@ use serde_json::{json, Value};
 use super::{error, form_parts, json_body, missing, page, query_pairs, reply, Answer, State, POLLS_UNTIL_READY};
 
 /// All assets, by id.
-#[derive(Default)]
 pub struct Assets {
     stored: BTreeMap<String, Stored>,
+    pub polls_until_ready: u32,
 }
+
+impl Default for Assets {
+    fn default() -> Self {
+        Assets { stored: BTreeMap::new(), polls_until_ready: POLLS_UNTIL_READY }
+    }
+}
+
+/// A file whose name says so fails with this code.
+const TOO_SHORT: &str = "video_duration_too_short";
 
 struct Stored {
     asset: Value,
@@ -122,8 +131,11 @@ impl Assets {
         let Some(stored) = self.stored.get_mut(id) else {
             return missing("assets", id);
         };
-        if stored.polls < POLLS_UNTIL_READY {
+        if stored.polls < self.polls_until_ready {
             stored.polls += 1;
+        } else if stored.asset["filename"].as_str().is_some_and(|name| name.contains(TOO_SHORT)) {
+            stored.asset["status"] = json!("failed");
+            stored.asset["error"] = json!({ "code": TOO_SHORT, "message": "The video is too short." });
         } else {
             stored.asset["status"] = json!("ready");
             stored.asset["duration"] = json!(12.5);

@@ -101,9 +101,28 @@ impl StandIn {
         lock(&self.state).faults.push(Fault {
             method: method.into(),
             path: path.into(),
+            passed: 0,
             times,
             answer: error(status, code, "The stand-in was told to answer like this."),
         });
+    }
+
+    /// Answers every such request with an error, but for the first `passed`.
+    pub fn fail_after(&self, method: &str, path: &str, passed: usize, status: usize, code: &str) {
+        let mut state = lock(&self.state);
+        let answer = error(status, code, "The stand-in was told to answer like this.");
+        let (method, path) = (method.into(), format!("{path}$"));
+        state.faults.push(Fault { method, path, passed, times: usize::MAX, answer });
+    }
+
+    /// Takes back all errors that were asked for.
+    pub fn forgive(&self) {
+        lock(&self.state).faults.clear();
+    }
+
+    /// Sets how many looks see a new asset as not ready yet.
+    pub fn polls_until_ready(&self, polls: u32) {
+        lock(&self.state).assets.polls_until_ready = polls;
     }
 
     /// The same for requests whose path ends with `path`.
@@ -134,6 +153,8 @@ struct State {
 struct Fault {
     method: String,
     path: String,
+    /// How many requests get through before.
+    passed: usize,
     times: usize,
     answer: Answer,
 }
@@ -157,8 +178,13 @@ impl State {
                 }
         };
         if let Some(fault) = self.faults.iter_mut().find(due) {
-            fault.times -= 1;
-            return fault.answer.clone();
+            match fault.passed.checked_sub(1) {
+                Some(left) => fault.passed = left,
+                None => {
+                    fault.times -= 1;
+                    return fault.answer.clone();
+                }
+            }
         }
         let segments: Vec<String> = path.split('/').map(percent_decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
