@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::decode;
 use crate::error::{excerpt, Result};
+use crate::events::Events;
 use crate::file::FileSource;
 use crate::request::Request;
 
@@ -267,5 +268,23 @@ impl CustomCall {
         let empty = response.body.iter().all(u8::is_ascii_whitespace);
         let data = if empty { Value::Null } else { decode::body(&self.0.operation(), &response)? };
         Ok(response.with(data))
+    }
+
+    /// Sends the request and gives the server-sent events of the answer as they arrive.
+    ///
+    /// It returns once the answer begins. An answer that is no `text/event-stream` is an error. While the events
+    /// come, the time limit is one for silence.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let call = client.call("POST", &["responses"]).json("stream", true).json("model", "…");
+    /// for event in call.send_events()? {
+    ///     let event = event?;
+    ///     println!("{}: {}", event.event, event.data);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn send_events(self) -> Result<Events> {
+        Events::open(self.0)
     }
 }

@@ -9,6 +9,7 @@ use crate::clock::{random_bits, Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::http::{self, Agent};
 use crate::request::{check_header, Request};
+use crate::resources::analyze_async::AnalyzeAsyncClient;
 use crate::resources::assets::AssetsClient;
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
@@ -63,6 +64,11 @@ impl TwelveLabs {
     /// A client with settings of your own.
     pub fn builder() -> TwelveLabsBuilder {
         TwelveLabsBuilder::default()
+    }
+
+    /// Analyses that run in the background: tasks and batches.
+    pub fn analyze_async(&self) -> AnalyzeAsyncClient {
+        AnalyzeAsyncClient(self.clone())
     }
 
     /// Assets: files uploaded to the platform.
