@@ -335,7 +335,9 @@ impl Error {
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
             Error::Transport { sent, .. } => *sent,
-            Error::Timeout { .. } | Error::Decode { .. } | Error::ResponseTooLarge { .. } | Error::Stream { .. } => true,
+            Error::Timeout { .. } | Error::Decode { .. } | Error::ResponseTooLarge { .. } | Error::Stream { .. } => {
+                true
+            }
             _ => false,
         }
     }

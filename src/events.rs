@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::call::{sealed, HttpResponse, Output};
@@ -16,6 +16,9 @@ use crate::request::Request;
 
 /// How much of an answer that is no stream is shown.
 const SAMPLE: usize = 4096;
+const EVENT_STREAM: &str = "text/event-stream";
+/// The data that ends a stream of server-sent events.
+const DONE: &str = "[DONE]";
 
 /// One line, without its end.
 #[derive(Debug, PartialEq)]
@@ -25,10 +28,13 @@ struct Line {
     ended: bool,
 }
 
-/// Why there is no line.
+/// Why a stream does not go on.
 #[derive(Debug)]
-enum Fault {
+pub(crate) enum Fault {
     Read(io::Error),
+    /// It ended where it should not.
+    CutOff,
+    /// More than may be kept.
     TooLong,
 }
 
@@ -36,13 +42,14 @@ enum Fault {
 struct Lines<R> {
     reader: BufReader<R>,
     limit: u64,
-    at_start: bool,
+    /// How many lines were given.
+    number: u64,
     after_cr: bool,
 }
 
 impl<R: Read> Lines<R> {
     fn new(reader: R, limit: u64) -> Self {
-        Lines { reader: BufReader::new(reader), limit, at_start: true, after_cr: false }
+        Lines { reader: BufReader::new(reader), limit, number: 0, after_cr: false }
     }
 
     fn next(&mut self) -> Result<Option<Line>, Fault> {
@@ -76,10 +83,42 @@ impl<R: Read> Lines<R> {
     }
 
     fn line(&mut self, mut bytes: Vec<u8>, ended: bool) -> Line {
-        if std::mem::take(&mut self.at_start) && bytes.starts_with(b"\xef\xbb\xbf") {
+        self.number += 1;
+        if self.number == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
         }
         Line { bytes, ended }
+    }
+
+    /// The next line that is not blank. One that is JSON and has no end counts as complete.
+    fn json(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        while let Some(line) = self.next()? {
+            if line.bytes.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            if !line.ended && serde_json::from_slice::<IgnoredAny>(&line.bytes).is_err() {
+                return Err(Fault::CutOff);
+            }
+            return Ok(Some(line.bytes));
+        }
+        Ok(None)
+    }
+
+    /// The next server-sent event.
+    fn event(&mut self, pending: &mut Pending) -> Result<Option<ServerSentEvent>, Fault> {
+        loop {
+            let line = self.next()?;
+            if let Some(event) = line.as_ref().and_then(|line| pending.take(&line.bytes)) {
+                return Ok((event.data != DONE).then_some(event));
+            }
+            if line.is_none_or(|line| !line.ended) {
+                let whole = !pending.open || pending.data.as_deref() == Some(DONE);
+                return if whole { Ok(None) } else { Err(Fault::CutOff) };
+            }
+            if pending.data.as_ref().is_some_and(|data| data.len() as u64 > self.limit) {
+                return Err(Fault::TooLong);
+            }
+        }
     }
 }
 
@@ -88,20 +127,16 @@ pub(crate) struct Stream {
     request: Request,
     response: HttpResponse<()>,
     lines: Lines<LiveBody>,
-    limit: u64,
-    /// The number of the last line, from 1.
-    number: u64,
 }
 
 impl Stream {
     /// Sends the request. It returns when the headers of the answer are there.
     fn open(request: Request, accept: &str) -> Result<Self> {
         let request = request.stream(accept);
-        let mut response = request.run()?;
+        let HttpResponse { data: mut body, status, headers, .. } = request.run()?;
+        let mut response = HttpResponse { data: (), status, headers, body: Vec::new() };
         let kind = response.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
         let events = accept == EVENT_STREAM;
-        let mut body = std::mem::replace(&mut response.data, Box::new(io::empty()));
-        let mut response = response.with(());
         if kind.contains("html") || (events && !kind.is_empty() && !kind.starts_with(EVENT_STREAM)) {
             response.body = vec![0; SAMPLE];
             let length = body.read(&mut response.body).unwrap_or_default();
@@ -115,7 +150,7 @@ impl Stream {
             return Err(Error::Decode { operation: request.operation(), message, response: Box::new(response) });
         }
         let limit = request.client().settings().max_response_size;
-        Ok(Stream { request, response, lines: Lines::new(body, limit), limit, number: 0 })
+        Ok(Stream { request, response, lines: Lines::new(body, limit) })
     }
 
     /// Sends the request for an answer of JSON Lines.
@@ -132,51 +167,35 @@ impl Stream {
         self.request.operation()
     }
 
+    /// The next line that is not blank.
+    pub(crate) fn json_line(&mut self) -> Result<Option<Vec<u8>>> {
+        self.lines.json().map_err(|fault| self.failed(fault))
+    }
+
     /// Checks the size of what is gathered from a stream, which may be as large as a line.
     pub(crate) fn check_size(&self, bytes: usize) -> Result<()> {
-        if bytes as u64 > self.limit {
-            return Err(Error::ResponseTooLarge { operation: self.operation(), limit: self.limit });
+        if bytes as u64 > self.lines.limit {
+            return Err(self.failed(Fault::TooLong));
         }
         Ok(())
     }
 
-    fn line(&mut self) -> Result<Option<Line>> {
-        self.number += 1;
-        self.lines.next().map_err(|fault| {
-            let failure = match fault {
-                Fault::Read(e) => http::read_failure(e),
-                Fault::TooLong => Failure { kind: FailureKind::TooLarge, message: String::new(), source: None },
-            };
-            // Whatever the platform does, it has begun to answer.
-            self.request.failed(failure, true)
-        })
-    }
-
-    /// The next line that is not blank. One that is JSON and has no end counts as complete.
-    pub(crate) fn json_line(&mut self) -> Result<Option<Vec<u8>>> {
-        while let Some(line) = self.line()? {
-            if line.bytes.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            if !line.ended && serde_json::from_slice::<serde::de::IgnoredAny>(&line.bytes).is_err() {
-                return Err(self.cut_off());
-            }
-            return Ok(Some(line.bytes));
-        }
-        Ok(None)
-    }
-
-    /// The answer has ended, and not where it should.
-    pub(crate) fn cut_off(&self) -> Error {
-        let message = "the server closed the connection before the end of the stream".into();
-        Error::Transport { operation: self.operation(), message, sent: true, source: None }
+    pub(crate) fn failed(&self, fault: Fault) -> Error {
+        let failure = |kind, message: &str| Failure { kind, message: message.into(), source: None };
+        let failure = match fault {
+            Fault::Read(e) => http::read_failure(e),
+            Fault::CutOff => failure(FailureKind::Broke, "the answer ended before the end of the stream"),
+            Fault::TooLong => failure(FailureKind::TooLarge, ""),
+        };
+        // Whatever the platform does, it has begun to answer.
+        self.request.failed(failure, true)
     }
 
     /// A line is not what it should be.
     pub(crate) fn malformed(&self, why: &str, line: Vec<u8>) -> Error {
         let response = self.request.redact(HttpResponse { body: line, ..self.response.clone() });
         let shown = if looks_like_html(&response.body) { describe(&response) } else { excerpt(&response.body) };
-        let message = format!("line {} of the stream: {why}; it begins: {shown}", self.number);
+        let message = format!("line {} of the stream: {why}; it begins: {shown}", self.lines.number);
         Error::Decode { operation: self.operation(), message, response: Box::new(response) }
     }
 
@@ -246,10 +265,6 @@ impl<T> fmt::Debug for JsonLines<T> {
         f.debug_struct("JsonLines").field("ended", &self.stream.is_none()).finish_non_exhaustive()
     }
 }
-
-const EVENT_STREAM: &str = "text/event-stream";
-/// The data that ends a stream.
-const DONE: &str = "[DONE]";
 
 /// One event of a stream of [`Events`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -330,28 +345,14 @@ impl Events {
     pub(crate) fn open(request: Request) -> Result<Self> {
         Ok(Events { stream: Some(Stream::open(request, EVENT_STREAM)?), pending: Pending::default() })
     }
-
-    fn read(&mut self) -> Result<Option<ServerSentEvent>> {
-        let Some(stream) = &mut self.stream else { return Ok(None) };
-        loop {
-            let line = stream.line()?;
-            if let Some(event) = line.as_ref().and_then(|line| self.pending.take(&line.bytes)) {
-                return Ok((event.data != DONE).then_some(event));
-            }
-            if line.is_none_or(|line| !line.ended) {
-                let whole = !self.pending.open || self.pending.data.as_deref() == Some(DONE);
-                return if whole { Ok(None) } else { Err(stream.cut_off()) };
-            }
-            stream.check_size(self.pending.data.as_ref().map_or(0, String::len))?;
-        }
-    }
 }
 
 impl Iterator for Events {
     type Item = Result<ServerSentEvent>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let event = self.read();
+        let stream = self.stream.as_mut()?;
+        let event = stream.lines.event(&mut self.pending).map_err(|fault| stream.failed(fault));
         if !matches!(event, Ok(Some(_))) {
             self.stream = None;
         }
@@ -364,5 +365,162 @@ impl FusedIterator for Events {}
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Events").field("ended", &self.stream.is_none()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A reader that gives its bytes in these pieces, with an interruption before each, and then ends or breaks.
+    struct Pieces {
+        pieces: std::vec::IntoIter<Vec<u8>>,
+        interrupted: bool,
+        breaks: bool,
+    }
+
+    impl Pieces {
+        fn new(bytes: &[u8], cuts: &[usize]) -> Self {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces = cuts.windows(2).map(|cut| bytes[cut[0]..cut[1]].to_vec()).filter(|piece| !piece.is_empty());
+            Pieces { pieces: pieces.collect::<Vec<_>>().into_iter(), interrupted: false, breaks: false }
+        }
+    }
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.interrupted = !self.interrupted;
+            if self.interrupted {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            match self.pieces.next() {
+                Some(piece) => {
+                    buffer[..piece.len()].copy_from_slice(&piece);
+                    Ok(piece.len())
+                }
+                None if self.breaks => Err(io::ErrorKind::ConnectionReset.into()),
+                None => Ok(0),
+            }
+        }
+    }
+
+    /// Everything that a stream gives, an error as its name.
+    fn all<T: fmt::Debug>(mut next: impl FnMut() -> Result<Option<T>, Fault>) -> Vec<Result<T, String>> {
+        std::iter::from_fn(|| next().map_err(|fault| format!("{fault:?}")).transpose())
+            .scan(false, |ended, item| (!std::mem::replace(ended, item.is_err())).then_some(item))
+            .collect()
+    }
+
+    fn lines(bytes: &[u8], cuts: &[usize]) -> Vec<Result<String, String>> {
+        let mut lines = Lines::new(Pieces::new(bytes, cuts), 1000);
+        all(|| Ok(lines.json()?.map(|line| String::from_utf8_lossy(&line).into_owned())))
+    }
+
+    fn events(bytes: &[u8], cuts: &[usize]) -> Vec<Result<ServerSentEvent, String>> {
+        let (mut lines, mut pending) = (Lines::new(Pieces::new(bytes, cuts), 1000), Pending::default());
+        all(|| lines.event(&mut pending))
+    }
+
+    fn event(event: &str, data: &str, id: Option<&str>) -> Result<ServerSentEvent, String> {
+        Ok(ServerSentEvent { event: event.into(), data: data.into(), id: id.map(Into::into) })
+    }
+
+    #[test]
+    fn lines_are_the_same_wherever_the_bytes_are_split() {
+        let text = "\u{feff}{\"a\":\"é𝄞\"}\r\n\n \r\n[1,\t2]\r{\"b\":1}\n\r\nno json\n{}";
+        let expected = ["{\"a\":\"é𝄞\"}", "[1,\t2]", "{\"b\":1}", "no json", "{}"].map(|line| Ok(line.to_string()));
+        for cut in 0..=text.len() {
+            assert_eq!(lines(text.as_bytes(), &[cut]), expected, "split at {cut}");
+        }
+        assert_eq!(lines(text.as_bytes(), &(0..text.len()).collect::<Vec<_>>()), expected, "byte by byte");
+    }
+
+    #[test]
+    fn what_is_cut_off_is_an_error() {
+        let text = "{\"a\":1}\n{\"b\":\"é\"}";
+        for end in 9..text.len() {
+            assert_eq!(lines(&text.as_bytes()[..end], &[]), [Ok("{\"a\":1}".into()), Err("CutOff".into())], "{end}");
+        }
+        let text = ":hello\n\nevent: a\ndata: é\n\n";
+        for end in 10..text.len() {
+            assert_eq!(events(&text.as_bytes()[..end], &[]), [Err("CutOff".into())], "{end}");
+        }
+        for whole in ["", ":", ":hello", ":hello\n", ":hello\n\n", "\n"] {
+            assert_eq!(events(whole.as_bytes(), &[]), [], "{whole:?}");
+        }
+        let mut broken = Lines::new(Pieces { breaks: true, ..Pieces::new(b"{}\n{", &[]) }, 1000);
+        assert!(matches!(broken.json(), Ok(Some(_))));
+        assert!(matches!(broken.json(), Err(Fault::Read(e)) if e.kind() == io::ErrorKind::ConnectionReset));
+    }
+
+    #[test]
+    fn too_long_a_line_is_an_error_before_it_is_kept() {
+        let endless = |byte: u8| Lines::new(io::repeat(byte), 100_000);
+        assert!(matches!(endless(b'x').next(), Err(Fault::TooLong)));
+        assert!(matches!(Lines::new(&b"data: 123\n"[..], 8).next(), Err(Fault::TooLong)));
+        assert!(matches!(Lines::new(&b"data: 12\n"[..], 8).next(), Ok(Some(_))));
+        // No line of it is long.
+        let (mut event, mut pending) = (Lines::new(Pieces::new(&b"data: 12\n".repeat(9), &[]), 8), Pending::default());
+        assert!(matches!(event.event(&mut pending), Err(Fault::TooLong)));
+    }
+
+    #[test]
+    fn events_are_the_same_wherever_the_bytes_are_split() {
+        let text = "\u{feff}: a comment\r\nevent: first\r\ndata: {\"a\":\r\ndata:  \"é𝄞\"}\r\nid: 7\r\n\r\n\
+            retry: 3000\nunknown: field\ndata\n\ndata:\ndata:\n\nevent: without data\n\nid\rdata:x:y\r\rid: a\0b\nevent: new\n\
+            data: z\n\ndata: [DONE]\n\ndata: never seen\n\n";
+        let expected = [
+            event("first", "{\"a\":\n \"é𝄞\"}", Some("7")),
+            event("", "", Some("7")),
+            event("", "\n", Some("7")),
+            event("", "x:y", None),
+            event("new", "z", None),
+        ];
+        for cut in 0..=text.len() {
+            assert_eq!(events(text.as_bytes(), &[cut]), expected, "split at {cut}");
+        }
+        assert_eq!(events(text.as_bytes(), &(0..text.len()).collect::<Vec<_>>()), expected, "byte by byte");
+        assert_eq!(events(b"data: 1\n\ndata: [DONE]", &[]), [event("", "1", None)], "the end needs no blank line");
+        assert_eq!(events(b"data: a\xffb\n\n", &[]), [event("", "a\u{fffd}b", None)], "what is not UTF-8 is shown");
+    }
+
+    #[test]
+    fn an_event_is_there_with_its_last_byte() {
+        for end in ["\n\n", "\r\r", "\r\n\r"] {
+            // To read on would break.
+            let text = format!("data: 1{end}");
+            let mut lines = Lines::new(Pieces { breaks: true, ..Pieces::new(text.as_bytes(), &[]) }, 1000);
+            assert!(matches!(lines.event(&mut Pending::default()), Ok(Some(_))), "{end:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_split_anywhere_give_the_same(
+            text in "(data|event|id|:|[{}\"]|é|[ \n\r])*",
+            noise in proptest::collection::vec(any::<u8>(), 0..20),
+            cuts in proptest::collection::vec(any::<usize>(), 0..8),
+        ) {
+            let bytes = [text.as_bytes(), &noise].concat();
+            prop_assert_eq!(lines(&bytes, &cuts), lines(&bytes, &[]));
+            prop_assert_eq!(events(&bytes, &cuts), events(&bytes, &[]));
+        }
+
+        #[test]
+        fn what_is_written_is_read(
+            pieces in proptest::collection::vec("[^\r\n]{0,20}(\n[^\r\n]{0,20}){0,2}", 0..6),
+            cuts in proptest::collection::vec(any::<usize>(), 0..8),
+            end in prop_oneof![Just("\n"), Just("\r\n"), Just("\r")],
+        ) {
+            let written: String = pieces
+                .iter()
+                .map(|data| data.split('\n').map(|line| format!("data: {line}{end}")).collect::<String>() + end)
+                .collect();
+            let expected: Vec<_> = pieces.iter().map(|data| event("", data, None)).collect();
+            prop_assert_eq!(events(written.as_bytes(), &cuts), expected);
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::call::{sealed, HttpResponse, Output};
 use crate::client::TwelveLabs;
 use crate::decode;
 use crate::error::{printable, Error, Result, Words};
-use crate::events::Stream;
+use crate::events::{Fault, Stream};
 use crate::request::Request;
 
 impl TwelveLabs {
@@ -661,7 +661,7 @@ impl Iterator for AnalyzeStream {
 
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.stream.as_mut()?;
-        let line = stream.json_line().and_then(|line| line.ok_or_else(|| stream.cut_off()));
+        let line = stream.json_line().and_then(|line| line.ok_or_else(|| stream.failed(Fault::CutOff)));
         let event = line.and_then(|line| AnalyzeEvent::read(stream, line)).and_then(|event| {
             self.text.push_str(event.text());
             stream.check_size(self.text.len())?;

@@ -77,11 +77,8 @@ pub const ROWS: &[Row] = &[
     .id("batch_id"),
     Row::new("analyze_async.batches.create", |client, args| {
         let requests: Vec<BatchItemRequest> = args.value("requests");
-        let call = client.analyze_async().batches().create(
-            args.text("model_name"),
-            args.text("analysis_mode"),
-            requests,
-        );
+        let call =
+            client.analyze_async().batches().create(args.text("model_name"), args.text("analysis_mode"), requests);
         one(call.when_some(args.get("defaults"), |call, value: BatchDefaults| call.defaults(value)).send())
     })
     .id("batch_id"),
