@@ -337,3 +337,86 @@ fn every_option_of_a_batch() {
     let e = client.analyze_async().batches().create("pegasus1.5", "general", []).send().unwrap_err();
     assert!(e.to_string().starts_with("requests: there is none"), "{e}");
 }
+
+#[test]
+fn a_task_with_an_idempotency_key_is_made_again_where_it_broke() {
+    let server = Server::start([
+        Step::Close(Vec::new()),
+        Step::Answer(answer(500, &Value::Null)),
+        Step::Answer(answer(202, &json!({"task_id": "t1"}))),
+        Step::Close(Vec::new()),
+    ]);
+    let (client, _) = client(&server);
+    let create = || client.analyze_async().tasks().create().prompt("Summarise.");
+    assert_eq!(create().idempotency_key("once").send().unwrap().task_id, "t1");
+    let e = create().send().unwrap_err();
+    assert!(e.is_outcome_unknown() && e.to_string().contains("unknown whether the platform acted"), "{e}");
+    let received = server.finish();
+    let keys: Vec<_> = received.iter().map(|request| request.header("idempotency-key")).collect();
+    assert_eq!(keys, [Some("once"), Some("once"), Some("once"), None]);
+    let e = create().idempotency_key("a\nb").send().unwrap_err();
+    assert!(e.to_string().starts_with("header idempotency-key"), "{e}");
+}
+
+#[test]
+fn waits_for_tasks_and_batches() {
+    let states = |id: &str, states: &[&str]| {
+        let steps = states.iter().map(|state| {
+            Step::Answer(answer(
+                200,
+                &json!({id: "x", "status": state, "error": {"code": "c", "message": "Why."},
+                "ready_items": 1, "total_items": 3}),
+            ))
+        });
+        Server::start(steps.collect::<Vec<_>>())
+    };
+    for (seen, outcome) in [
+        (&["queued", "pending", "processing", "pondering", "ready"][..], "Ok(x)"),
+        (&["failed"], "analyze task x ended as `failed`: Why."),
+        (&["processing", "canceled"], "analyze task x ended as `canceled`: Why."),
+    ] {
+        let server = states("task_id", seen);
+        let (client, pauses) = client(&server);
+        match client.analyze_async().tasks().wait_for_done("x").send() {
+            Ok(task) => assert_eq!(outcome, format!("Ok({})", task.task_id)),
+            Err(e) => assert_eq!((e.to_string().as_str(), e.code()), (outcome, Some("c"))),
+        }
+        assert_eq!(pauses.taken().len(), seen.len() - 1);
+        assert!(server.finish().iter().all(|request| request.path == "/v1.3/analyze/tasks/x"));
+    }
+    for (seen, outcome) in [
+        (&["pending", "processing", "canceling", "pondering", "completed"][..], "Ok(x)"),
+        (&["canceling", "canceled"], "batch x ended as `canceled`: 1 of 3 items are ready"),
+        (&["expired"], "batch x ended as `expired`: 1 of 3 items are ready"),
+    ] {
+        let server = states("batch_id", seen);
+        let (client, _) = client(&server);
+        match client.analyze_async().batches().wait_for_done("x").send() {
+            Ok(batch) => assert_eq!(outcome, format!("Ok({})", batch.batch_id)),
+            Err(e) => assert_eq!(e.to_string(), outcome),
+        }
+        assert!(server.finish().iter().all(|request| request.path == "/v1.3/analyze/batches/x"));
+    }
+}
+
+#[test]
+fn what_a_task_was_asked_for_comes_back_as_it_was_sent() {
+    let params = json!({
+        "analysis_mode": "time_based_metadata",
+        "prompt_v2": prompt_v2_json(),
+        "image": [{"name": "one", "media_type": "image"}, {"name": "two", "asset_id": "a1"}],
+        "response_format": segments_json(),
+        "max_tokens": "unlimited",
+    });
+    let task = |params: &Value| answer(200, &json!({"task_id": "t1", "request_params": params}));
+    let other = json!({"max_tokens": {"up to": "you"}, "response_format": {"type": "verse"}});
+    let server = Server::start([Step::Answer(task(&params)), Step::Answer(task(&other))]);
+    let (client, _) = client(&server);
+    let retrieve = || client.analyze_async().tasks().retrieve("t1").send().unwrap().request_params.unwrap();
+    let sent = retrieve();
+    same(&params, &to_json(&sent), "retrieve");
+    assert_eq!((sent.prompt_v2.clone(), sent.response_format.clone()), (Some(prompt_v2()), Some(segments())));
+    assert_eq!(sent.max_tokens, Some(MaxTokens::Unlimited));
+    assert_eq!(sent.prompt_v2.unwrap().get("input_text"), Some(&json!("Is there a <@tiger>?")));
+    same(&other, &to_json(retrieve()), "retrieve");
+}
