@@ -107,7 +107,7 @@ impl RequestOptions {
         Self::default()
     }
 
-    /// The most time for the whole answer once the request is sent, for each try.
+    /// The most time for the whole answer once the request is sent, for each try; for a stream, the longest silence.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -144,7 +144,7 @@ impl RequestOptions {
     }
 }
 
-/// What a call can return: any JSON type, nothing, or a list.
+/// What a call can return: any JSON type, nothing, a list, or a stream.
 pub trait Output: Sized + sealed::Sealed {
     #[doc(hidden)]
     fn receive(request: Request) -> Result<HttpResponse<Self>>;
@@ -272,8 +272,8 @@ impl CustomCall {
 
     /// Sends the request and gives the server-sent events of the answer as they arrive.
     ///
-    /// It returns once the answer begins. An answer that is no `text/event-stream` is an error. While the events
-    /// come, the time limit is one for silence.
+    /// It returns once the answer begins. An answer that is no `text/event-stream` is an error. The time limit, 600 s
+    /// unless you set another, is one for silence.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -160,7 +160,7 @@ impl TwelveLabsBuilder {
     }
 
     /// The most time for an answer once its request is sent, for every call: by default 60 s, and 600 s for the
-    /// calls in which the platform works before it answers.
+    /// calls in which the platform works before it answers. For a stream it is the longest silence.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -179,7 +179,8 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// The largest answer in bytes, after decompression: 256 MiB by default.
+    /// The largest answer in bytes, after decompression: 256 MiB by default. Of a stream, the largest line and the
+    /// most text that is gathered.
     pub fn max_response_size(mut self, bytes: u64) -> Self {
         self.max_response_size = Some(bytes);
         self

@@ -156,7 +156,7 @@ pub enum Error {
         text: String,
     },
 
-    /// The text that the model answered is not JSON, or not of the type that was asked for.
+    /// A text that a model answered, or the data of an event, is not JSON or not of the type that was asked for.
     #[error("{message}; the text begins: {}", excerpt(text.as_bytes()))]
     Unfit {
         /// What does not fit, and where.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::{sealed, HttpResponse, Output};
 use crate::decode;
-use crate::error::{describe, excerpt, looks_like_html, Error, Result};
+use crate::error::{describe, excerpt, looks_like_html, printable, Error, Result};
 use crate::http::{self, Failure, FailureKind, LiveBody};
 use crate::request::Request;
 
@@ -130,13 +130,19 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Sends the request. It returns when the headers of the answer are there.
-    fn open(request: Request, accept: &str) -> Result<Self> {
-        let request = request.stream(accept);
+    /// Sends the request for JSON Lines. It returns when the headers of the answer are there.
+    pub(crate) fn open(request: Request) -> Result<Self> {
+        Self::receive(request, false)
+    }
+
+    fn receive(request: Request, events: bool) -> Result<Self> {
+        let mut request = request.stream();
+        if events {
+            request.header("accept", EVENT_STREAM);
+        }
         let HttpResponse { data: mut body, status, headers, .. } = request.run()?;
         let mut response = HttpResponse { data: (), status, headers, body: Vec::new() };
         let kind = response.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
-        let events = accept == EVENT_STREAM;
         if kind.contains("html") || (events && !kind.is_empty() && !kind.starts_with(EVENT_STREAM)) {
             response.body = vec![0; SAMPLE];
             let length = body.read(&mut response.body).unwrap_or_default();
@@ -145,17 +151,12 @@ impl Stream {
             let message = if looks_like_html(&response.body) {
                 describe(&response)
             } else {
-                format!("the answer is not a stream but {kind}: {}", excerpt(&response.body))
+                format!("the answer is not a stream but {}: {}", printable(&kind, 80), excerpt(&response.body))
             };
             return Err(Error::Decode { operation: request.operation(), message, response: Box::new(response) });
         }
         let limit = request.client().settings().max_response_size;
         Ok(Stream { request, response, lines: Lines::new(body, limit) })
-    }
-
-    /// Sends the request for an answer of JSON Lines.
-    pub(crate) fn json_lines(request: Request) -> Result<Self> {
-        Self::open(request, "application/x-ndjson, application/jsonl, application/json")
     }
 
     /// The answer around the stream, without a body.
@@ -231,7 +232,7 @@ impl<T: DeserializeOwned + 'static> sealed::Sealed for JsonLines<T> {}
 
 impl<T: DeserializeOwned + 'static> Output for JsonLines<T> {
     fn receive(request: Request) -> Result<HttpResponse<Self>> {
-        let stream = Stream::json_lines(request)?;
+        let stream = Stream::open(request)?;
         Ok(stream.response().clone().with(JsonLines { stream: Some(stream), item: PhantomData }))
     }
 }
@@ -343,7 +344,7 @@ pub struct Events {
 
 impl Events {
     pub(crate) fn open(request: Request) -> Result<Self> {
-        Ok(Events { stream: Some(Stream::open(request, EVENT_STREAM)?), pending: Pending::default() })
+        Ok(Events { stream: Some(Stream::receive(request.slow(), true)?), pending: Pending::default() })
     }
 }
 

@@ -90,9 +90,8 @@ impl Request {
     }
 
     /// The answer is read as it arrives: its silence is limited, and not its duration.
-    pub(crate) fn stream(mut self, accept: &str) -> Self {
+    pub(crate) fn stream(mut self) -> Self {
         self.stream = true;
-        self.header("accept", accept);
         // What is compressed arrives in blocks.
         self.header("accept-encoding", "identity");
         self

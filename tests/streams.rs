@@ -396,7 +396,7 @@ fn answers_in_a_type_of_the_callers() {
         (r#"{"title":"a","times":[]} and more"#, "the answer is not JSON alone"),
         (r#"{"title":"a","times":["#, "the answer is not JSON: `times"),
         ("I cannot do that.", "the answer is not JSON"),
-        ("", "the answer is not JSON"),
+        ("", "the answer has no text"),
     ] {
         let e = typed(text, "stop").0.unwrap_err();
         assert!(e.to_string().starts_with(why), "{e}");

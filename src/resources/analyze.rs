@@ -80,11 +80,12 @@ macro_rules! analyze_request {
                 json prompt: into String,
                 /// A prompt that refers to images. Excludes [`prompt`](Self::prompt) and [`image`](Self::image).
                 json prompt_v2: into AnalyzePromptV2,
-                /// How freely the model writes: 0 for the same answer every time, up to 1.
+                /// How freely the model writes, 0 to 1. The platform's default is 0.2.
                 json temperature: f64,
                 /// The form of the answer: only a JSON schema is possible here.
                 json response_format: ResponseFormat,
-                /// The most tokens of the answer. One that reaches it ends with the finish reason `length`.
+                /// The most tokens of the answer: 512 to 98,304, 4,096 by default. One that reaches it ends with the
+                /// finish reason `length`.
                 json max_tokens: u32,
                 /// Where in the video to begin, in seconds of the video's own clock.
                 json start_time: f64,
@@ -154,8 +155,11 @@ pub(crate) fn typed<T: DeserializeOwned>(text: Option<&str>, finish_reason: Opti
     if finish_reason == Some(&FinishReason::Length) {
         return Err(Error::CutOff { text: text.into() });
     }
-    let mut json = serde_json::Deserializer::from_str(without_fences(text));
     let unfit = |message: String| Error::Unfit { message, text: text.into() };
+    if text.trim().is_empty() {
+        return Err(unfit("the answer has no text".into()));
+    }
+    let mut json = serde_json::Deserializer::from_str(without_fences(text));
     let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let why = if e.inner().is_data() { "does not fit" } else { "is not JSON" };
         let place = Some(e.path().to_string()).filter(|path| path != ".").map(|path| format!("`{path}`: "));
@@ -282,67 +286,52 @@ impl VideoContext {
     }
 }
 
-/// An image to analyse, with a name that the prompt can refer to as `<@name>`: all images or none.
-///
-/// The platform takes JPEG, PNG, WebP, GIF and BMP up to 20 MB and 16,777,216 pixels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct AnalyzeImageInput {
-    /// The name: letters, digits and underscores.
-    pub name: String,
-    /// Where it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// The id of the asset that it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub asset_id: Option<String>,
-    /// The image in base64.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base64_string: Option<String>,
+input! {
+    /// An image to analyse, with a name that the prompt can refer to as `<@name>`: all images or none. Names have
+    /// letters, digits and underscores.
+    ///
+    /// The platform takes JPEG, PNG, WebP, GIF and BMP up to 20 MB and 16,777,216 pixels.
+    AnalyzeImageInput(name: String) {}
 }
 
 impl AnalyzeImageInput {
     /// An image at a public URL that begins with `https://`.
     pub fn url(name: impl Into<String>, url: impl Into<String>) -> Self {
-        AnalyzeImageInput { url: Some(url.into()), ..Self::named(name) }
+        Self::new(name).field("url", url.into())
     }
 
     /// An uploaded asset.
     pub fn asset_id(name: impl Into<String>, asset_id: impl Into<String>) -> Self {
-        AnalyzeImageInput { asset_id: Some(asset_id.into()), ..Self::named(name) }
+        Self::new(name).field("asset_id", asset_id.into())
     }
 
     /// The bytes of an image, sent with the request: this encodes them.
     pub fn base64(name: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
-        AnalyzeImageInput { base64_string: Some(BASE64_STANDARD.encode(bytes)), ..Self::named(name) }
-    }
-
-    fn named(name: impl Into<String>) -> Self {
-        AnalyzeImageInput { name: name.into(), url: None, asset_id: None, base64_string: None }
+        Self::new(name).field("base64_string", BASE64_STANDARD.encode(bytes))
     }
 }
 
-/// An image that a prompt or a segment definition refers to. It is made of an [`AnalyzeImageInput`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SmeMediaSource {
-    /// The kind of medium: `image`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub media_type: Option<String>,
-    /// The image.
-    #[serde(flatten)]
-    pub image: AnalyzeImageInput,
+input! {
+    /// An image that a prompt or a segment definition refers to. An [`AnalyzeImageInput`] becomes one.
+    SmeMediaSource(name: String, media_type: String) {}
 }
 
 impl From<AnalyzeImageInput> for SmeMediaSource {
     fn from(image: AnalyzeImageInput) -> Self {
-        SmeMediaSource { media_type: Some("image".into()), image }
+        Self(image.0).field("media_type", "image")
     }
 }
 
 input! {
     /// A prompt that can refer to images as `<@name>`: `BatchPrompt` in batches of the Python SDK. Text alone becomes one
     /// too.
+    ///
+    /// ```
+    /// use twelvelabs::{AnalyzeImageInput, AnalyzePromptV2};
+    ///
+    /// let image = AnalyzeImageInput::url("dog", "https://example.com/dog.jpg");
+    /// let prompt = AnalyzePromptV2::new("When does <@dog> appear?").media_sources([image]);
+    /// ```
     AnalyzePromptV2(input_text: String) {
         /// The images it refers to, 4 at the most.
         media_sources: [SmeMediaSource],
@@ -388,6 +377,23 @@ impl ResponseFormat {
 
     /// Segments of the video, 1 to 20 kinds of them, for tasks and batches with the mode
     /// [`TimeBasedMetadata`](crate::AnalysisMode::TimeBasedMetadata).
+    ///
+    /// ```no_run
+    /// use twelvelabs::{AnalysisMode, ResponseFormat, SegmentDefinition, SegmentField, SegmentFieldType, VideoContext};
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let scorer = SegmentField::new("scorer", SegmentFieldType::String, "The name of who scored.");
+    /// let goals = SegmentDefinition::new("goal", "From the attack to the goal.").fields([scorer]);
+    /// let task = client
+    ///     .analyze_async()
+    ///     .tasks()
+    ///     .create()
+    ///     .video(VideoContext::asset_id("65f…"))
+    ///     .analysis_mode(AnalysisMode::TimeBasedMetadata)
+    ///     .response_format(ResponseFormat::segment_definitions([goals]))
+    ///     .send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
     pub fn segment_definitions(segment_definitions: impl IntoIterator<Item = SegmentDefinition>) -> Self {
         let kind = Some(ResponseFormatType::SegmentDefinitions);
         let segment_definitions = Some(segment_definitions.into_iter().collect());
@@ -618,7 +624,7 @@ impl sealed::Sealed for AnalyzeStream {}
 
 impl Output for AnalyzeStream {
     fn receive(request: Request) -> Result<HttpResponse<Self>> {
-        let stream = Stream::json_lines(request)?;
+        let stream = Stream::open(request)?;
         Ok(stream.response().clone().with(AnalyzeStream { stream: Some(stream), text: String::new() }))
     }
 }

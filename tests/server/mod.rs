@@ -14,6 +14,9 @@ use twelvelabs::{Clock, TwelveLabs};
 
 pub const API_KEY: &str = "test-key";
 
+/// Writes an answer as it likes.
+pub type Writer = dyn FnOnce(&mut TcpStream) -> io::Result<()> + Send;
+
 /// What the server does with one request.
 pub enum Step {
     /// Reads the whole request, then answers.
@@ -21,7 +24,7 @@ pub enum Step {
     /// Reads the whole request, writes these bytes and closes the connection.
     Close(Vec<u8>),
     /// Reads the whole request, lets this write to the connection and closes it.
-    Live(Box<dyn FnOnce(&mut TcpStream) -> io::Result<()> + Send>),
+    Live(Box<Writer>),
     /// Reads the headers only, answers at once and closes the connection.
     Refuse(Vec<u8>),
     /// Takes this many bytes after the headers (which end in a line feed that counts as the first

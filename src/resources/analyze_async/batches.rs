@@ -177,7 +177,7 @@ input! {
         prompt: into AnalyzePromptV2,
         /// The form of the answer.
         response_format: ResponseFormat,
-        /// How freely the model writes.
+        /// How freely the model writes, 0 to 1.
         temperature: f64,
         /// The most tokens of the answer.
         max_tokens: u32,
@@ -199,7 +199,7 @@ input! {
         prompt: into AnalyzePromptV2,
         /// The form of the answer.
         response_format: ResponseFormat,
-        /// How freely the model writes.
+        /// How freely the model writes, 0 to 1.
         temperature: f64,
         /// The most tokens of the answer.
         max_tokens: u32,

@@ -150,7 +150,7 @@ request! {
         json prompt_v2: into AnalyzePromptV2,
         /// What to make of the video. The platform's default is [`General`](AnalysisMode::General).
         json analysis_mode: into AnalysisMode,
-        /// How freely the model writes: 0 for the same answer every time, up to 1.
+        /// How freely the model writes, 0 to 1. The platform's default is 0.2.
         json temperature: f64,
         /// The most tokens of the answer: 512 to 98,304 and 4,096 by default in the mode
         /// [`General`](AnalysisMode::General), 2,048 to 98,304 and 32,768 by default for segments.
