@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use serde_json::{json, Value};
 use server::{answer, answer_of_type, answer_with, client, Server, Step, API_KEY};
-use twelvelabs::{AnalyzeEvent, AnalyzeStream, Error, FinishReason, RequestOptions, TwelveLabs};
+use twelvelabs::{
+    AnalyzeEvent, AnalyzeStream, BatchResultItem, Error, Events, FinishReason, JsonLines, RequestOptions, TwelveLabs,
+};
 
 const START: &str = r#"{"event_type":"stream_start","metadata":{"generation_id":"g1"}}"#;
 const ONE: &str = r#"{"event_type":"text_generation","text":"one "}"#;
@@ -173,6 +175,8 @@ fn errors_that_the_platform_reports_in_a_stream() {
         assert_eq!(e.code(), Some("overloaded"));
         assert!(matches!(&e, Error::Stream { text, source: None, .. } if text == "one "), "{e:?}");
     }
+    let e = fault(analyze(Step::Answer(lines(&[START, r#"{"event_type":"error","code":"overloaded"}"#]))));
+    assert_eq!(e.to_string(), "overloaded (POST /analyze)", "what it says is better than nothing");
     let secret = format!(r#"{{"event_type":"error","message":"the key {API_KEY} is used up"}}"#);
     let e = fault(analyze(Step::Answer(lines(&[START, &secret]))));
     assert_eq!(e.to_string(), "the key *** is used up (POST /analyze)");
@@ -360,6 +364,14 @@ fn streams_are_bounded() {
     assert!(matches!(fault(client.analyze_stream().send().unwrap()), Error::Stream { .. }));
     let results: Vec<_> = client.analyze_async().batches().results("b").send().unwrap().collect();
     assert!(matches!(&results[..], [Err(Error::ResponseTooLarge { limit: 10_000, .. })]), "{results:?}");
+}
+
+#[test]
+fn streams_can_be_read_in_another_thread() {
+    fn send<T: Send>() {}
+    send::<AnalyzeStream>();
+    send::<Events>();
+    send::<JsonLines<BatchResultItem>>();
 }
 
 #[derive(Debug, PartialEq, serde::Deserialize)]

@@ -550,7 +550,7 @@ impl AnalyzeEvent {
 /// The error that the platform ends a stream with.
 fn reported(stream: &Stream, line: Vec<u8>) -> Error {
     let words = Words::read(&stream.redact(line.clone()));
-    match words.message {
+    match words.message.or_else(|| words.code.clone()) {
         Some(message) => Error::Stream {
             operation: stream.operation(),
             message: printable(&message, 2000),
@@ -594,7 +594,8 @@ pub struct StreamEnd {
 impl StreamEnd {
     /// An error beside a text that was cut off is a warning, any other is a failure.
     fn is_failure(&self) -> bool {
-        self.error.is_some() && self.finish_reason != Some(FinishReason::Length)
+        let says_something = |e: &AnalyzeError| e.code.is_some() || e.message.is_some();
+        self.error.as_ref().is_some_and(says_something) && self.finish_reason != Some(FinishReason::Length)
     }
 }
 

@@ -52,6 +52,7 @@ impl AnalyzeTasksClient {
     ///     .create()
     ///     .video(VideoContext::asset_id("65f…"))
     ///     .prompt("Summarise it in three sentences.")
+    ///     .max_tokens(1000)
     ///     .idempotency_key("summary-of-65f…")
     ///     .send()?;
     /// # Ok::<(), twelvelabs::Error>(())
