@@ -10,6 +10,7 @@ use crate::clock::{random_bits, Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::http::{self, Agent};
 use crate::request::{check_header, Request};
+use crate::resources::analyze_async::AnalyzeAsyncClient;
 use crate::resources::assets::AssetsClient;
 use crate::resources::indexes::IndexesClient;
 use crate::resources::multipart_upload::MultipartUploadClient;
@@ -85,6 +86,11 @@ impl TwelveLabs {
     /// A client with settings of your own.
     pub fn builder() -> TwelveLabsBuilder {
         TwelveLabsBuilder::default()
+    }
+
+    /// Analyses that run in the background: tasks and batches.
+    pub fn analyze_async(&self) -> AnalyzeAsyncClient {
+        AnalyzeAsyncClient(self.clone())
     }
 
     /// Assets: files uploaded to the platform.
@@ -209,7 +215,7 @@ impl TwelveLabsBuilder {
     }
 
     /// The most time for an answer once its request is sent, for every call: by default 60 s, and 600 s for the
-    /// calls in which the platform works before it answers.
+    /// calls in which the platform works before it answers. For a stream it is the longest silence.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -228,7 +234,8 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// The largest answer in bytes, after decompression: 256 MiB by default.
+    /// The largest answer in bytes, after decompression: 256 MiB by default. Of a stream, the largest line and the
+    /// most text that is gathered.
     pub fn max_response_size(mut self, bytes: u64) -> Self {
         self.max_response_size = Some(bytes);
         self

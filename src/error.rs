@@ -167,6 +167,37 @@ pub enum Error {
         message: String,
     },
 
+    /// A stream broke off before its end, or the platform ended it with an error.
+    #[error("{message} ({operation})")]
+    Stream {
+        /// The request, as `POST /analyze`.
+        operation: String,
+        /// The platform's reason, or that the stream broke off.
+        message: String,
+        /// The platform's code for the reason, where it gave one.
+        code: Option<String>,
+        /// The text that had arrived.
+        text: String,
+        /// Why it broke off; nothing if the platform ended it.
+        source: Option<Box<Error>>,
+    },
+
+    /// The model stopped at the limit of tokens (`finish_reason` is `length`), so its answer is not complete.
+    #[error("the answer was cut off at the limit of tokens after {} characters; raise `max_tokens`, or ask for less", text.chars().count())]
+    CutOff {
+        /// The answer as far as it goes.
+        text: String,
+    },
+
+    /// A text that a model answered, or the data of an event, is not JSON or not of the type that was asked for.
+    #[error("{message}; the text begins: {}", excerpt(text.as_bytes()))]
+    Unfit {
+        /// What does not fit, and where.
+        message: String,
+        /// The text as it came.
+        text: String,
+    },
+
     /// A list did not behave like one: a page that repeats, lies about its number, or never ends.
     #[error("{message} ({operation})")]
     Paging {
@@ -372,6 +403,7 @@ impl Error {
             Error::Timeout { .. } | Error::WaitTimeout { .. } => true,
             Error::Api(e) => matches!(e.status, 408 | 504),
             Error::Upload(e) => e.cause.is_timeout(),
+            Error::Stream { source, .. } => source.as_ref().is_some_and(|e| e.is_timeout()),
             _ => false,
         }
     }
@@ -384,6 +416,7 @@ impl Error {
             Error::Api(e) => matches!(e.status, 408 | 429 | 500..=599) && !self.is_quota(),
             Error::Timeout { .. } | Error::Transport { .. } | Error::WaitTimeout { .. } => true,
             Error::Upload(e) => e.resumable && e.cause.is_retryable(),
+            Error::Stream { source, .. } => source.as_ref().is_some_and(|e| e.is_retryable()),
             _ => false,
         }
     }
@@ -412,17 +445,21 @@ impl Error {
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
             Error::Transport { sent, .. } => *sent,
-            Error::Timeout { .. } | Error::Decode { .. } | Error::ResponseTooLarge { .. } => true,
+            Error::Timeout { .. } | Error::Decode { .. } | Error::ResponseTooLarge { .. } | Error::Stream { .. } => {
+                true
+            }
             _ => false,
         }
     }
 
-    /// The platform's code, as `resource_not_exist`, of a refusal or of what failed while it was waited for.
+    /// The platform's code, as `resource_not_exist`, of a refusal, of what failed while it was waited for, or of a stream
+    /// that the platform ended.
     pub fn code(&self) -> Option<&str> {
         match self.reason() {
             Error::Api(e) => e.code.as_deref(),
             Error::Failed(e) => e.code.as_deref(),
             Error::LeftAlone { code, .. } => code.as_deref(),
+            Error::Stream { code, .. } => code.as_deref(),
             _ => None,
         }
     }
@@ -536,15 +573,15 @@ impl RateLimit {
 
 /// What an error body says, in any of the shapes the platform and the proxies before it use.
 #[derive(Default)]
-struct Words {
-    code: Option<String>,
-    message: Option<String>,
+pub(crate) struct Words {
+    pub code: Option<String>,
+    pub message: Option<String>,
     docs_url: Option<String>,
     details: Option<Value>,
 }
 
 impl Words {
-    fn read(body: &[u8]) -> Self {
+    pub(crate) fn read(body: &[u8]) -> Self {
         let Ok(Value::Object(outer)) = serde_json::from_slice(body) else {
             return Self::read_xml(&String::from_utf8_lossy(body));
         };

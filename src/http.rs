@@ -46,8 +46,11 @@ pub(crate) struct Limits {
 pub(crate) struct Answer {
     pub status: u16,
     pub headers: Headers,
-    pub body: Box<dyn Read + Send + Sync>,
+    pub body: LiveBody,
 }
+
+/// A body that is read as it arrives.
+pub(crate) type LiveBody = Box<dyn Read + Send + Sync>;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -258,7 +261,7 @@ pub(crate) fn read_all(answer: &mut Answer, limit: u64, deadline: Instant) -> Re
     loop {
         let read = match answer.body.read(&mut chunk) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(failure(ureq::Error::from(e))),
+            Err(e) => return Err(read_failure(e)),
             Ok(0) => return Ok(body),
             Ok(read) => read,
         };
@@ -270,6 +273,11 @@ pub(crate) fn read_all(answer: &mut Answer, limit: u64, deadline: Instant) -> Re
             return Err(too_slow(true, "the answer did not arrive completely in time"));
         }
     }
+}
+
+/// What a fault while reading a body means.
+pub(crate) fn read_failure(e: io::Error) -> Failure {
+    failure(ureq::Error::from(e))
 }
 
 fn too_slow(sent: bool, message: impl Into<String>) -> Failure {

@@ -98,6 +98,10 @@ type Page<'a> = HashMap<String, &'a RawValue>;
 struct Identity<'a> {
     #[serde(rename = "_id", borrow)]
     id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    task_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    batch_id: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -297,7 +301,8 @@ fn total_pages(info: &PageInfo) -> Option<u64> {
 
 /// Whether the item was not given before. Only an id tells.
 fn is_new(item: &RawValue, seen: &mut HashSet<u64>) -> bool {
-    let Ok(Identity { id: Some(id) }) = serde_json::from_str(item.get()) else { return true };
+    let Ok(Identity { id, task_id, batch_id }) = serde_json::from_str(item.get()) else { return true };
+    let Some(id) = id.or(task_id).or(batch_id) else { return true };
     seen.insert(hash(id.get()))
 }
 

@@ -11,7 +11,7 @@ use crate::cancel::CancelHandle;
 use crate::client::{TwelveLabs, API_KEY_HEADER};
 use crate::error::{describe, printable, ApiError, Error, Result};
 use crate::file::FileSource;
-use crate::http::{self, Exchange, Failure, FailureKind, Limits};
+use crate::http::{self, Exchange, Failure, FailureKind, Limits, LiveBody};
 use crate::multipart::{Part, Payload, ProgressCallback};
 use crate::retry::{self, Ended};
 
@@ -30,6 +30,7 @@ pub struct Request {
     method: &'static str,
     path: String,
     query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
     body: Body,
     pub(crate) options: RequestOptions,
     /// The field that has the items of a page.
@@ -39,6 +40,7 @@ pub struct Request {
     one_of: Option<[&'static str; 2]>,
     slow: bool,
     repeatable: bool,
+    stream: bool,
     size_limit: Option<(u64, &'static str)>,
     pub(crate) progress: Option<ProgressCallback>,
 }
@@ -67,6 +69,7 @@ impl Request {
             method: known.unwrap_or("GET"),
             path: String::new(),
             query: Vec::new(),
+            headers: Vec::new(),
             body: Body::None,
             options: RequestOptions::default(),
             items: "data",
@@ -75,6 +78,7 @@ impl Request {
             one_of: None,
             slow: false,
             repeatable: known != Some("POST"),
+            stream: false,
             size_limit: None,
             progress: None,
         };
@@ -109,6 +113,14 @@ impl Request {
         self
     }
 
+    /// The answer is read as it arrives: its silence is limited, and not its duration.
+    pub(crate) fn stream(mut self) -> Self {
+        self.stream = true;
+        // What is compressed arrives in blocks.
+        self.header("accept-encoding", "identity");
+        self
+    }
+
     /// The documented size of a file, for the hint of a refusal.
     pub(crate) fn size_limit(mut self, bytes: u64, hint: &'static str) -> Self {
         self.size_limit = Some((bytes, hint));
@@ -124,6 +136,10 @@ impl Request {
     /// Keeps the first fault of an argument.
     pub(crate) fn reject(&mut self, argument: &str, why: &str) {
         self.invalid.get_or_insert_with(|| (argument.into(), why.into()));
+    }
+
+    pub(crate) fn header(&mut self, name: &str, value: &str) {
+        self.headers.push((name.into(), value.into()));
     }
 
     pub(crate) fn query(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
@@ -168,7 +184,8 @@ impl Request {
         }
     }
 
-    fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
+    /// The value of an argument as JSON.
+    pub(crate) fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
         serde_json::to_value(value).unwrap_or_else(|e| {
             self.reject(name, &format!("cannot be sent: {e}"));
             Value::Null
@@ -222,8 +239,14 @@ impl Request {
         format!("{} {}", self.method, printable(&self.path, 200))
     }
 
-    /// Sends the request, again where that is safe, and gives the answer if it is a success.
+    /// Sends the request and gives the answer, complete, if it is a success.
     pub(crate) fn execute(&self) -> Result<HttpResponse<()>> {
+        Ok(self.run()?.with(()))
+    }
+
+    /// Sends the request, again where that is safe, and gives the answer if it is a success: that of a stream has
+    /// its body still to be read.
+    pub(crate) fn run(&self) -> Result<HttpResponse<LiveBody>> {
         self.check()?;
         let settings = self.client.settings();
         let clock = &*settings.clock;
@@ -251,8 +274,8 @@ impl Request {
                     redirects += 1;
                     continue;
                 }
-                Ok(mut response) => {
-                    self.redact(&mut response);
+                Ok(response) => {
+                    let response = self.redact(response);
                     let mut e = ApiError::new(self.operation(), response, clock.utc_now());
                     e.hint = self.hint(&e, payload.as_ref());
                     let ended = Ended::Status(e.status, e.retry_after);
@@ -322,7 +345,7 @@ impl Request {
         payload: Option<&Payload>,
         ask_first: bool,
         total: Option<Duration>,
-    ) -> Result<HttpResponse<()>, Tried> {
+    ) -> Result<HttpResponse<LiveBody>, Tried> {
         let settings = self.client.settings();
         let standard = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
         let answer = self.options.timeout.or(settings.timeout).unwrap_or(standard);
@@ -335,7 +358,7 @@ impl Request {
             None => None,
         };
         let body = reader.as_mut().map(|reader| (reader as &mut dyn std::io::Read, payload.and_then(Payload::length)));
-        let limits = Limits { answer, stream: false, total };
+        let limits = Limits { answer, stream: self.stream, total };
         let result =
             http::send(&settings.agent, Exchange { method: self.method, url, headers: &headers, body, limits });
         let (fault, ended) = reader.map_or((None, None), |reader| (reader.fault, reader.ended));
@@ -344,8 +367,12 @@ impl Request {
         }
         let mut response = result.map_err(Tried::Failed)?;
         let deadline = ended.unwrap_or(started) + answer;
-        let body = http::read_all(&mut response, settings.max_response_size, deadline).map_err(Tried::Failed)?;
-        Ok(HttpResponse { data: (), status: response.status, headers: response.headers, body })
+        let body = if self.stream && (200..300).contains(&response.status) {
+            Vec::new()
+        } else {
+            http::read_all(&mut response, settings.max_response_size, deadline).map_err(Tried::Failed)?
+        };
+        Ok(HttpResponse { data: response.body, status: response.status, headers: response.headers, body })
     }
 
     fn payload(&self) -> Result<Option<Payload>> {
@@ -381,7 +408,7 @@ impl Request {
     }
 
     fn has_header(&self, name: &str) -> bool {
-        self.options.headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name))
+        self.headers.iter().chain(&self.options.headers).any(|(have, _)| have.eq_ignore_ascii_case(name))
     }
 
     fn headers(&self, payload: Option<&Payload>, ask_first: bool) -> Result<Vec<(String, String)>> {
@@ -391,7 +418,7 @@ impl Request {
         if ask_first {
             headers.push(("expect".into(), "100-continue".into()));
         }
-        for (name, value) in settings.headers.iter().chain(&self.options.headers) {
+        for (name, value) in settings.headers.iter().chain(&self.headers).chain(&self.options.headers) {
             check_header(name, value)?;
             headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
             headers.push((name.to_ascii_lowercase(), value.clone()));
@@ -402,11 +429,11 @@ impl Request {
     fn redirect(
         &self,
         from: &str,
-        mut response: HttpResponse<()>,
+        response: HttpResponse<LiveBody>,
         redirects: u32,
         payload: Option<&Payload>,
     ) -> Result<String> {
-        self.redact(&mut response);
+        let response = self.redact(response);
         let location = response.headers.get("location").unwrap_or_default().to_string();
         let keeps_method = matches!(response.status, 301 | 302 | 307 | 308) || self.method == "GET";
         let fresh = payload.is_none_or(Payload::is_fresh);
@@ -420,7 +447,7 @@ impl Request {
         }
     }
 
-    fn failed(&self, failure: Failure, repeatable: bool) -> Error {
+    pub(crate) fn failed(&self, failure: Failure, repeatable: bool) -> Error {
         let unknown =
             if repeatable { "" } else { "; it is unknown whether the platform acted: look before you repeat it" };
         failed(failure, self.operation(), self.client.settings().max_response_size, unknown)
@@ -438,7 +465,8 @@ impl Request {
     }
 
     /// Takes the API key out of what the server sent, before any of it becomes an error's text.
-    fn redact(&self, response: &mut HttpResponse<()>) {
+    pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
+        let mut response = response.with(());
         let key = &self.client.settings().api_key;
         for value in response.headers.values_mut() {
             if value.contains(key) {
@@ -449,8 +477,9 @@ impl Request {
             response.body = String::from_utf8_lossy(&response.body).replace(key, "***").into_bytes();
         }
         if response.body.is_empty() {
-            log::debug!("{}", describe(response));
+            log::debug!("{}", describe(&response));
         }
+        response
     }
 }
 

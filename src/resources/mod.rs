@@ -1,5 +1,7 @@
 //! One file per resource.
 
+pub(crate) mod analyze;
+pub(crate) mod analyze_async;
 pub(crate) mod assets;
 pub(crate) mod indexes;
 pub(crate) mod multipart_upload;

@@ -14,12 +14,17 @@ use twelvelabs::{Clock, TwelveLabs};
 
 pub const API_KEY: &str = "test-key";
 
+/// Writes an answer as it likes.
+pub type Writer = dyn FnOnce(&mut TcpStream) -> io::Result<()> + Send;
+
 /// What the server does with one request.
 pub enum Step {
     /// Reads the whole request, then answers.
     Answer(Vec<u8>),
     /// Reads the whole request, writes these bytes and closes the connection.
     Close(Vec<u8>),
+    /// Reads the whole request, lets this write to the connection and closes it.
+    Live(Box<Writer>),
     /// Reads the headers only, answers at once and closes the connection.
     Refuse(Vec<u8>),
     /// Takes this many bytes after the headers (which end in a line feed that counts as the first
@@ -233,6 +238,10 @@ fn serve(mut stream: TcpStream, script: &Mutex<VecDeque<Step>>, received: &Mutex
         received.lock().unwrap().push(request);
         match step {
             Some(Step::Answer(bytes)) => stream.write_all(&bytes)?,
+            Some(Step::Live(write)) => {
+                write(&mut stream)?;
+                return stream.shutdown(Shutdown::Both);
+            }
             Some(Step::Close(bytes)) => {
                 stream.write_all(&bytes)?;
                 return stream.shutdown(Shutdown::Both);

@@ -5,6 +5,7 @@
 
 #![allow(dead_code)]
 
+mod analyze;
 mod assets;
 mod indexes;
 mod search;
@@ -13,12 +14,16 @@ mod tasks;
 mod uploads;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mockito::{Matcher, Mock, Request, Server, ServerGuard};
 use serde_json::{json, Value};
 
 /// How many polls see something new as not ready yet.
 const POLLS_UNTIL_READY: u32 = 2;
+
+/// The time between two lines of a stream.
+const BETWEEN_LINES: Duration = Duration::from_millis(20);
 
 /// The running stand-in. It stops answering when it is dropped.
 pub struct StandIn {
@@ -35,23 +40,34 @@ impl StandIn {
         // One mock for each HTTP method takes every path and `answer` routes. The server handles one request at a
         // time and asks for the status before the body, so the status callback does the work and leaves the body for
         // the other.
-        let mocks = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        let mut mocks: Vec<Mock> = ["GET", "POST", "PUT", "PATCH", "DELETE"]
             .into_iter()
             .map(|method| {
                 let (for_status, for_body) = (Arc::clone(&state), Arc::clone(&state));
                 server
                     .mock(method, Matcher::Any)
                     .with_header("content-type", "application/json")
-                    .with_status_code_from_request(move |request| {
-                        let mut state = lock(&for_status);
-                        let (status, body) = state.answer(request);
-                        state.pending_body = body;
-                        status
-                    })
+                    .with_status_code_from_request(move |request| lock(&for_status).begin_answer(request))
                     .with_body_from_request(move |_| std::mem::take(&mut lock(&for_body).pending_body))
                     .create()
             })
             .collect();
+        // A stream comes line by line.
+        let (for_status, for_body) = (Arc::clone(&state), Arc::clone(&state));
+        let stream = server
+            .mock("POST", Matcher::Regex("/analyze$".into()))
+            .match_body(Matcher::Regex(r#""stream":true"#.into()))
+            .with_header("content-type", "application/x-ndjson")
+            .with_status_code_from_request(move |request| lock(&for_status).begin_answer(request))
+            .with_chunked_body(move |writer| {
+                let body = std::mem::take(&mut lock(&for_body).pending_body);
+                for line in body.split_inclusive(|byte| *byte == b'\n') {
+                    writer.write_all(line)?;
+                    std::thread::sleep(BETWEEN_LINES);
+                }
+                Ok(())
+            });
+        mocks.push(stream.create());
         Self { server, mocks, state }
     }
 
@@ -139,6 +155,7 @@ impl StandIn {
 /// Everything that the stand-in knows, resource by resource.
 #[derive(Default)]
 struct State {
+    analyses: analyze::Analyses,
     assets: assets::Assets,
     uploads: uploads::Uploads,
     indexes: indexes::Indexes,
@@ -163,6 +180,13 @@ struct Fault {
 type Answer = (usize, Vec<u8>);
 
 impl State {
+    /// Answers with the status, and keeps the body until it is asked for.
+    fn begin_answer(&mut self, request: &Request) -> usize {
+        let (status, body) = self.answer(request);
+        self.pending_body = body;
+        status
+    }
+
     fn answer(&mut self, request: &Request) -> Answer {
         if !request.has_header("x-api-key") {
             return error(401, "api_key_invalid", "The API key is missing.");
@@ -189,7 +213,8 @@ impl State {
         let segments: Vec<String> = path.split('/').map(percent_decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         // The first resource that knows the path answers.
-        let resources = [uploads::answer, assets::answer, indexes::answer, search::answer, tasks::answer];
+        let resources =
+            [analyze::answer, uploads::answer, assets::answer, indexes::answer, search::answer, tasks::answer];
         resources.iter().find_map(|answer| answer(self, request, &segments)).unwrap_or_else(|| {
             let method = request.method();
             error(404, "endpoint_not_found", &format!("There is no {method} /{path} in the stand-in."))
