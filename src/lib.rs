@@ -29,5 +29,6 @@ pub use http::Agent;
 pub use multipart::Progress;
 pub use pager::{PageInfo, Pages, SyncPager};
 pub use resources::assets::*;
+pub use resources::embed::*;
 pub use types::*;
 pub use wait::Wait;

@@ -55,12 +55,7 @@ impl AssetsClient {
                 request = request.size_limit(LOCAL_LIMIT, LOCAL_HINT);
             }
             UploadMethod::Url(url) => {
-                let lower = url.to_ascii_lowercase();
-                let web = lower.starts_with("https://") || lower.starts_with("http://");
-                if !web || url.chars().any(char::is_whitespace) {
-                    request
-                        .reject("url", "must be a public link that begins with http:// or https:// and has no spaces");
-                }
+                request.check_url("url", &url);
                 request.form("method", "url");
                 request.form("url", &url);
                 request = request.size_limit(u64::MAX, URL_HINT);

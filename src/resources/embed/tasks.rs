@@ -1,0 +1,281 @@
+//! The older embedding tasks: vectors of a video, made in the background.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::call::{Call, RequestOptions};
+use crate::client::TwelveLabs;
+use crate::error::Result;
+use crate::pager::SyncPager;
+use crate::request::Request;
+use crate::resources::assets::UploadMethod;
+use crate::types::{EmbeddingOption, EmbeddingScope};
+use crate::wait::{Progressing, Wait, Waitable};
+
+use super::{EmbeddingResult, EmbeddingTaskStatus};
+
+const LIMIT: u64 = 2_000_000_000;
+const HINT: &str = "the platform documents 2 GB for the video of an embedding task; \
+     upload a larger one as an asset and embed it with `embed().v2().tasks()`";
+
+/// The older embedding tasks, see [`EmbedClient::tasks`](super::EmbedClient::tasks).
+///
+/// The platform is going to drop them in favour of [`v2().tasks()`](super::EmbedV2TasksClient). Vectors are kept for
+/// seven days.
+#[derive(Debug, Clone)]
+pub struct EmbedTasksClient(pub(crate) TwelveLabs);
+
+impl EmbedTasksClient {
+    /// Lists the tasks, newest first: those of the last seven days, if no times are given.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for task in client.embed().tasks().list().status("ready").send()? {
+    ///     println!("{}", task?.id);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list(&self) -> ListEmbedTasks {
+        self.0.get(&["embed", "tasks"]).into()
+    }
+
+    /// Uploads a video, or lets the platform fetch one, and begins to embed it. The documented limit is 2 GB.
+    ///
+    /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done), then
+    /// [`retrieve`](Self::retrieve) them. A file that cannot be read, is empty, or changes while it is sent is an
+    /// [`Error::File`](crate::Error::File).
+    ///
+    /// ```no_run
+    /// use twelvelabs::UploadMethod;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let video = UploadMethod::direct("holiday.mp4");
+    /// let task = client.embed().tasks().create("marengo3.0", video).video_clip_length(5.0).send()?;
+    /// let tasks = client.embed().tasks();
+    /// tasks.wait_for_done(&task.id).send()?;
+    /// let vectors = tasks.retrieve(&task.id).send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(&self, model_name: impl Into<String>, video: UploadMethod) -> CreateEmbedTask {
+        self.with_video(&model_name.into(), video).into()
+    }
+
+    /// Begins to embed several videos, one after the other, and gives what became of each, in the order given. A video
+    /// that fails does not keep the others from being tried.
+    ///
+    /// ```no_run
+    /// use twelvelabs::{EmbedTaskVideo, UploadMethod};
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let names = ["a.mp4", "b.mp4"];
+    /// let videos = names.map(|name| EmbedTaskVideo::new(UploadMethod::direct(name)).video_clip_length(5.0));
+    /// for (name, task) in names.iter().zip(client.embed().tasks().create_bulk("marengo3.0", videos).send()) {
+    ///     match task {
+    ///         Ok(task) => println!("{name}: task {}", task.id),
+    ///         Err(error) => println!("{name}: {error}"),
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create_bulk(
+        &self,
+        model_name: impl Into<String>,
+        videos: impl IntoIterator<Item = impl Into<EmbedTaskVideo>>,
+    ) -> CreateEmbedTasks {
+        let model_name = model_name.into();
+        let requests = videos.into_iter().map(Into::into).map(|video: EmbedTaskVideo| {
+            let mut request = self.with_video(&model_name, video.method);
+            video.fields.iter().for_each(|(name, value)| request.form(name, value));
+            request
+        });
+        CreateEmbedTasks(requests.collect())
+    }
+
+    /// Gets how far a task is, without its vectors.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// println!("{:?}", client.embed().tasks().status("66f…").send()?.status);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn status(&self, task_id: &str) -> Call<MediaEmbeddingTask> {
+        self.0.get(&["embed", "tasks", task_id, "status"]).into()
+    }
+
+    /// Gets a task with its vectors, once it is ready.
+    ///
+    /// ```no_run
+    /// use twelvelabs::EmbeddingOption;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let task = client.embed().tasks().retrieve("66f…").embedding_option([EmbeddingOption::Visual]).send()?;
+    /// for clip in task.video_embedding.and_then(|video| video.segments).unwrap_or_default() {
+    ///     println!("{:?} to {:?}: {:?}", clip.start_offset_sec, clip.end_offset_sec, clip.float);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve(&self, task_id: &str) -> RetrieveEmbedTask {
+        self.0.get(&["embed", "tasks", task_id]).into()
+    }
+
+    /// Waits until a task is ready, and gives its status. [`retrieve`](Self::retrieve) gives the vectors.
+    ///
+    /// A failed task is an [`Error::Failed`](crate::Error::Failed).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.embed().tasks().wait_for_done("66f…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_done(&self, task_id: &str) -> Wait<MediaEmbeddingTask> {
+        Wait::new(self.0.get(&["embed", "tasks", task_id, "status"]), task_id)
+    }
+
+    fn with_video(&self, model_name: &str, video: UploadMethod) -> Request {
+        let mut request = self.0.post(&["embed", "tasks"]).slow().size_limit(LIMIT, HINT);
+        request.form("model_name", model_name);
+        match video {
+            UploadMethod::Direct(file) => request.file("video_file", file),
+            UploadMethod::Url(url) => {
+                request.check_url("video_url", &url);
+                request.form("video_url", &url);
+            }
+        }
+        request
+    }
+}
+
+request! {
+    /// Options of [`EmbedTasksClient::list`].
+    ListEmbedTasks -> SyncPager<MediaEmbeddingTask> {
+        /// Only tasks created after this time, in RFC 3339.
+        query started_at: into String,
+        /// Only tasks created before this time, in RFC 3339.
+        query ended_at: into String,
+        /// Only tasks in this state.
+        query status: into EmbeddingTaskStatus,
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+    }
+}
+
+request! {
+    /// Options of [`EmbedTasksClient::create`].
+    CreateEmbedTask -> MediaEmbeddingTask {
+        /// Where in the video to begin, in seconds. The platform's default is 0. It wants the end as well.
+        form video_start_offset_sec: f64,
+        /// Where in the video to end, in seconds. The platform wants the start as well.
+        form video_end_offset_sec: f64,
+        /// The length of a clip in seconds: 2 to 10, 6 by default.
+        form video_clip_length: f64,
+        /// Whether to embed clips, which is the platform's default, or also the whole video.
+        form video_embedding_scope: [EmbeddingScope],
+    }
+}
+
+request! {
+    /// Options of [`EmbedTasksClient::retrieve`].
+    RetrieveEmbedTask -> MediaEmbeddingTask {
+        /// Which vectors to give. All of them if it is left out.
+        query embedding_option: [EmbeddingOption],
+    }
+}
+
+/// Several tasks to be created: what [`EmbedTasksClient::create_bulk`] gives.
+#[must_use = "nothing is sent before `.send()`"]
+#[derive(Debug)]
+pub struct CreateEmbedTasks(Vec<Request>);
+
+impl CreateEmbedTasks {
+    /// Sends one request after the other, and gives what became of each, in the order of the videos.
+    pub fn send(self) -> Vec<Result<MediaEmbeddingTask>> {
+        self.0.into_iter().map(|request| Call::from(request).send()).collect()
+    }
+
+    /// Settings for each of the calls.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.0.iter_mut().for_each(|request| request.options = request_options.clone());
+        self
+    }
+}
+
+/// A video for [`EmbedTasksClient::create_bulk`], with options of its own.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EmbedTaskVideo {
+    method: UploadMethod,
+    fields: Vec<(&'static str, serde_json::Value)>,
+}
+
+impl EmbedTaskVideo {
+    /// A video that this program sends, or one that the platform fetches.
+    pub fn new(method: UploadMethod) -> Self {
+        Self { method, fields: Vec::new() }
+    }
+
+    input!(@options
+        /// See [`CreateEmbedTask::video_start_offset_sec`].
+        video_start_offset_sec: f64,
+        /// See [`CreateEmbedTask::video_end_offset_sec`].
+        video_end_offset_sec: f64,
+        /// See [`CreateEmbedTask::video_clip_length`].
+        video_clip_length: f64,
+        /// See [`CreateEmbedTask::video_embedding_scope`].
+        video_embedding_scope: [EmbeddingScope],
+    );
+
+    fn set(&mut self, name: &'static str, value: &impl Serialize) {
+        self.fields.push((name, serde_json::to_value(value).unwrap_or_default()));
+    }
+}
+
+impl From<UploadMethod> for EmbedTaskVideo {
+    fn from(method: UploadMethod) -> Self {
+        Self::new(method)
+    }
+}
+
+/// An embedding task, as the older calls and the lists give it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MediaEmbeddingTask {
+    /// The id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// The model that makes the vectors.
+    pub model_name: Option<String>,
+    /// How far the platform is with it.
+    pub status: Option<EmbeddingTaskStatus>,
+    /// When it was made.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// When it last changed.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub updated_at: Option<OffsetDateTime>,
+    /// About the video, if it is of one; [`retrieve`](EmbedTasksClient::retrieve) has its vectors here.
+    pub video_embedding: Option<EmbeddingResult>,
+    /// About the audio file, if it is of one.
+    pub audio_embedding: Option<EmbeddingResult>,
+    /// About the document, if it is of one.
+    pub document_embedding: Option<EmbeddingResult>,
+    /// About the image, if it is of one.
+    pub image_embedding: Option<EmbeddingResult>,
+}
+
+impl Waitable for MediaEmbeddingTask {
+    const RESOURCE: &'static str = "embedding task";
+
+    fn status(&self) -> String {
+        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    }
+
+    fn progressing(&self) -> Progressing {
+        match &self.status {
+            Some(EmbeddingTaskStatus::Ready) => Progressing::Done,
+            Some(EmbeddingTaskStatus::Failed) => Progressing::Failed(None),
+            _ => Progressing::Working,
+        }
+    }
+}
