@@ -107,8 +107,8 @@ impl FileSource {
         }
     }
 
-    /// A word for error messages.
-    fn label(&self) -> PathBuf {
+    /// What a reader knows it by.
+    pub(crate) fn label(&self) -> PathBuf {
         match &self.content {
             Content::Path(path) => path.clone(),
             _ => PathBuf::from(self.file_name()),

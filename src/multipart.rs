@@ -28,6 +28,14 @@ pub(crate) enum Part {
     File { name: String, source: FileSource },
 }
 
+impl Part {
+    pub fn name(&self) -> &str {
+        match self {
+            Part::Text { name, .. } | Part::File { name, .. } => name,
+        }
+    }
+}
+
 /// A body that is ready to be sent, as often as its sources allow.
 #[derive(Clone)]
 pub(crate) struct Payload {

@@ -35,6 +35,7 @@ pub struct Request {
     /// The field that has the items of a page.
     pub(crate) items: &'static str,
     invalid: Option<(String, String)>,
+    one_of: Option<[&'static str; 2]>,
     slow: bool,
     size_limit: Option<(u64, &'static str)>,
     pub(crate) progress: Option<ProgressCallback>,
@@ -60,6 +61,7 @@ impl Request {
             options: RequestOptions::default(),
             items: "data",
             invalid: None,
+            one_of: None,
             slow: false,
             size_limit: None,
             progress: None,
@@ -95,6 +97,12 @@ impl Request {
         self
     }
 
+    /// Exactly one of these two fields has to be in the form.
+    pub(crate) fn one_of(mut self, names: [&'static str; 2]) -> Self {
+        self.one_of = Some(names);
+        self
+    }
+
     /// Keeps the first fault of an argument.
     pub(crate) fn reject(&mut self, argument: &str, why: &str) {
         self.invalid.get_or_insert_with(|| (argument.into(), why.into()));
@@ -121,6 +129,21 @@ impl Request {
         }
     }
 
+    /// Refuses a link that the platform cannot follow.
+    pub(crate) fn check_url(&mut self, argument: &str, url: &str) {
+        let lower = url.to_ascii_lowercase();
+        let web = lower.starts_with("https://") || lower.starts_with("http://");
+        if !web || url.chars().any(char::is_whitespace) {
+            self.reject(argument, "must be a public link that begins with http:// or https:// and has no spaces");
+        }
+    }
+
+    /// A field of the form that has to be a link which the platform can follow.
+    pub(crate) fn form_url(&mut self, name: &str, url: &str) {
+        self.check_url(name, url);
+        self.form(name, url);
+    }
+
     pub(crate) fn file(&mut self, name: &str, source: FileSource) {
         self.part(Part::File { name: name.into(), source });
     }
@@ -130,15 +153,6 @@ impl Request {
         let mark = format!("base64-of-{:016x}{:016x}", random_bits(), random_bits());
         self.attached.push((mark.clone(), source));
         mark
-    }
-
-    /// Refuses what the platform cannot fetch.
-    pub(crate) fn check_url(&mut self, argument: &str, url: &str) {
-        let lower = url.to_ascii_lowercase();
-        let web = lower.starts_with("https://") || lower.starts_with("http://");
-        if !web || url.chars().any(char::is_whitespace) {
-            self.reject(argument, "must be a public link that begins with http:// or https:// and has no spaces");
-        }
     }
 
     fn part(&mut self, part: Part) {
@@ -158,6 +172,14 @@ impl Request {
     /// The value of a query parameter that is set.
     pub(crate) fn query_value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        match &self.body {
+            Body::Form(parts) => parts.as_slice(),
+            _ => &[],
+        }
+        .iter()
     }
 
     /// The same request for another page.
@@ -181,9 +203,7 @@ impl Request {
 
     /// Sends the request, again where that is safe, and gives the answer if it is a success.
     pub(crate) fn execute(&self) -> Result<HttpResponse<()>> {
-        if let Some((argument, why)) = &self.invalid {
-            return Err(Error::invalid(argument, why));
-        }
+        self.check()?;
         let settings = self.client.settings();
         let clock = &*settings.clock;
         let max_retries = self.options.max_retries.unwrap_or(settings.max_retries);
@@ -240,6 +260,23 @@ impl Request {
             log::debug!("{error}; trying again in {wait:?}");
             clock.sleep(wait);
             retries += 1;
+        }
+    }
+
+    /// Whether all arguments can be sent.
+    fn check(&self) -> Result<()> {
+        if let Some((argument, why)) = &self.invalid {
+            return Err(Error::invalid(argument, why));
+        }
+        let Some(names) = self.one_of else { return Ok(()) };
+        let given = |name: &str| {
+            let extra = &self.options.body;
+            self.parts().map(Part::name).chain(extra.iter().map(|(name, _)| name.as_str())).any(|have| have == name)
+        };
+        match names.map(given) {
+            [true, true] => Err(Error::invalid(names.join(" and "), "are both given; give one of them")),
+            [false, false] => Err(Error::invalid(names.join(" or "), "is missing; give one of them")),
+            _ => Ok(()),
         }
     }
 

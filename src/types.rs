@@ -2,6 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
+
+/// What became of one of several files that were sent together.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BulkOutcome<T> {
+    /// The file's path or name, or the URL.
+    pub source: String,
+    /// What it became, or why it did not.
+    pub result: Result<T>,
+}
+
 open_enum! {
     /// What of a file is embedded.
     EmbeddingOption {

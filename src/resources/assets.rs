@@ -55,9 +55,8 @@ impl AssetsClient {
                 request = request.size_limit(LOCAL_LIMIT, LOCAL_HINT);
             }
             UploadMethod::Url(url) => {
-                request.check_url("url", &url);
                 request.form("method", "url");
-                request.form("url", &url);
+                request.form_url("url", &url);
                 request = request.size_limit(u64::MAX, URL_HINT);
             }
         }

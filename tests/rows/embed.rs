@@ -7,7 +7,7 @@ use serde_json::{json, Map, Value};
 use twelvelabs::{
     AudioInput, DocumentInput, DocumentSegmentation, EmbedInput, EmbedTaskVideo, EmbeddingOption, EmbeddingTaskStatus,
     EmbeddingType, Error, FileSource, ImageInput, MediaSegmentation, MediaSource, MultiInput, MultiInputMediaSource,
-    TimeBasedMetadataEntry, UploadMethod, VideoInput,
+    TimeBasedMetadataEntry, VideoInput,
 };
 
 use crate::server::{answer, client, Received, Server, Step};
@@ -16,15 +16,14 @@ use crate::{list, one, to_json, Args, Row};
 pub const ROWS: &[Row] = &[
     Row::new("embed.create", |client, args| one(client.embed().create(args.text("model_name")).send())),
     Row::new("embed.tasks.create", |client, args| {
-        let video = UploadMethod::url(args.text("video_url"));
-        one(client.embed().tasks().create(args.text("model_name"), video).send())
+        one(client.embed().tasks().create(args.text("model_name")).video_url(args.text("video_url")).send())
     })
     .id("_id"),
     Row::new("embed.tasks.create_bulk", |client, args| {
         let videos: Vec<Value> = args.value("videos");
-        let videos = videos.iter().map(|video| UploadMethod::url(video["video_url"].as_str().expect("a URL")));
-        let outcomes = client.embed().tasks().create_bulk(args.text("model_name"), videos).send();
-        outcomes.into_iter().map(|outcome| outcome.map(to_json)).collect()
+        let videos = videos.iter().map(|video| EmbedTaskVideo::video_url(video["video_url"].as_str().expect("a URL")));
+        let outcomes = client.embed().tasks().create_bulk(args.text("model_name"), videos).send().expect("outcomes");
+        outcomes.into_iter().map(|outcome| outcome.result.map(to_json)).collect()
     })
     .id("_id"),
     Row::new("embed.tasks.list", |client, args| {
@@ -160,9 +159,10 @@ fn every_option_of_the_older_tasks_arrives() {
     let page = json!({"data": [], "page_info": {"page": 2, "total_page": 2}});
     let server = serve([task.clone(), page, task.clone(), task]);
     let tasks = client(&server).0.embed().tasks();
-    let video = UploadMethod::direct(FileSource::bytes("a.mp4", *b"VIDEO"));
+    let video = FileSource::bytes("a.mp4", *b"VIDEO");
     tasks
-        .create("marengo3.0", video.clone())
+        .create("marengo3.0")
+        .video_file(video.clone())
         .video_start_offset_sec(0.0)
         .video_end_offset_sec(30.5)
         .video_clip_length(5.0)
@@ -172,12 +172,12 @@ fn every_option_of_the_older_tasks_arrives() {
     let (started_at, ended_at) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
     tasks.list().started_at(started_at).ended_at(ended_at).status("ready").page(2).page_limit(50).send().unwrap();
     tasks.retrieve("t1").embedding_option([EmbeddingOption::VisualText, EmbeddingOption::Audio]).send().unwrap();
-    let video = EmbedTaskVideo::new(video)
+    let video = EmbedTaskVideo::video_file(video)
         .video_start_offset_sec(0.0)
         .video_end_offset_sec(30.5)
         .video_clip_length(5.0)
         .video_embedding_scope(["clip", "video"]);
-    tasks.create_bulk("marengo3.0", [video]).send().remove(0).unwrap();
+    tasks.create_bulk("marengo3.0", [video]).send().unwrap().remove(0).result.unwrap();
 
     let received = server.finish();
     let expected = [
@@ -397,6 +397,13 @@ fn bad_inputs_are_refused_before_anything_is_sent() {
         let error = send(input).to_string();
         assert!(error.contains(word), "{error}");
     }
+    let tasks = client(&server).0.embed().tasks();
+    let neither = tasks.create("m").send().unwrap_err().to_string();
+    assert!(neither.starts_with("video_file or video_url: is missing"), "{neither}");
+    let both = tasks.create("m").video_file("a.mp4").video_url("https://example.com/a.mp4").send().unwrap_err();
+    assert!(both.to_string().starts_with("video_file and video_url: are both given"), "{both}");
+    assert!(tasks.create("m").video_url("a.mp4").send().unwrap_err().to_string().starts_with("video_url: must be"));
+    assert!(tasks.create_bulk("m", []).send().unwrap_err().to_string().starts_with("videos: are missing"));
     server.finish();
 }
 
@@ -416,18 +423,30 @@ fn a_bulk_gives_one_outcome_for_each_video_in_order() {
         .create_bulk(
             "marengo3.0",
             [
-                UploadMethod::url("https://example.com/1.mp4"),
-                UploadMethod::direct(FileSource::bytes("2.mp4", *b"VIDEO")),
-                UploadMethod::direct("no/such/file.mp4"),
-                UploadMethod::url("https://example.com/4.mp4"),
-                UploadMethod::url("https://example.com/5.mp4"),
+                EmbedTaskVideo::video_url("https://example.com/1.mp4"),
+                EmbedTaskVideo::video_file(FileSource::bytes("2.mp4", *b"VIDEO")),
+                EmbedTaskVideo::video_file("no/such/file.mp4"),
+                EmbedTaskVideo::video_url("https://example.com/4.mp4"),
+                EmbedTaskVideo::video_url("https://example.com/5.mp4"),
             ],
         )
         .send();
-    let outcomes: Vec<String> =
-        outcomes.into_iter().map(|outcome| outcome.map_or_else(|e| e.to_string(), |task| task.id)).collect();
+    let (sources, outcomes): (Vec<_>, Vec<_>) = outcomes
+        .unwrap()
+        .into_iter()
+        .map(|outcome| (outcome.source, outcome.result.map_or_else(|e| e.to_string(), |task| task.id)))
+        .unzip();
     server.finish();
-    assert_eq!(outcomes.len(), 5);
+    assert_eq!(
+        sources,
+        [
+            "https://example.com/1.mp4",
+            "2.mp4",
+            "no/such/file.mp4",
+            "https://example.com/4.mp4",
+            "https://example.com/5.mp4"
+        ]
+    );
     assert!(outcomes[0].starts_with("too short [video_duration_too_short, 400]"), "{outcomes:?}");
     assert_eq!(outcomes[1], "t2");
     assert_eq!(outcomes[2], "no/such/file.mp4: there is no such file");

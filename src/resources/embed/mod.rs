@@ -56,9 +56,9 @@ request! {
         /// The text to embed.
         form text: into String,
         /// A public URL of the image to embed.
-        form image_url: into String,
+        form_url image_url: into String,
         /// A public URL of the audio file to embed.
-        form audio_url: into String,
+        form_url audio_url: into String,
         /// Where in the audio to begin, in seconds. The platform's default is 0.
         form audio_start_offset_sec: f64,
     }

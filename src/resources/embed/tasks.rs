@@ -1,15 +1,15 @@
 //! The older embedding tasks: vectors of a video, made in the background.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::call::{Call, RequestOptions};
 use crate::client::TwelveLabs;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::file::FileSource;
 use crate::pager::SyncPager;
-use crate::request::Request;
-use crate::resources::assets::UploadMethod;
-use crate::types::{EmbeddingOption, EmbeddingScope};
+use crate::types::{BulkOutcome, EmbeddingOption, EmbeddingScope};
 use crate::wait::{Progressing, Wait, Waitable};
 
 use super::{EmbeddingResult, EmbeddingTaskStatus};
@@ -39,40 +39,42 @@ impl EmbedTasksClient {
         self.0.get(&["embed", "tasks"]).into()
     }
 
-    /// Uploads a video, or lets the platform fetch one, and begins to embed it. The documented limit is 2 GB.
+    /// Begins to embed a video. Give exactly one of [`video_file`](CreateEmbedTask::video_file) and
+    /// [`video_url`](CreateEmbedTask::video_url). The documented limit is 2 GB.
     ///
     /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done), then
     /// [`retrieve`](Self::retrieve) them. A file that cannot be read, is empty, or changes while it is sent is an
-    /// [`Error::File`](crate::Error::File).
+    /// [`Error::File`].
     ///
     /// ```no_run
-    /// use twelvelabs::UploadMethod;
-    ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let video = UploadMethod::direct("holiday.mp4");
-    /// let task = client.embed().tasks().create("marengo3.0", video).video_clip_length(5.0).send()?;
     /// let tasks = client.embed().tasks();
+    /// let task = tasks.create("marengo3.0").video_file("holiday.mp4").video_clip_length(5.0).send()?;
     /// tasks.wait_for_done(&task.id).send()?;
     /// let vectors = tasks.retrieve(&task.id).send()?;
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn create(&self, model_name: impl Into<String>, video: UploadMethod) -> CreateEmbedTask {
-        self.with_video(&model_name.into(), video).into()
+    pub fn create(&self, model_name: impl Into<String>) -> CreateEmbedTask {
+        let request = self.0.post(&["embed", "tasks"]).slow().size_limit(LIMIT, HINT);
+        let mut request = request.one_of(["video_file", "video_url"]);
+        request.form("model_name", &model_name.into());
+        request.into()
     }
 
-    /// Begins to embed several videos, one after the other, and gives what became of each, in the order given. A video
-    /// that fails does not keep the others from being tried.
+    /// Begins to embed several videos, one after the other.
+    ///
+    /// There is one outcome for each video, in the order in which they were given. A video that fails does not stop
+    /// the rest.
     ///
     /// ```no_run
-    /// use twelvelabs::{EmbedTaskVideo, UploadMethod};
+    /// use twelvelabs::EmbedTaskVideo;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let names = ["a.mp4", "b.mp4"];
-    /// let videos = names.map(|name| EmbedTaskVideo::new(UploadMethod::direct(name)).video_clip_length(5.0));
-    /// for (name, task) in names.iter().zip(client.embed().tasks().create_bulk("marengo3.0", videos).send()) {
-    ///     match task {
-    ///         Ok(task) => println!("{name}: task {}", task.id),
-    ///         Err(error) => println!("{name}: {error}"),
+    /// let videos = ["a.mp4", "b.mp4"].map(|path| EmbedTaskVideo::video_file(path).video_clip_length(5.0));
+    /// for outcome in client.embed().tasks().create_bulk("marengo3.0", videos).send()? {
+    ///     match outcome.result {
+    ///         Ok(task) => println!("{}: task {}", outcome.source, task.id),
+    ///         Err(e) => eprintln!("{}: {e}", outcome.source),
     ///     }
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
@@ -80,15 +82,14 @@ impl EmbedTasksClient {
     pub fn create_bulk(
         &self,
         model_name: impl Into<String>,
-        videos: impl IntoIterator<Item = impl Into<EmbedTaskVideo>>,
+        videos: impl IntoIterator<Item = EmbedTaskVideo>,
     ) -> CreateEmbedTasks {
-        let model_name = model_name.into();
-        let requests = videos.into_iter().map(Into::into).map(|video: EmbedTaskVideo| {
-            let mut request = self.with_video(&model_name, video.method);
-            video.fields.iter().for_each(|(name, value)| request.form(name, value));
-            request
-        });
-        CreateEmbedTasks(requests.collect())
+        CreateEmbedTasks {
+            tasks: self.clone(),
+            model_name: model_name.into(),
+            videos: videos.into_iter().collect(),
+            request_options: RequestOptions::new(),
+        }
     }
 
     /// Gets how far a task is, without its vectors.
@@ -120,7 +121,7 @@ impl EmbedTasksClient {
 
     /// Waits until a task is ready, and gives its status. [`retrieve`](Self::retrieve) gives the vectors.
     ///
-    /// A failed task is an [`Error::Failed`](crate::Error::Failed).
+    /// A failed task is an [`Error::Failed`].
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -129,19 +130,6 @@ impl EmbedTasksClient {
     /// ```
     pub fn wait_for_done(&self, task_id: &str) -> Wait<MediaEmbeddingTask> {
         Wait::new(self.0.get(&["embed", "tasks", task_id, "status"]), task_id)
-    }
-
-    fn with_video(&self, model_name: &str, video: UploadMethod) -> Request {
-        let mut request = self.0.post(&["embed", "tasks"]).slow().size_limit(LIMIT, HINT);
-        request.form("model_name", model_name);
-        match video {
-            UploadMethod::Direct(file) => request.file("video_file", file),
-            UploadMethod::Url(url) => {
-                request.check_url("video_url", &url);
-                request.form("video_url", &url);
-            }
-        }
-        request
     }
 }
 
@@ -175,6 +163,20 @@ request! {
     }
 }
 
+impl CreateEmbedTask {
+    /// A video that this program sends: a path, or any [`FileSource`].
+    pub fn video_file(mut self, video_file: impl Into<FileSource>) -> Self {
+        self.0.file("video_file", video_file.into());
+        self
+    }
+
+    /// A video that the platform fetches from a public URL.
+    pub fn video_url(mut self, video_url: impl Into<String>) -> Self {
+        self.0.form_url("video_url", &video_url.into());
+        self
+    }
+}
+
 request! {
     /// Options of [`EmbedTasksClient::retrieve`].
     RetrieveEmbedTask -> MediaEmbeddingTask {
@@ -183,21 +185,38 @@ request! {
     }
 }
 
-/// Several tasks to be created: what [`EmbedTasksClient::create_bulk`] gives.
-#[must_use = "nothing is sent before `.send()`"]
+/// Several videos to embed. Nothing happens before [`send`](CreateEmbedTasks::send).
 #[derive(Debug)]
-pub struct CreateEmbedTasks(Vec<Request>);
+#[must_use = "nothing is sent before `.send()`"]
+pub struct CreateEmbedTasks {
+    tasks: EmbedTasksClient,
+    model_name: String,
+    videos: Vec<EmbedTaskVideo>,
+    request_options: RequestOptions,
+}
 
 impl CreateEmbedTasks {
-    /// Sends one request after the other, and gives what became of each, in the order of the videos.
-    pub fn send(self) -> Vec<Result<MediaEmbeddingTask>> {
-        self.0.into_iter().map(|request| Call::from(request).send()).collect()
-    }
-
     /// Settings for each of the calls.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.0.iter_mut().for_each(|request| request.options = request_options.clone());
+        self.request_options = request_options;
         self
+    }
+
+    /// Sends all videos, and gives one outcome for each. Fails only if there is no video.
+    pub fn send(self) -> Result<Vec<BulkOutcome<MediaEmbeddingTask>>> {
+        if self.videos.is_empty() {
+            return Err(Error::invalid("videos", "are missing; give at least one video"));
+        }
+        let create = |video: EmbedTaskVideo| {
+            let task = self.tasks.create(self.model_name.as_str()).request_options(self.request_options.clone());
+            let (source, mut task) = match video.media {
+                Media::File(file) => (file.label().display().to_string(), task.video_file(file)),
+                Media::Url(url) => (url.clone(), task.video_url(url)),
+            };
+            video.fields.iter().for_each(|(name, value)| task.0.form(name, value));
+            BulkOutcome { source, result: task.send() }
+        };
+        Ok(self.videos.into_iter().map(create).collect())
     }
 }
 
@@ -205,14 +224,25 @@ impl CreateEmbedTasks {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct EmbedTaskVideo {
-    method: UploadMethod,
-    fields: Vec<(&'static str, serde_json::Value)>,
+    media: Media,
+    fields: Vec<(&'static str, Value)>,
+}
+
+#[derive(Debug, Clone)]
+enum Media {
+    File(FileSource),
+    Url(String),
 }
 
 impl EmbedTaskVideo {
-    /// A video that this program sends, or one that the platform fetches.
-    pub fn new(method: UploadMethod) -> Self {
-        Self { method, fields: Vec::new() }
+    /// A video that this program sends: a path, or any [`FileSource`].
+    pub fn video_file(video_file: impl Into<FileSource>) -> Self {
+        Self { media: Media::File(video_file.into()), fields: Vec::new() }
+    }
+
+    /// A video that the platform fetches from a public URL.
+    pub fn video_url(video_url: impl Into<String>) -> Self {
+        Self { media: Media::Url(video_url.into()), fields: Vec::new() }
     }
 
     input!(@options
@@ -228,12 +258,6 @@ impl EmbedTaskVideo {
 
     fn set(&mut self, name: &'static str, value: &impl Serialize) {
         self.fields.push((name, serde_json::to_value(value).unwrap_or_default()));
-    }
-}
-
-impl From<UploadMethod> for EmbedTaskVideo {
-    fn from(method: UploadMethod) -> Self {
-        Self::new(method)
     }
 }
 
