@@ -31,6 +31,8 @@ fn main() -> Fallible {
     let url = format!("{base_url}/embed-v2");
     let client = TwelveLabs::builder().api_key("bench").base_url(&base_url).build()?;
 
+    let before = memory("VmRSS:");
+
     let decode = || Ok(serde_json::from_slice::<EmbeddingSuccessResponse>(body.as_bytes())?);
     let read = || {
         let mut answer = agent.post(&url).header("x-api-key", "bench").send("{}")?;
@@ -51,8 +53,8 @@ fn main() -> Fallible {
     println!("{VECTORS} vectors of {DIMENSIONS} numbers, {} MB of JSON", body.len() / 1_000_000);
     println!("serde_json alone     {decode:?}");
     println!("ureq alone           {read:?}");
-    println!("ureq and serde_json  {plain:?}{}", peak_memory(bare)?);
-    println!("embed.v2.create      {own:?}{}", peak_memory(ours)?);
+    println!("ureq and serde_json  {plain:?}{}", peak_memory(before, bare)?);
+    println!("embed.v2.create      {own:?}{}", peak_memory(before, ours)?);
     println!("ratio                {:.2}", own.as_secs_f64() / plain.as_secs_f64());
     Ok(())
 }
@@ -91,22 +93,22 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// The most memory that a run takes above what the process has already, where the system tells.
-fn peak_memory<T>(run: impl Fn() -> Fallible<T>) -> Fallible<String> {
-    let kib = |name: &str| -> Option<u64> {
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok())
-    };
+/// The most memory in MB that the process has during a run, above `before`, where the system tells.
+fn peak_memory<T>(before: Option<u64>, run: impl Fn() -> Fallible<T>) -> Fallible<String> {
     // This sets the highest value back to the present one.
     let reset = std::fs::write("/proc/self/clear_refs", "5");
-    let before = kib("VmRSS:");
     run()?;
-    Ok(match (reset, before, kib("VmHWM:")) {
-        (Ok(()), Some(before), Some(peak)) => {
-            format!(", {} MB at the peak", peak.saturating_sub(before) * 1024 / 1_000_000)
-        }
+    Ok(match (reset, before, memory("VmHWM:")) {
+        (Ok(()), Some(before), Some(peak)) => format!(", {} MB at the peak", peak.saturating_sub(before) / 1_000_000),
         _ => String::new(),
     })
+}
+
+/// A figure about the memory of this process, in bytes.
+fn memory(name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib: u64 = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok())?;
+    Some(kib * 1024)
 }
 
 /// Gives the same answer to every request.

@@ -18,8 +18,9 @@ use crate::call::Headers;
 const OUTPUT_BUFFER: usize = 1 << 20;
 /// Headers are never longer than this.
 const MOST_HEADERS: usize = 1 << 17;
-/// The room for an answer whose length is not known.
-const FIRST_READ: usize = 16 << 10;
+/// The room for an answer whose length is not known, and how it grows: at least and at most.
+const LITTLE: usize = 16 << 10;
+const MUCH: usize = 1 << 20;
 /// The most room that is made for an answer because of its announced length alone.
 const BELIEVED: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
@@ -250,15 +251,12 @@ pub(crate) fn read_all(answer: &mut Answer, limit: u64, deadline: Instant) -> Re
     // One byte more than is expected, so that the end is seen, or that there is too much.
     let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
     let announced = answer.headers.get("content-length").and_then(|text| text.parse::<usize>().ok());
-    let expected = announced.map_or(FIRST_READ, |length| length.saturating_add(1));
-    // What is announced is not believed at once, but it is where growing stops first.
+    let expected = announced.map_or(LITTLE, |length| length.saturating_add(1));
     let mut body = vec![0; expected.min(most).min(BELIEVED)];
     let mut filled = 0;
     loop {
         if filled == body.len() {
-            let doubled = filled.max(FIRST_READ).saturating_mul(2);
-            let size = if filled < expected { doubled.min(expected) } else { doubled };
-            body.resize(size.min(most), 0);
+            body.resize(filled.saturating_add(filled.clamp(LITTLE, MUCH)).min(most), 0);
         }
         let read = match answer.body.read(&mut body[filled..]) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
