@@ -381,6 +381,15 @@ fn a_request_with_a_file_is_sent_again_where_that_is_safe() {
 }
 
 #[test]
+fn a_file_that_is_too_large_is_refused_with_the_way_out() {
+    let server = Server::start([Step::Refuse(answer(413, &json!({"error": {"message": "too large"}})))]);
+    let video = MediaSource::file(FileSource::bytes("a.mp4", vec![1; 2_000_000]));
+    let error = client(&server).0.embed().v2().create(EmbedInput::video(video), "m").send().unwrap_err().to_string();
+    assert!(error.starts_with("too large [413]") && error.contains("36 MB for audio and video"), "{error}");
+    assert_eq!(server.finish()[0].header("expect"), Some("100-continue"));
+}
+
+#[test]
 fn bad_inputs_are_refused_before_anything_is_sent() {
     let server = serve([]);
     let v2 = client(&server).0.embed().v2();
@@ -527,4 +536,54 @@ fn everything_that_an_answer_may_have_is_read() {
     crate::same(&task, &to_json(embed.v2().tasks().retrieve("t1").send().unwrap()), "task");
     crate::same(&older, &to_json(embed.tasks().retrieve("t1").send().unwrap()), "older task");
     crate::same(&answer, &to_json(embed.v2().create(EmbedInput::text("a"), "m").send().unwrap()), "answer");
+}
+
+/// The places of all values below `value`.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    let below: Vec<(String, &Value)> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(n, value)| (n.to_string(), value)).collect(),
+        _ => return,
+    };
+    for (key, value) in below {
+        let at = format!("{at}/{key}");
+        places(value, &at, found);
+        found.push(at);
+    }
+}
+
+#[test]
+fn a_malformed_field_never_makes_another_vector() {
+    let vectors: [Vec<f32>; 2] = [vec![0.5, -1.0, 0.25], vec![2.0, 3.0, 4.0]];
+    let data = vectors.clone().map(|vector| {
+        json!({"embedding": vector, "embedding_uncertainty": [0.5, 0.5, 0.5], "embedding_option": "visual",
+            "embedding_scope": "clip", "start_sec": 0.0, "chunk_index": 1})
+    });
+    let usage = json!({"input_tokens": {"text": 4}, "truncated": true});
+    let task = json!({"_id": "t1", "status": "ready", "data": data, "usage": usage, "metadata": {"duration": 1.5}});
+    let mut found = Vec::new();
+    places(&task, "", &mut found);
+    let malformed: Vec<(String, Value)> = found
+        .iter()
+        .filter(|place| *place != "/_id")
+        .flat_map(|place| [json!(null), json!("?"), json!({}), json!(true)].map(|wrong| (place.clone(), wrong)))
+        .collect();
+    let answers = malformed.iter().map(|(place, wrong)| {
+        let mut task = task.clone();
+        *task.pointer_mut(place).unwrap() = wrong.clone();
+        task
+    });
+    let server = serve(answers);
+    let tasks = client(&server).0.embed().v2().tasks();
+    for (place, wrong) in &malformed {
+        let Ok(task) = tasks.retrieve("t1").send() else {
+            assert!(place.contains("/embedding"), "{place} = {wrong} is no reason for an error");
+            continue;
+        };
+        assert_eq!(task.id, "t1");
+        let data = task.data.unwrap_or_default();
+        assert!(data.iter().all(|data| vectors.contains(&data.embedding)), "{place} = {wrong} made another vector");
+        assert!(place.starts_with("/data") || data.len() == 2, "{place} = {wrong} lost the vectors");
+    }
+    server.finish();
 }
