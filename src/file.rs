@@ -261,15 +261,14 @@ struct Encoded {
 
 impl SourceReader {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let Some(mut encoded) = self.encoded.take() else { return self.read_plain(buffer) };
-        if encoded.taken == encoded.block.len() {
-            encoded = Encoded { block: self.encode_block()?, taken: 0 };
+        if self.encoded.as_ref().is_some_and(|encoded| encoded.taken == encoded.block.len()) {
+            self.encoded = Some(Encoded { block: self.encode_block()?, taken: 0 });
         }
+        let Some(encoded) = &mut self.encoded else { return self.read_plain(buffer) };
         let rest = encoded.block.as_bytes().get(encoded.taken..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         encoded.taken += count;
-        self.encoded = Some(encoded);
         Ok(count)
     }
 

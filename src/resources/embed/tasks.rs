@@ -9,6 +9,7 @@ use crate::client::TwelveLabs;
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::pager::SyncPager;
+use crate::resources::assets::UploadMethod;
 use crate::types::{BulkOutcome, EmbeddingOption, EmbeddingScope};
 use crate::wait::{Progressing, Wait, Waitable};
 
@@ -134,7 +135,7 @@ impl EmbedTasksClient {
 }
 
 request! {
-    /// Options of [`EmbedTasksClient::list`].
+    /// Options of [`EmbedTasksClient::list`] and [`EmbedV2TasksClient::list`](super::EmbedV2TasksClient::list).
     ListEmbedTasks -> SyncPager<MediaEmbeddingTask> {
         /// Only tasks created after this time, in RFC 3339.
         query started_at: into String,
@@ -209,9 +210,9 @@ impl CreateEmbedTasks {
         }
         let create = |video: EmbedTaskVideo| {
             let task = self.tasks.create(self.model_name.as_str()).request_options(self.request_options.clone());
-            let (source, mut task) = match video.media {
-                Media::File(file) => (file.label().display().to_string(), task.video_file(file)),
-                Media::Url(url) => (url.clone(), task.video_url(url)),
+            let (source, mut task) = match video.method {
+                UploadMethod::Direct(file) => (file.label().display().to_string(), task.video_file(file)),
+                UploadMethod::Url(url) => (url.clone(), task.video_url(url)),
             };
             video.fields.iter().for_each(|(name, value)| task.0.form(name, value));
             BulkOutcome { source, result: task.send() }
@@ -224,25 +225,19 @@ impl CreateEmbedTasks {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct EmbedTaskVideo {
-    media: Media,
+    method: UploadMethod,
     fields: Vec<(&'static str, Value)>,
-}
-
-#[derive(Debug, Clone)]
-enum Media {
-    File(FileSource),
-    Url(String),
 }
 
 impl EmbedTaskVideo {
     /// A video that this program sends: a path, or any [`FileSource`].
     pub fn video_file(video_file: impl Into<FileSource>) -> Self {
-        Self { media: Media::File(video_file.into()), fields: Vec::new() }
+        Self { method: UploadMethod::direct(video_file), fields: Vec::new() }
     }
 
     /// A video that the platform fetches from a public URL.
     pub fn video_url(video_url: impl Into<String>) -> Self {
-        Self { media: Media::Url(video_url.into()), fields: Vec::new() }
+        Self { method: UploadMethod::url(video_url), fields: Vec::new() }
     }
 
     input!(@options

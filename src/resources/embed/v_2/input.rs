@@ -146,7 +146,7 @@ impl EmbedInput {
     }
 
     /// Writes the input into a request.
-    pub(super) fn request(self, request: Request, model_name: String) -> Request {
+    pub(super) fn into_request(self, request: Request, model_name: String) -> Request {
         let mut request = request.size_limit(LIMIT, HINT);
         let Parts { mut fields, media_source, media_sources } = self.parts;
         if let Some(media_source) = media_source {

@@ -46,7 +46,7 @@ impl EmbedV2Client {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn create(&self, input: EmbedInput, model_name: impl Into<String>) -> CreateEmbeddingV2 {
-        input.request(self.0.post(&["embed-v2"]).slow(), model_name.into()).into()
+        input.into_request(self.0.post(&["embed-v2"]).slow(), model_name.into()).into()
     }
 }
 

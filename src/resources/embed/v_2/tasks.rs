@@ -5,10 +5,9 @@ use time::OffsetDateTime;
 
 use crate::call::Call;
 use crate::client::TwelveLabs;
-use crate::pager::SyncPager;
+use crate::resources::embed::{EmbeddingTaskStatus, ListEmbedTasks};
 use crate::wait::{Progressing, Wait, Waitable};
 
-use super::super::{EmbeddingTaskStatus, MediaEmbeddingTask};
 use super::{EmbedInput, EmbeddingData, EmbeddingMediaMetadata, EmbeddingUsage};
 
 /// Embedding tasks, see [`EmbedV2Client::tasks`](super::EmbedV2Client::tasks). Vectors are kept for seven days.
@@ -25,7 +24,7 @@ impl EmbedV2TasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn list(&self) -> ListEmbedV2Tasks {
+    pub fn list(&self) -> ListEmbedTasks {
         self.0.get(&["embed-v2", "tasks"]).into()
     }
 
@@ -54,7 +53,7 @@ impl EmbedV2TasksClient {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn create(&self, input: EmbedInput, model_name: impl Into<String>) -> CreateEmbedV2Task {
-        input.request(self.0.post(&["embed-v2", "tasks"]).slow(), model_name.into()).into()
+        input.into_request(self.0.post(&["embed-v2", "tasks"]).slow(), model_name.into()).into()
     }
 
     /// Gets a task: how far it is, and its vectors once it is ready.
@@ -81,22 +80,6 @@ impl EmbedV2TasksClient {
     /// ```
     pub fn wait_for_done(&self, task_id: &str) -> Wait<EmbeddingTask> {
         Wait::new(self.0.get(&["embed-v2", "tasks", task_id]), task_id)
-    }
-}
-
-request! {
-    /// Options of [`EmbedV2TasksClient::list`].
-    ListEmbedV2Tasks -> SyncPager<MediaEmbeddingTask> {
-        /// Only tasks created after this time, in RFC 3339.
-        query started_at: into String,
-        /// Only tasks created before this time, in RFC 3339.
-        query ended_at: into String,
-        /// Only tasks in this state.
-        query status: into EmbeddingTaskStatus,
-        /// The page to begin with, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
     }
 }
 
