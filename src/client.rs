@@ -12,6 +12,7 @@ use crate::http::{self, Agent};
 use crate::request::{check_header, Request};
 use crate::resources::analyze_async::AnalyzeAsyncClient;
 use crate::resources::assets::AssetsClient;
+use crate::resources::embed::EmbedClient;
 use crate::resources::indexes::IndexesClient;
 use crate::resources::multipart_upload::MultipartUploadClient;
 use crate::resources::search::SearchClient;
@@ -101,6 +102,11 @@ impl TwelveLabs {
     /// Chunked uploads, for files beyond what one request can carry.
     pub fn multipart_upload(&self) -> MultipartUploadClient {
         MultipartUploadClient(self.clone())
+    }
+
+    /// Embeddings: vectors of text and media.
+    pub fn embed(&self) -> EmbedClient {
+        EmbedClient(self.clone())
     }
 
     /// Indexes: videos made searchable.

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use base64::prelude::{Engine as _, BASE64_STANDARD};
+
 use crate::error::{Error, Result};
 use crate::resources::assets::AssetType;
+
+/// How many bytes are encoded at once: a multiple of three, so that only the last block is padded.
+const BASE64_BLOCK: usize = 3 << 14;
 
 /// A file to upload: a path, bytes with a name, or anything that can be read.
 ///
@@ -154,7 +159,7 @@ impl FileSource {
                     None => {
                         let once = Once { reader: Box::new(file), touched: false };
                         let content = Content::Reader { once: Arc::new(Mutex::new(once)), length: None };
-                        return Ok(Inspected { content, label, stamp: None, length: None });
+                        return Ok(Inspected { content, label, stamp: None, length: None, base64: false });
                     }
                 };
                 (stamp, length)
@@ -163,7 +168,7 @@ impl FileSource {
         if length == Some(0) {
             return Err(Error::file(&label, "the file is empty; there is nothing to upload", None));
         }
-        Ok(Inspected { content: self.content.clone(), label, stamp, length })
+        Ok(Inspected { content: self.content.clone(), label, stamp, length, base64: false })
     }
 }
 
@@ -174,6 +179,7 @@ pub(crate) struct Inspected {
     label: PathBuf,
     stamp: Option<Stamp>,
     length: Option<u64>,
+    base64: bool,
 }
 
 /// What tells one version of a file from another.
@@ -206,8 +212,23 @@ fn open(path: &Path) -> Result<File> {
 }
 
 impl Inspected {
+    /// The same, to be read as base64.
+    pub(crate) fn base64(self) -> Self {
+        Self { base64: true, ..self }
+    }
+
+    /// The size of the source itself in bytes.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// How many bytes are read from it, encoded if it is to be.
+    pub(crate) fn sent_length(&self) -> Option<u64> {
+        if self.base64 {
+            self.length?.div_ceil(3).checked_mul(4)
+        } else {
+            self.length
+        }
     }
 
     pub(crate) fn is_fresh(&self) -> bool {
@@ -228,7 +249,8 @@ impl Inspected {
                 (Box::new(file), Some(handle))
             }
         };
-        Ok(SourceReader { reader, file, source: self.clone(), left: self.length })
+        let encoded = self.base64.then(Encoded::default);
+        Ok(SourceReader { reader, file, source: self.clone(), left: self.length, encoded })
     }
 
     /// Whether a read may give less than was asked for without being at the end.
@@ -258,10 +280,42 @@ pub(crate) struct SourceReader {
     file: Option<File>,
     source: Inspected,
     left: Option<u64>,
+    encoded: Option<Encoded>,
+}
+
+/// A block of base64 and how much of it was taken.
+#[derive(Default)]
+struct Encoded {
+    block: String,
+    taken: usize,
 }
 
 impl SourceReader {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if self.encoded.as_ref().is_some_and(|encoded| encoded.taken == encoded.block.len()) {
+            self.encoded = Some(Encoded { block: self.encode_block()?, taken: 0 });
+        }
+        let Some(encoded) = &mut self.encoded else { return self.read_plain(buffer) };
+        let rest = encoded.block.as_bytes().get(encoded.taken..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        encoded.taken += count;
+        Ok(count)
+    }
+
+    fn encode_block(&mut self) -> Result<String> {
+        let mut plain = vec![0; BASE64_BLOCK];
+        let mut filled = 0;
+        while filled < plain.len() {
+            match self.read_plain(&mut plain[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        Ok(BASE64_STANDARD.encode(&plain[..filled]))
+    }
+
+    fn read_plain(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let most = match self.left {
             Some(0) => return self.end().map(|()| 0),
             Some(left) => buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
@@ -498,6 +552,34 @@ mod tests {
         assert!(read_all(&long).unwrap_err().to_string().contains("more bytes"));
         let short = FileSource::reader("a", &b"hello"[..]).length(9);
         assert!(read_all(&short).unwrap_err().to_string().contains("shrank"));
+    }
+
+    #[test]
+    fn base64_is_padded_at_the_end_alone() {
+        for size in [1, 2, 3, BASE64_BLOCK - 1, BASE64_BLOCK, BASE64_BLOCK + 1, 2 * BASE64_BLOCK + 2] {
+            let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+            let whole = FileSource::bytes("a", bytes.clone());
+            // A reader that gives a little at a time, and does not say how much there is.
+            let pieces = FileSource::reader(
+                "a",
+                bytes.chunks(1000).fold(Box::new(io::empty()) as Box<dyn Read + Send>, |all, piece| {
+                    Box::new(all.chain(io::Cursor::new(piece.to_vec())))
+                }),
+            );
+            for source in [whole, pieces] {
+                let source = source.inspect().unwrap().base64();
+                let mut reader = source.open().unwrap();
+                let (mut out, mut buffer) = (Vec::new(), [0; 1000]);
+                loop {
+                    match reader.read(&mut buffer).unwrap() {
+                        0 => break,
+                        n => out.extend_from_slice(&buffer[..n]),
+                    }
+                }
+                assert_eq!(BASE64_STANDARD.decode(&out).unwrap(), bytes);
+                assert!(source.sent_length().is_none_or(|length| length == out.len() as u64));
+            }
+        }
     }
 
     #[test]

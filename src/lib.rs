@@ -41,6 +41,7 @@ pub use resources::analyze_async::batches::*;
 pub use resources::analyze_async::tasks::*;
 pub use resources::analyze_async::*;
 pub use resources::assets::*;
+pub use resources::embed::*;
 pub use resources::indexes::indexed_assets::*;
 pub use resources::indexes::videos::*;
 pub use resources::indexes::*;

@@ -1,6 +1,6 @@
 //! Declarations of requests, of inputs and of open enums. They declare data and nothing else.
 
-/// Declares a request with options: `query`, `json` or `form`, the Python SDK's name, and the type.
+/// Declares a request with options: `query`, `json`, `form` or `form_url`, the Python SDK's name, and the type.
 /// `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that becomes a `T`.
 macro_rules! request {
     ($(#[$meta:meta])* $name:ident -> $output:ty { $($options:tt)* }) => {

@@ -51,8 +51,20 @@ enum Segment {
 }
 
 impl Payload {
-    pub(crate) fn bytes(content_type: Option<&str>, bytes: &[u8]) -> Self {
-        Payload { content_type: content_type.map(Into::into), segments: vec![Segment::Bytes(bytes.into())] }
+    /// A JSON text in which each mark stands for the base64 of a file.
+    pub(crate) fn json(text: &str, files: &[(String, FileSource)]) -> Result<Self> {
+        let mut marks: Vec<(usize, &str, &FileSource)> =
+            files.iter().filter_map(|(mark, file)| Some((text.find(mark.as_str())?, mark.as_str(), file))).collect();
+        marks.sort_by_key(|(at, ..)| *at);
+        let (mut segments, mut rest) = (Vec::new(), text);
+        for (_, mark, file) in marks {
+            let Some((before, after)) = rest.split_once(mark) else { continue };
+            segments.push(Segment::Bytes(before.as_bytes().into()));
+            segments.push(Segment::Source(file.inspect()?.base64()));
+            rest = after;
+        }
+        segments.push(Segment::Bytes(rest.as_bytes().into()));
+        Ok(Payload { content_type: Some("application/json".into()), segments })
     }
 
     /// A form with the files last, whatever the order in which they were given.
@@ -98,7 +110,7 @@ impl Payload {
     pub(crate) fn length(&self) -> Option<u64> {
         self.segments.iter().try_fold(0u64, |sum, segment| match segment {
             Segment::Bytes(bytes) => sum.checked_add(bytes.len() as u64),
-            Segment::Source(source) => sum.checked_add(source.length()?),
+            Segment::Source(source) => sum.checked_add(source.sent_length()?),
         })
     }
 
@@ -287,6 +299,17 @@ mod tests {
             expected.push((Some("file".into()), Some(escape(&filename)), content));
             proptest::prop_assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn files_in_json_are_base64_in_their_places() {
+        let files = ["m1", "m2", "m3"].map(|mark| (mark.to_string(), FileSource::bytes(mark, mark.as_bytes())));
+        let payload = Payload::json(r#"{"a":["m2"],"b":"m1"}"#, &files).unwrap();
+        let bytes = read(&payload);
+        assert_eq!(String::from_utf8(bytes.clone()).unwrap(), r#"{"a":["bTI="],"b":"bTE="}"#);
+        assert_eq!((payload.length(), payload.file_length()), (Some(bytes.len() as u64), Some(4)));
+        assert_eq!(read(&payload), bytes, "a second try sends the same");
+        assert!(Payload::json("m1", &[("m1".into(), FileSource::from("no/such/file"))]).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::call::{HttpResponse, RequestOptions};
 use crate::cancel::CancelHandle;
 use crate::client::{TwelveLabs, API_KEY_HEADER};
+use crate::clock::random_bits;
 use crate::error::{describe, printable, ApiError, Error, Result};
 use crate::file::FileSource;
 use crate::http::{self, Exchange, Failure, FailureKind, Limits, LiveBody};
@@ -32,6 +33,8 @@ pub struct Request {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Body,
+    /// The files whose base64 goes into the JSON body, each with the mark that stands for it there.
+    attached: Vec<(String, FileSource)>,
     pub(crate) options: RequestOptions,
     /// The field that has the items of a page.
     pub(crate) items: &'static str,
@@ -71,6 +74,7 @@ impl Request {
             query: Vec::new(),
             headers: Vec::new(),
             body: Body::None,
+            attached: Vec::new(),
             options: RequestOptions::default(),
             items: "data",
             paging: Paging::Number,
@@ -163,18 +167,30 @@ impl Request {
         }
     }
 
-    /// A field of the form that has to be a link which the platform can follow.
-    pub(crate) fn form_url(&mut self, name: &str, url: &str) {
+    /// Refuses a link that the platform cannot follow.
+    pub(crate) fn check_url(&mut self, argument: &str, url: &str) {
         let lower = url.to_ascii_lowercase();
         let web = lower.starts_with("https://") || lower.starts_with("http://");
         if !web || url.chars().any(char::is_whitespace) {
-            self.reject(name, "must be a public link that begins with http:// or https:// and has no spaces");
+            self.reject(argument, "must be a public link that begins with http:// or https:// and has no spaces");
         }
+    }
+
+    /// A field of the form that has to be a link which the platform can follow.
+    pub(crate) fn form_url(&mut self, name: &str, url: &str) {
+        self.check_url(name, url);
         self.form(name, url);
     }
 
     pub(crate) fn file(&mut self, name: &str, source: FileSource) {
         self.part(Part::File { name: name.into(), source });
+    }
+
+    /// What to write into the JSON body where the base64 of this file goes. The file is read when the body is sent.
+    pub(crate) fn attach(&mut self, source: FileSource) -> String {
+        let mark = format!("base64-of-{:016x}{:016x}", random_bits(), random_bits());
+        self.attached.push((mark.clone(), source));
+        mark
     }
 
     fn part(&mut self, part: Part) {
@@ -382,14 +398,20 @@ impl Request {
             Body::None if self.method == "GET" => {
                 Err(Error::invalid("additional_body_parameter", "a GET request has no body"))
             }
-            Body::None => Ok(Some(json_payload(&Map::new(), extra))),
-            Body::Json(fields) => Ok(Some(json_payload(fields, extra))),
+            Body::None => self.json_payload(&Map::new()).map(Some),
+            Body::Json(fields) => self.json_payload(fields).map(Some),
             Body::Form(parts) => {
                 let extra = extra.iter().map(|(name, value)| text_part(name, value));
                 let parts: Vec<Part> = parts.iter().cloned().chain(extra).collect();
                 Payload::form(&parts).map(Some)
             }
         }
+    }
+
+    fn json_payload(&self, fields: &Map<String, Value>) -> Result<Payload> {
+        let mut fields = fields.clone();
+        fields.extend(self.options.body.iter().cloned());
+        Payload::json(&Value::Object(fields).to_string(), &self.attached)
     }
 
     fn url(&self) -> String {
@@ -514,12 +536,6 @@ impl fmt::Debug for Request {
             .field("body", &self.body)
             .finish_non_exhaustive()
     }
-}
-
-fn json_payload(fields: &Map<String, Value>, extra: &[(String, Value)]) -> Payload {
-    let mut fields = fields.clone();
-    fields.extend(extra.iter().cloned());
-    Payload::bytes(Some("application/json"), Value::Object(fields).to_string().as_bytes())
 }
 
 fn text_part(name: &str, value: &Value) -> Part {

@@ -259,8 +259,13 @@ fn a_rate_limit_is_one_pause_for_all_workers() {
                     let length = head.to_lowercase().split("content-length: ").nth(1).unwrap().to_string();
                     let length = length.lines().next().unwrap().parse().unwrap();
                     input.read_exact(&mut vec![0; length])?;
-                    let refused = count.fetch_add(1, Ordering::SeqCst) == 10;
+                    let number = count.fetch_add(1, Ordering::SeqCst);
+                    let refused = number == 10;
                     log.lock().unwrap().push((time.passed(), refused));
+                    if number > 10 {
+                        // What is on its way stays there until the pause has begun.
+                        until("the pause begins", || time.passed() > Duration::ZERO);
+                    }
                     let (head, body) = match refused {
                         true => ("429 Slow Down\r\nretry-after: 30", r#"{"message":"slow down"}"#),
                         false => ("201 Created", r#"{"_id":"1","status":"ready"}"#),

@@ -7,6 +7,7 @@
 
 mod analyze;
 mod assets;
+mod embed;
 mod indexes;
 mod search;
 pub mod storage;
@@ -157,6 +158,7 @@ impl StandIn {
 struct State {
     analyses: analyze::Analyses,
     assets: assets::Assets,
+    embeddings: embed::Embeddings,
     uploads: uploads::Uploads,
     indexes: indexes::Indexes,
     searches: search::Searches,
@@ -213,8 +215,15 @@ impl State {
         let segments: Vec<String> = path.split('/').map(percent_decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         // The first resource that knows the path answers.
-        let resources =
-            [analyze::answer, uploads::answer, assets::answer, indexes::answer, search::answer, tasks::answer];
+        let resources = [
+            analyze::answer,
+            uploads::answer,
+            assets::answer,
+            embed::answer,
+            indexes::answer,
+            search::answer,
+            tasks::answer,
+        ];
         resources.iter().find_map(|answer| answer(self, request, &segments)).unwrap_or_else(|| {
             let method = request.method();
             error(404, "endpoint_not_found", &format!("There is no {method} /{path} in the stand-in."))
