@@ -3,18 +3,20 @@
 //!
 //! `cargo bench --bench decode`; the figures are ratios of the medians.
 
+mod support;
+
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use support::{median, memory, ratio, reset_peak, timed, Fallible};
 use twelvelabs::{EmbedInput, EmbeddingSuccessResponse, TwelveLabs};
 
 const VECTORS: usize = 10_000;
 const DIMENSIONS: usize = 512;
 const RUNS: usize = 15;
-type Fallible<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Fallible {
     let body = Arc::new(body()?);
@@ -55,7 +57,7 @@ fn main() -> Fallible {
     println!("ureq alone           {read:?}");
     println!("ureq and serde_json  {plain:?}{}", peak_memory(before, bare)?);
     println!("embed.v2.create      {own:?}{}", peak_memory(before, ours)?);
-    println!("ratio                {:.2}", own.as_secs_f64() / plain.as_secs_f64());
+    println!("ratio                {:.2}", ratio(own, plain));
     Ok(())
 }
 
@@ -80,35 +82,14 @@ fn body() -> Fallible<String> {
     Ok(body)
 }
 
-fn timed<T>(run: impl Fn() -> Fallible<T>) -> Fallible<Duration> {
-    let began = Instant::now();
-    let result = run()?;
-    let time = began.elapsed();
-    drop(result);
-    Ok(time)
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
 /// The most memory in MB that the process has during a run, above `before`, where the system tells.
 fn peak_memory<T>(before: Option<u64>, run: impl Fn() -> Fallible<T>) -> Fallible<String> {
-    // This sets the highest value back to the present one.
-    let reset = std::fs::write("/proc/self/clear_refs", "5");
+    let reset = reset_peak();
     run()?;
     Ok(match (reset, before, memory("VmHWM:")) {
-        (Ok(()), Some(before), Some(peak)) => format!(", {} MB at the peak", peak.saturating_sub(before) / 1_000_000),
+        (true, Some(before), Some(peak)) => format!(", {} MB at the peak", peak.saturating_sub(before) / 1_000_000),
         _ => String::new(),
     })
-}
-
-/// A figure about the memory of this process, in bytes.
-fn memory(name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib: u64 = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok())?;
-    Some(kib * 1024)
 }
 
 /// Gives the same answer to every request.

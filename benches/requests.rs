@@ -2,18 +2,19 @@
 //!
 //! `cargo bench --bench requests`; the figure is the ratio of the medians.
 
+mod support;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+use support::{median, ratio, Fallible};
 use twelvelabs::{Asset, TwelveLabs};
 
 const REQUESTS: usize = 5000;
 const RUNS: usize = 7;
 const BODY: &str = r#"{"_id":"65f0","method":"direct","status":"ready","filename":"holiday.mp4","file_type":"video/mp4","created_at":"2026-01-02T03:04:05Z","size":1048576,"duration":61.5}"#;
-type Fallible<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Fallible {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -52,19 +53,12 @@ fn main() -> Fallible {
     let (bare, ours) = (median(bare), median(ours));
     println!("bare library     {REQUESTS} requests in {bare:?}");
     println!("assets.retrieve  {REQUESTS} requests in {ours:?} on {used} connection(s)");
-    println!("ratio            {:.2}", ours.as_secs_f64() / bare.as_secs_f64());
+    println!("ratio            {:.2}", ratio(ours, bare));
     Ok(())
 }
 
-fn timed(mut request: impl FnMut() -> Fallible) -> Fallible<Duration> {
-    let began = Instant::now();
-    (0..REQUESTS).try_for_each(|_| request())?;
-    Ok(began.elapsed())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+fn timed(mut request: impl FnMut() -> Fallible) -> Fallible<std::time::Duration> {
+    support::timed(|| (0..REQUESTS).try_for_each(|_| request()))
 }
 
 fn serve(mut stream: TcpStream) -> Fallible {

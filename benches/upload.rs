@@ -2,26 +2,19 @@
 //!
 //! `cargo bench --bench upload` sends 1 GiB (or `UPLOAD_MIB` MiB); the figures are ratios of the medians.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::time::{Duration, Instant};
+mod support;
 
+use std::io::{BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use support::{content_length, copy_file, drain, head, median, memory, ratio, timed, BenchFile, Fallible};
 use twelvelabs::{TwelveLabs, UploadMethod};
 
 const RUNS: usize = 5;
-type Fallible<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Fallible {
     let mib: u64 = std::env::var("UPLOAD_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(1024);
-    let path = std::env::temp_dir().join(format!("twelvelabs-bench-{}.mp4", std::process::id()));
-    let result = make_file(&path, mib).and_then(|()| measure(&path, mib));
-    std::fs::remove_file(&path)?;
-    result
-}
-
-fn measure(path: &Path, mib: u64) -> Fallible {
+    let file = BenchFile::new("direct.mp4", mib << 20)?;
     let sink = TcpListener::bind("127.0.0.1:0")?;
     let platform = TcpListener::bind("127.0.0.1:0")?;
     let (sink_address, base_url) = (sink.local_addr()?, format!("http://{}", platform.local_addr()?));
@@ -31,15 +24,9 @@ fn measure(path: &Path, mib: u64) -> Fallible {
 
     let (mut plain, mut ours) = (Vec::new(), Vec::new());
     for run in 0..=RUNS {
-        let copied = timed(|| {
-            let mut stream = TcpStream::connect(sink_address)?;
-            io::copy(&mut File::open(path)?, &mut stream)?;
-            stream.shutdown(std::net::Shutdown::Write)?;
-            stream.read_to_end(&mut Vec::new())?;
-            Ok(())
-        })?;
+        let copied = timed(|| copy_file(file.path(), sink_address))?;
         let uploaded = timed(|| {
-            client.assets().create(UploadMethod::direct(path)).send()?;
+            client.assets().create(UploadMethod::direct(file.path())).send()?;
             Ok(())
         })?;
         // The first run warms the page cache.
@@ -51,72 +38,32 @@ fn measure(path: &Path, mib: u64) -> Fallible {
     let (plain, ours) = (median(plain), median(ours));
     println!("std::io::copy  {mib} MiB in {plain:?}");
     println!("assets.create  {mib} MiB in {ours:?}");
-    println!("ratio          {:.2}", ours.as_secs_f64() / plain.as_secs_f64());
-    if let Some(peak) = peak_memory() {
-        println!("peak memory    {peak}");
+    println!("ratio          {:.2}", ratio(ours, plain));
+    if let Some(peak) = memory("VmHWM:") {
+        println!("peak memory    {:.1} MB with the server", peak as f64 / 1e6);
     }
     Ok(())
 }
 
-fn make_file(path: &Path, mib: u64) -> Fallible {
-    let mut file = File::create(path)?;
-    let block: Vec<u8> = (0..1u32 << 20).map(|n| n.wrapping_mul(2_654_435_761) as u8).collect();
-    (0..mib).try_for_each(|_| file.write_all(&block))?;
-    Ok(())
-}
-
-fn timed(run: impl FnOnce() -> Fallible) -> Fallible<Duration> {
-    let began = Instant::now();
-    run()?;
-    Ok(began.elapsed())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// Reads until the other side is done.
-fn drain(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; 1 << 18];
-    while stream.read(&mut buffer)? > 0 {}
-    Ok(())
-}
-
-/// Answers uploads: reads the headers, asks for the body if it was offered, reads it, and gives an asset.
-fn answer(mut stream: TcpStream) -> Fallible {
+/// Answers uploads: asks for the body if it was offered, reads it, and gives an asset.
+fn answer(stream: TcpStream) -> Fallible {
     stream.set_nodelay(true)?;
-    let mut buffer = vec![0; 1 << 18];
-    let mut have = 0;
-    loop {
-        let head = loop {
-            if let Some(at) = buffer[..have].windows(4).position(|window| window == b"\r\n\r\n") {
-                break at + 4;
-            }
-            match stream.read(&mut buffer[have..])? {
-                0 => return Ok(()),
-                read => have += read,
-            }
-        };
-        let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
-        let length = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("0");
-        let mut left = length.trim().parse::<usize>()?.saturating_sub(have - head);
-        if text.contains("100-continue") {
-            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    let mut output = stream.try_clone()?;
+    let mut input = BufReader::with_capacity(256 << 10, stream);
+    let mut buffer = vec![0; 256 << 10];
+    while let Some(head) = head(&mut input)? {
+        if head.to_ascii_lowercase().contains("100-continue") {
+            output.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
+        let mut left = content_length(&head)?;
         while left > 0 {
-            left -= stream.read(&mut buffer)?.max(1).min(left);
+            let most = usize::try_from(left)?.min(buffer.len());
+            match input.read(&mut buffer[..most])? {
+                0 => return Ok(()),
+                read => left -= read as u64,
+            }
         }
-        have = 0;
-        let body = r#"{"_id":"1"}"#;
-        let answer = format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(answer.as_bytes())?;
+        output.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 11\r\n\r\n{\"_id\":\"1\"}")?;
     }
-}
-
-/// The most memory this process has had, where the system tells.
-fn peak_memory() -> Option<String> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.trim_start_matches("VmHWM:").trim().to_string())
+    Ok(())
 }
