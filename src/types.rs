@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::error::Result;
+
 /// Numbers to filter by: one, or all from one to another, ends included.
 ///
 /// Setters take it as Rust writes it: `.duration(10.0..=60.0)`, `.width(1280..)`, `.size(..=5_000_000)`,
@@ -155,8 +157,6 @@ pub struct VideoSystemMetadata {
     /// The size in bytes.
     pub size: Option<u64>,
 }
-
-use crate::error::Result;
 
 /// What became of one of several files that were sent together.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::multipart::Progress;
 use crate::pager::SyncPager;
-use crate::types::{HlsObject, SortBy, SortOption, VideoSystemMetadata};
+use crate::types::{BulkOutcome, HlsObject, SortBy, SortOption, VideoSystemMetadata};
 use crate::wait::{Progressing, Wait, Waitable};
 
 const LIMIT: u64 = 2_000_000_000;
@@ -232,7 +232,7 @@ impl CreateVideoIndexingTasks {
     }
 
     /// Uploads all videos, and gives one outcome for each. Fails only if there is no video.
-    pub fn send(self) -> Result<Vec<VideoIndexingOutcome>> {
+    pub fn send(self) -> Result<Vec<BulkOutcome<VideoIndexingTask>>> {
         let CreateVideoIndexingTasks { tasks, index_id, video_files, video_urls, .. } = self;
         if video_files.is_empty() && video_urls.is_empty() {
             return Err(Error::invalid("video_files or video_urls", "are missing; give at least one video"));
@@ -245,18 +245,8 @@ impl CreateVideoIndexingTasks {
         };
         let files = video_files.into_iter().map(|file| (file.label().display().to_string(), create().video_file(file)));
         let urls = video_urls.into_iter().map(|url| (url.clone(), create().video_url(url)));
-        Ok(files.chain(urls).map(|(source, task)| VideoIndexingOutcome { source, result: task.send() }).collect())
+        Ok(files.chain(urls).map(|(source, task)| BulkOutcome { source, result: task.send() }).collect())
     }
-}
-
-/// What became of one video of [`TasksClient::create_bulk`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct VideoIndexingOutcome {
-    /// The file's path or name, or the URL.
-    pub source: String,
-    /// The task, or why there is none.
-    pub result: Result<VideoIndexingTask>,
 }
 
 open_enum! {

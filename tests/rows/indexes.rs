@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 use twelvelabs::{
-    Error, IndexModelInput, IndexedAssetStatus, IndexedEmbeddingOption, ModelOption, SortBy, SortOption, TwelveLabs,
+    EmbeddingOption, Error, IndexModelInput, IndexedAssetStatus, ModelOption, SortBy, SortOption, TwelveLabs,
 };
 
 use crate::server::{answer, client, Received, Server, Step};
@@ -129,7 +129,7 @@ pub const ROWS: &[Row] = &[
     }),
 ];
 
-fn embedding_option(args: &Args) -> Option<Vec<IndexedEmbeddingOption>> {
+fn embedding_option(args: &Args) -> Option<Vec<EmbeddingOption>> {
     args.get("embedding_option")
 }
 
@@ -224,7 +224,7 @@ fn every_option_of_an_indexed_asset() {
     });
     let body = json!({"asset_id": "a1", "enable_video_stream": true, "user_metadata": metadata});
     assert_eq!(received.json(), body);
-    let options = [IndexedEmbeddingOption::Visual, IndexedEmbeddingOption::VisualText];
+    let options = [EmbeddingOption::Visual, EmbeddingOption::VisualText];
     let received = sent(200, json!({"_id": "x1"}), |client| {
         let retrieve = client.indexes().indexed_assets().retrieve("i1", "x1").embedding_option(options);
         retrieve.transcription(false).send().unwrap();

@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{filter_by_metadata, IndexedEmbeddingOption};
+use super::filter_by_metadata;
 use crate::call::Call;
 use crate::client::TwelveLabs;
 use crate::pager::SyncPager;
-use crate::types::{HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment, VideoSystemMetadata};
+use crate::types::{
+    EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment, VideoSystemMetadata,
+};
 use crate::wait::{Progressing, Wait, Waitable};
 
 /// Indexes assets and keeps track of them, see [`IndexesClient::indexed_assets`](crate::IndexesClient::indexed_assets).
@@ -61,14 +63,14 @@ impl IndexedAssetsClient {
     /// Gets one indexed asset, on request with its embeddings and its transcription.
     ///
     /// ```no_run
-    /// use twelvelabs::IndexedEmbeddingOption;
+    /// use twelvelabs::EmbeddingOption;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let indexed = client
     ///     .indexes()
     ///     .indexed_assets()
     ///     .retrieve("65a…", "65f…")
-    ///     .embedding_option([IndexedEmbeddingOption::Visual])
+    ///     .embedding_option([EmbeddingOption::Visual])
     ///     .transcription(true)
     ///     .send()?;
     /// for line in indexed.transcription.unwrap_or_default() {
@@ -197,7 +199,7 @@ request! {
     /// Options of [`IndexedAssetsClient::retrieve`].
     RetrieveIndexedAsset -> IndexedAsset {
         /// Which embeddings to return. The index needs a Marengo model.
-        query embedding_option: [IndexedEmbeddingOption],
+        query embedding_option: [EmbeddingOption],
         /// Whether to return what is said.
         query transcription: bool,
     }

@@ -261,20 +261,6 @@ open_enum! {
     }
 }
 
-open_enum! {
-    /// The kinds of embeddings of an indexed video.
-    IndexedEmbeddingOption {
-        /// Of what is seen.
-        Visual = "visual",
-        /// Of what is heard, without speech.
-        Audio = "audio",
-        /// Of what is said.
-        Transcription = "transcription",
-        /// Of what is seen, by older models.
-        VisualText = "visual-text",
-    }
-}
-
 /// An index: the videos that are searched together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

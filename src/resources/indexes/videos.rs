@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
+use super::filter_by_metadata;
 use super::indexed_assets::IndexedAsset;
-use super::{filter_by_metadata, IndexedEmbeddingOption};
 use crate::call::Call;
 use crate::client::TwelveLabs;
 use crate::pager::SyncPager;
-use crate::types::{NumberRange, SortBy, SortOption};
+use crate::types::{EmbeddingOption, NumberRange, SortBy, SortOption};
 
 /// Keeps the videos of an index by the platform's older endpoints, see
 /// [`IndexesClient::videos`](crate::IndexesClient::videos).
@@ -108,7 +108,7 @@ request! {
     /// Options of [`VideosClient::retrieve`].
     RetrieveVideo -> IndexedAsset {
         /// Which embeddings to return. The index needs a Marengo model.
-        query embedding_option: [IndexedEmbeddingOption],
+        query embedding_option: [EmbeddingOption],
         /// Whether to return what is said.
         query transcription: bool,
     }

@@ -137,6 +137,9 @@ impl Waitable for EmbeddingTask {
 
     fn progressing(&self) -> Progressing {
         match &self.status {
+            Some(EmbeddingTaskStatus::Ready) if self.data.is_none() => {
+                Progressing::Failed(Some("it is ready, but its embeddings are missing or cannot be read".into()))
+            }
             Some(EmbeddingTaskStatus::Ready) => Progressing::Done,
             Some(EmbeddingTaskStatus::Failed) => {
                 Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
