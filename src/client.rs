@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::http::{self, Agent};
 use crate::request::{check_header, Request};
 use crate::resources::assets::AssetsClient;
+use crate::resources::entity_collections::EntityCollectionsClient;
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
@@ -68,6 +69,11 @@ impl TwelveLabs {
     /// Assets: files uploaded to the platform.
     pub fn assets(&self) -> AssetsClient {
         AssetsClient(self.clone())
+    }
+
+    /// Entity collections: known people and things, to be found in videos.
+    pub fn entity_collections(&self) -> EntityCollectionsClient {
+        EntityCollectionsClient(self.clone())
     }
 
     /// A request to an endpoint that this crate has no method for. Each segment of the path is encoded by itself.

@@ -29,5 +29,7 @@ pub use http::Agent;
 pub use multipart::Progress;
 pub use pager::{PageInfo, Pages, SyncPager};
 pub use resources::assets::*;
+pub use resources::entity_collections::entities::*;
+pub use resources::entity_collections::*;
 pub use types::*;
 pub use wait::Wait;

@@ -109,6 +109,15 @@ impl Request {
         }
     }
 
+    /// As [`json`](Self::json), for a value that must be an object of names and values.
+    pub(crate) fn json_object(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        let value = self.value(name, value);
+        if !value.is_object() {
+            self.reject(name, "must be an object of names and values");
+        }
+        self.json(name, &value);
+    }
+
     pub(crate) fn form(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let value = self.value(name, value);
         match value {
