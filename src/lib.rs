@@ -17,6 +17,7 @@ mod pager;
 mod request;
 mod resources;
 mod retry;
+mod subtitles;
 mod types;
 mod wait;
 
@@ -31,5 +32,6 @@ pub use pager::{PageInfo, Pages, SyncPager};
 pub use resources::assets::*;
 pub use resources::entity_collections::entities::*;
 pub use resources::entity_collections::*;
+pub use subtitles::{format_timestamp, Cue, Subtitles};
 pub use types::*;
 pub use wait::Wait;
