@@ -281,7 +281,8 @@ open_enum! {
     }
 }
 
-/// A known person or thing.
+/// A known person or thing. A search finds it where the text of the query has its id as `<@id>`, as in
+/// `<@65f…> is walking`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Entity {

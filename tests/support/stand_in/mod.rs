@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 mod assets;
+mod entity_collections;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -80,6 +81,7 @@ impl StandIn {
 #[derive(Default)]
 struct State {
     assets: assets::Assets,
+    entity_collections: entity_collections::EntityCollections,
     created: u64,
     faults: Vec<Fault>,
     log: Vec<(String, String)>,
@@ -113,7 +115,7 @@ impl State {
         let segments: Vec<String> = path.split('/').map(percent_decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         // The first resource that knows the path answers.
-        let resources = [assets::answer];
+        let resources = [assets::answer, entity_collections::answer];
         resources.iter().find_map(|answer| answer(self, request, &segments)).unwrap_or_else(|| {
             let method = request.method();
             error(404, "endpoint_not_found", &format!("There is no {method} /{path} in the stand-in."))
