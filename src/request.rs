@@ -109,15 +109,6 @@ impl Request {
         }
     }
 
-    /// As [`json`](Self::json), for a value that must be an object of names and values.
-    pub(crate) fn json_object(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
-        let value = self.value(name, value);
-        if !value.is_object() {
-            self.reject(name, "must be an object of names and values");
-        }
-        self.json(name, &value);
-    }
-
     pub(crate) fn form(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let value = self.value(name, value);
         match value {
@@ -142,6 +133,17 @@ impl Request {
             self.reject(name, &format!("cannot be written as JSON: {e}"));
             Value::Null
         })
+    }
+
+    /// A value that has to be an object.
+    pub(crate) fn object(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Map<String, Value> {
+        match self.value(name, value) {
+            Value::Object(fields) => fields,
+            _ => {
+                self.reject(name, "must be an object of names and values");
+                Map::new()
+            }
+        }
     }
 
     /// The value of a query parameter that is set.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::resources::assets::{AssetTranscription, TranscriptionEntry};
+use crate::{AssetTranscription, TranscriptionEntry};
 
 /// How long a cue without a usable end is shown, in milliseconds.
 const SHOWN: u64 = 2000;

@@ -5,6 +5,7 @@
 //! id; so is an answer, or an item of a list, that is no object.
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use serde_json::{json, Value};
 
@@ -13,6 +14,7 @@ use crate::{fixtures, normal, page_items, Fixture, Outcome, Results};
 
 /// How many failures are told.
 const MOST_TOLD: usize = 30;
+const THREADS: usize = 2;
 
 /// One place of one answer, and what is put there.
 struct Case<'a> {
@@ -23,48 +25,54 @@ struct Case<'a> {
 }
 
 fn sweep(mode: &str) {
+    // The fixtures are dealt out to a few threads, so that it takes a few seconds.
+    let mut hands: [Vec<Fixture>; THREADS] = Default::default();
+    fixtures(mode).into_iter().enumerate().for_each(|(n, fixture)| hands[n % THREADS].push(fixture));
+    let threads = hands.map(|hand| thread::spawn(move || hand.into_iter().map(spoil).collect::<Vec<_>>()));
+    let spoilt: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().expect("a sweep")).collect();
+    let cases: usize = spoilt.iter().map(|(cases, _)| cases).sum();
+    let failures: Vec<&String> = spoilt.iter().flat_map(|(_, failures)| failures).collect();
+    let told: String = failures.iter().take(MOST_TOLD).map(|failure| format!("\n  {failure}")).collect();
+    assert!(failures.is_empty(), "{} of {cases} malformed answers:{told}", failures.len());
+    assert!(cases > 0, "there are places");
+}
+
+/// Plays a fixture with every place of its answers spoilt in turn; gives how often, and what was wrong.
+fn spoil(mut fixture: Fixture) -> (usize, Vec<String>) {
     let (mut cases, mut failures) = (0, Vec::new());
-    for mut fixture in fixtures(mode) {
-        if let Some(id) = fixture.row.id.filter(|_| fixture.lacks_ids()) {
-            fixture.number_items(id);
-        }
-        fixture.keep_one_page();
-        let server = Server::start([]);
-        let (client, _) = client(&server);
-        let mut play = |fixture: &Fixture, responses: &[Value]| {
-            // What a call asks for beyond the answers: the last again while it waits, an empty page else.
-            let more = match fixture.row.result {
-                Results::Last => fixture.responses.last().cloned().unwrap_or_default(),
-                _ => json!({"status": 200, "content_type": "application/json", "body": {"data": []}}),
-            };
-            server.rewind(responses.iter().chain([&more, &more]).map(crate::step));
-            (fixture.row.call)(&client, &fixture.args)
+    if let Some(id) = fixture.row.id.filter(|_| fixture.lacks_ids()) {
+        fixture.number_items(id);
+    }
+    fixture.keep_one_page();
+    fixture.responses.iter_mut().for_each(|response| double_lists(&mut response["body"]));
+    let server = Server::start([]);
+    let (client, _) = client(&server);
+    let play = |responses: &[Value]| {
+        // What a call asks for beyond the answers: the last again while it waits, an empty page else.
+        let more = match fixture.row.result {
+            Results::Last => fixture.responses.last().cloned().unwrap_or_default(),
+            _ => json!({"status": 200, "content_type": "application/json", "body": {"data": []}}),
         };
-        if let Err(why) = with_unknown_fields(&fixture, &mut play) {
-            failures.push(format!("{} with unknown fields: {why}", fixture.label));
-        }
-        for response in 0..fixture.responses.len() {
-            let body = &fixture.responses[response]["body"];
-            if body.is_null() {
-                continue;
-            }
-            let mut found = Vec::new();
-            places(body, String::new(), &mut found);
-            for place in &found {
-                let there = body.pointer(place).expect("a place");
-                for wrong in wrong_values(there) {
-                    let case = Case { fixture: &fixture, response, place, wrong };
-                    cases += 1;
-                    if let Err(why) = case.check(play(&fixture, &case.responses())) {
-                        failures.push(format!("{} at {place:?} = {}: {why}", fixture.label, case.wrong));
-                    }
+        server.rewind(responses.iter().chain([&more, &more]).map(crate::step));
+        (fixture.row.call)(&client, &fixture.args)
+    };
+    if let Err(why) = unknown_fields_do_no_harm(&fixture, play) {
+        failures.push(format!("{} with unknown fields: {why}", fixture.label));
+    }
+    for (response, answer) in fixture.responses.iter().enumerate().filter(|(_, answer)| !answer["body"].is_null()) {
+        let mut found = Vec::new();
+        places(&answer["body"], String::new(), &mut found);
+        for place in &found {
+            for wrong in wrong_values(answer["body"].pointer(place).expect("a place")) {
+                let case = Case { fixture: &fixture, response, place, wrong };
+                cases += 1;
+                if let Err(why) = case.check(play(&case.responses())) {
+                    failures.push(format!("{} at {place:?} = {}: {why}", fixture.label, case.wrong));
                 }
             }
         }
     }
-    let told = failures.iter().take(MOST_TOLD).map(|failure| format!("\n  {failure}")).collect::<String>();
-    assert!(failures.is_empty(), "{} of {cases} malformed answers:{told}", failures.len());
-    assert!(cases > 0, "there are places");
+    (cases, failures)
 }
 
 impl Fixture {
@@ -80,8 +88,22 @@ impl Fixture {
     }
 }
 
-/// A field that nobody knows, in every object of every answer, does no harm.
-fn with_unknown_fields(fixture: &Fixture, play: &mut impl FnMut(&Fixture, &[Value]) -> Outcome) -> Result<(), String> {
+/// Gives every list of one element another, which must not be lost with it.
+fn double_lists(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(double_lists),
+        Value::Array(items) => {
+            items.iter_mut().for_each(double_lists);
+            if let [only @ (Value::Object(_) | Value::String(_))] = items.as_slice() {
+                items.push(only.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A field that nobody knows, in every object of every answer.
+fn unknown_fields_do_no_harm(fixture: &Fixture, play: impl Fn(&[Value]) -> Outcome) -> Result<(), String> {
     fn add(value: &mut Value) {
         match value {
             Value::Object(fields) => {
@@ -94,7 +116,7 @@ fn with_unknown_fields(fixture: &Fixture, play: &mut impl FnMut(&Fixture, &[Valu
     }
     let mut responses = fixture.responses.clone();
     responses.iter_mut().for_each(|response| add(&mut response["body"]));
-    let (kept, errors) = split(play(fixture, &responses));
+    let (kept, errors) = split(play(&responses));
     match errors.first() {
         Some(error) => Err(error.clone()),
         None => has_all(&kept, &fixture.items()),
@@ -110,46 +132,50 @@ impl Case<'_> {
 
     fn check(&self, outcome: Outcome) -> Result<(), String> {
         let (kept, errors) = split(outcome);
-        let body = &self.fixture.responses[self.response]["body"];
-        let page = page_items(body).filter(|_| self.fixture.row.result == Results::Each);
-        let lines = self.fixture.responses[self.response]["content_type"] != "application/json";
-        let (above, key) = self.place.rsplit_once('/').unwrap_or_default();
-        // The places of the items of a list, and whether this is in one, is one, or is the id of one.
-        let list = page.map_or_else(String::new, |name| format!("/{name}"));
-        let depth = if page.is_some() || body.is_array() { 1 } else { 0 };
-        let inside = self.place.strip_prefix(list.as_str()).unwrap_or_default();
-        let level = inside.matches('/').count();
-        let is_item = self.place.starts_with(&list) && level == depth;
-        let is_id_of_item = self.place.starts_with(&list) && level == depth + 1 && self.fixture.row.id == Some(key);
-        let item = inside.split('/').nth(1).filter(|_| depth == 1).map_or_else(String::new, |n| format!("{list}/{n}"));
-        let named = |name: &str| errors.iter().any(|error| error.contains(name));
+        let (row, place) = (self.fixture.row, self.place);
+        let answer = &self.fixture.responses[self.response];
+        let (body, kind) = (&answer["body"], answer["content_type"].as_str().unwrap_or_default());
+        let key = place.rsplit('/').next().unwrap_or_default();
+        let has_failed = !errors.is_empty();
+        let is_named = errors.iter().any(|error| error.contains(key));
 
-        if is_item || (page.is_some() && self.place.is_empty()) || self.place == list {
-            // No answer, no list or no item: an error. A list that is null is an empty one.
-            let nothing = self.wrong.is_null() && (self.place == list && page.is_some());
-            let ignored = self.fixture.row.id.is_none() && kept.iter().all(Value::is_null);
-            let skipped = self.fixture.row.result == Results::Last;
-            return if nothing || ignored || skipped || !errors.is_empty() { Ok(()) } else { Err("no error".into()) };
+        // Where the items are: in a field of a page, in the lines of a stream, or the answer itself.
+        let page = page_items(body).filter(|_| row.result == Results::Each).map(|name| format!("/{name}"));
+        let list = page.as_deref().unwrap_or_default();
+        let below: Vec<&str> = match place.strip_prefix(list) {
+            Some(below) if page.is_some() || body.is_array() => below.split('/').skip(1).collect(),
+            _ => Vec::new(),
+        };
+        let item = below.first().map_or_else(String::new, |item| format!("{list}/{item}"));
+
+        if place.is_empty() || place == list || place == item {
+            // Without its answer, its list or its item a call fails. A list that is null is empty, a call may have no
+            // answer, and a wait looks again.
+            let is_empty = self.wrong.is_null() && (place == list || body.is_array());
+            let has_none = row.id.is_none() && kept.iter().all(Value::is_null);
+            return either(has_failed || is_empty || has_none || row.result == Results::Last, "there is no error");
         }
-        if is_id_of_item && !self.wrong.is_number() && !self.wrong.is_string() {
-            return if named(key) { has_all(&kept, &self.without(&item)) } else { Err(format!("{errors:?}")) };
+        if row.id == Some(key) && place == format!("{item}/{key}") {
+            let may_be_id = self.wrong.is_number() || self.wrong.is_string();
+            either(is_named || (may_be_id && !has_failed), &format!("no error names the id: {errors:?}"))?;
+            return if has_failed { has_all(&kept, &self.without(&item)) } else { Ok(()) };
         }
-        if key == "event_type" || (lines && !errors.is_empty()) {
-            // An event that nobody knows is passed over, and a stream may then be without its end.
-            return has_all(&kept, &self.without(&item));
+        if place.starts_with("/page_info") && page.is_some() {
+            // A wrong number of pages costs a request more; a token that cannot be read is an error, and none the end.
+            let has_token = !body["page_info"]["page"].is_number() && (has_failed || self.wrong.is_null());
+            return if has_token { Ok(()) } else { has_all(&kept, &self.fixture.items()) };
         }
-        if self.place.starts_with("/page_info") && page.is_some() {
-            // With a wrong number of pages more may be asked for; with no token there are no more.
-            let ends = self.wrong.is_null() || !errors.is_empty();
-            let only_token = body["page_info"].get("next_page_token").is_some() && ends;
-            return if only_token { Ok(()) } else { has_all(&kept, &self.fixture.items()) };
+        if key == "event_type" || (kind == "application/x-ndjson" && has_failed) {
+            // An event that nobody knows is passed over, and a stream that cannot be read on says so.
+            return if has_failed { Ok(()) } else { has_all(&kept, &self.without(&item)) };
         }
-        match errors.first() {
-            // Whatever else has an id may be lost with it, but not silently.
-            Some(_) if is_id(key) && named(key) => has_all(&kept, &self.without(&item)),
-            Some(_) if is_id(above.rsplit('/').next().unwrap_or_default()) => Ok(()),
-            Some(error) => Err(error.clone()),
-            None => has_all(&kept, &self.without(self.place)),
+        if is_id(key) && is_named {
+            // What needs this id is lost with it, but not in silence.
+            return if row.result == Results::Last { Ok(()) } else { has_all(&kept, &self.without(&item)) };
+        }
+        match errors.into_iter().next() {
+            Some(error) => Err(error),
+            None => has_all(&kept, &self.without(place)),
         }
     }
 
@@ -174,6 +200,14 @@ impl Case<'_> {
             },
         }
         reduced.items()
+    }
+}
+
+fn either(holds: bool, why: &str) -> Result<(), String> {
+    if holds {
+        Ok(())
+    } else {
+        Err(why.into())
     }
 }
 

@@ -237,7 +237,8 @@ request! {
 impl CreateEntity {
     /// Your own names and values: strings, numbers, booleans. Send lists and objects as strings.
     pub fn metadata(mut self, metadata: impl Serialize) -> Self {
-        self.0.json_object("metadata", &metadata);
+        let metadata = self.0.object("metadata", &metadata);
+        self.0.json("metadata", &metadata);
         self
     }
 }
@@ -256,7 +257,8 @@ impl UpdateEntity {
     /// Your own names and values, instead of all that were there: strings, numbers, booleans. Send lists and objects
     /// as strings.
     pub fn metadata(mut self, metadata: impl Serialize) -> Self {
-        self.0.json_object("metadata", &metadata);
+        let metadata = self.0.object("metadata", &metadata);
+        self.0.json("metadata", &metadata);
         self
     }
 }
