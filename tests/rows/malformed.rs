@@ -1,8 +1,8 @@
 //! Answers in which one place is malformed, for every place of every fixture: it costs at most itself.
 //!
-//! A place is replaced by null, by values of other types and by a text that nobody knows. All ids and all other values
-//! of the answer have to be in the outcome nevertheless. What is not whole without its id is an error that names the
-//! id; so is an answer, or an item of a list, that is no object.
+//! A place is replaced by null, by values of other types and by a text that nobody knows, which has to come through. All
+//! other ids and values of the answer have to be in the outcome nevertheless. What is not whole without its id is an
+//! error that names the id, and an answer or an item of a list that is no object is an error.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -10,7 +10,7 @@ use std::thread;
 use serde_json::{json, Value};
 
 use crate::server::{client, Server};
-use crate::{fixtures, normal, page_items, Fixture, Outcome, Results};
+use crate::{fixtures, instant, normal, page_items, Fixture, Outcome, Results};
 
 /// How many failures are told.
 const MOST_TOLD: usize = 30;
@@ -137,7 +137,7 @@ impl Case<'_> {
         let (body, kind) = (&answer["body"], answer["content_type"].as_str().unwrap_or_default());
         let key = place.rsplit('/').next().unwrap_or_default();
         let has_failed = !errors.is_empty();
-        let is_named = errors.iter().any(|error| error.contains(key));
+        let is_named = errors.iter().any(|error| error.contains(&format!("{key}`")));
 
         // Where the items are: in a field of a page, in the lines of a stream, or the answer itself.
         let page = page_items(body).filter(|_| row.result == Results::Each).map(|name| format!("/{name}"));
@@ -153,12 +153,16 @@ impl Case<'_> {
             // answer, and a wait looks again.
             let is_empty = self.wrong.is_null() && (place == list || body.is_array());
             let has_none = row.id.is_none() && kept.iter().all(Value::is_null);
-            return either(has_failed || is_empty || has_none || row.result == Results::Last, "there is no error");
+            let may_be = has_failed || is_empty || has_none || row.result == Results::Last;
+            return if may_be { Ok(()) } else { Err("there is no error".into()) };
         }
         if row.id == Some(key) && place == format!("{item}/{key}") {
-            let may_be_id = self.wrong.is_number() || self.wrong.is_string();
-            either(is_named || (may_be_id && !has_failed), &format!("no error names the id: {errors:?}"))?;
-            return if has_failed { has_all(&kept, &self.without(&item)) } else { Ok(()) };
+            let is_id = !has_failed && (self.wrong.is_number() || self.wrong.is_string());
+            return match is_named {
+                true => has_all(&kept, &self.without(&item)),
+                false if is_id => has_all(&kept, &self.without(place)),
+                false => Err(format!("no error names the id: {errors:?}")),
+            };
         }
         if place.starts_with("/page_info") && page.is_some() {
             // A wrong number of pages costs a request more; a token that cannot be read is an error, and none the end.
@@ -173,10 +177,20 @@ impl Case<'_> {
             // What needs this id is lost with it, but not in silence.
             return if row.result == Results::Last { Ok(()) } else { has_all(&kept, &self.without(&item)) };
         }
-        match errors.into_iter().next() {
-            Some(error) => Err(error),
-            None => has_all(&kept, &self.without(place)),
+        if let Some(error) = errors.into_iter().next() {
+            return Err(error);
         }
+        let there = body.pointer(place).and_then(Value::as_str).unwrap_or_default();
+        let is_time = instant(there) != there || there.ends_with('Z');
+        let is_kept = row.result != Results::Last && (page.is_none() || !item.is_empty());
+        if self.wrong.is_string() && !there.is_empty() && !is_time && is_kept {
+            let mut found = BTreeMap::new();
+            kept.iter().for_each(|value| leaves("", value, &mut found));
+            if !found.keys().any(|(_, value)| *value == self.wrong.to_string()) {
+                return Err("the unknown text is lost".into());
+            }
+        }
+        has_all(&kept, &self.without(place))
     }
 
     /// The items without what is at a place; numbers of a vector count together.
@@ -200,14 +214,6 @@ impl Case<'_> {
             },
         }
         reduced.items()
-    }
-}
-
-fn either(holds: bool, why: &str) -> Result<(), String> {
-    if holds {
-        Ok(())
-    } else {
-        Err(why.into())
     }
 }
 
