@@ -184,9 +184,9 @@ impl Case<'_> {
         let is_time = instant(there) != there || there.ends_with('Z');
         let is_kept = row.result != Results::Last && (page.is_none() || !item.is_empty());
         if self.wrong.is_string() && !there.is_empty() && !is_time && is_kept {
-            let mut found = BTreeMap::new();
+            let (mut found, text) = (BTreeMap::new(), self.wrong.to_string());
             kept.iter().for_each(|value| leaves("", value, &mut found));
-            if !found.keys().any(|(_, value)| *value == self.wrong.to_string()) {
+            if !found.keys().any(|(_, value)| *value == text) {
                 return Err("the unknown text is lost".into());
             }
         }
