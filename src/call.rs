@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::decode;
 use crate::error::{excerpt, Result};
+use crate::events::Events;
 use crate::file::FileSource;
 use crate::request::Request;
 
@@ -106,7 +107,7 @@ impl RequestOptions {
         Self::default()
     }
 
-    /// The most time for the whole answer once the request is sent, for each try.
+    /// The most time for the whole answer once the request is sent, for each try; for a stream, the longest silence.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -143,7 +144,7 @@ impl RequestOptions {
     }
 }
 
-/// What a call can return: any JSON type, nothing, or a list.
+/// What a call can return: any JSON type, nothing, a list, or a stream.
 pub trait Output: Sized + sealed::Sealed {
     #[doc(hidden)]
     fn receive(request: Request) -> Result<HttpResponse<Self>>;
@@ -267,5 +268,23 @@ impl CustomCall {
         let empty = response.body.iter().all(u8::is_ascii_whitespace);
         let data = if empty { Value::Null } else { decode::body(&self.0.operation(), &response)? };
         Ok(response.with(data))
+    }
+
+    /// Sends the request and gives the server-sent events of the answer as they arrive.
+    ///
+    /// It returns once the answer begins. An answer that is no `text/event-stream` is an error. The time limit, 600 s
+    /// unless you set another, is one for silence.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let call = client.call("POST", &["responses"]).json("stream", true).json("model", "…");
+    /// for event in call.send_events()? {
+    ///     let event = event?;
+    ///     println!("{}: {}", event.event, event.data);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn send_events(self) -> Result<Events> {
+        Events::open(self.0)
     }
 }

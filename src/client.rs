@@ -5,12 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::CustomCall;
+use crate::cancel::{CancelHandle, Gate};
 use crate::clock::{random_bits, Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::http::{self, Agent};
 use crate::request::{check_header, Request};
+use crate::resources::analyze_async::AnalyzeAsyncClient;
 use crate::resources::assets::AssetsClient;
+use crate::resources::embed::EmbedClient;
 use crate::resources::entity_collections::EntityCollectionsClient;
+use crate::resources::indexes::IndexesClient;
+use crate::resources::multipart_upload::MultipartUploadClient;
+use crate::resources::search::SearchClient;
+use crate::resources::tasks::TasksClient;
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
@@ -33,6 +40,7 @@ const KEY_VARIABLES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "
 #[derive(Clone)]
 pub struct TwelveLabs(Arc<Settings>);
 
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub api_key: String,
     pub base_url: String,
@@ -45,6 +53,22 @@ pub(crate) struct Settings {
     pub agent: Agent,
     /// What is given to the agent as the key: the key itself if the agent is not this crate's.
     pub key_header: String,
+    /// For the hosts of presigned URLs, which never get the key.
+    pub storage: Agent,
+    /// Whether both agents are this crate's, and may be shut down if nobody else has them.
+    pub own_agents: bool,
+    pub cancel: Option<CancelHandle>,
+    pub gate: Option<Arc<Gate>>,
+}
+
+impl Settings {
+    /// Breaks off everything that these connections are busy with.
+    pub(crate) fn shut_down(&self) {
+        if self.own_agents {
+            self.agent.clone().shutdown();
+            self.storage.clone().shutdown();
+        }
+    }
 }
 
 impl TwelveLabs {
@@ -66,9 +90,39 @@ impl TwelveLabs {
         TwelveLabsBuilder::default()
     }
 
+    /// Analyses that run in the background: tasks and batches.
+    pub fn analyze_async(&self) -> AnalyzeAsyncClient {
+        AnalyzeAsyncClient(self.clone())
+    }
+
     /// Assets: files uploaded to the platform.
     pub fn assets(&self) -> AssetsClient {
         AssetsClient(self.clone())
+    }
+
+    /// Chunked uploads, for files beyond what one request can carry.
+    pub fn multipart_upload(&self) -> MultipartUploadClient {
+        MultipartUploadClient(self.clone())
+    }
+
+    /// Embeddings: vectors of text and media.
+    pub fn embed(&self) -> EmbedClient {
+        EmbedClient(self.clone())
+    }
+
+    /// Indexes: videos made searchable.
+    pub fn indexes(&self) -> IndexesClient {
+        IndexesClient(self.clone())
+    }
+
+    /// Search: the moments of an index that fit a text or an image.
+    pub fn search(&self) -> SearchClient {
+        SearchClient(self.clone())
+    }
+
+    /// Tasks: uploading and indexing a video in one go, the older way.
+    pub fn tasks(&self) -> TasksClient {
+        TasksClient(self.clone())
     }
 
     /// Entity collections: known people and things, to be found in videos.
@@ -110,6 +164,19 @@ impl TwelveLabs {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0
+    }
+
+    /// The same client, to be stopped by `cancel` and held back by `gate`.
+    pub(crate) fn derived(&self, cancel: Option<CancelHandle>, gate: Option<Arc<Gate>>) -> Self {
+        let mut settings = Settings::clone(&self.0);
+        if cancel.is_some() && settings.own_agents {
+            settings.key_header = stand_in(settings.api_key.len());
+            settings.agent = http::agent(USER_AGENT, &settings.api_key, &settings.key_header);
+            settings.storage = http::plain_agent(USER_AGENT);
+        }
+        settings.cancel = cancel.or(settings.cancel);
+        settings.gate = gate.or(settings.gate);
+        TwelveLabs(Arc::new(settings))
     }
 }
 
@@ -160,7 +227,7 @@ impl TwelveLabsBuilder {
     }
 
     /// The most time for an answer once its request is sent, for every call: by default 60 s, and 600 s for the
-    /// calls in which the platform works before it answers.
+    /// calls in which the platform works before it answers. For a stream it is the longest silence.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -179,7 +246,8 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// The largest answer in bytes, after decompression: 256 MiB by default.
+    /// The largest answer in bytes, after decompression: 256 MiB by default. Of a stream, the largest line and the
+    /// most text that is gathered.
     pub fn max_response_size(mut self, bytes: u64) -> Self {
         self.max_response_size = Some(bytes);
         self
@@ -228,9 +296,10 @@ impl TwelveLabsBuilder {
         let base_url = base_url.trim().trim_end_matches('/').to_string();
         http::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
         let stand_in = stand_in(api_key.len());
-        let (agent, key_header) = match self.agent {
-            Some(agent) => (agent, api_key.clone()),
-            None => (http::agent(USER_AGENT, &api_key, &stand_in), stand_in),
+        let own_agents = self.agent.is_none();
+        let (agent, key_header, storage) = match self.agent {
+            Some(agent) => (agent.clone(), api_key.clone(), agent),
+            None => (http::agent(USER_AGENT, &api_key, &stand_in), stand_in, http::plain_agent(USER_AGENT)),
         };
         Ok(TwelveLabs(Arc::new(Settings {
             api_key,
@@ -243,6 +312,10 @@ impl TwelveLabsBuilder {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             agent,
             key_header,
+            storage,
+            own_agents,
+            cancel: None,
+            gate: None,
         })))
     }
 }

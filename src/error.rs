@@ -10,7 +10,20 @@ use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
 use crate::call::{Headers, HttpResponse};
+use crate::resources::multipart_upload::ResumableUpload;
 use crate::retry;
+
+/// The codes of what is wrong with a file itself.
+const PERMANENT: [&str; 8] = [
+    "video_resolution_too_low",
+    "video_resolution_too_high",
+    "video_duration_too_short",
+    "video_duration_too_long",
+    "video_file_broken",
+    "audio_file_broken",
+    "unsupported_file_type",
+    "video_filesize_too_large",
+];
 
 /// What every call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -134,6 +147,57 @@ pub enum Error {
         source: Option<Box<Error>>,
     },
 
+    /// A chunked upload did not get through; what it takes to go on is in here.
+    #[error(transparent)]
+    Upload(#[from] Box<UploadError>),
+
+    /// It was stopped through a [`CancelHandle`](crate::CancelHandle).
+    #[error("canceled ({operation})")]
+    Canceled {
+        /// The request, as `POST /assets`.
+        operation: String,
+    },
+
+    /// The file failed for good in an earlier run of the batch, and was not tried again.
+    #[error("{message}{} (in an earlier run; `retry_permanent(true)` tries it again)", code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default())]
+    LeftAlone {
+        /// The platform's code, as `video_duration_too_short`.
+        code: Option<String>,
+        /// What was said then.
+        message: String,
+    },
+
+    /// A stream broke off before its end, or the platform ended it with an error.
+    #[error("{message} ({operation})")]
+    Stream {
+        /// The request, as `POST /analyze`.
+        operation: String,
+        /// The platform's reason, or that the stream broke off.
+        message: String,
+        /// The platform's code for the reason, where it gave one.
+        code: Option<String>,
+        /// The text that had arrived.
+        text: String,
+        /// Why it broke off; nothing if the platform ended it.
+        source: Option<Box<Error>>,
+    },
+
+    /// The model stopped at the limit of tokens (`finish_reason` is `length`), so its answer is not complete.
+    #[error("the answer was cut off at the limit of tokens after {} characters; raise `max_tokens`, or ask for less", text.chars().count())]
+    CutOff {
+        /// The answer as far as it goes.
+        text: String,
+    },
+
+    /// A text that a model answered, or the data of an event, is not JSON or not of the type that was asked for.
+    #[error("{message}; the text begins: {}", excerpt(text.as_bytes()))]
+    Unfit {
+        /// What does not fit, and where.
+        message: String,
+        /// The text as it came.
+        text: String,
+    },
+
     /// A list did not behave like one: a page that repeats, lies about its number, or never ends.
     #[error("{message} ({operation})")]
     Paging {
@@ -249,6 +313,55 @@ pub struct FailedError {
     pub raw: Value,
 }
 
+/// A chunked upload that did not get through. The text leads with the reason, and
+/// [`source`](std::error::Error::source) is that reason's own cause.
+///
+/// ```no_run
+/// use twelvelabs::Error;
+///
+/// # let client = twelvelabs::TwelveLabs::from_env()?;
+/// match client.multipart_upload().upload_file("holiday.mp4").send() {
+///     Err(Error::Upload(e)) if e.resumable => {
+///         eprintln!("{} of {} chunks are missing: {e}", e.missing.len(), e.total_chunks);
+///         client.multipart_upload().upload_file("holiday.mp4").resume(&e.upload).send()?;
+///     }
+///     other => drop(other?),
+/// }
+/// # Ok::<(), twelvelabs::Error>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UploadError {
+    /// The upload with its `upload_id` and `asset_id`, to go on with.
+    pub upload: ResumableUpload,
+    /// The chunks that the platform does not have, by their number from 1.
+    pub missing: Vec<u32>,
+    /// How many chunks the file has.
+    pub total_chunks: u32,
+    /// Whether the upload can be resumed: not if the file changed or the session is gone.
+    pub resumable: bool,
+    /// The reason.
+    pub cause: Box<Error>,
+}
+
+impl fmt::Display for UploadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (missing, total) = (self.missing.len(), self.total_chunks);
+        write!(f, "{}; upload {}", self.cause, printable(&self.upload.upload_id, 100))?;
+        if let Some(asset_id) = &self.upload.asset_id {
+            write!(f, " of asset {}", printable(asset_id, 100))?;
+        }
+        write!(f, " lacks {missing} of {total} chunks")?;
+        f.write_str(if self.resumable { " and can be resumed" } else { " and cannot be resumed: upload the file anew" })
+    }
+}
+
+impl std::error::Error for UploadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.source()
+    }
+}
+
 impl Error {
     pub(crate) fn invalid(argument: impl Into<String>, message: impl Into<String>) -> Self {
         Error::InvalidArgument { argument: printable(&argument.into(), 80), message: message.into() }
@@ -258,11 +371,39 @@ impl Error {
         Error::File { path: path.to_path_buf(), message: message.into(), source }
     }
 
+    /// The error itself, or what kept a chunked upload from getting through.
+    fn reason(&self) -> &Error {
+        match self {
+            Error::Upload(e) => e.cause.reason(),
+            other => other,
+        }
+    }
+
+    /// The platform's refusal, if that is the reason.
+    pub(crate) fn api(&self) -> Option<&ApiError> {
+        match self.reason() {
+            Error::Api(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    /// Whether it was stopped through a [`CancelHandle`](crate::CancelHandle).
+    pub fn is_canceled(&self) -> bool {
+        matches!(self.reason(), Error::Canceled { .. })
+    }
+
+    /// Whether the same file can never succeed, as with `video_duration_too_short`: a repetition is pointless.
+    pub fn is_permanent(&self) -> bool {
+        self.code().is_some_and(|code| PERMANENT.contains(&code))
+    }
+
     /// Whether something took too long: a silent connection, a deadline, or a wait that ran out.
     pub fn is_timeout(&self) -> bool {
         match self {
             Error::Timeout { .. } | Error::WaitTimeout { .. } => true,
             Error::Api(e) => matches!(e.status, 408 | 504),
+            Error::Upload(e) => e.cause.is_timeout(),
+            Error::Stream { source, .. } => source.as_ref().is_some_and(|e| e.is_timeout()),
             _ => false,
         }
     }
@@ -274,6 +415,8 @@ impl Error {
         match self {
             Error::Api(e) => matches!(e.status, 408 | 429 | 500..=599) && !self.is_quota(),
             Error::Timeout { .. } | Error::Transport { .. } | Error::WaitTimeout { .. } => true,
+            Error::Upload(e) => e.resumable && e.cause.is_retryable(),
+            Error::Stream { source, .. } => source.as_ref().is_some_and(|e| e.is_retryable()),
             _ => false,
         }
     }
@@ -281,7 +424,7 @@ impl Error {
     /// Whether a quota is used up that does not come back within minutes: repeating is pointless until
     /// [`retry_after`](Error::retry_after).
     pub fn is_quota(&self) -> bool {
-        let Error::Api(e) = self else { return false };
+        let Error::Api(e) = self.reason() else { return false };
         let code = e.code.as_deref().unwrap_or_default();
         e.status == 402
             || code.contains("plan_limit")
@@ -291,7 +434,7 @@ impl Error {
 
     /// How long the platform asked to wait before the next try.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self {
+        match self.reason() {
             Error::Api(e) => e.retry_after,
             Error::Timeout { source, .. } | Error::WaitTimeout { source, .. } => source.as_ref()?.retry_after(),
             _ => None,
@@ -302,23 +445,28 @@ impl Error {
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
             Error::Transport { sent, .. } => *sent,
-            Error::Timeout { .. } | Error::Decode { .. } | Error::ResponseTooLarge { .. } => true,
+            Error::Timeout { .. } | Error::Decode { .. } | Error::ResponseTooLarge { .. } | Error::Stream { .. } => {
+                true
+            }
             _ => false,
         }
     }
 
-    /// The platform's code, as `resource_not_exist`, of a refusal or of what failed while it was waited for.
+    /// The platform's code, as `resource_not_exist`, of a refusal, of what failed while it was waited for, or of a stream
+    /// that the platform ended.
     pub fn code(&self) -> Option<&str> {
-        match self {
+        match self.reason() {
             Error::Api(e) => e.code.as_deref(),
             Error::Failed(e) => e.code.as_deref(),
+            Error::LeftAlone { code, .. } => code.as_deref(),
+            Error::Stream { code, .. } => code.as_deref(),
             _ => None,
         }
     }
 
     /// The HTTP status of a refusal.
     pub fn status(&self) -> Option<u16> {
-        match self {
+        match self.reason() {
             Error::Api(e) => Some(e.status),
             _ => None,
         }
@@ -425,17 +573,17 @@ impl RateLimit {
 
 /// What an error body says, in any of the shapes the platform and the proxies before it use.
 #[derive(Default)]
-struct Words {
-    code: Option<String>,
-    message: Option<String>,
+pub(crate) struct Words {
+    pub code: Option<String>,
+    pub message: Option<String>,
     docs_url: Option<String>,
     details: Option<Value>,
 }
 
 impl Words {
-    fn read(body: &[u8]) -> Self {
+    pub(crate) fn read(body: &[u8]) -> Self {
         let Ok(Value::Object(outer)) = serde_json::from_slice(body) else {
-            return Self::default();
+            return Self::read_xml(&String::from_utf8_lossy(body));
         };
         let inner = match outer.get("error") {
             Some(Value::Object(inner)) => inner.clone(),
@@ -453,6 +601,21 @@ impl Words {
             message: text(&["message", "error_message", "error", "detail", "title"]),
             docs_url: text(&["docs_url"]),
             details: inner.get("details").filter(|details| !details.is_null()).cloned(),
+        }
+    }
+}
+
+impl Words {
+    /// The answer of a storage host: `<Error><Code>…</Code><Message>…</Message>`.
+    fn read_xml(body: &str) -> Self {
+        let text = |tag: &str| {
+            let (_, rest) = body.split_once(&format!("<{tag}>"))?;
+            let (text, _) = rest.split_once(&format!("</{tag}>"))?;
+            (!text.trim().is_empty()).then(|| text.trim().to_string())
+        };
+        match body.contains("<Error>") {
+            true => Words { code: text("Code"), message: text("Message"), ..Self::default() },
+            false => Self::default(),
         }
     }
 }

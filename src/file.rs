@@ -1,13 +1,19 @@
 //! Where the bytes of an upload come from, and whether they can be read again.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use base64::prelude::{Engine as _, BASE64_STANDARD};
+
 use crate::error::{Error, Result};
+use crate::resources::assets::AssetType;
+
+/// How many bytes are encoded at once: a multiple of three, so that only the last block is padded.
+const BASE64_BLOCK: usize = 3 << 14;
 
 /// A file to upload: a path, bytes with a name, or anything that can be read.
 ///
@@ -102,8 +108,28 @@ impl FileSource {
         }
     }
 
-    /// A word for error messages.
-    fn label(&self) -> PathBuf {
+    /// The size in bytes of what can be sent in chunks: a file that is there, or bytes.
+    pub(crate) fn size(&self) -> Option<u64> {
+        match &self.content {
+            Content::Path(path) => path.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len()),
+            Content::Bytes(bytes) => Some(bytes.len() as u64),
+            Content::Reader { .. } => None,
+        }
+    }
+
+    /// The type of asset that the MIME type stands for.
+    pub(crate) fn asset_type(&self) -> Option<AssetType> {
+        match self.mime_type().split('/').next()? {
+            "video" => Some(AssetType::Video),
+            "audio" => Some(AssetType::Audio),
+            "image" => Some(AssetType::Image),
+            "text" => Some(AssetType::Document),
+            _ => (self.mime_type() == "application/pdf").then_some(AssetType::Document),
+        }
+    }
+
+    /// What a reader knows it by.
+    pub(crate) fn label(&self) -> PathBuf {
         match &self.content {
             Content::Path(path) => path.clone(),
             _ => PathBuf::from(self.file_name()),
@@ -133,7 +159,7 @@ impl FileSource {
                     None => {
                         let once = Once { reader: Box::new(file), touched: false };
                         let content = Content::Reader { once: Arc::new(Mutex::new(once)), length: None };
-                        return Ok(Inspected { content, label, stamp: None, length: None });
+                        return Ok(Inspected { content, label, stamp: None, length: None, base64: false });
                     }
                 };
                 (stamp, length)
@@ -142,7 +168,7 @@ impl FileSource {
         if length == Some(0) {
             return Err(Error::file(&label, "the file is empty; there is nothing to upload", None));
         }
-        Ok(Inspected { content: self.content.clone(), label, stamp, length })
+        Ok(Inspected { content: self.content.clone(), label, stamp, length, base64: false })
     }
 }
 
@@ -153,6 +179,7 @@ pub(crate) struct Inspected {
     label: PathBuf,
     stamp: Option<Stamp>,
     length: Option<u64>,
+    base64: bool,
 }
 
 /// What tells one version of a file from another.
@@ -185,8 +212,23 @@ fn open(path: &Path) -> Result<File> {
 }
 
 impl Inspected {
+    /// The same, to be read as base64.
+    pub(crate) fn base64(self) -> Self {
+        Self { base64: true, ..self }
+    }
+
+    /// The size of the source itself in bytes.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// How many bytes are read from it, encoded if it is to be.
+    pub(crate) fn sent_length(&self) -> Option<u64> {
+        if self.base64 {
+            self.length?.div_ceil(3).checked_mul(4)
+        } else {
+            self.length
+        }
     }
 
     pub(crate) fn is_fresh(&self) -> bool {
@@ -207,12 +249,23 @@ impl Inspected {
                 (Box::new(file), Some(handle))
             }
         };
-        Ok(SourceReader { reader, file, source: self.clone(), left: self.length })
+        let encoded = self.base64.then(Encoded::default);
+        Ok(SourceReader { reader, file, source: self.clone(), left: self.length, encoded })
     }
 
     /// Whether a read may give less than was asked for without being at the end.
     pub(crate) fn trickles(&self) -> bool {
         matches!(self.content, Content::Reader { .. })
+    }
+
+    /// Whether the file behind this handle is still what was inspected.
+    fn check_unchanged(&self, file: &File) -> Result<()> {
+        match (Stamp::of(file, &self.label)?, self.stamp) {
+            (Some(now), Some(then)) if now.length > then.length => Err(self.changed("grew while it was being sent")),
+            (Some(now), Some(then)) if now.length < then.length => Err(self.changed("shrank while it was being sent")),
+            (now, then) if now != then => Err(self.changed("changed while it was being sent")),
+            _ => Ok(()),
+        }
     }
 
     fn changed(&self, how: &str) -> Error {
@@ -227,10 +280,42 @@ pub(crate) struct SourceReader {
     file: Option<File>,
     source: Inspected,
     left: Option<u64>,
+    encoded: Option<Encoded>,
+}
+
+/// A block of base64 and how much of it was taken.
+#[derive(Default)]
+struct Encoded {
+    block: String,
+    taken: usize,
 }
 
 impl SourceReader {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if self.encoded.as_ref().is_some_and(|encoded| encoded.taken == encoded.block.len()) {
+            self.encoded = Some(Encoded { block: self.encode_block()?, taken: 0 });
+        }
+        let Some(encoded) = &mut self.encoded else { return self.read_plain(buffer) };
+        let rest = encoded.block.as_bytes().get(encoded.taken..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        encoded.taken += count;
+        Ok(count)
+    }
+
+    fn encode_block(&mut self) -> Result<String> {
+        let mut plain = vec![0; BASE64_BLOCK];
+        let mut filled = 0;
+        while filled < plain.len() {
+            match self.read_plain(&mut plain[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        Ok(BASE64_STANDARD.encode(&plain[..filled]))
+    }
+
+    fn read_plain(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let most = match self.left {
             Some(0) => return self.end().map(|()| 0),
             Some(left) => buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
@@ -256,23 +341,72 @@ impl SourceReader {
     /// The announced bytes have been read: is the source still what it was?
     fn end(&mut self) -> Result<()> {
         if let Some(file) = &self.file {
-            let now = Stamp::of(file, &self.source.label)?;
-            return match (now, self.source.stamp) {
-                (Some(now), Some(then)) if now.length > then.length => {
-                    Err(self.source.changed("grew while it was being sent"))
-                }
-                (Some(now), Some(then)) if now.length < then.length => {
-                    Err(self.source.changed("shrank while it was being sent"))
-                }
-                (now, then) if now != then => Err(self.source.changed("changed while it was being sent")),
-                _ => Ok(()),
-            };
+            return self.source.check_unchanged(file);
         }
         match self.reader.read(&mut [0]) {
             Ok(0) => Ok(()),
             Ok(_) => Err(self.source.changed("gave more bytes than its length said")),
             Err(e) => Err(Error::file(&self.source.label, "cannot read the file", Some(e))),
         }
+    }
+}
+
+/// A source of its own for reading stretches of a file, in any order.
+pub(crate) struct Stretches {
+    source: Inspected,
+    file: Option<File>,
+}
+
+impl Inspected {
+    /// What the source is called, in errors and in progress.
+    pub(crate) fn label(&self) -> &Path {
+        &self.label
+    }
+
+    /// An error if the path no longer leads to the file that was inspected.
+    pub(crate) fn check_path(&self) -> Result<()> {
+        self.stretches()?.check_unchanged()
+    }
+
+    /// Opens the source for reading stretches. A reader cannot be.
+    pub(crate) fn stretches(&self) -> Result<Stretches> {
+        let file = match &self.content {
+            Content::Path(path) => Some(open(path)?),
+            Content::Bytes(_) => None,
+            Content::Reader { .. } => {
+                let message = "only a file or bytes can be uploaded in chunks; a reader goes in one request";
+                return Err(Error::file(&self.label, message, None));
+            }
+        };
+        Ok(Stretches { source: self.clone(), file })
+    }
+}
+
+impl Stretches {
+    /// Reads up to `buffer.len()` bytes from `offset` on. A source that is no longer what it was is an error.
+    pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let read = match (&mut self.file, &self.source.content) {
+            (Some(file), _) => file
+                .seek(SeekFrom::Start(offset))
+                .and_then(|_| file.read(buffer))
+                .map_err(|e| Error::file(&self.source.label, "cannot read the file", Some(e)))?,
+            (None, Content::Bytes(bytes)) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+                let read = rest.len().min(buffer.len());
+                buffer[..read].copy_from_slice(&rest[..read]);
+                read
+            }
+            (None, _) => 0,
+        };
+        if read == 0 && !buffer.is_empty() {
+            return Err(self.source.changed("shrank while it was being sent"));
+        }
+        Ok(read)
+    }
+
+    /// An error if the file is no longer what it was when it was inspected.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| self.source.check_unchanged(file))
     }
 }
 
@@ -418,6 +552,34 @@ mod tests {
         assert!(read_all(&long).unwrap_err().to_string().contains("more bytes"));
         let short = FileSource::reader("a", &b"hello"[..]).length(9);
         assert!(read_all(&short).unwrap_err().to_string().contains("shrank"));
+    }
+
+    #[test]
+    fn base64_is_padded_at_the_end_alone() {
+        for size in [1, 2, 3, BASE64_BLOCK - 1, BASE64_BLOCK, BASE64_BLOCK + 1, 2 * BASE64_BLOCK + 2] {
+            let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+            let whole = FileSource::bytes("a", bytes.clone());
+            // A reader that gives a little at a time, and does not say how much there is.
+            let pieces = FileSource::reader(
+                "a",
+                bytes.chunks(1000).fold(Box::new(io::empty()) as Box<dyn Read + Send>, |all, piece| {
+                    Box::new(all.chain(io::Cursor::new(piece.to_vec())))
+                }),
+            );
+            for source in [whole, pieces] {
+                let source = source.inspect().unwrap().base64();
+                let mut reader = source.open().unwrap();
+                let (mut out, mut buffer) = (Vec::new(), [0; 1000]);
+                loop {
+                    match reader.read(&mut buffer).unwrap() {
+                        0 => break,
+                        n => out.extend_from_slice(&buffer[..n]),
+                    }
+                }
+                assert_eq!(BASE64_STANDARD.decode(&out).unwrap(), bytes);
+                assert!(source.sent_length().is_none_or(|length| length == out.len() as u64));
+            }
+        }
     }
 
     #[test]

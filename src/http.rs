@@ -18,6 +18,11 @@ use crate::call::Headers;
 const OUTPUT_BUFFER: usize = 1 << 20;
 /// Headers are never longer than this.
 const MOST_HEADERS: usize = 1 << 17;
+/// The room for an answer whose length is not known, and how it grows: at least and at most.
+const LITTLE: usize = 16 << 10;
+const MUCH: usize = 1 << 20;
+/// The most room that is made for an answer because of its announced length alone.
+const BELIEVED: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a connection may be silent while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -46,8 +51,11 @@ pub(crate) struct Limits {
 pub(crate) struct Answer {
     pub status: u16,
     pub headers: Headers,
-    pub body: Box<dyn Read + Send + Sync>,
+    pub body: LiveBody,
 }
+
+/// A body that is read as it arrives.
+pub(crate) type LiveBody = Box<dyn Read + Send + Sync>;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -73,15 +81,23 @@ pub(crate) enum FailureKind {
 
 /// An agent that puts `api_key` in the place of `stand_in`, which is what the layers above it see and log.
 pub(crate) fn agent(user_agent: &str, api_key: &str, stand_in: &str) -> Agent {
-    let config = Agent::config_builder()
+    let secret = Secret { api_key: api_key.into(), stand_in: format!("x-api-key: {stand_in}\r\n").into() };
+    Agent::with_parts(config(user_agent), DefaultConnector::default().chain(secret), DefaultResolver::default())
+}
+
+/// An agent that knows no key.
+pub(crate) fn plain_agent(user_agent: &str) -> Agent {
+    Agent::new_with_config(config(user_agent))
+}
+
+fn config(user_agent: &str) -> ureq::config::Config {
+    Agent::config_builder()
         .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(64)
         .max_idle_connections_per_host(32)
         .user_agent(user_agent)
         .tls_config(tls())
-        .build();
-    let secret = Secret { api_key: api_key.into(), stand_in: format!("x-api-key: {stand_in}\r\n").into() };
-    Agent::with_parts(config, DefaultConnector::default().chain(secret), DefaultResolver::default())
+        .build()
 }
 
 /// The last link of a connection: the library logs what it sends at the finest level, so it never has the key.
@@ -243,25 +259,37 @@ fn resolve_limit(url: &str) -> Option<Duration> {
 
 /// Reads the whole body, up to `limit` bytes and until `deadline`.
 pub(crate) fn read_all(answer: &mut Answer, limit: u64, deadline: Instant) -> Result<Vec<u8>, Failure> {
-    let announced = answer.headers.get("content-length").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    let mut body = Vec::with_capacity(usize::try_from(announced.min(limit).min(16 << 20)).unwrap_or(0));
-    let size = if announced > 0 { announced.saturating_add(1).clamp(512, 64 << 10) } else { 16 << 10 };
-    let mut chunk = vec![0; usize::try_from(size).unwrap_or(512)];
+    // One byte more than is expected, so that the end is seen, or that there is too much.
+    let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
+    let announced = answer.headers.get("content-length").and_then(|text| text.parse::<usize>().ok());
+    let expected = announced.map_or(LITTLE, |length| length.saturating_add(1));
+    let mut body = vec![0; expected.min(most).min(BELIEVED)];
+    let mut filled = 0;
     loop {
-        let read = match answer.body.read(&mut chunk) {
+        if filled == body.len() {
+            body.resize(filled.saturating_add(filled.clamp(LITTLE, MUCH)).min(most), 0);
+        }
+        let read = match answer.body.read(&mut body[filled..]) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(failure(ureq::Error::from(e))),
-            Ok(0) => return Ok(body),
+            Err(e) => return Err(read_failure(e)),
+            Ok(0) => break,
             Ok(read) => read,
         };
-        if (body.len() + read) as u64 > limit {
+        filled += read;
+        if filled == most {
             return Err(Failure { kind: FailureKind::TooLarge, message: String::new(), source: None });
         }
-        body.extend_from_slice(&chunk[..read]);
         if Instant::now() > deadline {
             return Err(too_slow(true, "the answer did not arrive completely in time"));
         }
     }
+    body.truncate(filled);
+    Ok(body)
+}
+
+/// What a fault while reading a body means.
+pub(crate) fn read_failure(e: io::Error) -> Failure {
+    failure(ureq::Error::from(e))
 }
 
 fn too_slow(sent: bool, message: impl Into<String>) -> Failure {

@@ -1,6 +1,6 @@
 //! Declarations of requests, of inputs and of open enums. They declare data and nothing else.
 
-/// Declares a request with options: `query`, `json` or `form`, the Python SDK's name, and the type.
+/// Declares a request with options: `query`, `json`, `form` or `form_url`, the Python SDK's name, and the type.
 /// `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that becomes a `T`.
 macro_rules! request {
     ($(#[$meta:meta])* $name:ident -> $output:ty { $($options:tt)* }) => {
@@ -74,9 +74,9 @@ macro_rules! request {
 /// Declares an input: a JSON object that `new` makes of what is required, with a setter for each optional field.
 /// The types are as in [`request!`]; `field = "wire name"` is for a field that the wire calls otherwise.
 macro_rules! input {
-    ($(#[$meta:meta])* $name:ident($($required:ident: $type:ty),*) { $($options:tt)* }) => {
+    ($(#[$meta:meta])* $name:ident($($required:ident $(= $required_wire:literal)?: $type:ty),*) { $($options:tt)* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(transparent)]
         #[must_use]
         pub struct $name(serde_json::Map<String, serde_json::Value>);
@@ -89,7 +89,7 @@ macro_rules! input {
                 let mut input = Self(serde_json::Map::new());
                 $(
                     let required: $type = $required.into();
-                    input.set(stringify!($required), &required);
+                    input.set(input!(@name $required $($required_wire)?), &required);
                 )*
                 input
             }
@@ -100,6 +100,11 @@ macro_rules! input {
             pub fn field(mut self, name: &str, value: impl serde::Serialize) -> Self {
                 self.set(name, &value);
                 self
+            }
+
+            /// What a field is set to.
+            pub fn get(&self, name: &str) -> Option<&serde_json::Value> {
+                self.0.get(name)
             }
 
             fn set(&mut self, name: &str, value: &impl serde::Serialize) {
@@ -199,7 +204,7 @@ macro_rules! open_enum {
 mod tests {
     input! {
         /// A segment of a video.
-        Segment(media_type: String, starts: Vec<u32>) {
+        Segment(media_type = "type": String, starts: Vec<u32>) {
             /// Where it ends.
             end_sec: f64,
             /// What it is called.
@@ -213,8 +218,10 @@ mod tests {
     fn inputs_are_json_objects() {
         let segment = Segment::new("video", [1, 2]).end_sec(2.5).label("a").tags(["b", "c"]).field("new", true);
         let json = serde_json::json!({
-            "media_type": "video", "starts": [1, 2], "end_sec": 2.5, "name": "a", "tags": ["b", "c"], "new": true
+            "type": "video", "starts": [1, 2], "end_sec": 2.5, "name": "a", "tags": ["b", "c"], "new": true
         });
-        assert_eq!(serde_json::to_value(segment).unwrap(), json);
+        assert_eq!(segment.get("end_sec"), Some(&json["end_sec"]));
+        assert_eq!(serde_json::to_value(&segment).unwrap(), json);
+        assert_eq!(serde_json::from_value::<Segment>(json).unwrap(), segment);
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::cancel::CancelHandle;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
 use crate::file::{FileSource, Inspected, SourceReader};
@@ -28,6 +29,14 @@ pub(crate) enum Part {
     File { name: String, source: FileSource },
 }
 
+impl Part {
+    pub fn name(&self) -> &str {
+        match self {
+            Part::Text { name, .. } | Part::File { name, .. } => name,
+        }
+    }
+}
+
 /// A body that is ready to be sent, as often as its sources allow.
 #[derive(Clone)]
 pub(crate) struct Payload {
@@ -42,8 +51,20 @@ enum Segment {
 }
 
 impl Payload {
-    pub(crate) fn bytes(content_type: Option<&str>, bytes: &[u8]) -> Self {
-        Payload { content_type: content_type.map(Into::into), segments: vec![Segment::Bytes(bytes.into())] }
+    /// A JSON text in which each mark stands for the base64 of a file.
+    pub(crate) fn json(text: &str, files: &[(String, FileSource)]) -> Result<Self> {
+        let mut marks: Vec<(usize, &str, &FileSource)> =
+            files.iter().filter_map(|(mark, file)| Some((text.find(mark.as_str())?, mark.as_str(), file))).collect();
+        marks.sort_by_key(|(at, ..)| *at);
+        let (mut segments, mut rest) = (Vec::new(), text);
+        for (_, mark, file) in marks {
+            let Some((before, after)) = rest.split_once(mark) else { continue };
+            segments.push(Segment::Bytes(before.as_bytes().into()));
+            segments.push(Segment::Source(file.inspect()?.base64()));
+            rest = after;
+        }
+        segments.push(Segment::Bytes(rest.as_bytes().into()));
+        Ok(Payload { content_type: Some("application/json".into()), segments })
     }
 
     /// A form with the files last, whatever the order in which they were given.
@@ -89,7 +110,7 @@ impl Payload {
     pub(crate) fn length(&self) -> Option<u64> {
         self.segments.iter().try_fold(0u64, |sum, segment| match segment {
             Segment::Bytes(bytes) => sum.checked_add(bytes.len() as u64),
-            Segment::Source(source) => sum.checked_add(source.length()?),
+            Segment::Source(source) => sum.checked_add(source.sent_length()?),
         })
     }
 
@@ -114,7 +135,11 @@ impl Payload {
         })
     }
 
-    pub(crate) fn open(&self, progress: Option<ProgressCallback>) -> Result<PayloadReader> {
+    pub(crate) fn open(
+        &self,
+        progress: Option<ProgressCallback>,
+        cancel: Option<CancelHandle>,
+    ) -> Result<PayloadReader> {
         let segments = self.segments.iter().map(|segment| {
             Ok(match segment {
                 Segment::Bytes(bytes) => Opened::Bytes(bytes.clone(), 0),
@@ -124,6 +149,7 @@ impl Payload {
         Ok(PayloadReader {
             segments: segments.collect::<Result<_>>()?,
             progress,
+            cancel,
             sent: 0,
             total: self.file_length(),
             fault: None,
@@ -141,6 +167,7 @@ enum Opened {
 pub(crate) struct PayloadReader {
     segments: VecDeque<Opened>,
     progress: Option<ProgressCallback>,
+    cancel: Option<CancelHandle>,
     sent: u64,
     total: Option<u64>,
     pub fault: Option<Error>,
@@ -150,6 +177,9 @@ pub(crate) struct PayloadReader {
 
 impl PayloadReader {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if self.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
+            return Err(Error::Canceled { operation: "upload".into() });
+        }
         let mut filled = 0;
         while filled < buffer.len() {
             let Some(segment) = self.segments.front_mut() else {
@@ -221,7 +251,7 @@ mod tests {
 
     fn read(payload: &Payload) -> Vec<u8> {
         let mut out = Vec::new();
-        payload.open(None).unwrap().read_to_end(&mut out).unwrap();
+        payload.open(None, None).unwrap().read_to_end(&mut out).unwrap();
         out
     }
 
@@ -269,6 +299,17 @@ mod tests {
             expected.push((Some("file".into()), Some(escape(&filename)), content));
             proptest::prop_assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn files_in_json_are_base64_in_their_places() {
+        let files = ["m1", "m2", "m3"].map(|mark| (mark.to_string(), FileSource::bytes(mark, mark.as_bytes())));
+        let payload = Payload::json(r#"{"a":["m2"],"b":"m1"}"#, &files).unwrap();
+        let bytes = read(&payload);
+        assert_eq!(String::from_utf8(bytes.clone()).unwrap(), r#"{"a":["bTI="],"b":"bTE="}"#);
+        assert_eq!((payload.length(), payload.file_length()), (Some(bytes.len() as u64), Some(4)));
+        assert_eq!(read(&payload), bytes, "a second try sends the same");
+        assert!(Payload::json("m1", &[("m1".into(), FileSource::from("no/such/file"))]).is_err());
     }
 
     #[test]

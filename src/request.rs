@@ -7,16 +7,20 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::call::{HttpResponse, RequestOptions};
+use crate::cancel::CancelHandle;
 use crate::client::{TwelveLabs, API_KEY_HEADER};
+use crate::clock::random_bits;
 use crate::error::{describe, printable, ApiError, Error, Result};
 use crate::file::FileSource;
-use crate::http::{self, Exchange, Failure, FailureKind, Limits};
+use crate::http::{self, Exchange, Failure, FailureKind, Limits, LiveBody};
 use crate::multipart::{Part, Payload, ProgressCallback};
 use crate::retry::{self, Ended};
 
 /// A form body above this size asks before it is sent, so that a refusal arrives with its reason.
 const ASK_FIRST: u64 = 1 << 20;
 const MOST_REDIRECTS: u32 = 5;
+/// How often a request of a batch may be told to come back later.
+const MOST_HELD_BACK: u32 = 50;
 const TIMEOUT: Duration = Duration::from_secs(60);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -27,14 +31,30 @@ pub struct Request {
     method: &'static str,
     path: String,
     query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
     body: Body,
+    /// The files whose base64 goes into the JSON body, each with the mark that stands for it there.
+    attached: Vec<(String, FileSource)>,
     pub(crate) options: RequestOptions,
     /// The field that has the items of a page.
     pub(crate) items: &'static str,
+    pub(crate) paging: Paging,
     invalid: Option<(String, String)>,
+    one_of: Option<[&'static str; 2]>,
     slow: bool,
+    repeatable: bool,
+    stream: bool,
     size_limit: Option<(u64, &'static str)>,
     pub(crate) progress: Option<ProgressCallback>,
+}
+
+/// How the next page of a list is asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Paging {
+    /// By its number: the same request with another `page`.
+    Number,
+    /// By the token that the page before it gave: the request that this makes of the first one and the token.
+    Token(fn(&Request, &str) -> Request),
 }
 
 #[derive(Clone, Debug)]
@@ -52,11 +72,17 @@ impl Request {
             method: known.unwrap_or("GET"),
             path: String::new(),
             query: Vec::new(),
+            headers: Vec::new(),
             body: Body::None,
+            attached: Vec::new(),
             options: RequestOptions::default(),
             items: "data",
+            paging: Paging::Number,
             invalid: None,
+            one_of: None,
             slow: false,
+            repeatable: known != Some("POST"),
+            stream: false,
             size_limit: None,
             progress: None,
         };
@@ -85,15 +111,39 @@ impl Request {
         self
     }
 
+    /// Doing it twice is the same as doing it once, although it is a POST.
+    pub(crate) fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    /// The answer is read as it arrives: its silence is limited, and not its duration.
+    pub(crate) fn stream(mut self) -> Self {
+        self.stream = true;
+        // What is compressed arrives in blocks.
+        self.header("accept-encoding", "identity");
+        self
+    }
+
     /// The documented size of a file, for the hint of a refusal.
     pub(crate) fn size_limit(mut self, bytes: u64, hint: &'static str) -> Self {
         self.size_limit = Some((bytes, hint));
         self
     }
 
+    /// Exactly one of these two fields has to be in the form.
+    pub(crate) fn one_of(mut self, names: [&'static str; 2]) -> Self {
+        self.one_of = Some(names);
+        self
+    }
+
     /// Keeps the first fault of an argument.
     pub(crate) fn reject(&mut self, argument: &str, why: &str) {
         self.invalid.get_or_insert_with(|| (argument.into(), why.into()));
+    }
+
+    pub(crate) fn header(&mut self, name: &str, value: &str) {
+        self.headers.push((name.into(), value.into()));
     }
 
     pub(crate) fn query(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
@@ -117,8 +167,30 @@ impl Request {
         }
     }
 
+    /// Refuses a link that the platform cannot follow.
+    pub(crate) fn check_url(&mut self, argument: &str, url: &str) {
+        let lower = url.to_ascii_lowercase();
+        let web = lower.starts_with("https://") || lower.starts_with("http://");
+        if !web || url.chars().any(char::is_whitespace) {
+            self.reject(argument, "must be a public link that begins with http:// or https:// and has no spaces");
+        }
+    }
+
+    /// A field of the form that has to be a link which the platform can follow.
+    pub(crate) fn form_url(&mut self, name: &str, url: &str) {
+        self.check_url(name, url);
+        self.form(name, url);
+    }
+
     pub(crate) fn file(&mut self, name: &str, source: FileSource) {
         self.part(Part::File { name: name.into(), source });
+    }
+
+    /// What to write into the JSON body where the base64 of this file goes. The file is read when the body is sent.
+    pub(crate) fn attach(&mut self, source: FileSource) -> String {
+        let mark = format!("base64-of-{:016x}{:016x}", random_bits(), random_bits());
+        self.attached.push((mark.clone(), source));
+        mark
     }
 
     fn part(&mut self, part: Part) {
@@ -128,9 +200,10 @@ impl Request {
         }
     }
 
-    fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
+    /// The value of an argument as JSON.
+    pub(crate) fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
         serde_json::to_value(value).unwrap_or_else(|e| {
-            self.reject(name, &format!("cannot be written as JSON: {e}"));
+            self.reject(name, &format!("cannot be sent: {e}"));
             Value::Null
         })
     }
@@ -146,9 +219,21 @@ impl Request {
         }
     }
 
-    /// The value of a query parameter that is set.
-    pub(crate) fn query_value(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    /// The value of a query parameter or of a text field of the form, if it is set.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        let query = self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str());
+        query.or_else(|| match self.parts().find(|part| part.name() == name)? {
+            Part::Text { value, .. } => Some(value.as_str()),
+            Part::File { .. } => None,
+        })
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        match &self.body {
+            Body::Form(parts) => parts.as_slice(),
+            _ => &[],
+        }
+        .iter()
     }
 
     /// The same request for another page.
@@ -170,21 +255,26 @@ impl Request {
         format!("{} {}", self.method, printable(&self.path, 200))
     }
 
-    /// Sends the request, again where that is safe, and gives the answer if it is a success.
+    /// Sends the request and gives the answer, complete, if it is a success.
     pub(crate) fn execute(&self) -> Result<HttpResponse<()>> {
-        if let Some((argument, why)) = &self.invalid {
-            return Err(Error::invalid(argument, why));
-        }
+        Ok(self.run()?.with(()))
+    }
+
+    /// Sends the request, again where that is safe, and gives the answer if it is a success: that of a stream has
+    /// its body still to be read.
+    pub(crate) fn run(&self) -> Result<HttpResponse<LiveBody>> {
+        self.check()?;
         let settings = self.client.settings();
         let clock = &*settings.clock;
         let max_retries = self.options.max_retries.unwrap_or(settings.max_retries);
         let started = clock.now();
         let payload = self.payload()?;
         let mut url = self.url();
-        let repeatable = self.method != "POST" || self.has_header("idempotency-key");
+        let repeatable = self.repeatable || self.has_header("idempotency-key");
         let mut ask_first = payload.as_ref().is_some_and(|p| p.has_file() && p.length().is_none_or(|n| n > ASK_FIRST));
-        let (mut retries, mut redirects) = (0, 0);
+        let (mut retries, mut redirects, mut held_back) = (0, 0, 0);
         loop {
+            settings.proceed(|| self.operation())?;
             let remaining = self.options.deadline.map(|deadline| deadline.saturating_sub(clock.now() - started));
             if remaining.is_some_and(|left| left.is_zero()) {
                 return Err(self.timeout("the deadline of the call has passed", None));
@@ -200,8 +290,8 @@ impl Request {
                     redirects += 1;
                     continue;
                 }
-                Ok(mut response) => {
-                    self.redact(&mut response);
+                Ok(response) => {
+                    let response = self.redact(response);
                     let mut e = ApiError::new(self.operation(), response, clock.utc_now());
                     e.hint = self.hint(&e, payload.as_ref());
                     let ended = Ended::Status(e.status, e.retry_after);
@@ -217,7 +307,21 @@ impl Request {
                     (self.failed(failure, repeatable), ended)
                 }
             };
+            if settings.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
+                return Err(Error::Canceled { operation: self.operation() });
+            }
             let fresh = payload.as_ref().is_none_or(Payload::is_fresh);
+            if let (Some(gate), Ended::Status(429, _), true) =
+                (&settings.gate, ended, fresh && held_back < MOST_HELD_BACK)
+            {
+                // The limit is the account's: everybody waits, and it is nobody's fault.
+                let wait = error.retry_after().unwrap_or_else(|| retry::back_off(held_back, 1.0));
+                if !error.is_quota() {
+                    gate.close(clock.now() + wait);
+                    held_back += 1;
+                    continue;
+                }
+            }
             if retries >= max_retries || !fresh || !retry::may_repeat(ended, repeatable) {
                 return Err(error);
             }
@@ -229,8 +333,25 @@ impl Request {
                 return Err(self.timeout("the deadline of the call leaves no time for another try", Some(error)));
             }
             log::debug!("{error}; trying again in {wait:?}");
-            clock.sleep(wait);
+            settings.pause(wait, || self.operation())?;
             retries += 1;
+        }
+    }
+
+    /// Whether all arguments can be sent.
+    fn check(&self) -> Result<()> {
+        if let Some((argument, why)) = &self.invalid {
+            return Err(Error::invalid(argument, why));
+        }
+        let Some(names) = self.one_of else { return Ok(()) };
+        let given = |name: &str| {
+            let extra = &self.options.body;
+            self.parts().map(Part::name).chain(extra.iter().map(|(name, _)| name.as_str())).any(|have| have == name)
+        };
+        match names.map(given) {
+            [true, true] => Err(Error::invalid(names.join(" and "), "are both given; give one of them")),
+            [false, false] => Err(Error::invalid(names.join(" or "), "is missing; give one of them")),
+            _ => Ok(()),
         }
     }
 
@@ -240,18 +361,20 @@ impl Request {
         payload: Option<&Payload>,
         ask_first: bool,
         total: Option<Duration>,
-    ) -> Result<HttpResponse<()>, Tried> {
+    ) -> Result<HttpResponse<LiveBody>, Tried> {
         let settings = self.client.settings();
         let standard = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
         let answer = self.options.timeout.or(settings.timeout).unwrap_or(standard);
         let headers = self.headers(payload, ask_first).map_err(Tried::Stopped)?;
         let started = Instant::now();
         let mut reader = match payload {
-            Some(payload) => Some(payload.open(self.progress.clone()).map_err(Tried::Stopped)?),
+            Some(payload) => {
+                Some(payload.open(self.progress.clone(), settings.cancel.clone()).map_err(Tried::Stopped)?)
+            }
             None => None,
         };
         let body = reader.as_mut().map(|reader| (reader as &mut dyn std::io::Read, payload.and_then(Payload::length)));
-        let limits = Limits { answer, stream: false, total };
+        let limits = Limits { answer, stream: self.stream, total };
         let result =
             http::send(&settings.agent, Exchange { method: self.method, url, headers: &headers, body, limits });
         let (fault, ended) = reader.map_or((None, None), |reader| (reader.fault, reader.ended));
@@ -260,8 +383,12 @@ impl Request {
         }
         let mut response = result.map_err(Tried::Failed)?;
         let deadline = ended.unwrap_or(started) + answer;
-        let body = http::read_all(&mut response, settings.max_response_size, deadline).map_err(Tried::Failed)?;
-        Ok(HttpResponse { data: (), status: response.status, headers: response.headers, body })
+        let body = if self.stream && (200..300).contains(&response.status) {
+            Vec::new()
+        } else {
+            http::read_all(&mut response, settings.max_response_size, deadline).map_err(Tried::Failed)?
+        };
+        Ok(HttpResponse { data: response.body, status: response.status, headers: response.headers, body })
     }
 
     fn payload(&self) -> Result<Option<Payload>> {
@@ -271,14 +398,20 @@ impl Request {
             Body::None if self.method == "GET" => {
                 Err(Error::invalid("additional_body_parameter", "a GET request has no body"))
             }
-            Body::None => Ok(Some(json_payload(&Map::new(), extra))),
-            Body::Json(fields) => Ok(Some(json_payload(fields, extra))),
+            Body::None => self.json_payload(&Map::new()).map(Some),
+            Body::Json(fields) => self.json_payload(fields).map(Some),
             Body::Form(parts) => {
                 let extra = extra.iter().map(|(name, value)| text_part(name, value));
                 let parts: Vec<Part> = parts.iter().cloned().chain(extra).collect();
                 Payload::form(&parts).map(Some)
             }
         }
+    }
+
+    fn json_payload(&self, fields: &Map<String, Value>) -> Result<Payload> {
+        let mut fields = fields.clone();
+        fields.extend(self.options.body.iter().cloned());
+        Payload::json(&Value::Object(fields).to_string(), &self.attached)
     }
 
     fn url(&self) -> String {
@@ -297,7 +430,7 @@ impl Request {
     }
 
     fn has_header(&self, name: &str) -> bool {
-        self.options.headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name))
+        self.headers.iter().chain(&self.options.headers).any(|(have, _)| have.eq_ignore_ascii_case(name))
     }
 
     fn headers(&self, payload: Option<&Payload>, ask_first: bool) -> Result<Vec<(String, String)>> {
@@ -307,7 +440,7 @@ impl Request {
         if ask_first {
             headers.push(("expect".into(), "100-continue".into()));
         }
-        for (name, value) in settings.headers.iter().chain(&self.options.headers) {
+        for (name, value) in settings.headers.iter().chain(&self.headers).chain(&self.options.headers) {
             check_header(name, value)?;
             headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
             headers.push((name.to_ascii_lowercase(), value.clone()));
@@ -318,11 +451,11 @@ impl Request {
     fn redirect(
         &self,
         from: &str,
-        mut response: HttpResponse<()>,
+        response: HttpResponse<LiveBody>,
         redirects: u32,
         payload: Option<&Payload>,
     ) -> Result<String> {
-        self.redact(&mut response);
+        let response = self.redact(response);
         let location = response.headers.get("location").unwrap_or_default().to_string();
         let keeps_method = matches!(response.status, 301 | 302 | 307 | 308) || self.method == "GET";
         let fresh = payload.is_none_or(Payload::is_fresh);
@@ -336,26 +469,10 @@ impl Request {
         }
     }
 
-    fn failed(&self, failure: Failure, repeatable: bool) -> Error {
-        let operation = self.operation();
+    pub(crate) fn failed(&self, failure: Failure, repeatable: bool) -> Error {
         let unknown =
             if repeatable { "" } else { "; it is unknown whether the platform acted: look before you repeat it" };
-        let Failure { kind, message, source } = failure;
-        match kind {
-            FailureKind::TimedOut { sent } => {
-                let message = if sent { format!("{message}{unknown}") } else { message };
-                Error::Timeout { operation, message, source: None }
-            }
-            FailureKind::TooLarge => {
-                Error::ResponseTooLarge { operation, limit: self.client.settings().max_response_size }
-            }
-            FailureKind::NotSent | FailureKind::Impossible => {
-                Error::Transport { operation, message, sent: false, source }
-            }
-            FailureKind::Broke => {
-                Error::Transport { operation, message: format!("{message}{unknown}"), sent: true, source }
-            }
-        }
+        failed(failure, self.operation(), self.client.settings().max_response_size, unknown)
     }
 
     fn timeout(&self, message: &str, source: Option<Error>) -> Error {
@@ -370,7 +487,8 @@ impl Request {
     }
 
     /// Takes the API key out of what the server sent, before any of it becomes an error's text.
-    fn redact(&self, response: &mut HttpResponse<()>) {
+    pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
+        let mut response = response.with(());
         let key = &self.client.settings().api_key;
         for value in response.headers.values_mut() {
             if value.contains(key) {
@@ -381,7 +499,24 @@ impl Request {
             response.body = String::from_utf8_lossy(&response.body).replace(key, "***").into_bytes();
         }
         if response.body.is_empty() {
-            log::debug!("{}", describe(response));
+            log::debug!("{}", describe(&response));
+        }
+        response
+    }
+}
+
+/// The error for an attempt without an answer. `unknown` is added if the request may have been carried out.
+pub(crate) fn failed(failure: Failure, operation: String, limit: u64, unknown: &str) -> Error {
+    let Failure { kind, message, source } = failure;
+    match kind {
+        FailureKind::TimedOut { sent } => {
+            let message = if sent { format!("{message}{unknown}") } else { message };
+            Error::Timeout { operation, message, source: None }
+        }
+        FailureKind::TooLarge => Error::ResponseTooLarge { operation, limit },
+        FailureKind::NotSent | FailureKind::Impossible => Error::Transport { operation, message, sent: false, source },
+        FailureKind::Broke => {
+            Error::Transport { operation, message: format!("{message}{unknown}"), sent: true, source }
         }
     }
 }
@@ -401,12 +536,6 @@ impl fmt::Debug for Request {
             .field("body", &self.body)
             .finish_non_exhaustive()
     }
-}
-
-fn json_payload(fields: &Map<String, Value>, extra: &[(String, Value)]) -> Payload {
-    let mut fields = fields.clone();
-    fields.extend(extra.iter().cloned());
-    Payload::bytes(Some("application/json"), Value::Object(fields).to_string().as_bytes())
 }
 
 fn text_part(name: &str, value: &Value) -> Part {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetTranscription, TranscriptionEntry};
+use crate::{AssetTranscription, SearchItem, TranscriptionEntry};
 
 /// How long a cue without a usable end is shown, in milliseconds.
 const SHOWN: u64 = 2000;
@@ -191,6 +191,24 @@ impl<S: Into<Subtitles>> FromIterator<S> for Subtitles {
 impl From<Cue> for Subtitles {
     fn from(cue: Cue) -> Self {
         Subtitles { cues: vec![cue] }
+    }
+}
+
+/// The clip, or the clips of the video. One in which nothing is said has its rank for a text, as `#1`.
+impl From<&SearchItem> for Subtitles {
+    fn from(item: &SearchItem) -> Self {
+        if let Some(clips @ [_, ..]) = item.clips.as_deref() {
+            return clips.iter().collect();
+        }
+        let said = item.transcription.clone().filter(|text| !text.trim().is_empty());
+        let text = said.unwrap_or_else(|| item.rank.map_or("#".into(), |rank| format!("#{rank}")));
+        Cue::new(item.start, item.end, text).into()
+    }
+}
+
+impl From<SearchItem> for Subtitles {
+    fn from(item: SearchItem) -> Self {
+        Self::from(&item)
     }
 }
 

@@ -1,8 +1,211 @@
 //! Types that more than one resource shares.
 
-use serde::{Deserialize, Serialize};
+use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 
-/// An embedding of a stretch of video, as the older embedding calls and the indexes give it.
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+/// Numbers to filter by: one, or all from one to another, ends included.
+///
+/// Setters take it as Rust writes it: `.duration(10.0..=60.0)`, `.width(1280..)`, `.size(..=5_000_000)`,
+/// `.height(720)`. A range whose end is before its begin, and a number that is not finite, are refused before
+/// anything is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NumberRange(Limits);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Limits {
+    Equal(Value),
+    Within { gte: Option<Value>, lte: Option<Value> },
+}
+
+impl NumberRange {
+    fn within(gte: Option<Value>, lte: Option<Value>) -> Self {
+        NumberRange(Limits::Within { gte, lte })
+    }
+}
+
+macro_rules! number_ranges {
+    ($($number:ty)*) => {$(
+        impl From<$number> for NumberRange {
+            fn from(number: $number) -> Self {
+                NumberRange(Limits::Equal(number.into()))
+            }
+        }
+
+        impl From<RangeInclusive<$number>> for NumberRange {
+            fn from(range: RangeInclusive<$number>) -> Self {
+                let (start, end) = range.into_inner();
+                NumberRange::within(Some(start.into()), Some(end.into()))
+            }
+        }
+
+        impl From<RangeFrom<$number>> for NumberRange {
+            fn from(range: RangeFrom<$number>) -> Self {
+                NumberRange::within(Some(range.start.into()), None)
+            }
+        }
+
+        impl From<RangeToInclusive<$number>> for NumberRange {
+            fn from(range: RangeToInclusive<$number>) -> Self {
+                NumberRange::within(None, Some(range.end.into()))
+            }
+        }
+    )*};
+}
+
+number_ranges! { f64 i32 i64 u32 u64 }
+
+impl Serialize for NumberRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (first, last) = match &self.0 {
+            Limits::Equal(number) => (Some(number), None),
+            Limits::Within { gte, lte } => (gte.as_ref(), lte.as_ref()),
+        };
+        // A number that JSON does not have came as null.
+        if [first, last].into_iter().flatten().any(Value::is_null) {
+            return Err(S::Error::custom("the numbers of a filter have to be finite"));
+        }
+        if let (Some(first), Some(last)) = (first, last) {
+            if first.as_f64() > last.as_f64() {
+                let why = format!("the range from {first} to {last} has nothing in it; the smaller number comes first");
+                return Err(S::Error::custom(why));
+            }
+        }
+        match &self.0 {
+            Limits::Equal(number) => number.serialize(serializer),
+            Limits::Within { gte, lte } => {
+                let mut map = serializer.serialize_map(None)?;
+                for (name, limit) in [("gte", gte), ("lte", lte)] {
+                    if let Some(limit) = limit {
+                        map.serialize_entry(name, limit)?;
+                    }
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+open_enum! {
+    /// What a list is sorted by.
+    SortBy {
+        /// The time of creation.
+        CreatedAt = "created_at",
+        /// The time of the last change.
+        UpdatedAt = "updated_at",
+    }
+}
+
+open_enum! {
+    /// The direction in which a list is sorted.
+    SortOption {
+        /// The oldest first.
+        Asc = "asc",
+        /// The newest first.
+        Desc = "desc",
+    }
+}
+
+open_enum! {
+    /// How far the platform is with the stream of a video.
+    HlsStatus {
+        /// In the making.
+        Processing = "PROCESSING",
+        /// There to be played.
+        Complete = "COMPLETE",
+        /// Given up on request.
+        Canceled = "CANCELED",
+        /// It could not be made.
+        Error = "ERROR",
+    }
+}
+
+/// The HLS stream of a video that was uploaded or indexed with `enable_video_stream`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HlsObject {
+    /// The URL of the manifest.
+    pub video_url: Option<String>,
+    /// The URLs of thumbnails.
+    pub thumbnail_urls: Option<Vec<String>>,
+    /// How far the platform is with it.
+    pub status: Option<HlsStatus>,
+    /// When the status last changed.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub updated_at: Option<OffsetDateTime>,
+}
+
+/// What the platform read from a video that it indexes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct VideoSystemMetadata {
+    /// The file's name.
+    pub filename: Option<String>,
+    /// The duration in seconds.
+    pub duration: Option<f64>,
+    /// The frames per second.
+    pub fps: Option<f64>,
+    /// The width in pixels.
+    pub width: Option<i64>,
+    /// The height in pixels.
+    pub height: Option<i64>,
+    /// The size in bytes.
+    pub size: Option<u64>,
+}
+
+use crate::error::Result;
+
+/// What became of one of several files that were sent together.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BulkOutcome<T> {
+    /// The file's path or name, or the URL.
+    pub source: String,
+    /// What it became, or why it did not.
+    pub result: Result<T>,
+}
+
+open_enum! {
+    /// What of a file is embedded.
+    EmbeddingOption {
+        /// What is seen.
+        Visual = "visual",
+        /// What is heard.
+        Audio = "audio",
+        /// What is said. Not with Marengo 3.5, whose `audio` has speech in it.
+        Transcription = "transcription",
+        /// What is written in a document.
+        Text = "text",
+        /// All that was asked for, in one vector. In answers.
+        Fused = "fused",
+        /// What is seen and read, from older models.
+        VisualText = "visual-text",
+    }
+}
+
+open_enum! {
+    /// How much of a file one embedding is of.
+    EmbeddingScope {
+        /// A stretch of video or audio.
+        Clip = "clip",
+        /// A part: a stretch of video or audio, a page of a PDF, a chunk of a text. In requests.
+        Local = "local",
+        /// A page of a PDF, or a quarter of it. In answers.
+        Page = "page",
+        /// A chunk of a text. In answers.
+        Chunk = "chunk",
+        /// The whole file. Meant for at most 10 to 30 seconds of video or audio.
+        Asset = "asset",
+        /// The whole video, in the older calls.
+        Video = "video",
+    }
+}
+
+/// An embedding of a stretch of video or audio, or of a text or an image, as the older embedding calls and the indexes
+/// give it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoSegment {
@@ -16,4 +219,48 @@ pub struct VideoSegment {
     pub embedding_option: Option<String>,
     /// What the embedding is of, as `clip` or `video`.
     pub embedding_scope: Option<String>,
+}
+
+/// A piece of a transcription.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TranscriptionEntry {
+    /// Where it begins, in seconds.
+    pub start: Option<f64>,
+    /// Where it ends, in seconds.
+    pub end: Option<f64>,
+    /// What is said.
+    pub value: Option<String>,
+    /// Who says it, in utterances.
+    pub speaker: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn written(range: impl Into<NumberRange>) -> Result<Value, String> {
+        serde_json::to_value(range.into()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn ranges_are_written_as_the_platform_reads_them() {
+        assert_eq!(written(10.0..=60.0), Ok(json!({"gte": 10.0, "lte": 60.0})));
+        assert_eq!(written(720..), Ok(json!({"gte": 720})));
+        assert_eq!(written(..=u64::MAX), Ok(json!({"lte": u64::MAX})));
+        assert_eq!(written(13.25), Ok(json!(13.25)));
+        assert_eq!(written(5..=5), Ok(json!({"gte": 5, "lte": 5})));
+    }
+
+    #[test]
+    fn ranges_that_select_nothing_are_refused() {
+        #[allow(clippy::reversed_empty_ranges)]
+        let backwards = written(60..=10);
+        assert!(backwards.unwrap_err().contains("from 60 to 10"));
+        for range in [f64::NAN..=1.0, 0.0..=f64::INFINITY] {
+            assert!(written(range).unwrap_err().contains("finite"));
+        }
+        assert!(written(f64::NAN).is_err() && written(f64::NEG_INFINITY..).is_err());
+    }
 }

@@ -7,8 +7,8 @@ use crate::call::{Call, Output, RequestOptions};
 use crate::error::{Error, FailedError, Result};
 use crate::request::Request;
 
-const SLEEP_INTERVAL: Duration = Duration::from_secs(5);
-const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
+pub(crate) const SLEEP_INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
 
 type Callback<T> = Box<dyn FnMut(&T) + Send>;
 
@@ -114,11 +114,10 @@ impl<T: Waitable> Wait<T> {
                         callback(&seen);
                     }
                     last = seen.status();
-                    match seen.progressing() {
-                        Progressing::Done => return Ok(seen),
-                        Progressing::Failed(message) => return Err(failed(&self.id, last, message, &seen)),
-                        Progressing::Working => None,
+                    if is_done(&self.id, &seen)? {
+                        return Ok(seen);
                     }
+                    None
                 }
                 Err(e) if e.is_retryable() => Some(e),
                 Err(e) => return Err(e),
@@ -132,13 +131,13 @@ impl<T: Waitable> Wait<T> {
                 if left.is_zero() || !asked.is_zero() {
                     return Err(self.ran_out(last, waited, fault));
                 }
-                clock.sleep(left);
+                client.settings().pause(left, || self.request.operation())?;
                 if clock.now() - began >= self.max_wait_time {
                     return Err(self.ran_out(last, self.max_wait_time, fault));
                 }
                 continue;
             }
-            clock.sleep(pause);
+            client.settings().pause(pause, || self.request.operation())?;
         }
     }
 
@@ -150,6 +149,15 @@ impl<T: Waitable> Wait<T> {
             waited,
             source: fault.map(Box::new),
         }
+    }
+}
+
+/// Whether a wait for this is over; an error if it ended badly.
+pub(crate) fn is_done<T: Waitable>(id: &str, seen: &T) -> Result<bool> {
+    match seen.progressing() {
+        Progressing::Done => Ok(true),
+        Progressing::Working => Ok(false),
+        Progressing::Failed(message) => Err(failed(id, seen.status(), message, seen)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Subtitle files beside strict readers of the two formats, which share nothing with the writers.
 
 use proptest::prelude::*;
-use twelvelabs::{format_timestamp, AssetTranscription, Cue, Subtitles};
+use twelvelabs::{format_timestamp, AssetTranscription, Cue, SearchItem, Subtitles};
 
 /// A cue as a reader finds it: times in milliseconds, the name of the speaker, lines of text.
 #[derive(Debug, PartialEq)]
@@ -335,4 +335,21 @@ fn parts_of_many_kinds_are_collected() {
     assert_eq!(both.cues.len(), 4);
     let of_results: Result<Subtitles, String> = [Ok(Cue::new(0.0, 1.0, "a")), Err("no".into())].into_iter().collect();
     assert_eq!(of_results, Err("no".into()));
+}
+
+#[test]
+fn hits_are_cues() {
+    let hits = serde_json::json!([
+        {"start": 8.0, "end": 9.5, "rank": 1, "transcription": "a dog"},
+        {"start": 1.0, "end": 2.0, "rank": 2},
+        {"id": "v", "clips": [{"start": 20, "end": 21, "rank": 3, "transcription": " "}, {"start": 30, "rank": 4}]},
+    ]);
+    let hits: Vec<SearchItem> = serde_json::from_value(hits).unwrap();
+    let subtitles: Subtitles = hits.iter().collect();
+    assert_eq!(
+        subtitles.to_vtt(),
+        "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n#2\n\n00:00:08.000 --> 00:00:09.500\na dog\n\n\
+         00:00:20.000 --> 00:00:21.000\n#3\n\n00:00:30.000 --> 00:00:32.000\n#4\n"
+    );
+    assert_eq!(subtitles, hits.into_iter().collect());
 }

@@ -1,5 +1,6 @@
 //! Assets: files uploaded to the platform, for use in its workflows.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
@@ -12,14 +13,17 @@ use crate::file::FileSource;
 use crate::multipart::Progress;
 use crate::pager::SyncPager;
 use crate::request::Request;
+use crate::types::TranscriptionEntry;
+use crate::upload::UploadAsset;
+use crate::upload_all::UploadAll;
 use crate::wait::{Progressing, Wait, Waitable};
 
 const LOCAL_LIMIT: u64 = 200_000_000;
 const LOCAL_HINT: &str =
     "the platform documents 200 MB for a local video, audio file or document and 32 MB for an image; \
-     give it larger ones by URL (up to 4 GB) or by a chunked upload (`/assets/multipart-uploads`)";
+     give it larger ones by URL (up to 4 GB) or in chunks, with `assets().upload(…)`";
 const URL_HINT: &str = "the platform documents 4 GB for a video or audio file by URL, 512 MB for a document and 32 MB \
-     for an image; larger ones need a chunked upload (`/assets/multipart-uploads`)";
+     for an image; larger ones have to be uploaded in chunks, with `assets().upload(…)`";
 
 /// Uploads files and keeps track of them, see [`TwelveLabs::assets`].
 #[derive(Debug, Clone)]
@@ -55,18 +59,52 @@ impl AssetsClient {
                 request = request.size_limit(LOCAL_LIMIT, LOCAL_HINT);
             }
             UploadMethod::Url(url) => {
-                let lower = url.to_ascii_lowercase();
-                let web = lower.starts_with("https://") || lower.starts_with("http://");
-                if !web || url.chars().any(char::is_whitespace) {
-                    request
-                        .reject("url", "must be a public link that begins with http:// or https:// and has no spaces");
-                }
                 request.form("method", "url");
-                request.form("url", &url);
+                request.form_url("url", &url);
                 request = request.size_limit(u64::MAX, URL_HINT);
             }
         }
         request.into()
+    }
+
+    /// Uploads a file in the way that fits its size, and waits until the asset is ready.
+    ///
+    /// Up to 200 MB go in one request, larger files in chunks, several at a time, that can be resumed. Bytes and
+    /// readers work too; a reader always goes in one request.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client
+    ///     .assets()
+    ///     .upload("holiday.mp4")
+    ///     .progress_callback(|progress| eprintln!("{:?} {:.0} %", progress.state, progress.percentage()))
+    ///     .send()?;
+    /// println!("{} is ready", asset.id);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn upload(&self, file: impl Into<FileSource>) -> UploadAsset {
+        UploadAsset::new(&self.0, file.into())
+    }
+
+    /// Uploads many files, several at a time, and gives one outcome for each as it is finished.
+    ///
+    /// With a [`manifest`](UploadAll::manifest), what is done is done for good: run again after a kill or a failure,
+    /// it goes on where it was. A rate limit pauses all workers together; a quota that does not come back for hours
+    /// ends the batch, with an outcome for every file.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let files = ["monday.mp4", "tuesday.mp4"];
+    /// for outcome in client.assets().upload_all(files).manifest("uploads.jsonl").send()? {
+    ///     match outcome.result {
+    ///         Ok(asset) => println!("{} is asset {}", outcome.path.display(), asset.id),
+    ///         Err(e) => eprintln!("{}: {e}", outcome.path.display()),
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn upload_all<P: Into<PathBuf>>(&self, paths: impl IntoIterator<Item = P>) -> UploadAll {
+        UploadAll::new(&self.0, paths.into_iter().map(Into::into).collect())
     }
 
     /// Lists the assets, newest first.
@@ -177,17 +215,9 @@ impl AssetsClient {
 }
 
 fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<()> {
-    let value = object(&mut request, user_metadata);
-    request.json("user_metadata", &value);
+    let fields = request.object("user_metadata", user_metadata);
+    request.json("user_metadata", &fields);
     request.into()
-}
-
-fn object(request: &mut Request, user_metadata: &impl Serialize) -> Value {
-    let value = serde_json::to_value(user_metadata).unwrap_or_default();
-    if !value.is_object() {
-        request.reject("user_metadata", "must be an object of names and values");
-    }
-    value
 }
 
 /// How a file gets to the platform.
@@ -227,8 +257,8 @@ request! {
 impl CreateAsset {
     /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        let value = object(&mut self.0, &user_metadata);
-        self.0.form("user_metadata", &value);
+        let fields = self.0.object("user_metadata", &user_metadata);
+        self.0.form("user_metadata", &fields);
         self
     }
 
@@ -479,20 +509,6 @@ pub struct AssetTranscription {
     pub utterances: Option<Vec<TranscriptionEntry>>,
     /// Why it failed.
     pub error: Option<AssetError>,
-}
-
-/// A piece of a transcription.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct TranscriptionEntry {
-    /// Where it begins, in seconds.
-    pub start: Option<f64>,
-    /// Where it ends, in seconds.
-    pub end: Option<f64>,
-    /// What is said.
-    pub value: Option<String>,
-    /// Who says it, in utterances.
-    pub speaker: Option<String>,
 }
 
 /// What the platform read from the file. A field that does not apply is `None`.

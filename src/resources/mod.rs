@@ -1,4 +1,11 @@
 //! One file per resource.
 
+pub(crate) mod analyze;
+pub(crate) mod analyze_async;
 pub(crate) mod assets;
+pub(crate) mod embed;
 pub(crate) mod entity_collections;
+pub(crate) mod indexes;
+pub(crate) mod multipart_upload;
+pub(crate) mod search;
+pub(crate) mod tasks;

@@ -14,12 +14,17 @@ use twelvelabs::{Clock, TwelveLabs};
 
 pub const API_KEY: &str = "test-key";
 
+/// Writes an answer as it likes.
+pub type Writer = dyn FnOnce(&mut TcpStream) -> io::Result<()> + Send;
+
 /// What the server does with one request.
 pub enum Step {
     /// Reads the whole request, then answers.
     Answer(Vec<u8>),
     /// Reads the whole request, writes these bytes and closes the connection.
     Close(Vec<u8>),
+    /// Reads the whole request, lets this write to the connection and closes it.
+    Live(Box<Writer>),
     /// Reads the headers only, answers at once and closes the connection.
     Refuse(Vec<u8>),
     /// Takes this many bytes after the headers (which end in a line feed that counts as the first
@@ -160,12 +165,15 @@ pub struct Server {
 
 impl Server {
     pub fn start(script: impl IntoIterator<Item = Step>) -> Self {
+        Self::start_with(|_| script)
+    }
+
+    /// A server whose script depends on its port.
+    pub fn start_with<S: IntoIterator<Item = Step>>(script: impl FnOnce(u16) -> S) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let server = Server {
-            port: listener.local_addr().expect("the port").port(),
-            script: Arc::new(Mutex::new(script.into_iter().collect())),
-            received: Arc::default(),
-        };
+        let port = listener.local_addr().expect("the port").port();
+        let server =
+            Server { port, script: Arc::new(Mutex::new(script(port).into_iter().collect())), received: Arc::default() };
         let (script, received) = (server.script.clone(), server.received.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -232,6 +240,10 @@ fn serve(mut stream: TcpStream, script: &Mutex<VecDeque<Step>>, received: &Mutex
         received.lock().unwrap().push(request);
         match step {
             Some(Step::Answer(bytes)) => stream.write_all(&bytes)?,
+            Some(Step::Live(write)) => {
+                write(&mut stream)?;
+                return stream.shutdown(Shutdown::Both);
+            }
             Some(Step::Close(bytes)) => {
                 stream.write_all(&bytes)?;
                 return stream.shutdown(Shutdown::Both);

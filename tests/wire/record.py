@@ -69,18 +69,23 @@ class Handler(BaseHTTPRequestHandler):
         request = {"method": self.command, "path": path, "query": pairs, "body": body}
         with self.server.lock:
             left = [exchange for exchange in self.server.exchanges if "request" not in exchange]
-            fitting = [exchange for exchange in left if exchange["for"] == (self.command, path)]
+            fits = lambda old: (old["method"], old["path"]) == (self.command, path)
+            fitting = [exchange for exchange in left if fits(exchange["old"])]
             if not left:
-                left = [{"response": {"status": 200, "content_type": "application/json", "body": NO_MORE}}]
+                response = {"status": 200, "content_type": "application/json", "body": NO_MORE}
+                left = [{"old": {}, "response": response}]
                 self.server.exchanges += left
             exchange = (fitting or left)[0]
             exchange["request"] = request
+            if "headers" in exchange["old"]:  # those that the fixture is about
+                request["headers"] = {name: self.headers.get(name) for name in exchange["old"]["headers"]}
         response = exchange["response"]
         self.send_response(response["status"])
         if response["content_type"]:
             self.send_header("content-type", response["content_type"])
-        if "/_s3/" in path:
-            self.send_header("etag", f'"{hashlib.md5(content).hexdigest()}"')
+        tag = {"etag": f'"{hashlib.md5(content).hexdigest()}"'} if "/_s3/" in path else {}
+        for name, value in response.get("headers", tag).items():
+            self.send_header(name, value)
         data = response["body"]
         lines = isinstance(data, list) and response["content_type"] != "application/json"
         texts = [json.dumps(line) + "\n" for line in data] if lines else [json.dumps(data)]
@@ -115,7 +120,7 @@ def play(fixture):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.lock, server.exchanges = threading.Lock(), []
     for old in fixture["exchanges"]:
-        server.exchanges.append({"for": (old["request"]["method"], old["request"]["path"]), "response": old["response"]})
+        server.exchanges.append({"old": old["request"], "response": old["response"]})
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     error = None
     with tempfile.TemporaryDirectory() as folder:

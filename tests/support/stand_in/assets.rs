@@ -8,10 +8,19 @@ use serde_json::{json, Value};
 use super::{error, form_parts, json_body, missing, page, query_pairs, reply, Answer, State, POLLS_UNTIL_READY};
 
 /// All assets, by id.
-#[derive(Default)]
 pub struct Assets {
     stored: BTreeMap<String, Stored>,
+    pub polls_until_ready: u32,
 }
+
+impl Default for Assets {
+    fn default() -> Self {
+        Assets { stored: BTreeMap::new(), polls_until_ready: POLLS_UNTIL_READY }
+    }
+}
+
+/// A file whose name says so fails with this code.
+const TOO_SHORT: &str = "video_duration_too_short";
 
 struct Stored {
     asset: Value,
@@ -26,6 +35,9 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         }
         ("GET", ["assets"]) => state.assets.list(request),
         ("GET", ["assets", id]) => state.assets.retrieve(id),
+        ("DELETE", ["assets", id]) if state.indexes.refer_to(id) && !forced(request) => {
+            error(409, "asset_in_use", "An index refers to the asset. Set force to delete it anyway.")
+        }
         ("DELETE", ["assets", id]) => state.assets.delete(id),
         ("GET", ["assets", id, "transcription"]) => state.assets.transcription(id, request),
         ("PUT" | "PATCH" | "DELETE", ["assets", id, "user-metadata"]) => state.assets.change_metadata(id, request),
@@ -36,6 +48,20 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
 impl Assets {
     pub fn count(&self) -> usize {
         self.stored.len()
+    }
+
+    /// Adds the asset of a completed chunked upload.
+    pub fn add_uploaded(&mut self, id: &str, filename: &str, size: u64) {
+        let asset = json!({
+            "_id": id,
+            "method": "multipart",
+            "status": "processing",
+            "filename": filename,
+            "file_type": file_type(filename),
+            "created_at": "2026-01-02T03:04:05Z",
+            "size": size,
+        });
+        self.stored.entry(id.into()).or_insert(Stored { asset, polls: 0 });
     }
 
     /// The asset, if there is one with this id.
@@ -105,8 +131,11 @@ impl Assets {
         let Some(stored) = self.stored.get_mut(id) else {
             return missing("assets", id);
         };
-        if stored.polls < POLLS_UNTIL_READY {
+        if stored.polls < self.polls_until_ready {
             stored.polls += 1;
+        } else if stored.asset["filename"].as_str().is_some_and(|name| name.contains(TOO_SHORT)) {
+            stored.asset["status"] = json!("failed");
+            stored.asset["error"] = json!({ "code": TOO_SHORT, "message": "The video is too short." });
         } else {
             stored.asset["status"] = json!("ready");
             stored.asset["duration"] = json!(12.5);
@@ -177,6 +206,10 @@ impl Assets {
         }
         reply(200, &body)
     }
+}
+
+fn forced(request: &Request) -> bool {
+    query_pairs(request).iter().any(|(key, value)| key == "force" && value == "true")
 }
 
 fn file_type(filename: &str) -> &'static str {

@@ -5,16 +5,27 @@
 
 #![allow(dead_code)]
 
+mod analyze;
 mod assets;
+mod embed;
 mod entity_collections;
+mod indexes;
+mod search;
+pub mod storage;
+mod tasks;
+mod uploads;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mockito::{Matcher, Mock, Request, Server, ServerGuard};
 use serde_json::{json, Value};
 
 /// How many polls see something new as not ready yet.
 const POLLS_UNTIL_READY: u32 = 2;
+
+/// The time between two lines of a stream.
+const BETWEEN_LINES: Duration = Duration::from_millis(20);
 
 /// The running stand-in. It stops answering when it is dropped.
 pub struct StandIn {
@@ -31,23 +42,34 @@ impl StandIn {
         // One mock for each HTTP method takes every path and `answer` routes. The server handles one request at a
         // time and asks for the status before the body, so the status callback does the work and leaves the body for
         // the other.
-        let mocks = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        let mut mocks: Vec<Mock> = ["GET", "POST", "PUT", "PATCH", "DELETE"]
             .into_iter()
             .map(|method| {
                 let (for_status, for_body) = (Arc::clone(&state), Arc::clone(&state));
                 server
                     .mock(method, Matcher::Any)
                     .with_header("content-type", "application/json")
-                    .with_status_code_from_request(move |request| {
-                        let mut state = lock(&for_status);
-                        let (status, body) = state.answer(request);
-                        state.pending_body = body;
-                        status
-                    })
+                    .with_status_code_from_request(move |request| lock(&for_status).begin_answer(request))
                     .with_body_from_request(move |_| std::mem::take(&mut lock(&for_body).pending_body))
                     .create()
             })
             .collect();
+        // A stream comes line by line.
+        let (for_status, for_body) = (Arc::clone(&state), Arc::clone(&state));
+        let stream = server
+            .mock("POST", Matcher::Regex("/analyze$".into()))
+            .match_body(Matcher::Regex(r#""stream":true"#.into()))
+            .with_header("content-type", "application/x-ndjson")
+            .with_status_code_from_request(move |request| lock(&for_status).begin_answer(request))
+            .with_chunked_body(move |writer| {
+                let body = std::mem::take(&mut lock(&for_body).pending_body);
+                for line in body.split_inclusive(|byte| *byte == b'\n') {
+                    writer.write_all(line)?;
+                    std::thread::sleep(BETWEEN_LINES);
+                }
+                Ok(())
+            });
+        mocks.push(stream.create());
         Self { server, mocks, state }
     }
 
@@ -61,14 +83,69 @@ impl StandIn {
         lock(&self.state).assets.count()
     }
 
+    /// Sets how large the chunks of new sessions are, and how many URLs come with a session.
+    pub fn chunks(&self, chunk_size: u64, first_urls: u32) {
+        let uploads = &mut lock(&self.state).uploads;
+        (uploads.chunk_size, uploads.first_urls) = (chunk_size, first_urls);
+    }
+
+    /// The host of the presigned URLs.
+    pub fn storage(&self) -> storage::Storage {
+        lock(&self.state).uploads.storage.clone()
+    }
+
+    /// The ids of all sessions, oldest first.
+    pub fn upload_ids(&self) -> Vec<String> {
+        lock(&self.state).uploads.ids()
+    }
+
+    /// Ends a session as if its 24 hours were over.
+    pub fn expire_session(&self, upload_id: &str) {
+        lock(&self.state).uploads.expire(upload_id);
+    }
+
+    /// The chunks that were reported of a session, in order, repetitions included.
+    pub fn reported_chunks(&self, upload_id: &str) -> Vec<u32> {
+        lock(&self.state).uploads.reported(upload_id)
+    }
+
+    /// The bytes of a completed upload.
+    pub fn assembled(&self, upload_id: &str) -> Option<Vec<u8>> {
+        lock(&self.state).uploads.assembled(upload_id)
+    }
+
     /// Answers the next `times` requests of this method whose path contains `path` with an error.
     pub fn fail(&self, method: &str, path: &str, times: usize, status: usize, code: &str) {
         lock(&self.state).faults.push(Fault {
             method: method.into(),
             path: path.into(),
+            passed: 0,
             times,
             answer: error(status, code, "The stand-in was told to answer like this."),
         });
+    }
+
+    /// Answers every such request with an error, but for the first `passed`.
+    pub fn fail_after(&self, method: &str, path: &str, passed: usize, status: usize, code: &str) {
+        let mut state = lock(&self.state);
+        let answer = error(status, code, "The stand-in was told to answer like this.");
+        let (method, path) = (method.into(), format!("{path}$"));
+        state.faults.push(Fault { method, path, passed, times: usize::MAX, answer });
+    }
+
+    /// Takes back all errors that were asked for.
+    pub fn forgive(&self) {
+        lock(&self.state).faults.clear();
+    }
+
+    /// Sets how many looks see a new asset as not ready yet.
+    pub fn polls_until_ready(&self, polls: u32) {
+        lock(&self.state).assets.polls_until_ready = polls;
+    }
+
+    /// The same for requests whose path ends with `path`.
+    pub fn fail_exactly(&self, method: &str, path: &str, times: usize, status: usize, code: &str) {
+        self.fail(method, &format!("{path}$"), times, status, code);
     }
 
     /// How many requests of this method came whose path contains `path`.
@@ -80,8 +157,14 @@ impl StandIn {
 /// Everything that the stand-in knows, resource by resource.
 #[derive(Default)]
 struct State {
+    analyses: analyze::Analyses,
     assets: assets::Assets,
     entity_collections: entity_collections::EntityCollections,
+    embeddings: embed::Embeddings,
+    uploads: uploads::Uploads,
+    indexes: indexes::Indexes,
+    searches: search::Searches,
+    tasks: tasks::Tasks,
     created: u64,
     faults: Vec<Fault>,
     log: Vec<(String, String)>,
@@ -91,6 +174,8 @@ struct State {
 struct Fault {
     method: String,
     path: String,
+    /// How many requests get through before.
+    passed: usize,
     times: usize,
     answer: Answer,
 }
@@ -99,6 +184,13 @@ struct Fault {
 type Answer = (usize, Vec<u8>);
 
 impl State {
+    /// Answers with the status, and keeps the body until it is asked for.
+    fn begin_answer(&mut self, request: &Request) -> usize {
+        let (status, body) = self.answer(request);
+        self.pending_body = body;
+        status
+    }
+
     fn answer(&mut self, request: &Request) -> Answer {
         if !request.has_header("x-api-key") {
             return error(401, "api_key_invalid", "The API key is missing.");
@@ -106,16 +198,35 @@ impl State {
         let path = request.path().trim_start_matches("/v1.3").trim_matches('/').to_string();
         self.log.push((request.method().into(), path.clone()));
         let due = |fault: &&mut Fault| {
-            fault.times > 0 && fault.method == request.method() && path.contains(fault.path.as_str())
+            fault.times > 0
+                && fault.method == request.method()
+                && match fault.path.strip_suffix('$') {
+                    Some(end) => path.ends_with(end),
+                    None => path.contains(fault.path.as_str()),
+                }
         };
         if let Some(fault) = self.faults.iter_mut().find(due) {
-            fault.times -= 1;
-            return fault.answer.clone();
+            match fault.passed.checked_sub(1) {
+                Some(left) => fault.passed = left,
+                None => {
+                    fault.times -= 1;
+                    return fault.answer.clone();
+                }
+            }
         }
         let segments: Vec<String> = path.split('/').map(percent_decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         // The first resource that knows the path answers.
-        let resources = [assets::answer, entity_collections::answer];
+        let resources = [
+            analyze::answer,
+            uploads::answer,
+            assets::answer,
+            embed::answer,
+            entity_collections::answer,
+            indexes::answer,
+            search::answer,
+            tasks::answer,
+        ];
         resources.iter().find_map(|answer| answer(self, request, &segments)).unwrap_or_else(|| {
             let method = request.method();
             error(404, "endpoint_not_found", &format!("There is no {method} /{path} in the stand-in."))
@@ -141,27 +252,30 @@ fn lines(status: usize, lines: &[Value]) -> Answer {
 
 /// The page that was asked for, of all items.
 fn page(request: &Request, all: &[Value]) -> Answer {
+    match page_of("data", request, all) {
+        Ok(body) => reply(200, &body),
+        Err(()) => error(400, "parameter_invalid", "page and page_limit have to be positive numbers."),
+    }
+}
+
+/// The same, with the items in a field of another name.
+fn page_of(field: &str, request: &Request, all: &[Value]) -> Result<Value, ()> {
     let query = query_pairs(request);
-    let number = |name: &str, default: usize| -> Option<usize> {
-        match query.iter().find(|(key, _)| key == name) {
-            None => Some(default),
-            Some((_, text)) => text.parse().ok().filter(|number| *number > 0),
-        }
+    let number = |name: &str, default: usize| match query.iter().find(|(key, _)| key == name) {
+        None => Ok(default),
+        Some((_, text)) => text.parse().ok().filter(|number| *number > 0).ok_or(()),
     };
-    let (Some(page), Some(limit)) = (number("page", 1), number("page_limit", 10)) else {
-        return error(400, "parameter_invalid", "page and page_limit have to be positive numbers.");
-    };
-    let data: Vec<&Value> = all.iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
-    let body = json!({
-        "data": data,
+    let (page, limit) = (number("page", 1)?, number("page_limit", 10)?);
+    let items: Vec<&Value> = all.iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
+    Ok(json!({
+        field: items,
         "page_info": {
             "page": page,
             "limit_per_page": limit,
             "total_page": all.len().div_ceil(limit),
             "total_results": all.len(),
         },
-    });
-    reply(200, &body)
+    }))
 }
 
 /// The JSON body of a request, or null.

@@ -1,0 +1,154 @@
+//! The journal of a batch: what became of each file, one JSON text a line.
+//!
+//! Every event is written at once and completely, and the last line about a file says all that is known of it. A line
+//! that was torn by a crash is passed over.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::error::{Error, Result};
+use crate::resources::assets::Asset;
+use crate::resources::multipart_upload::ResumableUpload;
+
+/// A file as it was: another size or time means another file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileKey {
+    /// The absolute path.
+    pub path: String,
+    pub size: u64,
+    /// When it was changed last, in nanoseconds since 1970.
+    pub modified: Option<i64>,
+}
+
+impl FileKey {
+    pub(crate) fn of(path: &Path) -> Result<Self> {
+        let fail = |e| Error::file(path, "cannot look at the file", Some(e));
+        let metadata = path.metadata().map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => Error::file(path, "there is no such file", Some(e)),
+            _ => fail(e),
+        })?;
+        Ok(FileKey {
+            path: path_key(path),
+            size: metadata.len(),
+            modified: metadata.modified().ok().and_then(nanoseconds),
+        })
+    }
+}
+
+/// The absolute path as text. One that is not Unicode is written so that no other is written alike.
+pub(crate) fn path_key(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    absolute.to_str().map_or_else(|| format!("{absolute:?}"), Into::into)
+}
+
+fn nanoseconds(time: SystemTime) -> Option<i64> {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_nanos()).ok(),
+        Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(|n| -n),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// A chunked upload has begun.
+    Session,
+    /// The file has arrived; the asset is not known to be ready.
+    Uploaded,
+    /// Nothing is left to do.
+    Done,
+    Failed,
+}
+
+/// One line: the state of a file from then on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub event: Event,
+    #[serde(flatten)]
+    pub file: FileKey,
+    /// A chunked upload that can be gone on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<ResumableUpload>,
+    /// An asset that may become ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<Asset>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Whether the file can never succeed.
+    #[serde(default)]
+    pub permanent: bool,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub at: Option<OffsetDateTime>,
+}
+
+impl Line {
+    pub(crate) fn new(event: Event, file: &FileKey) -> Self {
+        Line {
+            event,
+            file: file.clone(),
+            upload: None,
+            asset_id: None,
+            asset: None,
+            code: None,
+            message: None,
+            permanent: false,
+            at: None,
+        }
+    }
+}
+
+/// The open journal.
+pub(crate) struct Manifest {
+    path: PathBuf,
+    file: File,
+    /// Whether the last line was torn, and has to be ended before the next.
+    torn: bool,
+    /// The last line about each file.
+    known: HashMap<String, Line>,
+}
+
+impl Manifest {
+    /// Opens the journal, or begins one.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let fail = |e| Error::file(path, "cannot open the manifest", Some(e));
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(fail)?;
+        let mut known = HashMap::new();
+        for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+            match serde_json::from_slice::<Line>(line) {
+                Ok(line) => drop(known.insert(line.file.path.clone(), line)),
+                Err(e) => log::warn!("{}: line {} is passed over: {e}", path.display(), number + 1),
+            }
+        }
+        let torn = bytes.last().is_some_and(|byte| *byte != b'\n');
+        Ok(Manifest { path: path.to_path_buf(), file, torn, known })
+    }
+
+    /// What is known of this file, unless it has changed since.
+    pub(crate) fn get(&self, file: &FileKey) -> Option<&Line> {
+        self.known.get(&file.path).filter(|line| line.file == *file)
+    }
+
+    /// Writes an event, and returns once it is on the disk.
+    pub(crate) fn write(&mut self, line: Line) -> Result<()> {
+        let fail = |path: &Path, e| Error::file(path, "cannot write to the manifest", Some(e));
+        let json = serde_json::to_string(&line).map_err(|e| fail(&self.path, e.into()))?;
+        let text = format!("{}{json}\n", if self.torn { "\n" } else { "" });
+        self.torn = true;
+        self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data()).map_err(|e| fail(&self.path, e))?;
+        self.torn = false;
+        self.known.insert(line.file.path.clone(), line);
+        Ok(())
+    }
+}

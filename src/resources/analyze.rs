@@ -1,0 +1,738 @@
+//! Analysis: text about a video or about images, at once or as it is written.
+
+use std::fmt;
+use std::iter::FusedIterator;
+use std::ops::RangeInclusive;
+
+use base64::prelude::{Engine as _, BASE64_STANDARD};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::call::{sealed, HttpResponse, Output};
+use crate::client::TwelveLabs;
+use crate::decode;
+use crate::error::{printable, Error, Result, Words};
+use crate::events::{Fault, Stream};
+use crate::request::Request;
+
+impl TwelveLabs {
+    /// Analyses a video or some images, and gives the answer when it is complete.
+    ///
+    /// The platform takes videos of 1 second to 1 hour here, or 1 to 20 images. Longer videos and segmentation are
+    /// the work of [`analyze_async`](TwelveLabs::analyze_async). It may take minutes: the time limit is 600 s unless
+    /// you set another.
+    ///
+    /// [`json`](Analyze::json) in place of `send` gives the answer in a type of your own.
+    ///
+    /// ```no_run
+    /// use twelvelabs::VideoContext;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let answer = client.analyze().video(VideoContext::asset_id("65f…")).prompt("What happens here?").send()?;
+    /// println!("{}", answer.data.unwrap_or_default());
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn analyze(&self) -> Analyze {
+        analyze(self, false).into()
+    }
+
+    /// As [`analyze`](TwelveLabs::analyze), with the answer in pieces as the model writes it.
+    ///
+    /// It returns when the first of them is about to come. See [`AnalyzeStream`] for how it ends.
+    ///
+    /// ```no_run
+    /// use twelvelabs::VideoContext;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let video = VideoContext::asset_id("65f…");
+    /// for event in client.analyze_stream().video(video).prompt("What happens here?").send()? {
+    ///     print!("{}", event?.text());
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn analyze_stream(&self) -> StreamAnalyze {
+        analyze(self, true).into()
+    }
+}
+
+fn analyze(client: &TwelveLabs, stream: bool) -> Request {
+    let mut request = client.post(&["analyze"]).slow();
+    request.json("stream", &stream);
+    request
+}
+
+/// The two calls that analyse at once have the same options.
+macro_rules! analyze_request {
+    ($(#[$meta:meta])* $name:ident -> $output:ty) => {
+        request! {
+            $(#[$meta])*
+            $name -> $output {
+                /// The model. The platform's default is `pegasus1.5`.
+                json model_name: into AnalyzeModelName,
+                /// The video. Excludes [`image`](Self::image).
+                json video: into VideoContext,
+                /// The images, 1 to 20. Needs `pegasus1.6` and a [`prompt`](Self::prompt); excludes
+                /// [`video`](Self::video) and [`prompt_v2`](Self::prompt_v2).
+                json image: [AnalyzeImageInput],
+                /// What to write: an instruction, a description or a question. Excludes
+                /// [`prompt_v2`](Self::prompt_v2).
+                json prompt: into String,
+                /// A prompt that refers to images. Excludes [`prompt`](Self::prompt) and [`image`](Self::image).
+                json prompt_v2: into AnalyzePromptV2,
+                /// How freely the model writes, 0 to 1. The platform's default is 0.2.
+                json temperature: f64,
+                /// The form of the answer: only a JSON schema is possible here.
+                json response_format: ResponseFormat,
+                /// The most tokens of the answer: 512 to 98,304, 4,096 by default. One that reaches it ends with the
+                /// finish reason `length`.
+                json max_tokens: u32,
+                /// Where in the video to begin, in seconds of the video's own clock.
+                json start_time: f64,
+                /// Where in the video to end, in seconds of the video's own clock; at least 1 s after the start.
+                json end_time: f64,
+            }
+        }
+    };
+}
+
+analyze_request! {
+    /// Options of [`TwelveLabs::analyze`].
+    Analyze -> AnalyzeResponse
+}
+
+analyze_request! {
+    /// Options of [`TwelveLabs::analyze_stream`].
+    StreamAnalyze -> AnalyzeStream
+}
+
+impl Analyze {
+    /// Sends the request with a JSON schema, and decodes the text of the answer into a type of your own.
+    ///
+    /// The schema is sent as the [`response_format`](Self::response_format). Code fences around the answer are taken
+    /// off. An answer that was cut off at the limit of tokens is an [`Error::CutOff`], and one that does not fit the
+    /// type an [`Error::Unfit`]; both have the text.
+    ///
+    /// The platform knows a part of JSON Schema: no `additionalProperties`, no limits of a length.
+    ///
+    /// ```no_run
+    /// use serde_json::json;
+    /// use twelvelabs::VideoContext;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Summary {
+    ///     title: String,
+    ///     keywords: Vec<String>,
+    /// }
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let summary: Summary = client
+    ///     .analyze()
+    ///     .video(VideoContext::asset_id("65f…"))
+    ///     .prompt("A title and five keywords.")
+    ///     .json(json!({
+    ///         "type": "object",
+    ///         "properties": {
+    ///             "title": {"type": "string"},
+    ///             "keywords": {"type": "array", "items": {"type": "string"}},
+    ///         },
+    ///         "required": ["title", "keywords"],
+    ///     }))?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn json<T: DeserializeOwned>(mut self, schema: impl Serialize) -> Result<T> {
+        let schema = self.0.value("schema", &schema);
+        if !schema.is_object() {
+            self.0.reject("schema", "must be a JSON object, as {\"type\": \"object\", \"properties\": …}");
+        }
+        self.response_format(ResponseFormat::json_schema(schema)).send()?.json()
+    }
+}
+
+/// Decodes the text that a model answered into `T`.
+pub(crate) fn typed<T: DeserializeOwned>(text: Option<&str>, finish_reason: Option<&FinishReason>) -> Result<T> {
+    let text = text.unwrap_or_default();
+    if finish_reason == Some(&FinishReason::Length) {
+        return Err(Error::CutOff { text: text.into() });
+    }
+    let unfit = |message: String| Error::Unfit { message, text: text.into() };
+    if text.trim().is_empty() {
+        return Err(unfit("the answer has no text".into()));
+    }
+    let mut json = serde_json::Deserializer::from_str(without_fences(text));
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+        let why = if e.inner().is_data() { "does not fit" } else { "is not JSON" };
+        let place = Some(e.path().to_string()).filter(|path| path != ".").map(|path| format!("`{path}`: "));
+        unfit(format!("the answer {why}: {}", printable(&format!("{}{}", place.unwrap_or_default(), e.inner()), 300)))
+    })?;
+    json.end().map_err(|_| unfit("the answer is not JSON alone: there is something after it".into()))?;
+    Ok(value)
+}
+
+/// What is between the first code fence and the last, if the text does not begin as JSON.
+fn without_fences(text: &str) -> &str {
+    let text = text.trim();
+    if text.starts_with(['{', '[']) {
+        return text;
+    }
+    let fenced = || {
+        let (_, rest) = text.split_once("```")?;
+        let (_, rest) = rest.split_once('\n')?;
+        Some(rest.rsplit_once("```").map_or(rest, |(inside, _)| inside))
+    };
+    fenced().unwrap_or(text)
+}
+
+open_enum! {
+    /// The models that analyse.
+    AnalyzeModelName {
+        /// Pegasus 1.6, the one that takes images.
+        Pegasus16 = "pegasus1.6",
+        /// Pegasus 1.5, the default.
+        Pegasus15 = "pegasus1.5",
+    }
+}
+
+open_enum! {
+    /// Why a model stopped.
+    FinishReason {
+        /// It had said everything.
+        Stop = "stop",
+        /// It reached the limit of tokens: the text is cut off.
+        Length = "length",
+    }
+}
+
+open_enum! {
+    /// The kinds of [`ResponseFormat`].
+    ResponseFormatType {
+        /// JSON that follows a schema.
+        JsonSchema = "json_schema",
+        /// Segments of the video with fields of your own.
+        SegmentDefinitions = "segment_definitions",
+    }
+}
+
+open_enum! {
+    /// How times are written in an answer.
+    SegmentTimeFormat {
+        /// A number of seconds.
+        Seconds = "seconds",
+        /// Text, to the second.
+        HhMmSs = "hh:mm:ss",
+        /// Text, to the millisecond.
+        HhMmSsFff = "hh:mm:ss.fff",
+    }
+}
+
+open_enum! {
+    /// The types of a [`SegmentField`] and of its items.
+    SegmentFieldType {
+        /// Text.
+        String = "string",
+        /// Yes or no.
+        Boolean = "boolean",
+        /// Any number.
+        Number = "number",
+        /// A whole number.
+        Integer = "integer",
+        /// A list: see [`SegmentField::items`].
+        Array = "array",
+        /// A time in the video: see [`SegmentField::format`].
+        Timestamp = "timestamp",
+        /// A list of events within the segment: its items are objects. Needs `pegasus1.6`.
+        TimeArray = "time_array",
+        /// The items of a `time_array`.
+        Object = "object",
+    }
+}
+
+/// The video to analyse.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum VideoContext {
+    /// At a public URL.
+    Url {
+        /// The URL: a direct link to the file.
+        url: String,
+    },
+    /// An asset.
+    AssetId {
+        /// The asset's id.
+        asset_id: String,
+    },
+    /// In the request itself.
+    Base64String {
+        /// The file in base64.
+        base64_string: String,
+    },
+}
+
+impl VideoContext {
+    /// A video at a public URL: a direct link to the file.
+    pub fn url(url: impl Into<String>) -> Self {
+        Self::Url { url: url.into() }
+    }
+
+    /// An uploaded asset. It has to be ready.
+    pub fn asset_id(asset_id: impl Into<String>) -> Self {
+        Self::AssetId { asset_id: asset_id.into() }
+    }
+
+    /// The bytes of a small video, sent with the request: this encodes them. For anything large, upload an asset.
+    pub fn base64(bytes: impl AsRef<[u8]>) -> Self {
+        Self::Base64String { base64_string: BASE64_STANDARD.encode(bytes) }
+    }
+}
+
+input! {
+    /// An image to analyse, with a name that the prompt can refer to as `<@name>`: all images or none. Names have
+    /// letters, digits and underscores.
+    ///
+    /// The platform takes JPEG, PNG, WebP, GIF and BMP up to 20 MB and 16,777,216 pixels.
+    AnalyzeImageInput(name: String) {}
+}
+
+impl AnalyzeImageInput {
+    /// An image at a public URL that begins with `https://`.
+    pub fn url(name: impl Into<String>, url: impl Into<String>) -> Self {
+        Self::new(name).field("url", url.into())
+    }
+
+    /// An uploaded asset.
+    pub fn asset_id(name: impl Into<String>, asset_id: impl Into<String>) -> Self {
+        Self::new(name).field("asset_id", asset_id.into())
+    }
+
+    /// The bytes of an image, sent with the request: this encodes them.
+    pub fn base64(name: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
+        Self::new(name).field("base64_string", BASE64_STANDARD.encode(bytes))
+    }
+}
+
+input! {
+    /// An image that a prompt or a segment definition refers to. An [`AnalyzeImageInput`] becomes one.
+    SmeMediaSource(name: String, media_type: String) {}
+}
+
+impl From<AnalyzeImageInput> for SmeMediaSource {
+    fn from(image: AnalyzeImageInput) -> Self {
+        Self(image.0).field("media_type", "image")
+    }
+}
+
+input! {
+    /// A prompt that can refer to images as `<@name>`: `BatchPrompt` in batches of the Python SDK. Text alone becomes one
+    /// too.
+    ///
+    /// ```
+    /// use twelvelabs::{AnalyzeImageInput, AnalyzePromptV2};
+    ///
+    /// let image = AnalyzeImageInput::url("dog", "https://example.com/dog.jpg");
+    /// let prompt = AnalyzePromptV2::new("When does <@dog> appear?").media_sources([image]);
+    /// ```
+    AnalyzePromptV2(input_text: String) {
+        /// The images it refers to, 4 at the most.
+        media_sources: [SmeMediaSource],
+    }
+}
+
+impl From<&str> for AnalyzePromptV2 {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for AnalyzePromptV2 {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+/// The form of an answer: `SyncResponseFormat` and `AsyncResponseFormat` in the Python SDK.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ResponseFormat {
+    /// The kind.
+    #[serde(rename = "type")]
+    pub kind: Option<ResponseFormatType>,
+    /// The schema that the answer follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<Value>,
+    /// The segments to find.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment_definitions: Option<Vec<SegmentDefinition>>,
+    /// How the start and the end of a segment are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment_time_format: Option<SegmentTimeFormat>,
+}
+
+impl ResponseFormat {
+    /// JSON that follows a schema. The platform knows a part of the draft 2020-12.
+    pub fn json_schema(schema: impl Into<Value>) -> Self {
+        let kind = Some(ResponseFormatType::JsonSchema);
+        ResponseFormat { kind, json_schema: Some(schema.into()), ..Self::default() }
+    }
+
+    /// Segments of the video, 1 to 20 kinds of them, for tasks and batches with the mode
+    /// [`TimeBasedMetadata`](crate::AnalysisMode::TimeBasedMetadata).
+    ///
+    /// ```no_run
+    /// use twelvelabs::{AnalysisMode, ResponseFormat, SegmentDefinition, SegmentField, SegmentFieldType, VideoContext};
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let scorer = SegmentField::new("scorer", SegmentFieldType::String, "The name of who scored.");
+    /// let goals = SegmentDefinition::new("goal", "From the attack to the goal.").fields([scorer]);
+    /// let task = client
+    ///     .analyze_async()
+    ///     .tasks()
+    ///     .create()
+    ///     .video(VideoContext::asset_id("65f…"))
+    ///     .analysis_mode(AnalysisMode::TimeBasedMetadata)
+    ///     .response_format(ResponseFormat::segment_definitions([goals]))
+    ///     .send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn segment_definitions(segment_definitions: impl IntoIterator<Item = SegmentDefinition>) -> Self {
+        let kind = Some(ResponseFormatType::SegmentDefinitions);
+        let segment_definitions = Some(segment_definitions.into_iter().collect());
+        ResponseFormat { kind, segment_definitions, ..Self::default() }
+    }
+
+    /// How the start and the end of a segment are written. The platform's default is seconds.
+    pub fn segment_time_format(mut self, segment_time_format: impl Into<SegmentTimeFormat>) -> Self {
+        self.segment_time_format = Some(segment_time_format.into());
+        self
+    }
+}
+
+input! {
+    /// A kind of segment to find in a video: its id, and a description that the model goes by.
+    SegmentDefinition(id: String, description: String) {
+        /// What to say of each segment.
+        fields: [SegmentField],
+        /// Images that help to tell such a segment, 4 at the most.
+        media_sources: [SmeMediaSource],
+        /// Where to look: ranges of at least 2 s that do not overlap. Excludes a start, an end and durations.
+        time_ranges: [AnalyzeTimeRange],
+    }
+}
+
+input! {
+    /// Something to say of each segment: its name, its type, and a description that the model goes by.
+    ///
+    /// `start_time`, `end_time` and `metadata` are not free as names.
+    SegmentField(name: String, kind = "type": SegmentFieldType, description: String) {
+        /// How a `timestamp` is written, which needs it.
+        format: into SegmentTimeFormat,
+        /// The values allowed, 100 at the most.
+        enum_values = "enum": [String],
+        /// The items of an `array` or a `time_array`, which need it.
+        items: into SegmentFieldItems,
+    }
+}
+
+input! {
+    /// The items of a list: a simple type for an `array`, `object` for a `time_array`.
+    SegmentFieldItems(kind = "type": SegmentFieldType) {
+        /// What to say of each event of a `time_array`.
+        fields: [SegmentField],
+    }
+}
+
+input! {
+    /// A stretch of a video, in seconds of the video's own clock. A range as `10.0..=60.0` becomes one too.
+    AnalyzeTimeRange(start_time: f64, end_time: f64) {}
+}
+
+impl From<RangeInclusive<f64>> for AnalyzeTimeRange {
+    fn from(range: RangeInclusive<f64>) -> Self {
+        Self::new(*range.start(), *range.end())
+    }
+}
+
+/// What [`TwelveLabs::analyze`] gives.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AnalyzeResponse {
+    /// The id of the answer.
+    pub id: Option<String>,
+    /// The text.
+    pub data: Option<String>,
+    /// Why the model stopped: look at it before you take the text for complete.
+    pub finish_reason: Option<FinishReason>,
+    /// The tokens that it took.
+    pub usage: Option<TokenUsage>,
+    /// A warning, as that the text was cut off.
+    pub error: Option<AnalyzeError>,
+}
+
+impl AnalyzeResponse {
+    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`].
+    ///
+    /// ```no_run
+    /// # fn read(answer: twelvelabs::AnalyzeResponse) -> Result<(), twelvelabs::Error> {
+    /// let keywords: Vec<String> = answer.json()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        typed(self.data.as_deref(), self.finish_reason.as_ref())
+    }
+}
+
+/// The tokens that an answer took.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TokenUsage {
+    /// Those of the text.
+    pub output_tokens: Option<u64>,
+    /// Those of the prompt and the media.
+    pub input_tokens: Option<u64>,
+}
+
+/// Why an analysis failed or was canceled, or what is wrong with its answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AnalyzeError {
+    /// A code for the reason, where the platform gives one.
+    pub code: Option<String>,
+    /// The reason, for a reader.
+    pub message: Option<String>,
+}
+
+/// One event of an analysis as it is written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event_type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AnalyzeEvent {
+    /// The model begins.
+    StreamStart(StreamStart),
+    /// A piece of the text.
+    TextGeneration(TextGeneration),
+    /// The answer is complete.
+    StreamEnd(StreamEnd),
+    /// An event that this version of the crate does not know, as it came.
+    #[serde(untagged)]
+    Other(Value),
+}
+
+impl AnalyzeEvent {
+    /// The piece of text in it; empty for any event but [`TextGeneration`](Self::TextGeneration).
+    pub fn text(&self) -> &str {
+        match self {
+            Self::TextGeneration(piece) => &piece.text,
+            _ => "",
+        }
+    }
+
+    /// Reads an event, or the error that there is in its place.
+    fn read(stream: &Stream, line: Vec<u8>) -> Result<Self> {
+        let event: Value = match decode::from_json(&line) {
+            Ok(event) => event,
+            Err(why) => return Err(stream.malformed(&why, line)),
+        };
+        let event = match event["event_type"].as_str() {
+            Some("stream_start") => decode::from_value(event).map(Self::StreamStart),
+            Some("text_generation") => decode::from_value(event).map(Self::TextGeneration),
+            Some("stream_end") => decode::from_value(event).map(Self::StreamEnd),
+            Some(other) if other != "error" => Ok(Self::Other(event)),
+            _ => return Err(reported(stream, line)),
+        };
+        match event {
+            Ok(Self::StreamEnd(end)) if end.is_failure() => Err(reported(stream, line)),
+            event => event.map_err(|why| stream.malformed(&why, line)),
+        }
+    }
+}
+
+/// The error that the platform ends a stream with.
+fn reported(stream: &Stream, line: Vec<u8>) -> Error {
+    let words = Words::read(&stream.redact(line.clone()));
+    match words.message.or_else(|| words.code.clone()) {
+        Some(message) => Error::Stream {
+            operation: stream.operation(),
+            message: printable(&message, 2000),
+            code: words.code.map(|code| printable(&code, 100)),
+            text: String::new(),
+            source: None,
+        },
+        None => stream.malformed("this is no event", line),
+    }
+}
+
+/// The beginning of an analysis.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StreamStart {
+    /// What it belongs to.
+    pub metadata: Option<StreamMetadata>,
+}
+
+/// A piece of text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TextGeneration {
+    /// The text, to be put after the pieces before it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+/// The end of an analysis.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StreamEnd {
+    /// Why the model stopped: look at it before you take the text for complete.
+    pub finish_reason: Option<FinishReason>,
+    /// What it belongs to, and the tokens that it took.
+    pub metadata: Option<StreamMetadata>,
+    /// The warning that comes with a text that was cut off.
+    pub error: Option<AnalyzeError>,
+}
+
+impl StreamEnd {
+    /// An error beside a text that was cut off is a warning, any other is a failure.
+    fn is_failure(&self) -> bool {
+        let says_something = |e: &AnalyzeError| e.code.is_some() || e.message.is_some();
+        self.error.as_ref().is_some_and(says_something) && self.finish_reason != Some(FinishReason::Length)
+    }
+}
+
+/// What is said of an analysis around its text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StreamMetadata {
+    /// The id of the answer.
+    pub generation_id: Option<String>,
+    /// The tokens that it took, at its end.
+    pub usage: Option<TokenUsage>,
+}
+
+/// The events of an analysis as they arrive, see [`TwelveLabs::analyze_stream`].
+///
+/// It ends with [`StreamEnd`](AnalyzeEvent::StreamEnd). Before that, an error that the platform reports, a stream that
+/// breaks off and a line that is no event are an [`Error::Stream`], which has the text so far, and then it has ended.
+/// Dropping it closes the connection.
+///
+/// [`text`](Self::text) gathers all of it.
+pub struct AnalyzeStream {
+    stream: Option<Stream>,
+    text: String,
+}
+
+impl sealed::Sealed for AnalyzeStream {}
+
+impl Output for AnalyzeStream {
+    fn receive(request: Request) -> Result<HttpResponse<Self>> {
+        let stream = Stream::open(request)?;
+        Ok(stream.response().clone().with(AnalyzeStream { stream: Some(stream), text: String::new() }))
+    }
+}
+
+impl AnalyzeStream {
+    /// Waits for the end and gives the whole text, together with what was said of it.
+    ///
+    /// ```no_run
+    /// use twelvelabs::VideoContext;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let video = VideoContext::asset_id("65f…");
+    /// let answer = client.analyze_stream().video(video).prompt("What happens here?").send()?.text()?;
+    /// println!("{} {:?}", answer.text, answer.finish_reason);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn text(mut self) -> Result<AnalyzeText> {
+        let mut answer = AnalyzeText::default();
+        for event in &mut self {
+            let metadata = match event? {
+                AnalyzeEvent::StreamStart(start) => start.metadata,
+                AnalyzeEvent::StreamEnd(end) => {
+                    answer.finish_reason = end.finish_reason;
+                    answer.error = end.error;
+                    end.metadata
+                }
+                _ => None,
+            };
+            let metadata = metadata.unwrap_or_default();
+            answer.generation_id = metadata.generation_id.or(answer.generation_id);
+            answer.usage = metadata.usage.or(answer.usage);
+        }
+        answer.text = self.text;
+        Ok(answer)
+    }
+}
+
+impl Iterator for AnalyzeStream {
+    type Item = Result<AnalyzeEvent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let stream = self.stream.as_mut()?;
+        let line = stream.json_line().and_then(|line| line.ok_or_else(|| stream.failed(Fault::CutOff)));
+        let event = line.and_then(|line| AnalyzeEvent::read(stream, line)).and_then(|event| {
+            self.text.push_str(event.text());
+            stream.check_size(self.text.len())?;
+            Ok(event)
+        });
+        let event = event.map_err(|e| broken(stream.operation(), e, &self.text));
+        if matches!(event, Err(_) | Ok(AnalyzeEvent::StreamEnd(_))) {
+            self.stream = None;
+        }
+        Some(event)
+    }
+}
+
+/// The error of a stream, with the text before it.
+fn broken(operation: String, e: Error, text: &str) -> Error {
+    let message = match e {
+        Error::Stream { operation, message, code, source, .. } => {
+            return Error::Stream { operation, message, code, text: text.into(), source }
+        }
+        Error::Timeout { .. } => "the stream fell silent before its end",
+        Error::Transport { .. } => "the stream broke off before its end",
+        Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
+        _ => "the stream has a line that is no event",
+    };
+    Error::Stream { operation, message: message.into(), code: None, text: text.into(), source: Some(Box::new(e)) }
+}
+
+impl FusedIterator for AnalyzeStream {}
+
+impl fmt::Debug for AnalyzeStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnalyzeStream")
+            .field("text", &self.text)
+            .field("ended", &self.stream.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+/// All of an analysis that came as a stream, see [`AnalyzeStream::text`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AnalyzeText {
+    /// The text.
+    pub text: String,
+    /// Why the model stopped: look at it before you take the text for complete.
+    pub finish_reason: Option<FinishReason>,
+    /// The tokens that it took.
+    pub usage: Option<TokenUsage>,
+    /// The id of the answer.
+    pub generation_id: Option<String>,
+    /// The warning that comes with a text that was cut off.
+    pub error: Option<AnalyzeError>,
+}
+
+impl AnalyzeText {
+    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`].
+    ///
+    /// ```no_run
+    /// # fn read(answer: twelvelabs::AnalyzeText) -> Result<(), twelvelabs::Error> {
+    /// let keywords: Vec<String> = answer.json()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        typed(Some(&self.text), self.finish_reason.as_ref())
+    }
+}

@@ -1,0 +1,339 @@
+//! Batches: analyses of many videos with the same settings.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo};
+use crate::call::Call;
+use crate::client::TwelveLabs;
+use crate::events::JsonLines;
+use crate::pager::SyncPager;
+use crate::resources::analyze::{AnalyzeError, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, VideoContext};
+use crate::wait::{Progressing, Wait, Waitable};
+
+/// Analyses many videos in the background, see
+/// [`AnalyzeAsyncClient::batches`](crate::AnalyzeAsyncClient::batches).
+#[derive(Debug, Clone)]
+pub struct AnalyzeBatchesClient(pub(crate) TwelveLabs);
+
+impl AnalyzeBatchesClient {
+    /// Lists the batches of the account, newest first.
+    ///
+    /// ```no_run
+    /// use twelvelabs::BatchStatus;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for batch in client.analyze_async().batches().list().status([BatchStatus::Processing]).send()? {
+    ///     let batch = batch?;
+    ///     println!("{} {:?} of {:?}", batch.batch_id, batch.ready_items, batch.total_items);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list(&self) -> ListAnalyzeBatches {
+        self.0.get(&["analyze", "batches"]).into()
+    }
+
+    /// Begins the analysis of many videos, a task for each.
+    ///
+    /// The platform takes 1 to 1,000 requests and 2,000 hours in a batch, and 5 batches at a time. What is not done 24
+    /// hours later is canceled; results can be read for 30 days.
+    ///
+    /// ```no_run
+    /// use twelvelabs::{AnalysisMode, AnalyzeModelName, BatchDefaults, BatchItemRequest, VideoContext};
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let requests = ["65f…", "660…"].map(|id| BatchItemRequest::new(VideoContext::asset_id(id)).custom_id(id));
+    /// let batch = client
+    ///     .analyze_async()
+    ///     .batches()
+    ///     .create(AnalyzeModelName::Pegasus15, AnalysisMode::General, requests)
+    ///     .defaults(BatchDefaults::new().prompt("Summarise it in three sentences."))
+    ///     .send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(
+        &self,
+        model_name: impl Into<AnalyzeModelName>,
+        analysis_mode: impl Into<AnalysisMode>,
+        requests: impl IntoIterator<Item = BatchItemRequest>,
+    ) -> CreateAnalyzeBatch {
+        let requests: Vec<BatchItemRequest> = requests.into_iter().collect();
+        let mut request = self.0.post(&["analyze", "batches"]);
+        if requests.is_empty() {
+            request.reject("requests", "there is none; a batch has 1 to 1,000");
+        }
+        request.json("model_name", &model_name.into());
+        request.json("analysis_mode", &analysis_mode.into());
+        request.json("requests", &requests);
+        request.into()
+    }
+
+    /// Gets a batch, with the number of its items in each state.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let batch = client.analyze_async().batches().retrieve("68f…").send()?;
+    /// println!("{:?}: {:?} failed", batch.status, batch.failed_items);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve(&self, batch_id: &str) -> Call<AnalyzeBatch> {
+        self.0.get(&["analyze", "batches", batch_id]).into()
+    }
+
+    /// Deletes a batch that has ended, and its tasks, for good.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.analyze_async().batches().delete("68f…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn delete(&self, batch_id: &str) -> Call<()> {
+        self.0.delete(&["analyze", "batches", batch_id]).into()
+    }
+
+    /// Gets the results of a batch one by one as they arrive, also while it is in process: each has a state of its own.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for result in client.analyze_async().batches().results("68f…").send()? {
+    ///     let result = result?;
+    ///     match (result.data, result.error) {
+    ///         (Some(answer), _) => println!("{}: {}", result.task_id, answer.data.unwrap_or_default()),
+    ///         (None, Some(error)) => eprintln!("{}: {}", result.task_id, error.message.unwrap_or_default()),
+    ///         (None, None) => eprintln!("{}: {:?}", result.task_id, result.status),
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn results(&self, batch_id: &str) -> Call<JsonLines<BatchResultItem>> {
+        self.0.get(&["analyze", "batches", batch_id, "results"]).into()
+    }
+
+    /// Cancels a batch: what is queued is canceled, and what is in process is done to its end.
+    ///
+    /// The batch is `canceling` until then. A [wait](Self::wait_for_done) for it ends with an
+    /// [`Error::Failed`](crate::Error::Failed) whose status is `canceled`; the results that there are can be read.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let batch = client.analyze_async().batches().cancel("68f…").send()?;
+    /// println!("{:?}", batch.status);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn cancel(&self, batch_id: &str) -> Call<AnalyzeBatch> {
+        self.0.post(&["analyze", "batches", batch_id, "cancel"]).into()
+    }
+
+    /// Waits until a batch is completed, and gives it.
+    ///
+    /// That all of it was worked at does not mean that all of it is well: look at
+    /// [`failed_items`](AnalyzeBatch::failed_items) and at the state of each of the [`results`](Self::results). A batch
+    /// that was canceled or has expired is an [`Error::Failed`](crate::Error::Failed).
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let day = Duration::from_secs(24 * 3600);
+    /// let batch = client.analyze_async().batches().wait_for_done("68f…").max_wait_time(day).send()?;
+    /// println!("{:?} of {:?} are ready", batch.ready_items, batch.total_items);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_done(&self, batch_id: &str) -> Wait<AnalyzeBatch> {
+        Wait::new(self.0.get(&["analyze", "batches", batch_id]), batch_id)
+    }
+}
+
+request! {
+    /// Options of [`AnalyzeBatchesClient::list`].
+    ListAnalyzeBatches -> SyncPager<AnalyzeBatch> {
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+        /// Only batches in one of these states.
+        query status: [BatchStatus],
+        /// Only batches of one of these modes.
+        query analysis_mode: [AnalysisMode],
+    }
+}
+
+request! {
+    /// Options of [`AnalyzeBatchesClient::create`].
+    CreateAnalyzeBatch -> AnalyzeBatch {
+        /// What holds for every request that does not say otherwise.
+        json defaults: BatchDefaults,
+    }
+}
+
+input! {
+    /// One video of a batch, as an asset: the platform takes no other source here. What is not set is as in the
+    /// [`BatchDefaults`].
+    BatchItemRequest(video: VideoContext) {
+        /// An id of your own, that comes back with the result: 1 to 64 letters, digits, hyphens and underscores. No two
+        /// requests of a batch may have the same.
+        custom_id: into String,
+        /// What to write.
+        prompt: into AnalyzePromptV2,
+        /// The form of the answer.
+        response_format: ResponseFormat,
+        /// How freely the model writes, 0 to 1.
+        temperature: f64,
+        /// The most tokens of the answer.
+        max_tokens: u32,
+        /// The shortest segment in seconds, 2 at least.
+        min_segment_duration: f64,
+        /// The longest segment in seconds, 2 at least.
+        max_segment_duration: f64,
+        /// Where in the video to begin, in seconds of the video's own clock.
+        start_time: f64,
+        /// Where in the video to end, in seconds of the video's own clock.
+        end_time: f64,
+    }
+}
+
+input! {
+    /// What holds for every request of a batch that does not say otherwise.
+    BatchDefaults() {
+        /// What to write.
+        prompt: into AnalyzePromptV2,
+        /// The form of the answer.
+        response_format: ResponseFormat,
+        /// How freely the model writes, 0 to 1.
+        temperature: f64,
+        /// The most tokens of the answer.
+        max_tokens: u32,
+        /// The shortest segment in seconds, 2 at least.
+        min_segment_duration: f64,
+        /// The longest segment in seconds, 2 at least.
+        max_segment_duration: f64,
+        /// Where in the video to begin, in seconds of the video's own clock.
+        start_time: f64,
+        /// Where in the video to end, in seconds of the video's own clock.
+        end_time: f64,
+    }
+}
+
+open_enum! {
+    /// How far the platform is with a batch.
+    BatchStatus {
+        /// Not begun.
+        Pending = "pending",
+        /// In process.
+        Processing = "processing",
+        /// Being canceled: what is in process is done to its end.
+        Canceling = "canceling",
+        /// It was canceled.
+        Canceled = "canceled",
+        /// Every item has ended, well or not.
+        Completed = "completed",
+        /// It was not done after 24 hours: what was left is canceled.
+        Expired = "expired",
+    }
+}
+
+open_enum! {
+    /// How far the platform is with an item of a batch.
+    BatchItemStatus {
+        /// Not begun.
+        Queued = "queued",
+        /// In process.
+        Processing = "processing",
+        /// There is a result.
+        Ready = "ready",
+        /// There is none: see [`BatchResultItem::error`].
+        Failed = "failed",
+        /// It was canceled.
+        Canceled = "canceled",
+    }
+}
+
+/// Many analyses with the same settings.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AnalyzeBatch {
+    /// The id.
+    pub batch_id: String,
+    /// What is made of the videos.
+    pub analysis_mode: Option<AnalysisMode>,
+    /// The model.
+    pub model_name: Option<String>,
+    /// How far the platform is with it.
+    pub status: Option<BatchStatus>,
+    /// How many items it has.
+    pub total_items: Option<u64>,
+    /// How many are queued.
+    pub queued_items: Option<u64>,
+    /// How many are in process.
+    pub processing_items: Option<u64>,
+    /// How many have a result.
+    pub ready_items: Option<u64>,
+    /// How many failed.
+    pub failed_items: Option<u64>,
+    /// How many were canceled.
+    pub canceled_items: Option<u64>,
+    /// When it was made.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// When it expires: 24 hours after that.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+    /// When it was completed.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub completed_at: Option<OffsetDateTime>,
+    /// When it was canceled.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub canceled_at: Option<OffsetDateTime>,
+    /// When it expired.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub expired_at: Option<OffsetDateTime>,
+    /// The task of each request, when it is made.
+    pub items: Option<Vec<CreatedBatchItem>>,
+    /// How the notifications of its end went.
+    pub webhooks: Option<Vec<AnalyzeWebhookInfo>>,
+}
+
+impl Waitable for AnalyzeBatch {
+    const RESOURCE: &'static str = "batch";
+
+    fn status(&self) -> String {
+        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    }
+
+    fn progressing(&self) -> Progressing {
+        match &self.status {
+            Some(BatchStatus::Completed) => Progressing::Done,
+            Some(BatchStatus::Canceled | BatchStatus::Expired) => {
+                let counts = self.ready_items.zip(self.total_items);
+                Progressing::Failed(counts.map(|(ready, total)| format!("{ready} of {total} items are ready")))
+            }
+            _ => Progressing::Working,
+        }
+    }
+}
+
+/// The task that was made of a request of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CreatedBatchItem {
+    /// The id of the task.
+    pub task_id: String,
+    /// Your own id.
+    pub custom_id: Option<String>,
+}
+
+/// What came of one item of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BatchResultItem {
+    /// The id of the task.
+    pub task_id: String,
+    /// Your own id.
+    pub custom_id: Option<String>,
+    /// How far the platform is with it.
+    pub status: Option<BatchItemStatus>,
+    /// What came of it, if it is ready.
+    pub data: Option<AnalyzeTaskResult>,
+    /// Why it failed or was canceled.
+    pub error: Option<AnalyzeError>,
+}

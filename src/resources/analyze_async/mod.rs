@@ -1,0 +1,122 @@
+//! Analyses that run in the background.
+
+pub(crate) mod batches;
+pub(crate) mod tasks;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::TwelveLabs;
+use crate::error::Result;
+use crate::resources::analyze::{typed, FinishReason, TokenUsage};
+use batches::AnalyzeBatchesClient;
+use tasks::AnalyzeTasksClient;
+
+/// Analyses that run in the background, see [`TwelveLabs::analyze_async`].
+#[derive(Debug, Clone)]
+pub struct AnalyzeAsyncClient(pub(crate) TwelveLabs);
+
+impl AnalyzeAsyncClient {
+    /// Analyses of one video or some images each.
+    pub fn tasks(&self) -> AnalyzeTasksClient {
+        AnalyzeTasksClient(self.0.clone())
+    }
+
+    /// Analyses of many videos with the same settings.
+    pub fn batches(&self) -> AnalyzeBatchesClient {
+        AnalyzeBatchesClient(self.0.clone())
+    }
+}
+
+open_enum! {
+    /// What an analysis makes of a video.
+    AnalysisMode {
+        /// A text that answers a prompt.
+        General = "general",
+        /// Segments with fields of your own: see
+        /// [`ResponseFormat::segment_definitions`](crate::ResponseFormat::segment_definitions).
+        TimeBasedMetadata = "time_based_metadata",
+    }
+}
+
+/// The most tokens of an answer: a number becomes one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Value", into = "Value")]
+#[non_exhaustive]
+pub enum MaxTokens {
+    /// So many tokens.
+    Tokens(u64),
+    /// No limit: for [`TimeBasedMetadata`](AnalysisMode::TimeBasedMetadata) with `pegasus1.6` alone.
+    Unlimited,
+    /// A value that this version of the crate does not know, as it came.
+    Other(Value),
+}
+
+impl From<u32> for MaxTokens {
+    fn from(tokens: u32) -> Self {
+        Self::Tokens(tokens.into())
+    }
+}
+
+impl From<Value> for MaxTokens {
+    fn from(value: Value) -> Self {
+        let whole = value.as_f64().filter(|tokens| tokens.fract() == 0.0 && *tokens >= 0.0);
+        match value.as_u64().or(whole.map(|tokens| tokens as u64)) {
+            Some(tokens) => Self::Tokens(tokens),
+            None if value == "unlimited" => Self::Unlimited,
+            None => Self::Other(value),
+        }
+    }
+}
+
+impl From<MaxTokens> for Value {
+    fn from(max_tokens: MaxTokens) -> Self {
+        match max_tokens {
+            MaxTokens::Tokens(tokens) => tokens.into(),
+            MaxTokens::Unlimited => "unlimited".into(),
+            MaxTokens::Other(value) => value,
+        }
+    }
+}
+
+/// What came of an analysis.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AnalyzeTaskResult {
+    /// The id of the answer.
+    pub generation_id: Option<String>,
+    /// The text; for segments it is JSON.
+    pub data: Option<String>,
+    /// Why the model stopped: look at it before you take the text for complete.
+    pub finish_reason: Option<FinishReason>,
+    /// The tokens that it took.
+    pub usage: Option<TokenUsage>,
+}
+
+impl AnalyzeTaskResult {
+    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`](crate::Analyze::json).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let task = client.analyze_async().tasks().wait_for_done("68f…").send()?;
+    /// let keywords: Vec<String> = task.result.unwrap_or_default().json()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        typed(self.data.as_deref(), self.finish_reason.as_ref())
+    }
+}
+
+/// How the notifications of a webhook went.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AnalyzeWebhookInfo {
+    /// Where they went.
+    pub url: Option<String>,
+    /// Whether one arrived.
+    pub delivered: Option<bool>,
+    /// How often it was tried.
+    pub attempts: Option<u64>,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,171 @@
+//! Embeddings: vectors of text and media in one space, in which what is alike is close.
+
+pub(crate) mod tasks;
+pub(crate) mod v_2;
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::TwelveLabs;
+use crate::file::FileSource;
+use crate::types::{EmbeddingOption, EmbeddingScope, VideoSegment};
+
+pub use tasks::*;
+pub use v_2::*;
+
+/// Makes embeddings, see [`TwelveLabs::embed`].
+#[derive(Debug, Clone)]
+pub struct EmbedClient(pub(crate) TwelveLabs);
+
+impl EmbedClient {
+    /// The current calls for embeddings: text, images, audio, video, documents, and several of them together.
+    pub fn v2(&self) -> EmbedV2Client {
+        EmbedV2Client(self.0.clone())
+    }
+
+    /// The older embedding tasks, for video.
+    pub fn tasks(&self) -> EmbedTasksClient {
+        EmbedTasksClient(self.0.clone())
+    }
+
+    /// Makes embeddings of a text, an image and an audio file, or of some of them, the older way.
+    ///
+    /// The platform is going to drop this call in favour of [`v2().create`](EmbedV2Client::create). It knows the model
+    /// `marengo3.0`. Each kind that was given has its result in the answer, and a kind that could not be embedded has
+    /// an [`error_message`](EmbeddingResult::error_message) there instead of vectors.
+    ///
+    /// A file that cannot be read is an [`Error::File`](crate::Error::File).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let answer = client.embed().create("marengo3.0").text("a dog on a beach").image_file("dog.jpg").send()?;
+    /// for segment in answer.text_embedding.and_then(|text| text.segments).unwrap_or_default() {
+    ///     println!("{:?}", segment.float);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(&self, model_name: impl Into<String>) -> CreateEmbedding {
+        let mut request = self.0.post(&["embed"]).slow();
+        request.form("model_name", &model_name.into());
+        request.into()
+    }
+}
+
+request! {
+    /// Options of [`EmbedClient::create`].
+    CreateEmbedding -> EmbeddingResponse {
+        /// The text to embed.
+        form text: into String,
+        /// A public URL of the image to embed.
+        form_url image_url: into String,
+        /// A public URL of the audio file to embed.
+        form_url audio_url: into String,
+        /// Where in the audio to begin, in seconds. The platform's default is 0.
+        form audio_start_offset_sec: f64,
+    }
+}
+
+impl CreateEmbedding {
+    /// The image to embed: a path, or any [`FileSource`].
+    pub fn image_file(mut self, image_file: impl Into<FileSource>) -> Self {
+        self.0.file("image_file", image_file.into());
+        self
+    }
+
+    /// The audio file to embed: a path, or any [`FileSource`].
+    pub fn audio_file(mut self, audio_file: impl Into<FileSource>) -> Self {
+        self.0.file("audio_file", audio_file.into());
+        self
+    }
+}
+
+/// The embeddings that the older call made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmbeddingResponse {
+    /// The model that made them.
+    pub model_name: Option<String>,
+    /// What became of the text.
+    pub text_embedding: Option<EmbeddingResult>,
+    /// What became of the image.
+    pub image_embedding: Option<EmbeddingResult>,
+    /// What became of the audio file.
+    pub audio_embedding: Option<EmbeddingResult>,
+}
+
+/// What became of one text or file: its vectors, or why there are none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmbeddingResult {
+    /// The vectors, each with the stretch of the file that it is of.
+    pub segments: Option<Vec<VideoSegment>>,
+    /// What was embedded, and how.
+    pub metadata: Option<EmbeddingMetadata>,
+    /// Why there are no vectors.
+    pub error_message: Option<String>,
+}
+
+/// What was embedded, and how. The fields of other kinds of media are `None`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmbeddingMetadata {
+    /// The URL that was given.
+    pub input_url: Option<String>,
+    /// The name of the file that was given.
+    pub input_filename: Option<String>,
+    /// The duration in seconds of video and audio.
+    pub duration: Option<f64>,
+    /// Where the embedded part of audio begins, in seconds.
+    pub start_offset_sec: Option<f64>,
+    /// Where it ends, in seconds.
+    pub end_offset_sec: Option<f64>,
+    /// The length in seconds of each clip of a video.
+    pub video_clip_length: Option<f64>,
+    /// What was embedded of a video.
+    pub video_embedding_option: Option<Vec<EmbeddingOption>>,
+    /// Whether clips or the whole video were embedded.
+    pub video_embedding_scope: Option<Vec<EmbeddingScope>>,
+    /// What was embedded of audio.
+    #[serde(alias = "audio_embedding_options")]
+    pub audio_embedding_option: Option<Vec<EmbeddingOption>>,
+    /// Whether clips or the whole audio file were embedded.
+    #[serde(alias = "audio_embedding_scopes")]
+    pub audio_embedding_scope: Option<Vec<EmbeddingScope>>,
+    /// What was embedded of a document.
+    pub document_embedding_option: Option<Vec<EmbeddingOption>>,
+    /// Whether parts or the whole document were embedded.
+    pub document_embedding_scope: Option<Vec<EmbeddingScope>>,
+    /// What was embedded of an image.
+    pub image_embedding_option: Option<Vec<EmbeddingOption>>,
+    /// The scope of an image, which is always whole.
+    pub image_embedding_scope: Option<Vec<EmbeddingScope>>,
+}
+
+open_enum! {
+    /// How far the platform is with an embedding task.
+    EmbeddingTaskStatus {
+        /// The vectors are in the making.
+        Processing = "processing",
+        /// The vectors are there.
+        Ready = "ready",
+        /// There will be no vectors.
+        Failed = "failed",
+    }
+}
+
+/// How alike two vectors are: 1 if they point the same way, 0 if they have nothing in common, -1 if they are opposed.
+///
+/// `None` if they differ in length (vectors of two models, or of two settings of `embedding_dimension`), or if one has
+/// no direction.
+///
+/// ```
+/// use twelvelabs::cosine_similarity;
+///
+/// assert_eq!(cosine_similarity(&[1.0, 0.0], &[2.0, 0.0]), Some(1.0));
+/// assert_eq!(cosine_similarity(&[1.0, 0.0], &[0.0, 3.0]), Some(0.0));
+/// assert_eq!(cosine_similarity(&[1.0, 0.0], &[1.0]), None);
+/// ```
+pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Option<f32> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    (a.len() == b.len() && lengths > 0.0 && lengths.is_finite()).then(|| (dot(a, b) / lengths) as f32)
+}

@@ -1,0 +1,300 @@
+//! The older embedding tasks: vectors of a video, made in the background.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::call::{Call, RequestOptions};
+use crate::client::TwelveLabs;
+use crate::error::{Error, Result};
+use crate::file::FileSource;
+use crate::pager::SyncPager;
+use crate::resources::assets::UploadMethod;
+use crate::types::{BulkOutcome, EmbeddingOption, EmbeddingScope};
+use crate::wait::{Progressing, Wait, Waitable};
+
+use super::{EmbeddingResult, EmbeddingTaskStatus};
+
+const LIMIT: u64 = 2_000_000_000;
+const HINT: &str = "the platform documents 2 GB for the video of an embedding task; \
+     upload a larger one as an asset and embed it with `embed().v2().tasks()`";
+
+/// The older embedding tasks, see [`EmbedClient::tasks`](super::EmbedClient::tasks).
+///
+/// The platform is going to drop them in favour of [`v2().tasks()`](super::EmbedV2TasksClient). Vectors are kept for
+/// seven days.
+#[derive(Debug, Clone)]
+pub struct EmbedTasksClient(pub(crate) TwelveLabs);
+
+impl EmbedTasksClient {
+    /// Lists the tasks, newest first: those of the last seven days, if no times are given.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for task in client.embed().tasks().list().status("ready").send()? {
+    ///     println!("{}", task?.id);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list(&self) -> ListEmbedTasks {
+        self.0.get(&["embed", "tasks"]).into()
+    }
+
+    /// Begins to embed a video. Give exactly one of [`video_file`](CreateEmbedTask::video_file) and
+    /// [`video_url`](CreateEmbedTask::video_url). The documented limit is 2 GB.
+    ///
+    /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done), then
+    /// [`retrieve`](Self::retrieve) them. A file that cannot be read, is empty, or changes while it is sent is an
+    /// [`Error::File`].
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let tasks = client.embed().tasks();
+    /// let task = tasks.create("marengo3.0").video_file("holiday.mp4").video_clip_length(5.0).send()?;
+    /// tasks.wait_for_done(&task.id).send()?;
+    /// let vectors = tasks.retrieve(&task.id).send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(&self, model_name: impl Into<String>) -> CreateEmbedTask {
+        let request = self.0.post(&["embed", "tasks"]).slow().size_limit(LIMIT, HINT);
+        let mut request = request.one_of(["video_file", "video_url"]);
+        request.form("model_name", &model_name.into());
+        request.into()
+    }
+
+    /// Begins to embed several videos, one after the other.
+    ///
+    /// There is one outcome for each video, in the order in which they were given. A video that fails does not stop
+    /// the rest.
+    ///
+    /// ```no_run
+    /// use twelvelabs::EmbedTaskVideo;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let videos = ["a.mp4", "b.mp4"].map(|path| EmbedTaskVideo::video_file(path).video_clip_length(5.0));
+    /// for outcome in client.embed().tasks().create_bulk("marengo3.0", videos).send()? {
+    ///     match outcome.result {
+    ///         Ok(task) => println!("{}: task {}", outcome.source, task.id),
+    ///         Err(e) => eprintln!("{}: {e}", outcome.source),
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create_bulk(
+        &self,
+        model_name: impl Into<String>,
+        videos: impl IntoIterator<Item = EmbedTaskVideo>,
+    ) -> CreateEmbedTasks {
+        CreateEmbedTasks {
+            tasks: self.clone(),
+            model_name: model_name.into(),
+            videos: videos.into_iter().collect(),
+            request_options: RequestOptions::new(),
+        }
+    }
+
+    /// Gets how far a task is, without its vectors.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// println!("{:?}", client.embed().tasks().status("66f…").send()?.status);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn status(&self, task_id: &str) -> Call<MediaEmbeddingTask> {
+        self.0.get(&["embed", "tasks", task_id, "status"]).into()
+    }
+
+    /// Gets a task with its vectors, once it is ready.
+    ///
+    /// ```no_run
+    /// use twelvelabs::EmbeddingOption;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let task = client.embed().tasks().retrieve("66f…").embedding_option([EmbeddingOption::Visual]).send()?;
+    /// for clip in task.video_embedding.and_then(|video| video.segments).unwrap_or_default() {
+    ///     println!("{:?} to {:?}: {:?}", clip.start_offset_sec, clip.end_offset_sec, clip.float);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve(&self, task_id: &str) -> RetrieveEmbedTask {
+        self.0.get(&["embed", "tasks", task_id]).into()
+    }
+
+    /// Waits until a task is ready, and gives its status. [`retrieve`](Self::retrieve) gives the vectors.
+    ///
+    /// A failed task is an [`Error::Failed`].
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.embed().tasks().wait_for_done("66f…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_done(&self, task_id: &str) -> Wait<MediaEmbeddingTask> {
+        Wait::new(self.0.get(&["embed", "tasks", task_id, "status"]), task_id)
+    }
+}
+
+request! {
+    /// Options of [`EmbedTasksClient::list`] and [`EmbedV2TasksClient::list`](super::EmbedV2TasksClient::list).
+    ListEmbedTasks -> SyncPager<MediaEmbeddingTask> {
+        /// Only tasks created after this time, in RFC 3339.
+        query started_at: into String,
+        /// Only tasks created before this time, in RFC 3339.
+        query ended_at: into String,
+        /// Only tasks in this state.
+        query status: into EmbeddingTaskStatus,
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+    }
+}
+
+request! {
+    /// Options of [`EmbedTasksClient::create`].
+    CreateEmbedTask -> MediaEmbeddingTask {
+        /// Where in the video to begin, in seconds. The platform's default is 0. It wants the end as well.
+        form video_start_offset_sec: f64,
+        /// Where in the video to end, in seconds. The platform wants the start as well.
+        form video_end_offset_sec: f64,
+        /// The length of a clip in seconds: 2 to 10, 6 by default.
+        form video_clip_length: f64,
+        /// Whether to embed clips, which is the platform's default, or also the whole video.
+        form video_embedding_scope: [EmbeddingScope],
+    }
+}
+
+impl CreateEmbedTask {
+    /// A video that this program sends: a path, or any [`FileSource`].
+    pub fn video_file(mut self, video_file: impl Into<FileSource>) -> Self {
+        self.0.file("video_file", video_file.into());
+        self
+    }
+
+    /// A video that the platform fetches from a public URL.
+    pub fn video_url(mut self, video_url: impl Into<String>) -> Self {
+        self.0.form_url("video_url", &video_url.into());
+        self
+    }
+}
+
+request! {
+    /// Options of [`EmbedTasksClient::retrieve`].
+    RetrieveEmbedTask -> MediaEmbeddingTask {
+        /// Which vectors to give. All of them if it is left out.
+        query embedding_option: [EmbeddingOption],
+    }
+}
+
+/// Several videos to embed. Nothing happens before [`send`](CreateEmbedTasks::send).
+#[derive(Debug)]
+#[must_use = "nothing is sent before `.send()`"]
+pub struct CreateEmbedTasks {
+    tasks: EmbedTasksClient,
+    model_name: String,
+    videos: Vec<EmbedTaskVideo>,
+    request_options: RequestOptions,
+}
+
+impl CreateEmbedTasks {
+    /// Settings for each of the calls.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.request_options = request_options;
+        self
+    }
+
+    /// Sends all videos, and gives one outcome for each. Fails only if there is no video.
+    pub fn send(self) -> Result<Vec<BulkOutcome<MediaEmbeddingTask>>> {
+        if self.videos.is_empty() {
+            return Err(Error::invalid("videos", "are missing; give at least one video"));
+        }
+        let create = |video: EmbedTaskVideo| {
+            let task = self.tasks.create(self.model_name.as_str()).request_options(self.request_options.clone());
+            let (source, mut task) = match video.method {
+                UploadMethod::Direct(file) => (file.label().display().to_string(), task.video_file(file)),
+                UploadMethod::Url(url) => (url.clone(), task.video_url(url)),
+            };
+            video.fields.iter().for_each(|(name, value)| task.0.form(name, value));
+            BulkOutcome { source, result: task.send() }
+        };
+        Ok(self.videos.into_iter().map(create).collect())
+    }
+}
+
+/// A video for [`EmbedTasksClient::create_bulk`], with options of its own.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EmbedTaskVideo {
+    method: UploadMethod,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl EmbedTaskVideo {
+    /// A video that this program sends: a path, or any [`FileSource`].
+    pub fn video_file(video_file: impl Into<FileSource>) -> Self {
+        Self { method: UploadMethod::direct(video_file), fields: Vec::new() }
+    }
+
+    /// A video that the platform fetches from a public URL.
+    pub fn video_url(video_url: impl Into<String>) -> Self {
+        Self { method: UploadMethod::url(video_url), fields: Vec::new() }
+    }
+
+    input!(@options
+        /// See [`CreateEmbedTask::video_start_offset_sec`].
+        video_start_offset_sec: f64,
+        /// See [`CreateEmbedTask::video_end_offset_sec`].
+        video_end_offset_sec: f64,
+        /// See [`CreateEmbedTask::video_clip_length`].
+        video_clip_length: f64,
+        /// See [`CreateEmbedTask::video_embedding_scope`].
+        video_embedding_scope: [EmbeddingScope],
+    );
+
+    fn set(&mut self, name: &'static str, value: &impl Serialize) {
+        self.fields.push((name, serde_json::to_value(value).unwrap_or_default()));
+    }
+}
+
+/// An embedding task, as the older calls and the lists give it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MediaEmbeddingTask {
+    /// The id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// The model that makes the vectors.
+    pub model_name: Option<String>,
+    /// How far the platform is with it.
+    pub status: Option<EmbeddingTaskStatus>,
+    /// When it was made.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// When it last changed.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub updated_at: Option<OffsetDateTime>,
+    /// About the video, if it is of one; [`retrieve`](EmbedTasksClient::retrieve) has its vectors here.
+    pub video_embedding: Option<EmbeddingResult>,
+    /// About the audio file, if it is of one.
+    pub audio_embedding: Option<EmbeddingResult>,
+    /// About the document, if it is of one.
+    pub document_embedding: Option<EmbeddingResult>,
+    /// About the image, if it is of one.
+    pub image_embedding: Option<EmbeddingResult>,
+}
+
+impl Waitable for MediaEmbeddingTask {
+    const RESOURCE: &'static str = "embedding task";
+
+    fn status(&self) -> String {
+        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    }
+
+    fn progressing(&self) -> Progressing {
+        match &self.status {
+            Some(EmbeddingTaskStatus::Ready) => Progressing::Done,
+            Some(EmbeddingTaskStatus::Failed) => Progressing::Failed(None),
+            _ => Progressing::Working,
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! What to embed, and how.
+
+use serde::Serialize;
+use serde_json::{json, Map, Value};
+
+use crate::file::FileSource;
+use crate::request::Request;
+use crate::resources::assets::AssetType;
+use crate::types::{EmbeddingOption, EmbeddingScope};
+
+const LIMIT: u64 = 32_000_000;
+const HINT: &str = "the platform documents 32 MB for an image, 36 MB for audio and video and 512 MB for a document \
+     that is sent as base64; give a larger one by URL, or upload it as an asset and give its id";
+
+/// Where media comes from. A local file is read when the request is sent, and sent as base64.
+///
+/// ```
+/// use twelvelabs::{FileSource, MediaSource};
+///
+/// let asset = MediaSource::asset_id("65f…");
+/// let url = MediaSource::url("https://example.com/dog.jpg");
+/// let path = MediaSource::file("dog.jpg");
+/// let bytes = MediaSource::file(FileSource::bytes("dog.jpg", vec![0xff, 0xd8]));
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum MediaSource {
+    /// An asset on the platform, which has to be ready.
+    AssetId(String),
+    /// Fetched by the platform from a public URL: a direct link to the file.
+    Url(String),
+    /// Base64 that you made yourself.
+    Base64String(String),
+    /// Sent by this program.
+    File(FileSource),
+}
+
+impl MediaSource {
+    /// An asset on the platform, which has to be ready.
+    pub fn asset_id(asset_id: impl Into<String>) -> Self {
+        Self::AssetId(asset_id.into())
+    }
+
+    /// A file that the platform fetches from a public URL: a direct link to the file.
+    pub fn url(url: impl Into<String>) -> Self {
+        Self::Url(url.into())
+    }
+
+    /// Base64 that you made yourself. [`file`](Self::file) makes it for you.
+    pub fn base64_string(base64_string: impl Into<String>) -> Self {
+        Self::Base64String(base64_string.into())
+    }
+
+    /// A file that this program sends: a path, or any [`FileSource`]. It is encoded as it is sent, so its size does
+    /// not matter for memory.
+    pub fn file(file: impl Into<FileSource>) -> Self {
+        Self::File(file.into())
+    }
+
+    fn fields(self, request: &mut Request) -> Map<String, Value> {
+        let (name, value) = match self {
+            Self::AssetId(asset_id) => ("asset_id", asset_id),
+            Self::Url(url) => {
+                request.check_url("url", &url);
+                ("url", url)
+            }
+            Self::Base64String(text) => ("base64_string", text),
+            Self::File(file) => ("base64_string", request.attach(file)),
+        };
+        if value.is_empty() {
+            request.reject(name, "is empty");
+        }
+        Map::from_iter([(name.to_string(), value.into())])
+    }
+}
+
+/// What to embed: the `input_type` of the Python SDK together with what belongs to it.
+///
+/// ```
+/// use twelvelabs::{AudioInput, EmbedInput, MediaSource, MultiInput, MultiInputMediaSource};
+///
+/// let text = EmbedInput::text("a dog on a beach");
+/// let image = EmbedInput::image(MediaSource::file("dog.jpg"));
+/// let audio = EmbedInput::audio(AudioInput::new(MediaSource::asset_id("65f…")).end_sec(30.0));
+/// let coat = MultiInputMediaSource::new("image", MediaSource::file("coat.jpg")).name("coat");
+/// let several = EmbedInput::multi_input(MultiInput::new().input_text("a dog in <@coat>").media_sources([coat]));
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EmbedInput {
+    input_type: String,
+    parts: Parts,
+}
+
+/// The object of an input: its plain fields, and the media that go into it when the request is made.
+#[derive(Debug, Clone, Default)]
+struct Parts {
+    fields: Map<String, Value>,
+    media_source: Option<MediaSource>,
+    media_sources: Vec<MultiInputMediaSource>,
+}
+
+impl EmbedInput {
+    /// A text of up to 500 tokens. Not for tasks.
+    pub fn text(input_text: impl Into<String>) -> Self {
+        Self::new("text", text(input_text.into(), None))
+    }
+
+    /// An image.
+    pub fn image(image: impl Into<ImageInput>) -> Self {
+        Self::new("image", image.into().0)
+    }
+
+    /// A text of up to 500 tokens and an image, in one vector. Not for tasks.
+    pub fn text_image(input_text: impl Into<String>, media_source: MediaSource) -> Self {
+        Self::new("text_image", text(input_text.into(), Some(media_source)))
+    }
+
+    /// Audio: a [`MediaSource`], or an [`AudioInput`] with options.
+    pub fn audio(audio: impl Into<AudioInput>) -> Self {
+        Self::new("audio", audio.into().0)
+    }
+
+    /// Video: a [`MediaSource`], or a [`VideoInput`] with options.
+    pub fn video(video: impl Into<VideoInput>) -> Self {
+        Self::new("video", video.into().0)
+    }
+
+    /// A PDF, text or Markdown file: a [`MediaSource`], or a [`DocumentInput`] with options. For tasks.
+    pub fn document(document: impl Into<DocumentInput>) -> Self {
+        Self::new("document", document.into().0)
+    }
+
+    /// A text and up to 10 media, in one vector. Not for tasks.
+    pub fn multi_input(multi_input: MultiInput) -> Self {
+        Self::new("multi_input", multi_input.0)
+    }
+
+    /// A kind of input that this version of the crate does not know, with the object that belongs to it.
+    pub fn other(input_type: impl Into<String>, fields: Map<String, Value>) -> Self {
+        Self { input_type: input_type.into(), parts: Parts { fields, ..Parts::default() } }
+    }
+
+    fn new(input_type: &str, parts: Parts) -> Self {
+        Self { input_type: input_type.into(), parts }
+    }
+
+    /// Writes the input into a request.
+    pub(super) fn into_request(self, request: Request, model_name: String) -> Request {
+        let mut request = request.size_limit(LIMIT, HINT);
+        let Parts { mut fields, media_source, media_sources } = self.parts;
+        if let Some(media_source) = media_source {
+            fields.insert("media_source".into(), media_source.fields(&mut request).into());
+        }
+        if !media_sources.is_empty() {
+            let sources = media_sources.into_iter().map(|source| {
+                let Parts { mut fields, media_source, .. } = source.0;
+                fields.extend(media_source.into_iter().flat_map(|media| media.fields(&mut request)));
+                Value::Object(fields)
+            });
+            fields.insert("media_sources".into(), sources.collect());
+        }
+        if fields.is_empty() && self.input_type == "multi_input" {
+            request.reject("multi_input", "is empty; give a text, media, or both");
+        }
+        request.json("input_type", &self.input_type);
+        request.json("model_name", &model_name);
+        request.json(&self.input_type, &fields);
+        request
+    }
+}
+
+fn text(input_text: String, media_source: Option<MediaSource>) -> Parts {
+    let fields = Map::from_iter([("input_text".to_string(), input_text.into())]);
+    Parts { fields, media_source, ..Parts::default() }
+}
+
+/// Declares the object of an input: as [`input!`], but with media that may be a file to be read when it is sent.
+macro_rules! media_input {
+    ($(#[$meta:meta])* $name:ident { $($options:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        #[must_use]
+        pub struct $name(Parts);
+
+        impl $name {
+            input!(@options $($options)*);
+
+            /// Sets a field that this version of the crate does not know.
+            pub fn field(mut self, name: &str, value: impl Serialize) -> Self {
+                self.set(name, &value);
+                self
+            }
+
+            fn set(&mut self, name: &str, value: &impl Serialize) {
+                self.0.fields.insert(name.into(), serde_json::to_value(value).unwrap_or_default());
+            }
+        }
+    };
+    ($(#[$meta:meta])* $name:ident(MediaSource) { $($options:tt)* }) => {
+        media_input! { $(#[$meta])* $name { $($options)* } }
+
+        impl $name {
+            /// With the platform's defaults.
+            pub fn new(media_source: MediaSource) -> Self {
+                Self(Parts { media_source: Some(media_source), ..Parts::default() })
+            }
+        }
+
+        impl From<MediaSource> for $name {
+            fn from(media_source: MediaSource) -> Self {
+                Self::new(media_source)
+            }
+        }
+    };
+}
+
+media_input! {
+    /// An image to embed. Its options are for tasks, in which each has one possible value so far.
+    ImageInput(MediaSource) {
+        /// What to embed: `visual`.
+        embedding_option: [EmbeddingOption],
+        /// How the vectors are made up: `separate_embedding`.
+        embedding_type: [EmbeddingType],
+        /// How much one vector is of: `asset`.
+        embedding_scope: [EmbeddingScope],
+    }
+}
+
+media_input! {
+    /// Audio to embed.
+    AudioInput(MediaSource) {
+        /// Where to begin, in seconds. The platform's default is the start.
+        start_sec: f64,
+        /// Where to end, in seconds. The platform's default is the end of the file.
+        end_sec: f64,
+        /// How to cut it into stretches: by default as it goes with `marengo3.5`, every 6 s with `marengo3.0`.
+        segmentation: into MediaSegmentation,
+        /// What to embed: `audio`, and with `marengo3.0` also `transcription`. All by default.
+        embedding_option: [EmbeddingOption],
+        /// How much one vector is of: `clip` and `asset` by default.
+        embedding_scope: [EmbeddingScope],
+        /// How to make up vectors of two options or more: `separate_embedding` by default.
+        embedding_type: [EmbeddingType],
+        /// What you know of stretches of it, to be put into the fused vectors. Needs `marengo3.5`.
+        time_based_metadata: [TimeBasedMetadataEntry],
+    }
+}
+
+media_input! {
+    /// Video to embed.
+    VideoInput(MediaSource) {
+        /// Where to begin, in seconds. The platform's default is the start.
+        start_sec: f64,
+        /// Where to end, in seconds. The platform's default is the end of the file.
+        end_sec: f64,
+        /// How to cut it into stretches: by default along the scenes.
+        segmentation: into MediaSegmentation,
+        /// What to embed: `visual`, `audio`, and with `marengo3.0` also `transcription`. All by default.
+        embedding_option: [EmbeddingOption],
+        /// How much one vector is of: `clip` and `asset` by default.
+        embedding_scope: [EmbeddingScope],
+        /// How to make up vectors of two options or more: `separate_embedding` by default.
+        embedding_type: [EmbeddingType],
+        /// What you know of stretches of it, to be put into the fused vectors. Needs `marengo3.5`.
+        time_based_metadata: [TimeBasedMetadataEntry],
+    }
+}
+
+media_input! {
+    /// A PDF, text or Markdown file to embed. Needs `marengo3.5`.
+    ///
+    /// A PDF may have 64 pages for each MB of its size.
+    DocumentInput(MediaSource) {
+        /// How to cut it: the pages of a PDF further, or a text into chunks.
+        segmentation: into DocumentSegmentation,
+        /// What to embed: `visual` by default for a PDF, `text` for a text.
+        embedding_option: [EmbeddingOption],
+        /// How the vectors are made up: `separate_embedding`.
+        embedding_type: [EmbeddingType],
+        /// How much one vector is of: by default `local`, that is a page, for a PDF, and `asset` for a text. The text
+        /// of a PDF goes with `asset` alone, and `local` for a text needs a [`segmentation`](Self::segmentation).
+        embedding_scope: [EmbeddingScope],
+    }
+}
+
+media_input! {
+    /// A text and media to embed in one vector.
+    ///
+    /// Media of different kinds need a text beside them. A PDF has to be alone.
+    #[derive(Default)]
+    MultiInput {
+        /// The text, of up to 2,000 tokens. It can speak of media by their names, as `<@coat>`.
+        input_text: into String,
+    }
+}
+
+impl MultiInput {
+    /// With nothing yet: give a text, media, or both.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The media, up to 10, in their order.
+    pub fn media_sources(mut self, media_sources: impl IntoIterator<Item = MultiInputMediaSource>) -> Self {
+        self.0.media_sources = media_sources.into_iter().collect();
+        self
+    }
+}
+
+media_input! {
+    /// One of the media of a [`MultiInput`]: with `marengo3.5` up to 32 MB, and 30 s of audio or video.
+    MultiInputMediaSource {
+        /// The name by which the text speaks of it.
+        name: into String,
+    }
+}
+
+impl MultiInputMediaSource {
+    /// Media of a kind: `image`, or with `marengo3.5` also `video`, `audio` and `document`.
+    pub fn new(media_type: impl Into<AssetType>, media_source: MediaSource) -> Self {
+        let mut source = Self(Parts { media_source: Some(media_source), ..Parts::default() });
+        source.set("media_type", &media_type.into());
+        source
+    }
+}
+
+input! {
+    /// What you know of a stretch of audio or video.
+    TimeBasedMetadataEntry(start: f64, end: f64, text: String) {}
+}
+
+open_enum! {
+    /// How vectors are made up when several options are embedded.
+    EmbeddingType {
+        /// One for each option.
+        SeparateEmbedding = "separate_embedding",
+        /// One for all options. With `marengo3.5` it needs `time_based_metadata`.
+        FusedEmbedding = "fused_embedding",
+    }
+}
+
+open_enum! {
+    /// How the page of a PDF is cut.
+    DocumentSpatialStrategy {
+        /// Not at all: one vector for each page.
+        Standard = "standard",
+        /// One vector for the page and one for each quarter. It costs, and counts, five times as much.
+        Quadrants = "quadrants",
+    }
+}
+
+/// How audio or video is cut into stretches.
+///
+/// `marengo3.0` takes it as it is, `marengo3.5` as [`temporal`](Self::temporal). JSON of your own can be given as well.
+///
+/// ```
+/// use twelvelabs::MediaSegmentation;
+///
+/// let for_marengo_3_0 = MediaSegmentation::fixed(6);
+/// let for_marengo_3_5 = MediaSegmentation::dynamic(2).temporal();
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+#[must_use]
+pub struct MediaSegmentation(Value);
+
+impl MediaSegmentation {
+    /// Stretches of the same length in seconds: 2 to 10.
+    pub fn fixed(duration_sec: u32) -> Self {
+        Self(json!({"strategy": "fixed", "fixed": {"duration_sec": duration_sec}}))
+    }
+
+    /// Stretches that follow the scenes, each of at least this length in seconds: 2 to 5. `marengo3.0` cuts only video
+    /// this way.
+    pub fn dynamic(min_duration_sec: u32) -> Self {
+        Self(json!({"strategy": "dynamic", "dynamic": {"min_duration_sec": min_duration_sec}}))
+    }
+
+    /// The same in the form that `marengo3.5` takes. It refuses the other, and `marengo3.0` refuses this.
+    pub fn temporal(self) -> Self {
+        Self(json!({"temporal": self.0}))
+    }
+}
+
+impl From<Value> for MediaSegmentation {
+    fn from(json: Value) -> Self {
+        Self(json)
+    }
+}
+
+/// How a document is cut. JSON of your own can be given as well.
+///
+/// ```
+/// use twelvelabs::DocumentSegmentation;
+///
+/// let pdf = DocumentSegmentation::spatial("quadrants");
+/// let text = DocumentSegmentation::sequential(20, 2);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+#[must_use]
+pub struct DocumentSegmentation(Value);
+
+impl DocumentSegmentation {
+    /// The pages of a PDF. It goes with the option `visual` and the scope `local`.
+    pub fn spatial(strategy: impl Into<DocumentSpatialStrategy>) -> Self {
+        Self(json!({"spatial": {"strategy": strategy.into()}}))
+    }
+
+    /// A text into chunks of up to `max_sentences` whole sentences, of which each begins with the last
+    /// `overlap_sentences` of the one before. It goes with the option `text` and the scope `local`.
+    ///
+    /// A chunk that is longer than the model can take in fails the task.
+    pub fn sequential(max_sentences: u32, overlap_sentences: u32) -> Self {
+        Self(json!({"sequential": {
+            "strategy": "sentence",
+            "max_sentences": max_sentences,
+            "overlap_sentences": overlap_sentences,
+        }}))
+    }
+}
+
+impl From<Value> for DocumentSegmentation {
+    fn from(json: Value) -> Self {
+        Self(json)
+    }
+}

@@ -1,0 +1,171 @@
+//! The current embedding calls.
+
+pub(crate) mod input;
+pub(crate) mod tasks;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::TwelveLabs;
+use crate::types::{EmbeddingOption, EmbeddingScope};
+
+pub use input::*;
+pub use tasks::*;
+
+/// The current embedding calls, see [`EmbedClient::v2`](super::EmbedClient::v2).
+#[derive(Debug, Clone)]
+pub struct EmbedV2Client(pub(crate) TwelveLabs);
+
+impl EmbedV2Client {
+    /// Embedding tasks: media of any length, embedded in the background.
+    pub fn tasks(&self) -> EmbedV2TasksClient {
+        EmbedV2TasksClient(self.0.clone())
+    }
+
+    /// Makes embeddings and gives them at once: for a query, or for something short.
+    ///
+    /// Which inputs a model takes is up to the platform: `marengo3.5` takes [`multi_input`](EmbedInput::multi_input)
+    /// alone, with up to 30 s of audio or video; `marengo3.0` takes the others, with up to 10 minutes. Longer media
+    /// goes to [`tasks`](Self::tasks). A local file is sent as base64 and may have 32 MB if it is an image, 36 MB if
+    /// it is audio or video; the platform takes larger ones by URL or as an asset.
+    ///
+    /// A local file that cannot be read, is empty, or changes while it is sent is an
+    /// [`Error::File`](crate::Error::File).
+    ///
+    /// ```no_run
+    /// use twelvelabs::{EmbedInput, MediaSource};
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let v2 = client.embed().v2();
+    /// let text = v2.create(EmbedInput::text("a dog on a beach"), "marengo3.0").send()?;
+    /// let image = v2.create(EmbedInput::image(MediaSource::file("dog.jpg")), "marengo3.0").send()?;
+    /// if let (Some(text), Some(image)) = (text.embedding(), image.embedding()) {
+    ///     println!("{:?}", twelvelabs::cosine_similarity(text, image));
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(&self, input: EmbedInput, model_name: impl Into<String>) -> CreateEmbeddingV2 {
+        input.into_request(self.0.post(&["embed-v2"]).slow(), model_name.into()).into()
+    }
+}
+
+request! {
+    /// Options of [`EmbedV2Client::create`].
+    CreateEmbeddingV2 -> EmbeddingSuccessResponse {
+        /// Whether a text of more than 2,000 tokens is cut ([`EmbeddingUsage::truncated`] says so) instead of refused.
+        /// Needs `marengo3.5`.
+        json auto_truncate: bool,
+        /// Whether to give how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
+        /// `marengo3.5`, and either a text or media, no document.
+        json embedding_uncertainty: bool,
+        /// How many dimensions a vector has: 512 by default. Fewer are the first ones of the 512. Needs `marengo3.5`.
+        json embedding_dimension: u32,
+    }
+}
+
+/// The embeddings of an input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmbeddingSuccessResponse {
+    /// The embeddings: one of a text, an image or several inputs together, one for each clip, option and scope of
+    /// audio and video.
+    pub data: Vec<EmbeddingData>,
+    /// What it cost. Only with `marengo3.5`.
+    pub usage: Option<EmbeddingUsage>,
+    /// What was embedded, and how.
+    pub metadata: Option<EmbeddingMediaMetadata>,
+}
+
+impl EmbeddingSuccessResponse {
+    /// The first vector: the only one of a text, an image, or several inputs together.
+    pub fn embedding(&self) -> Option<&[f32]> {
+        self.data.first().map(|data| data.embedding.as_slice())
+    }
+}
+
+/// A vector and what it is of. Fields that do not apply are `None`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmbeddingData {
+    /// The vector.
+    pub embedding: Vec<f32>,
+    /// How uncertain each of its dimensions is, if that was asked for. More is less certain.
+    pub embedding_uncertainty: Option<Vec<f32>>,
+    /// What was embedded.
+    pub embedding_option: Option<EmbeddingOption>,
+    /// How much of the file it is of.
+    pub embedding_scope: Option<EmbeddingScope>,
+    /// Where the stretch begins, in seconds.
+    pub start_sec: Option<f64>,
+    /// Where it ends, in seconds.
+    pub end_sec: Option<f64>,
+    /// The first page of a PDF that it is of, from 1.
+    pub start_page_number: Option<u64>,
+    /// The last page, which is included.
+    pub end_page_number: Option<u64>,
+    /// The quarter of the page that it is of.
+    pub quadrant: Option<EmbeddingQuadrant>,
+    /// The place of the chunk in its text, from 0. The order of the embeddings does not tell it.
+    pub chunk_index: Option<u64>,
+}
+
+open_enum! {
+    /// A quarter of a page.
+    EmbeddingQuadrant {
+        /// The upper left.
+        TopLeft = "top_left",
+        /// The upper right.
+        TopRight = "top_right",
+        /// The lower left.
+        BottomLeft = "bottom_left",
+        /// The lower right.
+        BottomRight = "bottom_right",
+    }
+}
+
+open_enum! {
+    /// Why an input was cut.
+    EmbeddingTruncationReason {
+        /// It was longer than the model can take in.
+        ModelContextWindow = "model_context_window",
+    }
+}
+
+/// What an embedding cost.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmbeddingUsage {
+    /// The tokens used, by the kind of content: `text`, `image`, `audio`, `video`, `document`.
+    pub input_tokens: Option<BTreeMap<String, u64>>,
+    /// Whether the input was cut.
+    pub truncated: Option<bool>,
+    /// Why it was cut.
+    pub truncation_reason: Option<EmbeddingTruncationReason>,
+}
+
+/// What was embedded, and how. Fields that do not apply are `None`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmbeddingMediaMetadata {
+    /// The kind of input, as `video` or `multi_input`.
+    pub input_type: Option<String>,
+    /// The URL that was given.
+    pub input_url: Option<String>,
+    /// The name of the file that was given.
+    pub input_filename: Option<String>,
+    /// What was embedded.
+    pub embedding_options: Option<Vec<EmbeddingOption>>,
+    /// How much of the file the embeddings are of, as it was asked for.
+    pub embedding_scopes: Option<Vec<EmbeddingScope>>,
+    /// The length of the vectors. Only with `marengo3.5`.
+    pub embedding_dimension: Option<u64>,
+    /// The duration in seconds of video and audio.
+    pub duration: Option<f64>,
+    /// Where the embedded part begins, in seconds.
+    pub start_offset_sec: Option<f64>,
+    /// Where it ends, in seconds.
+    pub end_offset_sec: Option<f64>,
+    /// The length of a clip in seconds, if all have the same.
+    pub clip_length: Option<f64>,
+}

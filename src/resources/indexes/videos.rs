@@ -1,0 +1,129 @@
+//! The videos of an index by the older endpoints.
+
+use serde::Serialize;
+
+use super::indexed_assets::IndexedAsset;
+use super::{filter_by_metadata, IndexedEmbeddingOption};
+use crate::call::Call;
+use crate::client::TwelveLabs;
+use crate::pager::SyncPager;
+use crate::types::{NumberRange, SortBy, SortOption};
+
+/// Keeps the videos of an index by the platform's older endpoints, see
+/// [`IndexesClient::videos`](crate::IndexesClient::videos).
+///
+/// The platform means to remove them: [`IndexedAssetsClient`](crate::IndexedAssetsClient) has the same and more.
+#[derive(Debug, Clone)]
+pub struct VideosClient(pub(crate) TwelveLabs);
+
+impl VideosClient {
+    /// Lists the videos of an index, newest first.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for video in client.indexes().videos().list("65a…").duration(10.0..=60.0).send()? {
+    ///     println!("{}", video?.id);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list(&self, index_id: &str) -> ListVideos {
+        self.0.get(&["indexes", index_id, "videos"]).into()
+    }
+
+    /// Gets one video, on request with its embeddings and its transcription.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let video = client.indexes().videos().retrieve("65a…", "65f…").transcription(true).send()?;
+    /// println!("{:?}", video.system_metadata);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve(&self, index_id: &str, video_id: &str) -> RetrieveVideo {
+        self.0.get(&["indexes", index_id, "videos", video_id]).into()
+    }
+
+    /// Deletes a video from an index for good.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.indexes().videos().delete("65a…", "65f…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn delete(&self, index_id: &str, video_id: &str) -> Call<()> {
+        self.0.delete(&["indexes", index_id, "videos", video_id]).into()
+    }
+
+    /// Changes some metadata of a video and keeps the rest. A name that is set to null is removed.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let metadata = serde_json::json!({"category": "recent"});
+    /// client.indexes().videos().update("65a…", "65f…").user_metadata(metadata).send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn update(&self, index_id: &str, video_id: &str) -> UpdateVideo {
+        self.0.patch(&["indexes", index_id, "videos", video_id]).into()
+    }
+}
+
+request! {
+    /// Options of [`VideosClient::list`].
+    ListVideos -> SyncPager<IndexedAsset> {
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+        /// What to sort by. The platform's default is the time of creation.
+        query sort_by: into SortBy,
+        /// The direction. The platform's default is the newest first.
+        query sort_option: into SortOption,
+        /// Only videos of this file name.
+        query filename: into String,
+        /// Only videos of this duration, in seconds.
+        query duration: into NumberRange,
+        /// Only videos with this many frames per second.
+        query fps: into NumberRange,
+        /// Only videos of this width, in pixels.
+        query width: into NumberRange,
+        /// Only videos of this height, in pixels.
+        query height: into NumberRange,
+        /// Only videos of this size, in bytes.
+        query size: into NumberRange,
+        /// Only videos created at this time or later, as `2026-01-02T03:04:05Z`.
+        query created_at: into String,
+        /// Only videos whose metadata was changed at this time or later, as `2026-01-02T03:04:05Z`.
+        query updated_at: into String,
+    }
+}
+
+impl ListVideos {
+    /// Only videos with this metadata: an object of names and the values that they must have.
+    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+        filter_by_metadata(&mut self.0, &user_metadata);
+        self
+    }
+}
+
+request! {
+    /// Options of [`VideosClient::retrieve`].
+    RetrieveVideo -> IndexedAsset {
+        /// Which embeddings to return. The index needs a Marengo model.
+        query embedding_option: [IndexedEmbeddingOption],
+        /// Whether to return what is said.
+        query transcription: bool,
+    }
+}
+
+request! {
+    /// Options of [`VideosClient::update`].
+    UpdateVideo -> () {}
+}
+
+impl UpdateVideo {
+    /// The names and values to change: strings, numbers, booleans, lists of strings, or null to remove one.
+    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+        let fields = self.0.object("user_metadata", &user_metadata);
+        self.0.json("user_metadata", &fields);
+        self
+    }
+}

@@ -1,0 +1,653 @@
+//! A batch of uploads on plain threads.
+//!
+//! Workers take what is due: a file to send, or a look at an asset that is not ready yet. So a worker never sits and
+//! waits for the platform while there are files to send.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::call::RequestOptions;
+use crate::cancel::{no_thread, CancelHandle, Working};
+use crate::chunks::Callback;
+use crate::client::TwelveLabs;
+use crate::error::{ApiError, Error, Result};
+use crate::file::FileSource;
+use crate::manifest::{path_key, Event, FileKey, Line, Manifest};
+use crate::resources::assets::{Asset, AssetStatus};
+use crate::resources::multipart_upload::{ResumableUpload, UploadProgress, UploadState};
+use crate::upload::{add_metadata, Shared, UploadAsset, Uploaded, THRESHOLD};
+use crate::wait::{is_done, MAX_WAIT_TIME, SLEEP_INTERVAL};
+
+/// How long a worker without work sleeps at the most before it looks again.
+const IDLE: Duration = Duration::from_millis(20);
+
+type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
+
+/// Options of [`AssetsClient::upload_all`](crate::AssetsClient::upload_all).
+#[must_use = "nothing is sent before `.send()`"]
+pub struct UploadAll {
+    client: TwelveLabs,
+    paths: Vec<PathBuf>,
+    workers: usize,
+    manifest: Option<PathBuf>,
+    retry_permanent: bool,
+    progress: Option<FileCallback>,
+    cancel: Option<CancelHandle>,
+    options: Options,
+}
+
+/// How each file is uploaded.
+#[derive(Clone)]
+struct Options {
+    user_metadata: Option<Value>,
+    threshold: u64,
+    max_workers: usize,
+    wait: bool,
+    sleep_interval: Duration,
+    max_wait_time: Duration,
+    request_options: RequestOptions,
+}
+
+impl UploadAll {
+    pub(crate) fn new(client: &TwelveLabs, paths: Vec<PathBuf>) -> Self {
+        UploadAll {
+            client: client.clone(),
+            paths,
+            workers: 4,
+            manifest: None,
+            retry_permanent: false,
+            progress: None,
+            cancel: None,
+            options: Options {
+                user_metadata: None,
+                threshold: THRESHOLD,
+                max_workers: 5,
+                wait: true,
+                sleep_interval: SLEEP_INTERVAL,
+                max_wait_time: MAX_WAIT_TIME,
+                request_options: RequestOptions::default(),
+            },
+        }
+    }
+
+    /// How many files are uploaded at a time: 4 by default.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Keeps a journal in this file, which is made if it is not there: JSON Lines, on the disk after every event.
+    ///
+    /// A later batch with the same manifest skips a file that is done, as long as its size and its time of change are
+    /// the same; resumes a chunked upload that is still alive; waits for an asset that was not ready; tries a failed
+    /// file again; and leaves alone what can never succeed, as a video that is too short. A file of up to 200 MB that
+    /// was being sent when the program was killed is sent again: whether the platform had it by then is not known.
+    /// Only one batch at a time may use a manifest.
+    pub fn manifest(mut self, path: impl Into<PathBuf>) -> Self {
+        self.manifest = Some(path.into());
+        self
+    }
+
+    /// Tries again what failed for good in an earlier batch: no by default.
+    pub fn retry_permanent(mut self, retry_permanent: bool) -> Self {
+        self.retry_permanent = retry_permanent;
+        self
+    }
+
+    /// Your own names and values for every asset: strings, numbers, booleans, lists of strings.
+    pub fn user_metadata(mut self, user_metadata: impl serde::Serialize) -> Self {
+        self.options.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self
+    }
+
+    /// The size in bytes above which a file goes in chunks: 200,000,000 by default.
+    pub fn threshold(mut self, bytes: u64) -> Self {
+        self.options.threshold = bytes;
+        self
+    }
+
+    /// How many chunks of one file are sent at a time: 5 by default.
+    pub fn max_workers(mut self, max_workers: usize) -> Self {
+        self.options.max_workers = max_workers;
+        self
+    }
+
+    /// Whether a file counts as done only when its asset is ready: yes by default.
+    pub fn wait(mut self, wait: bool) -> Self {
+        self.options.wait = wait;
+        self
+    }
+
+    /// The time between two looks at an asset: 5 s by default.
+    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
+        self.options.sleep_interval = sleep_interval;
+        self
+    }
+
+    /// The most time to wait for each asset once its file has arrived: one hour by default.
+    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
+        self.options.max_wait_time = max_wait_time;
+        self
+    }
+
+    /// Called with the progress of each file, by the thread that uploads it.
+    pub fn progress_callback(
+        mut self,
+        progress_callback: impl Fn(&Path, &UploadProgress) + Send + Sync + 'static,
+    ) -> Self {
+        self.progress = Some(Arc::new(progress_callback));
+        self
+    }
+
+    /// Lets another thread stop it. There is an outcome for every file all the same.
+    pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
+        self.cancel = Some(cancel_handle.clone());
+        self
+    }
+
+    /// Settings of each request.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.options.request_options = request_options;
+        self
+    }
+
+    /// Calls `setter` with the value if there is one.
+    pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
+        match option {
+            Some(value) => setter(self, value),
+            None => self,
+        }
+    }
+
+    /// Starts the workers. The outcomes come as the files are finished; a path that is given twice has one.
+    ///
+    /// Fails if the manifest cannot be opened. What is wrong with a file is in its outcome.
+    pub fn send(self) -> Result<Uploads> {
+        if self.workers == 0 {
+            return Err(Error::invalid("workers", "must be at least 1"));
+        }
+        if self.options.sleep_interval.is_zero() {
+            return Err(Error::invalid("sleep_interval", "must be greater than 0"));
+        }
+        let manifest = self.manifest.as_deref().map(Manifest::open).transpose()?;
+        let mut seen = HashSet::new();
+        let mut paths = self.paths;
+        paths.retain(|path| seen.insert(path_key(path)));
+        let cancel = self.cancel.unwrap_or_default().child();
+        let working = Working::new(&self.client, Some(cancel.clone()), Some(Arc::default()))?;
+        let (sender, outcomes) = mpsc::channel();
+        let total = paths.len();
+        let files = paths.into_iter().map(|path| Task { path, sender: Some(sender.clone()) }).collect();
+        let workers = self.workers.min(total);
+        let batch = Arc::new(Batch {
+            survivor: self.client,
+            client: working.client.clone(),
+            cancel: cancel.clone(),
+            manifest: manifest.map(Mutex::new),
+            retry_permanent: self.retry_permanent,
+            progress: self.progress,
+            options: self.options,
+            queue: Mutex::new(Queue { files, looks: Vec::new(), busy: 0, stopped: None }),
+        });
+        let mut uploads = Uploads { outcomes, left: total, cancel, threads: Vec::new(), _working: working };
+        for _ in 0..workers {
+            let worker = batch.clone();
+            let thread = std::thread::Builder::new().name("twelvelabs-batch".into()).spawn(move || worker.work());
+            match thread {
+                Ok(thread) => uploads.threads.push(thread),
+                // Fewer workers do it too, as long as there is one.
+                Err(e) if uploads.threads.is_empty() => return Err(no_thread(e)),
+                Err(e) => log::warn!("only {} workers: {e}", uploads.threads.len()),
+            }
+        }
+        Ok(uploads)
+    }
+}
+
+impl fmt::Debug for UploadAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadAll")
+            .field("paths", &self.paths.len())
+            .field("workers", &self.workers)
+            .field("manifest", &self.manifest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UploadOutcome {
+    /// The file, as it was given.
+    pub path: PathBuf,
+    /// What was done about it.
+    pub kind: UploadOutcomeKind,
+    /// The asset, or why there is none.
+    pub result: Result<Asset>,
+}
+
+/// What was done about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UploadOutcomeKind {
+    /// It is an asset now.
+    Uploaded,
+    /// An earlier batch has uploaded it.
+    Skipped,
+    /// It failed, now or for good in an earlier batch.
+    Failed,
+    /// It was not begun, because the batch was stopped or a quota is used up.
+    NotStarted,
+}
+
+/// The outcomes of a batch as they come: one for each file. Dropped before its end, it stops the batch.
+pub struct Uploads {
+    outcomes: Receiver<UploadOutcome>,
+    left: usize,
+    cancel: CancelHandle,
+    threads: Vec<JoinHandle<()>>,
+    _working: Working,
+}
+
+impl Iterator for Uploads {
+    type Item = UploadOutcome;
+
+    fn next(&mut self) -> Option<UploadOutcome> {
+        let outcome = self.outcomes.recv().ok()?;
+        self.left = self.left.saturating_sub(1);
+        Some(outcome)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Uploads {}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        for thread in self.threads.drain(..) {
+            // A worker that has panicked has told so in the outcome of its file.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Uploads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uploads").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+/// A file on its way. Whatever happens, it has one outcome.
+struct Task {
+    path: PathBuf,
+    sender: Option<Sender<UploadOutcome>>,
+}
+
+impl Task {
+    fn finish(mut self, kind: UploadOutcomeKind, result: Result<Asset>) {
+        self.tell(kind, result);
+    }
+
+    fn tell(&mut self, kind: UploadOutcomeKind, result: Result<Asset>) {
+        if let Some(sender) = self.sender.take() {
+            // Nobody listens any more if the batch was dropped.
+            let _ = sender.send(UploadOutcome { path: self.path.clone(), kind, result });
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let message = "the upload was broken off by a panic, in a callback perhaps";
+        self.tell(UploadOutcomeKind::Failed, Err(Error::file(&self.path, message, None)));
+    }
+}
+
+/// An asset that is not ready yet.
+struct Look {
+    task: Task,
+    file: FileKey,
+    asset_id: String,
+    metadata: Option<Value>,
+    began: Instant,
+    due: Instant,
+    status: String,
+    progress: Shared,
+}
+
+struct Queue {
+    files: VecDeque<Task>,
+    looks: Vec<Look>,
+    /// How many workers are at something, and may add a look.
+    busy: usize,
+    stopped: Option<Stopped>,
+}
+
+/// Why no further file is begun.
+enum Stopped {
+    Canceled,
+    Quota(Box<ApiError>),
+    Manifest(PathBuf, String),
+}
+
+impl Stopped {
+    fn error(&self) -> Error {
+        match self {
+            Stopped::Canceled => Error::Canceled { operation: "upload_all".into() },
+            Stopped::Quota(e) => Error::from(e.clone()),
+            Stopped::Manifest(path, message) => Error::file(path, message.as_str(), None),
+        }
+    }
+}
+
+enum Due {
+    File(Task),
+    NotStarted(Task, Error),
+    Look(Box<Look>),
+    Later(Duration),
+    Nothing,
+}
+
+struct Batch {
+    client: TwelveLabs,
+    survivor: TwelveLabs,
+    cancel: CancelHandle,
+    manifest: Option<Mutex<Manifest>>,
+    retry_permanent: bool,
+    progress: Option<FileCallback>,
+    options: Options,
+    queue: Mutex<Queue>,
+}
+
+impl Batch {
+    fn work(self: &Arc<Self>) {
+        loop {
+            match self.next() {
+                Due::File(task) => {
+                    let _busy = Busy(self);
+                    self.upload(task);
+                }
+                Due::NotStarted(task, e) => task.finish(UploadOutcomeKind::NotStarted, Err(e)),
+                Due::Look(look) => {
+                    let _busy = Busy(self);
+                    self.look(*look);
+                }
+                Due::Later(wait) => self.client.settings().clock.sleep(wait.min(IDLE)),
+                Due::Nothing => return,
+            }
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Due {
+        let now = self.client.settings().clock.now();
+        let mut queue = self.queue();
+        let canceled = self.cancel.is_canceled();
+        if canceled {
+            queue.stopped.get_or_insert(Stopped::Canceled);
+        }
+        if let Some(e) = queue.stopped.as_ref().map(Stopped::error) {
+            if let Some(task) = queue.files.pop_front() {
+                return Due::NotStarted(task, e);
+            }
+        }
+        let next =
+            queue.looks.iter().enumerate().min_by_key(|(_, look)| look.due).map(|(place, look)| (place, look.due));
+        match next {
+            Some((place, due)) if canceled || due <= now => {
+                queue.busy += 1;
+                return Due::Look(Box::new(queue.looks.swap_remove(place)));
+            }
+            _ => {}
+        }
+        if let Some(task) = queue.files.pop_front() {
+            queue.busy += 1;
+            return Due::File(task);
+        }
+        match next {
+            Some((_, due)) => Due::Later(due - now),
+            None if queue.busy > 0 => Due::Later(IDLE),
+            None => Due::Nothing,
+        }
+    }
+
+    fn stop(&self, why: Stopped) {
+        self.queue().stopped.get_or_insert(why);
+    }
+
+    /// Notes an event. If that is not possible, no further file is begun.
+    fn note(&self, mut line: Line) {
+        let Some(manifest) = &self.manifest else { return };
+        line.at = Some(self.client.settings().clock.utc_now());
+        if let Err(e) = manifest.lock().unwrap_or_else(PoisonError::into_inner).write(line) {
+            log::error!("{e}");
+            if let Error::File { path, message, .. } = e {
+                self.stop(Stopped::Manifest(path, format!("{message}; no further file was begun")));
+            }
+        }
+    }
+
+    fn upload(self: &Arc<Self>, task: Task) {
+        let file = match FileKey::of(&task.path) {
+            Ok(file) => file,
+            Err(e) => return task.finish(UploadOutcomeKind::Failed, Err(e)),
+        };
+        let known = self
+            .manifest
+            .as_ref()
+            .and_then(|manifest| manifest.lock().unwrap_or_else(PoisonError::into_inner).get(&file).cloned());
+        let progress = Shared::new(self.callback(&task.path, &file));
+        let mut resume = None;
+        if let Some(line) = known {
+            match line {
+                Line { event: Event::Done, asset: Some(asset), .. } if self.is_enough(&asset) => {
+                    return task.finish(UploadOutcomeKind::Skipped, Ok(asset));
+                }
+                Line { event: Event::Done, asset: Some(asset), .. } => {
+                    return self.go_on_waiting(task, file, asset.id, progress);
+                }
+                Line { permanent: true, code, message, .. } if !self.retry_permanent => {
+                    let message = message.unwrap_or_default();
+                    return task.finish(UploadOutcomeKind::Failed, Err(Error::LeftAlone { code, message }));
+                }
+                Line { asset_id: Some(asset_id), .. } => return self.go_on_waiting(task, file, asset_id, progress),
+                Line { upload, .. } => resume = upload,
+            }
+        }
+        let result = match self.transfer(&task.path, resume.clone(), &progress) {
+            // The session is gone, or was never this file's: begin anew.
+            Err(e) if is_hopeless(&e) => {
+                log::warn!("{}: {e}; beginning anew", task.path.display());
+                resume = None;
+                self.transfer(&task.path, None, &progress)
+            }
+            other => other,
+        };
+        match result {
+            Ok(uploaded) => {
+                let asset_id = Some(uploaded.asset_id.clone());
+                self.note(Line { asset_id, ..Line::new(Event::Uploaded, &file) });
+                self.arrived(task, file, uploaded, progress);
+            }
+            Err(Error::Upload(e)) => {
+                let upload = e.resumable.then(|| e.upload.clone());
+                self.failed(task, Line { upload, ..Line::new(Event::Failed, &file) }, Error::Upload(e));
+            }
+            Err(e) => self.failed(task, Line { upload: resume, ..Line::new(Event::Failed, &file) }, e),
+        }
+    }
+
+    /// Whether an asset of an earlier batch is as far as this one wants it.
+    fn is_enough(&self, asset: &Asset) -> bool {
+        !self.options.wait || asset.status == Some(AssetStatus::Ready)
+    }
+
+    fn transfer(&self, path: &Path, resume: Option<ResumableUpload>, progress: &Shared) -> Result<Uploaded> {
+        let options = &self.options;
+        let mut upload = UploadAsset::new(&self.client, FileSource::path(path))
+            .threshold(options.threshold)
+            .max_workers(options.max_workers)
+            .request_options(options.request_options.clone());
+        upload.user_metadata = options.user_metadata.clone();
+        upload.settings.resume = resume;
+        upload.transfer(&self.client, &self.survivor, progress)
+    }
+
+    /// The progress of one file: notes a session when it begins, and tells the caller.
+    fn callback(self: &Arc<Self>, path: &Path, file: &FileKey) -> Option<Callback> {
+        if self.manifest.is_none() && self.progress.is_none() {
+            return None;
+        }
+        let (batch, path, file) = (self.clone(), path.to_path_buf(), file.clone());
+        let mut noted: Option<String> = None;
+        Some(Box::new(move |progress: &UploadProgress| {
+            if progress.upload_id() != noted.as_deref() && progress.upload.is_some() {
+                noted = progress.upload_id().map(Into::into);
+                let upload = progress.upload.as_deref().cloned();
+                batch.note(Line { upload, ..Line::new(Event::Session, &file) });
+            }
+            if let Some(callback) = &batch.progress {
+                callback(&path, progress);
+            }
+        }))
+    }
+
+    /// The file arrived in an earlier batch.
+    fn go_on_waiting(&self, task: Task, file: FileKey, asset_id: String, progress: Shared) {
+        let metadata = self.options.user_metadata.clone();
+        self.arrived(task, file, Uploaded { asset_id, asset: None, length: None, metadata }, progress);
+    }
+
+    /// The file is at the platform. What is left is to wait for the asset.
+    fn arrived(&self, task: Task, file: FileKey, uploaded: Uploaded, progress: Shared) {
+        let now = self.client.settings().clock.now();
+        let Uploaded { asset_id, asset, metadata, .. } = uploaded;
+        let look = Look { task, file, asset_id, metadata, began: now, due: now, status: "unknown".into(), progress };
+        match asset {
+            Some(asset) => self.seen(look, asset),
+            None => self.look(look),
+        }
+    }
+
+    fn look(&self, look: Look) {
+        let waited = self.client.settings().clock.now().saturating_duration_since(look.began);
+        let left = self.options.max_wait_time.saturating_sub(waited).max(Duration::from_millis(1));
+        let mut options = self.options.request_options.clone();
+        options.deadline = Some(options.deadline.map_or(left, |own| own.min(left)));
+        match self.client.assets().retrieve(&look.asset_id).request_options(options).send() {
+            Ok(asset) => self.seen(look, asset),
+            Err(e) if e.is_retryable() && self.options.wait => self.again(look, Some(e)),
+            Err(e) => {
+                // If it is at the platform, the next batch goes on with the wait.
+                let asset_id = (e.status() != Some(404)).then_some(look.asset_id);
+                self.failed(look.task, Line { asset_id, ..Line::new(Event::Failed, &look.file) }, e);
+            }
+        }
+    }
+
+    fn seen(&self, mut look: Look, asset: Asset) {
+        let length = Some(look.file.size);
+        let done = match self.options.wait {
+            true => is_done(&look.asset_id, &asset),
+            false => Ok(true),
+        };
+        match done {
+            Err(e) => self.failed(look.task, Line::new(Event::Failed, &look.file), e),
+            Ok(false) => {
+                look.progress.tell_state(UploadState::Processing, length, &look.asset_id);
+                look.status = asset.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string);
+                self.again(look, None);
+            }
+            Ok(true) => {
+                let asset = match look.metadata.take() {
+                    Some(metadata) => add_metadata(&self.client, asset, metadata, &self.options.request_options),
+                    None => Ok(asset),
+                };
+                match asset {
+                    Ok(asset) => {
+                        if asset.status == Some(AssetStatus::Ready) {
+                            look.progress.tell_state(UploadState::Ready, length, &look.asset_id);
+                        }
+                        self.note(Line { asset: Some(asset.clone()), ..Line::new(Event::Done, &look.file) });
+                        look.task.finish(UploadOutcomeKind::Uploaded, Ok(asset));
+                    }
+                    Err(e) => {
+                        let line = look.still_waiting();
+                        self.failed(look.task, line, e);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks again later, unless the time is over.
+    fn again(&self, mut look: Look, fault: Option<Error>) {
+        let now = self.client.settings().clock.now();
+        let waited = now.saturating_duration_since(look.began);
+        if waited >= self.options.max_wait_time {
+            let line = look.still_waiting();
+            let e = Error::WaitTimeout {
+                resource: "asset".into(),
+                id: look.asset_id,
+                status: look.status,
+                waited,
+                source: fault.map(Box::new),
+            };
+            return self.failed(look.task, line, e);
+        }
+        let asked = fault.as_ref().and_then(Error::retry_after).unwrap_or_default();
+        let pause = self.options.sleep_interval.max(asked).min(self.options.max_wait_time - waited);
+        look.due = now + pause;
+        self.queue().looks.push(look);
+    }
+
+    /// Ends a file with an error, and notes what a later batch can go on with.
+    fn failed(&self, task: Task, line: Line, e: Error) {
+        if let Some(api) = e.api().filter(|_| e.is_quota()) {
+            self.stop(Stopped::Quota(Box::new(api.clone())));
+        }
+        let (code, message, permanent) = (e.code().map(Into::into), Some(e.to_string()), e.is_permanent());
+        self.note(Line { code, message, permanent, ..line });
+        task.finish(UploadOutcomeKind::Failed, Err(e));
+    }
+}
+
+impl Look {
+    /// The note about an asset that may still become ready.
+    fn still_waiting(&self) -> Line {
+        Line { asset_id: Some(self.asset_id.clone()), ..Line::new(Event::Failed, &self.file) }
+    }
+}
+
+/// Whether it is pointless to go on with this session.
+fn is_hopeless(e: &Error) -> bool {
+    match e {
+        Error::Upload(e) => !e.resumable && !matches!(*e.cause, Error::File { .. }),
+        Error::InvalidArgument { argument, .. } => argument == "resume",
+        _ => false,
+    }
+}
+
+/// A worker at something, also if that panics.
+struct Busy<'a>(&'a Batch);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.busy = queue.busy.saturating_sub(1);
+    }
+}
