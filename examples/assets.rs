@@ -5,7 +5,7 @@
 //! cargo run --example assets -- list
 //! cargo run --example assets -- retrieve ID
 //! cargo run --example assets -- delete ID
-//! cargo run --example assets -- transcript ID
+//! cargo run --example assets -- transcript ID [srt|vtt|text]
 //! ```
 //!
 //! Ids and transcripts go to stdout, everything else to stderr. The exit code is 0, or 1 if something failed.
@@ -15,9 +15,9 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use twelvelabs::{Asset, Progress, TranscriptionInclude, TwelveLabs, UploadMethod};
+use twelvelabs::{Asset, Progress, TranscriptionInclude, TranscriptionStatus, TwelveLabs, UploadMethod};
 
-const USAGE: &str = "usage: assets create PATH|URL | list | retrieve ID | delete ID | transcript ID";
+const USAGE: &str = "usage: assets create PATH|URL | list | retrieve ID | delete ID | transcript ID [srt|vtt|text]";
 
 fn main() -> ExitCode {
     match run() {
@@ -43,7 +43,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         ["list"] => list(&TwelveLabs::from_env()?),
         ["retrieve", id] => retrieve(&TwelveLabs::from_env()?, id),
         ["delete", id] => delete(&TwelveLabs::from_env()?, id),
-        ["transcript", id] => transcript(&TwelveLabs::from_env()?, id),
+        ["transcript", id] => transcript(&TwelveLabs::from_env()?, id, "text"),
+        ["transcript", id, format @ ("srt" | "vtt" | "text")] => transcript(&TwelveLabs::from_env()?, id, format),
         _ => Err(USAGE.into()),
     }
 }
@@ -98,16 +99,18 @@ fn delete(client: &TwelveLabs, id: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn transcript(client: &TwelveLabs, id: &str) -> Result<(), Box<dyn Error>> {
-    let transcription = client.assets().retrieve_transcription(id).include([TranscriptionInclude::Sentences]).send()?;
-    let Some(sentences) = transcription.sentences else {
+fn transcript(client: &TwelveLabs, id: &str, format: &str) -> Result<(), Box<dyn Error>> {
+    let include = [TranscriptionInclude::Sentences, TranscriptionInclude::Utterances];
+    let transcription = client.assets().retrieve_transcription(id).include(include).send()?;
+    if transcription.status != Some(TranscriptionStatus::Ready) {
         return Err("the transcript is not ready".into());
-    };
-    let mut stdout = std::io::stdout().lock();
-    for sentence in sentences {
-        let start = sentence.start.unwrap_or_default();
-        writeln!(stdout, "{start:9.2}  {}", sentence.value.as_deref().unwrap_or_default())?;
     }
+    let text = match format {
+        "srt" => transcription.to_srt(),
+        "vtt" => transcription.to_vtt(),
+        _ => transcription.to_text(),
+    };
+    write!(std::io::stdout(), "{text}")?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use crate::request::{check_header, Request};
 use crate::resources::analyze_async::AnalyzeAsyncClient;
 use crate::resources::assets::AssetsClient;
 use crate::resources::embed::EmbedClient;
+use crate::resources::entity_collections::EntityCollectionsClient;
 use crate::resources::indexes::IndexesClient;
 use crate::resources::multipart_upload::MultipartUploadClient;
 use crate::resources::search::SearchClient;
@@ -122,6 +123,11 @@ impl TwelveLabs {
     /// Tasks: uploading and indexing a video in one go, the older way.
     pub fn tasks(&self) -> TasksClient {
         TasksClient(self.clone())
+    }
+
+    /// Entity collections: known people and things, to be found in videos.
+    pub fn entity_collections(&self) -> EntityCollectionsClient {
+        EntityCollectionsClient(self.clone())
     }
 
     /// A request to an endpoint that this crate has no method for. Each segment of the path is encoded by itself.

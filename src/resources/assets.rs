@@ -496,11 +496,11 @@ pub struct AssetThumbnail {
 }
 
 /// What is said in an asset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetTranscription {
     /// How far the platform is with it.
-    pub status: TranscriptionStatus,
+    pub status: Option<TranscriptionStatus>,
     /// Word by word.
     pub words: Option<Vec<TranscriptionEntry>>,
     /// Sentence by sentence.

@@ -4,6 +4,7 @@ pub(crate) mod analyze;
 pub(crate) mod analyze_async;
 pub(crate) mod assets;
 pub(crate) mod embed;
+pub(crate) mod entity_collections;
 pub(crate) mod indexes;
 pub(crate) mod multipart_upload;
 pub(crate) mod search;

@@ -56,7 +56,8 @@ pub const ROWS: &[Row] = &[
     .last(),
     Row::new("embed.v_2.create", |client, args| {
         one(client.embed().v2().create(input(args), args.text("model_name")).send())
-    }),
+    })
+    .id("data"),
     Row::new("embed.v_2.tasks.create", |client, args| {
         one(client.embed().v2().tasks().create(input(args), args.text("model_name")).send())
     })

@@ -61,5 +61,5 @@ pub const ROWS: &[Row] = &[
             .when_some(seconds("max_wait_time"), |wait, value| wait.max_wait_time(value))
             .send())
     })
-    .whole(),
+    .last(),
 ];

@@ -195,6 +195,12 @@ impl Server {
         self.port
     }
 
+    /// Begins another script, whatever is left of the one before it.
+    pub fn rewind(&self, script: impl IntoIterator<Item = Step>) {
+        *self.script.lock().unwrap() = script.into_iter().collect();
+        self.received.lock().unwrap().clear();
+    }
+
     /// What has arrived so far.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
@@ -214,11 +220,7 @@ fn serve(mut stream: TcpStream, script: &Mutex<VecDeque<Step>>, received: &Mutex
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.set_nodelay(true)?;
     loop {
-        // All but the last byte of the headers, so that a reset can leave one unread.
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r") {
-            head.push(byte(&mut stream)?);
-        }
+        let head = head(&mut stream)?;
         let mut request = parse(std::str::from_utf8(&head).expect("the headers are UTF-8"));
         let step = script.lock().unwrap().pop_front();
         if let Some(Step::Reset(bytes)) = step {
@@ -250,6 +252,24 @@ fn serve(mut stream: TcpStream, script: &Mutex<VecDeque<Step>>, received: &Mutex
                 let message = serde_json::json!({"code": "script_ended", "message": "the script has no step left"});
                 stream.write_all(&answer(400, &message))?;
             }
+        }
+    }
+}
+
+/// All but the last byte of the headers, so that a reset can leave one unread.
+fn head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let (mut head, mut coming) = (Vec::new(), [0; 4096]);
+    loop {
+        let (before, arrived) = (head.len(), stream.peek(&mut coming)?);
+        head.extend_from_slice(&coming[..arrived]);
+        let end = find(&head, b"\r\n\r\n").map(|at| at + 3);
+        head.truncate(end.unwrap_or(head.len()));
+        stream.read_exact(&mut coming[..head.len() - before])?;
+        if end.is_some() {
+            return Ok(head);
+        }
+        if arrived == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
 }

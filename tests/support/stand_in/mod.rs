@@ -8,6 +8,7 @@
 mod analyze;
 mod assets;
 mod embed;
+mod entity_collections;
 mod indexes;
 mod search;
 pub mod storage;
@@ -158,6 +159,7 @@ impl StandIn {
 struct State {
     analyses: analyze::Analyses,
     assets: assets::Assets,
+    entity_collections: entity_collections::EntityCollections,
     embeddings: embed::Embeddings,
     uploads: uploads::Uploads,
     indexes: indexes::Indexes,
@@ -220,6 +222,7 @@ impl State {
             uploads::answer,
             assets::answer,
             embed::answer,
+            entity_collections::answer,
             indexes::answer,
             search::answer,
             tasks::answer,

@@ -1,0 +1,353 @@
+//! Entities: known people and things, each with the images that show it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use super::EntitySortBy;
+use crate::call::Call;
+use crate::client::TwelveLabs;
+use crate::pager::SyncPager;
+use crate::request::Request;
+use crate::wait::{Progressing, Wait, Waitable};
+
+/// Keeps the entities of a collection, see [`EntityCollectionsClient::entities`](crate::EntityCollectionsClient::entities).
+#[derive(Debug, Clone)]
+pub struct EntitiesClient(pub(crate) TwelveLabs);
+
+impl EntitiesClient {
+    /// Lists the entities of a collection, newest first.
+    ///
+    /// ```no_run
+    /// use twelvelabs::EntityStatus;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for entity in client.entity_collections().entities().list("65f…").status(EntityStatus::Ready).send()? {
+    ///     println!("{:?}", entity?.name);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list(&self, entity_collection_id: &str) -> ListEntities {
+        self.0.get(&["entity-collections", entity_collection_id, "entities"]).into()
+    }
+
+    /// Creates an entity from assets that show it: at least one, and several make it easier to recognise.
+    ///
+    /// It returns while the platform is still processing the entity: [`wait_for_done`](Self::wait_for_done) before
+    /// you search for it.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let entities = client.entity_collections().entities();
+    /// let entity = entities
+    ///     .create("65f…", "Ana Silva", ["65a…", "65b…"])
+    ///     .description("Goalkeeper")
+    ///     .metadata(serde_json::json!({"number": 1, "captain": true}))
+    ///     .send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(
+        &self,
+        entity_collection_id: &str,
+        name: impl Into<String>,
+        asset_ids: impl IntoIterator<Item = impl Into<String>>,
+    ) -> CreateEntity {
+        let mut request = self.0.post(&["entity-collections", entity_collection_id, "entities"]);
+        request.json("name", &name.into());
+        with_assets(request, asset_ids).into()
+    }
+
+    /// Creates many entities at once.
+    ///
+    /// `Ok` does not mean that all were created: those that were not are in
+    /// [`errors`](BulkCreateEntityResponse::errors), each with its place in what was sent and the reason.
+    ///
+    /// ```no_run
+    /// use twelvelabs::EntityInput;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let (ana, rita) = (client.assets().retrieve("65a…").send()?, client.assets().retrieve("65b…").send()?);
+    /// let players = [
+    ///     EntityInput::new("Ana Silva", [ana.id]).description("Goalkeeper"),
+    ///     EntityInput::new("Rita Costa", [rita.id]),
+    /// ];
+    /// let created = client.entity_collections().entities().create_bulk("65f…", players).send()?;
+    /// for error in created.errors.unwrap_or_default() {
+    ///     eprintln!("{:?}: {:?}", error.entity_name, error.error_reason);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create_bulk(
+        &self,
+        entity_collection_id: &str,
+        entities: impl IntoIterator<Item = EntityInput>,
+    ) -> Call<BulkCreateEntityResponse> {
+        let mut request = self.0.post(&["entity-collections", entity_collection_id, "entities", "bulk"]);
+        let entities: Vec<EntityInput> = entities.into_iter().collect();
+        if entities.is_empty() {
+            request.reject("entities", "is empty; give at least one entity");
+        }
+        request.json("entities", &entities);
+        request.into()
+    }
+
+    /// Gets one entity.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let entity = client.entity_collections().entities().retrieve("65f…", "661…").send()?;
+    /// println!("{:?} {:?}", entity.name, entity.status);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve(&self, entity_collection_id: &str, entity_id: &str) -> Call<Entity> {
+        self.0.get(&["entity-collections", entity_collection_id, "entities", entity_id]).into()
+    }
+
+    /// Changes the name, the description or the metadata of an entity; what is not set stays. Its assets are changed
+    /// by [`create_assets`](Self::create_assets) and [`delete_assets`](Self::delete_assets).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.entity_collections().entities().update("65f…", "661…").description("Captain").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn update(&self, entity_collection_id: &str, entity_id: &str) -> UpdateEntity {
+        self.0.patch(&["entity-collections", entity_collection_id, "entities", entity_id]).into()
+    }
+
+    /// Deletes an entity for good. Its assets stay.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.entity_collections().entities().delete("65f…", "661…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn delete(&self, entity_collection_id: &str, entity_id: &str) -> Call<()> {
+        self.0.delete(&["entity-collections", entity_collection_id, "entities", entity_id]).into()
+    }
+
+    /// Adds assets to an entity, which may then be processing for a while.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let entities = client.entity_collections().entities();
+    /// entities.create_assets("65f…", "661…", ["65c…"]).send()?;
+    /// let entity = entities.wait_for_done("65f…", "661…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create_assets(
+        &self,
+        entity_collection_id: &str,
+        entity_id: &str,
+        asset_ids: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Call<Entity> {
+        let path = ["entity-collections", entity_collection_id, "entities", entity_id, "assets"];
+        with_assets(self.0.post(&path), asset_ids).into()
+    }
+
+    /// Takes assets from an entity, which may then be processing for a while. The assets themselves stay.
+    ///
+    /// The platform refuses to take the last one.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.entity_collections().entities().delete_assets("65f…", "661…", ["65c…"]).send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn delete_assets(
+        &self,
+        entity_collection_id: &str,
+        entity_id: &str,
+        asset_ids: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Call<Entity> {
+        let path = ["entity-collections", entity_collection_id, "entities", entity_id, "assets"];
+        with_assets(self.0.delete(&path), asset_ids).into()
+    }
+
+    /// Lists the entities, of all collections, that an asset belongs to.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for entity in client.entity_collections().entities().list_by_asset("65a…").send()? {
+    ///     println!("{:?}", entity?.name);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list_by_asset(&self, asset_id: &str) -> ListEntitiesByAsset {
+        self.0.get(&["assets", asset_id, "entities"]).into()
+    }
+
+    /// Waits until an entity is ready to be searched for, and gives it.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let entity = client.entity_collections().entities().wait_for_done("65f…", "661…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_done(&self, entity_collection_id: &str, entity_id: &str) -> Wait<Entity> {
+        Wait::new(self.0.get(&["entity-collections", entity_collection_id, "entities", entity_id]), entity_id)
+    }
+}
+
+fn with_assets(mut request: Request, asset_ids: impl IntoIterator<Item = impl Into<String>>) -> Request {
+    let asset_ids: Vec<String> = asset_ids.into_iter().map(Into::into).collect();
+    if asset_ids.is_empty() {
+        request.reject("asset_ids", "is empty; give the id of at least one asset");
+    }
+    request.json("asset_ids", &asset_ids);
+    request
+}
+
+request! {
+    /// Options of [`EntitiesClient::list`].
+    ListEntities -> SyncPager<Entity> {
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+        /// Only entities with this name.
+        query name: into String,
+        /// Only entities in this state.
+        query status: into EntityStatus,
+        /// What to sort by.
+        query sort_by: into EntitySortBy,
+        /// The direction: `asc` or `desc`, which is the platform's default.
+        query sort_option: into String,
+    }
+}
+
+request! {
+    /// Options of [`EntitiesClient::list_by_asset`].
+    ListEntitiesByAsset -> SyncPager<Entity> {
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+    }
+}
+
+request! {
+    /// Options of [`EntitiesClient::create`].
+    CreateEntity -> Entity {
+        /// What the entity is.
+        json description: into String,
+    }
+}
+
+impl CreateEntity {
+    /// Your own names and values: strings, numbers, booleans. Send lists and objects as strings.
+    pub fn metadata(mut self, metadata: impl Serialize) -> Self {
+        let metadata = self.0.object("metadata", &metadata);
+        self.0.json("metadata", &metadata);
+        self
+    }
+}
+
+request! {
+    /// Options of [`EntitiesClient::update`].
+    UpdateEntity -> Entity {
+        /// The new name.
+        json name: into String,
+        /// The new description.
+        json description: into String,
+    }
+}
+
+impl UpdateEntity {
+    /// Your own names and values, instead of all that were there: strings, numbers, booleans. Send lists and objects
+    /// as strings.
+    pub fn metadata(mut self, metadata: impl Serialize) -> Self {
+        let metadata = self.0.object("metadata", &metadata);
+        self.0.json("metadata", &metadata);
+        self
+    }
+}
+
+input! {
+    /// An entity to create with others, see [`EntitiesClient::create_bulk`]: its name and the ids of its assets.
+    EntityInput(name: String, asset_ids: Vec<String>) {
+        /// What the entity is.
+        description: into String,
+        /// Your own names and values: strings, numbers, booleans. Send lists and objects as strings.
+        metadata: into Map<String, Value>,
+    }
+}
+
+open_enum! {
+    /// How far the platform is with an entity.
+    EntityStatus {
+        /// It cannot be searched for yet.
+        Processing = "processing",
+        /// It can be searched for.
+        Ready = "ready",
+    }
+}
+
+/// A known person or thing. A search finds it where the text of the query has its id as `<@id>`, as in
+/// `<@65f…> is walking`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Entity {
+    /// The id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// The id of its collection.
+    pub entity_collection_id: Option<String>,
+    /// The name.
+    pub name: Option<String>,
+    /// What it is.
+    pub description: Option<String>,
+    /// Your own names and values.
+    pub metadata: Option<Map<String, Value>>,
+    /// The ids of the assets that show it.
+    pub asset_ids: Option<Vec<String>>,
+    /// How far the platform is with it.
+    pub status: Option<EntityStatus>,
+    /// When it was made.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// When it was last changed.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub updated_at: Option<OffsetDateTime>,
+}
+
+impl Waitable for Entity {
+    const RESOURCE: &'static str = "entity";
+
+    fn status(&self) -> String {
+        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    }
+
+    fn progressing(&self) -> Progressing {
+        match &self.status {
+            Some(EntityStatus::Ready) => Progressing::Done,
+            _ => Progressing::Working,
+        }
+    }
+}
+
+/// What became of entities that were created at once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BulkCreateEntityResponse {
+    /// How many were created.
+    pub success_count: Option<u64>,
+    /// How many were not.
+    pub failed_count: Option<u64>,
+    /// Those that were created, with their id, name and state.
+    pub entities: Option<Vec<Entity>>,
+    /// Those that were not, with the reason.
+    pub errors: Option<Vec<BulkCreateEntityError>>,
+}
+
+/// Why one of many entities was not created.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BulkCreateEntityError {
+    /// Its place in what was sent, from 0.
+    pub entity_index: Option<u64>,
+    /// Its name, as it was sent.
+    pub entity_name: Option<String>,
+    /// The reason, for a reader.
+    pub error_reason: Option<String>,
+}
