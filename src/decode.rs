@@ -54,7 +54,9 @@ pub(crate) fn from_value<T: DeserializeOwned>(mut value: Value) -> Result<T, Str
         };
         let message = format!("`{}`: {}", e.path(), e.inner());
         let path = steps(e.path());
-        if lacks_id(&e.inner().to_string()) || !repair(&mut value, &path) {
+        let inner = e.inner().to_string();
+        let missing = missing_field(&inner);
+        if missing.is_some_and(is_id) || !repair(&mut value, &path, missing.is_some()) {
             return Err(printable(first.as_ref().unwrap_or(&message), 400));
         }
         log::warn!("a malformed field of an answer was left out: {}", printable(&message, 200));
@@ -78,13 +80,14 @@ fn steps(path: &Path) -> Vec<Step> {
         .collect()
 }
 
-/// Whether a message is that an id is missing.
-fn lacks_id(message: &str) -> bool {
-    message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()).is_some_and(is_id)
+/// The field that is missing, if that is what a message says.
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.split('`').next()
 }
 
-/// Repairs what is at `path`, or removes the innermost field or element around it that can be removed.
-fn repair(value: &mut Value, path: &[Step]) -> bool {
+/// Repairs what is at `path`, or removes the innermost field or element around it that can be removed. `incomplete`:
+/// what is there lacks a required field.
+fn repair(value: &mut Value, path: &[Step], incomplete: bool) -> bool {
     if let Some(Value::Number(number)) = at(value, path).map(|found| &*found) {
         let whole = number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < 9e15);
         if let (Some(whole), Some(place)) = (whole, at(value, path)) {
@@ -108,9 +111,11 @@ fn repair(value: &mut Value, path: &[Step]) -> bool {
         match (last, at(value, above)) {
             (Step::Key(key), Some(Value::Object(fields))) => drop(fields.remove(key)),
             (Step::Index(index), Some(Value::Array(items))) => {
-                items.remove(*index);
-                // A vector that lacks a number would be another vector.
-                if !items.is_empty() && items.iter().all(Value::is_number) {
+                let gone = items.remove(*index);
+                // An item that cannot be without what it lacks goes with its whole list, so that it is noticed; and a
+                // vector that lacks a number would be another vector.
+                let vector = !items.is_empty() && items.iter().all(Value::is_number);
+                if vector || (incomplete && gone.is_object()) {
                     continue;
                 }
             }
@@ -195,10 +200,12 @@ mod tests {
             owners: Option<Vec<Outer>>,
         }
         let read = |json: &str| from_json::<Lists>(json.as_bytes());
-        let lists = read(r#"{"asset_ids":[{},"a",5],"errors":[5,{"message":"m"},{}],"float":[1.0,"x",2.0]}"#).unwrap();
+        let lists = read(r#"{"asset_ids":[{},"a",5],"errors":[5,{"message":"m"}],"float":[1.0,"x",2.0]}"#).unwrap();
         assert_eq!(lists.asset_ids.unwrap(), ["a", "5"]);
         assert_eq!(lists.errors.unwrap(), [Inner { message: "m".into() }]);
         assert_eq!(lists.float, None);
+        let lists = read(r#"{"asset_ids":["a"],"errors":[{"message":"m"},{"message":5}]}"#).unwrap();
+        assert_eq!((lists.asset_ids.unwrap().len(), lists.errors), (1, None), "an item is not lost in silence");
         let e = read(r#"{"owners":[{"_id":"1"},{"_id":null,"size":1}]}"#).unwrap_err();
         assert!(e.contains("owners[1]._id"), "{e}");
         assert!(read(r#"{"owners":[{"_id":"1"},{"size":1}]}"#).unwrap_err().contains("missing field `_id`"));

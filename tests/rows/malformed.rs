@@ -180,6 +180,13 @@ impl Case<'_> {
             // What needs this id is lost with it, but not in silence.
             return if row.result == Results::Last { Ok(()) } else { has_all(&kept, &self.without(&item)) };
         }
+        let is_within = row.id.is_some_and(|id| {
+            place.starts_with(&format!("{item}/{id}/")) && errors.iter().any(|error| error.contains(&format!("`{id}[")))
+        });
+        if is_within {
+            // What is required is a list, and one of its items lacks something: better an error than fewer items.
+            return Ok(());
+        }
         if let Some(error) = errors.into_iter().next() {
             return Err(error);
         }
