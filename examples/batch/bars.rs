@@ -15,7 +15,8 @@ use super::report::{shown, Kind};
 const TEMPLATE: &str = "{prefix:22!} {wide_bar} {decimal_bytes:>9} of {decimal_total_bytes:>9} {left:>8} {msg:14!}";
 const NAME_WIDTH: usize = 22;
 
-/// The whole comes first, where it stays if the terminal is low. Shown on standard error if it is a terminal. Otherwise nothing of this is seen.
+/// Shown on standard error if that is a terminal; otherwise nothing of this is seen. The whole comes first, where it stays
+/// in sight if there are more bars than lines.
 pub struct Bars {
     multi: MultiProgress,
     style: ProgressStyle,
@@ -26,15 +27,17 @@ pub struct Bars {
 struct State {
     files: HashMap<PathBuf, File>,
     finished: usize,
+    /// How many have arrived and are not finished.
+    processing: usize,
     total: usize,
 }
 
 /// A file on its way.
 #[derive(Default)]
 struct File {
-    /// Gone once the file has arrived.
     bar: Option<ProgressBar>,
     sent: u64,
+    has_arrived: bool,
 }
 
 impl Bars {
@@ -43,7 +46,7 @@ impl Bars {
         let multi = MultiProgress::with_draw_target(target);
         let style = ProgressStyle::with_template(TEMPLATE)?.with_key("left", time_left);
         let whole = multi.add(ProgressBar::new(bytes).with_style(style.clone()));
-        let state = State { files: HashMap::new(), finished: 0, total: files };
+        let state = State { files: HashMap::new(), finished: 0, processing: 0, total: files };
         let bars = Bars { multi, style, whole, state: Mutex::new(state) };
         bars.describe(&bars.state());
         bars.whole.enable_steady_tick(Duration::from_millis(250));
@@ -66,7 +69,8 @@ impl Bars {
 
     /// Shows the progress of a file.
     pub fn progress(&self, path: &Path, progress: &UploadProgress) {
-        let mut state = self.state();
+        let mut guard = self.state();
+        let state = &mut *guard;
         let file = state.files.entry(path.to_path_buf()).or_default();
         let sent = match progress.state {
             UploadState::Uploading => {
@@ -80,11 +84,12 @@ impl Bars {
             }
             _ => {
                 self.end(file);
+                state.processing += usize::from(!std::mem::replace(&mut file.has_arrived, true));
                 progress.total.unwrap_or(file.sent)
             }
         };
         self.count(file, sent);
-        self.describe(&state);
+        self.describe(state);
     }
 
     /// Counts a file as finished. What is not sent is no longer expected.
@@ -97,6 +102,7 @@ impl Bars {
             _ => self.whole.dec_length(size.saturating_sub(file.sent)),
         }
         state.finished += 1;
+        state.processing -= usize::from(file.has_arrived);
         self.describe(&state);
     }
 
@@ -130,8 +136,8 @@ impl Bars {
 
     fn describe(&self, state: &State) {
         self.whole.set_prefix(format!("{} of {} files", state.finished, state.total));
-        let processing = state.files.values().filter(|file| file.bar.is_none()).count();
-        self.whole.set_message(if processing > 0 { format!("{processing} processing") } else { String::new() });
+        let message = if state.processing > 0 { format!("{} processing", state.processing) } else { String::new() };
+        self.whole.set_message(message);
     }
 }
 

@@ -18,11 +18,12 @@ use super::bars::Bars;
 const MOST_FAILURES: usize = 20;
 
 /// What was done about a file.
-#[derive(Clone, Copy, PartialEq, Serialize)]
+#[derive(Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Uploaded,
     Skipped,
+    #[default]
     Failed,
     NotStarted,
 }
@@ -50,7 +51,7 @@ impl Kind {
 }
 
 /// One file, as `--json` tells it.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Row {
     path: String,
     kind: Kind,
@@ -60,7 +61,7 @@ struct Row {
     error: Option<Reason>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Reason {
     message: String,
     code: Option<String>,
@@ -101,8 +102,8 @@ enum Stopped {
 
 /// Writes what happens as it happens, and adds it up.
 pub struct Report {
-    pub out: Box<dyn Write>,
-    pub err: Box<dyn Write>,
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
     bars: Arc<Bars>,
     json: bool,
     quiet: bool,
@@ -164,9 +165,8 @@ impl Report {
 
     /// A folder that cannot be read.
     pub fn unreadable(&mut self, folder: &Path, e: &io::Error) {
-        let message = format!("cannot read the folder: {e}");
-        let error = Reason::new(message);
-        self.add(folder, Kind::Failed, 0, Row { error: Some(error), ..Row::new() });
+        let error = Reason { message: format!("cannot read the folder: {e}"), ..Reason::default() };
+        self.add(folder, Kind::Failed, 0, Row { error: Some(error), ..Row::default() });
     }
 
     /// A file of `bytes` bytes that is finished.
@@ -177,7 +177,7 @@ impl Report {
             Ok(asset) => Row {
                 asset_id: Some(asset.id.clone()),
                 status: asset.status.as_ref().map(ToString::to_string),
-                ..Row::new()
+                ..Row::default()
             },
             Err(e) => {
                 self.note_stop(kind, e);
@@ -330,10 +330,6 @@ impl Report {
 }
 
 impl Row {
-    fn new() -> Self {
-        Row { path: String::new(), kind: Kind::Failed, bytes: 0, asset_id: None, status: None, error: None }
-    }
-
     fn failed(e: &Error, manifest: bool) -> Self {
         let (asset_id, status) = match e {
             Error::Failed(e) => (Some(e.id.clone()), Some(e.status.clone())),
@@ -351,6 +347,7 @@ impl Row {
             _ => with_cause(e),
         };
         let error = Reason {
+            message,
             code: e.code().map(Into::into),
             permanent: e.is_permanent(),
             retry_after_seconds: e.retry_after().map(|wait| wait.as_secs()),
@@ -360,23 +357,8 @@ impl Row {
             },
             advice: advice(e, manifest),
             canceled: e.is_canceled(),
-            ..Reason::new(message)
         };
-        Row { asset_id, status, error: Some(error), ..Row::new() }
-    }
-}
-
-impl Reason {
-    fn new(message: String) -> Self {
-        Reason {
-            message,
-            code: None,
-            permanent: false,
-            retry_after_seconds: None,
-            upload_id: None,
-            advice: None,
-            canceled: false,
-        }
+        Row { asset_id, status, error: Some(error), ..Row::default() }
     }
 }
 
