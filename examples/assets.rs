@@ -1,23 +1,27 @@
 //! A small command line for assets. It reads the key from the environment.
 //!
 //! ```text
-//! cargo run --example assets -- create PATH|URL
+//! cargo run --example assets -- create [--no-wait] PATH|URL
 //! cargo run --example assets -- list
 //! cargo run --example assets -- retrieve ID
 //! cargo run --example assets -- delete ID
 //! cargo run --example assets -- transcript ID [srt|vtt|text]
 //! ```
 //!
-//! Ids and transcripts go to stdout, everything else to stderr. The exit code is 0, or 1 if something failed.
+//! `create` waits until the asset is ready, without `--no-wait`. Ids and transcripts go to stdout, everything else to
+//! stderr. The exit code is 0, or 1 if something failed.
 
 use std::error::Error;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use twelvelabs::{Asset, Progress, TranscriptionInclude, TranscriptionStatus, TwelveLabs, UploadMethod};
+use twelvelabs::{
+    Asset, TranscriptionInclude, TranscriptionStatus, TwelveLabs, UploadMethod, UploadProgress, UploadState,
+};
 
-const USAGE: &str = "usage: assets create PATH|URL | list | retrieve ID | delete ID | transcript ID [srt|vtt|text]";
+const USAGE: &str =
+    "usage: assets create [--no-wait] PATH|URL | list | retrieve ID | delete ID | transcript ID [srt|vtt|text]";
 
 fn main() -> ExitCode {
     match run() {
@@ -39,7 +43,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
 
     match arguments.as_slice() {
-        ["create", source] => create(&TwelveLabs::from_env()?, source),
+        ["create", "--no-wait", source] => create(&TwelveLabs::from_env()?, source, false),
+        ["create", source] => create(&TwelveLabs::from_env()?, source, true),
         ["list"] => list(&TwelveLabs::from_env()?),
         ["retrieve", id] => retrieve(&TwelveLabs::from_env()?, id),
         ["delete", id] => delete(&TwelveLabs::from_env()?, id),
@@ -49,29 +54,42 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn create(client: &TwelveLabs, source: &str) -> Result<(), Box<dyn Error>> {
+fn create(client: &TwelveLabs, source: &str, wait: bool) -> Result<(), Box<dyn Error>> {
     let is_url = source.starts_with("https://") || source.starts_with("http://");
-    let method = if is_url { UploadMethod::url(source) } else { UploadMethod::direct(source) };
-    let mut create = client.assets().create(method);
-
-    let bar = if !is_url && std::io::stderr().is_terminal() { Some(progress_bar()?) } else { None };
-    if let Some(bar) = bar.clone() {
-        create = create.progress_callback(move |progress: Progress| {
-            if let Some(total) = progress.total {
-                bar.set_length(total);
-            }
-            bar.set_position(progress.sent);
-        });
-    }
-    let created = create.send();
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-
-    let asset = created?;
+    let asset = if is_url { fetch(client, source, wait) } else { upload(client, source, wait) }?;
     eprintln!("created: {}", describe(&asset));
     writeln!(std::io::stdout(), "{}", asset.id)?;
     Ok(())
+}
+
+fn fetch(client: &TwelveLabs, url: &str, wait: bool) -> Result<Asset, Box<dyn Error>> {
+    let asset = client.assets().create(UploadMethod::url(url)).send()?;
+    if !wait {
+        return Ok(asset);
+    }
+    eprintln!("waiting for {}", asset.id);
+    Ok(client.assets().wait_for_done(&asset.id).send()?)
+}
+
+fn upload(client: &TwelveLabs, path: &str, wait: bool) -> Result<Asset, Box<dyn Error>> {
+    let style = ProgressStyle::with_template("{bar:30} {decimal_bytes} of {decimal_total_bytes}, {eta} left {msg}")?;
+    // It is only seen if stderr is a terminal.
+    let bar = ProgressBar::new(0).with_style(style);
+    let shown = bar.clone();
+    let asset = client
+        .assets()
+        .upload(path)
+        .wait(wait)
+        .progress_callback(move |progress: &UploadProgress| match progress.state {
+            UploadState::Uploading => {
+                shown.set_length(progress.total.unwrap_or_default());
+                shown.set_position(progress.sent);
+            }
+            _ => shown.set_message("(processing)"),
+        })
+        .send();
+    bar.finish_and_clear();
+    Ok(asset?)
 }
 
 fn list(client: &TwelveLabs) -> Result<(), Box<dyn Error>> {
@@ -117,11 +135,6 @@ fn transcript(client: &TwelveLabs, id: &str, format: &str) -> Result<(), Box<dyn
 fn describe(asset: &Asset) -> String {
     let status = asset.status.as_ref().map_or_else(|| "unknown status".to_owned(), ToString::to_string);
     format!("{} ({status})", asset.filename.as_deref().unwrap_or("asset without a name"))
-}
-
-fn progress_bar() -> Result<ProgressBar, Box<dyn Error>> {
-    let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {eta} left")?;
-    Ok(ProgressBar::new(0).with_style(style))
 }
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {

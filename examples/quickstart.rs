@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stand_in::StandIn;
-use twelvelabs::{Asset, Progress, TwelveLabs, UploadMethod};
+use twelvelabs::{Asset, TwelveLabs, UploadProgress, UploadState};
 
 const KEY_NAMES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
 
@@ -36,15 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn tour(client: &TwelveLabs, path: &Path, sleep_interval: Duration) -> Result<(), Box<dyn Error>> {
     println!("Uploading {}", path.display());
-    let asset = client.assets().create(UploadMethod::direct(path)).progress_callback(show_progress).send()?;
-    println!("\nCreated asset {}", asset.id);
-
-    let asset = client
-        .assets()
-        .wait_for_done(&asset.id)
-        .sleep_interval(sleep_interval)
-        .callback(|asset: &Asset| println!("  {}", status(asset)))
-        .send()?;
+    // A small file goes in one request and a large one in chunks. Then it waits until the asset is ready.
+    let asset = client.assets().upload(path).sleep_interval(sleep_interval).progress_callback(show_progress).send()?;
+    println!("Asset {} is {}", asset.id, status(&asset));
 
     println!("The first assets of the account:");
     for asset in client.assets().list().page_limit(10).send()?.take(10) {
@@ -60,10 +54,11 @@ fn tour(client: &TwelveLabs, path: &Path, sleep_interval: Duration) -> Result<()
     Ok(())
 }
 
-fn show_progress(progress: Progress) {
-    match progress.total {
-        Some(total) => print!("\r  {} of {total} bytes", progress.sent),
-        None => print!("\r  {} bytes", progress.sent),
+fn show_progress(progress: &UploadProgress) {
+    match progress.state {
+        UploadState::Uploading => print!("\r  {} bytes, {:.0} %", progress.sent, progress.percentage()),
+        UploadState::Uploaded => println!("\n  uploaded"),
+        _ => println!("  {:?}", progress.state),
     }
     // Only the display depends on it.
     let _ = std::io::stdout().flush();

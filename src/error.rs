@@ -379,6 +379,15 @@ impl Error {
         }
     }
 
+    /// The reason without its code and its request.
+    pub(crate) fn message(&self) -> String {
+        match self.reason() {
+            Error::Api(e) => e.message.clone(),
+            Error::Failed(e) => e.message.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// The platform's refusal, if that is the reason.
     pub(crate) fn api(&self) -> Option<&ApiError> {
         match self.reason() {
@@ -483,7 +492,8 @@ impl fmt::Display for ApiError {
         write!(f, " ({})", self.operation)?;
         if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
             write!(f, "; try again in {} s", wait.as_secs().max(1))?;
-            if let Some(at) = self.retry_at.and_then(|at| at.format(&Rfc3339).ok()) {
+            let seconds = self.retry_at.and_then(|at| at.replace_nanosecond(0).ok());
+            if let Some(at) = seconds.and_then(|at| at.format(&Rfc3339).ok()) {
                 write!(f, ", at {at}")?;
             }
         }

@@ -41,9 +41,14 @@ impl FileKey {
     }
 }
 
-/// The absolute path as text. One that is not Unicode is written so that no other is written alike.
+/// The absolute path as text, the same for every way that leads to the file but a link to the file itself. One that is
+/// not Unicode is written so that no other is written alike.
 pub(crate) fn path_key(path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let absolute = match (absolute.parent().and_then(|folder| folder.canonicalize().ok()), absolute.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => absolute,
+    };
     absolute.to_str().map_or_else(|| format!("{absolute:?}"), Into::into)
 }
 

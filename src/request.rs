@@ -491,18 +491,36 @@ impl Request {
         let mut response = response.with(());
         let key = &self.client.settings().api_key;
         for value in response.headers.values_mut() {
-            if value.contains(key) {
-                *value = value.replace(key, "***");
-            }
+            *value = mask(value, key);
         }
         if response.body.windows(key.len()).any(|window| window == key.as_bytes()) {
-            response.body = String::from_utf8_lossy(&response.body).replace(key, "***").into_bytes();
+            response.body = mask(&String::from_utf8_lossy(&response.body), key).into_bytes();
         }
         if response.body.is_empty() {
             log::debug!("{}", describe(&response));
         }
         response
     }
+}
+
+/// The text without the key. A key of a few characters, in a test perhaps, is one only where it is a word of its own.
+fn mask(text: &str, key: &str) -> String {
+    const SHORT: usize = 8;
+    if key.len() >= SHORT {
+        return text.replace(key, "***");
+    }
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(key) {
+        let within = before.chars().next_back().or(out.chars().next_back().filter(|_| before.is_empty()));
+        let alone = !within.is_some_and(is_word) && !after.chars().next().is_some_and(is_word);
+        out.push_str(before);
+        out.push_str(if alone { "***" } else { key });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The error for an attempt without an answer. `unknown` is added if the request may have been carried out.
@@ -642,6 +660,12 @@ mod tests {
         }
         let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(pairs, ["duration[gte]=10.0", "duration[lte]=60", "ids=a", "ids=b", "yes=true"]);
+    }
+
+    #[test]
+    fn keys_are_masked() {
+        assert_eq!(mask("key=tlk_secret,tlk_secret1", "tlk_secret"), "key=***,***1");
+        assert_eq!(mask("k broken k.kk", "k"), "*** broken ***.kk");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -195,6 +195,7 @@ impl UploadAll {
             progress: self.progress,
             options: self.options,
             queue: Mutex::new(Queue { files, looks: Vec::new(), busy: 0, stopped: None }),
+            changed: Condvar::new(),
         });
         let mut uploads = Uploads { outcomes, left: total, cancel, threads: Vec::new(), _working: working };
         for _ in 0..workers {
@@ -243,7 +244,7 @@ pub enum UploadOutcomeKind {
     Skipped,
     /// It failed, now or for good in an earlier batch.
     Failed,
-    /// It was not begun, because the batch was stopped or a quota is used up.
+    /// It was not begun, because the batch was stopped, a quota is used up, or the API key is not valid.
     NotStarted,
 }
 
@@ -337,7 +338,7 @@ struct Queue {
 /// Why no further file is begun.
 enum Stopped {
     Canceled,
-    Quota(Box<ApiError>),
+    Refused(Box<ApiError>),
     Manifest(PathBuf, String),
 }
 
@@ -345,7 +346,7 @@ impl Stopped {
     fn error(&self) -> Error {
         match self {
             Stopped::Canceled => Error::Canceled { operation: "upload_all".into() },
-            Stopped::Quota(e) => Error::from(e.clone()),
+            Stopped::Refused(e) => Error::from(e.clone()),
             Stopped::Manifest(path, message) => Error::file(path, message.as_str(), None),
         }
     }
@@ -356,6 +357,8 @@ enum Due {
     NotStarted(Task, Error),
     Look(Box<Look>),
     Later(Duration),
+    /// Another worker may come up with something.
+    Idle,
     Nothing,
 }
 
@@ -368,6 +371,8 @@ struct Batch {
     progress: Option<FileCallback>,
     options: Options,
     queue: Mutex<Queue>,
+    /// Told when a worker has finished something.
+    changed: Condvar,
 }
 
 impl Batch {
@@ -384,6 +389,7 @@ impl Batch {
                     self.look(*look);
                 }
                 Due::Later(wait) => self.client.settings().clock.sleep(wait.min(IDLE)),
+                Due::Idle => drop(self.changed.wait_timeout(self.queue(), IDLE)),
                 Due::Nothing => return,
             }
         }
@@ -420,7 +426,7 @@ impl Batch {
         }
         match next {
             Some((_, due)) => Due::Later(due - now),
-            None if queue.busy > 0 => Due::Later(IDLE),
+            None if queue.busy > 0 => Due::Idle,
             None => Due::Nothing,
         }
     }
@@ -617,10 +623,11 @@ impl Batch {
 
     /// Ends a file with an error, and notes what a later batch can go on with.
     fn failed(&self, task: Task, line: Line, e: Error) {
-        if let Some(api) = e.api().filter(|_| e.is_quota()) {
-            self.stop(Stopped::Quota(Box::new(api.clone())));
+        // A quota or a key that is not valid: every other file would fail alike.
+        if let Some(api) = e.api().filter(|api| e.is_quota() || api.status == 401) {
+            self.stop(Stopped::Refused(Box::new(api.clone())));
         }
-        let (code, message, permanent) = (e.code().map(Into::into), Some(e.to_string()), e.is_permanent());
+        let (code, message, permanent) = (e.code().map(Into::into), Some(e.message()), e.is_permanent());
         self.note(Line { code, message, permanent, ..line });
         task.finish(UploadOutcomeKind::Failed, Err(e));
     }
@@ -649,5 +656,7 @@ impl Drop for Busy<'_> {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
         queue.busy = queue.busy.saturating_sub(1);
+        drop(queue);
+        self.0.changed.notify_all();
     }
 }

@@ -1,0 +1,223 @@
+//! Uploads files and folders, many files at a time: the tool for a nightly job.
+//!
+//! ```text
+//! cargo run --example batch                         # without a key: samples, to a stand-in on this machine
+//! TWELVELABS_API_KEY=tlk_… cargo run --example batch -- --manifest uploads.jsonl FOLDER
+//! cargo run --example batch -- --help
+//! ```
+//!
+//! A line for each file goes to standard output (`--json`: a JSON object), bars and a summary go to standard error.
+//!
+//! | Exit code | Meaning |
+//! |---|---|
+//! | 0 | every file is uploaded, now or in an earlier run |
+//! | 1 | some were not |
+//! | 2 | nothing was begun: wrong usage, no API key, a list or a manifest that cannot be read |
+//! | 3 | stopped early by a quota of the account; the summary says when to come back |
+//! | 130 | stopped early on request |
+//!
+//! [`upload`] is where the work is done; the rest is arguments, bars and text.
+
+mod arguments;
+mod bars;
+mod files;
+mod report;
+#[path = "../../tests/support/stand_in/mod.rs"]
+pub mod stand_in;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+pub use arguments::Arguments;
+use bars::Bars;
+use files::Files;
+use log::{LevelFilter, Log, Metadata, Record};
+use report::{with_cause, Report};
+use stand_in::StandIn;
+use twelvelabs::{CancelHandle, TwelveLabs};
+
+const KEY_NAMES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
+const SLEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse(std::env::args_os().skip(1));
+    let result = match &arguments {
+        Ok(Arguments { help: true, .. }) => {
+            // Whoever asked for help and does not read it has none.
+            let _ = io::stdout().write_all(arguments::HELP.as_bytes());
+            Ok(0)
+        }
+        Ok(arguments) => run(arguments),
+        Err(e) => Err(format!("{e}; --help shows how it is used").into()),
+    };
+    ExitCode::from(result.unwrap_or_else(|e| {
+        tell(&format!("batch: {}", with_cause(e.as_ref())));
+        2
+    }))
+}
+
+/// Chooses between the platform and the stand-in.
+fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
+    let has_key = KEY_NAMES.iter().any(|name| std::env::var_os(name).is_some_and(|key| !key.is_empty()));
+    let is_given = !arguments.paths.is_empty() || !arguments.lists.is_empty();
+    if arguments.stand_in || !(has_key || is_given) {
+        return run_on_stand_in(arguments, is_given);
+    }
+    if !has_key {
+        let names = KEY_NAMES.join(", ");
+        return Err(format!("no API key is set ({names}); --stand-in tries this without the platform").into());
+    }
+    if !is_given {
+        return Err("which files? Name a PATH or a --list; --help shows how".into());
+    }
+    let client = TwelveLabs::from_env()?;
+    upload(&client, arguments, SLEEP_INTERVAL, Box::new(io::stdout()), Box::new(io::stderr()))
+}
+
+fn run_on_stand_in(arguments: &Arguments, is_given: bool) -> Result<u8, Box<dyn Error>> {
+    if !arguments.quiet {
+        tell("Using a stand-in for the platform on this machine: nothing is really uploaded.");
+    }
+    let stand_in = StandIn::start();
+    let client = TwelveLabs::builder().api_key("tlk_stand_in").base_url(stand_in.url()).build()?;
+    let samples = if is_given { None } else { Some(Samples::create()?) };
+    let mut arguments = arguments.clone();
+    if let Some(samples) = &samples {
+        stand_in.chunks(256 * 1024, 4);
+        arguments.paths.push(samples.0.clone());
+        arguments.threshold = arguments.threshold.or(Some(1_000_000));
+    }
+    let sleep_interval = Duration::from_millis(100);
+    upload(&client, &arguments, sleep_interval, Box::new(io::stdout()), Box::new(io::stderr()))
+}
+
+/// Uploads what the arguments name, and gives the exit code.
+pub fn upload(
+    client: &TwelveLabs,
+    arguments: &Arguments,
+    sleep_interval: Duration,
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+) -> Result<u8, Box<dyn Error>> {
+    let files = Files::collect(arguments)?;
+    let size = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
+    let sizes: HashMap<PathBuf, u64> = files.found.iter().map(|path| (path.clone(), size(path))).collect();
+    let bars = Arc::new(Bars::new(arguments.quiet, sizes.len(), sizes.values().sum())?);
+    show_warnings(&bars, arguments.quiet);
+    let mut report = Report::new(arguments, bars.clone(), out, err);
+    files.notes.iter().for_each(|note| report.say(note));
+    if files.found.is_empty() && files.unreadable.is_empty() {
+        report.say("There is nothing to upload.");
+    }
+
+    let cancel = CancelHandle::new();
+    let (progress_bars, handle) = (bars.clone(), cancel.clone());
+    let mut uploads = client
+        .assets()
+        .upload_all(files.found)
+        .wait(!arguments.no_wait)
+        .sleep_interval(sleep_interval)
+        .retry_permanent(arguments.retry_permanent)
+        .cancel_handle(&cancel)
+        .when_some(arguments.manifest.as_ref(), |upload, manifest| upload.manifest(manifest))
+        .when_some(arguments.workers, |upload, workers| upload.workers(workers))
+        .when_some(arguments.threshold, |upload, threshold| upload.threshold(threshold))
+        .progress_callback(move |path, progress| progress_bars.progress(path, progress))
+        .send()?;
+    if !bars.is_hidden() && io::stdin().is_terminal() && !is_in_background() && uploads.len() > 0 {
+        report.say("To stop it early, type q and Enter.");
+        thread::spawn(move || cancel_on_q(&handle));
+    }
+
+    files.unreadable.iter().for_each(|(folder, e)| report.unreadable(folder, e));
+    for outcome in &mut uploads {
+        report.outcome(&outcome, sizes.get(&outcome.path).copied().unwrap_or_default());
+    }
+    bars.clear();
+    Ok(report.end())
+}
+
+/// Whether the terminal would suspend this program for reading from it, as far as Linux tells.
+fn is_in_background() -> bool {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name in parentheses: state, parent, group, session, terminal, group in the foreground.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    fields.get(2) != fields.get(5)
+}
+
+/// Cancels when somebody types `q` or ends the input.
+///
+/// There is no handler for Ctrl-C, which would need another crate: it kills the program, and that does no harm. Every
+/// event is in the manifest by then, so that the next run goes on where this one ended.
+fn cancel_on_q(cancel: &CancelHandle) {
+    for line in io::stdin().lines() {
+        match line {
+            Ok(line) if line.trim() == "q" => break,
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+    cancel.cancel();
+}
+
+/// What the library warns of: a chunk that is sent again, a line of the manifest that cannot be read.
+struct Warnings(Arc<Bars>);
+
+impl Log for Warnings {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        metadata.target().starts_with("twelvelabs")
+    }
+
+    fn log(&self, record: &Record) {
+        if self.enabled(record.metadata()) {
+            self.0.suspend(|| tell(&format!("warning: {}", record.args())));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn show_warnings(bars: &Arc<Bars>, quiet: bool) {
+    if log::set_logger(Box::leak(Box::new(Warnings(bars.clone())))).is_ok() {
+        log::set_max_level(if quiet { LevelFilter::Error } else { LevelFilter::Warn });
+    }
+}
+
+fn tell(text: &str) {
+    // There is no other place to tell that it did not work.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A folder with files to show something with. It goes away with this value.
+struct Samples(PathBuf);
+
+impl Samples {
+    fn create() -> io::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("twelvelabs-batch-{}", std::process::id()));
+        std::fs::create_dir(&folder)?;
+        let samples = Samples(folder);
+        // The first one is sent in chunks.
+        let sizes =
+            [("beach.mp4", 3_000_000), ("interview.mp3", 400_000), ("poster.jpg", 60_000), ("walk.mov", 700_000)];
+        for (name, size) in sizes {
+            let content: Vec<u8> = (0..size as u32).map(|number| (number % 251) as u8).collect();
+            std::fs::write(samples.0.join(name), content)?;
+        }
+        std::fs::write(samples.0.join("notes.txt"), "not a media file")?;
+        Ok(samples)
+    }
+}
+
+impl Drop for Samples {
+    fn drop(&mut self) {
+        if let Err(e) = std::fs::remove_dir_all(&self.0) {
+            tell(&format!("could not remove {}: {e}", self.0.display()));
+        }
+    }
+}

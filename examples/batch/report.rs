@@ -1,0 +1,405 @@
+//! What became of the files: a line for each on standard output, a summary on standard error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{DecimalBytes, HumanDuration};
+use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
+use twelvelabs::{ApiError, Error, UploadOutcome, UploadOutcomeKind};
+
+use super::arguments::Arguments;
+use super::bars::Bars;
+
+/// How many failures the summary repeats.
+const MOST_FAILURES: usize = 20;
+
+/// What was done about a file.
+#[derive(Clone, Copy, Default, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Uploaded,
+    Skipped,
+    #[default]
+    Failed,
+    NotStarted,
+}
+
+impl Kind {
+    const ALL: [(Kind, &str); 4] = [
+        (Kind::Uploaded, "uploaded"),
+        (Kind::Skipped, "skipped"),
+        (Kind::Failed, "failed"),
+        (Kind::NotStarted, "not started"),
+    ];
+
+    fn of(kind: UploadOutcomeKind) -> Self {
+        match kind {
+            UploadOutcomeKind::Uploaded => Kind::Uploaded,
+            UploadOutcomeKind::Skipped => Kind::Skipped,
+            UploadOutcomeKind::NotStarted => Kind::NotStarted,
+            _ => Kind::Failed,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        Kind::ALL[self as usize].1
+    }
+}
+
+/// One file, as `--json` tells it.
+#[derive(Default, Serialize)]
+struct Row {
+    path: String,
+    kind: Kind,
+    bytes: u64,
+    asset_id: Option<String>,
+    status: Option<String>,
+    error: Option<Reason>,
+}
+
+#[derive(Default, Serialize)]
+struct Reason {
+    message: String,
+    code: Option<String>,
+    permanent: bool,
+    retry_after_seconds: Option<u64>,
+    /// A chunked upload that can be resumed.
+    upload_id: Option<String>,
+    #[serde(skip)]
+    advice: Option<&'static str>,
+    /// The summary has nothing to add to it.
+    #[serde(skip)]
+    canceled: bool,
+}
+
+/// The last line of `--json`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    kind: &'static str,
+    files: u64,
+    uploaded: u64,
+    skipped: u64,
+    failed: u64,
+    not_started: u64,
+    bytes_uploaded: u64,
+    seconds: f64,
+    /// `quota`, `canceled` or `error`.
+    stopped: Option<&'static str>,
+    retry_at: Option<&'a str>,
+    exit_code: u8,
+}
+
+/// Why not every file was begun.
+enum Stopped {
+    Canceled,
+    Quota { reason: String, retry_at: Option<String>, wait: Option<Duration> },
+    Fault(String),
+}
+
+/// Writes what happens as it happens, and adds it up.
+pub struct Report {
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+    bars: Arc<Bars>,
+    json: bool,
+    quiet: bool,
+    manifest: bool,
+    began: Instant,
+    counts: [(u64, u64); 4],
+    failures: Vec<Row>,
+    stopped: Option<Stopped>,
+    /// Nothing can be written to standard output any more.
+    deaf: bool,
+    /// And that is not because its reader has seen enough.
+    lost: bool,
+}
+
+impl Report {
+    pub fn new(arguments: &Arguments, bars: Arc<Bars>, out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
+        Report {
+            out,
+            err,
+            bars,
+            json: arguments.json,
+            quiet: arguments.quiet,
+            manifest: arguments.manifest.is_some(),
+            began: Instant::now(),
+            counts: [(0, 0); 4],
+            failures: Vec::new(),
+            stopped: None,
+            deaf: false,
+            lost: false,
+        }
+    }
+
+    /// Says something on standard error, unless it is to be quiet.
+    pub fn say(&mut self, text: impl Display) {
+        if !self.quiet {
+            self.complain(text);
+        }
+    }
+
+    fn complain(&mut self, text: impl Display) {
+        // There is no other place to tell that it did not work.
+        let _ = self.bars.suspend(|| writeln!(self.err, "{text}"));
+    }
+
+    fn write(&mut self, line: impl Display) {
+        if self.deaf {
+            return;
+        }
+        let written = self.bars.suspend(|| writeln!(self.out, "{line}").and_then(|()| self.out.flush()));
+        if let Err(e) = written {
+            self.deaf = true;
+            self.lost = e.kind() != io::ErrorKind::BrokenPipe;
+            match self.lost {
+                true => self.complain(format_args!("cannot write to standard output: {e}; the uploads go on")),
+                false => self.say("nobody reads standard output any more; the uploads go on"),
+            }
+        }
+    }
+
+    /// A folder that cannot be read.
+    pub fn unreadable(&mut self, folder: &Path, e: &io::Error) {
+        let error = Reason { message: format!("cannot read the folder: {e}"), ..Reason::default() };
+        self.add(folder, Kind::Failed, 0, Row { error: Some(error), ..Row::default() });
+    }
+
+    /// A file of `bytes` bytes that is finished.
+    pub fn outcome(&mut self, outcome: &UploadOutcome, bytes: u64) {
+        let kind = Kind::of(outcome.kind);
+        self.bars.finished(&outcome.path, kind, bytes);
+        let row = match &outcome.result {
+            Ok(asset) => Row {
+                asset_id: Some(asset.id.clone()),
+                status: asset.status.as_ref().map(ToString::to_string),
+                ..Row::default()
+            },
+            Err(e) => {
+                self.note_stop(kind, e);
+                Row::failed(e, self.manifest)
+            }
+        };
+        self.add(&outcome.path, kind, bytes, row);
+    }
+
+    fn note_stop(&mut self, kind: Kind, e: &Error) {
+        let stopped = if e.is_canceled() {
+            Stopped::Canceled
+        } else if e.is_quota() {
+            let api = api(e);
+            Stopped::Quota {
+                reason: api.map_or_else(|| e.to_string(), |api| api.message.clone()),
+                retry_at: api.and_then(|api| api.retry_at?.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()),
+                wait: e.retry_after(),
+            }
+        } else if kind == Kind::NotStarted {
+            Stopped::Fault(e.to_string())
+        } else {
+            return;
+        };
+        self.stopped.get_or_insert(stopped);
+    }
+
+    fn add(&mut self, path: &Path, kind: Kind, bytes: u64, row: Row) {
+        let (files, sum) = &mut self.counts[kind as usize];
+        *files += 1;
+        *sum += bytes;
+        let row = Row { path: path.to_string_lossy().into_owned(), kind, bytes, ..row };
+        let line = format!("{:<11}  {:<24}  {}", kind.label(), row.asset_id.as_deref().unwrap_or("-"), shown(path));
+        let line = match &row.error {
+            Some(error) if kind == Kind::Failed => format!("{line}: {}", error.message),
+            _ => line,
+        };
+        if self.json {
+            // Text, numbers and booleans: it cannot fail.
+            self.write(serde_json::to_string(&row).unwrap_or_default());
+            if self.bars.is_hidden() {
+                self.say(line);
+            }
+        } else if !self.quiet || kind == Kind::Failed {
+            self.write(line);
+        }
+        if kind == Kind::Failed && row.error.as_ref().is_some_and(|error| !error.canceled) {
+            self.failures.push(row);
+        }
+    }
+
+    /// Says how it went, and gives the exit code.
+    pub fn end(mut self) -> u8 {
+        let [uploaded, skipped, failed, not_started] = self.counts.map(|(files, _)| files);
+        if self.json {
+            let summary = Summary {
+                kind: "summary",
+                files: uploaded + skipped + failed + not_started,
+                uploaded,
+                skipped,
+                failed,
+                not_started,
+                bytes_uploaded: self.counts[Kind::Uploaded as usize].1,
+                seconds: self.began.elapsed().as_millis() as f64 / 1000.0,
+                stopped: self.stopped.as_ref().map(|stopped| match stopped {
+                    Stopped::Canceled => "canceled",
+                    Stopped::Quota { .. } => "quota",
+                    Stopped::Fault(_) => "error",
+                }),
+                retry_at: match &self.stopped {
+                    Some(Stopped::Quota { retry_at, .. }) => retry_at.as_deref(),
+                    _ => None,
+                },
+                exit_code: self.exit_code(),
+            };
+            let summary = serde_json::to_string(&summary).unwrap_or_default();
+            self.write(summary);
+        }
+        if self.counts.iter().any(|(files, _)| *files > 0) {
+            self.say(self.table());
+        }
+        if let Some(closing) = self.closing(failed + not_started) {
+            self.say("");
+            self.complain(closing);
+        }
+        self.exit_code()
+    }
+
+    fn exit_code(&self) -> u8 {
+        let undone = [Kind::Failed, Kind::NotStarted].iter().any(|kind| self.counts[*kind as usize].0 > 0);
+        match &self.stopped {
+            Some(Stopped::Canceled) => 130,
+            Some(Stopped::Quota { .. }) => 3,
+            _ => u8::from(undone || self.lost),
+        }
+    }
+
+    /// Counts, bytes, and the failures with what to do about them.
+    fn table(&self) -> String {
+        let row = |label: &str, files: u64, bytes: u64| {
+            format!("{label:<11}  {files:>7}  {:>10}\n", DecimalBytes(bytes).to_string())
+        };
+        let mut text = format!("\n{:<11}  {:>7}  {:>10}\n", "", "files", "size");
+        for ((_, label), (files, bytes)) in Kind::ALL.iter().zip(self.counts) {
+            text += &row(label, files, bytes);
+        }
+        let (files, bytes) = self.counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
+        text += &row("in all", files, bytes);
+        text += &format!("in {}", HumanDuration(self.began.elapsed().max(Duration::from_secs(1))));
+        for failure in self.failures.iter().take(MOST_FAILURES) {
+            let Some(reason) = &failure.error else { continue };
+            text += &format!("\n\n{}\n    {}", shown(Path::new(&failure.path)), reason.message);
+            if let Some(advice) = reason.advice {
+                text += &format!("\n    > {advice}");
+            }
+        }
+        match self.failures.len().saturating_sub(MOST_FAILURES) {
+            0 => {}
+            more => text += &format!("\n\nand {more} more that failed: see the lines above"),
+        }
+        text
+    }
+
+    /// What to do about the whole, if there is something.
+    fn closing(&self, undone: u64) -> Option<String> {
+        let uploaded = self.counts[Kind::Uploaded as usize].0;
+        let next = match self.manifest {
+            true => "\nRun the same again, and it goes on where this run ended.",
+            false if uploaded > 0 => {
+                "\nThere is no manifest, so the same again would upload every file again: name those that are left, or \
+                 begin one with --manifest FILE."
+            }
+            false => "",
+        };
+        let left = format!("{} not finished.", count(undone, "file"));
+        match &self.stopped {
+            Some(Stopped::Canceled) => Some(format!("Stopped on request: {left}{next}")),
+            Some(Stopped::Fault(reason)) => Some(format!("Stopped early: {reason}\n{left}{next}")),
+            Some(Stopped::Quota { reason, retry_at, wait }) => {
+                let when = match (retry_at, wait) {
+                    (Some(at), Some(wait)) => format!("Come back at {at}, in {}.", HumanDuration(*wait)),
+                    _ => "The platform does not say when to come back.".into(),
+                };
+                Some(format!("Stopped early by a quota: {reason}\n{left} {when}{next}"))
+            }
+            None if undone > 0 && !self.manifest && !self.quiet && uploaded > 0 => Some(next.trim_start().into()),
+            None => None,
+        }
+    }
+}
+
+impl Row {
+    fn failed(e: &Error, manifest: bool) -> Self {
+        let (asset_id, status) = match e {
+            Error::Failed(e) => (Some(e.id.clone()), Some(e.status.clone())),
+            Error::WaitTimeout { id, status, .. } => (Some(id.clone()), Some(status.clone())),
+            Error::Upload(e) => (e.upload.asset_id.clone(), None),
+            _ => (None, None),
+        };
+        let message = match e {
+            // The path is told anyway, and that the system has not found it, too.
+            Error::File { message, source, .. } => match source {
+                Some(source) if source.kind() != io::ErrorKind::NotFound => format!("{message}: {source}"),
+                _ => message.clone(),
+            },
+            Error::LeftAlone { message, .. } => format!("{message} (in an earlier run)"),
+            _ => with_cause(e),
+        };
+        let error = Reason {
+            message,
+            code: e.code().map(Into::into),
+            permanent: e.is_permanent(),
+            retry_after_seconds: e.retry_after().map(|wait| wait.as_secs()),
+            upload_id: match e {
+                Error::Upload(e) if e.resumable => Some(e.upload.upload_id.clone()),
+                _ => None,
+            },
+            advice: advice(e, manifest),
+            canceled: e.is_canceled(),
+        };
+        Row { asset_id, status, error: Some(error), ..Row::default() }
+    }
+}
+
+/// What to do about a file that failed, unless the message or the end of the summary says it.
+fn advice(e: &Error, manifest: bool) -> Option<&'static str> {
+    match e {
+        Error::LeftAlone { .. } => Some("replace the file, or try this one again with --retry-permanent"),
+        _ if e.is_permanent() => Some("replace the file: the platform does not take this one"),
+        _ if e.is_canceled() || e.is_quota() => None,
+        _ if e.status() == Some(401) => Some("check the API key"),
+        Error::Upload(e) if e.resumable && manifest => Some("run the same again: only what is missing is sent"),
+        Error::WaitTimeout { .. } if manifest => Some("run the same again: it goes on waiting"),
+        Error::WaitTimeout { .. } => Some("it is at the platform: do not upload it again, look at it later"),
+        _ if e.is_outcome_unknown() => Some("the platform may have it: look at your assets before you try it again"),
+        _ if e.is_retryable() => Some("this may pass: try it again"),
+        _ => None,
+    }
+}
+
+fn api(e: &Error) -> Option<&ApiError> {
+    match e {
+        Error::Api(e) => Some(e),
+        Error::Upload(e) => api(&e.cause),
+        _ => None,
+    }
+}
+
+/// An error with what is below it.
+pub fn with_cause(e: &dyn std::error::Error) -> String {
+    match e.source() {
+        Some(cause) => format!("{e}: {}", with_cause(cause)),
+        None => e.to_string(),
+    }
+}
+
+/// A path on one line, without what could command a terminal.
+pub fn shown(path: &Path) -> String {
+    path.to_string_lossy().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// `1 file`, `2 files`.
+pub fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
