@@ -11,11 +11,13 @@
 //! `create` waits until the asset is ready, without `--no-wait`. Ids and transcripts go to stdout, everything else to
 //! stderr. The exit code is 0, or 1 if something failed.
 
-use std::error::Error;
-use std::io::{ErrorKind, Write};
+mod support;
+
+use std::io::Write;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use support::Result;
 use twelvelabs::{
     Asset, TranscriptionInclude, TranscriptionStatus, TwelveLabs, UploadMethod, UploadProgress, UploadState,
 };
@@ -24,22 +26,11 @@ const USAGE: &str =
     "usage: assets create [--no-wait] PATH|URL | list | retrieve ID | delete ID | transcript ID [srt|vtt|text]";
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader of a pipe, such as `head`, has seen enough.
-        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::finish(run())
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    let arguments = std::env::args_os()
-        .skip(1)
-        .map(|argument| argument.into_string().map_err(|_| "the arguments have to be valid Unicode"))
-        .collect::<Result<Vec<String>, _>>()?;
+fn run() -> Result {
+    let arguments = support::arguments()?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
 
     match arguments.as_slice() {
@@ -54,15 +45,14 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn create(client: &TwelveLabs, source: &str, wait: bool) -> Result<(), Box<dyn Error>> {
-    let is_url = source.starts_with("https://") || source.starts_with("http://");
-    let asset = if is_url { fetch(client, source, wait) } else { upload(client, source, wait) }?;
+fn create(client: &TwelveLabs, source: &str, wait: bool) -> Result {
+    let asset = if support::is_url(source) { fetch(client, source, wait) } else { upload(client, source, wait) }?;
     eprintln!("created: {}", describe(&asset));
     writeln!(std::io::stdout(), "{}", asset.id)?;
     Ok(())
 }
 
-fn fetch(client: &TwelveLabs, url: &str, wait: bool) -> Result<Asset, Box<dyn Error>> {
+fn fetch(client: &TwelveLabs, url: &str, wait: bool) -> Result<Asset> {
     let asset = client.assets().create(UploadMethod::url(url)).send()?;
     if !wait {
         return Ok(asset);
@@ -71,7 +61,7 @@ fn fetch(client: &TwelveLabs, url: &str, wait: bool) -> Result<Asset, Box<dyn Er
     Ok(client.assets().wait_for_done(&asset.id).send()?)
 }
 
-fn upload(client: &TwelveLabs, path: &str, wait: bool) -> Result<Asset, Box<dyn Error>> {
+fn upload(client: &TwelveLabs, path: &str, wait: bool) -> Result<Asset> {
     let style = ProgressStyle::with_template("{bar:30} {decimal_bytes} of {decimal_total_bytes}, {eta} left {msg}")?;
     // It is only seen if stderr is a terminal.
     let bar = ProgressBar::new(0).with_style(style);
@@ -92,7 +82,7 @@ fn upload(client: &TwelveLabs, path: &str, wait: bool) -> Result<Asset, Box<dyn 
     Ok(asset?)
 }
 
-fn list(client: &TwelveLabs) -> Result<(), Box<dyn Error>> {
+fn list(client: &TwelveLabs) -> Result {
     let mut stdout = std::io::stdout().lock();
     let mut count = 0_usize;
     for asset in client.assets().list().page_limit(50).send()? {
@@ -103,21 +93,21 @@ fn list(client: &TwelveLabs) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn retrieve(client: &TwelveLabs, id: &str) -> Result<(), Box<dyn Error>> {
+fn retrieve(client: &TwelveLabs, id: &str) -> Result {
     let asset = client.assets().retrieve(id).send()?;
     eprintln!("{}", describe(&asset));
     writeln!(std::io::stdout(), "{}", asset.id)?;
     Ok(())
 }
 
-fn delete(client: &TwelveLabs, id: &str) -> Result<(), Box<dyn Error>> {
+fn delete(client: &TwelveLabs, id: &str) -> Result {
     client.assets().delete(id).send()?;
     eprintln!("deleted");
     writeln!(std::io::stdout(), "{id}")?;
     Ok(())
 }
 
-fn transcript(client: &TwelveLabs, id: &str, format: &str) -> Result<(), Box<dyn Error>> {
+fn transcript(client: &TwelveLabs, id: &str, format: &str) -> Result {
     let include = [TranscriptionInclude::Sentences, TranscriptionInclude::Utterances];
     let transcription = client.assets().retrieve_transcription(id).include(include).send()?;
     if transcription.status != Some(TranscriptionStatus::Ready) {
@@ -133,10 +123,6 @@ fn transcript(client: &TwelveLabs, id: &str, format: &str) -> Result<(), Box<dyn
 }
 
 fn describe(asset: &Asset) -> String {
-    let status = asset.status.as_ref().map_or_else(|| "unknown status".to_owned(), ToString::to_string);
+    let status = asset.status.as_ref().map_or("unknown status", |status| status.as_str());
     format!("{} ({status})", asset.filename.as_deref().unwrap_or("asset without a name"))
-}
-
-fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

@@ -5,87 +5,60 @@
 //! TWELVELABS_API_KEY=tlk_… cargo run --example quickstart -- holiday.mp4
 //! ```
 
-#[path = "../tests/support/stand_in/mod.rs"]
-mod stand_in;
+mod support;
 
-use std::error::Error;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::io::{stdout, Write};
+use std::process::ExitCode;
 
-use stand_in::StandIn;
-use twelvelabs::{Asset, TwelveLabs, UploadProgress, UploadState};
+use support::{Demo, Result};
+use twelvelabs::{Asset, FileSource, TwelveLabs, UploadProgress, UploadState};
 
-const KEY_NAMES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
-
-fn main() -> Result<(), Box<dyn Error>> {
-    let has_key = KEY_NAMES.iter().any(|name| std::env::var_os(name).is_some_and(|key| !key.is_empty()));
-    if has_key {
-        let path = std::env::args_os().nth(1).ok_or("which file? cargo run --example quickstart -- PATH")?;
-        let client = TwelveLabs::from_env()?;
-        tour(&client, Path::new(&path), Duration::from_secs(5))
-    } else {
-        println!("No API key is set: using a stand-in for the platform on this machine.");
-        let stand_in = StandIn::start();
-        let sample = SampleFile::create()?;
-        let client = TwelveLabs::builder().api_key("tlk_stand_in").base_url(stand_in.url()).build()?;
-        tour(&client, &sample.0, Duration::from_millis(50))
-    }
+fn main() -> ExitCode {
+    support::finish(run())
 }
 
-fn tour(client: &TwelveLabs, path: &Path, sleep_interval: Duration) -> Result<(), Box<dyn Error>> {
-    println!("Uploading {}", path.display());
-    // A small file goes in one request and a large one in chunks. Then it waits until the asset is ready.
-    let asset = client.assets().upload(path).sleep_interval(sleep_interval).progress_callback(show_progress).send()?;
-    println!("Asset {} is {}", asset.id, status(&asset));
+fn run() -> Result {
+    let file = std::env::args_os().nth(1).map(FileSource::path);
+    if support::has_key() {
+        let file = file.ok_or("which file? cargo run --example quickstart -- PATH")?;
+        return tour(&TwelveLabs::from_env()?, file);
+    }
+    let demo = Demo::start()?;
+    tour(&demo.client, file.unwrap_or_else(|| FileSource::bytes("sample.mp4", vec![7; 256 * 1024])))
+}
 
-    println!("The first assets of the account:");
+fn tour(client: &TwelveLabs, file: FileSource) -> Result {
+    let mut out = stdout();
+    // A small file goes in one request and a large one in chunks. Then it waits until the asset is ready.
+    writeln!(out, "Uploading")?;
+    let asset = client.assets().upload(file).progress_callback(show_progress).send()?;
+    writeln!(out, "Asset {} is {}", asset.id, status(&asset))?;
+
+    writeln!(out, "The first assets of the account:")?;
     for asset in client.assets().list().page_limit(10).send()?.take(10) {
         let asset = asset?;
-        println!("  {}  {}  {}", asset.id, status(&asset), asset.filename.as_deref().unwrap_or("(no name)"));
+        writeln!(out, "  {}  {}  {}", asset.id, status(&asset), asset.filename.as_deref().unwrap_or("(no name)"))?;
     }
 
     let asset = client.assets().retrieve(&asset.id).send()?;
-    println!("Retrieved {}: {}", asset.id, status(&asset));
+    writeln!(out, "Retrieved {}: {}", asset.id, status(&asset))?;
 
     client.assets().delete(&asset.id).send()?;
-    println!("Deleted {}", asset.id);
+    writeln!(out, "Deleted {}", asset.id)?;
     Ok(())
 }
 
 fn show_progress(progress: &UploadProgress) {
-    match progress.state {
-        UploadState::Uploading => print!("\r  {} bytes, {:.0} %", progress.sent, progress.percentage()),
-        UploadState::Uploaded => println!("\n  uploaded"),
-        _ => println!("  {:?}", progress.state),
-    }
+    let mut out = stdout();
     // Only the display depends on it.
-    let _ = std::io::stdout().flush();
+    let _ = match progress.state {
+        UploadState::Uploading => write!(out, "\r  {} bytes, {:.0} %", progress.sent, progress.percentage()),
+        UploadState::Uploaded => writeln!(out, "\n  uploaded"),
+        _ => writeln!(out, "  {:?}", progress.state),
+    };
+    let _ = out.flush();
 }
 
-fn status(asset: &Asset) -> String {
-    asset.status.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string)
-}
-
-/// A file in the temp folder that goes away with this value.
-struct SampleFile(PathBuf);
-
-impl SampleFile {
-    fn create() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("twelvelabs-quickstart-{}.mp4", std::process::id()));
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        let sample = Self(path);
-        let content: Vec<u8> = (0..256 * 1024_u32).map(|number| (number % 251) as u8).collect();
-        file.write_all(&content)?;
-        Ok(sample)
-    }
-}
-
-impl Drop for SampleFile {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            eprintln!("could not remove {}: {error}", self.0.display());
-        }
-    }
+fn status(asset: &Asset) -> &str {
+    asset.status.as_ref().map_or("unknown", |status| status.as_str())
 }

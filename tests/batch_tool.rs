@@ -11,33 +11,29 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::rc::Rc;
-use std::time::Duration;
 
-use batch::stand_in::StandIn;
+use batch::support::Demo;
 use batch::{upload, Arguments};
 use files::{content, Folder};
 use serde_json::Value;
-use twelvelabs::TwelveLabs;
 
 /// A stand-in, and a folder with three media files and some others.
 struct Scene {
-    stand_in: StandIn,
-    client: TwelveLabs,
+    demo: Demo,
     folder: Folder,
 }
 
 impl Scene {
     fn new(name: &str) -> Self {
-        let stand_in = StandIn::start();
-        stand_in.chunks(10_000, 2);
-        let client = TwelveLabs::builder().api_key("tlk_stand_in").base_url(stand_in.url()).build().unwrap();
+        let demo = Demo::start_silently().unwrap();
+        demo.stand_in.chunks(10_000, 2);
         let folder = Folder::new(name);
         fs::create_dir(folder.path("more")).unwrap();
         for (file, length) in [("a.mp4", 1000), ("b.MOV", 50_000), ("c.png", 2000), ("d.txt", 9), (".e.mp4", 9)] {
             folder.write(file, &content(length));
         }
         folder.write("more/f.mp3", &content(300));
-        Scene { stand_in, client, folder }
+        Scene { demo, folder }
     }
 
     /// Uploads the folder with these options: the exit code, stdout and stderr.
@@ -50,7 +46,7 @@ impl Scene {
     fn run_into(&self, options: &[&str], out: Box<dyn Write>, err: Box<dyn Write>) -> u8 {
         let mut arguments = parse(options).unwrap();
         arguments.paths.push(self.folder.root().into());
-        upload(&self.client, &arguments, Duration::from_millis(1), out, err).unwrap()
+        upload(&self.demo.client, &arguments, out, err).unwrap()
     }
 
     /// The same with `--json`: the exit code, the objects of the files and the last one.
@@ -179,7 +175,7 @@ fn one_bad_file_does_not_stop_the_others() {
         assert_eq!(row["status"], if failed { Value::Null } else { "ready".into() });
         assert_eq!((row["asset_id"].is_string(), row["error"].is_object()), (!failed, failed), "{row}");
     }
-    assert_eq!(scene.stand_in.upload_ids().len(), 1, "one is above the threshold");
+    assert_eq!(scene.demo.stand_in.upload_ids().len(), 1, "one is above the threshold");
 
     let (code, out, _) = scene.run(&["--quiet"]);
     assert_eq!((code, out.lines().count()), (1, 1), "{out}");
@@ -191,7 +187,7 @@ fn a_second_run_skips_what_is_done_and_leaves_alone_what_is_hopeless() {
     let scene = Scene::new("again");
     let manifest = scene.manifest();
     let options = ["--manifest", manifest.as_str(), "--workers", "1"];
-    scene.stand_in.fail("POST", "assets", 1, 400, "video_file_broken");
+    scene.demo.stand_in.fail("POST", "assets", 1, 400, "video_file_broken");
     let (code, rows, _) = scene.json(&options);
     assert_eq!(code, 1);
     let error = &rows.iter().find(|row| row["kind"] == "failed").unwrap()["error"];
@@ -205,13 +201,13 @@ fn a_second_run_skips_what_is_done_and_leaves_alone_what_is_hopeless() {
 
     let (code, _, summary) = scene.json(&[&options[..], &["--retry-permanent"]].concat());
     assert_eq!((code, &summary["uploaded"], &summary["skipped"]), (0, &1.into(), &2.into()));
-    assert_eq!(scene.stand_in.asset_count(), 3);
+    assert_eq!(scene.demo.stand_in.asset_count(), 3);
 }
 
 #[test]
 fn a_quota_ends_it_with_an_exit_code_of_its_own() {
     let scene = Scene::new("quota");
-    scene.stand_in.fail("POST", "assets", 9, 402, "plan_limit_exceeded");
+    scene.demo.stand_in.fail("POST", "assets", 9, 402, "plan_limit_exceeded");
     let (code, rows, summary) = scene.json(&["--workers", "1"]);
     assert_eq!((code, rows.len(), &summary["stopped"]), (3, 3, &"quota".into()));
     assert_eq!((&summary["failed"], &summary["not_started"]), (&1.into(), &2.into()));
@@ -223,10 +219,10 @@ fn a_quota_ends_it_with_an_exit_code_of_its_own() {
 fn a_reader_that_goes_away_does_not_stop_it() {
     let scene = Scene::new("pipe");
     for (kind, expected) in [(io::ErrorKind::BrokenPipe, 0), (io::ErrorKind::StorageFull, 1)] {
-        let before = scene.stand_in.asset_count();
+        let before = scene.demo.stand_in.asset_count();
         let err = Sink::default();
         let code = scene.run_into(&["--no-wait"], Box::new(Closed(kind)), Box::new(err.clone()));
-        assert_eq!((code, scene.stand_in.asset_count() - before), (expected, 3), "{}", err.text());
+        assert_eq!((code, scene.demo.stand_in.asset_count() - before), (expected, 3), "{}", err.text());
         assert!(err.text().contains("the uploads go on"), "{}", err.text());
         let closed = || Box::new(Closed(kind));
         assert_eq!(scene.run_into(&["--json"], closed(), closed()), expected);

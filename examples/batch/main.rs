@@ -22,28 +22,23 @@ mod arguments;
 mod bars;
 mod files;
 mod report;
-#[path = "../../tests/support/stand_in/mod.rs"]
-pub mod stand_in;
+#[path = "../support/mod.rs"]
+pub mod support;
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 pub use arguments::Arguments;
 use bars::Bars;
 use files::Files;
 use log::{LevelFilter, Log, Metadata, Record};
-use report::{with_cause, Report};
-use stand_in::StandIn;
+use report::Report;
+use support::{has_key, with_causes, Demo, Result, KEY_NAMES};
 use twelvelabs::{CancelHandle, TwelveLabs};
-
-const KEY_NAMES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
-const SLEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse(std::env::args_os().skip(1));
@@ -57,54 +52,44 @@ fn main() -> ExitCode {
         Err(e) => Err(format!("{e}; --help shows how it is used").into()),
     };
     ExitCode::from(result.unwrap_or_else(|e| {
-        tell(&format!("batch: {}", with_cause(e.as_ref())));
+        tell(&format!("batch: {}", with_causes(e.as_ref())));
         2
     }))
 }
 
 /// Chooses between the platform and the stand-in.
-fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
-    let has_key = KEY_NAMES.iter().any(|name| std::env::var_os(name).is_some_and(|key| !key.is_empty()));
+fn run(arguments: &Arguments) -> Result<u8> {
     let is_given = !arguments.paths.is_empty() || !arguments.lists.is_empty();
-    if arguments.stand_in || !(has_key || is_given) {
+    if arguments.stand_in || !(has_key() || is_given) {
         return run_on_stand_in(arguments, is_given);
     }
-    if !has_key {
+    if !has_key() {
         let names = KEY_NAMES.join(", ");
         return Err(format!("no API key is set ({names}); --stand-in tries this without the platform").into());
     }
     if !is_given {
         return Err("which files? Name a PATH or a --list; --help shows how".into());
     }
-    let client = TwelveLabs::from_env()?;
-    upload(&client, arguments, SLEEP_INTERVAL, Box::new(io::stdout()), Box::new(io::stderr()))
+    upload(&TwelveLabs::from_env()?, arguments, Box::new(io::stdout()), Box::new(io::stderr()))
 }
 
-fn run_on_stand_in(arguments: &Arguments, is_given: bool) -> Result<u8, Box<dyn Error>> {
+fn run_on_stand_in(arguments: &Arguments, is_given: bool) -> Result<u8> {
     if !arguments.quiet {
         tell("Using a stand-in for the platform on this machine: nothing is really uploaded.");
     }
-    let stand_in = StandIn::start();
-    let client = TwelveLabs::builder().api_key("tlk_stand_in").base_url(stand_in.url()).build()?;
+    let demo = Demo::start_silently()?;
     let samples = if is_given { None } else { Some(Samples::create()?) };
     let mut arguments = arguments.clone();
     if let Some(samples) = &samples {
-        stand_in.chunks(256 * 1024, 4);
+        demo.stand_in.chunks(256 * 1024, 4);
         arguments.paths.push(samples.0.clone());
         arguments.threshold = arguments.threshold.or(Some(1_000_000));
     }
-    let sleep_interval = Duration::from_millis(100);
-    upload(&client, &arguments, sleep_interval, Box::new(io::stdout()), Box::new(io::stderr()))
+    upload(&demo.client, &arguments, Box::new(io::stdout()), Box::new(io::stderr()))
 }
 
 /// Uploads what the arguments name, and gives the exit code.
-pub fn upload(
-    client: &TwelveLabs,
-    arguments: &Arguments,
-    sleep_interval: Duration,
-    out: Box<dyn Write>,
-    err: Box<dyn Write>,
-) -> Result<u8, Box<dyn Error>> {
+pub fn upload(client: &TwelveLabs, arguments: &Arguments, out: Box<dyn Write>, err: Box<dyn Write>) -> Result<u8> {
     let files = Files::collect(arguments)?;
     let size = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
     let sizes: HashMap<PathBuf, u64> = files.found.iter().map(|path| (path.clone(), size(path))).collect();
@@ -122,7 +107,6 @@ pub fn upload(
         .assets()
         .upload_all(files.found)
         .wait(!arguments.no_wait)
-        .sleep_interval(sleep_interval)
         .retry_permanent(arguments.retry_permanent)
         .cancel_handle(&cancel)
         .when_some(arguments.manifest.as_ref(), |upload, manifest| upload.manifest(manifest))

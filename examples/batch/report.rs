@@ -13,6 +13,7 @@ use twelvelabs::{ApiError, Error, UploadOutcome, UploadOutcomeKind};
 
 use super::arguments::Arguments;
 use super::bars::Bars;
+use super::support::with_causes;
 
 /// How many failures the summary repeats.
 const MOST_FAILURES: usize = 20;
@@ -344,7 +345,7 @@ impl Row {
                 _ => message.clone(),
             },
             Error::LeftAlone { message, .. } => format!("{message} (in an earlier run)"),
-            _ => with_cause(e),
+            _ => with_causes(e),
         };
         let error = Reason {
             message,
@@ -383,14 +384,6 @@ fn api(e: &Error) -> Option<&ApiError> {
         Error::Api(e) => Some(e),
         Error::Upload(e) => api(&e.cause),
         _ => None,
-    }
-}
-
-/// An error with what is below it.
-pub fn with_cause(e: &dyn std::error::Error) -> String {
-    match e.source() {
-        Some(cause) => format!("{e}: {}", with_cause(cause)),
-        None => e.to_string(),
     }
 }
 

@@ -1,0 +1,115 @@
+//! What the examples share besides their subject: arguments, the stand-in, and how a program ends.
+
+#![allow(dead_code)]
+
+#[path = "../../tests/support/stand_in/mod.rs"]
+pub mod stand_in;
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use stand_in::StandIn;
+use twelvelabs::{Clock, TwelveLabs, UploadMethod};
+
+pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
+
+pub const KEY_NAMES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
+
+/// Whether there is a key, so that an example can talk to the platform.
+pub fn has_key() -> bool {
+    KEY_NAMES.iter().any(|name| std::env::var_os(name).is_some_and(|key| !key.is_empty()))
+}
+
+/// A stand-in for the platform on this machine, and a client that talks to it.
+pub struct Demo {
+    pub client: TwelveLabs,
+    pub stand_in: StandIn,
+}
+
+impl Demo {
+    pub fn start() -> Result<Self> {
+        eprintln!("No API key is set: using a stand-in for the platform on this machine.");
+        Self::start_silently()
+    }
+
+    pub fn start_silently() -> Result<Self> {
+        let stand_in = StandIn::start();
+        let client = TwelveLabs::builder()
+            .api_key("tlk_stand_in")
+            .base_url(stand_in.url())
+            .clock(Hurry(Instant::now()))
+            .build()?;
+        Ok(Demo { client, stand_in })
+    }
+}
+
+/// A clock that runs a hundred times as fast as others: the stand-in has little to do, and nobody wants to wait for it.
+struct Hurry(Instant);
+
+const SPEED: u32 = 100;
+
+impl Clock for Hurry {
+    fn now(&self) -> Instant {
+        self.0 + self.0.elapsed() * SPEED
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration / SPEED);
+    }
+}
+
+/// The arguments after the name of the program.
+pub fn arguments() -> Result<Vec<String>> {
+    let arguments = std::env::args_os().skip(1);
+    arguments
+        .map(|argument| argument.into_string().map_err(|_| "the arguments have to be valid Unicode".into()))
+        .collect()
+}
+
+pub fn is_url(source: &str) -> bool {
+    source.starts_with("https://") || source.starts_with("http://")
+}
+
+/// The file name at the end of a path or a URL.
+pub fn file_name(source: &str) -> &str {
+    let place = if is_url(source) { source.split(['?', '#']).next().unwrap_or(source) } else { source };
+    Path::new(place).file_name().and_then(OsStr::to_str).unwrap_or(place)
+}
+
+/// How a file gets to the platform that is named by its path or its URL.
+pub fn upload_method(source: &str) -> UploadMethod {
+    if is_url(source) {
+        UploadMethod::url(source)
+    } else {
+        UploadMethod::direct(source)
+    }
+}
+
+/// The exit code for the outcome. An error is written to stderr with its causes.
+pub fn finish(outcome: Result) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of a pipe, such as `head`, has seen enough.
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", with_causes(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error with what is below it, on one line.
+pub fn with_causes(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_causes(cause)),
+        None => error.to_string(),
+    }
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
