@@ -212,12 +212,12 @@ impl Fixture {
                     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
                     answer_of_type(status, kind, &lines)
                 }
-                (body, _) => {
-                    // Where the chunks are sent, the presigned URLs lead to the same server.
-                    let place = if sends_chunks { port.to_string() } else { "PORT".into() };
-                    let body = body.to_string().replace("127.0.0.1:PORT", &format!("127.0.0.1:{place}"));
+                // Where the chunks are sent, the presigned URLs lead to the same server.
+                (body, _) if sends_chunks => {
+                    let body = body.to_string().replace("127.0.0.1:PORT", &format!("127.0.0.1:{port}"));
                     answer_with(status, &headers, &serde_json::from_str(&body).expect("still JSON"))
                 }
+                (body, _) => answer_with(status, &headers, body),
             })
         };
         responses.iter().map(step).collect()
