@@ -207,13 +207,7 @@ impl<T: Output> Call<T> {
         self
     }
 
-    /// Calls `setter` with the value if there is one.
-    pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
-        match option {
-            Some(value) => setter(self, value),
-            None => self,
-        }
-    }
+    when_some!();
 }
 
 /// A call to an endpoint that this crate has no method for, see [`TwelveLabs::call`](crate::TwelveLabs::call).
@@ -242,7 +236,7 @@ impl CustomCall {
 
     /// Adds a file to a `multipart/form-data` body.
     pub fn file(mut self, name: &str, file: impl Into<FileSource>) -> Self {
-        self.0.file(name, file.into());
+        self.0.file(name, &file.into());
         self
     }
 
@@ -251,6 +245,8 @@ impl CustomCall {
         self.0.options = request_options;
         self
     }
+
+    when_some!();
 
     /// Sends the request. An empty answer gives `null`.
     pub fn send(self) -> Result<Value> {

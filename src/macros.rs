@@ -1,7 +1,21 @@
 //! Declarations of requests, of inputs and of open enums. They declare data and nothing else.
 
-/// Declares a request with options: `query`, `json`, `form` or `form_url`, the Python SDK's name, and the type.
-/// `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that becomes a `T`.
+/// The setter that every builder has besides its own.
+macro_rules! when_some {
+    () => {
+        /// Calls `setter` with the value if there is one, for an option that is not always given.
+        pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
+            match option {
+                Some(value) => setter(self, value),
+                None => self,
+            }
+        }
+    };
+}
+
+/// Declares a request with options: where it goes (`query`, `json`, `form`, `form_url` or `file`), the Python SDK's name,
+/// and the type. `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that becomes a `T`, and
+/// `object` anything that is an object in JSON.
 macro_rules! request {
     ($(#[$meta:meta])* $name:ident -> $output:ty { $($options:tt)* }) => {
         $(#[$meta])*
@@ -34,16 +48,19 @@ macro_rules! request {
                 self
             }
 
-            /// Calls `setter` with the value if there is one.
-            pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
-                match option {
-                    Some(value) => setter(self, value),
-                    None => self,
-                }
-            }
+            when_some!();
         }
     };
     (@options) => {};
+    (@options $(#[$meta:meta])* $place:ident $field:ident: object, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl serde::Serialize) -> Self {
+            let fields = self.0.object(stringify!($field), &$field);
+            self.0.$place(stringify!($field), &fields);
+            self
+        }
+        request!(@options $($rest)*);
+    };
     (@options $(#[$meta:meta])* $place:ident $field:ident: [$type:ty], $($rest:tt)*) => {
         $(#[$meta])*
         pub fn $field(mut self, $field: impl IntoIterator<Item = impl Into<$type>>) -> Self {

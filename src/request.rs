@@ -182,8 +182,8 @@ impl Request {
         self.form(name, url);
     }
 
-    pub(crate) fn file(&mut self, name: &str, source: FileSource) {
-        self.part(Part::File { name: name.into(), source });
+    pub(crate) fn file(&mut self, name: &str, source: &FileSource) {
+        self.part(Part::File { name: name.into(), source: source.clone() });
     }
 
     /// What to write into the JSON body where the base64 of this file goes. The file is read when the body is sent.

@@ -10,6 +10,9 @@ use crate::request::Request;
 pub(crate) const SLEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
 
+/// The status of what does not say.
+const UNKNOWN: &str = "unknown";
+
 type Callback<T> = Box<dyn FnMut(&T) + Send>;
 
 /// How something that is waited for is doing.
@@ -22,8 +25,10 @@ pub(crate) enum Progressing {
 
 /// Something that can be waited for.
 pub(crate) trait Waitable: Output + serde::Serialize {
+    /// What errors call it.
     const RESOURCE: &'static str;
-    fn status(&self) -> String;
+    /// The status as the platform writes it.
+    fn status(&self) -> Option<&str>;
     fn progressing(&self) -> Progressing;
 }
 
@@ -49,11 +54,26 @@ pub struct Wait<T> {
     sleep_interval: Duration,
     max_wait_time: Duration,
     callback: Option<Callback<T>>,
+    resource: &'static str,
+    status: fn(&T) -> String,
+    is_done: fn(&str, &T) -> Result<bool>,
 }
 
-impl<T> Wait<T> {
-    pub(crate) fn new(request: Request, id: &str) -> Self {
-        Wait { request, id: id.into(), sleep_interval: SLEEP_INTERVAL, max_wait_time: MAX_WAIT_TIME, callback: None }
+impl<T: Output> Wait<T> {
+    pub(crate) fn new(request: Request, id: &str) -> Self
+    where
+        T: Waitable,
+    {
+        Wait {
+            request,
+            id: id.into(),
+            sleep_interval: SLEEP_INTERVAL,
+            max_wait_time: MAX_WAIT_TIME,
+            callback: None,
+            resource: T::RESOURCE,
+            status,
+            is_done,
+        }
     }
 
     /// The time between two looks: 5 s by default.
@@ -80,17 +100,8 @@ impl<T> Wait<T> {
         self
     }
 
-    /// Calls `setter` with the value if there is one.
-    pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
-        match option {
-            Some(value) => setter(self, value),
-            None => self,
-        }
-    }
-}
+    when_some!();
 
-#[allow(private_bounds)]
-impl<T: Waitable> Wait<T> {
     /// Waits, and gives what was waited for once it is done.
     ///
     /// Fails with [`Error::Failed`] if it ended badly and with [`Error::WaitTimeout`] at the deadline. A look that
@@ -102,7 +113,7 @@ impl<T: Waitable> Wait<T> {
         let client = self.request.client().clone();
         let clock = &*client.settings().clock;
         let began = clock.now();
-        let mut last = "unknown".to_string();
+        let mut last = UNKNOWN.to_string();
         loop {
             let left = self.max_wait_time.saturating_sub(clock.now() - began);
             let mut request = self.request.clone();
@@ -113,8 +124,8 @@ impl<T: Waitable> Wait<T> {
                     if let Some(callback) = &mut self.callback {
                         callback(&seen);
                     }
-                    last = seen.status();
-                    if is_done(&self.id, &seen)? {
+                    last = (self.status)(&seen);
+                    if (self.is_done)(&self.id, &seen)? {
                         return Ok(seen);
                     }
                     None
@@ -143,7 +154,7 @@ impl<T: Waitable> Wait<T> {
 
     fn ran_out(&self, status: String, waited: Duration, fault: Option<Error>) -> Error {
         Error::WaitTimeout {
-            resource: T::RESOURCE.into(),
+            resource: self.resource.into(),
             id: self.id.clone(),
             status,
             waited,
@@ -157,21 +168,22 @@ pub(crate) fn is_done<T: Waitable>(id: &str, seen: &T) -> Result<bool> {
     match seen.progressing() {
         Progressing::Done => Ok(true),
         Progressing::Working => Ok(false),
-        Progressing::Failed(message) => Err(failed(id, seen.status(), message, seen)),
+        Progressing::Failed(message) => {
+            let raw = serde_json::to_value(seen).unwrap_or_default();
+            Err(Error::from(Box::new(FailedError {
+                resource: T::RESOURCE.into(),
+                id: id.into(),
+                status: status(seen),
+                code: raw["error"]["code"].as_str().map(Into::into),
+                message: message.unwrap_or_else(|| "the platform gave no reason".into()),
+                raw,
+            })))
+        }
     }
 }
 
-fn failed<T: Waitable>(id: &str, status: String, message: Option<String>, seen: &T) -> Error {
-    let raw = serde_json::to_value(seen).unwrap_or_default();
-    let code = raw["error"]["code"].as_str().map(Into::into);
-    Error::from(Box::new(FailedError {
-        resource: T::RESOURCE.into(),
-        id: id.into(),
-        status,
-        code,
-        message: message.unwrap_or_else(|| "the platform gave no reason".into()),
-        raw,
-    }))
+fn status<T: Waitable>(seen: &T) -> String {
+    seen.status().unwrap_or(UNKNOWN).into()
 }
 
 impl<T> fmt::Debug for Wait<T> {

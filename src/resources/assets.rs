@@ -55,7 +55,7 @@ impl AssetsClient {
         match method {
             UploadMethod::Direct(file) => {
                 request.form("method", "direct");
-                request.file("file", file);
+                request.file("file", &file);
                 request = request.size_limit(LOCAL_LIMIT, LOCAL_HINT);
             }
             UploadMethod::Url(url) => {
@@ -251,17 +251,12 @@ request! {
         form enable_hls: bool,
         /// Whether thumbnails are made. The platform's default is `true`.
         form enable_thumbnail: bool,
+        /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings.
+        form user_metadata: object,
     }
 }
 
 impl CreateAsset {
-    /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        let fields = self.0.object("user_metadata", &user_metadata);
-        self.0.form("user_metadata", &fields);
-        self
-    }
-
     /// Called as the file is sent, with the bytes so far. Starts over if the upload is repeated.
     pub fn progress_callback(mut self, progress_callback: impl FnMut(Progress) + Send + 'static) -> Self {
         self.0.progress = Some(Arc::new(Mutex::new(progress_callback)));
@@ -427,8 +422,8 @@ pub struct Asset {
 impl Waitable for Asset {
     const RESOURCE: &'static str = "asset";
 
-    fn status(&self) -> String {
-        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
     }
 
     fn progressing(&self) -> Progressing {

@@ -265,13 +265,7 @@ impl UploadFile {
         self
     }
 
-    /// Calls `setter` with the value if there is one.
-    pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
-        match option {
-            Some(value) => setter(self, value),
-            None => self,
-        }
-    }
+    when_some!();
 
     /// Uploads the file.
     ///
@@ -455,8 +449,8 @@ pub struct UploadStatus {
 impl Waitable for UploadStatus {
     const RESOURCE: &'static str = "upload";
 
-    fn status(&self) -> String {
-        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
     }
 
     fn progressing(&self) -> Progressing {

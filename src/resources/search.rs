@@ -171,7 +171,7 @@ macro_rules! search {
                 mut self,
                 query_media_files: impl IntoIterator<Item = impl Into<FileSource>>,
             ) -> Self {
-                query_media_files.into_iter().for_each(|file| self.0.file("query_media_file", file.into()));
+                query_media_files.into_iter().for_each(|file| self.0.file("query_media_file", &file.into()));
                 self
             }
 

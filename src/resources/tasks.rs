@@ -134,29 +134,16 @@ request! {
     CreateVideoIndexingTask -> VideoIndexingTask {
         /// Whether an HLS stream is kept: see [`VideoIndexingTask::hls`].
         form enable_video_stream: bool,
+        /// A video that this program sends: a path, or any [`FileSource`].
+        file video_file: into FileSource,
+        /// A video that the platform fetches from a public URL.
+        form_url video_url: into String,
+        /// Your own names and values, to find the video by: strings, numbers, booleans, lists of strings.
+        form user_metadata: object,
     }
 }
 
 impl CreateVideoIndexingTask {
-    /// A video that this program sends: a path, or any [`FileSource`].
-    pub fn video_file(mut self, video_file: impl Into<FileSource>) -> Self {
-        self.0.file("video_file", video_file.into());
-        self
-    }
-
-    /// A video that the platform fetches from a public URL.
-    pub fn video_url(mut self, video_url: impl Into<String>) -> Self {
-        self.0.form_url("video_url", &video_url.into());
-        self
-    }
-
-    /// Your own names and values, to find the video by: strings, numbers, booleans, lists of strings.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        let fields = self.0.object("user_metadata", &user_metadata);
-        self.0.form("user_metadata", &fields);
-        self
-    }
-
     /// Called as the file is sent, with the bytes so far. Starts over if the upload is repeated.
     pub fn progress_callback(mut self, progress_callback: impl FnMut(Progress) + Send + 'static) -> Self {
         self.0.progress = Some(Arc::new(Mutex::new(progress_callback)));
@@ -299,8 +286,8 @@ pub struct VideoIndexingTask {
 impl Waitable for VideoIndexingTask {
     const RESOURCE: &'static str = "task";
 
-    fn status(&self) -> String {
-        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
     }
 
     fn progressing(&self) -> Progressing {

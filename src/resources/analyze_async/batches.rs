@@ -296,8 +296,8 @@ pub struct AnalyzeBatch {
 impl Waitable for AnalyzeBatch {
     const RESOURCE: &'static str = "batch";
 
-    fn status(&self) -> String {
-        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
     }
 
     fn progressing(&self) -> Progressing {

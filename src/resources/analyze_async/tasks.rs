@@ -229,8 +229,8 @@ pub struct AnalyzeTask {
 impl Waitable for AnalyzeTask {
     const RESOURCE: &'static str = "analyze task";
 
-    fn status(&self) -> String {
-        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
     }
 
     fn progressing(&self) -> Progressing {

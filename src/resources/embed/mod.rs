@@ -57,24 +57,14 @@ request! {
         form text: into String,
         /// A public URL of the image to embed.
         form_url image_url: into String,
+        /// The image to embed: a path, or any [`FileSource`].
+        file image_file: into FileSource,
         /// A public URL of the audio file to embed.
         form_url audio_url: into String,
+        /// The audio file to embed: a path, or any [`FileSource`].
+        file audio_file: into FileSource,
         /// Where in the audio to begin, in seconds. The platform's default is 0.
         form audio_start_offset_sec: f64,
-    }
-}
-
-impl CreateEmbedding {
-    /// The image to embed: a path, or any [`FileSource`].
-    pub fn image_file(mut self, image_file: impl Into<FileSource>) -> Self {
-        self.0.file("image_file", image_file.into());
-        self
-    }
-
-    /// The audio file to embed: a path, or any [`FileSource`].
-    pub fn audio_file(mut self, audio_file: impl Into<FileSource>) -> Self {
-        self.0.file("audio_file", audio_file.into());
-        self
     }
 }
 

@@ -153,6 +153,10 @@ request! {
 request! {
     /// Options of [`EmbedTasksClient::create`].
     CreateEmbedTask -> MediaEmbeddingTask {
+        /// A video that this program sends: a path, or any [`FileSource`].
+        file video_file: into FileSource,
+        /// A video that the platform fetches from a public URL.
+        form_url video_url: into String,
         /// Where in the video to begin, in seconds. The platform's default is 0. It wants the end as well.
         form video_start_offset_sec: f64,
         /// Where in the video to end, in seconds. The platform wants the start as well.
@@ -161,20 +165,6 @@ request! {
         form video_clip_length: f64,
         /// Whether to embed clips, which is the platform's default, or also the whole video.
         form video_embedding_scope: [EmbeddingScope],
-    }
-}
-
-impl CreateEmbedTask {
-    /// A video that this program sends: a path, or any [`FileSource`].
-    pub fn video_file(mut self, video_file: impl Into<FileSource>) -> Self {
-        self.0.file("video_file", video_file.into());
-        self
-    }
-
-    /// A video that the platform fetches from a public URL.
-    pub fn video_url(mut self, video_url: impl Into<String>) -> Self {
-        self.0.form_url("video_url", &video_url.into());
-        self
     }
 }
 
@@ -286,8 +276,8 @@ pub struct MediaEmbeddingTask {
 impl Waitable for MediaEmbeddingTask {
     const RESOURCE: &'static str = "embedding task";
 
-    fn status(&self) -> String {
-        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
     }
 
     fn progressing(&self) -> Progressing {

@@ -231,15 +231,8 @@ request! {
     CreateEntity -> Entity {
         /// What the entity is.
         json description: into String,
-    }
-}
-
-impl CreateEntity {
-    /// Your own names and values: strings, numbers, booleans. Send lists and objects as strings.
-    pub fn metadata(mut self, metadata: impl Serialize) -> Self {
-        let metadata = self.0.object("metadata", &metadata);
-        self.0.json("metadata", &metadata);
-        self
+        /// Your own names and values: strings, numbers, booleans. Send lists and objects as strings.
+        json metadata: object,
     }
 }
 
@@ -250,16 +243,9 @@ request! {
         json name: into String,
         /// The new description.
         json description: into String,
-    }
-}
-
-impl UpdateEntity {
-    /// Your own names and values, instead of all that were there: strings, numbers, booleans. Send lists and objects
-    /// as strings.
-    pub fn metadata(mut self, metadata: impl Serialize) -> Self {
-        let metadata = self.0.object("metadata", &metadata);
-        self.0.json("metadata", &metadata);
-        self
+        /// Your own names and values, instead of all that were there: strings, numbers, booleans. Send lists and objects
+        /// as strings.
+        json metadata: object,
     }
 }
 
@@ -314,8 +300,8 @@ pub struct Entity {
 impl Waitable for Entity {
     const RESOURCE: &'static str = "entity";
 
-    fn status(&self) -> String {
-        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
     }
 
     fn progressing(&self) -> Progressing {

@@ -183,15 +183,8 @@ request! {
     CreateIndexedAsset -> IndexedAsset {
         /// Whether an HLS stream is kept: see [`IndexedAsset::hls`].
         json enable_video_stream: bool,
-    }
-}
-
-impl CreateIndexedAsset {
-    /// Your own names and values, to find the video by: strings, numbers, booleans, lists of strings.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        let fields = self.0.object("user_metadata", &user_metadata);
-        self.0.json("user_metadata", &fields);
-        self
+        /// Your own names and values, to find the video by: strings, numbers, booleans, lists of strings.
+        json user_metadata: object,
     }
 }
 
@@ -207,15 +200,9 @@ request! {
 
 request! {
     /// Options of [`IndexedAssetsClient::update`].
-    UpdateIndexedAsset -> () {}
-}
-
-impl UpdateIndexedAsset {
-    /// The names and values to change: strings, numbers, booleans, lists of strings, or null to remove one.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        let fields = self.0.object("user_metadata", &user_metadata);
-        self.0.json("user_metadata", &fields);
-        self
+    UpdateIndexedAsset -> () {
+        /// The names and values to change: strings, numbers, booleans, lists of strings, or null to remove one.
+        json user_metadata: object,
     }
 }
 
@@ -282,8 +269,8 @@ pub struct IndexedAsset {
 impl Waitable for IndexedAsset {
     const RESOURCE: &'static str = "indexed asset";
 
-    fn status(&self) -> String {
-        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
     }
 
     fn progressing(&self) -> Progressing {

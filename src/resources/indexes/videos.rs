@@ -116,14 +116,8 @@ request! {
 
 request! {
     /// Options of [`VideosClient::update`].
-    UpdateVideo -> () {}
-}
-
-impl UpdateVideo {
-    /// The names and values to change: strings, numbers, booleans, lists of strings, or null to remove one.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        let fields = self.0.object("user_metadata", &user_metadata);
-        self.0.json("user_metadata", &fields);
-        self
+    UpdateVideo -> () {
+        /// The names and values to change: strings, numbers, booleans, lists of strings, or null to remove one.
+        json user_metadata: object,
     }
 }

@@ -131,8 +131,8 @@ pub struct EmbeddingTaskError {
 impl Waitable for EmbeddingTask {
     const RESOURCE: &'static str = "embedding task";
 
-    fn status(&self) -> String {
-        self.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string)
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
     }
 
     fn progressing(&self) -> Progressing {
