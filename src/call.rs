@@ -107,19 +107,20 @@ impl RequestOptions {
         Self::default()
     }
 
-    /// The most time for the whole answer once the request is sent, for each try; for a stream, the longest silence.
+    /// The most time for the whole answer once the request is sent, for each attempt. For a stream, the longest
+    /// silence.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The most time for the whole call: sending, all tries and the waits between them.
+    /// The most time for the whole call: sending, all attempts and the waits between them.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// How often a failed try is repeated; 0 for never.
+    /// How often a failed attempt is repeated; 0 for never.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = Some(max_retries);
         self

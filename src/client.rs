@@ -75,17 +75,27 @@ impl TwelveLabs {
     /// A client with this API key. The base URL comes from `TWELVELABS_BASE_URL`, if that is set.
     ///
     /// Fails if the key is empty or cannot be sent as a header.
+    ///
+    /// ```
+    /// let client = twelvelabs::TwelveLabs::new("tlk_example")?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
     pub fn new(api_key: impl Into<String>) -> Result<Self> {
         Self::builder().api_key(api_key).build()
     }
 
     /// A client with the API key from the environment: `TWELVELABS_API_KEY`, then `TWELVE_LABS_API_KEY`, then
     /// `TL_API_KEY`. Fails if none of them is set.
+    ///
+    /// ```no_run
+    /// let client = twelvelabs::TwelveLabs::from_env()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
     pub fn from_env() -> Result<Self> {
         Self::builder().build()
     }
 
-    /// A client with settings of your own.
+    /// A client with settings of your own, such as a time limit or a proxy: see [`TwelveLabsBuilder`].
     pub fn builder() -> TwelveLabsBuilder {
         TwelveLabsBuilder::default()
     }
@@ -233,13 +243,13 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// How often a failed try is repeated where that is safe: 2 by default.
+    /// How often a failed attempt is repeated where that is safe: 2 by default.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = Some(max_retries);
         self
     }
 
-    /// The longest wait that the platform may ask for between two tries: 60 s by default. A longer one ends the
+    /// The longest wait that the platform may ask for between two attempts: 60 s by default. A longer one ends the
     /// call at once, with an error that says when to come back.
     pub fn max_retry_after(mut self, max_retry_after: Duration) -> Self {
         self.max_retry_after = Some(max_retry_after);

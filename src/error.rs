@@ -252,29 +252,29 @@ pub struct ApiError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ApiErrorKind {
-    /// 400
+    /// 400: something in the request is not valid.
     BadRequest,
-    /// 401
+    /// 401: the API key is missing or not valid.
     Unauthorized,
-    /// 403
+    /// 403: the API key does not allow this.
     Forbidden,
-    /// 404
+    /// 404: there is nothing under this id.
     NotFound,
-    /// 409
+    /// 409: something else stands against it, such as a name that is taken.
     Conflict,
-    /// 410
+    /// 410: it is gone for good.
     Gone,
-    /// 413
+    /// 413: the request is too large.
     ContentTooLarge,
-    /// 422
+    /// 422: the request is well-formed, but its content is not valid.
     UnprocessableEntity,
-    /// 429
+    /// 429: the rate limit or a quota is used up.
     TooManyRequests,
-    /// 500
+    /// 500: a fault of the platform.
     InternalServer,
-    /// 503
+    /// 503: the platform cannot take it at the moment.
     ServiceUnavailable,
-    /// 504
+    /// 504: the platform took too long.
     GatewayTimeout,
     /// Any other status.
     Other,
@@ -441,7 +441,7 @@ impl Error {
             || (e.status == 429 && e.retry_after.is_some_and(|wait| wait > retry::QUOTA))
     }
 
-    /// How long the platform asked to wait before the next try.
+    /// How long the platform asked to wait before the next attempt.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.reason() {
             Error::Api(e) => e.retry_after,
@@ -461,8 +461,8 @@ impl Error {
         }
     }
 
-    /// The platform's code, as `resource_not_exist`, of a refusal, of what failed while it was waited for, or of a stream
-    /// that the platform ended.
+    /// The platform's code, as `resource_not_exist`: of a refusal, of what failed while it was waited for, or of a
+    /// stream that the platform ended.
     pub fn code(&self) -> Option<&str> {
         match self.reason() {
             Error::Api(e) => e.code.as_deref(),

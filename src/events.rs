@@ -206,7 +206,7 @@ impl Stream {
     }
 }
 
-/// Things that arrive one by one, each as a line of JSON. It ends with the answer, and dropping it closes the
+/// The items of an answer in JSON Lines, each as it arrives. It ends with the answer, and dropping it closes the
 /// connection.
 ///
 /// A line that cannot be decoded is an error in its place and the rest follow. A connection that breaks, an answer

@@ -13,9 +13,9 @@ macro_rules! when_some {
     };
 }
 
-/// Declares a request with options: where it goes (`query`, `json`, `form`, `form_url` or `file`), the Python SDK's name,
-/// and the type. `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that becomes a `T`, and
-/// `object` anything that is an object in JSON.
+/// Declares a request with options. Each has the place it goes to (`query`, `json`, `form`, `form_url` or `file`), the
+/// Python SDK's name, and a type: `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that
+/// becomes a `T`, and `object` anything that is an object in JSON.
 macro_rules! request {
     ($(#[$meta:meta])* $name:ident -> $output:ty { $($options:tt)* }) => {
         $(#[$meta])*

@@ -10,7 +10,7 @@ use crate::clock::random_bits;
 use crate::error::{Error, Result};
 use crate::file::{FileSource, Inspected, SourceReader};
 
-/// How far an upload has come.
+/// How much of a request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {

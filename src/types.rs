@@ -112,11 +112,11 @@ open_enum! {
 }
 
 open_enum! {
-    /// How far the platform is with the stream of a video.
+    /// The status of the HLS stream of a video.
     HlsStatus {
-        /// In the making.
+        /// In progress.
         Processing = "PROCESSING",
-        /// There to be played.
+        /// It can be played.
         Complete = "COMPLETE",
         /// Given up on request.
         Canceled = "CANCELED",
@@ -133,7 +133,7 @@ pub struct HlsObject {
     pub video_url: Option<String>,
     /// The URLs of thumbnails.
     pub thumbnail_urls: Option<Vec<String>>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<HlsStatus>,
     /// When the status last changed.
     #[serde(default, with = "time::serde::rfc3339::option")]
@@ -189,9 +189,9 @@ open_enum! {
 open_enum! {
     /// How much of a file one embedding is of.
     EmbeddingScope {
-        /// A stretch of video or audio.
+        /// A segment of video or audio.
         Clip = "clip",
-        /// A part: a stretch of video or audio, a page of a PDF, a chunk of a text. In requests.
+        /// A part: a segment of video or audio, a page of a PDF, a chunk of a text. In requests.
         Local = "local",
         /// A page of a PDF, or a quarter of it. In answers.
         Page = "page",
@@ -204,14 +204,14 @@ open_enum! {
     }
 }
 
-/// An embedding of a stretch of video or audio, or of a text or an image, as the older embedding calls and the indexes
+/// An embedding of a segment of video or audio, or of a text or an image, as the older embedding calls and the indexes
 /// give it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoSegment {
     /// The vector.
     pub float: Option<Vec<f32>>,
-    /// Where the stretch begins, in seconds.
+    /// The start of the segment, in seconds.
     pub start_offset_sec: Option<f64>,
     /// Where it ends, in seconds.
     pub end_offset_sec: Option<f64>,

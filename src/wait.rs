@@ -32,7 +32,7 @@ pub(crate) trait Waitable: Output + serde::Serialize {
     fn progressing(&self) -> Progressing;
 }
 
-/// A wait: asks for the state again and again until it is done. Nothing happens before [`send`](Wait::send).
+/// A wait: polls the status until it is done. Nothing happens before [`send`](Wait::send).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -76,7 +76,7 @@ impl<T: Output> Wait<T> {
         }
     }
 
-    /// The time between two looks: 5 s by default.
+    /// The time between two polls: 5 s by default.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.sleep_interval = sleep_interval;
         self
@@ -88,13 +88,13 @@ impl<T: Output> Wait<T> {
         self
     }
 
-    /// Called with everything that is seen, from the first look on.
+    /// Called with the result of each poll, from the first on.
     pub fn callback(mut self, callback: impl FnMut(&T) + Send + 'static) -> Self {
         self.callback = Some(Box::new(callback));
         self
     }
 
-    /// Settings for each look.
+    /// Settings for each poll.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.request.options = request_options;
         self
@@ -104,7 +104,7 @@ impl<T: Output> Wait<T> {
 
     /// Waits, and gives what was waited for once it is done.
     ///
-    /// Fails with [`Error::Failed`] if it ended badly and with [`Error::WaitTimeout`] at the deadline. A look that
+    /// Fails with [`Error::Failed`] if it ended badly and with [`Error::WaitTimeout`] at the deadline. A poll that
     /// fails for a passing reason does not end the wait.
     pub fn send(mut self) -> Result<T> {
         if self.sleep_interval.is_zero() {
@@ -137,7 +137,7 @@ impl<T: Output> Wait<T> {
             let pause = self.sleep_interval.max(asked);
             let waited = clock.now() - began;
             if waited + pause > self.max_wait_time {
-                // One more look at the deadline would come too late to be of use if there is no time before it.
+                // One more poll at the deadline would come too late to be of use if there is no time before it.
                 let left = self.max_wait_time.saturating_sub(waited);
                 if left.is_zero() || !asked.is_zero() {
                     return Err(self.ran_out(last, waited, fault));

@@ -39,7 +39,7 @@ impl TwelveLabs {
 
     /// As [`analyze`](TwelveLabs::analyze), with the answer in pieces as the model writes it.
     ///
-    /// It returns when the first of them is about to come. See [`AnalyzeStream`] for how it ends.
+    /// It returns as soon as the answer begins. See [`AnalyzeStream`] for how it ends.
     ///
     /// ```no_run
     /// use twelvelabs::VideoContext;
@@ -323,8 +323,8 @@ impl From<AnalyzeImageInput> for SmeMediaSource {
 }
 
 input! {
-    /// A prompt that can refer to images as `<@name>`: `BatchPrompt` in batches of the Python SDK. Text alone becomes one
-    /// too.
+    /// A prompt that can refer to images as `<@name>`: `BatchPrompt` in batches of the Python SDK. Text alone becomes
+    /// one, too.
     ///
     /// ```
     /// use twelvelabs::{AnalyzeImageInput, AnalyzePromptV2};
@@ -442,7 +442,7 @@ input! {
 }
 
 input! {
-    /// A stretch of a video, in seconds of the video's own clock. A range as `10.0..=60.0` becomes one too.
+    /// A part of a video, in seconds of the video's own clock. A range as `10.0..=60.0` becomes one too.
     AnalyzeTimeRange(start_time: f64, end_time: f64) {}
 }
 
@@ -498,7 +498,7 @@ pub struct TokenUsage {
 pub struct AnalyzeError {
     /// A code for the reason, where the platform gives one.
     pub code: Option<String>,
-    /// The reason, for a reader.
+    /// The reason, in words.
     pub message: Option<String>,
 }
 

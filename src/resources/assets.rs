@@ -251,7 +251,7 @@ request! {
         form enable_hls: bool,
         /// Whether thumbnails are made. The platform's default is `true`.
         form enable_thumbnail: bool,
-        /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings.
+        /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings.
         form user_metadata: object,
     }
 }
@@ -311,7 +311,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// How far the platform is with an asset.
+    /// The status of an asset.
     AssetStatus {
         /// It cannot be used yet.
         Processing = "processing",
@@ -339,13 +339,13 @@ open_enum! {
 }
 
 open_enum! {
-    /// How far the platform is with a stream or a thumbnail.
+    /// The status of a stream or a thumbnail.
     DerivedStatus {
-        /// Not begun.
+        /// Not started.
         Pending = "pending",
-        /// In the making.
+        /// In progress.
         Processing = "processing",
-        /// There to be used.
+        /// It can be used.
         Ready = "ready",
         /// It could not be made.
         Error = "error",
@@ -353,13 +353,13 @@ open_enum! {
 }
 
 open_enum! {
-    /// How far the platform is with a transcription.
+    /// The status of a transcription.
     TranscriptionStatus {
-        /// Not begun.
+        /// Not started.
         Pending = "pending",
-        /// In the making.
+        /// In progress.
         Processing = "processing",
-        /// There to be read.
+        /// It can be read.
         Ready = "ready",
         /// It could not be made.
         Failed = "failed",
@@ -387,16 +387,16 @@ pub struct Asset {
     pub id: String,
     /// How it came to the platform.
     pub method: Option<AssetMethod>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<AssetStatus>,
     /// The file's name.
     pub filename: Option<String>,
     /// The file's MIME type.
     pub file_type: Option<String>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// Your own names and values.
+    /// Your own metadata.
     pub user_metadata: Option<Map<String, Value>>,
     /// Where it came from, if through a connector.
     pub source: Option<AssetSource>,
@@ -441,7 +441,7 @@ impl Waitable for Asset {
 pub struct AssetError {
     /// A code for the reason, where the platform gives one.
     pub code: Option<String>,
-    /// The reason, for a reader.
+    /// The reason, in words.
     pub message: Option<String>,
 }
 
@@ -476,7 +476,7 @@ pub struct AssetSourceDetails {
 pub struct AssetHls {
     /// The URL of the manifest, once it is ready.
     pub manifest_url: Option<String>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<DerivedStatus>,
 }
 
@@ -486,7 +486,7 @@ pub struct AssetHls {
 pub struct AssetThumbnail {
     /// The URL of the image, once it is ready.
     pub representative_url: Option<String>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<DerivedStatus>,
 }
 
@@ -494,7 +494,7 @@ pub struct AssetThumbnail {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetTranscription {
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<TranscriptionStatus>,
     /// Word by word.
     pub words: Option<Vec<TranscriptionEntry>>,
@@ -510,13 +510,13 @@ pub struct AssetTranscription {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TechnicalMetadata {
-    /// The file size in bytes.
+    /// The size of the file in bytes.
     pub file_size_bytes: Option<i64>,
-    /// The file mime type.
+    /// The MIME type.
     pub file_mime_type: Option<String>,
-    /// The file container format.
+    /// The container format.
     pub file_container_format: Option<String>,
-    /// The container creation time.
+    /// When the container was created, as the file says.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub container_creation_time: Option<OffsetDateTime>,
     /// The video streams.
@@ -539,15 +539,15 @@ pub struct TechnicalMetadata {
     pub audio_codec: Option<String>,
     /// The audio sample rate in hertz.
     pub audio_sample_rate: Option<i64>,
-    /// The audio channels.
+    /// The number of audio channels.
     pub audio_channels: Option<i64>,
     /// The audio duration in seconds.
     pub audio_duration_seconds: Option<f64>,
-    /// The start timecode.
+    /// The timecode at the start.
     pub start_timecode: Option<String>,
-    /// The timecode source.
+    /// Where the timecode comes from.
     pub timecode_source: Option<String>,
-    /// The drop frame.
+    /// Whether the timecode drops frames.
     pub drop_frame: Option<bool>,
     /// The image width in pixels.
     pub image_width: Option<i64>,
@@ -555,17 +555,17 @@ pub struct TechnicalMetadata {
     pub image_height: Option<i64>,
     /// The image format.
     pub image_format: Option<String>,
-    /// The image orientation.
+    /// The orientation of the image.
     pub image_orientation: Option<i64>,
     /// The image color space.
     pub image_color_space: Option<String>,
-    /// The image bit depth.
+    /// Bits per color channel.
     pub image_bit_depth: Option<i64>,
     /// Whether it is HDR.
     pub is_hdr: Option<bool>,
     /// Whether it has audio.
     pub has_audio: Option<bool>,
-    /// Whether it has alpha.
+    /// Whether it has an alpha channel.
     pub has_alpha: Option<bool>,
     /// Whether it is animated.
     pub is_animated: Option<bool>,
@@ -573,23 +573,23 @@ pub struct TechnicalMetadata {
     pub total_video_streams: Option<i64>,
     /// The number of audio streams.
     pub total_audio_streams: Option<i64>,
-    /// The storage aspect ratio.
+    /// The aspect ratio of a frame as it is stored.
     pub storage_aspect_ratio: Option<f64>,
-    /// The geospatial latitude in degrees.
+    /// The latitude at which it was recorded, in degrees.
     pub geospatial_latitude: Option<f64>,
-    /// The geospatial longitude in degrees.
+    /// The longitude at which it was recorded, in degrees.
     pub geospatial_longitude: Option<f64>,
-    /// The geospatial altitude in metres.
+    /// The altitude at which it was recorded, in metres.
     pub geospatial_altitude_meters: Option<f64>,
-    /// The document page count.
+    /// The number of pages of the document.
     pub document_page_count: Option<i64>,
-    /// The document PDF version.
+    /// The PDF version of the document.
     pub document_pdf_version: Option<String>,
-    /// The document page width in points.
+    /// The width of a page in points.
     pub document_page_width_pt: Option<f64>,
-    /// The document page height in points.
+    /// The height of a page in points.
     pub document_page_height_pt: Option<f64>,
-    /// Whether the document is tagged.
+    /// Whether the document is a tagged PDF.
     pub document_is_tagged: Option<bool>,
     /// Whether the document is encrypted.
     pub document_is_encrypted: Option<bool>,
@@ -603,14 +603,14 @@ pub struct TechnicalMetadata {
     pub document_subject: Option<String>,
     /// The document keywords.
     pub document_keywords: Option<String>,
-    /// The document creator tool.
+    /// The program that the document was written with.
     pub document_creator_tool: Option<String>,
-    /// The document producer.
+    /// The program that made the PDF.
     pub document_producer: Option<String>,
-    /// The document creation date.
+    /// When the document was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub document_creation_date: Option<OffsetDateTime>,
-    /// The document modification date.
+    /// When the document was last changed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub document_modification_date: Option<OffsetDateTime>,
 }
@@ -619,7 +619,7 @@ pub struct TechnicalMetadata {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoStream {
-    /// The index.
+    /// The number of the stream in the file.
     pub index: Option<i64>,
     /// The codec.
     pub codec: Option<String>,
@@ -641,15 +641,15 @@ pub struct VideoStream {
     pub pixel_aspect_ratio: Option<String>,
     /// The display aspect ratio.
     pub display_aspect_ratio: Option<String>,
-    /// The scan type.
+    /// Whether it is progressive or interlaced.
     pub scan_type: Option<String>,
     /// The pixel format.
     pub pixel_format: Option<String>,
-    /// The bit depth.
+    /// Bits per sample.
     pub bit_depth: Option<i64>,
-    /// The color range.
+    /// The range of the colors, as `tv` or `pc`.
     pub color_range: Option<String>,
-    /// The color transfer.
+    /// The transfer characteristics of the colors.
     pub color_transfer: Option<String>,
     /// The color space.
     pub color_space: Option<String>,
@@ -661,17 +661,17 @@ pub struct VideoStream {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AudioStream {
-    /// The index.
+    /// The number of the stream in the file.
     pub index: Option<i64>,
     /// The codec.
     pub codec: Option<String>,
-    /// The codec long.
+    /// The full name of the codec.
     pub codec_long: Option<String>,
     /// The sample rate in hertz.
     pub sample_rate: Option<i64>,
-    /// The bit depth.
+    /// Bits per sample.
     pub bit_depth: Option<i64>,
-    /// The channels.
+    /// The number of channels.
     pub channels: Option<i64>,
     /// The channel layout.
     pub channel_layout: Option<String>,

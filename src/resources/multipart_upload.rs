@@ -259,7 +259,8 @@ impl UploadFile {
         self
     }
 
-    /// Settings of the requests to the platform. Those that carry the chunks go elsewhere and have none but the timeout.
+    /// Settings of the requests to the platform. Those that carry the chunks go elsewhere, and only the time limit holds
+    /// for them.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.settings.tuning.options = request_options;
         self
@@ -281,7 +282,7 @@ impl UploadFile {
 }
 
 open_enum! {
-    /// How far a session is.
+    /// The status of a session.
     UploadSessionStatus {
         /// Chunks can be sent and reported.
         Active = "active",
@@ -295,7 +296,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// How far a chunk is.
+    /// The status of a chunk.
     ChunkStatus {
         /// Sent and reported.
         Completed = "completed",
@@ -404,7 +405,7 @@ pub struct ChunkReport {
 pub struct ChunkInfo {
     /// The chunk's number, from 1.
     pub index: Option<u32>,
-    /// How far it is.
+    /// Its status.
     pub status: Option<ChunkStatus>,
     /// When it was reported.
     #[serde(default, with = "time::serde::rfc3339::option")]
@@ -422,7 +423,7 @@ pub struct ChunkInfo {
 pub struct UploadStatus {
     /// The id of the session.
     pub upload_id: Option<String>,
-    /// How far it is.
+    /// Its status.
     pub status: Option<UploadSessionStatus>,
     /// The chunks of the first page.
     pub uploaded_chunks: Option<Vec<ChunkInfo>>,
@@ -479,7 +480,7 @@ impl SyncPager<ChunkInfo> {
 pub struct IncompleteUpload {
     /// The id of the session.
     pub upload_id: String,
-    /// How far it is.
+    /// Its status.
     pub status: Option<UploadSessionStatus>,
     /// The file's size in bytes.
     pub total_size: Option<u64>,
@@ -575,7 +576,7 @@ pub enum UploadState {
     Ready,
 }
 
-/// How far an upload has come.
+/// The progress of an upload.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct UploadProgress {

@@ -15,12 +15,12 @@ use crate::types::{BulkOutcome, HlsObject, SortBy, SortOption, VideoSystemMetada
 use crate::wait::{Progressing, Wait, Waitable};
 
 const LIMIT: u64 = 2_000_000_000;
-const HINT: &str = "the platform documents 2 GB for a video of a task; upload a larger one in chunks \
-     (`/assets/multipart-uploads`) and index it with `indexes().indexed_assets().create(…)`";
+const HINT: &str = "the platform documents 2 GB for a video of a task; upload a larger one with `assets().upload(…)` \
+     and index it with `indexes().indexed_assets().create(…)`";
 
 /// Uploads and indexes videos in one go, see [`TwelveLabs::tasks`].
 ///
-/// The platform means to remove this way: upload with [`AssetsClient`](crate::AssetsClient) and index with
+/// The platform plans to remove this way: upload with [`AssetsClient`](crate::AssetsClient) and index with
 /// [`IndexedAssetsClient`](crate::IndexedAssetsClient) instead.
 #[derive(Debug, Clone)]
 pub struct TasksClient(pub(crate) TwelveLabs);
@@ -138,7 +138,7 @@ request! {
         file video_file: into FileSource,
         /// A video that the platform fetches from a public URL.
         form_url video_url: into String,
-        /// Your own names and values, to find the video by: strings, numbers, booleans, lists of strings.
+        /// Your own metadata, to find the video by: strings, numbers, booleans, lists of strings.
         form user_metadata: object,
     }
 }
@@ -237,7 +237,7 @@ impl CreateVideoIndexingTasks {
 }
 
 open_enum! {
-    /// How far the platform is with a task.
+    /// The status of a video indexing task.
     VideoIndexingTaskStatus {
         /// The video can be searched.
         Ready = "ready",
@@ -245,11 +245,11 @@ open_enum! {
         Uploading = "uploading",
         /// Checked against what the models take.
         Validating = "validating",
-        /// Not begun.
+        /// Not started.
         Pending = "pending",
         /// Waiting for its turn.
         Queued = "queued",
-        /// In the making.
+        /// In progress.
         Indexing = "indexing",
         /// The video could not be indexed.
         Failed = "failed",
@@ -267,9 +267,9 @@ pub struct VideoIndexingTask {
     pub video_id: Option<String>,
     /// The index that the video is for.
     pub index_id: Option<String>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<VideoIndexingTaskStatus>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When its state last changed.

@@ -126,7 +126,7 @@ impl AnalyzeBatchesClient {
 
     /// Waits until a batch is completed, and gives it.
     ///
-    /// That all of it was worked at does not mean that all of it is well: look at
+    /// `completed` means that every item has ended, not that every item succeeded: look at
     /// [`failed_items`](AnalyzeBatch::failed_items) and at the state of each of the [`results`](Self::results). A batch
     /// that was canceled or has expired is an [`Error::Failed`](crate::Error::Failed).
     ///
@@ -215,9 +215,9 @@ input! {
 }
 
 open_enum! {
-    /// How far the platform is with a batch.
+    /// The status of a batch.
     BatchStatus {
-        /// Not begun.
+        /// Not started.
         Pending = "pending",
         /// In process.
         Processing = "processing",
@@ -233,9 +233,9 @@ open_enum! {
 }
 
 open_enum! {
-    /// How far the platform is with an item of a batch.
+    /// The status of an item of a batch.
     BatchItemStatus {
-        /// Not begun.
+        /// Not started.
         Queued = "queued",
         /// In process.
         Processing = "processing",
@@ -248,7 +248,7 @@ open_enum! {
     }
 }
 
-/// Many analyses with the same settings.
+/// A batch: many analyses with the same settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeBatch {
@@ -258,7 +258,7 @@ pub struct AnalyzeBatch {
     pub analysis_mode: Option<AnalysisMode>,
     /// The model.
     pub model_name: Option<String>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<BatchStatus>,
     /// How many items it has.
     pub total_items: Option<u64>,
@@ -272,7 +272,7 @@ pub struct AnalyzeBatch {
     pub failed_items: Option<u64>,
     /// How many were canceled.
     pub canceled_items: Option<u64>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it expires: 24 hours after that.
@@ -330,7 +330,7 @@ pub struct BatchResultItem {
     pub task_id: String,
     /// Your own id.
     pub custom_id: Option<String>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<BatchItemStatus>,
     /// What came of it, if it is ready.
     pub data: Option<AnalyzeTaskResult>,

@@ -107,7 +107,7 @@ impl AnalyzeTaskResult {
     }
 }
 
-/// How the notifications of a webhook went.
+/// The delivery of a notification to a webhook.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeWebhookInfo {
@@ -117,6 +117,6 @@ pub struct AnalyzeWebhookInfo {
     pub delivered: Option<bool>,
     /// How often it was tried.
     pub attempts: Option<u64>,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     pub last_error: Option<String>,
 }

@@ -179,9 +179,9 @@ impl CreateAnalyzeTask {
 }
 
 open_enum! {
-    /// How far the platform is with a task.
+    /// The status of an analysis task.
     AnalyzeTaskStatus {
-        /// Not begun.
+        /// Not started.
         Queued = "queued",
         /// About to begin.
         Pending = "pending",
@@ -210,9 +210,9 @@ pub struct AnalyzeTask {
     pub video_source: Option<AnalyzeVideoSource>,
     /// What was asked for.
     pub request_params: Option<AnalyzeTaskParams>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<AnalyzeTaskStatus>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it ended.

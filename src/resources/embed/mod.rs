@@ -29,7 +29,7 @@ impl EmbedClient {
 
     /// Makes embeddings of a text, an image and an audio file, or of some of them, the older way.
     ///
-    /// The platform is going to drop this call in favour of [`v2().create`](EmbedV2Client::create). It knows the model
+    /// The platform plans to remove this call in favour of [`v2().create`](EmbedV2Client::create). It knows the model
     /// `marengo3.0`. Each kind that was given has its result in the answer, and a kind that could not be embedded has
     /// an [`error_message`](EmbeddingResult::error_message) there instead of vectors.
     ///
@@ -86,7 +86,7 @@ pub struct EmbeddingResponse {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingResult {
-    /// The vectors, each with the stretch of the file that it is of.
+    /// The vectors, each with the segment of the file that it is of.
     pub segments: Option<Vec<VideoSegment>>,
     /// What was embedded, and how.
     pub metadata: Option<EmbeddingMetadata>,
@@ -94,7 +94,7 @@ pub struct EmbeddingResult {
     pub error_message: Option<String>,
 }
 
-/// What was embedded, and how. The fields of other kinds of media are `None`.
+/// What was embedded, and how, as the older calls give it. The fields of other kinds of media are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingMetadata {
@@ -131,9 +131,9 @@ pub struct EmbeddingMetadata {
 }
 
 open_enum! {
-    /// How far the platform is with an embedding task.
+    /// The status of an embedding task.
     EmbeddingTaskStatus {
-        /// The vectors are in the making.
+        /// The vectors are being made.
         Processing = "processing",
         /// The vectors are there.
         Ready = "ready",

@@ -21,7 +21,7 @@ const HINT: &str = "the platform documents 2 GB for the video of an embedding ta
 
 /// The older embedding tasks, see [`EmbedClient::tasks`](super::EmbedClient::tasks).
 ///
-/// The platform is going to drop them in favour of [`v2().tasks()`](super::EmbedV2TasksClient). Vectors are kept for
+/// The platform plans to remove them in favour of [`v2().tasks()`](super::EmbedV2TasksClient). Vectors are kept for
 /// seven days.
 #[derive(Debug, Clone)]
 pub struct EmbedTasksClient(pub(crate) TwelveLabs);
@@ -255,9 +255,9 @@ pub struct MediaEmbeddingTask {
     pub id: String,
     /// The model that makes the vectors.
     pub model_name: Option<String>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<EmbeddingTaskStatus>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it last changed.

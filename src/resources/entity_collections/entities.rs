@@ -11,7 +11,8 @@ use crate::pager::SyncPager;
 use crate::request::Request;
 use crate::wait::{Progressing, Wait, Waitable};
 
-/// Keeps the entities of a collection, see [`EntityCollectionsClient::entities`](crate::EntityCollectionsClient::entities).
+/// Creates and manages the entities of a collection, see
+/// [`EntityCollectionsClient::entities`](crate::EntityCollectionsClient::entities).
 #[derive(Debug, Clone)]
 pub struct EntitiesClient(pub(crate) TwelveLabs);
 
@@ -231,7 +232,7 @@ request! {
     CreateEntity -> Entity {
         /// What the entity is.
         json description: into String,
-        /// Your own names and values: strings, numbers, booleans. Send lists and objects as strings.
+        /// Your own metadata: strings, numbers, booleans. Send lists and objects as strings.
         json metadata: object,
     }
 }
@@ -243,7 +244,7 @@ request! {
         json name: into String,
         /// The new description.
         json description: into String,
-        /// Your own names and values, instead of all that were there: strings, numbers, booleans. Send lists and objects
+        /// Your own metadata, in place of all that was there: strings, numbers, booleans. Send lists and objects
         /// as strings.
         json metadata: object,
     }
@@ -254,13 +255,13 @@ input! {
     EntityInput(name: String, asset_ids: Vec<String>) {
         /// What the entity is.
         description: into String,
-        /// Your own names and values: strings, numbers, booleans. Send lists and objects as strings.
+        /// Your own metadata: strings, numbers, booleans. Send lists and objects as strings.
         metadata: into Map<String, Value>,
     }
 }
 
 open_enum! {
-    /// How far the platform is with an entity.
+    /// The status of an entity.
     EntityStatus {
         /// It cannot be searched for yet.
         Processing = "processing",
@@ -283,13 +284,13 @@ pub struct Entity {
     pub name: Option<String>,
     /// What it is.
     pub description: Option<String>,
-    /// Your own names and values.
+    /// Your own metadata.
     pub metadata: Option<Map<String, Value>>,
     /// The ids of the assets that show it.
     pub asset_ids: Option<Vec<String>>,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<EntityStatus>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it was last changed.
@@ -334,6 +335,6 @@ pub struct BulkCreateEntityError {
     pub entity_index: Option<u64>,
     /// Its name, as it was sent.
     pub entity_name: Option<String>,
-    /// The reason, for a reader.
+    /// The reason, in words.
     pub error_reason: Option<String>,
 }

@@ -10,7 +10,7 @@ use crate::client::TwelveLabs;
 use crate::pager::SyncPager;
 use entities::EntitiesClient;
 
-/// Keeps collections of entities, see [`TwelveLabs::entity_collections`].
+/// Creates and manages collections of entities, see [`TwelveLabs::entity_collections`].
 #[derive(Debug, Clone)]
 pub struct EntityCollectionsClient(pub(crate) TwelveLabs);
 
@@ -139,7 +139,7 @@ pub struct EntityCollection {
     pub name: Option<String>,
     /// What the collection is for.
     pub description: Option<String>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it was last changed.

@@ -183,7 +183,7 @@ request! {
     CreateIndexedAsset -> IndexedAsset {
         /// Whether an HLS stream is kept: see [`IndexedAsset::hls`].
         json enable_video_stream: bool,
-        /// Your own names and values, to find the video by: strings, numbers, booleans, lists of strings.
+        /// Your own metadata, to find the video by: strings, numbers, booleans, lists of strings.
         json user_metadata: object,
     }
 }
@@ -201,7 +201,7 @@ request! {
 request! {
     /// Options of [`IndexedAssetsClient::update`].
     UpdateIndexedAsset -> () {
-        /// The names and values to change: strings, numbers, booleans, lists of strings, or null to remove one.
+        /// The metadata to change: strings, numbers, booleans, lists of strings, or null to remove one.
         json user_metadata: object,
     }
 }
@@ -217,15 +217,15 @@ request! {
 }
 
 open_enum! {
-    /// How far the platform is with the indexing of a video.
+    /// The indexing status of a video.
     IndexedAssetStatus {
         /// It can be searched.
         Ready = "ready",
-        /// Not begun.
+        /// Not started.
         Pending = "pending",
         /// Waiting for its turn.
         Queued = "queued",
-        /// In the making.
+        /// In progress.
         Indexing = "indexing",
         /// Checked against what the models take.
         Validating = "validating",
@@ -243,7 +243,7 @@ pub struct IndexedAsset {
     pub id: String,
     /// The asset that it was made of.
     pub asset_id: Option<String>,
-    /// How far the platform is with it. The older endpoints of [`VideosClient`](crate::VideosClient) do not say.
+    /// Its status. The older endpoints of [`VideosClient`](crate::VideosClient) do not say.
     pub status: Option<IndexedAssetStatus>,
     /// When the indexing was asked for.
     #[serde(default, with = "time::serde::rfc3339::option")]
@@ -256,7 +256,7 @@ pub struct IndexedAsset {
     pub indexed_at: Option<OffsetDateTime>,
     /// What the platform read from the file.
     pub system_metadata: Option<VideoSystemMetadata>,
-    /// Your own names and values.
+    /// Your own metadata.
     pub user_metadata: Option<Map<String, Value>>,
     /// The HLS stream, if one is kept.
     pub hls: Option<HlsObject>,
@@ -292,11 +292,11 @@ pub struct IndexedAssetEmbedding {
     pub video_embedding: Option<IndexedAssetVideoEmbedding>,
 }
 
-/// The embeddings of a video of an index, stretch by stretch.
+/// The embeddings of a video of an index, segment by segment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexedAssetVideoEmbedding {
-    /// One for each stretch and kind.
+    /// One for each segment and kind.
     pub segments: Option<Vec<VideoSegment>>,
 }
 

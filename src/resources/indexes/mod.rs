@@ -15,7 +15,7 @@ use crate::types::{SortBy, SortOption};
 use indexed_assets::IndexedAssetsClient;
 use videos::VideosClient;
 
-/// Keeps indexes and what is in them, see [`TwelveLabs::indexes`].
+/// Creates and manages indexes and the videos in them, see [`TwelveLabs::indexes`].
 #[derive(Debug, Clone)]
 pub struct IndexesClient(pub(crate) TwelveLabs);
 
@@ -32,7 +32,8 @@ impl IndexesClient {
         IndexedAssetsClient(self.0.clone())
     }
 
-    /// The same by the platform's older endpoints, which it means to remove.
+    /// The videos of an index by the platform's older endpoints, which it plans to remove: use
+    /// [`indexed_assets`](Self::indexed_assets) in new programs.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -270,7 +271,7 @@ pub struct Index {
     pub id: String,
     /// The name.
     pub index_name: Option<String>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it was last changed.

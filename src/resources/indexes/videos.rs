@@ -9,10 +9,10 @@ use crate::client::TwelveLabs;
 use crate::pager::SyncPager;
 use crate::types::{EmbeddingOption, NumberRange, SortBy, SortOption};
 
-/// Keeps the videos of an index by the platform's older endpoints, see
+/// Manages the videos of an index by the platform's older endpoints, see
 /// [`IndexesClient::videos`](crate::IndexesClient::videos).
 ///
-/// The platform means to remove them: [`IndexedAssetsClient`](crate::IndexedAssetsClient) has the same and more.
+/// The platform plans to remove them: [`IndexedAssetsClient`](crate::IndexedAssetsClient) has the same and more.
 #[derive(Debug, Clone)]
 pub struct VideosClient(pub(crate) TwelveLabs);
 
@@ -117,7 +117,7 @@ request! {
 request! {
     /// Options of [`VideosClient::update`].
     UpdateVideo -> () {
-        /// The names and values to change: strings, numbers, booleans, lists of strings, or null to remove one.
+        /// The metadata to change: strings, numbers, booleans, lists of strings, or null to remove one.
         json user_metadata: object,
     }
 }

@@ -234,7 +234,7 @@ media_input! {
         start_sec: f64,
         /// Where to end, in seconds. The platform's default is the end of the file.
         end_sec: f64,
-        /// How to cut it into stretches: by default as it goes with `marengo3.5`, every 6 s with `marengo3.0`.
+        /// How to cut it into segments: by default as it goes with `marengo3.5`, every 6 s with `marengo3.0`.
         segmentation: into MediaSegmentation,
         /// What to embed: `audio`, and with `marengo3.0` also `transcription`. All by default.
         embedding_option: [EmbeddingOption],
@@ -242,7 +242,7 @@ media_input! {
         embedding_scope: [EmbeddingScope],
         /// How to make up vectors of two options or more: `separate_embedding` by default.
         embedding_type: [EmbeddingType],
-        /// What you know of stretches of it, to be put into the fused vectors. Needs `marengo3.5`.
+        /// What you know of segments of it, to be put into the fused vectors. Needs `marengo3.5`.
         time_based_metadata: [TimeBasedMetadataEntry],
     }
 }
@@ -254,7 +254,7 @@ media_input! {
         start_sec: f64,
         /// Where to end, in seconds. The platform's default is the end of the file.
         end_sec: f64,
-        /// How to cut it into stretches: by default along the scenes.
+        /// How to cut it into segments: by default along the scenes.
         segmentation: into MediaSegmentation,
         /// What to embed: `visual`, `audio`, and with `marengo3.0` also `transcription`. All by default.
         embedding_option: [EmbeddingOption],
@@ -262,7 +262,7 @@ media_input! {
         embedding_scope: [EmbeddingScope],
         /// How to make up vectors of two options or more: `separate_embedding` by default.
         embedding_type: [EmbeddingType],
-        /// What you know of stretches of it, to be put into the fused vectors. Needs `marengo3.5`.
+        /// What you know of segments of it, to be put into the fused vectors. Needs `marengo3.5`.
         time_based_metadata: [TimeBasedMetadataEntry],
     }
 }
@@ -326,7 +326,7 @@ impl MultiInputMediaSource {
 }
 
 input! {
-    /// What you know of a stretch of audio or video.
+    /// What you know of a segment of audio or video.
     TimeBasedMetadataEntry(start: f64, end: f64, text: String) {}
 }
 
@@ -350,7 +350,7 @@ open_enum! {
     }
 }
 
-/// How audio or video is cut into stretches.
+/// How audio or video is cut into segments.
 ///
 /// `marengo3.0` takes it as it is, `marengo3.5` as [`temporal`](Self::temporal). JSON of your own can be given as well.
 ///
@@ -366,12 +366,12 @@ open_enum! {
 pub struct MediaSegmentation(Value);
 
 impl MediaSegmentation {
-    /// Stretches of the same length in seconds: 2 to 10.
+    /// Segments of the same length in seconds: 2 to 10.
     pub fn fixed(duration_sec: u32) -> Self {
         Self(json!({"strategy": "fixed", "fixed": {"duration_sec": duration_sec}}))
     }
 
-    /// Stretches that follow the scenes, each of at least this length in seconds: 2 to 5. `marengo3.0` cuts only video
+    /// Segments that follow the scenes, each of at least this length in seconds: 2 to 5. `marengo3.0` cuts only video
     /// this way.
     pub fn dynamic(min_duration_sec: u32) -> Self {
         Self(json!({"strategy": "dynamic", "dynamic": {"min_duration_sec": min_duration_sec}}))

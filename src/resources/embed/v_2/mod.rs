@@ -96,7 +96,7 @@ pub struct EmbeddingData {
     pub embedding_option: Option<EmbeddingOption>,
     /// How much of the file it is of.
     pub embedding_scope: Option<EmbeddingScope>,
-    /// Where the stretch begins, in seconds.
+    /// The start of the segment, in seconds.
     pub start_sec: Option<f64>,
     /// Where it ends, in seconds.
     pub end_sec: Option<f64>,

@@ -30,8 +30,8 @@ impl EmbedV2TasksClient {
 
     /// Begins to embed audio or video, and with `marengo3.5` also an image or a document.
     ///
-    /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done) gives them. Media that cannot be
-    /// embedded may be found out only then. A local file is sent as base64 and may have 36 MB if it is audio or video,
+    /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done) gives them. A fault of the media
+    /// may show only then. A local file is sent as base64 and may have 36 MB if it is audio or video,
     /// 32 MB if it is an image, 512 MB if it is a document; the platform takes larger ones by URL or as an asset.
     ///
     /// A local file that cannot be read, is empty, or changes while it is sent is an
@@ -102,9 +102,9 @@ pub struct EmbeddingTask {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// How far the platform is with it.
+    /// Its status.
     pub status: Option<EmbeddingTaskStatus>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it last changed.
@@ -124,7 +124,7 @@ pub struct EmbeddingTask {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingTaskError {
-    /// The reason, for a reader.
+    /// The reason, in words.
     pub message: Option<String>,
 }
 
