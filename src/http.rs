@@ -91,13 +91,14 @@ pub(crate) fn plain_agent(user_agent: &str) -> Agent {
 }
 
 fn config(user_agent: &str) -> ureq::config::Config {
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(64)
         .max_idle_connections_per_host(32)
-        .user_agent(user_agent)
-        .tls_config(tls())
-        .build()
+        .user_agent(user_agent);
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    let config = config.tls_config(tls());
+    config.build()
 }
 
 /// The last link of a connection: the library logs what it sends at the finest level, so it never has the key.
@@ -171,7 +172,7 @@ fn tls() -> ureq::tls::TlsConfig {
         .build()
 }
 
-#[cfg(not(any(feature = "platform-verifier", all(feature = "native-tls", not(feature = "rustls")))))]
+#[cfg(all(feature = "rustls", not(feature = "platform-verifier")))]
 fn tls() -> ureq::tls::TlsConfig {
     ureq::tls::TlsConfig::default()
 }

@@ -40,7 +40,7 @@ impl MultipartUploadClient {
 
     /// Begins a session for a file of `total_size` bytes. It lives for 24 hours, and its `asset_id` is reserved at once.
     ///
-    /// The answer says how large the chunks have to be and where the first ones go. Newest documentation: up to 10 GB.
+    /// The answer says how large the chunks have to be and where the first ones go. The platform documents up to 10 GB.
     ///
     /// ```no_run
     /// use twelvelabs::AssetType;
