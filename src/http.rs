@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use ureq::http::{Request, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport};
 pub use ureq::Agent;
-use ureq::{AsSendBody, SendBody, Timeout};
+use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 
 use crate::call::Headers;
 
@@ -177,16 +178,17 @@ fn tls() -> ureq::tls::TlsConfig {
     ureq::tls::TlsConfig::default()
 }
 
-/// Applies the limits to a request. A macro because the library's builder has a type of its own for each use.
+/// Applies the limits and the route to a request. A macro because the library's builder has a type of its own for each use.
 macro_rules! limited {
-    ($config:expr, $limits:expr, $resolve:expr) => {
+    ($config:expr, $limits:expr, $route:expr) => {
         $config
+            .proxy($route.proxy)
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global($limits.total)
             .timeout_connect(Some(CONNECT))
-            .timeout_resolve($resolve)
+            .timeout_resolve($route.resolve)
             .timeout_per_write(Some(SILENCE.min($limits.answer)))
             .timeout_per_read($limits.stream.then_some($limits.answer))
             .timeout_recv_response(Some($limits.answer))
@@ -213,7 +215,7 @@ pub(crate) fn send(agent: &Agent, exchange: Exchange<'_>) -> Result<Answer, Fail
                 headers.extend(length.map(|length| (ureq::http::header::CONTENT_LENGTH, length.into())));
             }
             let config = builder.force_send_body().config();
-            limited!(config, exchange.limits, resolve_limit(exchange.url)).send(SendBody::from_reader(reader))
+            limited!(config, exchange.limits, Route::to(exchange.url, agent)).send(SendBody::from_reader(reader))
         }
         Some((reader, length)) => {
             if let Some(length) = length {
@@ -247,15 +249,27 @@ fn run<B: AsSendBody>(
     limits: Limits,
 ) -> Result<Sent, Failure> {
     let request = request.map_err(impossible)?;
-    let resolve = resolve_limit(&request.uri().to_string());
-    Ok(agent.run(limited!(agent.configure_request(request), limits, resolve)))
+    let route = Route::to(&request.uri().to_string(), agent);
+    Ok(agent.run(limited!(agent.configure_request(request), limits, route)))
 }
 
-/// A limit makes the library look names up in a thread of its own: not for what is an address already.
-fn resolve_limit(url: &str) -> Option<Duration> {
-    let uri: Uri = url.parse().ok()?;
-    let host = uri.host()?.trim_matches(['[', ']']);
-    host.parse::<std::net::IpAddr>().is_err().then_some(CONNECT)
+/// How a host is reached.
+struct Route {
+    /// A limit makes the library look names up in a thread of its own: not for what is an address already.
+    resolve: Option<Duration>,
+    /// A proxy of the environment is not asked for what is on this machine.
+    proxy: Option<Proxy>,
+}
+
+impl Route {
+    fn to(url: &str, agent: &Agent) -> Self {
+        let uri: Option<Uri> = url.parse().ok();
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default().trim_matches(['[', ']']);
+        let address: Option<IpAddr> = host.parse().ok();
+        let is_here = host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback());
+        let proxy = agent.config().proxy().filter(|proxy| !(is_here && proxy.is_from_env()));
+        Route { resolve: address.is_none().then_some(CONNECT), proxy: proxy.cloned() }
+    }
 }
 
 /// Reads the whole body, up to `limit` bytes and until `deadline`.

@@ -3,6 +3,7 @@
 mod server;
 
 use std::io::{self, Read};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
@@ -277,4 +278,14 @@ fn an_id_that_would_lead_elsewhere_is_refused_before_anything_is_sent() {
     }
     assert!(pauses.taken().is_empty());
     assert!(server.finish().is_empty());
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_not_asked_for_what_is_on_this_machine() {
+    // A process of its own, since the environment belongs to all tests of this one.
+    let mut test = Command::new(std::env::current_exe().unwrap());
+    test.args(["--exact", "a_get_that_broke_is_sent_again"]).env_remove("NO_PROXY").env_remove("no_proxy");
+    let outcome = test.env("ALL_PROXY", "http://127.0.0.1:9").output().unwrap();
+    let told = String::from_utf8_lossy(&outcome.stdout);
+    assert!(outcome.status.success() && told.contains("1 passed"), "{told}");
 }
