@@ -7,14 +7,7 @@
 //! ```
 //!
 //! A line for each file goes to standard output (`--json`: a JSON object), bars and a summary go to standard error.
-//!
-//! | Exit code | Meaning |
-//! |---|---|
-//! | 0 | every file is uploaded, now or in an earlier run |
-//! | 1 | some were not |
-//! | 2 | nothing was begun: wrong usage, no API key, a list or a manifest that cannot be read |
-//! | 3 | stopped early by a quota of the account; the summary says when to come back |
-//! | 130 | stopped early on request |
+//! `--help` lists the options and the exit codes.
 //!
 //! [`upload`] is where the work is done; the rest is arguments, bars and text.
 
