@@ -85,6 +85,11 @@ impl Settings {
         while let Some(left) = self.gate.as_ref().and_then(|gate| gate.left(self.clock.now())) {
             self.pause(left, &operation)?;
         }
+        self.check_canceled(operation)
+    }
+
+    /// An error if the call was canceled.
+    pub(crate) fn check_canceled(&self, operation: impl Fn() -> String) -> Result<()> {
         match &self.cancel {
             Some(cancel) if cancel.is_canceled() => Err(Error::Canceled { operation: operation() }),
             _ => Ok(()),

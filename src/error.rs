@@ -351,8 +351,10 @@ impl fmt::Display for UploadError {
         if let Some(asset_id) = &self.upload.asset_id {
             write!(f, " of asset {}", printable(asset_id, 100))?;
         }
-        write!(f, " lacks {missing} of {total} chunks")?;
-        f.write_str(if self.resumable { " and can be resumed" } else { " and cannot be resumed: upload the file anew" })
+        if total > 0 {
+            write!(f, " lacks {missing} of {total} chunks and")?;
+        }
+        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed: upload the file anew" })
     }
 }
 

@@ -329,7 +329,7 @@ impl Request {
             if wait > settings.max_retry_after || error.is_quota() {
                 return Err(error);
             }
-            if self.options.deadline.is_some_and(|deadline| clock.now() - started + wait >= deadline) {
+            if self.options.deadline.is_some_and(|deadline| (clock.now() - started).saturating_add(wait) >= deadline) {
                 return Err(self.timeout("the deadline of the call leaves no time for another try", Some(error)));
             }
             log::debug!("{error}; trying again in {wait:?}");
@@ -364,7 +364,7 @@ impl Request {
     ) -> Result<HttpResponse<LiveBody>, Tried> {
         let settings = self.client.settings();
         let standard = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
-        let answer = self.options.timeout.or(settings.timeout).unwrap_or(standard);
+        let answer = self.options.timeout.or(settings.timeout).unwrap_or(standard).min(http::FOREVER);
         let headers = self.headers(payload, ask_first).map_err(Tried::Stopped)?;
         let started = Instant::now();
         let mut reader = match payload {
