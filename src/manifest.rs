@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -126,17 +126,21 @@ impl Manifest {
     /// Opens the journal, or begins one.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let fail = |e| Error::file(path, "cannot open the manifest", Some(e));
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(fail)?;
-        let mut known = HashMap::new();
-        for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-            match serde_json::from_slice::<Line>(line) {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail)?;
+        let mut reader = BufReader::new(&file);
+        let (mut known, mut line, mut torn) = (HashMap::new(), Vec::new(), false);
+        for number in 1u64.. {
+            line.clear();
+            if reader.read_until(b'\n', &mut line).map_err(fail)? == 0 {
+                break;
+            }
+            torn = !line.ends_with(b"\n");
+            match serde_json::from_slice::<Line>(&line) {
                 Ok(line) => drop(known.insert(line.file.path.clone(), line)),
-                Err(e) => log::warn!("{}: line {} is passed over: {e}", path.display(), number + 1),
+                Err(_) if line.trim_ascii().is_empty() => {}
+                Err(e) => log::warn!("{}: line {number} is passed over: {e}", path.display()),
             }
         }
-        let torn = bytes.last().is_some_and(|byte| *byte != b'\n');
         Ok(Manifest { path: path.to_path_buf(), file, torn, known })
     }
 

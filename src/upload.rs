@@ -174,9 +174,7 @@ impl UploadAsset {
 
     /// Sends the file and does not wait for anything else.
     pub(crate) fn transfer(self, client: &TwelveLabs, survivor: &TwelveLabs, progress: &Shared) -> Result<Uploaded> {
-        if self.user_metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
-            return Err(Error::invalid("user_metadata", "must be an object of names and values"));
-        }
+        check_metadata(self.user_metadata.as_ref())?;
         let length = self.source.size();
         if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
             return self.direct(client, length, progress);
@@ -217,6 +215,16 @@ pub(crate) struct Uploaded {
     pub length: Option<u64>,
     /// What is to be added to the asset once it is there.
     pub metadata: Option<Value>,
+}
+
+/// Metadata has to be an object.
+pub(crate) fn check_metadata(metadata: Option<&Value>) -> Result<()> {
+    match metadata {
+        Some(metadata) if !metadata.is_object() => {
+            Err(Error::invalid("user_metadata", "must be an object of names and values"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Adds metadata to an asset that has none yet.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,14 +20,19 @@ use crate::chunks::Callback;
 use crate::client::TwelveLabs;
 use crate::error::{ApiError, Error, Result};
 use crate::file::FileSource;
+use crate::http::FOREVER;
 use crate::manifest::{path_key, Event, FileKey, Line, Manifest};
 use crate::resources::assets::{Asset, AssetStatus};
 use crate::resources::multipart_upload::{ResumableUpload, UploadProgress, UploadState};
-use crate::upload::{add_metadata, Shared, UploadAsset, Uploaded, THRESHOLD};
+use crate::upload::{add_metadata, check_metadata, Shared, UploadAsset, Uploaded, THRESHOLD};
 use crate::wait::{is_done, MAX_WAIT_TIME, SLEEP_INTERVAL};
 
 /// How long a worker without work sleeps at the most before it looks again.
 const IDLE: Duration = Duration::from_millis(20);
+/// So many looks in a row, then a file again: assets that are not ready cannot keep files waiting.
+const MOST_LOOKS: u32 = 16;
+/// The least time for a look, also for one that comes late because all workers were at files.
+const LEAST_LOOK: Duration = Duration::from_secs(10);
 
 type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
 
@@ -168,14 +174,17 @@ impl UploadAll {
 
     /// Starts the workers. The outcomes come as the files are finished; a path that is given twice has one.
     ///
-    /// Fails if the manifest cannot be opened. What is wrong with a file is in its outcome.
+    /// Fails if an option suits no file or the manifest cannot be opened. What is wrong with a file is in its outcome.
     pub fn send(self) -> Result<Uploads> {
-        if self.workers == 0 {
-            return Err(Error::invalid("workers", "must be at least 1"));
+        for (name, value) in [("workers", self.workers), ("max_workers", self.options.max_workers)] {
+            if value == 0 {
+                return Err(Error::invalid(name, "must be at least 1"));
+            }
         }
         if self.options.sleep_interval.is_zero() {
             return Err(Error::invalid("sleep_interval", "must be greater than 0"));
         }
+        check_metadata(self.options.user_metadata.as_ref())?;
         let manifest = self.manifest.as_deref().map(Manifest::open).transpose()?;
         let mut seen = HashSet::new();
         let mut paths = self.paths;
@@ -194,7 +203,7 @@ impl UploadAll {
             retry_permanent: self.retry_permanent,
             progress: self.progress,
             options: self.options,
-            queue: Mutex::new(Queue { files, looks: Vec::new(), busy: 0, stopped: None }),
+            queue: Mutex::new(Queue { files, looks: Vec::new(), looked: 0, busy: 0, stopped: None }),
             changed: Condvar::new(),
         });
         let mut uploads = Uploads { outcomes, left: total, cancel, threads: Vec::new(), _working: working };
@@ -277,7 +286,7 @@ impl Drop for Uploads {
     fn drop(&mut self) {
         self.cancel.cancel();
         for thread in self.threads.drain(..) {
-            // A worker that has panicked has told so in the outcome of its file.
+            // What a callback does to it is in the outcome of its file.
             let _ = thread.join();
         }
     }
@@ -330,6 +339,8 @@ struct Look {
 struct Queue {
     files: VecDeque<Task>,
     looks: Vec<Look>,
+    /// How many looks were taken since the last file.
+    looked: u32,
     /// How many workers are at something, and may add a look.
     busy: usize,
     stopped: Option<Stopped>,
@@ -379,20 +390,21 @@ impl Batch {
     fn work(self: &Arc<Self>) {
         loop {
             match self.next() {
-                Due::File(task) => {
-                    let _busy = Busy(self);
-                    self.upload(task);
-                }
+                Due::File(task) => self.guarded(|| self.upload(task)),
                 Due::NotStarted(task, e) => task.finish(UploadOutcomeKind::NotStarted, Err(e)),
-                Due::Look(look) => {
-                    let _busy = Busy(self);
-                    self.look(*look);
-                }
+                Due::Look(look) => self.guarded(|| self.look(*look)),
                 Due::Later(wait) => self.client.settings().clock.sleep(wait.min(IDLE)),
                 Due::Idle => drop(self.changed.wait_timeout(self.queue(), IDLE)),
                 Due::Nothing => return,
             }
         }
+    }
+
+    /// Does something about one file. A panic, in a callback perhaps, is the end of that file and not of the worker.
+    fn guarded(&self, work: impl FnOnce()) {
+        let _busy = Busy(self);
+        // The file's task, dropped on the way, has told of it.
+        let _ = catch_unwind(AssertUnwindSafe(work));
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -414,14 +426,16 @@ impl Batch {
         let next =
             queue.looks.iter().enumerate().min_by_key(|(_, look)| look.due).map(|(place, look)| (place, look.due));
         match next {
-            Some((place, due)) if canceled || due <= now => {
+            Some((place, due)) if canceled || (due <= now && (queue.looked < MOST_LOOKS || queue.files.is_empty())) => {
                 queue.busy += 1;
+                queue.looked = queue.looked.saturating_add(1);
                 return Due::Look(Box::new(queue.looks.swap_remove(place)));
             }
             _ => {}
         }
         if let Some(task) = queue.files.pop_front() {
             queue.busy += 1;
+            queue.looked = 0;
             return Due::File(task);
         }
         match next {
@@ -551,7 +565,7 @@ impl Batch {
 
     fn look(&self, look: Look) {
         let waited = self.client.settings().clock.now().saturating_duration_since(look.began);
-        let left = self.options.max_wait_time.saturating_sub(waited).max(Duration::from_millis(1));
+        let left = self.options.max_wait_time.saturating_sub(waited).max(LEAST_LOOK);
         let mut options = self.options.request_options.clone();
         options.deadline = Some(options.deadline.map_or(left, |own| own.min(left)));
         match self.client.assets().retrieve(&look.asset_id).request_options(options).send() {
@@ -616,7 +630,7 @@ impl Batch {
             return self.failed(look.task, line, e);
         }
         let asked = fault.as_ref().and_then(Error::retry_after).unwrap_or_default();
-        let pause = self.options.sleep_interval.max(asked).min(self.options.max_wait_time - waited);
+        let pause = self.options.sleep_interval.max(asked).min(self.options.max_wait_time - waited).min(FOREVER);
         look.due = now + pause;
         self.queue().looks.push(look);
     }
@@ -627,8 +641,11 @@ impl Batch {
         if let Some(api) = e.api().filter(|api| e.is_quota() || api.status == 401) {
             self.stop(Stopped::Refused(Box::new(api.clone())));
         }
-        let (code, message, permanent) = (e.code().map(Into::into), Some(e.message()), e.is_permanent());
-        self.note(Line { code, message, permanent, ..line });
+        // Of what was canceled the manifest knows already how far it had come.
+        if !e.is_canceled() {
+            let (code, message, permanent) = (e.code().map(Into::into), Some(e.message()), e.is_permanent());
+            self.note(Line { code, message, permanent, ..line });
+        }
         task.finish(UploadOutcomeKind::Failed, Err(e));
     }
 }
