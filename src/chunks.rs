@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use crate::call::{HttpResponse, RequestOptions};
 use crate::cancel::{no_thread, CancelHandle};
 use crate::client::{TwelveLabs, API_KEY_HEADER};
-use crate::error::{ApiError, Error, Result, UploadError};
+use crate::error::{printable, ApiError, Error, Result, UploadError};
 use crate::file::{Inspected, Stretches};
 use crate::http::{self, Exchange, Limits};
 use crate::request::{check_header, failed};
@@ -161,7 +161,8 @@ pub(crate) fn upload(
             upload: ResumableUpload { asset_id: tally.asset_id, ..(*begun.upload).clone() },
             missing: tally.missing.into_iter().collect(),
             total_chunks: begun.total_chunks,
-            resumable: !matches!(cause, Error::File { .. }) && !is_gone(&cause),
+            // A file that cannot be read for now has not changed.
+            resumable: !matches!(cause, Error::File { source: None, .. }) && !is_gone(&cause),
             cause: Box::new(cause),
         }))),
     }
@@ -220,15 +221,16 @@ impl Begun {
             chunks => chunks?,
         };
         let status = chunks.upload_status()?;
-        let refuse = |message: String| Err(Error::invalid("resume", format!("upload {id} {message}")));
+        let name = printable(&id, 100);
+        let refuse = |message: String| Err(Error::invalid("resume", format!("upload {name} {message}")));
         if let Some(size) = status.total_size.filter(|size| *size != length) {
-            let name = source.label().display();
+            let file = source.label().display();
             return refuse(format!(
-                "is of a file of {size} bytes; {name} has {length}. Give the file that it was begun with"
+                "is of a file of {size} bytes; {file} has {length}. Give the file that it was begun with"
             ));
         }
         if let Some(ended @ (UploadSessionStatus::Failed | UploadSessionStatus::Expired)) = &status.status {
-            let message = format!("upload {id} is {ended}; upload the file anew");
+            let message = format!("upload {name} is {ended}; upload the file anew");
             return Err(gone(upload, Error::invalid("resume", message)));
         }
         let counts = [status.chunks_completed, status.chunks_failed, status.chunks_pending];
@@ -288,7 +290,7 @@ fn chunk_headers(upload: &ResumableUpload) -> Result<Vec<(String, String)>> {
         check_header(name, value)?;
         let name = name.to_ascii_lowercase();
         if OWN_HEADERS.contains(&name.as_str()) {
-            log::debug!("upload {}: the header {name} of the session is left out", upload.upload_id);
+            log::debug!("the header {name} of the session is left out");
             continue;
         }
         headers.retain(|(have, _)| *have != name);
@@ -435,7 +437,7 @@ impl Job<'_> {
     fn report(&self, tally: &mut Tally) -> Result<()> {
         match self.report_rest(tally) {
             Err(e) if e.is_retryable() => {
-                log::warn!("upload {}: chunks could not be reported for now: {e}", self.upload.upload_id);
+                log::warn!("{}: chunks could not be reported for now: {e}", self.name());
                 let pause = e.retry_after().unwrap_or_default().clamp(LONGEST_UNREPORTED, LONGEST_DELAY);
                 tally.no_report_before = Instant::now() + pause;
                 Ok(())
@@ -471,7 +473,7 @@ impl Job<'_> {
         while !tally.unreported.is_empty() {
             let options = self.tuning.options.clone().deadline(LAST_REPORT).max_retries(0);
             if let Err(e) = self.report_batch(survivor, options, tally) {
-                log::debug!("upload {}: the last report failed: {e}", self.upload.upload_id);
+                log::debug!("{}: the last report failed: {e}", self.name());
                 return;
             }
         }
@@ -485,7 +487,7 @@ impl Job<'_> {
         }
         tally.missing = self.lacking()?;
         if !tally.missing.is_empty() {
-            log::warn!("upload {}: the platform lacks chunks {:?}", self.upload.upload_id, tally.missing);
+            log::warn!("{}: the platform lacks {} chunks that were reported", self.name(), tally.missing.len());
             self.send_missing(tally, progress)?;
             tally.missing = self.lacking()?;
         }
@@ -553,6 +555,11 @@ impl Job<'_> {
         }
     }
 
+    /// The upload in texts.
+    fn name(&self) -> String {
+        format!("upload {}", printable(&self.upload.upload_id, 100))
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -579,7 +586,7 @@ impl Job<'_> {
 
     /// Sends a chunk, again to another URL if that fails.
     fn send_chunk(&self, index: u32, file: &mut Stretches) -> Result<CompletedChunk> {
-        let operation = || format!("PUT chunk {index} of {} of upload {}", self.total_chunks, self.upload.upload_id);
+        let operation = || format!("PUT chunk {index} of {} of {}", self.total_chunks, self.name());
         let settings = self.client.settings();
         let mut attempt = 0;
         loop {
@@ -672,7 +679,7 @@ impl Job<'_> {
                 None if shared.fetching => {
                     // Somebody is asking already. If that was not for this chunk, it is asked for next.
                     shared = self.changed.wait_timeout(shared, TICK).unwrap_or_else(PoisonError::into_inner).0;
-                    self.client.settings().check_canceled(|| format!("upload {}", self.upload.upload_id))?;
+                    self.client.settings().check_canceled(|| self.name())?;
                     continue;
                 }
                 None => {}

@@ -453,7 +453,7 @@ impl Batch {
     fn note(&self, mut line: Line) {
         let Some(manifest) = &self.manifest else { return };
         line.at = Some(self.client.settings().clock.utc_now());
-        if let Err(e) = manifest.lock().unwrap_or_else(PoisonError::into_inner).write(line) {
+        if let Err(e) = manifest.lock().unwrap_or_else(PoisonError::into_inner).write(&line) {
             log::error!("{e}");
             if let Error::File { path, message, .. } = e {
                 self.stop(Stopped::Manifest(path, format!("{message}; no further file was begun")));
@@ -469,7 +469,7 @@ impl Batch {
         let known = self
             .manifest
             .as_ref()
-            .and_then(|manifest| manifest.lock().unwrap_or_else(PoisonError::into_inner).get(&file).cloned());
+            .and_then(|manifest| manifest.lock().unwrap_or_else(PoisonError::into_inner).take(&file));
         let progress = Shared::new(self.callback(&task.path, &file));
         let mut resume = None;
         if let Some(line) = known {

@@ -340,8 +340,11 @@ fn a_callback_that_panics_costs_its_file_and_no_other() {
 fn a_manifest_that_cannot_be_written_is_an_error_before_anything_is_sent() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("unwritable"));
     small_files(&folder, 1);
-    let e = batch(&client(&stand_in.url()), &folder).manifest(folder.root()).send().unwrap_err();
-    assert!(matches!(&e, Error::File { .. }) && e.to_string().contains("manifest"), "{e}");
+    let never_ends = Path::new("/dev/full");
+    for path in [folder.root()].into_iter().chain(never_ends.exists().then_some(never_ends)) {
+        let e = batch(&client(&stand_in.url()), &folder).manifest(path).send().unwrap_err();
+        assert!(matches!(&e, Error::File { .. }) && e.to_string().contains("manifest"), "{e}");
+    }
     assert_eq!(stand_in.requests("POST", "assets"), 0);
 }
 

@@ -662,3 +662,94 @@ fn limits_without_end_and_waits_without_end_are_no_panic() {
     let e = client.assets().wait_for_done("a1").send().unwrap_err();
     assert!(matches!(e, Error::WaitTimeout { .. }), "{e:?}");
 }
+
+#[test]
+fn a_file_that_cannot_be_read_for_a_while_is_no_reason_to_begin_anew() {
+    let scene = Scene::new("away");
+    let (path, away) = (scene.folder.path("holiday.mp4"), scene.folder.path("away"));
+    let (from, to) = (path.clone(), away.clone());
+    let e = scene.upload().progress_callback(move |_| drop(fs::rename(&from, &to))).send().unwrap_err();
+    assert!(e.to_string().contains("there is no such file"), "{e}");
+    let failed = upload_error(e);
+    assert!(failed.resumable && failed.missing.len() == 13, "{failed}");
+    fs::rename(&away, &path).unwrap();
+    scene.upload().resume(&failed.upload).send().unwrap();
+    scene.check_complete();
+}
+
+#[test]
+fn a_callback_that_panics_ends_the_upload_and_leaves_it_resumable() {
+    let scene = Scene::new("panics");
+    let noted: Arc<Mutex<Option<ResumableUpload>>> = Arc::default();
+    let note = noted.clone();
+    let upload = scene.upload().batch_size(1).progress_callback(move |progress| {
+        *note.lock().unwrap() = progress.upload.as_deref().cloned();
+        assert!(progress.completed_chunks < 4, "on purpose");
+    });
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| upload.send())).is_err());
+    let upload = noted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone().unwrap();
+    scene.upload().resume(upload).send().unwrap();
+    scene.check_complete();
+}
+
+#[test]
+fn what_the_server_says_cannot_spoil_the_text_of_an_error() {
+    let spoilt = "\u{1b}[2J\r\n\u{202e}".repeat(3000);
+    let server = Server::start_with(|port| {
+        let begun = with(with(session(port), "upload_id", json!(spoilt)), "asset_id", json!(spoilt));
+        [say(begun), Step::Answer(answer(400, &json!({"code": spoilt, "message": spoilt})))]
+    });
+    let upload = eight_bytes(&server).0.max_retries(0).send().unwrap_err();
+
+    let asset = |status: &str| json!({"_id": "1", "status": status, "error": {"code": spoilt, "message": spoilt}});
+    let server = Server::start([say(asset("failed")), say(asset(&spoilt))]);
+    let (client, _) = server::client(&server);
+    let failed = client.assets().wait_for_done("1").send().unwrap_err();
+    let waited = client.assets().wait_for_done(&spoilt).max_wait_time(Duration::from_nanos(1)).send().unwrap_err();
+    for e in [upload, failed, waited] {
+        let text = e.to_string();
+        assert!(text.len() < 20_000 && !text.contains(['\u{1b}', '\r', '\n', '\u{202e}']), "{text:?}");
+    }
+}
+
+#[test]
+fn a_cancellation_ends_every_phase() {
+    // The session, URLs, two chunks, their report, the asset: silent, or told to come back much later.
+    for (stuck, silent) in (0..6).flat_map(|phase| [(phase, true), (phase, false)]) {
+        let cancel = CancelHandle::new();
+        let remote = cancel.clone();
+        let server = Server::start_with(|port| {
+            let begun = session(port);
+            let urls = begun["upload_urls"].clone();
+            let mut script = vec![
+                say(with(begun, "upload_urls", json!([]))),
+                say(json!({"upload_urls": urls})),
+                stored(),
+                stored(),
+                say(json!({"total_completed": 2})),
+                say(json!({"_id": "a1", "status": "processing"})),
+            ];
+            script.truncate(stuck);
+            script.push(Step::Live(Box::new(move |stream| {
+                if !silent {
+                    stream.write_all(&answer_with(503, &[("retry-after", "50")], &json!({})))?;
+                }
+                remote.cancel();
+                if silent {
+                    // Until the client has gone.
+                    std::io::copy(stream, &mut std::io::sink())?;
+                }
+                Ok(())
+            })));
+            script
+        });
+        let client = TwelveLabs::builder().api_key(KEY).base_url(server.url()).build().unwrap();
+        let upload = client.assets().upload(FileSource::bytes("a.mp4", b"12345678".as_slice())).threshold(1);
+        let e = upload.max_workers(1).cancel_handle(&cancel).send().unwrap_err();
+        assert!(e.is_canceled(), "phase {stuck}: {e:?}");
+        match e {
+            Error::Upload(e) => assert!((1..5).contains(&stuck) && e.resumable, "phase {stuck}: {e}"),
+            _ => assert!(matches!(stuck, 0 | 5), "phase {stuck}: {e:?}"),
+        }
+    }
+}

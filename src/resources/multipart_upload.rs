@@ -592,11 +592,12 @@ pub struct UploadProgress {
     pub sent: u64,
     /// The file's size in bytes, if it is known.
     pub total: Option<u64>,
-    /// How many chunks the storage has; 0 if the file goes in one request.
+    /// How many chunks the storage has; 0 if the file goes in one request, and once the asset is processed.
     pub completed_chunks: u32,
-    /// How many chunks there are; 0 if the file goes in one request.
+    /// How many chunks there are; 0 if the file goes in one request, and once the asset is processed.
     pub total_chunks: u32,
-    /// What it takes to resume the upload, from the first event on; nothing if the file goes in one request.
+    /// What it takes to resume the upload, from the first event on until the file has arrived; nothing if it goes in
+    /// one request.
     pub upload: Option<Arc<ResumableUpload>>,
     /// The asset's id, once it is known.
     pub asset_id: Option<String>,
