@@ -14,7 +14,8 @@ const SLICE: Duration = Duration::from_millis(50);
 /// Stops an upload from another thread. Clones are the same handle.
 ///
 /// What is being sent breaks off within a fraction of a second, and the call returns with an error for which
-/// [`Error::is_canceled`] is true. A chunked upload stays at the platform and can be resumed. (With an
+/// [`Error::is_canceled`] is true. A chunked upload stays at the platform and can be resumed. Only a connection that is
+/// just being made ends no sooner than it is made, after 10 s at the most. (With an
 /// [agent](crate::TwelveLabsBuilder::agent) of your own, a connection that is silent at that moment ends at its time
 /// limit.)
 ///

@@ -47,6 +47,9 @@ const MOST_CHUNKS: u32 = 1_000_000;
 /// Headers that a session cannot set: they are the connection's, or must never go to the storage.
 const OWN_HEADERS: [&str; 5] = [API_KEY_HEADER, "host", "content-length", "transfer-encoding", "connection"];
 
+/// What the operation of a request to the storage begins with.
+pub(crate) const PUT_CHUNK: &str = "PUT chunk";
+
 pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
 
 /// How an upload is done.
@@ -144,17 +147,16 @@ pub(crate) fn upload(
     if client.settings().cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
         job.report_last(survivor, &mut tally);
     }
-    let result = result.and_then(|()| {
-        tally.asset_id.clone().ok_or_else(|| {
-            let message =
-                "every chunk has arrived, but the platform gave no id of the asset: look for it in `assets().list()`";
-            Error::invalid("resume", message)
-        })
-    });
     match result {
-        Ok(asset_id) => {
+        Ok(()) => {
             job.tell(&tally, &mut progress, UploadState::Uploaded);
             let upload_id = begun.upload.upload_id.clone();
+            let Some(asset_id) = tally.asset_id else {
+                let name = job.name();
+                let message =
+                    format!("{name} is complete, but the id of its asset is unknown: look for it in `assets().list()`");
+                return Err(Error::invalid("resume", message));
+            };
             Ok(UploadResult { asset_id, asset_url: tally.asset_url, upload_id })
         }
         Err(cause) => Err(Error::from(Box::new(UploadError {
@@ -586,7 +588,7 @@ impl Job<'_> {
 
     /// Sends a chunk, again to another URL if that fails.
     fn send_chunk(&self, index: u32, file: &mut Stretches) -> Result<CompletedChunk> {
-        let operation = || format!("PUT chunk {index} of {} of {}", self.total_chunks, self.name());
+        let operation = || format!("{PUT_CHUNK} {index} of {} of {}", self.total_chunks, self.name());
         let settings = self.client.settings();
         let mut attempt = 0;
         loop {

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::call::RequestOptions;
 use crate::cancel::{no_thread, CancelHandle, Working};
-use crate::chunks::Callback;
+use crate::chunks::{Callback, PUT_CHUNK};
 use crate::client::TwelveLabs;
 use crate::error::{ApiError, Error, Result};
 use crate::file::FileSource;
@@ -33,6 +33,9 @@ const IDLE: Duration = Duration::from_millis(20);
 const MOST_LOOKS: u32 = 16;
 /// The least time for a look, also for one that comes late because all workers were at files.
 const LEAST_LOOK: Duration = Duration::from_secs(10);
+
+/// How often the platform may not know an asset that was uploaded a moment ago.
+const MOST_UNKNOWN: u32 = 3;
 
 type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
 
@@ -333,6 +336,8 @@ struct Look {
     began: Instant,
     due: Instant,
     status: String,
+    /// How often the platform did not know the asset.
+    unknown: u32,
     progress: Shared,
 }
 
@@ -501,7 +506,7 @@ impl Batch {
             Ok(uploaded) => {
                 let asset_id = Some(uploaded.asset_id.clone());
                 self.note(Line { asset_id, ..Line::new(Event::Uploaded, &file) });
-                self.arrived(task, file, uploaded, progress);
+                self.arrived(task, file, uploaded, progress, 0);
             }
             Err(Error::Upload(e)) => {
                 let upload = e.resumable.then(|| e.upload.clone());
@@ -549,21 +554,23 @@ impl Batch {
     /// The file arrived in an earlier batch.
     fn go_on_waiting(&self, task: Task, file: FileKey, asset_id: String, progress: Shared) {
         let metadata = self.options.user_metadata.clone();
-        self.arrived(task, file, Uploaded { asset_id, asset: None, length: None, metadata }, progress);
+        let uploaded = Uploaded { asset_id, asset: None, length: None, metadata };
+        self.arrived(task, file, uploaded, progress, MOST_UNKNOWN);
     }
 
     /// The file is at the platform. What is left is to wait for the asset.
-    fn arrived(&self, task: Task, file: FileKey, uploaded: Uploaded, progress: Shared) {
+    fn arrived(&self, task: Task, file: FileKey, uploaded: Uploaded, progress: Shared, unknown: u32) {
         let now = self.client.settings().clock.now();
         let Uploaded { asset_id, asset, metadata, .. } = uploaded;
-        let look = Look { task, file, asset_id, metadata, began: now, due: now, status: "unknown".into(), progress };
+        let status = "unknown".into();
+        let look = Look { task, file, asset_id, metadata, began: now, due: now, status, unknown, progress };
         match asset {
             Some(asset) => self.seen(look, asset),
             None => self.look(look),
         }
     }
 
-    fn look(&self, look: Look) {
+    fn look(&self, mut look: Look) {
         let waited = self.client.settings().clock.now().saturating_duration_since(look.began);
         let left = self.options.max_wait_time.saturating_sub(waited).max(LEAST_LOOK);
         let mut options = self.options.request_options.clone();
@@ -571,6 +578,10 @@ impl Batch {
         match self.client.assets().retrieve(&look.asset_id).request_options(options).send() {
             Ok(asset) => self.seen(look, asset),
             Err(e) if e.is_retryable() && self.options.wait => self.again(look, Some(e)),
+            Err(e) if e.status() == Some(404) && look.unknown < MOST_UNKNOWN => {
+                look.unknown += 1;
+                self.again(look, Some(e));
+            }
             Err(e) => {
                 // If it is at the platform, the next batch goes on with the wait.
                 let asset_id = (e.status() != Some(404)).then_some(look.asset_id);
@@ -638,7 +649,7 @@ impl Batch {
     /// Ends a file with an error, and notes what a later batch can go on with.
     fn failed(&self, task: Task, line: Line, e: Error) {
         // A quota or a key that is not valid: every other file would fail alike.
-        if let Some(api) = e.api().filter(|api| e.is_quota() || api.status == 401) {
+        if let Some(api) = e.api().filter(|api| (e.is_quota() || api.status == 401) && !is_of_storage(api)) {
             self.stop(Stopped::Refused(Box::new(api.clone())));
         }
         // Of what was canceled the manifest knows already how far it had come.
@@ -655,6 +666,11 @@ impl Look {
     fn still_waiting(&self) -> Line {
         Line { asset_id: Some(self.asset_id.clone()), ..Line::new(Event::Failed, &self.file) }
     }
+}
+
+/// Whether a refusal is the storage's, which knows nothing of the account.
+fn is_of_storage(e: &ApiError) -> bool {
+    e.operation.starts_with(PUT_CHUNK)
 }
 
 /// Whether it is pointless to go on with this session.

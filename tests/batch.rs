@@ -171,6 +171,24 @@ fn an_asset_that_was_not_ready_is_waited_for_and_not_uploaded_again() {
 }
 
 #[test]
+fn an_asset_that_the_platform_knows_a_moment_late_is_not_uploaded_twice() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(200_000));
+    let client = client(&stand_in.url());
+    stand_in.fail("GET", "assets/65f0", 2, 404, "resource_not_exist");
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
+    assert_eq!(stand_in.upload_ids().len(), 1);
+    // One that was deleted is uploaded anew by the batch after the one that finds out.
+    folder.write("other.mp4", &content(1000));
+    outcomes(batch(&client, &folder).max_wait_time(Duration::ZERO));
+    stand_in.fail("GET", "assets/65f0", 1, 404, "resource_not_exist");
+    assert_eq!(kinds(&outcomes(batch(&client, &folder)))[1], ("other.mp4", Failed));
+    assert_eq!(kinds(&outcomes(batch(&client, &folder)))[1], ("other.mp4", Uploaded));
+    assert_eq!(stand_in.requests("POST", "assets"), 2 + stand_in.requests("POST", "multipart-uploads"));
+}
+
+#[test]
 fn a_session_that_has_expired_meanwhile_is_begun_anew() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("expired"));
     stand_in.chunks(CHUNK, 3);

@@ -61,13 +61,17 @@ impl Scene {
         let mut reported = self.stand_in.reported_chunks(&id);
         reported.sort_unstable();
         assert_eq!(reported, (1..=13).collect::<Vec<u32>>(), "every chunk was reported once");
-        self.check_secrets();
+        let heads = self.stand_in.storage().heads();
+        assert!(heads.iter().all(|head| head.contains("x-storage-class: stand-in")), "the upload headers are sent");
     }
+}
 
-    fn check_secrets(&self) {
+/// However a test ends, the storage has never seen the key.
+impl Drop for Scene {
+    fn drop(&mut self) {
         for head in self.stand_in.storage().heads() {
-            assert!(!head.to_lowercase().contains("x-api-key") && !head.contains(KEY), "{head}");
-            assert!(head.contains("x-storage-class: stand-in"), "the upload headers are sent: {head}");
+            let leaks = head.to_lowercase().contains("x-api-key") || head.contains(KEY);
+            assert!(!leaks || std::thread::panicking(), "{head}");
         }
     }
 }
