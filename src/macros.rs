@@ -47,6 +47,7 @@ macro_rules! request {
     (@options $(#[$meta:meta])* $place:ident $field:ident: [$type:ty], $($rest:tt)*) => {
         $(#[$meta])*
         pub fn $field(mut self, $field: impl IntoIterator<Item = impl Into<$type>>) -> Self {
+            self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &$field.into_iter().map(Into::into).collect::<Vec<$type>>());
             self
         }
@@ -56,6 +57,7 @@ macro_rules! request {
         $(#[$meta])*
         pub fn $field(mut self, $field: impl Into<$type>) -> Self {
             let value: $type = $field.into();
+            self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &value);
             self
         }
@@ -64,6 +66,7 @@ macro_rules! request {
     (@options $(#[$meta:meta])* $place:ident $field:ident: $type:ty, $($rest:tt)*) => {
         $(#[$meta])*
         pub fn $field(mut self, $field: $type) -> Self {
+            self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &$field);
             self
         }
