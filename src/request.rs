@@ -182,6 +182,15 @@ impl Request {
         self.form(name, url);
     }
 
+    /// Takes back what was set before: a setter that is called again replaces it.
+    pub(crate) fn forget(&mut self, name: &str) {
+        let is_same = |have: &str| have.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
+        self.query.retain(|(have, _)| !is_same(have));
+        if let Body::Form(parts) = &mut self.body {
+            parts.retain(|part| part.name() != name);
+        }
+    }
+
     pub(crate) fn file(&mut self, name: &str, source: FileSource) {
         self.part(Part::File { name: name.into(), source });
     }

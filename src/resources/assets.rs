@@ -258,6 +258,7 @@ impl CreateAsset {
     /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
         let fields = self.0.object("user_metadata", &user_metadata);
+        self.0.forget("user_metadata");
         self.0.form("user_metadata", &fields);
         self
     }

@@ -50,7 +50,7 @@ impl MultipartUploadClient {
     /// println!("{} chunks of {} bytes", session.total_chunks.unwrap_or(0), session.chunk_size.unwrap_or(0));
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn create(&self, filename: &str, r#type: impl Into<AssetType>, total_size: u64) -> Call<UploadSession> {
+    pub fn create(&self, filename: &str, r#type: impl Into<AssetType>, total_size: u64) -> CreateUploadSession {
         let mut request = self.0.post(&["assets", "multipart-uploads"]);
         request.json("filename", filename);
         request.json("type", &r#type.into());
@@ -161,6 +161,25 @@ impl MultipartUploadClient {
         let mut request = self.0.get(&["assets", "multipart-uploads", upload_id]);
         request.query("page", &1);
         Wait::new(request, upload_id)
+    }
+}
+
+request! {
+    /// Options of [`MultipartUploadClient::create`].
+    CreateUploadSession -> UploadSession {
+        /// Whether an HLS stream is made of video and audio. The platform's default here is `false`.
+        json enable_hls: bool,
+        /// Whether thumbnails are made. The platform's default here is `false`.
+        json enable_thumbnail: bool,
+    }
+}
+
+impl CreateUploadSession {
+    /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings.
+    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+        let fields = self.0.object("user_metadata", &user_metadata);
+        self.0.json("user_metadata", &fields);
+        self
     }
 }
 

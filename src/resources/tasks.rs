@@ -140,12 +140,14 @@ request! {
 impl CreateVideoIndexingTask {
     /// A video that this program sends: a path, or any [`FileSource`].
     pub fn video_file(mut self, video_file: impl Into<FileSource>) -> Self {
+        self.0.forget("video_file");
         self.0.file("video_file", video_file.into());
         self
     }
 
     /// A video that the platform fetches from a public URL.
     pub fn video_url(mut self, video_url: impl Into<String>) -> Self {
+        self.0.forget("video_url");
         self.0.form_url("video_url", &video_url.into());
         self
     }
@@ -153,6 +155,7 @@ impl CreateVideoIndexingTask {
     /// Your own names and values, to find the video by: strings, numbers, booleans, lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
         let fields = self.0.object("user_metadata", &user_metadata);
+        self.0.forget("user_metadata");
         self.0.form("user_metadata", &fields);
         self
     }

@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
-use twelvelabs::{CompletedChunk, UploadResult};
+use serde_json::{json, Value};
+use twelvelabs::{AssetType, CompletedChunk, Error, UploadResult};
 
+use crate::server::{answer, client, Server, Step};
 use crate::{list, one, to_json, Row};
 
 pub const ROWS: &[Row] = &[
     Row::new("multipart_upload.create", |client, args| {
         let (filename, kind) = (args.text("filename"), args.text("type"));
-        one(client.multipart_upload().create(&filename, kind, args.value("total_size")).send())
+        one(client
+            .multipart_upload()
+            .create(&filename, kind, args.value("total_size"))
+            .when_some(args.get("enable_hls"), |call, value| call.enable_hls(value))
+            .when_some(args.get("enable_thumbnail"), |call, value| call.enable_thumbnail(value))
+            .when_some(args.get("user_metadata"), |call, value: Value| call.user_metadata(value))
+            .send())
     })
     .id("upload_id"),
     Row::new("multipart_upload.get_additional_presigned_urls", |client, args| {
@@ -47,9 +55,8 @@ pub const ROWS: &[Row] = &[
         let file = args.file("file_path").expect("a file");
         let upload = client.multipart_upload().upload_file(file).max_workers(1).send();
         // The last answer of the platform is what the result is made of.
-        one(upload.map(|UploadResult { asset_id, asset_url, .. }| {
-            to_json(serde_json::json!({"asset_id": asset_id, "url": asset_url}))
-        }))
+        one(upload
+            .map(|UploadResult { asset_id, asset_url, .. }| to_json(json!({"asset_id": asset_id, "url": asset_url}))))
     })
     .only(&["asset_id", "url"]),
     Row::new("multipart_upload.wait_for_upload_completion", |client, args| {
@@ -63,3 +70,20 @@ pub const ROWS: &[Row] = &[
     })
     .last(),
 ];
+
+#[test]
+fn every_option_of_a_session_is_in_the_body() {
+    let server = Server::start([Step::Answer(answer(201, &json!({"upload_id": "u1"})))]);
+    let (client, _) = client(&server);
+    let create = || client.multipart_upload().create("a.mp4", AssetType::Video, 5_368_709_120);
+    let metadata = json!({"category": "recent", "tags": ["a", "b"], "rating": 9.3, "gone": null});
+    let call = create().enable_hls(true).enable_thumbnail(false).user_metadata(&metadata);
+    assert_eq!(call.send().unwrap().upload_id, "u1");
+    let body = json!({
+        "filename": "a.mp4", "type": "video", "total_size": 5_368_709_120_u64, "enable_hls": true,
+        "enable_thumbnail": false, "user_metadata": metadata,
+    });
+    let e = create().user_metadata("recent").send().unwrap_err();
+    assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "user_metadata"), "{e}");
+    assert_eq!(server.finish()[0].json(), body);
+}

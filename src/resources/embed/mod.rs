@@ -67,12 +67,14 @@ request! {
 impl CreateEmbedding {
     /// The image to embed: a path, or any [`FileSource`].
     pub fn image_file(mut self, image_file: impl Into<FileSource>) -> Self {
+        self.0.forget("image_file");
         self.0.file("image_file", image_file.into());
         self
     }
 
     /// The audio file to embed: a path, or any [`FileSource`].
     pub fn audio_file(mut self, audio_file: impl Into<FileSource>) -> Self {
+        self.0.forget("audio_file");
         self.0.file("audio_file", audio_file.into());
         self
     }

@@ -167,12 +167,14 @@ request! {
 impl CreateEmbedTask {
     /// A video that this program sends: a path, or any [`FileSource`].
     pub fn video_file(mut self, video_file: impl Into<FileSource>) -> Self {
+        self.0.forget("video_file");
         self.0.file("video_file", video_file.into());
         self
     }
 
     /// A video that the platform fetches from a public URL.
     pub fn video_url(mut self, video_url: impl Into<String>) -> Self {
+        self.0.forget("video_url");
         self.0.form_url("video_url", &video_url.into());
         self
     }
@@ -252,6 +254,7 @@ impl EmbedTaskVideo {
     );
 
     fn set(&mut self, name: &'static str, value: &impl Serialize) {
+        self.fields.retain(|(have, _)| *have != name);
         self.fields.push((name, serde_json::to_value(value).unwrap_or_default()));
     }
 }
