@@ -12,13 +12,14 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::call::{HttpResponse, RequestOptions};
 use crate::cancel::{no_thread, CancelHandle};
 use crate::client::{TwelveLabs, API_KEY_HEADER};
 use crate::error::{printable, ApiError, Error, Result, UploadError};
-use crate::file::{Inspected, Stretches};
+use crate::file::{FileSource, Inspected, Stretches};
 use crate::http::{self, Exchange, Limits};
 use crate::request::{check_header, failed};
 use crate::resources::assets::AssetType;
@@ -61,6 +62,28 @@ pub(crate) struct Settings {
     pub cancel: Option<CancelHandle>,
 }
 
+/// What the asset of a new session will be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewAsset {
+    pub filename: Option<String>,
+    pub file_type: Option<AssetType>,
+    pub enable_hls: Option<bool>,
+    pub enable_thumbnail: Option<bool>,
+    pub user_metadata: Option<Value>,
+}
+
+impl NewAsset {
+    /// An error if it cannot be asked for.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.user_metadata {
+            Some(metadata) if !metadata.is_object() => {
+                Err(Error::invalid("user_metadata", "must be an object of names and values"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The numbers among the settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Tuning {
@@ -92,15 +115,16 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Uploads `source`. `client` can be canceled, `survivor` is the client that is still there afterwards.
+/// Uploads a file. `client` can be canceled, `survivor` is the client that is still there afterwards.
 pub(crate) fn upload(
     client: &TwelveLabs,
     survivor: &TwelveLabs,
-    source: &Inspected,
-    filename: &str,
-    file_type: AssetType,
+    file: &FileSource,
+    asset: NewAsset,
     settings: Settings,
 ) -> Result<UploadResult> {
+    asset.check()?;
+    let source = &file.inspect()?;
     let Settings { tuning, mut progress, resume, .. } = settings;
     for (name, value) in [("batch_size", tuning.batch_size), ("max_workers", tuning.max_workers)] {
         if value == 0 {
@@ -112,7 +136,7 @@ pub(crate) fn upload(
     let length = source.length().unwrap_or_default();
     let begun = match resume {
         Some(upload) => Begun::again(client, source, upload, length, &tuning.options)?,
-        None => Begun::anew(client, filename, file_type, length, &tuning.options)?,
+        None => Begun::anew(client, file, asset, length, &tuning.options)?,
     };
     let headers = chunk_headers(&begun.upload).map_err(|e| gone((*begun.upload).clone(), e))?;
     let job = Job {
@@ -182,13 +206,21 @@ struct Begun {
 impl Begun {
     fn anew(
         client: &TwelveLabs,
-        filename: &str,
-        file_type: AssetType,
+        file: &FileSource,
+        asset: NewAsset,
         length: u64,
         options: &RequestOptions,
     ) -> Result<Self> {
-        let session = client.multipart_upload().create(filename, file_type, length);
-        let session = session.request_options(options.clone()).send()?;
+        let filename = asset.filename.unwrap_or_else(|| file.file_name());
+        let file_type = asset.file_type.or_else(|| file.asset_type()).unwrap_or(AssetType::Video);
+        let session = client
+            .multipart_upload()
+            .create(&filename, file_type, length)
+            .when_some(asset.enable_hls, |call, enable_hls| call.enable_hls(enable_hls))
+            .when_some(asset.enable_thumbnail, |call, enable_thumbnail| call.enable_thumbnail(enable_thumbnail))
+            .when_some(asset.user_metadata, |call, user_metadata| call.user_metadata(user_metadata))
+            .request_options(options.clone())
+            .send()?;
         let upload = ResumableUpload::from(&session);
         let unusable = |message: String| gone(upload.clone(), Error::invalid("upload session", message));
         let Some(chunk_size) = session.chunk_size.filter(|size| *size > 0) else {

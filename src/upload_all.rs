@@ -12,11 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::call::RequestOptions;
 use crate::cancel::{no_thread, CancelHandle, Working};
-use crate::chunks::{Callback, PUT_CHUNK};
+use crate::chunks::{Callback, NewAsset, PUT_CHUNK};
 use crate::client::TwelveLabs;
 use crate::error::{ApiError, Error, Result};
 use crate::file::FileSource;
@@ -24,7 +22,7 @@ use crate::http::FOREVER;
 use crate::manifest::{path_key, Event, FileKey, Line, Manifest};
 use crate::resources::assets::{Asset, AssetStatus};
 use crate::resources::multipart_upload::{ResumableUpload, UploadProgress, UploadState};
-use crate::upload::{add_metadata, check_metadata, Shared, UploadAsset, Uploaded, THRESHOLD};
+use crate::upload::{Shared, UploadAsset, Uploaded, THRESHOLD};
 use crate::wait::{is_done, MAX_WAIT_TIME, SLEEP_INTERVAL};
 
 /// How long a worker without work sleeps at the most before it looks again.
@@ -55,7 +53,7 @@ pub struct UploadAll {
 /// How each file is uploaded.
 #[derive(Clone)]
 struct Options {
-    user_metadata: Option<Value>,
+    asset: NewAsset,
     threshold: u64,
     max_workers: usize,
     wait: bool,
@@ -75,7 +73,7 @@ impl UploadAll {
             progress: None,
             cancel: None,
             options: Options {
-                user_metadata: None,
+                asset: NewAsset::default(),
                 threshold: THRESHOLD,
                 max_workers: 5,
                 wait: true,
@@ -110,9 +108,21 @@ impl UploadAll {
         self
     }
 
+    /// Whether HLS streams are made of video and audio: yes by default.
+    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
+        self.options.asset.enable_hls = Some(enable_hls);
+        self
+    }
+
+    /// Whether thumbnails are made: yes by default.
+    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
+        self.options.asset.enable_thumbnail = Some(enable_thumbnail);
+        self
+    }
+
     /// Your own names and values for every asset: strings, numbers, booleans, lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl serde::Serialize) -> Self {
-        self.options.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self.options.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
         self
     }
 
@@ -187,7 +197,7 @@ impl UploadAll {
         if self.options.sleep_interval.is_zero() {
             return Err(Error::invalid("sleep_interval", "must be greater than 0"));
         }
-        check_metadata(self.options.user_metadata.as_ref())?;
+        self.options.asset.check()?;
         let manifest = self.manifest.as_deref().map(Manifest::open).transpose()?;
         let mut seen = HashSet::new();
         let mut paths = self.paths;
@@ -332,7 +342,6 @@ struct Look {
     task: Task,
     file: FileKey,
     asset_id: String,
-    metadata: Option<Value>,
     began: Instant,
     due: Instant,
     status: String,
@@ -527,7 +536,7 @@ impl Batch {
             .threshold(options.threshold)
             .max_workers(options.max_workers)
             .request_options(options.request_options.clone());
-        upload.user_metadata = options.user_metadata.clone();
+        upload.asset = options.asset.clone();
         upload.settings.resume = resume;
         upload.transfer(&self.client, &self.survivor, progress)
     }
@@ -553,17 +562,16 @@ impl Batch {
 
     /// The file arrived in an earlier batch.
     fn go_on_waiting(&self, task: Task, file: FileKey, asset_id: String, progress: Shared) {
-        let metadata = self.options.user_metadata.clone();
-        let uploaded = Uploaded { asset_id, asset: None, length: None, metadata };
+        let uploaded = Uploaded { asset_id, asset: None, length: None };
         self.arrived(task, file, uploaded, progress, MOST_UNKNOWN);
     }
 
     /// The file is at the platform. What is left is to wait for the asset.
     fn arrived(&self, task: Task, file: FileKey, uploaded: Uploaded, progress: Shared, unknown: u32) {
         let now = self.client.settings().clock.now();
-        let Uploaded { asset_id, asset, metadata, .. } = uploaded;
+        let Uploaded { asset_id, asset, .. } = uploaded;
         let status = "unknown".into();
-        let look = Look { task, file, asset_id, metadata, began: now, due: now, status, unknown, progress };
+        let look = Look { task, file, asset_id, began: now, due: now, status, unknown, progress };
         match asset {
             Some(asset) => self.seen(look, asset),
             None => self.look(look),
@@ -604,23 +612,11 @@ impl Batch {
                 self.again(look, None);
             }
             Ok(true) => {
-                let asset = match look.metadata.take() {
-                    Some(metadata) => add_metadata(&self.client, asset, metadata, &self.options.request_options),
-                    None => Ok(asset),
-                };
-                match asset {
-                    Ok(asset) => {
-                        if asset.status == Some(AssetStatus::Ready) {
-                            look.progress.tell_state(UploadState::Ready, length, &look.asset_id);
-                        }
-                        self.note(Line { asset: Some(asset.clone()), ..Line::new(Event::Done, &look.file) });
-                        look.task.finish(UploadOutcomeKind::Uploaded, Ok(asset));
-                    }
-                    Err(e) => {
-                        let line = look.still_waiting();
-                        self.failed(look.task, line, e);
-                    }
+                if asset.status == Some(AssetStatus::Ready) {
+                    look.progress.tell_state(UploadState::Ready, length, &look.asset_id);
                 }
+                self.note(Line { asset: Some(asset.clone()), ..Line::new(Event::Done, &look.file) });
+                look.task.finish(UploadOutcomeKind::Uploaded, Ok(asset));
             }
         }
     }

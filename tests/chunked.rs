@@ -358,7 +358,7 @@ fn upload_takes_the_way_that_fits_the_size() {
     scene.check_complete();
     assert_eq!((asset.status, asset.filename.as_deref()), (Some(AssetStatus::Ready), Some("Holiday.mp4")));
     assert_eq!(asset.user_metadata.unwrap()["place"], "Porto");
-    assert_eq!(assets.retrieve(&asset.id).send().unwrap().user_metadata.unwrap()["place"], "Porto");
+    assert_eq!(scene.stand_in.requests("PATCH", "user-metadata"), 0, "the metadata goes with the session");
     let mut seen = std::mem::take(&mut *states.lock().unwrap());
     seen.dedup();
     assert_eq!(seen, [Uploading, Uploaded, Processing, Ready]);

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::call::{Call, RequestOptions};
 use crate::cancel::{CancelHandle, Working};
-use crate::chunks::{self, Settings};
+use crate::chunks::{self, NewAsset, Settings};
 use crate::client::TwelveLabs;
 use crate::error::Result;
 use crate::file::FileSource;
@@ -141,8 +141,7 @@ impl MultipartUploadClient {
         UploadFile {
             client: self.0.clone(),
             source: file.into(),
-            file_type: None,
-            filename: None,
+            asset: NewAsset::default(),
             settings: Settings::default(),
         }
     }
@@ -209,21 +208,39 @@ request! {
 pub struct UploadFile {
     client: TwelveLabs,
     source: FileSource,
-    filename: Option<String>,
-    file_type: Option<AssetType>,
+    asset: NewAsset,
     settings: Settings,
 }
 
 impl UploadFile {
     /// The name the platform keeps, instead of the file's.
     pub fn filename(mut self, filename: impl Into<String>) -> Self {
-        self.filename = Some(filename.into());
+        self.asset.filename = Some(filename.into());
         self
     }
 
     /// The type of the asset, instead of the one that the file's name stands for (a video if it does not tell).
     pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
-        self.file_type = Some(file_type.into());
+        self.asset.file_type = Some(file_type.into());
+        self
+    }
+
+    /// Whether an HLS stream is made of video and audio. The platform's default here is `false`.
+    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
+        self.asset.enable_hls = Some(enable_hls);
+        self
+    }
+
+    /// Whether thumbnails are made. The platform's default here is `false`.
+    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
+        self.asset.enable_thumbnail = Some(enable_thumbnail);
+        self
+    }
+
+    /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
+    /// has those that it was begun with.
+    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+        self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
         self
     }
 
@@ -298,10 +315,7 @@ impl UploadFile {
     /// needed to resume it.
     pub fn send(self) -> Result<UploadResult> {
         let working = Working::new(&self.client, self.settings.cancel.clone(), None)?;
-        let source = self.source.inspect()?;
-        let filename = self.filename.unwrap_or_else(|| self.source.file_name());
-        let file_type = self.file_type.or_else(|| self.source.asset_type()).unwrap_or(AssetType::Video);
-        chunks::upload(&working.client, &self.client, &source, &filename, file_type, self.settings)
+        chunks::upload(&working.client, &self.client, &self.source, self.asset, self.settings)
     }
 }
 

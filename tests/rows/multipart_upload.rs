@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{json, Value};
-use twelvelabs::{AssetType, CompletedChunk, Error, UploadResult};
+use twelvelabs::{AssetType, CompletedChunk, Error, FileSource, UploadResult};
 
-use crate::server::{answer, client, Server, Step};
+use crate::server::{answer, answer_with, client, Server, Step};
 use crate::{list, one, to_json, Row};
 
 pub const ROWS: &[Row] = &[
@@ -86,4 +86,29 @@ fn every_option_of_a_session_is_in_the_body() {
     let e = create().user_metadata("recent").send().unwrap_err();
     assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "user_metadata"), "{e}");
     assert_eq!(server.finish()[0].json(), body);
+}
+
+#[test]
+fn an_asset_is_the_same_whatever_the_size_of_its_file() {
+    for hls in [None, Some(false)] {
+        let server = Server::start_with(|port| {
+            let url = format!("http://127.0.0.1:{port}/_s3/1");
+            let session = json!({"upload_id": "u1", "asset_id": "a1", "chunk_size": 9, "total_chunks": 1,
+                "upload_urls": [{"chunk_index": 1, "url": url}]});
+            [
+                Step::Answer(answer(201, &session)),
+                Step::Answer(answer_with(200, &[("etag", "\"e\"")], &Value::Null)),
+                Step::Answer(answer(200, &json!({"asset_id": "a1", "total_completed": 1}))),
+                Step::Answer(answer(200, &json!({"_id": "a1", "status": "processing"}))),
+            ]
+        });
+        let (client, _) = client(&server);
+        let upload = client.assets().upload(FileSource::bytes("a.mp4", *b"a video")).threshold(1).wait(false);
+        let upload = upload.user_metadata(json!({"place": "Porto"}));
+        upload.when_some(hls, |upload, hls| upload.enable_hls(hls)).send().unwrap();
+        let created = server.finish()[0].json();
+        assert_eq!(created["enable_hls"], hls.unwrap_or(true));
+        assert_eq!(created["enable_thumbnail"], true);
+        assert_eq!(created["user_metadata"], json!({"place": "Porto"}));
+    }
 }
