@@ -14,7 +14,8 @@ const SLICE: Duration = Duration::from_millis(50);
 /// Stops an upload from another thread. Clones are the same handle.
 ///
 /// What is being sent breaks off within a fraction of a second, and the call returns with an error for which
-/// [`Error::is_canceled`] is true. A chunked upload stays at the platform and can be resumed. (With an
+/// [`Error::is_canceled`] is true. A chunked upload stays at the platform and can be resumed. Only a connection that is
+/// just being made ends no sooner than it is made, after 10 s at the most. (With an
 /// [agent](crate::TwelveLabsBuilder::agent) of your own, a connection that is silent at that moment ends at its time
 /// limit.)
 ///
@@ -85,6 +86,11 @@ impl Settings {
         while let Some(left) = self.gate.as_ref().and_then(|gate| gate.left(self.clock.now())) {
             self.pause(left, &operation)?;
         }
+        self.check_canceled(operation)
+    }
+
+    /// An error if the call was canceled.
+    pub(crate) fn check_canceled(&self, operation: impl Fn() -> String) -> Result<()> {
         match &self.cancel {
             Some(cancel) if cancel.is_canceled() => Err(Error::Canceled { operation: operation() }),
             _ => Ok(()),

@@ -12,13 +12,14 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::call::{HttpResponse, RequestOptions};
 use crate::cancel::{no_thread, CancelHandle};
-use crate::client::TwelveLabs;
-use crate::error::{ApiError, Error, Result, UploadError};
-use crate::file::{Inspected, Stretches};
+use crate::client::{TwelveLabs, API_KEY_HEADER};
+use crate::error::{printable, ApiError, Error, Result, UploadError};
+use crate::file::{FileSource, Inspected, Stretches};
 use crate::http::{self, Exchange, Limits};
 use crate::request::{check_header, failed};
 use crate::resources::assets::AssetType;
@@ -40,8 +41,15 @@ const CHUNK_ANSWER: Duration = Duration::from_secs(120);
 /// What is known of a canceled upload is reported, if that takes no longer.
 const LAST_REPORT: Duration = Duration::from_secs(5);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
-/// An answer of the storage is never longer than this.
+/// No more than this is read of an answer of the storage.
 const MOST_ANSWER: u64 = 64 << 10;
+/// A session of more chunks than this is a mistake.
+const MOST_CHUNKS: u32 = 1_000_000;
+/// Headers that a session cannot set: they are the connection's, or must never go to the storage.
+const OWN_HEADERS: [&str; 5] = [API_KEY_HEADER, "host", "content-length", "transfer-encoding", "connection"];
+
+/// What the operation of a request to the storage begins with.
+pub(crate) const PUT_CHUNK: &str = "PUT chunk";
 
 pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
 
@@ -52,6 +60,28 @@ pub(crate) struct Settings {
     pub progress: Option<Callback>,
     pub resume: Option<ResumableUpload>,
     pub cancel: Option<CancelHandle>,
+}
+
+/// What the asset of a new session will be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewAsset {
+    pub filename: Option<String>,
+    pub file_type: Option<AssetType>,
+    pub enable_hls: Option<bool>,
+    pub enable_thumbnail: Option<bool>,
+    pub user_metadata: Option<Value>,
+}
+
+impl NewAsset {
+    /// An error if it cannot be asked for.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.user_metadata {
+            Some(metadata) if !metadata.is_object() => {
+                Err(Error::invalid("user_metadata", "must be an object of names and values"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The numbers among the settings.
@@ -85,15 +115,16 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Uploads `source`. `client` can be canceled, `survivor` is the client that is still there afterwards.
+/// Uploads a file. `client` can be canceled, `survivor` is the client that is still there afterwards.
 pub(crate) fn upload(
     client: &TwelveLabs,
     survivor: &TwelveLabs,
-    source: &Inspected,
-    filename: &str,
-    file_type: AssetType,
+    file: &FileSource,
+    asset: NewAsset,
     settings: Settings,
 ) -> Result<UploadResult> {
+    asset.check()?;
+    let source = &file.inspect()?;
     let Settings { tuning, mut progress, resume, .. } = settings;
     for (name, value) in [("batch_size", tuning.batch_size), ("max_workers", tuning.max_workers)] {
         if value == 0 {
@@ -105,20 +136,24 @@ pub(crate) fn upload(
     let length = source.length().unwrap_or_default();
     let begun = match resume {
         Some(upload) => Begun::again(client, source, upload, length, &tuning.options)?,
-        None => Begun::anew(client, filename, file_type, length, &tuning.options)?,
+        None => Begun::anew(client, file, asset, length, &tuning.options)?,
     };
+    let headers = chunk_headers(&begun.upload).map_err(|e| gone((*begun.upload).clone(), e))?;
     let job = Job {
         client,
         source,
         tuning: &tuning,
         upload: begun.upload.clone(),
+        headers,
         chunk_size: begun.chunk_size,
         total_chunks: begun.total_chunks,
         length,
+        sent: AtomicU64::new(0),
         shared: Mutex::new(Shared {
             queue: VecDeque::new(),
             urls: begun.urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))).collect(),
             fetching: false,
+            asked_ahead: 0,
             stopped: false,
         }),
         changed: Condvar::new(),
@@ -127,32 +162,33 @@ pub(crate) fn upload(
         missing: begun.missing,
         unreported: Vec::new(),
         last_report: Instant::now(),
+        no_report_before: Instant::now(),
         counted: None,
         asset_id: begun.upload.asset_id.clone(),
         asset_url: None,
     };
     let result = job.send_missing(&mut tally, &mut progress).and_then(|()| job.verify(&mut tally, &mut progress));
-    if result.as_ref().is_err_and(Error::is_canceled) {
+    if client.settings().cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
         job.report_last(survivor, &mut tally);
     }
-    let result = result.and_then(|()| {
-        tally.asset_id.clone().ok_or_else(|| {
-            let message =
-                "every chunk has arrived, but the platform gave no id of the asset: look for it in `assets().list()`";
-            Error::invalid("resume", message)
-        })
-    });
     match result {
-        Ok(asset_id) => {
-            job.tell(&tally, &mut progress, UploadState::Uploaded, 0);
+        Ok(()) => {
+            job.tell(&tally, &mut progress, UploadState::Uploaded);
             let upload_id = begun.upload.upload_id.clone();
+            let Some(asset_id) = tally.asset_id else {
+                let name = job.name();
+                let message =
+                    format!("{name} is complete, but the id of its asset is unknown: look for it in `assets().list()`");
+                return Err(Error::invalid("resume", message));
+            };
             Ok(UploadResult { asset_id, asset_url: tally.asset_url, upload_id })
         }
         Err(cause) => Err(Error::from(Box::new(UploadError {
             upload: ResumableUpload { asset_id: tally.asset_id, ..(*begun.upload).clone() },
             missing: tally.missing.into_iter().collect(),
             total_chunks: begun.total_chunks,
-            resumable: !matches!(cause, Error::File { .. }) && !is_gone(&cause),
+            // A file that cannot be read for now has not changed.
+            resumable: !matches!(cause, Error::File { source: None, .. }) && !is_gone(&cause),
             cause: Box::new(cause),
         }))),
     }
@@ -170,13 +206,21 @@ struct Begun {
 impl Begun {
     fn anew(
         client: &TwelveLabs,
-        filename: &str,
-        file_type: AssetType,
+        file: &FileSource,
+        asset: NewAsset,
         length: u64,
         options: &RequestOptions,
     ) -> Result<Self> {
-        let session = client.multipart_upload().create(filename, file_type, length);
-        let session = session.request_options(options.clone()).send()?;
+        let filename = asset.filename.unwrap_or_else(|| file.file_name());
+        let file_type = asset.file_type.or_else(|| file.asset_type()).unwrap_or(AssetType::Video);
+        let session = client
+            .multipart_upload()
+            .create(&filename, file_type, length)
+            .when_some(asset.enable_hls, |call, enable_hls| call.enable_hls(enable_hls))
+            .when_some(asset.enable_thumbnail, |call, enable_thumbnail| call.enable_thumbnail(enable_thumbnail))
+            .when_some(asset.user_metadata, |call, user_metadata| call.user_metadata(user_metadata))
+            .request_options(options.clone())
+            .send()?;
         let upload = ResumableUpload::from(&session);
         let unusable = |message: String| gone(upload.clone(), Error::invalid("upload session", message));
         let Some(chunk_size) = session.chunk_size.filter(|size| *size > 0) else {
@@ -211,19 +255,21 @@ impl Begun {
             chunks => chunks?,
         };
         let status = chunks.upload_status()?;
-        let refuse = |message: String| Err(Error::invalid("resume", format!("upload {id} {message}")));
+        let name = printable(&id, 100);
+        let refuse = |message: String| Err(Error::invalid("resume", format!("upload {name} {message}")));
         if let Some(size) = status.total_size.filter(|size| *size != length) {
-            let name = source.label().display();
+            let file = source.label().display();
             return refuse(format!(
-                "is of a file of {size} bytes; {name} has {length}. Give the file that it was begun with"
+                "is of a file of {size} bytes; {file} has {length}. Give the file that it was begun with"
             ));
         }
         if let Some(ended @ (UploadSessionStatus::Failed | UploadSessionStatus::Expired)) = &status.status {
-            let message = format!("upload {id} is {ended}; upload the file anew");
+            let message = format!("upload {name} is {ended}; upload the file anew");
             return Err(gone(upload, Error::invalid("resume", message)));
         }
         let counts = [status.chunks_completed, status.chunks_failed, status.chunks_pending];
-        let mut told_chunks = counts.into_iter().sum::<Option<u32>>().filter(|total| *total > 0);
+        let told_chunks = counts.into_iter().map(|count| count.map(u64::from)).sum::<Option<u64>>();
+        let mut told_chunks = told_chunks.filter(|total| *total > 0);
         if upload.chunk_size.is_none() {
             for incomplete in
                 uploads.list_incomplete_uploads().page_limit(50).request_options(options.clone()).send()?
@@ -232,16 +278,20 @@ impl Begun {
                 if incomplete.upload_id == id {
                     upload.chunk_size = incomplete.chunk_size;
                     upload.expires_at = incomplete.expires_at;
-                    told_chunks = incomplete.total_chunks.or(told_chunks);
+                    told_chunks = incomplete.total_chunks.map(u64::from).or(told_chunks);
                     break;
                 }
             }
         }
         let Some(chunk_size) = upload.chunk_size.filter(|size| *size > 0) else {
-            return refuse("is not among the incomplete uploads, so the size of its chunks is not known".into());
+            let why = match status.status {
+                Some(UploadSessionStatus::Completed) => "is complete already; look for its asset in `assets().list()`",
+                _ => "is not among the incomplete uploads, so the size of its chunks is not known",
+            };
+            return refuse(why.into());
         };
         let total_chunks = count(length, chunk_size).map_err(|why| Error::invalid("resume", why))?;
-        if let Some(told) = told_chunks.filter(|told| *told != total_chunks) {
+        if let Some(told) = told_chunks.filter(|told| *told != u64::from(total_chunks)) {
             return refuse(format!("has {told} chunks; this file would have {total_chunks} of {chunk_size} bytes"));
         }
         let mut missing: BTreeSet<u32> = (1..=total_chunks).collect();
@@ -263,8 +313,24 @@ impl Begun {
 }
 
 fn count(length: u64, chunk_size: u64) -> Result<u32, String> {
-    u32::try_from(length.div_ceil(chunk_size))
-        .map_err(|_| format!("{length} bytes are too many chunks of {chunk_size} bytes"))
+    let chunks = u32::try_from(length.div_ceil(chunk_size)).ok().filter(|chunks| *chunks <= MOST_CHUNKS);
+    chunks.ok_or_else(|| format!("{length} bytes are too many chunks of {chunk_size} bytes"))
+}
+
+/// The headers of the requests that carry the chunks.
+fn chunk_headers(upload: &ResumableUpload) -> Result<Vec<(String, String)>> {
+    let mut headers = vec![("content-type".to_string(), "application/octet-stream".to_string())];
+    for (name, value) in &upload.upload_headers {
+        check_header(name, value)?;
+        let name = name.to_ascii_lowercase();
+        if OWN_HEADERS.contains(&name.as_str()) {
+            log::debug!("the header {name} of the session is left out");
+            continue;
+        }
+        headers.retain(|(have, _)| *have != name);
+        headers.push((name, value.clone()));
+    }
+    Ok(headers)
 }
 
 /// An upload that cannot be gone on with.
@@ -289,9 +355,12 @@ struct Job<'a> {
     source: &'a Inspected,
     tuning: &'a Tuning,
     upload: Arc<ResumableUpload>,
+    headers: Vec<(String, String)>,
     chunk_size: u64,
     total_chunks: u32,
     length: u64,
+    /// Bytes of the file that have arrived or are on their way.
+    sent: AtomicU64,
     shared: Mutex<Shared>,
     /// Told when URLs have come or the upload stops.
     changed: Condvar,
@@ -302,6 +371,8 @@ struct Shared {
     queue: VecDeque<u32>,
     urls: HashMap<u32, PresignedUrl>,
     fetching: bool,
+    /// The chunk for whose URL was asked last ahead of need: once is enough, its worker asks, too.
+    asked_ahead: u32,
     stopped: bool,
 }
 
@@ -312,6 +383,8 @@ struct Tally {
     /// Chunks that were sent and wait for their report.
     unreported: Vec<CompletedChunk>,
     last_report: Instant,
+    /// The platform could not take the last report.
+    no_report_before: Instant,
     /// How many chunks the platform says it has.
     counted: Option<u32>,
     asset_id: Option<String>,
@@ -335,43 +408,51 @@ impl Drop for StopOnDrop<'_> {
 /// The calling thread's part.
 impl Job<'_> {
     fn send_missing(&self, tally: &mut Tally, progress: &mut Option<Callback>) -> Result<()> {
-        self.tell(tally, progress, UploadState::Uploading, 0);
+        let missing: u64 = tally.missing.iter().map(|index| self.place(*index).1).sum();
+        self.sent.store(self.length.saturating_sub(missing), Ordering::Relaxed);
+        self.tell(tally, progress, UploadState::Uploading);
         if tally.missing.is_empty() {
             return Ok(());
         }
-        self.shared().queue = tally.missing.iter().copied().collect();
+        {
+            let mut shared = self.shared();
+            shared.queue = tally.missing.iter().copied().collect();
+            (shared.stopped, shared.asked_ahead) = (false, 0);
+        }
         let workers = self.tuning.max_workers.min(tally.missing.len());
-        let in_flight: Vec<AtomicU64> = (0..workers).map(|_| AtomicU64::new(0)).collect();
         let (sender, events) = mpsc::channel();
         let mut fault = None;
         std::thread::scope(|scope| {
             let _stop = StopOnDrop(self);
-            for sent in &in_flight {
+            for begun in 0..workers {
                 let sender = sender.clone();
                 let worker = std::thread::Builder::new().name("twelvelabs-upload".into());
-                if let Err(e) = worker.spawn_scoped(scope, move || self.work(sent, &sender)) {
-                    fault.get_or_insert_with(|| no_thread(e));
-                    self.stop();
+                if let Err(e) = worker.spawn_scoped(scope, move || self.work(&sender)) {
+                    // Fewer workers do it too, as long as there is one.
+                    match begun {
+                        0 => fault = Some(no_thread(e)),
+                        _ => log::warn!("only {begun} workers: {e}"),
+                    }
+                    break;
                 }
             }
             drop(sender);
             loop {
-                let event = events.recv_timeout(TICK);
-                match event {
+                match events.recv_timeout(TICK) {
                     Ok(Event::Done(chunk)) => tally.unreported.push(chunk),
                     Ok(Event::Failed(e)) => drop(fault.get_or_insert(e)),
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
-                let sent = in_flight.iter().map(|sent| sent.load(Ordering::Relaxed)).sum();
-                self.tell(tally, progress, UploadState::Uploading, sent);
+                self.tell(tally, progress, UploadState::Uploading);
                 if fault.is_some() {
                     continue;
                 }
                 let full = tally.unreported.len() >= self.tuning.batch_size;
                 let late = !tally.unreported.is_empty() && tally.last_report.elapsed() > LONGEST_UNREPORTED;
+                let due = (full || late) && Instant::now() >= tally.no_report_before;
                 let fetched = self.fetch_ahead();
-                let reported = if full || late { self.report(tally) } else { Ok(()) };
+                let reported = if due { self.report(tally) } else { Ok(()) };
                 if let Err(e) = fetched.and(reported) {
                     fault = Some(e);
                     self.stop();
@@ -390,8 +471,9 @@ impl Job<'_> {
     fn report(&self, tally: &mut Tally) -> Result<()> {
         match self.report_rest(tally) {
             Err(e) if e.is_retryable() => {
-                log::warn!("upload {}: chunks could not be reported for now: {e}", self.upload.upload_id);
-                tally.last_report = Instant::now();
+                log::warn!("{}: chunks could not be reported for now: {e}", self.name());
+                let pause = e.retry_after().unwrap_or_default().clamp(LONGEST_UNREPORTED, LONGEST_DELAY);
+                tally.no_report_before = Instant::now() + pause;
                 Ok(())
             }
             other => other,
@@ -425,7 +507,7 @@ impl Job<'_> {
         while !tally.unreported.is_empty() {
             let options = self.tuning.options.clone().deadline(LAST_REPORT).max_retries(0);
             if let Err(e) = self.report_batch(survivor, options, tally) {
-                log::debug!("upload {}: the last report failed: {e}", self.upload.upload_id);
+                log::debug!("{}: the last report failed: {e}", self.name());
                 return;
             }
         }
@@ -439,7 +521,7 @@ impl Job<'_> {
         }
         tally.missing = self.lacking()?;
         if !tally.missing.is_empty() {
-            log::warn!("upload {}: the platform lacks chunks {:?}", self.upload.upload_id, tally.missing);
+            log::warn!("{}: the platform lacks {} chunks that were reported", self.name(), tally.missing.len());
             self.send_missing(tally, progress)?;
             tally.missing = self.lacking()?;
         }
@@ -457,8 +539,12 @@ impl Job<'_> {
         let chunks = self.client.multipart_upload().get_status(&self.upload.upload_id).page_limit(50);
         let chunks = chunks.request_options(self.tuning.options.clone()).send()?;
         let mut lacking: BTreeSet<u32> = (1..=self.total_chunks).collect();
-        if chunks.upload_status()?.status == Some(UploadSessionStatus::Completed) {
-            return Ok(BTreeSet::new());
+        match chunks.upload_status()?.status {
+            Some(UploadSessionStatus::Completed) => return Ok(BTreeSet::new()),
+            Some(ended @ (UploadSessionStatus::Failed | UploadSessionStatus::Expired)) => {
+                return Err(Error::invalid("upload", format!("every chunk was sent, but the session is {ended}")));
+            }
+            _ => {}
         }
         for chunk in chunks {
             let chunk = chunk?;
@@ -469,17 +555,12 @@ impl Job<'_> {
         Ok(lacking)
     }
 
-    fn tell(&self, tally: &Tally, progress: &mut Option<Callback>, state: UploadState, in_flight: u64) {
+    fn tell(&self, tally: &Tally, progress: &mut Option<Callback>, state: UploadState) {
         let Some(callback) = progress else { return };
         let open = tally.missing.len().saturating_sub(tally.unreported.len());
-        let unsent = || tally.missing.iter().filter(|index| !tally.unreported.iter().any(|c| c.chunk_index == **index));
-        let sent = match open {
-            0 => self.length,
-            _ => self.length.saturating_sub(unsent().map(|index| self.place(*index).1).sum()) + in_flight,
-        };
         callback(&UploadProgress {
             state,
-            sent: sent.min(self.length),
+            sent: self.sent.load(Ordering::Relaxed),
             total: Some(self.length),
             completed_chunks: self.total_chunks.saturating_sub(u32::try_from(open).unwrap_or(u32::MAX)),
             total_chunks: self.total_chunks,
@@ -491,21 +572,26 @@ impl Job<'_> {
 
 /// The workers' part.
 impl Job<'_> {
-    fn work(&self, sent: &AtomicU64, events: &Sender<Event>) {
+    fn work(&self, events: &Sender<Event>) {
         let work = || -> Result<()> {
             let mut file = self.source.stretches()?;
             while let Some(index) = self.take() {
-                let done = self.send_chunk(index, &mut file, sent);
-                sent.store(0, Ordering::Relaxed);
+                let done = self.send_chunk(index, &mut file)?;
                 // Nobody listens any more only if the calling thread has panicked.
-                let _ = events.send(Event::Done(done?));
+                let _ = events.send(Event::Done(done));
             }
             Ok(())
         };
         if let Err(e) = work() {
-            self.stop();
+            // In this order: what stops the others is the fault that counts.
             let _ = events.send(Event::Failed(e));
+            self.stop();
         }
+    }
+
+    /// The upload in texts.
+    fn name(&self) -> String {
+        format!("upload {}", printable(&self.upload.upload_id, 100))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -533,19 +619,25 @@ impl Job<'_> {
     }
 
     /// Sends a chunk, again to another URL if that fails.
-    fn send_chunk(&self, index: u32, file: &mut Stretches, sent: &AtomicU64) -> Result<CompletedChunk> {
-        let operation = || format!("PUT chunk {index} of {} of upload {}", self.total_chunks, self.upload.upload_id);
+    fn send_chunk(&self, index: u32, file: &mut Stretches) -> Result<CompletedChunk> {
+        let operation = || format!("{PUT_CHUNK} {index} of {} of {}", self.total_chunks, self.name());
         let settings = self.client.settings();
         let mut attempt = 0;
         loop {
             settings.proceed(operation)?;
-            let put = |url: String| self.put(index, &url, file, sent, operation);
-            let e = match self.url(index).and_then(put) {
-                Ok(etag) => return Ok(CompletedChunk::new(index, &etag, self.place(index).1)),
+            let mut taken = 0;
+            let e = match self.url(index) {
+                Ok(url) => match self.put(index, &url, file, &mut taken, operation) {
+                    Ok(etag) => return Ok(CompletedChunk::new(index, &etag, self.place(index).1)),
+                    Err(e) => e,
+                },
+                // The platform has refused, and would refuse again.
+                Err(e) if e.status().is_some() && !e.is_retryable() => return Err(e),
                 Err(e) => e,
             };
-            sent.store(0, Ordering::Relaxed);
-            if matches!(e, Error::File { .. }) || e.is_canceled() || attempt >= self.tuning.max_retries {
+            self.sent.fetch_sub(taken, Ordering::Relaxed);
+            let last = attempt >= self.tuning.max_retries || self.shared().stopped;
+            if last || matches!(e, Error::File { .. }) || e.is_canceled() {
                 return Err(e);
             }
             let refused = matches!(e.status(), Some(403 | 410));
@@ -562,30 +654,24 @@ impl Job<'_> {
         }
     }
 
-    /// One attempt at a chunk, which gives its `ETag`.
+    /// One attempt at a chunk, which gives its `ETag`. `taken`: how many bytes were handed to the network.
     fn put(
         &self,
         index: u32,
         url: &str,
         file: &mut Stretches,
-        sent: &AtomicU64,
+        taken: &mut u64,
         operation: impl Fn() -> String,
     ) -> Result<String> {
         let settings = self.client.settings();
-        let mut headers = vec![("content-type".to_string(), "application/octet-stream".to_string())];
-        for (name, value) in &self.upload.upload_headers {
-            check_header(name, value)?;
-            headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
-            headers.push((name.to_ascii_lowercase(), value.clone()));
-        }
         let (offset, length) = self.place(index);
         let cancel = settings.cancel.clone();
-        let mut body = ChunkReader { file, offset, left: length, sent, cancel, fault: None };
-        let answer = self.tuning.options.timeout.unwrap_or(CHUNK_ANSWER);
+        let mut body = ChunkReader { file, offset, left: length, sent: &self.sent, taken, cancel, fault: None };
+        let answer = self.tuning.options.timeout.unwrap_or(CHUNK_ANSWER).min(http::FOREVER);
         let exchange = Exchange {
             method: "PUT",
             url,
-            headers: &headers,
+            headers: &self.headers,
             body: Some((&mut body, Some(length))),
             limits: Limits { answer, stream: false, total: None },
         };
@@ -598,7 +684,8 @@ impl Job<'_> {
             _ => failed(failure, operation(), MOST_ANSWER, ""),
         };
         let mut response = result.map_err(fail)?;
-        // Read to its end, so that the connection can be used again.
+        // Read to its end, so that the connection can be used again, unless it is far off.
+        response.body = Box::new(response.body.take(MOST_ANSWER));
         let body = http::read_all(&mut response, MOST_ANSWER, Instant::now() + answer).map_err(fail)?;
         let response = HttpResponse { data: (), status: response.status, headers: response.headers, body };
         if !(200..300).contains(&response.status) {
@@ -626,7 +713,7 @@ impl Job<'_> {
                 None if shared.fetching => {
                     // Somebody is asking already. If that was not for this chunk, it is asked for next.
                     shared = self.changed.wait_timeout(shared, TICK).unwrap_or_else(PoisonError::into_inner).0;
-                    self.client.settings().proceed(|| format!("upload {}", self.upload.upload_id))?;
+                    self.client.settings().check_canceled(|| self.name())?;
                     continue;
                 }
                 None => {}
@@ -649,12 +736,13 @@ impl Job<'_> {
 
     /// Asks for URLs before a worker has to wait for them.
     fn fetch_ahead(&self) -> Result<()> {
-        let shared = self.shared();
+        let mut shared = self.shared();
         let near = shared.queue.iter().take(self.tuning.max_workers.saturating_mul(2));
         let Some(next) = near.copied().find(|index| !shared.urls.contains_key(index)) else { return Ok(()) };
-        if shared.fetching || shared.stopped {
+        if shared.fetching || shared.stopped || shared.asked_ahead == next {
             return Ok(());
         }
+        shared.asked_ahead = next;
         let count = shared.run_without_url(next);
         match self.fetch(shared, next, count) {
             // The worker that needs them asks again, and reports what is wrong if it lasts.
@@ -699,6 +787,7 @@ struct ChunkReader<'a> {
     offset: u64,
     left: u64,
     sent: &'a AtomicU64,
+    taken: &'a mut u64,
     cancel: Option<CancelHandle>,
     fault: Option<Error>,
 }
@@ -720,6 +809,7 @@ impl ChunkReader<'_> {
             self.file.check_unchanged()?;
         }
         self.sent.fetch_add(read as u64, Ordering::Relaxed);
+        *self.taken += read as u64;
         Ok(read)
     }
 }

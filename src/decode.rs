@@ -59,7 +59,7 @@ pub(crate) fn from_value<T: DeserializeOwned>(mut value: Value) -> Result<T, Str
         if missing.is_some_and(is_id) || !repair(&mut value, &path, missing.is_some()) {
             return Err(printable(first.as_ref().unwrap_or(&message), 400));
         }
-        log::warn!("a malformed field of an answer was left out: {}", printable(&message, 200));
+        log::warn!("a malformed field of an answer was repaired or left out: {}", printable(&message, 200));
         first.get_or_insert(message);
     }
     Err(format!("more than {MOST_REPAIRS} malformed fields, the first: {}", printable(&first.unwrap_or_default(), 300)))
@@ -88,12 +88,14 @@ fn missing_field(message: &str) -> Option<&str> {
 /// Repairs what is at `path`, or removes the innermost field or element around it that can be removed. `incomplete`:
 /// what is there lacks a required field.
 fn repair(value: &mut Value, path: &[Step], incomplete: bool) -> bool {
-    if let Some(Value::Number(number)) = at(value, path).map(|found| &*found) {
-        let whole = number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < 9e15);
-        if let (Some(whole), Some(place)) = (whole, at(value, path)) {
-            *place = Value::from(whole as i64);
-            return true;
-        }
+    if at(value, path).is_some_and(|found| whole(found).is_some()) {
+        // Where one item of a list has 1.0 for 1, all have.
+        each_at(value, path, &|found| {
+            if let Some(whole) = whole(found) {
+                *found = whole.into();
+            }
+        });
+        return true;
     }
     for end in (1..=path.len()).rev() {
         let (above, last) = (&path[..end - 1], &path[end - 1]);
@@ -102,7 +104,11 @@ fn repair(value: &mut Value, path: &[Step], incomplete: bool) -> bool {
         let Some(found) = at(value, &path[..end]) else { continue };
         if ids && found.is_number() {
             // An id may have been a number once.
-            *found = Value::String(found.to_string());
+            each_at(value, &path[..end], &|found| {
+                if found.is_number() {
+                    *found = Value::String(found.to_string());
+                }
+            });
             return true;
         }
         if holds_id(found) {
@@ -131,6 +137,28 @@ fn at<'a>(value: &'a mut Value, path: &[Step]) -> Option<&'a mut Value> {
         Step::Key(key) => value.get_mut(key.as_str()),
         Step::Index(index) => value.get_mut(*index),
     })
+}
+
+/// Changes what is at `path` and at the same place of all other elements of the lists on the way.
+fn each_at(value: &mut Value, path: &[Step], change: &impl Fn(&mut Value)) {
+    match (path.split_first(), value) {
+        (None, value) => change(value),
+        (Some((Step::Key(key), rest)), value) => {
+            if let Some(value) = value.get_mut(key.as_str()) {
+                each_at(value, rest, change);
+            }
+        }
+        (Some((Step::Index(_), rest)), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| each_at(item, rest, change));
+        }
+        _ => {}
+    }
+}
+
+/// The integer that was written as `1.0`.
+fn whole(value: &Value) -> Option<i64> {
+    let number = value.as_f64().filter(|number| value.is_f64() && number.fract() == 0.0 && number.abs() < 9e15);
+    number.map(|number| number as i64)
 }
 
 fn is_id(key: &str) -> bool {
@@ -188,6 +216,21 @@ mod tests {
         assert!(read(r#"{"_id":"1""#).unwrap_err().contains("cut off"));
         assert!(read("no").unwrap_err().contains("not JSON"));
         assert!(from_json::<Outer>(b"{\"_id\":\"\xff\"}").unwrap_err().contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_whole_list_may_have_floats_for_integers_and_numbers_for_ids() {
+        #[derive(Deserialize, Debug, PartialEq)]
+        struct Page {
+            owners: Vec<Outer>,
+            asset_ids: Vec<String>,
+        }
+        let owners: Vec<Value> = (0..500).map(|n| serde_json::json!({"_id": n, "size": f64::from(n)})).collect();
+        let page = serde_json::json!({"owners": owners, "asset_ids": (0..500).collect::<Vec<_>>()});
+        let page: Page = from_value(page).unwrap();
+        assert_eq!((page.owners.len(), page.asset_ids.len()), (500, 500));
+        assert_eq!(page.owners[499], Outer { id: "499".into(), size: Some(499), error: None, owner: None });
+        assert_eq!(page.asset_ids[499], "499");
     }
 
     #[test]

@@ -133,7 +133,7 @@ pub enum Error {
     Failed(#[from] Box<FailedError>),
 
     /// What was waited for was not done by the deadline. The work goes on at the platform.
-    #[error("{resource} {id} is still `{status}` after {} s; it goes on at the platform, wait again with a longer `max_wait_time`", waited.as_secs())]
+    #[error("{resource} {} is still `{}` after {} s; it goes on at the platform, wait again with a longer `max_wait_time`", printable(id, 100), printable(status, 100), waited.as_secs())]
     WaitTimeout {
         /// What was waited for, as `asset`.
         resource: String,
@@ -159,7 +159,7 @@ pub enum Error {
     },
 
     /// The file failed for good in an earlier run of the batch, and was not tried again.
-    #[error("{message}{} (in an earlier run; `retry_permanent(true)` tries it again)", code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default())]
+    #[error("{}{} (in an earlier run; `retry_permanent(true)` tries it again)", printable(message, 2000), code.as_ref().map(|code| format!(" [{}]", printable(code, 100))).unwrap_or_default())]
     LeftAlone {
         /// The platform's code, as `video_duration_too_short`.
         code: Option<String>,
@@ -296,7 +296,7 @@ pub struct RateLimit {
 
 /// Something that was waited for and ended badly.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{resource} {id} ended as `{status}`: {message}")]
+#[error("{resource} {} ended as `{}`: {}", printable(id, 100), printable(status, 100), printable(message, 2000))]
 #[non_exhaustive]
 pub struct FailedError {
     /// What was waited for, as `asset`.
@@ -351,8 +351,10 @@ impl fmt::Display for UploadError {
         if let Some(asset_id) = &self.upload.asset_id {
             write!(f, " of asset {}", printable(asset_id, 100))?;
         }
-        write!(f, " lacks {missing} of {total} chunks")?;
-        f.write_str(if self.resumable { " and can be resumed" } else { " and cannot be resumed: upload the file anew" })
+        if total > 0 {
+            write!(f, " lacks {missing} of {total} chunks and")?;
+        }
+        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed: upload the file anew" })
     }
 }
 

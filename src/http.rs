@@ -25,6 +25,8 @@ const MUCH: usize = 1 << 20;
 /// The most room that is made for an answer because of its announced length alone.
 const BELIEVED: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
+/// A time limit as good as none, to which no clock is too small to add it.
+pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long a connection may be silent while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -197,7 +199,8 @@ macro_rules! limited {
     };
 }
 
-pub(crate) fn send(agent: &Agent, exchange: Exchange<'_>) -> Result<Answer, Failure> {
+pub(crate) fn send(agent: &Agent, mut exchange: Exchange<'_>) -> Result<Answer, Failure> {
+    exchange.limits.total = exchange.limits.total.map(|total| total.min(FOREVER));
     let mut request = Request::builder().method(exchange.method).uri(exchange.url);
     for (name, value) in exchange.headers {
         let mut value = HeaderValue::from_str(value).map_err(impossible)?;

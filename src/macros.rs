@@ -56,6 +56,7 @@ macro_rules! request {
         $(#[$meta])*
         pub fn $field(mut self, $field: impl serde::Serialize) -> Self {
             let fields = self.0.object(stringify!($field), &$field);
+            self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &fields);
             self
         }
@@ -64,6 +65,7 @@ macro_rules! request {
     (@options $(#[$meta:meta])* $place:ident $field:ident: [$type:ty], $($rest:tt)*) => {
         $(#[$meta])*
         pub fn $field(mut self, $field: impl IntoIterator<Item = impl Into<$type>>) -> Self {
+            self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &$field.into_iter().map(Into::into).collect::<Vec<$type>>());
             self
         }
@@ -73,6 +75,7 @@ macro_rules! request {
         $(#[$meta])*
         pub fn $field(mut self, $field: impl Into<$type>) -> Self {
             let value: $type = $field.into();
+            self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &value);
             self
         }
@@ -81,6 +84,7 @@ macro_rules! request {
     (@options $(#[$meta:meta])* $place:ident $field:ident: $type:ty, $($rest:tt)*) => {
         $(#[$meta])*
         pub fn $field(mut self, $field: $type) -> Self {
+            self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &$field);
             self
         }
@@ -89,9 +93,10 @@ macro_rules! request {
 }
 
 /// Declares an input: a JSON object that `new` makes of what is required, with a setter for each optional field.
-/// The types are as in [`request!`]; `field = "wire name"` is for a field that the wire calls otherwise.
+/// The types are as in [`request!`], and what is required is taken as by `into`; `field = "wire name"` is for a field
+/// that the wire calls otherwise.
 macro_rules! input {
-    ($(#[$meta:meta])* $name:ident($($required:ident $(= $required_wire:literal)?: $type:ty),*) { $($options:tt)* }) => {
+    ($(#[$meta:meta])* $name:ident($($required:ident $(= $required_wire:literal)?: $type:tt),*) { $($options:tt)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(transparent)]
@@ -101,11 +106,11 @@ macro_rules! input {
         impl $name {
             /// With what is required.
             #[allow(clippy::new_without_default)]
-            pub fn new($($required: impl Into<$type>),*) -> Self {
+            pub fn new($($required: input!(@taken $type)),*) -> Self {
                 #[allow(unused_mut)]
                 let mut input = Self(serde_json::Map::new());
                 $(
-                    let required: $type = $required.into();
+                    let required = input!(@made $required $type);
                     input.set(input!(@name $required $($required_wire)?), &required);
                 )*
                 input
@@ -156,6 +161,10 @@ macro_rules! input {
         }
         input!(@options $($rest)*);
     };
+    (@taken [$type:ty]) => { impl IntoIterator<Item = impl Into<$type>> };
+    (@taken $type:ty) => { impl Into<$type> };
+    (@made $value:ident [$type:ty]) => { $value.into_iter().map(Into::into).collect::<Vec<$type>>() };
+    (@made $value:ident $type:ty) => { Into::<$type>::into($value) };
     (@name $field:ident) => { stringify!($field) };
     (@name $field:ident $wire:literal) => { $wire };
 }
@@ -221,7 +230,7 @@ macro_rules! open_enum {
 mod tests {
     input! {
         /// A segment of a video.
-        Segment(media_type = "type": String, starts: Vec<u32>) {
+        Segment(media_type = "type": String, starts: [u32]) {
             /// Where it ends.
             end_sec: f64,
             /// What it is called.
@@ -233,7 +242,7 @@ mod tests {
 
     #[test]
     fn inputs_are_json_objects() {
-        let segment = Segment::new("video", [1, 2]).end_sec(2.5).label("a").tags(["b", "c"]).field("new", true);
+        let segment = Segment::new("video", [1_u8, 2]).end_sec(2.5).label("a").tags(["b", "c"]).field("new", true);
         let json = serde_json::json!({
             "type": "video", "starts": [1, 2], "end_sec": 2.5, "name": "a", "tags": ["b", "c"], "new": true
         });

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -118,7 +118,7 @@ pub(crate) struct Manifest {
     file: File,
     /// Whether the last line was torn, and has to be ended before the next.
     torn: bool,
-    /// The last line about each file.
+    /// The last line about each file, until it is taken.
     known: HashMap<String, Line>,
 }
 
@@ -126,34 +126,67 @@ impl Manifest {
     /// Opens the journal, or begins one.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let fail = |e| Error::file(path, "cannot open the manifest", Some(e));
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(fail)?;
-        let mut known = HashMap::new();
-        for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-            match serde_json::from_slice::<Line>(line) {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail)?;
+        if !file.metadata().map_err(fail)?.is_file() {
+            return Err(Error::file(path, "the manifest has to be a file", None));
+        }
+        let mut reader = BufReader::new(&file);
+        let (mut known, mut line, mut torn) = (HashMap::new(), Vec::new(), false);
+        for number in 1u64.. {
+            line.clear();
+            if reader.read_until(b'\n', &mut line).map_err(fail)? == 0 {
+                break;
+            }
+            torn = !line.ends_with(b"\n");
+            match serde_json::from_slice::<Line>(&line) {
                 Ok(line) => drop(known.insert(line.file.path.clone(), line)),
-                Err(e) => log::warn!("{}: line {} is passed over: {e}", path.display(), number + 1),
+                Err(_) if line.trim_ascii().is_empty() => {}
+                Err(e) => log::warn!("{}: line {number} is passed over: {e}", path.display()),
             }
         }
-        let torn = bytes.last().is_some_and(|byte| *byte != b'\n');
         Ok(Manifest { path: path.to_path_buf(), file, torn, known })
     }
 
-    /// What is known of this file, unless it has changed since.
-    pub(crate) fn get(&self, file: &FileKey) -> Option<&Line> {
-        self.known.get(&file.path).filter(|line| line.file == *file)
+    /// What earlier batches knew of this file, unless it has changed since. It is given once.
+    pub(crate) fn take(&mut self, file: &FileKey) -> Option<Line> {
+        self.known.remove(&file.path).filter(|line| line.file == *file)
     }
 
     /// Writes an event, and returns once it is on the disk.
-    pub(crate) fn write(&mut self, line: Line) -> Result<()> {
+    pub(crate) fn write(&mut self, line: &Line) -> Result<()> {
         let fail = |path: &Path, e| Error::file(path, "cannot write to the manifest", Some(e));
-        let json = serde_json::to_string(&line).map_err(|e| fail(&self.path, e.into()))?;
+        let json = serde_json::to_string(line).map_err(|e| fail(&self.path, e.into()))?;
         let text = format!("{}{json}\n", if self.torn { "\n" } else { "" });
         self.torn = true;
         self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data()).map_err(|e| fail(&self.path, e))?;
         self.torn = false;
-        self.known.insert(line.file.path.clone(), line);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_cannot_be_written_is_an_error_and_spoils_no_other() {
+        let path = std::env::temp_dir().join(format!("twelvelabs-manifest-{}.jsonl", std::process::id()));
+        let key = |name: &str| FileKey { path: name.into(), size: 1, modified: Some(-1) };
+        let mut manifest = Manifest::open(&path).unwrap();
+        let line = |name: &str| Line::new(Event::Done, &key(name));
+        manifest.write(&line("a")).unwrap();
+        let writable = std::mem::replace(&mut manifest.file, File::open(&path).unwrap());
+        let e = manifest.write(&line("b")).unwrap_err();
+        assert!(e.to_string().ends_with("cannot write to the manifest"), "{e}");
+        // As if a part of it had been written.
+        manifest.file = writable;
+        manifest.file.write_all(b"{\"event\":").unwrap();
+        manifest.write(&line("c")).unwrap();
+
+        let mut manifest = Manifest::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let known = ["a", "b", "c"].map(|name| manifest.take(&key(name)).is_some());
+        assert_eq!(known, [true, false, true]);
+        assert!(manifest.take(&key("a")).is_none(), "it is given once");
     }
 }

@@ -182,6 +182,15 @@ impl Request {
         self.form(name, url);
     }
 
+    /// Takes back what was set before: a setter that is called again replaces it.
+    pub(crate) fn forget(&mut self, name: &str) {
+        let is_same = |have: &str| have.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
+        self.query.retain(|(have, _)| !is_same(have));
+        if let Body::Form(parts) = &mut self.body {
+            parts.retain(|part| part.name() != name);
+        }
+    }
+
     pub(crate) fn file(&mut self, name: &str, source: &FileSource) {
         self.part(Part::File { name: name.into(), source: source.clone() });
     }
@@ -329,7 +338,7 @@ impl Request {
             if wait > settings.max_retry_after || error.is_quota() {
                 return Err(error);
             }
-            if self.options.deadline.is_some_and(|deadline| clock.now() - started + wait >= deadline) {
+            if self.options.deadline.is_some_and(|deadline| (clock.now() - started).saturating_add(wait) >= deadline) {
                 return Err(self.timeout("the deadline of the call leaves no time for another try", Some(error)));
             }
             log::debug!("{error}; trying again in {wait:?}");
@@ -364,7 +373,7 @@ impl Request {
     ) -> Result<HttpResponse<LiveBody>, Tried> {
         let settings = self.client.settings();
         let standard = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
-        let answer = self.options.timeout.or(settings.timeout).unwrap_or(standard);
+        let answer = self.options.timeout.or(settings.timeout).unwrap_or(standard).min(http::FOREVER);
         let headers = self.headers(payload, ask_first).map_err(Tried::Stopped)?;
         let started = Instant::now();
         let mut reader = match payload {

@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::call::RequestOptions;
 use crate::cancel::{CancelHandle, Working};
-use crate::chunks::{self, Callback, Settings};
+use crate::chunks::{self, Callback, NewAsset, Settings};
 use crate::client::TwelveLabs;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file::FileSource;
 use crate::multipart::Progress;
 use crate::resources::assets::{Asset, AssetType, UploadMethod};
@@ -26,9 +25,7 @@ pub(crate) const THRESHOLD: u64 = 200_000_000;
 pub struct UploadAsset {
     client: TwelveLabs,
     pub(crate) source: FileSource,
-    filename: Option<String>,
-    pub(crate) file_type: Option<AssetType>,
-    pub(crate) user_metadata: Option<Value>,
+    pub(crate) asset: NewAsset,
     pub(crate) threshold: u64,
     wait: bool,
     sleep_interval: Duration,
@@ -41,9 +38,7 @@ impl UploadAsset {
         UploadAsset {
             client: client.clone(),
             source,
-            filename: None,
-            file_type: None,
-            user_metadata: None,
+            asset: NewAsset::default(),
             threshold: THRESHOLD,
             wait: true,
             sleep_interval: SLEEP_INTERVAL,
@@ -54,20 +49,32 @@ impl UploadAsset {
 
     /// The name the platform keeps, instead of the file's.
     pub fn filename(mut self, filename: impl Into<String>) -> Self {
-        self.filename = Some(filename.into());
+        self.asset.filename = Some(filename.into());
         self
     }
 
     /// The type of the asset, instead of the one that the file's name stands for. Only a chunked upload needs it.
     pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
-        self.file_type = Some(file_type.into());
+        self.asset.file_type = Some(file_type.into());
         self
     }
 
-    /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings. After a chunked
-    /// upload they are added by a request of their own.
+    /// Whether an HLS stream is made of video and audio: yes by default.
+    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
+        self.asset.enable_hls = Some(enable_hls);
+        self
+    }
+
+    /// Whether thumbnails are made: yes by default.
+    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
+        self.asset.enable_thumbnail = Some(enable_thumbnail);
+        self
+    }
+
+    /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
+    /// has those that it was begun with.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
         self
     }
 
@@ -137,16 +144,16 @@ impl UploadAsset {
 
     /// Uploads the file, and gives the asset once it is ready.
     ///
-    /// A chunked upload that does not get through is an [`Error::Upload`] that can be resumed. An asset that the
-    /// platform cannot process is an [`Error::Failed`], one that is not ready in time an [`Error::WaitTimeout`]; both
-    /// name its id.
+    /// A chunked upload that does not get through is an [`Error::Upload`](crate::Error::Upload) that can be resumed. An
+    /// asset that the platform cannot process is an [`Error::Failed`](crate::Error::Failed), one that is not ready in
+    /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
     pub fn send(mut self) -> Result<Asset> {
         let working = Working::new(&self.client, self.settings.cancel.clone(), None)?;
         let progress = Shared::new(self.settings.progress.take());
         let (wait, survivor) = (self.wait, self.client.clone());
         let (sleep_interval, max_wait_time) = (self.sleep_interval, self.max_wait_time);
         let options = self.settings.tuning.options.clone();
-        let Uploaded { asset_id, asset, length, metadata } = self.transfer(&working.client, &survivor, &progress)?;
+        let Uploaded { asset_id, asset, length } = self.transfer(&working.client, &survivor, &progress)?;
         let assets = working.client.assets();
         let asset = match (wait, asset) {
             (true, _) => {
@@ -162,10 +169,6 @@ impl UploadAsset {
             (false, Some(asset)) => asset,
             (false, None) => assets.retrieve(&asset_id).request_options(options.clone()).send()?,
         };
-        let asset = match metadata {
-            Some(metadata) => add_metadata(&working.client, asset, metadata, &options)?,
-            None => asset,
-        };
         if wait {
             progress.tell_state(UploadState::Ready, length, &asset_id);
         }
@@ -174,20 +177,20 @@ impl UploadAsset {
 
     /// Sends the file and does not wait for anything else.
     pub(crate) fn transfer(self, client: &TwelveLabs, survivor: &TwelveLabs, progress: &Shared) -> Result<Uploaded> {
-        if self.user_metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
-            return Err(Error::invalid("user_metadata", "must be an object of names and values"));
-        }
+        self.asset.check()?;
         let length = self.source.size();
         if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
             return self.direct(client, length, progress);
         }
-        let source = self.source.inspect()?;
-        let length = source.length();
-        let filename = self.filename.unwrap_or_else(|| self.source.file_name());
-        let file_type = self.file_type.or_else(|| self.source.asset_type()).unwrap_or(AssetType::Video);
         let settings = Settings { progress: progress.callback(), ..self.settings };
-        let result = chunks::upload(client, survivor, &source, &filename, file_type, settings)?;
-        Ok(Uploaded { asset_id: result.asset_id, asset: None, length, metadata: self.user_metadata })
+        // As the platform does by itself for a file in one request: the size of a file makes no other asset of it.
+        let asset = NewAsset {
+            enable_hls: self.asset.enable_hls.or(Some(true)),
+            enable_thumbnail: self.asset.enable_thumbnail.or(Some(true)),
+            ..self.asset
+        };
+        let result = chunks::upload(client, survivor, &self.source, asset, settings)?;
+        Ok(Uploaded { asset_id: result.asset_id, asset: None, length })
     }
 
     fn direct(self, client: &TwelveLabs, length: Option<u64>, progress: &Shared) -> Result<Uploaded> {
@@ -196,8 +199,10 @@ impl UploadAsset {
             .assets()
             .create(UploadMethod::direct(self.source))
             .request_options(self.settings.tuning.options)
-            .when_some(self.filename, |call, filename| call.filename(filename))
-            .when_some(self.user_metadata, |call, metadata| call.user_metadata(metadata))
+            .when_some(self.asset.filename, |call, filename| call.filename(filename))
+            .when_some(self.asset.enable_hls, |call, enable_hls| call.enable_hls(enable_hls))
+            .when_some(self.asset.enable_thumbnail, |call, enable_thumbnail| call.enable_thumbnail(enable_thumbnail))
+            .when_some(self.asset.user_metadata, |call, metadata| call.user_metadata(metadata))
             .when_some(progress.is_some().then_some(()), |call, ()| {
                 call.progress_callback(move |Progress { sent, total }| {
                     tell.tell(&progress_of(UploadState::Uploading, sent, total, None));
@@ -205,7 +210,7 @@ impl UploadAsset {
             })
             .send()?;
         progress.tell_state(UploadState::Uploaded, length, &asset.id);
-        Ok(Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length, metadata: None })
+        Ok(Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length })
     }
 }
 
@@ -215,20 +220,6 @@ pub(crate) struct Uploaded {
     /// The asset, if the platform has given it already.
     pub asset: Option<Asset>,
     pub length: Option<u64>,
-    /// What is to be added to the asset once it is there.
-    pub metadata: Option<Value>,
-}
-
-/// Adds metadata to an asset that has none yet.
-pub(crate) fn add_metadata(
-    client: &TwelveLabs,
-    asset: Asset,
-    metadata: Value,
-    options: &RequestOptions,
-) -> Result<Asset> {
-    client.assets().update_user_metadata(&asset.id, &metadata).request_options(options.clone()).send()?;
-    let user_metadata = metadata.as_object().cloned();
-    Ok(Asset { user_metadata, ..asset })
 }
 
 fn progress_of(state: UploadState, sent: u64, total: Option<u64>, asset_id: Option<&str>) -> UploadProgress {

@@ -5,28 +5,35 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::call::RequestOptions;
 use crate::cancel::{no_thread, CancelHandle, Working};
-use crate::chunks::Callback;
+use crate::chunks::{Callback, NewAsset, PUT_CHUNK};
 use crate::client::TwelveLabs;
 use crate::error::{ApiError, Error, Result};
 use crate::file::FileSource;
+use crate::http::FOREVER;
 use crate::manifest::{path_key, Event, FileKey, Line, Manifest};
 use crate::resources::assets::{Asset, AssetStatus};
 use crate::resources::multipart_upload::{ResumableUpload, UploadProgress, UploadState};
-use crate::upload::{add_metadata, Shared, UploadAsset, Uploaded, THRESHOLD};
+use crate::upload::{Shared, UploadAsset, Uploaded, THRESHOLD};
 use crate::wait::{is_done, MAX_WAIT_TIME, SLEEP_INTERVAL};
 
 /// How long a worker without work sleeps at the most before it looks again.
 const IDLE: Duration = Duration::from_millis(20);
+/// So many looks in a row, then a file again: assets that are not ready cannot keep files waiting.
+const MOST_LOOKS: u32 = 16;
+/// The least time for a look, also for one that comes late because all workers were at files.
+const LEAST_LOOK: Duration = Duration::from_secs(10);
+
+/// How often the platform may not know an asset that was uploaded a moment ago.
+const MOST_UNKNOWN: u32 = 3;
 
 type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
 
@@ -46,7 +53,7 @@ pub struct UploadAll {
 /// How each file is uploaded.
 #[derive(Clone)]
 struct Options {
-    user_metadata: Option<Value>,
+    asset: NewAsset,
     threshold: u64,
     max_workers: usize,
     wait: bool,
@@ -66,7 +73,7 @@ impl UploadAll {
             progress: None,
             cancel: None,
             options: Options {
-                user_metadata: None,
+                asset: NewAsset::default(),
                 threshold: THRESHOLD,
                 max_workers: 5,
                 wait: true,
@@ -101,9 +108,21 @@ impl UploadAll {
         self
     }
 
+    /// Whether HLS streams are made of video and audio: yes by default.
+    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
+        self.options.asset.enable_hls = Some(enable_hls);
+        self
+    }
+
+    /// Whether thumbnails are made: yes by default.
+    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
+        self.options.asset.enable_thumbnail = Some(enable_thumbnail);
+        self
+    }
+
     /// Your own names and values for every asset: strings, numbers, booleans, lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl serde::Serialize) -> Self {
-        self.options.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self.options.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
         self
     }
 
@@ -168,14 +187,17 @@ impl UploadAll {
 
     /// Starts the workers. The outcomes come as the files are finished; a path that is given twice has one.
     ///
-    /// Fails if the manifest cannot be opened. What is wrong with a file is in its outcome.
+    /// Fails if an option suits no file or the manifest cannot be opened. What is wrong with a file is in its outcome.
     pub fn send(self) -> Result<Uploads> {
-        if self.workers == 0 {
-            return Err(Error::invalid("workers", "must be at least 1"));
+        for (name, value) in [("workers", self.workers), ("max_workers", self.options.max_workers)] {
+            if value == 0 {
+                return Err(Error::invalid(name, "must be at least 1"));
+            }
         }
         if self.options.sleep_interval.is_zero() {
             return Err(Error::invalid("sleep_interval", "must be greater than 0"));
         }
+        self.options.asset.check()?;
         let manifest = self.manifest.as_deref().map(Manifest::open).transpose()?;
         let mut seen = HashSet::new();
         let mut paths = self.paths;
@@ -194,7 +216,7 @@ impl UploadAll {
             retry_permanent: self.retry_permanent,
             progress: self.progress,
             options: self.options,
-            queue: Mutex::new(Queue { files, looks: Vec::new(), busy: 0, stopped: None }),
+            queue: Mutex::new(Queue { files, looks: Vec::new(), looked: 0, busy: 0, stopped: None }),
             changed: Condvar::new(),
         });
         let mut uploads = Uploads { outcomes, left: total, cancel, threads: Vec::new(), _working: working };
@@ -277,7 +299,7 @@ impl Drop for Uploads {
     fn drop(&mut self) {
         self.cancel.cancel();
         for thread in self.threads.drain(..) {
-            // A worker that has panicked has told so in the outcome of its file.
+            // What a callback does to it is in the outcome of its file.
             let _ = thread.join();
         }
     }
@@ -320,16 +342,19 @@ struct Look {
     task: Task,
     file: FileKey,
     asset_id: String,
-    metadata: Option<Value>,
     began: Instant,
     due: Instant,
     status: String,
+    /// How often the platform did not know the asset.
+    unknown: u32,
     progress: Shared,
 }
 
 struct Queue {
     files: VecDeque<Task>,
     looks: Vec<Look>,
+    /// How many looks were taken since the last file.
+    looked: u32,
     /// How many workers are at something, and may add a look.
     busy: usize,
     stopped: Option<Stopped>,
@@ -379,20 +404,21 @@ impl Batch {
     fn work(self: &Arc<Self>) {
         loop {
             match self.next() {
-                Due::File(task) => {
-                    let _busy = Busy(self);
-                    self.upload(task);
-                }
+                Due::File(task) => self.guarded(|| self.upload(task)),
                 Due::NotStarted(task, e) => task.finish(UploadOutcomeKind::NotStarted, Err(e)),
-                Due::Look(look) => {
-                    let _busy = Busy(self);
-                    self.look(*look);
-                }
+                Due::Look(look) => self.guarded(|| self.look(*look)),
                 Due::Later(wait) => self.client.settings().clock.sleep(wait.min(IDLE)),
                 Due::Idle => drop(self.changed.wait_timeout(self.queue(), IDLE)),
                 Due::Nothing => return,
             }
         }
+    }
+
+    /// Does something about one file. A panic, in a callback perhaps, is the end of that file and not of the worker.
+    fn guarded(&self, work: impl FnOnce()) {
+        let _busy = Busy(self);
+        // The file's task, dropped on the way, has told of it.
+        let _ = catch_unwind(AssertUnwindSafe(work));
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -414,14 +440,16 @@ impl Batch {
         let next =
             queue.looks.iter().enumerate().min_by_key(|(_, look)| look.due).map(|(place, look)| (place, look.due));
         match next {
-            Some((place, due)) if canceled || due <= now => {
+            Some((place, due)) if canceled || (due <= now && (queue.looked < MOST_LOOKS || queue.files.is_empty())) => {
                 queue.busy += 1;
+                queue.looked = queue.looked.saturating_add(1);
                 return Due::Look(Box::new(queue.looks.swap_remove(place)));
             }
             _ => {}
         }
         if let Some(task) = queue.files.pop_front() {
             queue.busy += 1;
+            queue.looked = 0;
             return Due::File(task);
         }
         match next {
@@ -439,7 +467,7 @@ impl Batch {
     fn note(&self, mut line: Line) {
         let Some(manifest) = &self.manifest else { return };
         line.at = Some(self.client.settings().clock.utc_now());
-        if let Err(e) = manifest.lock().unwrap_or_else(PoisonError::into_inner).write(line) {
+        if let Err(e) = manifest.lock().unwrap_or_else(PoisonError::into_inner).write(&line) {
             log::error!("{e}");
             if let Error::File { path, message, .. } = e {
                 self.stop(Stopped::Manifest(path, format!("{message}; no further file was begun")));
@@ -455,7 +483,7 @@ impl Batch {
         let known = self
             .manifest
             .as_ref()
-            .and_then(|manifest| manifest.lock().unwrap_or_else(PoisonError::into_inner).get(&file).cloned());
+            .and_then(|manifest| manifest.lock().unwrap_or_else(PoisonError::into_inner).take(&file));
         let progress = Shared::new(self.callback(&task.path, &file));
         let mut resume = None;
         if let Some(line) = known {
@@ -487,7 +515,7 @@ impl Batch {
             Ok(uploaded) => {
                 let asset_id = Some(uploaded.asset_id.clone());
                 self.note(Line { asset_id, ..Line::new(Event::Uploaded, &file) });
-                self.arrived(task, file, uploaded, progress);
+                self.arrived(task, file, uploaded, progress, 0);
             }
             Err(Error::Upload(e)) => {
                 let upload = e.resumable.then(|| e.upload.clone());
@@ -508,7 +536,7 @@ impl Batch {
             .threshold(options.threshold)
             .max_workers(options.max_workers)
             .request_options(options.request_options.clone());
-        upload.user_metadata = options.user_metadata.clone();
+        upload.asset = options.asset.clone();
         upload.settings.resume = resume;
         upload.transfer(&self.client, &self.survivor, progress)
     }
@@ -534,29 +562,34 @@ impl Batch {
 
     /// The file arrived in an earlier batch.
     fn go_on_waiting(&self, task: Task, file: FileKey, asset_id: String, progress: Shared) {
-        let metadata = self.options.user_metadata.clone();
-        self.arrived(task, file, Uploaded { asset_id, asset: None, length: None, metadata }, progress);
+        let uploaded = Uploaded { asset_id, asset: None, length: None };
+        self.arrived(task, file, uploaded, progress, MOST_UNKNOWN);
     }
 
     /// The file is at the platform. What is left is to wait for the asset.
-    fn arrived(&self, task: Task, file: FileKey, uploaded: Uploaded, progress: Shared) {
+    fn arrived(&self, task: Task, file: FileKey, uploaded: Uploaded, progress: Shared, unknown: u32) {
         let now = self.client.settings().clock.now();
-        let Uploaded { asset_id, asset, metadata, .. } = uploaded;
-        let look = Look { task, file, asset_id, metadata, began: now, due: now, status: "unknown".into(), progress };
+        let Uploaded { asset_id, asset, .. } = uploaded;
+        let status = "unknown".into();
+        let look = Look { task, file, asset_id, began: now, due: now, status, unknown, progress };
         match asset {
             Some(asset) => self.seen(look, asset),
             None => self.look(look),
         }
     }
 
-    fn look(&self, look: Look) {
+    fn look(&self, mut look: Look) {
         let waited = self.client.settings().clock.now().saturating_duration_since(look.began);
-        let left = self.options.max_wait_time.saturating_sub(waited).max(Duration::from_millis(1));
+        let left = self.options.max_wait_time.saturating_sub(waited).max(LEAST_LOOK);
         let mut options = self.options.request_options.clone();
         options.deadline = Some(options.deadline.map_or(left, |own| own.min(left)));
         match self.client.assets().retrieve(&look.asset_id).request_options(options).send() {
             Ok(asset) => self.seen(look, asset),
             Err(e) if e.is_retryable() && self.options.wait => self.again(look, Some(e)),
+            Err(e) if e.status() == Some(404) && look.unknown < MOST_UNKNOWN => {
+                look.unknown += 1;
+                self.again(look, Some(e));
+            }
             Err(e) => {
                 // If it is at the platform, the next batch goes on with the wait.
                 let asset_id = (e.status() != Some(404)).then_some(look.asset_id);
@@ -579,23 +612,11 @@ impl Batch {
                 self.again(look, None);
             }
             Ok(true) => {
-                let asset = match look.metadata.take() {
-                    Some(metadata) => add_metadata(&self.client, asset, metadata, &self.options.request_options),
-                    None => Ok(asset),
-                };
-                match asset {
-                    Ok(asset) => {
-                        if asset.status == Some(AssetStatus::Ready) {
-                            look.progress.tell_state(UploadState::Ready, length, &look.asset_id);
-                        }
-                        self.note(Line { asset: Some(asset.clone()), ..Line::new(Event::Done, &look.file) });
-                        look.task.finish(UploadOutcomeKind::Uploaded, Ok(asset));
-                    }
-                    Err(e) => {
-                        let line = look.still_waiting();
-                        self.failed(look.task, line, e);
-                    }
+                if asset.status == Some(AssetStatus::Ready) {
+                    look.progress.tell_state(UploadState::Ready, length, &look.asset_id);
                 }
+                self.note(Line { asset: Some(asset.clone()), ..Line::new(Event::Done, &look.file) });
+                look.task.finish(UploadOutcomeKind::Uploaded, Ok(asset));
             }
         }
     }
@@ -616,7 +637,7 @@ impl Batch {
             return self.failed(look.task, line, e);
         }
         let asked = fault.as_ref().and_then(Error::retry_after).unwrap_or_default();
-        let pause = self.options.sleep_interval.max(asked).min(self.options.max_wait_time - waited);
+        let pause = self.options.sleep_interval.max(asked).min(self.options.max_wait_time - waited).min(FOREVER);
         look.due = now + pause;
         self.queue().looks.push(look);
     }
@@ -624,11 +645,14 @@ impl Batch {
     /// Ends a file with an error, and notes what a later batch can go on with.
     fn failed(&self, task: Task, line: Line, e: Error) {
         // A quota or a key that is not valid: every other file would fail alike.
-        if let Some(api) = e.api().filter(|api| e.is_quota() || api.status == 401) {
+        if let Some(api) = e.api().filter(|api| (e.is_quota() || api.status == 401) && !is_of_storage(api)) {
             self.stop(Stopped::Refused(Box::new(api.clone())));
         }
-        let (code, message, permanent) = (e.code().map(Into::into), Some(e.message()), e.is_permanent());
-        self.note(Line { code, message, permanent, ..line });
+        // Of what was canceled the manifest knows already how far it had come.
+        if !e.is_canceled() {
+            let (code, message, permanent) = (e.code().map(Into::into), Some(e.message()), e.is_permanent());
+            self.note(Line { code, message, permanent, ..line });
+        }
         task.finish(UploadOutcomeKind::Failed, Err(e));
     }
 }
@@ -638,6 +662,11 @@ impl Look {
     fn still_waiting(&self) -> Line {
         Line { asset_id: Some(self.asset_id.clone()), ..Line::new(Event::Failed, &self.file) }
     }
+}
+
+/// Whether a refusal is the storage's, which knows nothing of the account.
+fn is_of_storage(e: &ApiError) -> bool {
+    e.operation.starts_with(PUT_CHUNK)
 }
 
 /// Whether it is pointless to go on with this session.

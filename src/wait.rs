@@ -136,7 +136,7 @@ impl<T: Output> Wait<T> {
             let asked = fault.as_ref().and_then(Error::retry_after).unwrap_or_default();
             let pause = self.sleep_interval.max(asked);
             let waited = clock.now() - began;
-            if waited + pause > self.max_wait_time {
+            if waited.saturating_add(pause) > self.max_wait_time {
                 // One more poll at the deadline would come too late to be of use if there is no time before it.
                 let left = self.max_wait_time.saturating_sub(waited);
                 if left.is_zero() || !asked.is_zero() {

@@ -171,6 +171,24 @@ fn an_asset_that_was_not_ready_is_waited_for_and_not_uploaded_again() {
 }
 
 #[test]
+fn an_asset_that_the_platform_knows_a_moment_late_is_not_uploaded_twice() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(200_000));
+    let client = client(&stand_in.url());
+    stand_in.fail("GET", "assets/65f0", 2, 404, "resource_not_exist");
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
+    assert_eq!(stand_in.upload_ids().len(), 1);
+    // One that was deleted is uploaded anew by the batch after the one that finds out.
+    folder.write("other.mp4", &content(1000));
+    outcomes(batch(&client, &folder).max_wait_time(Duration::ZERO));
+    stand_in.fail("GET", "assets/65f0", 1, 404, "resource_not_exist");
+    assert_eq!(kinds(&outcomes(batch(&client, &folder)))[1], ("other.mp4", Failed));
+    assert_eq!(kinds(&outcomes(batch(&client, &folder)))[1], ("other.mp4", Uploaded));
+    assert_eq!(stand_in.requests("POST", "assets"), 2 + stand_in.requests("POST", "multipart-uploads"));
+}
+
+#[test]
 fn a_session_that_has_expired_meanwhile_is_begun_anew() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("expired"));
     stand_in.chunks(CHUNK, 3);
@@ -340,8 +358,11 @@ fn a_callback_that_panics_costs_its_file_and_no_other() {
 fn a_manifest_that_cannot_be_written_is_an_error_before_anything_is_sent() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("unwritable"));
     small_files(&folder, 1);
-    let e = batch(&client(&stand_in.url()), &folder).manifest(folder.root()).send().unwrap_err();
-    assert!(matches!(&e, Error::File { .. }) && e.to_string().contains("manifest"), "{e}");
+    let never_ends = Path::new("/dev/full");
+    for path in [folder.root()].into_iter().chain(never_ends.exists().then_some(never_ends)) {
+        let e = batch(&client(&stand_in.url()), &folder).manifest(path).send().unwrap_err();
+        assert!(matches!(&e, Error::File { .. }) && e.to_string().contains("manifest"), "{e}");
+    }
     assert_eq!(stand_in.requests("POST", "assets"), 0);
 }
 
@@ -447,4 +468,131 @@ fn a_batch_that_is_killed_at_any_point_is_completed_by_the_next() {
         }
         assert_eq!(folder.names(), ["large.mp4", "manifest.jsonl", "small.mp4"], "nothing else is written");
     }
+}
+
+#[test]
+fn the_only_worker_outlives_a_callback_that_panics() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("survives"));
+    small_files(&folder, 4);
+    // The first file is uploaded and not ready when the second panics.
+    let all = batch(&client(&stand_in.url()), &folder).workers(1).sleep_interval(Duration::from_millis(100));
+    let found = outcomes(all.progress_callback(|path: &Path, _| assert!(!path.ends_with("01.mp4"), "on purpose")));
+    assert_eq!(kinds(&found), [("00.mp4", Uploaded), ("01.mp4", Failed), ("02.mp4", Uploaded), ("03.mp4", Uploaded)]);
+}
+
+#[test]
+fn files_are_not_kept_waiting_by_assets_that_are_not_ready() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("starving"));
+    small_files(&folder, 5);
+    stand_in.polls_until_ready(u32::MAX);
+    let cancel = CancelHandle::new();
+    // A look at an asset is always due.
+    let all = batch(&client(&stand_in.url()), &folder).workers(1).sleep_interval(Duration::from_nanos(1));
+    let uploads = all.cancel_handle(&cancel).send().unwrap();
+    until("every file is sent", || stand_in.requests("POST", "assets") == 5);
+    cancel.cancel();
+    assert_eq!(uploads.count(), 5);
+}
+
+#[test]
+fn an_asset_that_was_not_looked_at_in_time_is_looked_at_all_the_same() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
+    small_files(&folder, 2);
+    stand_in.polls_until_ready(0);
+    let clock = SleepClock { start: Instant::now(), slept: Arc::default() };
+    let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(clock.clone());
+    let hours = Duration::from_secs(7200);
+    let all = batch(&builder.build().unwrap(), &folder).workers(1).sleep_interval(Duration::from_secs(5));
+    // The only worker is at the second file for hours.
+    let found = outcomes(all.progress_callback(move |path: &Path, progress| {
+        if path.ends_with("01.mp4") && progress.state == twelvelabs::UploadState::Uploaded {
+            *clock.slept.lock().unwrap() += hours;
+        }
+    }));
+    assert_eq!(kinds(&found), [("00.mp4", Uploaded), ("01.mp4", Uploaded)], "{found:?}");
+}
+
+#[test]
+fn a_wait_without_end_is_no_panic() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("endless"));
+    small_files(&folder, 1);
+    let found = outcomes(batch(&client(&stand_in.url()), &folder).max_wait_time(Duration::MAX));
+    assert_eq!(kinds(&found), [("00.mp4", Uploaded)], "{found:?}");
+}
+
+#[test]
+fn options_that_suit_no_file_are_refused_before_anything_is_sent() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("options"));
+    small_files(&folder, 1);
+    let client = client(&stand_in.url());
+    let all = || batch(&client, &folder);
+    for (all, name) in [
+        (all().workers(0), "workers"),
+        (all().max_workers(0), "max_workers"),
+        (all().sleep_interval(Duration::ZERO), "sleep_interval"),
+        (all().user_metadata("text"), "user_metadata"),
+    ] {
+        let e = all.send().unwrap_err();
+        assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == name), "{e:?}");
+    }
+    assert_eq!(folder.names(), ["00.mp4"], "no manifest is begun");
+}
+
+#[test]
+fn what_a_manifest_has_besides_is_passed_over_and_kept() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("strange"));
+    small_files(&folder, 1);
+    let client = client(&stand_in.url());
+    let path = folder.path("manifest.jsonl");
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
+    let known = fs::read_to_string(&path).unwrap();
+    let newer = known.lines().last().unwrap().replace(r#""event":"done""#, r#""event":"archived""#);
+    let with_more = known.lines().last().unwrap().replacen('{', r#"{"version":9,"more":{"a":[1]},"#, 1);
+    let mut strange = b"null\n[]\n42\n{}\n\n\n\"text\"\n{\"event\":\"done\"}\n\xff\xfe\0\n".to_vec();
+    strange.extend([b"x".repeat(3 << 20), b"[".repeat(100_000)].join(&b'\n'));
+    strange.extend(format!("\r\n{newer}\n{known}{with_more}\r\n{newer}\n").into_bytes());
+    fs::write(&path, &strange).unwrap();
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped)]);
+    folder.write("01.mp4", &content(99));
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped), ("01.mp4", Uploaded)]);
+    assert!(fs::read(&path).unwrap().starts_with(&strange), "nothing of it is changed");
+    assert_eq!(stand_in.requests("POST", "assets"), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_unicode_are_told_apart_and_found_again() {
+    use std::os::unix::ffi::OsStrExt;
+    let (stand_in, folder) = (StandIn::start(), Folder::new("bytes"));
+    let paths: Vec<PathBuf> = [b"a\xff.mp4".as_slice(), b"a\xfe.mp4", b"a\\xff.mp4"]
+        .iter()
+        .map(|name| folder.root().join(std::ffi::OsStr::from_bytes(name)))
+        .collect();
+    paths.iter().for_each(|path| fs::write(path, content(100)).unwrap());
+    let client = client(&stand_in.url());
+    for kind in [Uploaded, Skipped] {
+        let all = client.assets().upload_all(&paths).manifest(folder.path("manifest.jsonl"));
+        let found: Vec<UploadOutcome> = all.sleep_interval(Duration::from_millis(1)).send().unwrap().collect();
+        assert!(found.len() == 3 && found.iter().all(|outcome| outcome.kind == kind), "{found:?}");
+    }
+    assert_eq!(stand_in.asset_count(), 3);
+}
+
+#[test]
+fn a_canceled_batch_writes_no_more_about_assets_that_it_waited_for() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("waits"));
+    small_files(&folder, 3);
+    stand_in.polls_until_ready(u32::MAX);
+    let client = client(&stand_in.url());
+    let cancel = CancelHandle::new();
+    let uploads = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
+    let path = folder.path("manifest.jsonl");
+    let lines = || fs::read_to_string(&path).unwrap().lines().count();
+    until("every file is at the platform", || lines() == 3);
+    cancel.cancel();
+    assert!(uploads.into_iter().all(|outcome| outcome.result.is_err_and(|e| e.is_canceled())));
+    assert_eq!(lines(), 3);
+    stand_in.polls_until_ready(0);
+    assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Uploaded));
+    assert_eq!(stand_in.requests("POST", "assets"), 3, "nothing was uploaded again");
 }

@@ -2,6 +2,7 @@
 
 #[path = "support/files.rs"]
 mod files;
+mod server;
 #[path = "support/stand_in/mod.rs"]
 mod stand_in;
 
@@ -12,11 +13,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use files::{content, Folder};
+use serde_json::{json, Value};
+use server::{answer, answer_with, Server, Step};
 use stand_in::storage::StorageFault;
 use stand_in::StandIn;
 use twelvelabs::{
-    AssetStatus, CancelHandle, Error, FileSource, ResumableUpload, TwelveLabs, UploadError, UploadFile, UploadProgress,
-    UploadState,
+    AssetStatus, CancelHandle, Clock, Error, FileSource, RequestOptions, ResumableUpload, TwelveLabs, UploadError,
+    UploadFile, UploadProgress, UploadState,
 };
 
 const KEY: &str = "tlk_never_seen_by_the_storage";
@@ -58,13 +61,17 @@ impl Scene {
         let mut reported = self.stand_in.reported_chunks(&id);
         reported.sort_unstable();
         assert_eq!(reported, (1..=13).collect::<Vec<u32>>(), "every chunk was reported once");
-        self.check_secrets();
+        let heads = self.stand_in.storage().heads();
+        assert!(heads.iter().all(|head| head.contains("x-storage-class: stand-in")), "the upload headers are sent");
     }
+}
 
-    fn check_secrets(&self) {
+/// However a test ends, the storage has never seen the key.
+impl Drop for Scene {
+    fn drop(&mut self) {
         for head in self.stand_in.storage().heads() {
-            assert!(!head.to_lowercase().contains("x-api-key") && !head.contains(KEY), "{head}");
-            assert!(head.contains("x-storage-class: stand-in"), "the upload headers are sent: {head}");
+            let leaks = head.to_lowercase().contains("x-api-key") || head.contains(KEY);
+            assert!(!leaks || std::thread::panicking(), "{head}");
         }
     }
 }
@@ -351,7 +358,7 @@ fn upload_takes_the_way_that_fits_the_size() {
     scene.check_complete();
     assert_eq!((asset.status, asset.filename.as_deref()), (Some(AssetStatus::Ready), Some("Holiday.mp4")));
     assert_eq!(asset.user_metadata.unwrap()["place"], "Porto");
-    assert_eq!(assets.retrieve(&asset.id).send().unwrap().user_metadata.unwrap()["place"], "Porto");
+    assert_eq!(scene.stand_in.requests("PATCH", "user-metadata"), 0, "the metadata goes with the session");
     let mut seen = std::mem::take(&mut *states.lock().unwrap());
     seen.dedup();
     assert_eq!(seen, [Uploading, Uploaded, Processing, Ready]);
@@ -379,4 +386,374 @@ fn a_direct_upload_that_gets_stuck_is_canceled_at_once() {
     let e = client.assets().upload(bytes).cancel_handle(&cancel).send().unwrap_err();
     assert!(e.is_canceled(), "{e}");
     canceler.join().unwrap();
+}
+
+#[test]
+fn progress_never_goes_back_unless_a_chunk_is_sent_again() {
+    let scene = Scene::new("progress");
+    let bytes = content(400 * 1000);
+    scene.stand_in.chunks(1000, 400);
+    let seen: Arc<Mutex<Vec<(u64, u32)>>> = Arc::default();
+    let log = seen.clone();
+    let source = FileSource::bytes("a.mp4", bytes.clone());
+    let upload = scene.client.multipart_upload().upload_file(source).max_workers(8).batch_size(100);
+    let upload = upload.progress_callback(move |p| log.lock().unwrap().push((p.sent, p.completed_chunks)));
+    upload.send().unwrap();
+    let seen = seen.lock().unwrap();
+    for pair in seen.windows(2) {
+        assert!(pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1, "{pair:?}");
+    }
+    assert_eq!(seen.last(), Some(&(bytes.len() as u64, 400)));
+}
+
+/// A clock on which no pause takes time.
+struct Impatient;
+
+impl Clock for Impatient {
+    fn sleep(&self, _: Duration) {}
+}
+
+/// An upload that stays at a chunk until its progress was told 20 times, and is canceled then.
+fn linger(scene: &Scene, stuck: u32) -> UploadFile {
+    let client = TwelveLabs::builder().api_key(KEY).base_url(scene.stand_in.url()).clock(Impatient).build().unwrap();
+    scene.stand_in.storage().fault(Some(stuck), StorageFault::Silent(10));
+    let cancel = CancelHandle::new();
+    let upload = client.multipart_upload().upload_file(scene.folder.path("holiday.mp4")).cancel_handle(&cancel);
+    let mut told = 0;
+    upload.max_workers(1).progress_callback(move |_| {
+        told += 1;
+        if told == 20 {
+            cancel.cancel();
+        }
+    })
+}
+
+#[test]
+fn a_platform_without_urls_is_not_asked_again_and_again() {
+    let scene = Scene::new("no-urls");
+    scene.stand_in.chunks(CHUNK, 1);
+    scene.stand_in.fail("POST", "presigned-urls", usize::MAX, 403, "forbidden");
+    assert!(linger(&scene, 1).send().unwrap_err().is_canceled());
+    assert_eq!(scene.stand_in.requests("POST", "presigned-urls"), 1);
+}
+
+#[test]
+fn a_platform_that_takes_no_reports_is_not_asked_again_and_again() {
+    let scene = Scene::new("no-reports");
+    // The id that the session is going to have.
+    scene.stand_in.fail("POST", "multipart-uploads/", usize::MAX, 503, "unavailable");
+    assert!(linger(&scene, 3).batch_size(1).send().unwrap_err().is_canceled());
+    let reports = scene.stand_in.requests("POST", "multipart-uploads/");
+    assert!(reports <= 12, "{reports} requests: a report is tried 3 times, and again after 5 seconds");
+}
+
+#[test]
+fn a_session_that_is_gone_is_not_asked_for_urls_again() {
+    let scene = Scene::new("gone");
+    scene.stand_in.chunks(CHUNK, 0);
+    scene.stand_in.fail("POST", "presigned-urls", usize::MAX, 410, "upload_expired");
+    let failed = upload_error(scene.upload().max_workers(1).send().unwrap_err());
+    assert!(!failed.resumable && failed.cause.status() == Some(410), "{failed}");
+    let asked = scene.stand_in.requests("POST", "presigned-urls");
+    assert!(asked <= 2, "asked {asked} times, ahead and by the worker");
+}
+
+#[test]
+fn the_key_and_headers_for_the_platform_stay_at_home_with_an_agent_of_your_own_too() {
+    let scene = Scene::new("own-agent");
+    let agent = twelvelabs::Agent::new_with_defaults();
+    let builder = TwelveLabs::builder().api_key(KEY).base_url(scene.stand_in.url()).agent(agent);
+    let client = builder.header("x-team", "tlk_team").build().unwrap();
+    let options = RequestOptions::new().additional_header("x-once", "tlk_once");
+    let upload = client.multipart_upload().upload_file(scene.folder.path("holiday.mp4"));
+    upload.request_options(options).send().unwrap();
+    scene.check_complete();
+    for head in scene.stand_in.storage().heads() {
+        assert!(!head.contains("tlk_") && !head.contains("x-team") && !head.contains("x-once"), "{head}");
+    }
+}
+
+/// What a platform says that begins a session of two chunks of 4 bytes.
+fn session(port: u16) -> Value {
+    let url = |index: u32| json!({"chunk_index": index, "url": format!("http://127.0.0.1:{port}/put/{index}")});
+    json!({
+        "upload_id": "u1", "asset_id": "a1", "chunk_size": 4, "total_chunks": 2, "upload_urls": [url(1), url(2)],
+    })
+}
+
+fn with(mut value: Value, name: &str, field: Value) -> Value {
+    value[name] = field;
+    value
+}
+
+fn stored() -> Step {
+    Step::Answer(answer_with(200, &[("etag", "\"e\"")], &Value::Null))
+}
+
+fn say(body: Value) -> Step {
+    Step::Answer(answer(200, &body))
+}
+
+/// Uploads 8 bytes, one chunk after the other.
+fn eight_bytes(server: &Server) -> (UploadFile, server::Pauses) {
+    let (client, pauses) = server::client(server);
+    let source = FileSource::bytes("a.mp4", b"12345678".as_slice());
+    (client.multipart_upload().upload_file(source).max_workers(1), pauses)
+}
+
+#[test]
+fn headers_of_the_session_cannot_break_or_redirect_the_requests() {
+    let headers = json!({
+        "Host": "elsewhere.example", "Content-Length": "3", "Transfer-Encoding": "chunked", "Connection": "close",
+        "X-API-Key": "leak", "Content-Type": "video/mp4", "x-extra": "yes",
+    });
+    let server = Server::start_with(|port| {
+        let begun = with(session(port), "upload_headers", headers);
+        [say(begun), stored(), stored(), say(json!({"total_completed": 2}))]
+    });
+    eight_bytes(&server).0.send().unwrap();
+    let received = server.finish();
+    for put in &received[1..3] {
+        assert_eq!((put.header("content-type"), put.header("x-extra")), (Some("video/mp4"), Some("yes")));
+        assert_eq!((put.header("content-length"), put.body.len()), (Some("4"), 4));
+        assert_eq!((put.header("x-api-key"), put.header("transfer-encoding")), (None, None));
+        assert!(put.header("host").unwrap().starts_with("127.0.0.1"));
+    }
+
+    // What cannot be sent at all is said at once.
+    let server = Server::start_with(|port| [say(with(session(port), "upload_headers", json!({"a b": "c"})))]);
+    let (upload, pauses) = eight_bytes(&server);
+    let e = upload.send().unwrap_err();
+    assert!(e.to_string().starts_with("header a b: the name may only have"), "{e}");
+    assert!(!upload_error(e).resumable && pauses.taken().is_empty());
+    server.finish();
+}
+
+#[test]
+fn a_session_that_makes_no_sense_is_an_error() {
+    for (field, value, expected) in [
+        ("chunk_size", json!(0), "gave no size for the chunks"),
+        ("chunk_size", Value::Null, "gave no size for the chunks"),
+        ("total_chunks", json!(3), "8 bytes in chunks of 4 are 2 chunks, not 3"),
+        ("chunk_size", json!(u64::MAX), "are 1 chunks, not 2"),
+    ] {
+        let server = Server::start_with(|port| [say(with(session(port), field, value))]);
+        let e = eight_bytes(&server).0.send().unwrap_err();
+        assert!(e.to_string().contains(expected) && !e.to_string().contains("of 0 chunks"), "{e}");
+        assert!(!upload_error(e).resumable);
+        server.finish();
+    }
+    // One byte a chunk.
+    let server = Server::start([say(json!({"upload_id": "u1", "chunk_size": 1}))]);
+    let source = FileSource::bytes("a.mp4", vec![0; 1_000_001]);
+    let e = server::client(&server).0.multipart_upload().upload_file(source).send().unwrap_err();
+    assert!(e.to_string().contains("1000001 bytes are too many chunks of 1 bytes"), "{e}");
+}
+
+#[test]
+fn urls_that_are_of_no_use_end_in_an_error() {
+    for url in ["", "/put/1", "http://", "ftp://127.0.0.1/1", "http://127.0.0.1/a\r\nx-a: b", "no url at all"] {
+        let server = Server::start_with(|port| {
+            let urls = json!([{"chunk_index": 1, "url": url}, {"chunk_index": 9}, {"chunk_index": 2}, {}]);
+            [say(with(session(port), "upload_urls", urls)), say(json!({})), say(json!({}))]
+        });
+        let e = eight_bytes(&server).0.max_retries(0).send().unwrap_err();
+        assert!(upload_error(e).resumable, "{url}");
+    }
+}
+
+#[test]
+fn a_refusal_of_the_storage_counts_however_long_it_is() {
+    let long = json!({"message": "x".repeat(200_000)});
+    let server = Server::start_with(|port| {
+        let url = json!([{"chunk_index": 1, "url": format!("http://127.0.0.1:{port}/put/again")}]);
+        let refused = Step::Answer(answer(403, &long));
+        [
+            say(session(port)),
+            refused,
+            say(json!({"upload_urls": url})),
+            stored(),
+            stored(),
+            say(json!({"total_completed": 2})),
+        ]
+    });
+    let (upload, pauses) = eight_bytes(&server);
+    upload.send().unwrap();
+    assert!(pauses.taken().iter().all(Duration::is_zero), "a URL that was refused is replaced at once");
+    server.finish();
+}
+
+#[test]
+fn a_redirect_of_the_storage_is_not_followed() {
+    let server = Server::start_with(|port| {
+        let there = format!("http://127.0.0.1:{port}/elsewhere");
+        [say(session(port)), Step::Answer(answer_with(307, &[("location", &there)], &Value::Null))]
+    });
+    let e = eight_bytes(&server).0.max_retries(0).send().unwrap_err();
+    assert_eq!(e.status(), Some(307), "{e}");
+    server.finish();
+}
+
+#[test]
+fn counts_that_lie_are_refused() {
+    let lies = json!({
+        "upload_id": "u1", "status": "active", "total_size": 8, "chunks_completed": u32::MAX,
+        "chunks_failed": u32::MAX, "chunks_pending": u32::MAX, "uploaded_chunks": [],
+    });
+    let server = Server::start([say(lies)]);
+    let upload: ResumableUpload = serde_json::from_value(json!({"upload_id": "u1", "chunk_size": 4})).unwrap();
+    let e = eight_bytes(&server).0.resume(upload).send().unwrap_err();
+    assert!(e.to_string().contains("has 12884901885 chunks; this file would have 2"), "{e}");
+}
+
+#[test]
+fn what_the_platform_did_not_count_is_sent_once_more() {
+    let chunks = |status: &str| {
+        json!({
+            "status": "active",
+            "uploaded_chunks": [{"index": 2, "status": status}, {"index": 1, "status": "completed"}, {}, {"index": 7}],
+            "page_info": {"page": 1, "total_page": 1},
+        })
+    };
+    let fresh = |port: u16| json!({"upload_urls": [{"chunk_index": 2, "url": format!("http://127.0.0.1:{port}/x")}]});
+    let begin = |port: u16| vec![say(session(port)), stored(), stored(), say(json!({"total_completed": 1}))];
+    let again = |port: u16| vec![say(chunks("failed")), say(fresh(port)), stored()];
+    let server = Server::start_with(|port| {
+        let counted = vec![say(json!({"total_completed": 99})), say(chunks("completed"))];
+        [begin(port), again(port), counted].into_iter().flatten()
+    });
+    assert_eq!(eight_bytes(&server).0.send().unwrap().asset_id, "a1");
+    let received = server.finish();
+    assert_eq!((received[2].body.as_slice(), received[6].body.as_slice()), (b"5678".as_slice(), b"5678".as_slice()));
+
+    // Still not counted, or a session that has failed: never a success.
+    for (last, expected) in
+        [(chunks("failed"), "lacks 1 of them"), (with(chunks("completed"), "status", json!("failed")), "failed")]
+    {
+        let server = Server::start_with(|port| {
+            let rest = vec![say(json!({"total_completed": 1})), say(last)];
+            [begin(port), again(port), rest].into_iter().flatten()
+        });
+        let e = eight_bytes(&server).0.send().unwrap_err();
+        assert!(e.to_string().contains(expected), "{e}");
+        server.finish();
+    }
+}
+
+#[test]
+fn a_session_that_is_complete_says_so_when_it_is_resumed_by_its_id() {
+    let scene = Scene::new("complete");
+    let result = scene.upload().send().unwrap();
+    let e = scene.upload().resume(&result.upload_id).send().unwrap_err();
+    assert!(e.to_string().contains("is complete already"), "{e}");
+    // With all that is known of it, there is nothing left to do.
+    let json = json!({"upload_id": result.upload_id, "chunk_size": CHUNK, "asset_id": result.asset_id});
+    let upload: ResumableUpload = serde_json::from_value(json).unwrap();
+    assert_eq!(scene.upload().resume(upload).send().unwrap().asset_id, result.asset_id);
+    assert_eq!(scene.stand_in.storage().begun(&result.upload_id).len(), 13);
+}
+
+#[test]
+fn limits_without_end_and_waits_without_end_are_no_panic() {
+    let scene = Scene::new("endless");
+    let options = RequestOptions::new().timeout(Duration::MAX).deadline(Duration::MAX);
+    let upload = scene.client.assets().upload(scene.folder.path("holiday.mp4")).threshold(1);
+    let upload = upload.request_options(options).max_wait_time(Duration::MAX);
+    upload.sleep_interval(Duration::from_millis(1)).send().unwrap();
+
+    let server = Server::start([Step::Answer(answer_with(503, &[("retry-after", "1e30")], &json!({})))]);
+    let (client, _) = server::client(&server);
+    let e = client.assets().wait_for_done("a1").send().unwrap_err();
+    assert!(matches!(e, Error::WaitTimeout { .. }), "{e:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_for_a_while_is_no_reason_to_begin_anew() {
+    let scene = Scene::new("away");
+    let (path, away) = (scene.folder.path("holiday.mp4"), scene.folder.path("away"));
+    let (from, to) = (path.clone(), away.clone());
+    let e = scene.upload().progress_callback(move |_| drop(fs::rename(&from, &to))).send().unwrap_err();
+    assert!(e.to_string().contains("there is no such file"), "{e}");
+    let failed = upload_error(e);
+    assert!(failed.resumable && failed.missing.len() == 13, "{failed}");
+    fs::rename(&away, &path).unwrap();
+    scene.upload().resume(&failed.upload).send().unwrap();
+    scene.check_complete();
+}
+
+#[test]
+fn a_callback_that_panics_ends_the_upload_and_leaves_it_resumable() {
+    let scene = Scene::new("panics");
+    let noted: Arc<Mutex<Option<ResumableUpload>>> = Arc::default();
+    let note = noted.clone();
+    let upload = scene.upload().batch_size(1).progress_callback(move |progress| {
+        *note.lock().unwrap() = progress.upload.as_deref().cloned();
+        assert!(progress.completed_chunks < 4, "on purpose");
+    });
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| upload.send())).is_err());
+    let upload = noted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone().unwrap();
+    scene.upload().resume(upload).send().unwrap();
+    scene.check_complete();
+}
+
+#[test]
+fn what_the_server_says_cannot_spoil_the_text_of_an_error() {
+    let spoilt = "\u{1b}[2J\r\n\u{202e}".repeat(3000);
+    let server = Server::start_with(|port| {
+        let begun = with(with(session(port), "upload_id", json!(spoilt)), "asset_id", json!(spoilt));
+        [say(begun), Step::Answer(answer(400, &json!({"code": spoilt, "message": spoilt})))]
+    });
+    let upload = eight_bytes(&server).0.max_retries(0).send().unwrap_err();
+
+    let asset = |status: &str| json!({"_id": "1", "status": status, "error": {"code": spoilt, "message": spoilt}});
+    let server = Server::start([say(asset("failed")), say(asset(&spoilt))]);
+    let (client, _) = server::client(&server);
+    let failed = client.assets().wait_for_done("1").send().unwrap_err();
+    let waited = client.assets().wait_for_done(&spoilt).max_wait_time(Duration::from_nanos(1)).send().unwrap_err();
+    for e in [upload, failed, waited] {
+        let text = e.to_string();
+        assert!(text.len() < 20_000 && !text.contains(['\u{1b}', '\r', '\n', '\u{202e}']), "{text:?}");
+    }
+}
+
+#[test]
+fn a_cancellation_ends_every_phase() {
+    // The session, URLs, two chunks, their report, the asset: silent, or told to come back much later.
+    for (stuck, silent) in (0..6).flat_map(|phase| [(phase, true), (phase, false)]) {
+        let cancel = CancelHandle::new();
+        let remote = cancel.clone();
+        let server = Server::start_with(|port| {
+            let begun = session(port);
+            let urls = begun["upload_urls"].clone();
+            let mut script = vec![
+                say(with(begun, "upload_urls", json!([]))),
+                say(json!({"upload_urls": urls})),
+                stored(),
+                stored(),
+                say(json!({"total_completed": 2})),
+                say(json!({"_id": "a1", "status": "processing"})),
+            ];
+            script.truncate(stuck);
+            script.push(Step::Live(Box::new(move |stream| {
+                if !silent {
+                    stream.write_all(&answer_with(503, &[("retry-after", "50")], &json!({})))?;
+                }
+                remote.cancel();
+                if silent {
+                    // Until the client has gone.
+                    std::io::copy(stream, &mut std::io::sink())?;
+                }
+                Ok(())
+            })));
+            script
+        });
+        let client = TwelveLabs::builder().api_key(KEY).base_url(server.url()).build().unwrap();
+        let upload = client.assets().upload(FileSource::bytes("a.mp4", b"12345678".as_slice())).threshold(1);
+        let e = upload.max_workers(1).cancel_handle(&cancel).send().unwrap_err();
+        assert!(e.is_canceled(), "phase {stuck}: {e:?}");
+        match e {
+            Error::Upload(e) => assert!((1..5).contains(&stuck) && e.resumable, "phase {stuck}: {e}"),
+            _ => assert!(matches!(stuck, 0 | 5), "phase {stuck}: {e:?}"),
+        }
+    }
 }

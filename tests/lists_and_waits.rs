@@ -187,6 +187,74 @@ fn an_unknown_state_ends_at_the_deadline_and_never_later() {
     assert_eq!(count.load(Ordering::SeqCst), 3);
 }
 
+/// How a wait for something in this state ends, within 12 s.
+fn end(status: &str, wait: fn(&TwelveLabs) -> Result<(), Error>) -> &'static str {
+    let mut server = Server::new();
+    let ids = r#""_id":"1","task_id":"1","batch_id":"1","upload_id":"1""#;
+    let body = format!(r#"{{{ids},"status":"{status}","data":[]}}"#);
+    server.mock("GET", Matcher::Any).with_body(body).create();
+    let clock = FakeClock::new();
+    let result = wait(&client(&server, &clock));
+    assert!(clock.slept() <= Duration::from_secs(12), "{status}: the deadline holds");
+    match result {
+        Ok(()) => "done",
+        Err(Error::Failed(e)) if e.status == status => "failed",
+        Err(Error::WaitTimeout { status: last, .. }) if last == status => "goes on",
+        Err(e) => panic!("{status}: {e}"),
+    }
+}
+
+#[test]
+fn every_state_that_ends_a_wait() {
+    macro_rules! wait {
+        ($client:ident => $wait:expr) => {
+            |$client: &TwelveLabs| $wait.max_wait_time(Duration::from_secs(12)).send().map(drop)
+        };
+    }
+    type Ends = (fn(&TwelveLabs) -> Result<(), Error>, &'static [&'static str], &'static [&'static str]);
+    // What is waited for, the states in which it is done, and those in which it has failed.
+    let waits: [Ends; 9] = [
+        (wait!(client => client.assets().wait_for_done("1")), &["ready"], &["failed"]),
+        (wait!(client => client.indexes().indexed_assets().wait_for_done("1", "1")), &["ready"], &["failed"]),
+        (wait!(client => client.tasks().wait_for_done("1")), &["ready"], &["failed"]),
+        (wait!(client => client.embed().tasks().wait_for_done("1")), &["ready"], &["failed"]),
+        (wait!(client => client.embed().v2().tasks().wait_for_done("1")), &["ready"], &["failed"]),
+        (wait!(client => client.analyze_async().tasks().wait_for_done("1")), &["ready"], &["failed", "canceled"]),
+        (
+            wait!(client => client.analyze_async().batches().wait_for_done("1")),
+            &["completed"],
+            &["canceled", "expired"],
+        ),
+        (wait!(client => client.entity_collections().entities().wait_for_done("1", "1")), &["ready"], &[]),
+        (
+            wait!(client => client.multipart_upload().wait_for_upload_completion("1")),
+            &["completed"],
+            &["failed", "expired"],
+        ),
+    ];
+    for (n, (wait, done, failed)) in waits.into_iter().enumerate() {
+        for status in ["processing", "pending", "queued", "indexing", "canceling", "active", "meditating"] {
+            assert_eq!(end(status, wait), "goes on", "wait {n} at {status}");
+        }
+        done.iter().for_each(|status| assert_eq!(end(status, wait), "done", "wait {n} at {status}"));
+        failed.iter().for_each(|status| assert_eq!(end(status, wait), "failed", "wait {n} at {status}"));
+    }
+}
+
+#[test]
+fn a_look_that_hangs_does_not_outlast_the_deadline() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let client = TwelveLabs::builder().api_key("tlk_test").base_url(url).build().unwrap();
+    let began = Instant::now();
+    let wait = client.assets().wait_for_done("1").max_wait_time(Duration::from_millis(300));
+    let e = wait.sleep_interval(Duration::from_millis(50)).send().unwrap_err();
+    let took = began.elapsed();
+    assert!(matches!(&e, Error::WaitTimeout { status, .. } if status == "unknown"), "{e}");
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(3), "{took:?}");
+    assert!(std::error::Error::source(&e).is_some(), "it tells what the last look met");
+}
+
 #[test]
 fn a_wait_survives_passing_faults_but_not_lasting_ones() {
     let mut server = Server::new();

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::call::{Call, RequestOptions};
 use crate::cancel::{CancelHandle, Working};
-use crate::chunks::{self, Settings};
+use crate::chunks::{self, NewAsset, Settings};
 use crate::client::TwelveLabs;
 use crate::error::Result;
 use crate::file::FileSource;
@@ -50,7 +50,7 @@ impl MultipartUploadClient {
     /// println!("{} chunks of {} bytes", session.total_chunks.unwrap_or(0), session.chunk_size.unwrap_or(0));
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn create(&self, filename: &str, r#type: impl Into<AssetType>, total_size: u64) -> Call<UploadSession> {
+    pub fn create(&self, filename: &str, r#type: impl Into<AssetType>, total_size: u64) -> CreateUploadSession {
         let mut request = self.0.post(&["assets", "multipart-uploads"]);
         request.json("filename", filename);
         request.json("type", &r#type.into());
@@ -141,8 +141,7 @@ impl MultipartUploadClient {
         UploadFile {
             client: self.0.clone(),
             source: file.into(),
-            file_type: None,
-            filename: None,
+            asset: NewAsset::default(),
             settings: Settings::default(),
         }
     }
@@ -161,6 +160,18 @@ impl MultipartUploadClient {
         let mut request = self.0.get(&["assets", "multipart-uploads", upload_id]);
         request.query("page", &1);
         Wait::new(request, upload_id)
+    }
+}
+
+request! {
+    /// Options of [`MultipartUploadClient::create`].
+    CreateUploadSession -> UploadSession {
+        /// Whether an HLS stream is made of video and audio. The platform's default here is `false`.
+        json enable_hls: bool,
+        /// Whether thumbnails are made. The platform's default here is `false`.
+        json enable_thumbnail: bool,
+        /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings.
+        json user_metadata: object,
     }
 }
 
@@ -190,21 +201,39 @@ request! {
 pub struct UploadFile {
     client: TwelveLabs,
     source: FileSource,
-    filename: Option<String>,
-    file_type: Option<AssetType>,
+    asset: NewAsset,
     settings: Settings,
 }
 
 impl UploadFile {
     /// The name the platform keeps, instead of the file's.
     pub fn filename(mut self, filename: impl Into<String>) -> Self {
-        self.filename = Some(filename.into());
+        self.asset.filename = Some(filename.into());
         self
     }
 
     /// The type of the asset, instead of the one that the file's name stands for (a video if it does not tell).
     pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
-        self.file_type = Some(file_type.into());
+        self.asset.file_type = Some(file_type.into());
+        self
+    }
+
+    /// Whether an HLS stream is made of video and audio. The platform's default here is `false`.
+    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
+        self.asset.enable_hls = Some(enable_hls);
+        self
+    }
+
+    /// Whether thumbnails are made. The platform's default here is `false`.
+    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
+        self.asset.enable_thumbnail = Some(enable_thumbnail);
+        self
+    }
+
+    /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
+    /// has those that it was begun with.
+    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+        self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
         self
     }
 
@@ -274,10 +303,7 @@ impl UploadFile {
     /// needed to resume it.
     pub fn send(self) -> Result<UploadResult> {
         let working = Working::new(&self.client, self.settings.cancel.clone(), None)?;
-        let source = self.source.inspect()?;
-        let filename = self.filename.unwrap_or_else(|| self.source.file_name());
-        let file_type = self.file_type.or_else(|| self.source.asset_type()).unwrap_or(AssetType::Video);
-        chunks::upload(&working.client, &self.client, &source, &filename, file_type, self.settings)
+        chunks::upload(&working.client, &self.client, &self.source, self.asset, self.settings)
     }
 }
 
@@ -587,11 +613,12 @@ pub struct UploadProgress {
     pub sent: u64,
     /// The file's size in bytes, if it is known.
     pub total: Option<u64>,
-    /// How many chunks the storage has; 0 if the file goes in one request.
+    /// How many chunks the storage has; 0 if the file goes in one request, and once the asset is processed.
     pub completed_chunks: u32,
-    /// How many chunks there are; 0 if the file goes in one request.
+    /// How many chunks there are; 0 if the file goes in one request, and once the asset is processed.
     pub total_chunks: u32,
-    /// What it takes to resume the upload, from the first event on; nothing if the file goes in one request.
+    /// What it takes to resume the upload, from the first event on until the file has arrived; nothing if it goes in
+    /// one request.
     pub upload: Option<Arc<ResumableUpload>>,
     /// The asset's id, once it is known.
     pub asset_id: Option<String>,

@@ -178,6 +178,7 @@ macro_rules! search {
             /// Only hits in videos that this fits: a [`SearchFilter`], an object of your own, or the JSON text of one.
             pub fn filter(mut self, filter: impl Serialize) -> Self {
                 let fields = conditions(&mut self.0, &filter);
+                self.0.forget("filter");
                 self.0.form("filter", &fields);
                 self
             }

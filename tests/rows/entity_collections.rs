@@ -198,7 +198,7 @@ fn every_option_of_an_entity_arrives() {
 
     let fields = metadata.as_object().unwrap().clone();
     let request = sent(&json!({}), |client| {
-        let ana = EntityInput::new("Ana", ["a1".to_string()]).description("Goalkeeper").metadata(fields);
+        let ana = EntityInput::new("Ana", ["a1"]).description("Goalkeeper").metadata(fields);
         client.entity_collections().entities().create_bulk("c1", [ana]).send().unwrap();
     });
     let expected = json!({"name": "Ana", "asset_ids": ["a1"], "description": "Goalkeeper", "metadata": &metadata});
@@ -217,7 +217,7 @@ fn a_bulk_answer_gives_each_entity_its_outcome() {
         ],
     });
     sent(&body, |client| {
-        let inputs = ["Ana", "Rita", "Eva"].map(|name| EntityInput::new(name, ["a9".to_string()]));
+        let inputs = ["Ana", "Rita", "Eva"].map(|name| EntityInput::new(name, ["a9"]));
         let created = client.entity_collections().entities().create_bulk("c1", inputs).send().unwrap();
         assert_eq!((created.success_count, created.failed_count), (Some(1), Some(2)));
         assert_eq!(created.entities.unwrap()[0].id, "e1");

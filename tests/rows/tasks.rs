@@ -79,6 +79,31 @@ fn every_option_of_a_task_is_a_form_part() {
 }
 
 #[test]
+fn a_setter_that_is_called_again_replaces_what_was_set() {
+    let page = json!({"data": [], "page_info": {"page": 2, "total_page": 2}});
+    let answers = [json!({"_id": "t1"}), page.clone(), page].map(|body| Step::Answer(answer(200, &body)));
+    let server = Server::start(answers);
+    let (client, _) = client(&server);
+    let create = client.tasks().create("i1").video_file(FileSource::bytes("a.mp4", *b"a")).enable_video_stream(true);
+    let create = create.user_metadata(json!({"a": 1})).video_file(FileSource::bytes("b.mp4", *b"b"));
+    create.user_metadata(json!({"b": 2})).enable_video_stream(false).send().unwrap();
+    client.tasks().list().page(1).status(["ready", "failed"]).page(2).status(["queued"]).send().unwrap();
+    client.indexes().videos().list("i1").page(2).duration(1..=9).fps(24).duration(5..).send().unwrap();
+    let received = server.finish();
+    let mut parts: Vec<(String, String)> =
+        received[0].parts().iter().map(|part| (part.name.clone(), part.text())).collect();
+    parts.sort();
+    let pairs = |expected: &[(&str, &str)]| -> Vec<(String, String)> {
+        expected.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    };
+    let expected =
+        [("enable_video_stream", "false"), ("index_id", "i1"), ("user_metadata", "{\"b\":2}"), ("video_file", "b")];
+    assert_eq!(parts, pairs(&expected));
+    assert_eq!(received[1].query, pairs(&[("page", "2"), ("status", "queued")]));
+    assert_eq!(received[2].query, pairs(&[("page", "2"), ("fps", "24"), ("duration[gte]", "5")]));
+}
+
+#[test]
 fn a_task_takes_a_file_or_a_url() {
     let server = Server::start([]);
     let (client, _) = client(&server);

@@ -242,6 +242,7 @@ impl EmbedTaskVideo {
     );
 
     fn set(&mut self, name: &'static str, value: &impl Serialize) {
+        self.fields.retain(|(have, _)| *have != name);
         self.fields.push((name, serde_json::to_value(value).unwrap_or_default()));
     }
 }

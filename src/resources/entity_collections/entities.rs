@@ -252,7 +252,7 @@ request! {
 
 input! {
     /// An entity to create with others, see [`EntitiesClient::create_bulk`]: its name and the ids of its assets.
-    EntityInput(name: String, asset_ids: Vec<String>) {
+    EntityInput(name: String, asset_ids: [String]) {
         /// What the entity is.
         description: into String,
         /// Your own metadata: strings, numbers, booleans. Send lists and objects as strings.

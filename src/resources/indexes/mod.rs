@@ -249,7 +249,7 @@ input! {
     ///
     /// let model = IndexModelInput::new("marengo3.0", [ModelOption::Visual, ModelOption::Audio]);
     /// ```
-    IndexModelInput(model_name: String, model_options: Vec<ModelOption>) {}
+    IndexModelInput(model_name: String, model_options: [ModelOption]) {}
 }
 
 open_enum! {

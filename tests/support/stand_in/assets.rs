@@ -51,7 +51,7 @@ impl Assets {
     }
 
     /// Adds the asset of a completed chunked upload.
-    pub fn add_uploaded(&mut self, id: &str, filename: &str, size: u64) {
+    pub fn add_uploaded(&mut self, id: &str, filename: &str, size: u64, user_metadata: &Value) {
         let asset = json!({
             "_id": id,
             "method": "multipart",
@@ -60,6 +60,7 @@ impl Assets {
             "file_type": file_type(filename),
             "created_at": "2026-01-02T03:04:05Z",
             "size": size,
+            "user_metadata": user_metadata,
         });
         self.stored.entry(id.into()).or_insert(Stored { asset, polls: 0 });
     }

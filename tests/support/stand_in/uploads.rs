@@ -29,6 +29,7 @@ impl Default for Uploads {
 struct Session {
     asset_id: String,
     filename: String,
+    user_metadata: Value,
     total_size: u64,
     chunk_size: u64,
     total_chunks: u32,
@@ -52,7 +53,12 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         ("POST", [id]) => {
             let answer = state.uploads.report(id, &json_body(request));
             if let Some(session) = state.uploads.sessions.get(*id).filter(|session| session.status == "completed") {
-                state.assets.add_uploaded(&session.asset_id, &session.filename, session.total_size);
+                state.assets.add_uploaded(
+                    &session.asset_id,
+                    &session.filename,
+                    session.total_size,
+                    &session.user_metadata,
+                );
             }
             answer
         }
@@ -103,6 +109,7 @@ impl Uploads {
         let session = Session {
             asset_id,
             filename: filename.into(),
+            user_metadata: body["user_metadata"].clone(),
             total_size,
             chunk_size: self.chunk_size,
             total_chunks,
