@@ -71,7 +71,7 @@ impl UploadAsset {
         self
     }
 
-    /// Your own names and values, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
+    /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
     /// has those that it was begun with.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
         self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
@@ -91,7 +91,7 @@ impl UploadAsset {
         self
     }
 
-    /// The time between two looks at the asset: 5 s by default.
+    /// The time between two polls of the asset: 5 s by default.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.sleep_interval = sleep_interval;
         self
@@ -109,7 +109,7 @@ impl UploadAsset {
         self
     }
 
-    /// Called with the progress: while the file is sent, when it has arrived, and at each look at the asset.
+    /// Called with the progress: while the file is sent, when it has arrived, and at each poll of the asset.
     pub fn progress_callback(mut self, progress_callback: impl FnMut(&UploadProgress) + Send + 'static) -> Self {
         self.settings.progress = Some(Box::new(progress_callback));
         self
@@ -134,13 +134,7 @@ impl UploadAsset {
         self
     }
 
-    /// Calls `setter` with the value if there is one.
-    pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
-        match option {
-            Some(value) => setter(self, value),
-            None => self,
-        }
-    }
+    when_some!();
 
     /// Uploads the file, and gives the asset once it is ready.
     ///

@@ -120,7 +120,7 @@ impl UploadAll {
         self
     }
 
-    /// Your own names and values for every asset: strings, numbers, booleans, lists of strings.
+    /// Your own metadata for every asset: strings, numbers, booleans, lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl serde::Serialize) -> Self {
         self.options.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
         self
@@ -144,7 +144,7 @@ impl UploadAll {
         self
     }
 
-    /// The time between two looks at an asset: 5 s by default.
+    /// The time between two polls of an asset: 5 s by default.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.options.sleep_interval = sleep_interval;
         self
@@ -177,13 +177,7 @@ impl UploadAll {
         self
     }
 
-    /// Calls `setter` with the value if there is one.
-    pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
-        match option {
-            Some(value) => setter(self, value),
-            None => self,
-        }
-    }
+    when_some!();
 
     /// Starts the workers. The outcomes come as the files are finished; a path that is given twice has one.
     ///

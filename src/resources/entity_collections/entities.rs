@@ -256,7 +256,7 @@ input! {
         /// What the entity is.
         description: into String,
         /// Your own metadata: strings, numbers, booleans. Send lists and objects as strings.
-        metadata: into Map<String, Value>,
+        metadata: into Value,
     }
 }
 
