@@ -74,17 +74,19 @@ impl Gate {
         *closed = Some(closed.map_or(until, |have| have.max(until)));
     }
 
-    fn left(&self, now: Instant) -> Option<Duration> {
-        let closed = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        closed?.checked_duration_since(now).filter(|left| !left.is_zero())
+    fn closed_until(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Settings {
     /// Waits while the gate is closed. An error if the call was canceled.
     pub(crate) fn proceed(&self, operation: impl Fn() -> String) -> Result<()> {
-        while let Some(left) = self.gate.as_ref().and_then(|gate| gate.left(self.clock.now())) {
-            self.pause(left, &operation)?;
+        // A pause is taken once, also on a clock that does not show it.
+        let mut now = self.clock.now();
+        while let Some(until) = self.gate.as_ref().and_then(|gate| gate.closed_until()).filter(|until| *until > now) {
+            self.pause(until - now, &operation)?;
+            now = until;
         }
         self.check_canceled(operation)
     }

@@ -212,13 +212,14 @@ pub(crate) fn send(agent: &Agent, mut exchange: Exchange<'_>) -> Result<Answer, 
         Some((reader, length)) if exchange.method == "DELETE" => {
             let request = request.body(()).map_err(impossible)?;
             let (parts, ()) = request.into_parts();
+            let route = Route::to(&parts.uri, agent);
             let mut builder = agent.delete(parts.uri);
             if let Some(headers) = builder.headers_mut() {
                 headers.extend(parts.headers);
                 headers.extend(length.map(|length| (ureq::http::header::CONTENT_LENGTH, length.into())));
             }
             let config = builder.force_send_body().config();
-            limited!(config, exchange.limits, Route::to(exchange.url, agent)).send(SendBody::from_reader(reader))
+            limited!(config, exchange.limits, route).send(SendBody::from_reader(reader))
         }
         Some((reader, length)) => {
             if let Some(length) = length {
@@ -252,7 +253,7 @@ fn run<B: AsSendBody>(
     limits: Limits,
 ) -> Result<Sent, Failure> {
     let request = request.map_err(impossible)?;
-    let route = Route::to(&request.uri().to_string(), agent);
+    let route = Route::to(request.uri(), agent);
     Ok(agent.run(limited!(agent.configure_request(request), limits, route)))
 }
 
@@ -265,9 +266,8 @@ struct Route {
 }
 
 impl Route {
-    fn to(url: &str, agent: &Agent) -> Self {
-        let uri: Option<Uri> = url.parse().ok();
-        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default().trim_matches(['[', ']']);
+    fn to(uri: &Uri, agent: &Agent) -> Self {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let address: Option<IpAddr> = host.parse().ok();
         let is_here = host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback());
         let proxy = agent.config().proxy().filter(|proxy| !(is_here && proxy.is_from_env()));

@@ -202,6 +202,7 @@ impl UploadAll {
         let total = paths.len();
         let files = paths.into_iter().map(|path| Task { path, sender: Some(sender.clone()) }).collect();
         let workers = self.workers.min(total);
+        let now = self.client.settings().clock.now();
         let batch = Arc::new(Batch {
             survivor: self.client,
             client: working.client.clone(),
@@ -210,7 +211,7 @@ impl UploadAll {
             retry_permanent: self.retry_permanent,
             progress: self.progress,
             options: self.options,
-            queue: Mutex::new(Queue { files, looks: Vec::new(), looked: 0, busy: 0, stopped: None }),
+            queue: Mutex::new(Queue { files, looks: Vec::new(), looked: 0, slept_until: now, busy: 0, stopped: None }),
             changed: Condvar::new(),
         });
         let mut uploads = Uploads { outcomes, left: total, cancel, threads: Vec::new(), _working: working };
@@ -349,6 +350,8 @@ struct Queue {
     looks: Vec<Look>,
     /// How many looks were taken since the last file.
     looked: u32,
+    /// A pause counts, also on a clock that does not show it.
+    slept_until: Instant,
     /// How many workers are at something, and may add a look.
     busy: usize,
     stopped: Option<Stopped>,
@@ -375,7 +378,7 @@ enum Due {
     File(Task),
     NotStarted(Task, Error),
     Look(Box<Look>),
-    Later(Duration),
+    Later(Instant),
     /// Another worker may come up with something.
     Idle,
     Nothing,
@@ -401,11 +404,21 @@ impl Batch {
                 Due::File(task) => self.guarded(|| self.upload(task)),
                 Due::NotStarted(task, e) => task.finish(UploadOutcomeKind::NotStarted, Err(e)),
                 Due::Look(look) => self.guarded(|| self.look(*look)),
-                Due::Later(wait) => self.client.settings().clock.sleep(wait.min(IDLE)),
+                Due::Later(until) => self.sleep(until),
                 Due::Idle => drop(self.changed.wait_timeout(self.queue(), IDLE)),
                 Due::Nothing => return,
             }
         }
+    }
+
+    /// Sleeps a little of the time until then.
+    fn sleep(&self, until: Instant) {
+        let clock = &self.client.settings().clock;
+        let now = clock.now().max(self.queue().slept_until);
+        let slice = until.saturating_duration_since(now).min(IDLE);
+        clock.sleep(slice);
+        let mut queue = self.queue();
+        queue.slept_until = queue.slept_until.max(now + slice);
     }
 
     /// Does something about one file. A panic, in a callback perhaps, is the end of that file and not of the worker.
@@ -420,8 +433,8 @@ impl Batch {
     }
 
     fn next(&self) -> Due {
-        let now = self.client.settings().clock.now();
         let mut queue = self.queue();
+        let now = self.client.settings().clock.now().max(queue.slept_until);
         let canceled = self.cancel.is_canceled();
         if canceled {
             queue.stopped.get_or_insert(Stopped::Canceled);
@@ -447,7 +460,7 @@ impl Batch {
             return Due::File(task);
         }
         match next {
-            Some((_, due)) => Due::Later(due - now),
+            Some((_, due)) => Due::Later(due),
             None if queue.busy > 0 => Due::Idle,
             None => Due::Nothing,
         }

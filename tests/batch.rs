@@ -25,8 +25,17 @@ use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
 const KEY: &str = "tlk_never_seen_by_the_storage";
 const CHUNK: u64 = 16 << 10;
 
+/// A clock on which a pause takes a hundredth of its time.
+struct Fast;
+
+impl Clock for Fast {
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration / 100);
+    }
+}
+
 fn client(url: &str) -> TwelveLabs {
-    TwelveLabs::builder().api_key(KEY).base_url(url).build().unwrap()
+    TwelveLabs::builder().api_key(KEY).base_url(url).clock(Fast).build().unwrap()
 }
 
 /// A batch of everything in the folder but the manifest, in which files above 100 KB go in chunks.
@@ -305,6 +314,29 @@ fn a_rate_limit_is_one_pause_for_all_workers() {
     let until = requests[refused].0 + Duration::from_secs(30);
     let early = requests[refused + 1..].iter().filter(|(at, _)| *at < until).count();
     assert!(early < WORKERS, "only what was on its way came within the pause: {early}");
+}
+
+/// A clock on which no pause takes any time.
+struct Impatient(Arc<Mutex<Duration>>);
+
+impl Clock for Impatient {
+    fn sleep(&self, duration: Duration) {
+        *self.0.lock().unwrap() += duration;
+    }
+}
+
+#[test]
+fn a_clock_that_shows_no_pause_is_enough_for_a_batch() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("impatient"));
+    small_files(&folder, 3);
+    stand_in.fail_exactly("POST", "assets", 1, 429, "too_many_requests");
+    let slept: Arc<Mutex<Duration>> = Arc::default();
+    let client = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(Impatient(slept.clone()));
+    let all = batch(&client.build().unwrap(), &folder).workers(1).sleep_interval(Duration::from_secs(3600));
+    let found = outcomes(all.max_wait_time(Duration::from_secs(7200)));
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{found:?}");
+    // Two polls find the assets not ready, and an hour is slept before each of the next.
+    assert!(*slept.lock().unwrap() >= Duration::from_secs(3600), "{slept:?}");
 }
 
 #[test]
