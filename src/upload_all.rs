@@ -249,6 +249,9 @@ pub struct UploadOutcome {
     pub kind: UploadOutcomeKind,
     /// The asset, or why there is none.
     pub result: Result<Asset>,
+    /// Why the manifest does not have this outcome, if it should: a later batch does not know of it then. No further
+    /// file is begun after that.
+    pub manifest_error: Option<String>,
 }
 
 /// What was done about a file.
@@ -314,13 +317,18 @@ struct Task {
 
 impl Task {
     fn finish(mut self, kind: UploadOutcomeKind, result: Result<Asset>) {
-        self.tell(kind, result);
+        self.tell(kind, result, None);
     }
 
-    fn tell(&mut self, kind: UploadOutcomeKind, result: Result<Asset>) {
+    /// The same for what was to be noted.
+    fn finish_noted(mut self, kind: UploadOutcomeKind, result: Result<Asset>, noted: Result<()>) {
+        self.tell(kind, result, noted.err().map(|e| e.to_string()));
+    }
+
+    fn tell(&mut self, kind: UploadOutcomeKind, result: Result<Asset>, manifest_error: Option<String>) {
         if let Some(sender) = self.sender.take() {
             // Nobody listens any more if the batch was dropped.
-            let _ = sender.send(UploadOutcome { path: self.path.clone(), kind, result });
+            let _ = sender.send(UploadOutcome { path: self.path.clone(), kind, result, manifest_error });
         }
     }
 }
@@ -328,7 +336,7 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         let message = "the upload was broken off by a panic, in a callback perhaps";
-        self.tell(UploadOutcomeKind::Failed, Err(Error::file(&self.path, message, None)));
+        self.tell(UploadOutcomeKind::Failed, Err(Error::file(&self.path, message, None)), None);
     }
 }
 
@@ -471,15 +479,17 @@ impl Batch {
     }
 
     /// Notes an event. If that is not possible, no further file is begun.
-    fn note(&self, mut line: Line) {
-        let Some(manifest) = &self.manifest else { return };
+    fn note(&self, mut line: Line) -> Result<()> {
+        let Some(manifest) = &self.manifest else { return Ok(()) };
         line.at = Some(self.client.settings().clock.utc_now());
-        if let Err(e) = manifest.lock().unwrap_or_else(PoisonError::into_inner).write(&line) {
+        let noted = manifest.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
+        if let Err(e) = &noted {
             log::error!("{e}");
             if let Error::File { path, message, .. } = e {
-                self.stop(Stopped::Manifest(path, format!("{message}; no further file was begun")));
+                self.stop(Stopped::Manifest(path.clone(), format!("{message}; no further file was begun")));
             }
         }
+        noted
     }
 
     fn upload(self: &Arc<Self>, task: Task) {
@@ -521,7 +531,8 @@ impl Batch {
         match result {
             Ok(uploaded) => {
                 let asset_id = Some(uploaded.asset_id.clone());
-                self.note(Line { asset_id, ..Line::new(Event::Uploaded, &file) });
+                // If that fails, so does the note at the end, which is told.
+                let _ = self.note(Line { asset_id, ..Line::new(Event::Uploaded, &file) });
                 self.arrived(task, file, uploaded, progress, 0);
             }
             Err(Error::Upload(e)) => {
@@ -559,7 +570,8 @@ impl Batch {
             if progress.upload_id() != noted.as_deref() && progress.upload.is_some() {
                 noted = progress.upload_id().map(Into::into);
                 let upload = progress.upload.as_deref().cloned();
-                batch.note(Line { upload, ..Line::new(Event::Session, &file) });
+                // If that fails, so does the note at the end, which is told.
+                let _ = batch.note(Line { upload, ..Line::new(Event::Session, &file) });
             }
             if let Some(callback) = &batch.progress {
                 callback(&path, progress);
@@ -622,8 +634,8 @@ impl Batch {
                 if asset.status == Some(AssetStatus::Ready) {
                     look.progress.tell_state(UploadState::Ready, length, &look.asset_id);
                 }
-                self.note(Line { asset: Some(asset.clone()), ..Line::new(Event::Done, &look.file) });
-                look.task.finish(UploadOutcomeKind::Uploaded, Ok(asset));
+                let noted = self.note(Line { asset: Some(asset.clone()), ..Line::new(Event::Done, &look.file) });
+                look.task.finish_noted(UploadOutcomeKind::Uploaded, Ok(asset), noted);
             }
         }
     }
@@ -656,11 +668,13 @@ impl Batch {
             self.stop(Stopped::Refused(Box::new(api.clone())));
         }
         // Of what was canceled the manifest knows already how far it had come.
-        if !e.is_canceled() {
+        let noted = if e.is_canceled() {
+            Ok(())
+        } else {
             let (code, message, permanent) = (e.code().map(Into::into), Some(e.message()), e.is_permanent());
-            self.note(Line { code, message, permanent, ..line });
-        }
-        task.finish(UploadOutcomeKind::Failed, Err(e));
+            self.note(Line { code, message, permanent, ..line })
+        };
+        task.finish_noted(UploadOutcomeKind::Failed, Err(e), noted);
     }
 }
 

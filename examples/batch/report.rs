@@ -115,7 +115,7 @@ pub struct Report {
     stopped: Option<Stopped>,
     /// Nothing can be written to standard output any more.
     deaf: bool,
-    /// And that is not because its reader has seen enough.
+    /// And that is not because its reader has seen enough, or an outcome is not in the manifest.
     lost: bool,
 }
 
@@ -174,6 +174,13 @@ impl Report {
     pub fn outcome(&mut self, outcome: &UploadOutcome, bytes: u64) {
         let kind = Kind::of(outcome.kind);
         self.bars.finished(&outcome.path, kind, bytes);
+        if let Some(e) = &outcome.manifest_error {
+            self.lost = true;
+            self.complain(format_args!(
+                "{}: not noted, so the next run would upload it again: {e}",
+                shown(&outcome.path)
+            ));
+        }
         let row = match &outcome.result {
             Ok(asset) => Row {
                 asset_id: Some(asset.id.clone()),
