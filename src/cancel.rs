@@ -82,11 +82,13 @@ impl Gate {
 impl Settings {
     /// Waits while the gate is closed. An error if the call was canceled.
     pub(crate) fn proceed(&self, operation: impl Fn() -> String) -> Result<()> {
-        // A pause is taken once, also on a clock that does not show it.
-        let mut now = self.clock.now();
-        while let Some(until) = self.gate.as_ref().and_then(|gate| gate.closed_until()).filter(|until| *until > now) {
-            self.pause(until - now, &operation)?;
-            now = until;
+        if let Some(gate) = &self.gate {
+            // A pause is taken once, also on a clock that does not show it.
+            let mut now = self.clock.now();
+            while let Some(until) = gate.closed_until().filter(|until| *until > now) {
+                self.pause(until - now, &operation)?;
+                now = until;
+            }
         }
         self.check_canceled(operation)
     }

@@ -180,9 +180,7 @@ impl TwelveLabs {
     pub(crate) fn derived(&self, cancel: Option<CancelHandle>, gate: Option<Arc<Gate>>) -> Self {
         let mut settings = Settings::clone(&self.0);
         if cancel.is_some() && settings.own_agents {
-            settings.key_header = stand_in(settings.api_key.len());
-            settings.agent = http::agent(USER_AGENT, &settings.api_key, &settings.key_header);
-            settings.storage = http::plain_agent(USER_AGENT);
+            (settings.agent, settings.key_header, settings.storage) = make_agents(&settings.api_key);
         }
         settings.cancel = cancel.or(settings.cancel);
         settings.gate = gate.or(settings.gate);
@@ -305,11 +303,10 @@ impl TwelveLabsBuilder {
         let base_url = self.base_url.or_else(|| variable("TWELVELABS_BASE_URL")).unwrap_or_else(|| BASE_URL.into());
         let base_url = base_url.trim().trim_end_matches('/').to_string();
         http::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
-        let stand_in = stand_in(api_key.len());
         let own_agents = self.agent.is_none();
         let (agent, key_header, storage) = match self.agent {
             Some(agent) => (agent.clone(), api_key.clone(), agent),
-            None => (http::agent(USER_AGENT, &api_key, &stand_in), stand_in, http::plain_agent(USER_AGENT)),
+            None => make_agents(&api_key),
         };
         Ok(TwelveLabs(Arc::new(Settings {
             api_key,
@@ -328,6 +325,12 @@ impl TwelveLabsBuilder {
             gate: None,
         })))
     }
+}
+
+/// This crate's agents: the one that puts in the key, with what it is given for it, and the one for the storage.
+fn make_agents(api_key: &str) -> (Agent, String, Agent) {
+    let stand_in = stand_in(api_key.len());
+    (http::agent(USER_AGENT, api_key, &stand_in), stand_in, http::plain_agent(USER_AGENT))
 }
 
 /// Random hexadecimal digits, as many as the key has characters.

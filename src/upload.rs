@@ -13,12 +13,9 @@ use crate::client::TwelveLabs;
 use crate::error::Result;
 use crate::file::FileSource;
 use crate::multipart::Progress;
-use crate::resources::assets::{Asset, AssetType, UploadMethod};
+use crate::resources::assets::{Asset, AssetType, UploadMethod, LOCAL_LIMIT};
 use crate::resources::multipart_upload::{ResumableUpload, UploadProgress, UploadState};
 use crate::wait::{MAX_WAIT_TIME, SLEEP_INTERVAL};
-
-/// What the platform takes in one request.
-pub(crate) const THRESHOLD: u64 = 200_000_000;
 
 /// Options of [`AssetsClient::upload`](crate::AssetsClient::upload).
 #[must_use = "nothing is sent before `.send()`"]
@@ -39,7 +36,7 @@ impl UploadAsset {
             client: client.clone(),
             source,
             asset: NewAsset::default(),
-            threshold: THRESHOLD,
+            threshold: LOCAL_LIMIT,
             wait: true,
             sleep_interval: SLEEP_INTERVAL,
             max_wait_time: MAX_WAIT_TIME,
@@ -171,7 +168,6 @@ impl UploadAsset {
 
     /// Sends the file and does not wait for anything else.
     pub(crate) fn transfer(self, client: &TwelveLabs, survivor: &TwelveLabs, progress: &Shared) -> Result<Uploaded> {
-        self.asset.check()?;
         let length = self.source.size();
         if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
             return self.direct(client, length, progress);

@@ -20,10 +20,10 @@ use crate::error::{ApiError, Error, Result};
 use crate::file::FileSource;
 use crate::http::FOREVER;
 use crate::manifest::{path_key, Event, FileKey, Line, Manifest};
-use crate::resources::assets::{Asset, AssetStatus};
+use crate::resources::assets::{Asset, AssetStatus, LOCAL_LIMIT};
 use crate::resources::multipart_upload::{ResumableUpload, UploadProgress, UploadState};
-use crate::upload::{Shared, UploadAsset, Uploaded, THRESHOLD};
-use crate::wait::{is_done, MAX_WAIT_TIME, SLEEP_INTERVAL};
+use crate::upload::{Shared, UploadAsset, Uploaded};
+use crate::wait::{is_done, ran_out, status, Waitable as _, MAX_WAIT_TIME, SLEEP_INTERVAL, UNKNOWN};
 
 /// How long a worker without work sleeps at the most before it looks again.
 const IDLE: Duration = Duration::from_millis(20);
@@ -74,7 +74,7 @@ impl UploadAll {
             cancel: None,
             options: Options {
                 asset: NewAsset::default(),
-                threshold: THRESHOLD,
+                threshold: LOCAL_LIMIT,
                 max_workers: 5,
                 wait: true,
                 sleep_interval: SLEEP_INTERVAL,
@@ -589,7 +589,7 @@ impl Batch {
     fn arrived(&self, task: Task, file: FileKey, uploaded: Uploaded, progress: Shared, unknown: u32) {
         let now = self.client.settings().clock.now();
         let Uploaded { asset_id, asset, .. } = uploaded;
-        let status = "unknown".into();
+        let status = UNKNOWN.into();
         let look = Look { task, file, asset_id, began: now, due: now, status, unknown, progress };
         match asset {
             Some(asset) => self.seen(look, asset),
@@ -627,7 +627,7 @@ impl Batch {
             Err(e) => self.failed(look.task, Line::new(Event::Failed, &look.file), e),
             Ok(false) => {
                 look.progress.tell_state(UploadState::Processing, length, &look.asset_id);
-                look.status = asset.status.as_ref().map_or_else(|| "unknown".into(), ToString::to_string);
+                look.status = status(&asset);
                 self.again(look, None);
             }
             Ok(true) => {
@@ -646,13 +646,7 @@ impl Batch {
         let waited = now.saturating_duration_since(look.began);
         if waited >= self.options.max_wait_time {
             let line = look.still_waiting();
-            let e = Error::WaitTimeout {
-                resource: "asset".into(),
-                id: look.asset_id,
-                status: look.status,
-                waited,
-                source: fault.map(Box::new),
-            };
+            let e = ran_out(Asset::RESOURCE, look.asset_id, look.status, waited, fault);
             return self.failed(look.task, line, e);
         }
         let asked = fault.as_ref().and_then(Error::retry_after).unwrap_or_default();
@@ -667,9 +661,12 @@ impl Batch {
         if let Some(api) = e.api().filter(|api| (e.is_quota() || api.status == 401) && !is_of_storage(api)) {
             self.stop(Stopped::Refused(Box::new(api.clone())));
         }
-        // Of what was canceled the manifest knows already how far it had come.
         let noted = if e.is_canceled() {
-            Ok(())
+            // The manifest knows already how far it had come, unless it could not be written.
+            match &self.queue().stopped {
+                Some(why @ Stopped::Manifest(..)) => Err(why.error()),
+                _ => Ok(()),
+            }
         } else {
             let (code, message, permanent) = (e.code().map(Into::into), Some(e.message()), e.is_permanent());
             self.note(Line { code, message, permanent, ..line })

@@ -11,7 +11,7 @@ pub(crate) const SLEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
 
 /// The status of what does not say.
-const UNKNOWN: &str = "unknown";
+pub(crate) const UNKNOWN: &str = "unknown";
 
 type Callback<T> = Box<dyn FnMut(&T) + Send>;
 
@@ -140,27 +140,22 @@ impl<T: Output> Wait<T> {
                 // One more poll at the deadline would come too late to be of use if there is no time before it.
                 let left = self.max_wait_time.saturating_sub(waited);
                 if left.is_zero() || !asked.is_zero() {
-                    return Err(self.ran_out(last, waited, fault));
+                    return Err(ran_out(self.resource, self.id, last, waited, fault));
                 }
                 client.settings().pause(left, || self.request.operation())?;
                 if clock.now() - began >= self.max_wait_time {
-                    return Err(self.ran_out(last, self.max_wait_time, fault));
+                    return Err(ran_out(self.resource, self.id, last, self.max_wait_time, fault));
                 }
                 continue;
             }
             client.settings().pause(pause, || self.request.operation())?;
         }
     }
+}
 
-    fn ran_out(&self, status: String, waited: Duration, fault: Option<Error>) -> Error {
-        Error::WaitTimeout {
-            resource: self.resource.into(),
-            id: self.id.clone(),
-            status,
-            waited,
-            source: fault.map(Box::new),
-        }
-    }
+/// The end of a wait that took too long, with the last status and the last fault.
+pub(crate) fn ran_out(resource: &str, id: String, status: String, waited: Duration, fault: Option<Error>) -> Error {
+    Error::WaitTimeout { resource: resource.into(), id, status, waited, source: fault.map(Box::new) }
 }
 
 /// Whether a wait for this is over; an error if it ended badly.
@@ -182,7 +177,8 @@ pub(crate) fn is_done<T: Waitable>(id: &str, seen: &T) -> Result<bool> {
     }
 }
 
-fn status<T: Waitable>(seen: &T) -> String {
+/// The status for a text.
+pub(crate) fn status<T: Waitable>(seen: &T) -> String {
     seen.status().unwrap_or(UNKNOWN).into()
 }
 

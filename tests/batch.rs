@@ -2,7 +2,6 @@
 
 #[path = "support/files.rs"]
 mod files;
-mod server;
 #[path = "support/stand_in/mod.rs"]
 mod stand_in;
 

@@ -18,7 +18,8 @@ use crate::upload::UploadAsset;
 use crate::upload_all::UploadAll;
 use crate::wait::{Progressing, Wait, Waitable};
 
-const LOCAL_LIMIT: u64 = 200_000_000;
+/// What the platform documents for a local file in one request.
+pub(crate) const LOCAL_LIMIT: u64 = 200_000_000;
 const LOCAL_HINT: &str =
     "the platform documents 200 MB for a local video, audio file or document and 32 MB for an image; \
      give it larger ones by URL (up to 4 GB) or in chunks, with `assets().upload(…)`";
