@@ -7,13 +7,14 @@ mod support;
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{content_length, copy_file, drain, head, median, memory, ratio, reset_peak, timed, written};
 use support::{BenchFile, Fallible};
-use twelvelabs::{TwelveLabs, UploadMethod};
+use support::{content_length, copy_file, drain, head, median, memory, ratio, reset_peak, timed, written};
+use twelvelabs::TwelveLabs;
+use twelvelabs::assets::UploadMethod;
 
 const RUNS: usize = 5;
 const WORKERS: usize = 5;

@@ -11,8 +11,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{median, memory, ratio, reset_peak, timed, Fallible};
-use twelvelabs::{EmbedInput, EmbeddingSuccessResponse, TwelveLabs};
+use support::{Fallible, median, memory, ratio, reset_peak, timed};
+use twelvelabs::TwelveLabs;
+use twelvelabs::embed::{EmbedInput, EmbeddingSuccessResponse};
 
 const VECTORS: usize = 10_000;
 const DIMENSIONS: usize = 512;

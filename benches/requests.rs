@@ -6,11 +6,12 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use support::{median, ratio, Fallible};
-use twelvelabs::{Asset, TwelveLabs};
+use support::{Fallible, median, ratio};
+use twelvelabs::TwelveLabs;
+use twelvelabs::assets::Asset;
 
 const REQUESTS: usize = 5000;
 const RUNS: usize = 7;

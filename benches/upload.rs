@@ -7,8 +7,9 @@ mod support;
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use support::{content_length, copy_file, drain, head, median, memory, ratio, timed, BenchFile, Fallible};
-use twelvelabs::{TwelveLabs, UploadMethod};
+use support::{BenchFile, Fallible, content_length, copy_file, drain, head, median, memory, ratio, timed};
+use twelvelabs::TwelveLabs;
+use twelvelabs::assets::UploadMethod;
 
 const RUNS: usize = 5;
 

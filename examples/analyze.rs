@@ -19,7 +19,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use support::{Demo, Result};
-use twelvelabs::{AnalyzeEvent, AnalyzeTask, FileSource, FinishReason, TwelveLabs, VideoContext};
+use twelvelabs::analyze::{AnalyzeEvent, FinishReason, VideoContext};
+use twelvelabs::analyze_async::AnalyzeTask;
+use twelvelabs::{FileSource, TwelveLabs};
 
 const USAGE: &str = "usage: analyze [--chapters | --task] FILE|URL|ASSET_ID [PROMPT]";
 const PROMPT: &str = "What happens in this video? Answer in a few sentences.";

@@ -18,9 +18,8 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use support::Result;
-use twelvelabs::{
-    Asset, TranscriptionInclude, TranscriptionStatus, TwelveLabs, UploadMethod, UploadProgress, UploadState,
-};
+use twelvelabs::TwelveLabs;
+use twelvelabs::assets::{Asset, TranscriptionInclude, TranscriptionStatus, UploadMethod, UploadProgress, UploadState};
 
 const USAGE: &str =
     "usage: assets create [--no-wait] PATH|URL | list | retrieve ID | delete ID | transcript ID [srt|vtt|text]";

@@ -16,7 +16,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use support::{Demo, Result};
-use twelvelabs::{cosine_similarity, EmbedInput, EmbeddingData, FileSource, MediaSource, TwelveLabs, VideoInput};
+use twelvelabs::embed::VideoInput;
+use twelvelabs::embed::{EmbedInput, EmbeddingData, MediaSource, cosine_similarity};
+use twelvelabs::{FileSource, TwelveLabs};
 
 const USAGE: &str = "usage: embed TEXT MEDIA..., where MEDIA is a path, a URL, or asset:ID";
 const MODEL: &str = "marengo3.0";

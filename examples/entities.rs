@@ -14,7 +14,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use support::{Demo, Result};
-use twelvelabs::{Entity, EntityCollection, FileSource, TwelveLabs, UploadMethod};
+use twelvelabs::assets::UploadMethod;
+use twelvelabs::entity_collections::{Entity, EntityCollection};
+use twelvelabs::{FileSource, TwelveLabs};
 
 const USAGE: &str = "usage: entities COLLECTION_NAME ENTITY_NAME IMAGE_PATH|IMAGE_URL...";
 

@@ -7,11 +7,12 @@
 
 mod support;
 
-use std::io::{stdout, Write};
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use support::{Demo, Result};
-use twelvelabs::{Asset, FileSource, TwelveLabs, UploadProgress, UploadState};
+use twelvelabs::assets::{Asset, UploadProgress, UploadState};
+use twelvelabs::{FileSource, TwelveLabs};
 
 fn main() -> ExitCode {
     support::finish(run())

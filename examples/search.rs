@@ -14,9 +14,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use support::{Demo, Result};
-use twelvelabs::{
-    format_timestamp, FileSource, IndexModelInput, IndexedAsset, ModelOption, SearchOption, TwelveLabs, UploadMethod,
-};
+use twelvelabs::assets::UploadMethod;
+use twelvelabs::indexes::{IndexModelInput, IndexedAsset, ModelOption};
+use twelvelabs::search::SearchOption;
+use twelvelabs::subtitles::format_timestamp;
+use twelvelabs::{FileSource, TwelveLabs};
 
 const USAGE: &str = "usage: search INDEX_NAME QUERY [VIDEO_PATH|VIDEO_URL]";
 const MOST_HITS: usize = 20;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::CustomCall;
-use crate::cancel::{CancelHandle, Gate};
-use crate::clock::{random_bits, Clock, SystemClock};
+use crate::call::request::check_header;
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
-use crate::http::{self, Agent};
-use crate::request::{check_header, Request};
+use crate::http::attempt::{self, Agent};
+use crate::http::session::{Session, Settings, make_agents};
+use crate::resources::analyze;
 use crate::resources::analyze_async::AnalyzeAsyncClient;
 use crate::resources::assets::AssetsClient;
 use crate::resources::embed::EmbedClient;
@@ -19,8 +20,6 @@ use crate::resources::multipart_upload::MultipartUploadClient;
 use crate::resources::search::SearchClient;
 use crate::resources::tasks::TasksClient;
 
-pub(crate) const API_KEY_HEADER: &str = "x-api-key";
-const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 const BASE_URL: &str = "https://api.twelvelabs.io/v1.3";
 const KEY_VARIABLES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
 
@@ -38,38 +37,7 @@ const KEY_VARIABLES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct TwelveLabs(Arc<Settings>);
-
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub api_key: String,
-    pub base_url: String,
-    pub timeout: Option<Duration>,
-    pub max_retries: u32,
-    pub max_retry_after: Duration,
-    pub max_response_size: u64,
-    pub headers: Vec<(String, String)>,
-    pub clock: Arc<dyn Clock>,
-    pub agent: Agent,
-    /// What is given to the agent as the key: the key itself if the agent is not this crate's.
-    pub key_header: String,
-    /// For the hosts of presigned URLs, which never get the key.
-    pub storage: Agent,
-    /// Whether both agents are this crate's, and may be shut down if nobody else has them.
-    pub own_agents: bool,
-    pub cancel: Option<CancelHandle>,
-    pub gate: Option<Arc<Gate>>,
-}
-
-impl Settings {
-    /// Breaks off everything that these connections are busy with.
-    pub(crate) fn shut_down(&self) {
-        if self.own_agents {
-            self.agent.clone().shutdown();
-            self.storage.clone().shutdown();
-        }
-    }
-}
+pub struct TwelveLabs(pub(crate) Session);
 
 impl TwelveLabs {
     /// A client with this API key. The base URL comes from `TWELVELABS_BASE_URL`, if that is set.
@@ -100,44 +68,82 @@ impl TwelveLabs {
         TwelveLabsBuilder::default()
     }
 
+    /// Analyses a video or some images, and gives the answer when it is complete.
+    ///
+    /// The platform takes videos of 1 second to 1 hour here, or 1 to 20 images. Longer videos and segmentation are
+    /// the work of [`analyze_async`](TwelveLabs::analyze_async). It may take minutes: the time limit is 600 s unless
+    /// you set another.
+    ///
+    /// [`json`](Analyze::json) in place of `send` gives the answer in a type of your own.
+    ///
+    /// ```no_run
+    /// use twelvelabs::analyze::VideoContext;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let answer = client.analyze().video(VideoContext::asset_id("65f…")).prompt("What happens here?").send()?;
+    /// println!("{}", answer.data.unwrap_or_default());
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn analyze(&self) -> analyze::Analyze {
+        analyze::analyze(&self.0, false).into()
+    }
+
+    /// As [`analyze`](TwelveLabs::analyze), with the answer in pieces as the model writes it.
+    ///
+    /// It returns as soon as the answer begins. See [`AnalyzeStream`] for how it ends.
+    ///
+    /// ```no_run
+    /// use twelvelabs::analyze::VideoContext;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let video = VideoContext::asset_id("65f…");
+    /// for event in client.analyze_stream().video(video).prompt("What happens here?").send()? {
+    ///     print!("{}", event?.text());
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn analyze_stream(&self) -> analyze::StreamAnalyze {
+        analyze::analyze(&self.0, true).into()
+    }
+
     /// Analyses that run in the background: tasks and batches.
     pub fn analyze_async(&self) -> AnalyzeAsyncClient {
-        AnalyzeAsyncClient(self.clone())
+        AnalyzeAsyncClient(self.0.clone())
     }
 
     /// Assets: files uploaded to the platform.
     pub fn assets(&self) -> AssetsClient {
-        AssetsClient(self.clone())
+        AssetsClient(self.0.clone())
     }
 
     /// Chunked uploads, for files beyond what one request can carry.
     pub fn multipart_upload(&self) -> MultipartUploadClient {
-        MultipartUploadClient(self.clone())
+        MultipartUploadClient(self.0.clone())
     }
 
     /// Embeddings: vectors of text and media.
     pub fn embed(&self) -> EmbedClient {
-        EmbedClient(self.clone())
+        EmbedClient(self.0.clone())
     }
 
     /// Indexes: videos made searchable.
     pub fn indexes(&self) -> IndexesClient {
-        IndexesClient(self.clone())
+        IndexesClient(self.0.clone())
     }
 
     /// Search: the moments of an index that fit a text or an image.
     pub fn search(&self) -> SearchClient {
-        SearchClient(self.clone())
+        SearchClient(self.0.clone())
     }
 
     /// Tasks: uploading and indexing a video in one go, the older way.
     pub fn tasks(&self) -> TasksClient {
-        TasksClient(self.clone())
+        TasksClient(self.0.clone())
     }
 
     /// Entity collections: known people and things, to be found in videos.
     pub fn entity_collections(&self) -> EntityCollectionsClient {
-        EntityCollectionsClient(self.clone())
+        EntityCollectionsClient(self.0.clone())
     }
 
     /// A request to an endpoint that this crate has no method for. Each segment of the path is encoded by itself.
@@ -149,48 +155,13 @@ impl TwelveLabs {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn call(&self, method: &str, path: &[&str]) -> CustomCall {
-        CustomCall(Request::new(self, method, path))
-    }
-
-    pub(crate) fn get(&self, path: &[&str]) -> Request {
-        Request::new(self, "GET", path)
-    }
-
-    pub(crate) fn post(&self, path: &[&str]) -> Request {
-        Request::new(self, "POST", path)
-    }
-
-    pub(crate) fn put(&self, path: &[&str]) -> Request {
-        Request::new(self, "PUT", path)
-    }
-
-    pub(crate) fn patch(&self, path: &[&str]) -> Request {
-        Request::new(self, "PATCH", path)
-    }
-
-    pub(crate) fn delete(&self, path: &[&str]) -> Request {
-        Request::new(self, "DELETE", path)
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.0
-    }
-
-    /// The same client, to be stopped by `cancel` and held back by `gate`.
-    pub(crate) fn derived(&self, cancel: Option<CancelHandle>, gate: Option<Arc<Gate>>) -> Self {
-        let mut settings = Settings::clone(&self.0);
-        if cancel.is_some() && settings.own_agents {
-            (settings.agent, settings.key_header, settings.storage) = make_agents(&settings.api_key);
-        }
-        settings.cancel = cancel.or(settings.cancel);
-        settings.gate = gate.or(settings.gate);
-        TwelveLabs(Arc::new(settings))
+        CustomCall::new(&self.0, method, path)
     }
 }
 
 impl fmt::Debug for TwelveLabs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwelveLabs").field("base_url", &self.0.base_url).finish_non_exhaustive()
+        f.debug_struct("TwelveLabs").field("base_url", &self.0.settings().base_url).finish_non_exhaustive()
     }
 }
 
@@ -302,13 +273,13 @@ impl TwelveLabsBuilder {
         }
         let base_url = self.base_url.or_else(|| variable("TWELVELABS_BASE_URL")).unwrap_or_else(|| BASE_URL.into());
         let base_url = base_url.trim().trim_end_matches('/').to_string();
-        http::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
+        attempt::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
         let own_agents = self.agent.is_none();
         let (agent, key_header, storage) = match self.agent {
             Some(agent) => (agent.clone(), api_key.clone(), agent),
             None => make_agents(&api_key),
         };
-        Ok(TwelveLabs(Arc::new(Settings {
+        Ok(TwelveLabs(Session::new(Settings {
             api_key,
             base_url,
             timeout: self.timeout,
@@ -325,21 +296,6 @@ impl TwelveLabsBuilder {
             gate: None,
         })))
     }
-}
-
-/// This crate's agents: the one that puts in the key, with what it is given for it, and the one for the storage.
-fn make_agents(api_key: &str) -> (Agent, String, Agent) {
-    let stand_in = stand_in(api_key.len());
-    (http::agent(USER_AGENT, api_key, &stand_in), stand_in, http::plain_agent(USER_AGENT))
-}
-
-/// Random hexadecimal digits, as many as the key has characters.
-fn stand_in(length: usize) -> String {
-    std::iter::repeat_with(|| format!("{:016x}", random_bits()))
-        .flat_map(|text| text.into_bytes())
-        .map(char::from)
-        .take(length)
-        .collect()
 }
 
 impl fmt::Debug for TwelveLabsBuilder {
@@ -361,9 +317,15 @@ mod tests {
             _ => None,
         };
         let client = TwelveLabs::builder().build_with(env).unwrap();
-        assert_eq!((client.0.api_key.as_str(), client.0.base_url.as_str()), ("old", "http://127.0.0.1:1/v9"));
+        assert_eq!(
+            (client.0.settings().api_key.as_str(), client.0.settings().base_url.as_str()),
+            ("old", "http://127.0.0.1:1/v9")
+        );
         let client = TwelveLabs::builder().api_key("k").base_url("https://x.example").build_with(env).unwrap();
-        assert_eq!((client.0.api_key.as_str(), client.0.base_url.as_str()), ("k", "https://x.example"));
+        assert_eq!(
+            (client.0.settings().api_key.as_str(), client.0.settings().base_url.as_str()),
+            ("k", "https://x.example")
+        );
     }
 
     #[test]

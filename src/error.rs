@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::call::{Headers, HttpResponse};
-use crate::resources::multipart_upload::ResumableUpload;
-use crate::retry;
+use crate::response::{Headers, HttpResponse};
+use crate::resumable::ResumableUpload;
+use crate::text::{excerpt, printable};
+
+/// A wait longer than this is not congestion but a quota.
+const QUOTA: Duration = Duration::from_secs(600);
 
 /// The codes of what is wrong with a file itself.
 const PERMANENT: [&str; 8] = [
@@ -89,7 +92,9 @@ pub enum Error {
 
     /// The answer is larger than the limit, see
     /// [`max_response_size`](crate::TwelveLabsBuilder::max_response_size).
-    #[error("the answer is larger than the limit of {limit} bytes; raise `max_response_size` if it is meant to be ({operation})")]
+    #[error(
+        "the answer is larger than the limit of {limit} bytes; raise `max_response_size` if it is meant to be ({operation})"
+    )]
     ResponseTooLarge {
         /// The request, as `GET /assets/65f…`.
         operation: String,
@@ -98,7 +103,9 @@ pub enum Error {
     },
 
     /// The answer sends the request to another place, and the API key does not go there.
-    #[error("the server redirects to {location} (status {status}), which is not followed; if that is the right place, set it as `base_url` ({operation})")]
+    #[error(
+        "the server redirects to {location} (status {status}), which is not followed; if that is the right place, set it as `base_url` ({operation})"
+    )]
     Redirect {
         /// The request, as `GET /assets/65f…`.
         operation: String,
@@ -440,7 +447,7 @@ impl Error {
         e.status == 402
             || code.contains("plan_limit")
             || code.contains("usage_limit")
-            || (e.status == 429 && e.retry_after.is_some_and(|wait| wait > retry::QUOTA))
+            || (e.status == 429 && e.retry_after.is_some_and(|wait| wait > QUOTA))
     }
 
     /// How long the platform asked to wait before the next attempt.
@@ -523,31 +530,8 @@ impl fmt::Debug for ApiError {
 
 impl std::error::Error for ApiError {}
 
-impl ApiError {
-    pub(crate) fn new(operation: String, response: HttpResponse<()>, now: OffsetDateTime) -> Self {
-        let words = Words::read(&response.body);
-        let retry_after = retry::retry_after(response.status, &response.headers, words.message.as_deref(), now);
-        ApiError {
-            status: response.status,
-            kind: ApiErrorKind::of(response.status),
-            message: words.message.map(|message| printable(&message, 2000)).unwrap_or_else(|| describe(&response)),
-            code: words.code.map(|code| printable(&code, 100)),
-            docs_url: words.docs_url,
-            details: words.details,
-            trace_id: response.headers.get("x-trace-id").map(|id| printable(id, 200)),
-            rate_limit: RateLimit::read(&response.headers),
-            retry_after,
-            retry_at: retry_after.and_then(|wait| now.checked_add(wait.try_into().ok()?)),
-            headers: response.headers,
-            body: response.body,
-            operation,
-            hint: None,
-        }
-    }
-}
-
 impl ApiErrorKind {
-    fn of(status: u16) -> Self {
+    pub(crate) fn of(status: u16) -> Self {
         match status {
             400 => Self::BadRequest,
             401 => Self::Unauthorized,
@@ -563,200 +547,5 @@ impl ApiErrorKind {
             504 => Self::GatewayTimeout,
             _ => Self::Other,
         }
-    }
-}
-
-impl RateLimit {
-    /// Reads the headers of an answer. The request counter stands for the newer families, which count apart.
-    pub(crate) fn read(headers: &Headers) -> Self {
-        let number = |field: &str| {
-            ["x-ratelimit-", "x-ratelimit-request-", "x-ratelimit-duration-", "ratelimit-"]
-                .iter()
-                .find_map(|family| headers.get(&format!("{family}{field}"))?.trim().parse::<u64>().ok())
-        };
-        RateLimit {
-            limit: number("limit"),
-            remaining: number("remaining"),
-            used: number("used"),
-            reset: retry::reset_time(headers),
-        }
-    }
-}
-
-/// What an error body says, in any of the shapes the platform and the proxies before it use.
-#[derive(Default)]
-pub(crate) struct Words {
-    pub code: Option<String>,
-    pub message: Option<String>,
-    docs_url: Option<String>,
-    details: Option<Value>,
-}
-
-impl Words {
-    pub(crate) fn read(body: &[u8]) -> Self {
-        let Ok(Value::Object(outer)) = serde_json::from_slice(body) else {
-            return Self::read_xml(&String::from_utf8_lossy(body));
-        };
-        let inner = match outer.get("error") {
-            Some(Value::Object(inner)) => inner.clone(),
-            _ => outer,
-        };
-        let text = |names: &[&str]| {
-            names.iter().find_map(|name| match inner.get(*name)? {
-                Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
-                Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            })
-        };
-        Words {
-            code: text(&["code", "error_code"]),
-            message: text(&["message", "error_message", "error", "detail", "title"]),
-            docs_url: text(&["docs_url"]),
-            details: inner.get("details").filter(|details| !details.is_null()).cloned(),
-        }
-    }
-}
-
-impl Words {
-    /// The answer of a storage host: `<Error><Code>…</Code><Message>…</Message>`.
-    fn read_xml(body: &str) -> Self {
-        let text = |tag: &str| {
-            let (_, rest) = body.split_once(&format!("<{tag}>"))?;
-            let (text, _) = rest.split_once(&format!("</{tag}>"))?;
-            (!text.trim().is_empty()).then(|| text.trim().to_string())
-        };
-        match body.contains("<Error>") {
-            true => Words { code: text("Code"), message: text("Message"), ..Self::default() },
-            false => Self::default(),
-        }
-    }
-}
-
-/// A line about an answer that has no words of its own.
-pub(crate) fn describe(response: &HttpResponse<()>) -> String {
-    let status = response.status;
-    if response.body.is_empty() {
-        return format!("the server answered with status {status} and an empty body");
-    }
-    let text = String::from_utf8_lossy(&response.body);
-    if looks_like_html(&response.body) {
-        return match html_title(&text) {
-            Some(title) => format!("the server answered with status {status} and an HTML page: {title}"),
-            None => format!("the server answered with status {status} and an HTML page"),
-        };
-    }
-    format!("the server answered with status {status}: {}", printable(&text, 300))
-}
-
-pub(crate) fn looks_like_html(body: &[u8]) -> bool {
-    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
-}
-
-fn html_title(text: &str) -> Option<String> {
-    let start = find_ignoring_case(text, "<title")?;
-    let text = text.get(start..)?;
-    let text = text.get(text.find('>')? + 1..)?;
-    let title = printable(text.get(..find_ignoring_case(text, "</title")?)?, 200);
-    (!title.is_empty()).then_some(title)
-}
-
-fn find_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
-    text.as_bytes().windows(ascii.len()).position(|window| window.eq_ignore_ascii_case(ascii.as_bytes()))
-}
-
-/// The start of a body, for a reader's eyes.
-pub(crate) fn excerpt(body: &[u8]) -> String {
-    // Four bytes a character at the most: what is cut here was not going to be shown.
-    printable(&String::from_utf8_lossy(&body[..body.len().min(1200)]), 300)
-}
-
-/// `text` on one line, without control or direction characters, of at most `most` characters.
-pub(crate) fn printable(text: &str, most: usize) -> String {
-    let mut out = String::new();
-    let mut count = 0;
-    for word in text.split_whitespace() {
-        let space = usize::from(count > 0);
-        for c in std::iter::repeat_n(' ', space).chain(word.chars()) {
-            if count == most {
-                out.push('…');
-                return out;
-            }
-            let hidden = c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-            out.push(if hidden { '\u{fffd}' } else { c });
-            count += 1;
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(status: u16, headers: &[(&str, &str)], body: &str) -> ApiError {
-        let response = HttpResponse {
-            data: (),
-            status,
-            headers: headers.iter().copied().collect(),
-            body: body.as_bytes().to_vec(),
-        };
-        ApiError::new("GET /assets/1".into(), response, OffsetDateTime::UNIX_EPOCH)
-    }
-
-    #[test]
-    fn the_platforms_words_come_first() {
-        let e = error(
-            404,
-            &[("X-Trace-Id", "t1")],
-            r#"{"code":"resource_not_exist","message":"asset 1 does not exist","docs_url":"https://docs"}"#,
-        );
-        assert_eq!(e.to_string(), "asset 1 does not exist [resource_not_exist, 404] (GET /assets/1)");
-        assert_eq!((e.trace_id.as_deref(), e.docs_url.as_deref()), (Some("t1"), Some("https://docs")));
-        assert_eq!(e.kind, ApiErrorKind::NotFound);
-    }
-
-    #[test]
-    fn every_shape_of_body_gives_a_message() {
-        for (body, message, code) in [
-            (r#"{"error":{"code":"c","message":"nested","details":{"a":1}}}"#, "nested", Some("c")),
-            (r#"{"error_code":"c","message":"search"}"#, "search", Some("c")),
-            (r#"{"error":"only text"}"#, "only text", None),
-            ("", "the server answered with status 502 and an empty body", None),
-            (
-                "<html><head><TITLE>502\nBad Gateway</TITLE>",
-                "the server answered with status 502 and an HTML page: 502 Bad Gateway",
-                None,
-            ),
-            ("upstream gone", "the server answered with status 502: upstream gone", None),
-            ("{}", "the server answered with status 502: {}", None),
-            (r#"{"message":"  "}"#, r#"the server answered with status 502: {"message":" "}"#, None),
-        ] {
-            let e = error(502, &[], body);
-            assert_eq!((e.message.as_str(), e.code.as_deref()), (message, code), "{body}");
-        }
-    }
-
-    #[test]
-    fn text_from_the_server_is_bounded_and_printable() {
-        let e = error(500, &[], &"\u{1b}[31m\u{202e}x\0y ".repeat(10_000));
-        assert!(e.to_string().chars().count() < 500);
-        assert!(!e.to_string().chars().any(|c| c.is_control() || c == '\u{202e}'));
-    }
-
-    #[test]
-    fn a_quota_says_when_to_come_back() {
-        let e = error(
-            429,
-            &[("retry-after", "11382"), ("x-ratelimit-limit", "50"), ("x-ratelimit-reset", "11382")],
-            r#"{"code":"too_many_requests","message":"slow down"}"#,
-        );
-        assert_eq!(e.rate_limit.limit, Some(50));
-        let e = Error::from(Box::new(e));
-        assert!(e.is_quota() && !e.is_retryable());
-        assert_eq!(
-            e.to_string(),
-            "slow down [too_many_requests, 429] (GET /assets/1); try again in 11382 s, at 1970-01-01T03:09:42Z"
-        );
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use base64::prelude::{Engine as _, BASE64_STANDARD};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use crate::error::{Error, Result};
 use crate::resources::assets::AssetType;
@@ -224,11 +224,7 @@ impl Inspected {
 
     /// How many bytes are read from it, encoded if it is to be.
     pub(crate) fn sent_length(&self) -> Option<u64> {
-        if self.base64 {
-            self.length?.div_ceil(3).checked_mul(4)
-        } else {
-            self.length
-        }
+        if self.base64 { self.length?.div_ceil(3).checked_mul(4) } else { self.length }
     }
 
     pub(crate) fn is_fresh(&self) -> bool {

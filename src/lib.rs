@@ -3,56 +3,87 @@
 #![deny(missing_docs)]
 
 #[macro_use]
-mod macros;
-
 mod call;
-mod cancel;
-mod chunks;
 mod client;
 mod clock;
-mod decode;
 mod error;
-mod events;
 mod file;
 mod http;
-mod manifest;
-mod multipart;
-mod pager;
-mod request;
 mod resources;
-mod retry;
-mod subtitles;
-mod types;
+mod response;
+mod resumable;
+pub mod subtitles;
+mod text;
+pub mod types;
 mod upload;
-mod upload_all;
-mod wait;
 
-pub use call::{Call, CustomCall, Headers, HttpResponse, Output, RequestOptions};
-pub use cancel::CancelHandle;
+pub use call::events::{Events, JsonLines, ServerSentEvent};
+pub use call::options::RequestOptions;
+pub use call::pager::{PageInfo, Pages, SyncPager};
+pub use call::typed::{Call, CustomCall, Output};
+pub use call::wait::Wait;
 pub use client::{TwelveLabs, TwelveLabsBuilder};
 pub use clock::Clock;
 pub use error::{ApiError, ApiErrorKind, Error, FailedError, RateLimit, Result, UploadError};
-pub use events::{Events, JsonLines, ServerSentEvent};
 pub use file::FileSource;
-pub use http::Agent;
-pub use multipart::Progress;
-pub use pager::{PageInfo, Pages, SyncPager};
-pub use resources::analyze::*;
-pub use resources::analyze_async::batches::*;
-pub use resources::analyze_async::tasks::*;
-pub use resources::analyze_async::*;
-pub use resources::assets::*;
-pub use resources::embed::*;
-pub use resources::entity_collections::entities::*;
-pub use resources::entity_collections::*;
-pub use resources::indexes::indexed_assets::*;
-pub use resources::indexes::videos::*;
-pub use resources::indexes::*;
-pub use resources::multipart_upload::*;
-pub use resources::search::*;
-pub use resources::tasks::*;
-pub use subtitles::{format_timestamp, Cue, Subtitles};
-pub use types::*;
-pub use upload::UploadAsset;
-pub use upload_all::{UploadAll, UploadOutcome, UploadOutcomeKind, Uploads};
-pub use wait::Wait;
+pub use http::attempt::Agent;
+pub use http::body::Progress;
+pub use http::cancel::CancelHandle;
+pub use response::{Headers, HttpResponse};
+pub use time;
+
+/// Analysis: text about a video or about images, at once or as it is written.
+pub mod analyze {
+    pub use crate::resources::analyze::*;
+}
+
+/// Analyses that run in the background: tasks and batches.
+pub mod analyze_async {
+    pub use crate::resources::analyze_async::batches::*;
+    pub use crate::resources::analyze_async::tasks::*;
+    pub use crate::resources::analyze_async::*;
+}
+
+/// Assets: files uploaded to the platform, one or many.
+pub mod assets {
+    pub use crate::resources::assets::*;
+    pub use crate::upload::batch::{UploadAll, UploadOutcome, UploadOutcomeKind, Uploads};
+    pub use crate::upload::progress::{UploadProgress, UploadState};
+    pub use crate::upload::single::UploadAsset;
+}
+
+/// Embeddings: vectors of text and media.
+pub mod embed {
+    pub use crate::resources::embed::*;
+}
+
+/// Entity collections: known people and things, to be found in videos.
+pub mod entity_collections {
+    pub use crate::resources::entity_collections::entities::*;
+    pub use crate::resources::entity_collections::*;
+}
+
+/// Indexes: videos made searchable.
+pub mod indexes {
+    pub use crate::resources::indexes::indexed_assets::*;
+    pub use crate::resources::indexes::videos::*;
+    pub use crate::resources::indexes::*;
+}
+
+/// Chunked uploads, for files beyond what one request can carry.
+pub mod multipart_upload {
+    pub use crate::resources::multipart_upload::*;
+    pub use crate::resumable::ResumableUpload;
+    pub use crate::upload::progress::UploadResult;
+    pub use crate::upload::upload_file::UploadFile;
+}
+
+/// Search: the moments of an index that fit a text or an image.
+pub mod search {
+    pub use crate::resources::search::*;
+}
+
+/// Tasks: uploading and indexing a video in one go, the older way.
+pub mod tasks {
+    pub use crate::resources::tasks::*;
+}

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetTranscription, SearchItem, TranscriptionEntry};
+use crate::resources::assets::AssetTranscription;
+use crate::resources::search::SearchItem;
+use crate::types::TranscriptionEntry;
 
 /// How long a cue without a usable end is shown, in milliseconds.
 const SHOWN: u64 = 2000;
@@ -21,7 +23,7 @@ const PAUSE: f64 = 1.0;
 /// Negative, infinite and undefined times are zero.
 ///
 /// ```
-/// use twelvelabs::format_timestamp;
+/// use twelvelabs::subtitles::format_timestamp;
 ///
 /// assert_eq!(format_timestamp(3723.5), "01:02:03.500");
 /// assert_eq!(format_timestamp(59.9996), "00:01:00.000");
@@ -44,7 +46,7 @@ fn milliseconds(seconds: Option<f64>) -> Option<u64> {
 /// A text and the time at which it is shown.
 ///
 /// ```
-/// use twelvelabs::Cue;
+/// use twelvelabs::subtitles::Cue;
 ///
 /// let cue = Cue::new(1.5, 4.0, "Good morning.").speaker("Ana");
 /// ```
@@ -107,7 +109,7 @@ impl Cue {
 /// files, cues are in the order of their times. Those without text are left out.
 ///
 /// ```
-/// use twelvelabs::{Cue, Subtitles};
+/// use twelvelabs::subtitles::{Cue, Subtitles};
 ///
 /// let cues = [Cue::new(0.0, 1.5, "Good morning."), Cue::new(2.0, 3.25, "And welcome!").speaker("Ana")];
 /// let subtitles: Subtitles = cues.into_iter().collect();

@@ -13,8 +13,8 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use batch::support::Demo;
-use batch::{upload, Arguments};
-use files::{content, Folder};
+use batch::{Arguments, upload};
+use files::{Folder, content};
 use serde_json::Value;
 
 /// A stand-in, and a folder with three media files and some others.

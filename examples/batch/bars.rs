@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use indicatif::style::TemplateError;
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use twelvelabs::{UploadProgress, UploadState};
+use twelvelabs::assets::{UploadProgress, UploadState};
 
-use super::report::{shown, Kind};
+use super::report::{Kind, shown};
 
 const TEMPLATE: &str = "{prefix:22!} {wide_bar} {decimal_bytes:>9} of {decimal_total_bytes:>9} {left:>8} {msg:14!}";
 const NAME_WIDTH: usize = 22;

@@ -30,7 +30,7 @@ use bars::Bars;
 use files::Files;
 use log::{LevelFilter, Log, Metadata, Record};
 use report::Report;
-use support::{has_key, with_causes, Demo, Result, KEY_NAMES};
+use support::{Demo, KEY_NAMES, Result, has_key, with_causes};
 use twelvelabs::{CancelHandle, TwelveLabs};
 
 fn main() -> ExitCode {

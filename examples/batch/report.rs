@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use indicatif::{DecimalBytes, HumanDuration};
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
-use twelvelabs::{ApiError, Error, UploadOutcome, UploadOutcomeKind};
+use twelvelabs::assets::{UploadOutcome, UploadOutcomeKind};
+use twelvelabs::{ApiError, Error};
 
 use super::arguments::Arguments;
 use super::bars::Bars;

@@ -13,7 +13,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use stand_in::StandIn;
-use twelvelabs::{Clock, TwelveLabs, UploadMethod};
+use twelvelabs::assets::UploadMethod;
+use twelvelabs::{Clock, TwelveLabs};
 
 pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -82,11 +83,7 @@ pub fn file_name(source: &str) -> &str {
 
 /// How a file gets to the platform that is named by its path or its URL.
 pub fn upload_method(source: &str) -> UploadMethod {
-    if is_url(source) {
-        UploadMethod::url(source)
-    } else {
-        UploadMethod::direct(source)
-    }
+    if is_url(source) { UploadMethod::url(source) } else { UploadMethod::direct(source) }
 }
 
 /// The exit code for the outcome. An error is written to stderr with its causes.

@@ -4,59 +4,22 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::RangeInclusive;
 
-use base64::prelude::{Engine as _, BASE64_STANDARD};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::call::{sealed, HttpResponse, Output};
-use crate::client::TwelveLabs;
-use crate::decode;
-use crate::error::{printable, Error, Result, Words};
-use crate::events::{Fault, Stream};
-use crate::request::Request;
+use crate::call::decode;
+use crate::call::events::{Fault, Stream};
+use crate::call::request::Request;
+use crate::call::{Output, sealed};
+use crate::error::{Error, Result};
+use crate::http::refusal::Words;
+use crate::http::session::Session;
+use crate::response::HttpResponse;
+use crate::text::printable;
 
-impl TwelveLabs {
-    /// Analyses a video or some images, and gives the answer when it is complete.
-    ///
-    /// The platform takes videos of 1 second to 1 hour here, or 1 to 20 images. Longer videos and segmentation are
-    /// the work of [`analyze_async`](TwelveLabs::analyze_async). It may take minutes: the time limit is 600 s unless
-    /// you set another.
-    ///
-    /// [`json`](Analyze::json) in place of `send` gives the answer in a type of your own.
-    ///
-    /// ```no_run
-    /// use twelvelabs::VideoContext;
-    ///
-    /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let answer = client.analyze().video(VideoContext::asset_id("65f…")).prompt("What happens here?").send()?;
-    /// println!("{}", answer.data.unwrap_or_default());
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn analyze(&self) -> Analyze {
-        analyze(self, false).into()
-    }
-
-    /// As [`analyze`](TwelveLabs::analyze), with the answer in pieces as the model writes it.
-    ///
-    /// It returns as soon as the answer begins. See [`AnalyzeStream`] for how it ends.
-    ///
-    /// ```no_run
-    /// use twelvelabs::VideoContext;
-    ///
-    /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let video = VideoContext::asset_id("65f…");
-    /// for event in client.analyze_stream().video(video).prompt("What happens here?").send()? {
-    ///     print!("{}", event?.text());
-    /// }
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn analyze_stream(&self) -> StreamAnalyze {
-        analyze(self, true).into()
-    }
-}
-
-fn analyze(client: &TwelveLabs, stream: bool) -> Request {
+pub(crate) fn analyze(client: &Session, stream: bool) -> Request {
     let mut request = client.post(&["analyze"]).slow();
     request.json("stream", &stream);
     request
@@ -117,7 +80,7 @@ impl Analyze {
     ///
     /// ```no_run
     /// use serde_json::json;
-    /// use twelvelabs::VideoContext;
+    /// use twelvelabs::analyze::VideoContext;
     ///
     /// #[derive(serde::Deserialize)]
     /// struct Summary {
@@ -327,7 +290,7 @@ input! {
     /// one, too.
     ///
     /// ```
-    /// use twelvelabs::{AnalyzeImageInput, AnalyzePromptV2};
+    /// use twelvelabs::analyze::{AnalyzeImageInput, AnalyzePromptV2};
     ///
     /// let image = AnalyzeImageInput::url("dog", "https://example.com/dog.jpg");
     /// let prompt = AnalyzePromptV2::new("When does <@dog> appear?").media_sources([image]);
@@ -376,10 +339,11 @@ impl ResponseFormat {
     }
 
     /// Segments of the video, 1 to 20 kinds of them, for tasks and batches with the mode
-    /// [`TimeBasedMetadata`](crate::AnalysisMode::TimeBasedMetadata).
+    /// [`TimeBasedMetadata`](crate::analyze_async::AnalysisMode::TimeBasedMetadata).
     ///
     /// ```no_run
-    /// use twelvelabs::{AnalysisMode, ResponseFormat, SegmentDefinition, SegmentField, SegmentFieldType, VideoContext};
+    /// use twelvelabs::analyze::{ResponseFormat, SegmentDefinition, SegmentField, SegmentFieldType, VideoContext};
+    /// use twelvelabs::analyze_async::AnalysisMode;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let scorer = SegmentField::new("scorer", SegmentFieldType::String, "The name of who scored.");
@@ -472,7 +436,7 @@ impl AnalyzeResponse {
     /// The text, decoded from JSON into a type of your own as by [`Analyze::json`].
     ///
     /// ```no_run
-    /// # fn read(answer: twelvelabs::AnalyzeResponse) -> Result<(), twelvelabs::Error> {
+    /// # fn read(answer: twelvelabs::analyze::AnalyzeResponse) -> Result<(), twelvelabs::Error> {
     /// let keywords: Vec<String> = answer.json()?;
     /// # Ok(())
     /// # }
@@ -634,7 +598,7 @@ impl AnalyzeStream {
     /// Waits for the end and gives the whole text, together with what was said of it.
     ///
     /// ```no_run
-    /// use twelvelabs::VideoContext;
+    /// use twelvelabs::analyze::VideoContext;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let video = VideoContext::asset_id("65f…");
@@ -686,7 +650,7 @@ impl Iterator for AnalyzeStream {
 fn broken(operation: String, e: Error, text: &str) -> Error {
     let message = match e {
         Error::Stream { operation, message, code, source, .. } => {
-            return Error::Stream { operation, message, code, text: text.into(), source }
+            return Error::Stream { operation, message, code, text: text.into(), source };
         }
         Error::Timeout { .. } => "the stream fell silent before its end",
         Error::Transport { .. } => "the stream broke off before its end",
@@ -727,7 +691,7 @@ impl AnalyzeText {
     /// The text, decoded from JSON into a type of your own as by [`Analyze::json`].
     ///
     /// ```no_run
-    /// # fn read(answer: twelvelabs::AnalyzeText) -> Result<(), twelvelabs::Error> {
+    /// # fn read(answer: twelvelabs::analyze::AnalyzeText) -> Result<(), twelvelabs::Error> {
     /// let keywords: Vec<String> = answer.json()?;
     /// # Ok(())
     /// # }

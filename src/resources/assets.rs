@@ -1,6 +1,5 @@
 //! Assets: files uploaded to the platform, for use in its workflows.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
@@ -8,27 +7,24 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::call::Call;
-use crate::client::TwelveLabs;
+use crate::call::pager::SyncPager;
+use crate::call::request::Request;
+use crate::call::wait::{Progressing, Wait, Waitable};
 use crate::file::FileSource;
-use crate::multipart::Progress;
-use crate::pager::SyncPager;
-use crate::request::Request;
+use crate::http::body::Progress;
+use crate::http::session::Session;
 use crate::types::TranscriptionEntry;
-use crate::upload::UploadAsset;
-use crate::upload_all::UploadAll;
-use crate::wait::{Progressing, Wait, Waitable};
 
 /// What the platform documents for a local file in one request.
 pub(crate) const LOCAL_LIMIT: u64 = 200_000_000;
-const LOCAL_HINT: &str =
-    "the platform documents 200 MB for a local video, audio file or document and 32 MB for an image; \
+const LOCAL_HINT: &str = "the platform documents 200 MB for a local video, audio file or document and 32 MB for an image; \
      give it larger ones by URL (up to 4 GB) or in chunks, with `assets().upload(…)`";
 const URL_HINT: &str = "the platform documents 4 GB for a video or audio file by URL, 512 MB for a document and 32 MB \
      for an image; larger ones have to be uploaded in chunks, with `assets().upload(…)`";
 
 /// Uploads files and keeps track of them, see [`TwelveLabs::assets`].
 #[derive(Debug, Clone)]
-pub struct AssetsClient(pub(crate) TwelveLabs);
+pub struct AssetsClient(pub(crate) Session);
 
 impl AssetsClient {
     /// Uploads a file, or lets the platform fetch one from a public URL.
@@ -40,7 +36,7 @@ impl AssetsClient {
     /// A file that cannot be read, is empty, or changes while it is sent is an [`Error::File`](crate::Error::File).
     ///
     /// ```no_run
-    /// use twelvelabs::UploadMethod;
+    /// use twelvelabs::assets::UploadMethod;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let asset = client
@@ -68,50 +64,10 @@ impl AssetsClient {
         request.into()
     }
 
-    /// Uploads a file in the way that fits its size, and waits until the asset is ready.
-    ///
-    /// Up to 200 MB go in one request, larger files in chunks, several at a time, that can be resumed. Bytes and
-    /// readers work too; a reader always goes in one request.
-    ///
-    /// ```no_run
-    /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let asset = client
-    ///     .assets()
-    ///     .upload("holiday.mp4")
-    ///     .progress_callback(|progress| eprintln!("{:?} {:.0} %", progress.state, progress.percentage()))
-    ///     .send()?;
-    /// println!("{} is ready", asset.id);
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn upload(&self, file: impl Into<FileSource>) -> UploadAsset {
-        UploadAsset::new(&self.0, file.into())
-    }
-
-    /// Uploads many files, several at a time, and gives one outcome for each as it is finished.
-    ///
-    /// With a [`manifest`](UploadAll::manifest), what is done is done for good: run again after a kill or a failure,
-    /// it goes on where it was. A rate limit pauses all workers together; a quota that does not come back for hours
-    /// ends the batch, with an outcome for every file.
-    ///
-    /// ```no_run
-    /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let files = ["monday.mp4", "tuesday.mp4"];
-    /// for outcome in client.assets().upload_all(files).manifest("uploads.jsonl").send()? {
-    ///     match outcome.result {
-    ///         Ok(asset) => println!("{} is asset {}", outcome.path.display(), asset.id),
-    ///         Err(e) => eprintln!("{}: {e}", outcome.path.display()),
-    ///     }
-    /// }
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn upload_all<P: Into<PathBuf>>(&self, paths: impl IntoIterator<Item = P>) -> UploadAll {
-        UploadAll::new(&self.0, paths.into_iter().map(Into::into).collect())
-    }
-
     /// Lists the assets, newest first.
     ///
     /// ```no_run
-    /// use twelvelabs::AssetType;
+    /// use twelvelabs::assets::AssetType;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// for asset in client.assets().list().asset_types([AssetType::Video]).filename("holiday").send()? {

@@ -1,27 +1,23 @@
 //! Chunked uploads: sessions, chunks, and the helper that does all of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::call::{Call, RequestOptions};
-use crate::cancel::{CancelHandle, Working};
-use crate::chunks::{self, NewAsset, Settings};
-use crate::client::TwelveLabs;
+use crate::call::Call;
+use crate::call::pager::{PageInfo, SyncPager};
+use crate::call::wait::{Progressing, Wait, Waitable};
 use crate::error::Result;
-use crate::file::FileSource;
-use crate::pager::{PageInfo, SyncPager};
+use crate::http::session::Session;
 use crate::resources::assets::AssetType;
-use crate::wait::{Progressing, Wait, Waitable};
+use crate::resumable::ResumableUpload;
 
 /// Uploads files in chunks, see [`TwelveLabs::multipart_upload`].
 ///
 /// [`upload_file`](Self::upload_file) does the whole of it; the other methods are its steps.
 #[derive(Debug, Clone)]
-pub struct MultipartUploadClient(pub(crate) TwelveLabs);
+pub struct MultipartUploadClient(pub(crate) Session);
 
 impl MultipartUploadClient {
     /// Lists the sessions that were begun and not completed, for those that can still be resumed.
@@ -43,7 +39,7 @@ impl MultipartUploadClient {
     /// The answer says how large the chunks have to be and where the first ones go. The platform documents up to 10 GB.
     ///
     /// ```no_run
-    /// use twelvelabs::AssetType;
+    /// use twelvelabs::assets::AssetType;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let session = client.multipart_upload().create("holiday.mp4", AssetType::Video, 104_857_600).send()?;
@@ -81,7 +77,7 @@ impl MultipartUploadClient {
     /// passing fault, since that does no harm.
     ///
     /// ```no_run
-    /// use twelvelabs::CompletedChunk;
+    /// use twelvelabs::multipart_upload::CompletedChunk;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let chunk = CompletedChunk::new(1, "d41d8cd98f00b204e9800998ecf8427e", 5_242_880);
@@ -117,33 +113,6 @@ impl MultipartUploadClient {
         request.json("start", &start);
         request.json("count", &count);
         request.into()
-    }
-
-    /// Uploads a file in chunks, several at a time, straight from the file.
-    ///
-    /// A chunk that fails is sent again, each time to a new URL. A passing fault costs no more than that, and whatever
-    /// else goes wrong ends in an [`Error::Upload`](crate::Error::Upload) that has what it takes to
-    /// [`resume`](UploadFile::resume). The file must not change meanwhile. It does not wait until the asset is ready:
-    /// [`wait_for_done`](crate::AssetsClient::wait_for_done), or [`upload`](crate::AssetsClient::upload) in place of both.
-    ///
-    /// ```no_run
-    /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let result = client
-    ///     .multipart_upload()
-    ///     .upload_file("holiday.mp4")
-    ///     .max_workers(8)
-    ///     .progress_callback(|progress| eprintln!("{:.0} %", progress.percentage()))
-    ///     .send()?;
-    /// println!("{}", result.asset_id);
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn upload_file(&self, file: impl Into<FileSource>) -> UploadFile {
-        UploadFile {
-            client: self.0.clone(),
-            source: file.into(),
-            asset: NewAsset::default(),
-            settings: Settings::default(),
-        }
     }
 
     /// Waits until the platform has counted every chunk of a session. The asset itself may still be processing.
@@ -192,118 +161,6 @@ request! {
         query page: u32,
         /// The most chunks on a page: 1 to 50, 10 by default.
         query page_limit: u32,
-    }
-}
-
-/// Options of [`MultipartUploadClient::upload_file`].
-#[derive(Debug)]
-#[must_use = "nothing is sent before `.send()`"]
-pub struct UploadFile {
-    client: TwelveLabs,
-    source: FileSource,
-    asset: NewAsset,
-    settings: Settings,
-}
-
-impl UploadFile {
-    /// The name the platform keeps, instead of the file's.
-    pub fn filename(mut self, filename: impl Into<String>) -> Self {
-        self.asset.filename = Some(filename.into());
-        self
-    }
-
-    /// The type of the asset, instead of the one that the file's name stands for (a video if it does not tell).
-    pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
-        self.asset.file_type = Some(file_type.into());
-        self
-    }
-
-    /// Whether an HLS stream is made of video and audio. The platform's default here is `false`.
-    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
-        self.asset.enable_hls = Some(enable_hls);
-        self
-    }
-
-    /// Whether thumbnails are made. The platform's default here is `false`.
-    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
-        self.asset.enable_thumbnail = Some(enable_thumbnail);
-        self
-    }
-
-    /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
-    /// has those that it was begun with.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
-        self
-    }
-
-    /// How many chunks are reported at a time: 10 by default.
-    pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.settings.tuning.batch_size = batch_size;
-        self
-    }
-
-    /// How many chunks are sent at a time, each on a connection of its own: 5 by default.
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
-        self.settings.tuning.max_workers = max_workers;
-        self
-    }
-
-    /// Called on this thread with the progress, from the moment on at which the session is known.
-    pub fn progress_callback(mut self, progress_callback: impl FnMut(&UploadProgress) + Send + 'static) -> Self {
-        self.settings.progress = Some(Box::new(progress_callback));
-        self
-    }
-
-    /// How often a chunk that fails is sent again: 3 times by default.
-    pub fn max_retries(mut self, max_retries: u32) -> Self {
-        self.settings.tuning.max_retries = max_retries;
-        self
-    }
-
-    /// The pause before a chunk is sent again: 1 s by default, and twice as long each further time.
-    pub fn retry_delay(mut self, retry_delay: Duration) -> Self {
-        self.settings.tuning.retry_delay = retry_delay;
-        self
-    }
-
-    /// Goes on with an earlier upload of the same file and sends only the chunks that the platform lacks.
-    ///
-    /// Takes an `upload_id`, or better the [`ResumableUpload`] that progress and errors have: it also has what the
-    /// platform does not tell again. Refused if the size of the file or the number of its chunks does not match.
-    ///
-    /// ```no_run
-    /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let result = client.multipart_upload().upload_file("holiday.mp4").resume("65f…").send()?;
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn resume(mut self, upload: impl Into<ResumableUpload>) -> Self {
-        self.settings.resume = Some(upload.into());
-        self
-    }
-
-    /// Lets another thread stop it. What has arrived by then can be resumed.
-    pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
-        self.settings.cancel = Some(cancel_handle.clone());
-        self
-    }
-
-    /// Settings of the requests to the platform. Those that carry the chunks go elsewhere, and only the time limit holds
-    /// for them.
-    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.settings.tuning.options = request_options;
-        self
-    }
-
-    when_some!();
-
-    /// Uploads the file.
-    ///
-    /// An error after the session has begun is an [`Error::Upload`](crate::Error::Upload), which carries what is
-    /// needed to resume it.
-    pub fn send(self) -> Result<UploadResult> {
-        let working = Working::new(&self.client, self.settings.cancel.clone(), None)?;
-        chunks::upload(&working.client, &self.client, &self.source, self.asset, self.settings)
     }
 }
 
@@ -522,60 +379,6 @@ pub struct IncompleteUpload {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// What it takes to go on with an upload. Keep it as JSON if it has to outlive the program.
-///
-/// An `upload_id` alone becomes one, too: the rest is asked of the platform, except for the headers of the chunks'
-/// requests and the asset's id, which it tells only once.
-///
-/// ```
-/// use twelvelabs::ResumableUpload;
-///
-/// let upload = ResumableUpload::from("65f0");
-/// let kept = serde_json::to_string(&upload)?;
-/// assert_eq!(serde_json::from_str::<ResumableUpload>(&kept)?, upload);
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ResumableUpload {
-    /// The id of the session.
-    pub upload_id: String,
-    /// The id that the asset will have.
-    pub asset_id: Option<String>,
-    /// The size in bytes of each chunk but the last.
-    pub chunk_size: Option<u64>,
-    /// Headers that belong to each chunk's request.
-    #[serde(default)]
-    pub upload_headers: BTreeMap<String, String>,
-    /// When the session ends.
-    #[serde(default, with = "time::serde::rfc3339::option")]
-    pub expires_at: Option<OffsetDateTime>,
-}
-
-impl From<&str> for ResumableUpload {
-    fn from(upload_id: &str) -> Self {
-        ResumableUpload { upload_id: upload_id.into(), ..Self::default() }
-    }
-}
-
-impl From<String> for ResumableUpload {
-    fn from(upload_id: String) -> Self {
-        upload_id.as_str().into()
-    }
-}
-
-impl From<&String> for ResumableUpload {
-    fn from(upload_id: &String) -> Self {
-        upload_id.as_str().into()
-    }
-}
-
-impl From<&ResumableUpload> for ResumableUpload {
-    fn from(upload: &ResumableUpload) -> Self {
-        upload.clone()
-    }
-}
-
 impl From<&UploadSession> for ResumableUpload {
     fn from(session: &UploadSession) -> Self {
         ResumableUpload {
@@ -586,67 +389,4 @@ impl From<&UploadSession> for ResumableUpload {
             expires_at: session.expires_at,
         }
     }
-}
-
-/// What an upload is busy with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum UploadState {
-    /// The file is being sent.
-    Uploading,
-    /// The file has arrived completely.
-    Uploaded,
-    /// The platform is processing the asset.
-    Processing,
-    /// The asset can be used.
-    Ready,
-}
-
-/// The progress of an upload.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct UploadProgress {
-    /// What it is busy with.
-    pub state: UploadState,
-    /// Bytes handed to the network, without those that have to be sent again. A resumed upload begins with what the
-    /// platform has.
-    pub sent: u64,
-    /// The file's size in bytes, if it is known.
-    pub total: Option<u64>,
-    /// How many chunks the storage has; 0 if the file goes in one request, and once the asset is processed.
-    pub completed_chunks: u32,
-    /// How many chunks there are; 0 if the file goes in one request, and once the asset is processed.
-    pub total_chunks: u32,
-    /// What it takes to resume the upload, from the first event on until the file has arrived; nothing if it goes in
-    /// one request.
-    pub upload: Option<Arc<ResumableUpload>>,
-    /// The asset's id, once it is known.
-    pub asset_id: Option<String>,
-}
-
-impl UploadProgress {
-    /// From 0 to 100.
-    pub fn percentage(&self) -> f64 {
-        match self.total {
-            Some(total) if total > 0 => (self.sent as f64 / total as f64 * 100.0).min(100.0),
-            _ => 0.0,
-        }
-    }
-
-    /// The id of the session, for a later [`resume`](UploadFile::resume).
-    pub fn upload_id(&self) -> Option<&str> {
-        self.upload.as_ref().map(|upload| upload.upload_id.as_str())
-    }
-}
-
-/// A chunked upload that got through.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct UploadResult {
-    /// The asset's id.
-    pub asset_id: String,
-    /// The asset's URL, if the platform gave one.
-    pub asset_url: Option<String>,
-    /// The id of the session.
-    pub upload_id: String,
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::client::TwelveLabs;
+use crate::call::pager::{PageInfo, SyncPager};
+use crate::call::request::{Paging, Request};
 use crate::file::FileSource;
-use crate::pager::{PageInfo, SyncPager};
-use crate::request::{Paging, Request};
+use crate::http::session::Session;
 use crate::types::NumberRange;
 
 /// Searches indexes, see [`TwelveLabs::search`].
 #[derive(Debug, Clone)]
-pub struct SearchClient(pub(crate) TwelveLabs);
+pub struct SearchClient(pub(crate) Session);
 
 impl SearchClient {
     /// Searches an index, and gives the hits of all pages one after the other.
@@ -22,7 +22,7 @@ impl SearchClient {
     /// is an error in the list and not its end.
     ///
     /// ```no_run
-    /// use twelvelabs::{SearchFilter, SearchOption};
+    /// use twelvelabs::search::{SearchFilter, SearchOption};
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let hits = client
@@ -63,7 +63,7 @@ impl SearchClient {
     /// Searches an index, and gives the first page as it is. [`query`](Self::query) gives all pages.
     ///
     /// ```no_run
-    /// use twelvelabs::SearchOption;
+    /// use twelvelabs::search::SearchOption;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let results = client.search().create("65a…", [SearchOption::Visual]).query_text("a dog").send()?;
@@ -207,7 +207,7 @@ request! {
 /// Which videos a search looks at, by what the platform knows of them and by your own metadata.
 ///
 /// ```
-/// use twelvelabs::SearchFilter;
+/// use twelvelabs::search::SearchFilter;
 ///
 /// let filter = SearchFilter::new()
 ///     .id(["67c…", "67d…"])
@@ -359,7 +359,7 @@ pub struct SearchItem {
     pub start: Option<f64>,
     /// Where it ends, in seconds.
     pub end: Option<f64>,
-    /// The video that it is in: an [`IndexedAsset`](crate::IndexedAsset).
+    /// The video that it is in: an [`IndexedAsset`](crate::indexes::IndexedAsset).
     pub video_id: Option<String>,
     /// Its place among the hits. 1 is the best.
     pub rank: Option<i64>,

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::call::pager::SyncPager;
+use crate::call::wait::{Progressing, Wait, Waitable};
 use crate::call::{Call, RequestOptions};
-use crate::client::TwelveLabs;
 use crate::error::{Error, Result};
 use crate::file::FileSource;
-use crate::multipart::Progress;
-use crate::pager::SyncPager;
+use crate::http::body::Progress;
+use crate::http::session::Session;
 use crate::types::{BulkOutcome, HlsObject, SortBy, SortOption, VideoSystemMetadata};
-use crate::wait::{Progressing, Wait, Waitable};
 
 const LIMIT: u64 = 2_000_000_000;
 const HINT: &str = "the platform documents 2 GB for a video of a task; upload a larger one with `assets().upload(…)` \
@@ -20,10 +20,10 @@ const HINT: &str = "the platform documents 2 GB for a video of a task; upload a 
 
 /// Uploads and indexes videos in one go, see [`TwelveLabs::tasks`].
 ///
-/// The platform plans to remove this way: upload with [`AssetsClient`](crate::AssetsClient) and index with
-/// [`IndexedAssetsClient`](crate::IndexedAssetsClient) instead.
+/// The platform plans to remove this way: upload with [`AssetsClient`](crate::assets::AssetsClient) and index with
+/// [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) instead.
 #[derive(Debug, Clone)]
-pub struct TasksClient(pub(crate) TwelveLabs);
+pub struct TasksClient(pub(crate) Session);
 
 impl TasksClient {
     /// Uploads a video and indexes it. Give exactly one of [`video_file`](CreateVideoIndexingTask::video_file) and
@@ -77,7 +77,7 @@ impl TasksClient {
     /// Lists the tasks of the account, newest first.
     ///
     /// ```no_run
-    /// use twelvelabs::VideoIndexingTaskStatus;
+    /// use twelvelabs::tasks::VideoIndexingTaskStatus;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// for task in client.tasks().list().index_id("65a…").status([VideoIndexingTaskStatus::Failed]).send()? {
@@ -104,7 +104,7 @@ impl TasksClient {
     /// Deletes a task for good.
     ///
     /// The platform deletes only tasks that are ready or failed. Of a ready one, delete the video first:
-    /// [`VideosClient::delete`](crate::VideosClient::delete).
+    /// [`VideosClient::delete`](crate::indexes::VideosClient::delete).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -5,22 +5,22 @@ use time::OffsetDateTime;
 
 use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo};
 use crate::call::Call;
-use crate::client::TwelveLabs;
-use crate::events::JsonLines;
-use crate::pager::SyncPager;
+use crate::call::events::JsonLines;
+use crate::call::pager::SyncPager;
+use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::http::session::Session;
 use crate::resources::analyze::{AnalyzeError, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, VideoContext};
-use crate::wait::{Progressing, Wait, Waitable};
 
 /// Analyses many videos in the background, see
-/// [`AnalyzeAsyncClient::batches`](crate::AnalyzeAsyncClient::batches).
+/// [`AnalyzeAsyncClient::batches`](crate::analyze_async::AnalyzeAsyncClient::batches).
 #[derive(Debug, Clone)]
-pub struct AnalyzeBatchesClient(pub(crate) TwelveLabs);
+pub struct AnalyzeBatchesClient(pub(crate) Session);
 
 impl AnalyzeBatchesClient {
     /// Lists the batches of the account, newest first.
     ///
     /// ```no_run
-    /// use twelvelabs::BatchStatus;
+    /// use twelvelabs::analyze_async::BatchStatus;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// for batch in client.analyze_async().batches().list().status([BatchStatus::Processing]).send()? {
@@ -39,7 +39,8 @@ impl AnalyzeBatchesClient {
     /// hours later is canceled; results can be read for 30 days.
     ///
     /// ```no_run
-    /// use twelvelabs::{AnalysisMode, AnalyzeModelName, BatchDefaults, BatchItemRequest, VideoContext};
+    /// use twelvelabs::analyze::{AnalyzeModelName, VideoContext};
+    /// use twelvelabs::analyze_async::{AnalysisMode, BatchDefaults, BatchItemRequest};
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let requests = ["65f…", "660…"].map(|id| BatchItemRequest::new(VideoContext::asset_id(id)).custom_id(id));

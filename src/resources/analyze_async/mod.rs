@@ -6,15 +6,15 @@ pub(crate) mod tasks;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::client::TwelveLabs;
 use crate::error::Result;
-use crate::resources::analyze::{typed, FinishReason, TokenUsage};
+use crate::http::session::Session;
+use crate::resources::analyze::{FinishReason, TokenUsage, typed};
 use batches::AnalyzeBatchesClient;
 use tasks::AnalyzeTasksClient;
 
 /// Analyses that run in the background, see [`TwelveLabs::analyze_async`].
 #[derive(Debug, Clone)]
-pub struct AnalyzeAsyncClient(pub(crate) TwelveLabs);
+pub struct AnalyzeAsyncClient(pub(crate) Session);
 
 impl AnalyzeAsyncClient {
     /// Analyses of one video or some images each.
@@ -34,7 +34,7 @@ open_enum! {
         /// A text that answers a prompt.
         General = "general",
         /// Segments with fields of your own: see
-        /// [`ResponseFormat::segment_definitions`](crate::ResponseFormat::segment_definitions).
+        /// [`ResponseFormat::segment_definitions`](crate::analyze::ResponseFormat::segment_definitions).
         TimeBasedMetadata = "time_based_metadata",
     }
 }
@@ -94,7 +94,7 @@ pub struct AnalyzeTaskResult {
 }
 
 impl AnalyzeTaskResult {
-    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`](crate::Analyze::json).
+    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`](crate::analyze::Analyze::json).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -5,23 +5,23 @@ use time::OffsetDateTime;
 
 use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo, MaxTokens};
 use crate::call::Call;
-use crate::client::TwelveLabs;
-use crate::pager::SyncPager;
+use crate::call::pager::SyncPager;
+use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::http::session::Session;
 use crate::resources::analyze::{
     AnalyzeError, AnalyzeImageInput, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, SmeMediaSource, VideoContext,
 };
-use crate::wait::{Progressing, Wait, Waitable};
 
 /// Analyses videos and images in the background, see
-/// [`AnalyzeAsyncClient::tasks`](crate::AnalyzeAsyncClient::tasks).
+/// [`AnalyzeAsyncClient::tasks`](crate::analyze_async::AnalyzeAsyncClient::tasks).
 #[derive(Debug, Clone)]
-pub struct AnalyzeTasksClient(pub(crate) TwelveLabs);
+pub struct AnalyzeTasksClient(pub(crate) Session);
 
 impl AnalyzeTasksClient {
     /// Lists the tasks of the account, newest first.
     ///
     /// ```no_run
-    /// use twelvelabs::AnalyzeTaskStatus;
+    /// use twelvelabs::analyze_async::AnalyzeTaskStatus;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// for task in client.analyze_async().tasks().list().status(AnalyzeTaskStatus::Failed).send()? {
@@ -43,7 +43,7 @@ impl AnalyzeTasksClient {
     /// and makes one task however often it is sent.
     ///
     /// ```no_run
-    /// use twelvelabs::VideoContext;
+    /// use twelvelabs::analyze::VideoContext;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let task = client
@@ -86,7 +86,7 @@ impl AnalyzeTasksClient {
 
     /// Cancels a task that is not done, for good. A task that was canceled before is no error.
     ///
-    /// A task of a batch is canceled with [its batch](crate::AnalyzeBatchesClient::cancel).
+    /// A task of a batch is canceled with [its batch](crate::analyze_async::AnalyzeBatchesClient::cancel).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -5,8 +5,8 @@ pub(crate) mod v_2;
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::TwelveLabs;
 use crate::file::FileSource;
+use crate::http::session::Session;
 use crate::types::{EmbeddingOption, EmbeddingScope, VideoSegment};
 
 pub use tasks::*;
@@ -14,7 +14,7 @@ pub use v_2::*;
 
 /// Makes embeddings, see [`TwelveLabs::embed`].
 #[derive(Debug, Clone)]
-pub struct EmbedClient(pub(crate) TwelveLabs);
+pub struct EmbedClient(pub(crate) Session);
 
 impl EmbedClient {
     /// The current calls for embeddings: text, images, audio, video, documents, and several of them together.
@@ -148,7 +148,7 @@ open_enum! {
 /// no direction.
 ///
 /// ```
-/// use twelvelabs::cosine_similarity;
+/// use twelvelabs::embed::cosine_similarity;
 ///
 /// assert_eq!(cosine_similarity(&[1.0, 0.0], &[2.0, 0.0]), Some(1.0));
 /// assert_eq!(cosine_similarity(&[1.0, 0.0], &[0.0, 3.0]), Some(0.0));

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::call::pager::SyncPager;
+use crate::call::wait::{Progressing, Wait, Waitable};
 use crate::call::{Call, RequestOptions};
-use crate::client::TwelveLabs;
 use crate::error::{Error, Result};
 use crate::file::FileSource;
-use crate::pager::SyncPager;
+use crate::http::session::Session;
 use crate::resources::assets::UploadMethod;
 use crate::types::{BulkOutcome, EmbeddingOption, EmbeddingScope};
-use crate::wait::{Progressing, Wait, Waitable};
 
 use super::{EmbeddingResult, EmbeddingTaskStatus};
 
@@ -24,7 +24,7 @@ const HINT: &str = "the platform documents 2 GB for the video of an embedding ta
 /// The platform plans to remove them in favour of [`v2().tasks()`](super::EmbedV2TasksClient). Vectors are kept for
 /// seven days.
 #[derive(Debug, Clone)]
-pub struct EmbedTasksClient(pub(crate) TwelveLabs);
+pub struct EmbedTasksClient(pub(crate) Session);
 
 impl EmbedTasksClient {
     /// Lists the tasks, newest first: those of the last seven days, if no times are given.
@@ -68,7 +68,7 @@ impl EmbedTasksClient {
     /// the rest.
     ///
     /// ```no_run
-    /// use twelvelabs::EmbedTaskVideo;
+    /// use twelvelabs::embed::EmbedTaskVideo;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let videos = ["a.mp4", "b.mp4"].map(|path| EmbedTaskVideo::video_file(path).video_clip_length(5.0));
@@ -107,7 +107,7 @@ impl EmbedTasksClient {
     /// Gets a task with its vectors, once it is ready.
     ///
     /// ```no_run
-    /// use twelvelabs::EmbeddingOption;
+    /// use twelvelabs::types::EmbeddingOption;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let task = client.embed().tasks().retrieve("66f…").embedding_option([EmbeddingOption::Visual]).send()?;

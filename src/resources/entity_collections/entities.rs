@@ -6,21 +6,21 @@ use time::OffsetDateTime;
 
 use super::EntitySortBy;
 use crate::call::Call;
-use crate::client::TwelveLabs;
-use crate::pager::SyncPager;
-use crate::request::Request;
-use crate::wait::{Progressing, Wait, Waitable};
+use crate::call::pager::SyncPager;
+use crate::call::request::Request;
+use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::http::session::Session;
 
 /// Creates and manages the entities of a collection, see
-/// [`EntityCollectionsClient::entities`](crate::EntityCollectionsClient::entities).
+/// [`EntityCollectionsClient::entities`](crate::entity_collections::EntityCollectionsClient::entities).
 #[derive(Debug, Clone)]
-pub struct EntitiesClient(pub(crate) TwelveLabs);
+pub struct EntitiesClient(pub(crate) Session);
 
 impl EntitiesClient {
     /// Lists the entities of a collection, newest first.
     ///
     /// ```no_run
-    /// use twelvelabs::EntityStatus;
+    /// use twelvelabs::entity_collections::EntityStatus;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// for entity in client.entity_collections().entities().list("65f…").status(EntityStatus::Ready).send()? {
@@ -64,7 +64,7 @@ impl EntitiesClient {
     /// [`errors`](BulkCreateEntityResponse::errors), each with its place in what was sent and the reason.
     ///
     /// ```no_run
-    /// use twelvelabs::EntityInput;
+    /// use twelvelabs::entity_collections::EntityInput;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let (ana, rita) = (client.assets().retrieve("65a…").send()?, client.assets().retrieve("65b…").send()?);

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
-use crate::client::TwelveLabs;
-use crate::pager::SyncPager;
+use crate::call::pager::SyncPager;
+use crate::http::session::Session;
 use entities::EntitiesClient;
 
 /// Creates and manages collections of entities, see [`TwelveLabs::entity_collections`].
 #[derive(Debug, Clone)]
-pub struct EntityCollectionsClient(pub(crate) TwelveLabs);
+pub struct EntityCollectionsClient(pub(crate) Session);
 
 impl EntityCollectionsClient {
     /// The entities of the collections: the people and things themselves.

@@ -6,16 +6,16 @@ use time::OffsetDateTime;
 
 use super::filter_by_metadata;
 use crate::call::Call;
-use crate::client::TwelveLabs;
-use crate::pager::SyncPager;
+use crate::call::pager::SyncPager;
+use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::http::session::Session;
 use crate::types::{
     EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment, VideoSystemMetadata,
 };
-use crate::wait::{Progressing, Wait, Waitable};
 
-/// Indexes assets and keeps track of them, see [`IndexesClient::indexed_assets`](crate::IndexesClient::indexed_assets).
+/// Indexes assets and keeps track of them, see [`IndexesClient::indexed_assets`](crate::indexes::IndexesClient::indexed_assets).
 #[derive(Debug, Clone)]
-pub struct IndexedAssetsClient(pub(crate) TwelveLabs);
+pub struct IndexedAssetsClient(pub(crate) Session);
 
 impl IndexedAssetsClient {
     /// Lists the indexed assets of an index, newest first.
@@ -23,7 +23,7 @@ impl IndexedAssetsClient {
     /// Ranges are written as in Rust and include both ends; a plain number asks for exactly that.
     ///
     /// ```no_run
-    /// use twelvelabs::IndexedAssetStatus;
+    /// use twelvelabs::indexes::IndexedAssetStatus;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let list = client
@@ -63,7 +63,7 @@ impl IndexedAssetsClient {
     /// Gets one indexed asset, on request with its embeddings and its transcription.
     ///
     /// ```no_run
-    /// use twelvelabs::EmbeddingOption;
+    /// use twelvelabs::types::EmbeddingOption;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let indexed = client
@@ -243,7 +243,7 @@ pub struct IndexedAsset {
     pub id: String,
     /// The asset that it was made of.
     pub asset_id: Option<String>,
-    /// Its status. The older endpoints of [`VideosClient`](crate::VideosClient) do not say.
+    /// Its status. The older endpoints of [`VideosClient`](crate::indexes::VideosClient) do not say.
     pub status: Option<IndexedAssetStatus>,
     /// When the indexing was asked for.
     #[serde(default, with = "time::serde::rfc3339::option")]

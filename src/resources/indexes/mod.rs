@@ -6,18 +6,18 @@ pub(crate) mod videos;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::call::pager::SyncPager;
+use crate::call::request::Request;
 use crate::call::{Call, RequestOptions};
-use crate::client::TwelveLabs;
 use crate::error::Result;
-use crate::pager::SyncPager;
-use crate::request::Request;
+use crate::http::session::Session;
 use crate::types::{SortBy, SortOption};
 use indexed_assets::IndexedAssetsClient;
 use videos::VideosClient;
 
 /// Creates and manages indexes and the videos in them, see [`TwelveLabs::indexes`].
 #[derive(Debug, Clone)]
-pub struct IndexesClient(pub(crate) TwelveLabs);
+pub struct IndexesClient(pub(crate) Session);
 
 impl IndexesClient {
     /// The assets of an index: indexing, their state, metadata, embeddings and transcriptions.
@@ -64,7 +64,7 @@ impl IndexesClient {
     /// taken is a conflict (409, `index_name_already_exists`): [`ensure`](Self::ensure) takes that index instead.
     ///
     /// ```no_run
-    /// use twelvelabs::{IndexModelInput, ModelOption};
+    /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let model = IndexModelInput::new("marengo3.0", [ModelOption::Visual, ModelOption::Audio]);
@@ -125,7 +125,7 @@ impl IndexesClient {
     /// is, also if it has other models than these, which cannot be changed: look at [`Index::models`] if that matters.
     ///
     /// ```no_run
-    /// use twelvelabs::{IndexModelInput, ModelOption};
+    /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let model = IndexModelInput::new("marengo3.0", [ModelOption::Visual, ModelOption::Audio]);
@@ -245,7 +245,7 @@ input! {
     /// A model for a new index, and what it looks at.
     ///
     /// ```
-    /// use twelvelabs::{IndexModelInput, ModelOption};
+    /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
     ///
     /// let model = IndexModelInput::new("marengo3.0", [ModelOption::Visual, ModelOption::Audio]);
     /// ```

@@ -5,16 +5,16 @@ use serde::Serialize;
 use super::filter_by_metadata;
 use super::indexed_assets::IndexedAsset;
 use crate::call::Call;
-use crate::client::TwelveLabs;
-use crate::pager::SyncPager;
+use crate::call::pager::SyncPager;
+use crate::http::session::Session;
 use crate::types::{EmbeddingOption, NumberRange, SortBy, SortOption};
 
 /// Manages the videos of an index by the platform's older endpoints, see
-/// [`IndexesClient::videos`](crate::IndexesClient::videos).
+/// [`IndexesClient::videos`](crate::indexes::IndexesClient::videos).
 ///
-/// The platform plans to remove them: [`IndexedAssetsClient`](crate::IndexedAssetsClient) has the same and more.
+/// The platform plans to remove them: [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) has the same and more.
 #[derive(Debug, Clone)]
-pub struct VideosClient(pub(crate) TwelveLabs);
+pub struct VideosClient(pub(crate) Session);
 
 impl VideosClient {
     /// Lists the videos of an index, newest first.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use mockito::Request;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
-use super::{error, form_parts, json_body, missing, page, query_pairs, reply, Answer, State, POLLS_UNTIL_READY};
+use super::{Answer, POLLS_UNTIL_READY, State, error, form_parts, json_body, missing, page, query_pairs, reply};
 
 /// All assets, by id.
 pub struct Assets {

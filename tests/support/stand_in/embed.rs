@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use base64::prelude::{Engine as _, BASE64_STANDARD};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use mockito::Request;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
-use super::{error, form_parts, json_body, missing, page, query_pairs, reply, Answer, Part, State, POLLS_UNTIL_READY};
+use super::{Answer, POLLS_UNTIL_READY, Part, State, error, form_parts, json_body, missing, page, query_pairs, reply};
 
 /// How long every video and audio file is, in seconds.
 const DURATION: f64 = 12.5;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use mockito::Request;
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{error, json_body, missing, page, query_pairs, reply, Answer, State, POLLS_UNTIL_READY};
+use super::{Answer, POLLS_UNTIL_READY, State, error, json_body, missing, page, query_pairs, reply};
 
 /// All indexes, by id, and all videos, by id.
 #[derive(Default)]
@@ -135,11 +135,7 @@ impl Indexes {
     }
 
     fn retrieve(&self, id: &str) -> Answer {
-        if self.exists(id) {
-            reply(200, &self.shown(id))
-        } else {
-            missing("indexes", id)
-        }
+        if self.exists(id) { reply(200, &self.shown(id)) } else { missing("indexes", id) }
     }
 
     /// An index with what is counted in it.

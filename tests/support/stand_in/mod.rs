@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mockito::{Matcher, Mock, Request, Server, ServerGuard};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 /// How many polls see something new as not ready yet.
 const POLLS_UNTIL_READY: u32 = 2;

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 
 use mockito::Request;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 use super::indexes::SCENES;
-use super::{error, form_parts, missing, query_pairs, reply, Answer, State};
+use super::{Answer, State, error, form_parts, missing, query_pairs, reply};
 
 /// What was found, search by search, for the pages that are still to be asked for.
 #[derive(Default)]

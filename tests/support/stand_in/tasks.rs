@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use mockito::Request;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
-use super::{error, form_parts, missing, page, query_pairs, reply, Answer, State};
+use super::{Answer, State, error, form_parts, missing, page, query_pairs, reply};
 
 /// The video of each task, by the id of the task.
 #[derive(Default)]

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use mockito::Request;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::storage::{Storage, UPLOAD_HEADER};
-use super::{error, json_body, missing, page_of, reply, Answer, State};
+use super::{Answer, State, error, json_body, missing, page_of, reply};
 
 /// All sessions, by id.
 pub struct Uploads {

@@ -1,10 +1,10 @@
 //! What to embed, and how.
 
 use serde::Serialize;
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::call::request::Request;
 use crate::file::FileSource;
-use crate::request::Request;
 use crate::resources::assets::AssetType;
 use crate::types::{EmbeddingOption, EmbeddingScope};
 
@@ -15,7 +15,8 @@ const HINT: &str = "the platform documents 32 MB for an image, 36 MB for audio a
 /// Where media comes from. A local file is read when the request is sent, and sent as base64.
 ///
 /// ```
-/// use twelvelabs::{FileSource, MediaSource};
+/// use twelvelabs::FileSource;
+/// use twelvelabs::embed::MediaSource;
 ///
 /// let asset = MediaSource::asset_id("65f…");
 /// let url = MediaSource::url("https://example.com/dog.jpg");
@@ -77,7 +78,8 @@ impl MediaSource {
 /// What to embed: the `input_type` of the Python SDK together with what belongs to it.
 ///
 /// ```
-/// use twelvelabs::{AudioInput, EmbedInput, MediaSource, MultiInput, MultiInputMediaSource};
+/// use twelvelabs::embed::{AudioInput, MultiInput, MultiInputMediaSource};
+/// use twelvelabs::embed::{EmbedInput, MediaSource};
 ///
 /// let text = EmbedInput::text("a dog on a beach");
 /// let image = EmbedInput::image(MediaSource::file("dog.jpg"));
@@ -355,7 +357,7 @@ open_enum! {
 /// `marengo3.0` takes it as it is, `marengo3.5` as [`temporal`](Self::temporal). JSON of your own can be given as well.
 ///
 /// ```
-/// use twelvelabs::MediaSegmentation;
+/// use twelvelabs::embed::MediaSegmentation;
 ///
 /// let for_marengo_3_0 = MediaSegmentation::fixed(6);
 /// let for_marengo_3_5 = MediaSegmentation::dynamic(2).temporal();
@@ -392,7 +394,7 @@ impl From<Value> for MediaSegmentation {
 /// How a document is cut. JSON of your own can be given as well.
 ///
 /// ```
-/// use twelvelabs::DocumentSegmentation;
+/// use twelvelabs::embed::DocumentSegmentation;
 ///
 /// let pdf = DocumentSegmentation::spatial("quadrants");
 /// let text = DocumentSegmentation::sequential(20, 2);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::TwelveLabs;
+use crate::http::session::Session;
 use crate::types::{EmbeddingOption, EmbeddingScope};
 
 pub use input::*;
@@ -15,7 +15,7 @@ pub use tasks::*;
 
 /// The current embedding calls, see [`EmbedClient::v2`](super::EmbedClient::v2).
 #[derive(Debug, Clone)]
-pub struct EmbedV2Client(pub(crate) TwelveLabs);
+pub struct EmbedV2Client(pub(crate) Session);
 
 impl EmbedV2Client {
     /// Embedding tasks: media of any length, embedded in the background.
@@ -34,14 +34,14 @@ impl EmbedV2Client {
     /// [`Error::File`](crate::Error::File).
     ///
     /// ```no_run
-    /// use twelvelabs::{EmbedInput, MediaSource};
+    /// use twelvelabs::embed::{EmbedInput, MediaSource};
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let v2 = client.embed().v2();
     /// let text = v2.create(EmbedInput::text("a dog on a beach"), "marengo3.0").send()?;
     /// let image = v2.create(EmbedInput::image(MediaSource::file("dog.jpg")), "marengo3.0").send()?;
     /// if let (Some(text), Some(image)) = (text.embedding(), image.embedding()) {
-    ///     println!("{:?}", twelvelabs::cosine_similarity(text, image));
+    ///     println!("{:?}", twelvelabs::embed::cosine_similarity(text, image));
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```

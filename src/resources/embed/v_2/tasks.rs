@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
-use crate::client::TwelveLabs;
+use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::http::session::Session;
 use crate::resources::embed::{EmbeddingTaskStatus, ListEmbedTasks};
-use crate::wait::{Progressing, Wait, Waitable};
 
 use super::{EmbedInput, EmbeddingData, EmbeddingMediaMetadata, EmbeddingUsage};
 
 /// Embedding tasks, see [`EmbedV2Client::tasks`](super::EmbedV2Client::tasks). Vectors are kept for seven days.
 #[derive(Debug, Clone)]
-pub struct EmbedV2TasksClient(pub(crate) TwelveLabs);
+pub struct EmbedV2TasksClient(pub(crate) Session);
 
 impl EmbedV2TasksClient {
     /// Lists the tasks, newest first: those of the last seven days, if no times are given.
@@ -38,7 +38,8 @@ impl EmbedV2TasksClient {
     /// [`Error::File`](crate::Error::File).
     ///
     /// ```no_run
-    /// use twelvelabs::{EmbedInput, MediaSegmentation, MediaSource, VideoInput};
+    /// use twelvelabs::embed::VideoInput;
+    /// use twelvelabs::embed::{EmbedInput, MediaSegmentation, MediaSource};
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let video = VideoInput::new(MediaSource::asset_id("65f…"))

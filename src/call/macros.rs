@@ -1,0 +1,253 @@
+//! Declarations of requests, of inputs and of open enums. They declare data and nothing else.
+
+/// The setter that every builder has besides its own.
+macro_rules! when_some {
+    () => {
+        /// Calls `setter` with the value if there is one, for an option that is not always given.
+        pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
+            match option {
+                Some(value) => setter(self, value),
+                None => self,
+            }
+        }
+    };
+}
+
+/// Declares a request with options. Each has the place it goes to (`query`, `json`, `form`, `form_url` or `file`), the
+/// Python SDK's name, and a type: `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that
+/// becomes a `T`, and `object` anything that is an object in JSON.
+macro_rules! request {
+    ($(#[$meta:meta])* $name:ident -> $output:ty { $($options:tt)* }) => {
+        $(#[$meta])*
+        #[must_use = "nothing is sent before `.send()`"]
+        #[derive(Debug)]
+        pub struct $name(crate::call::request::Request);
+
+        impl From<crate::call::request::Request> for $name {
+            fn from(request: crate::call::request::Request) -> Self {
+                Self(request)
+            }
+        }
+
+        impl $name {
+            request!(@options $($options)*);
+
+            /// Sends the request and decodes the answer.
+            pub fn send(self) -> crate::Result<$output> {
+                crate::Call::from(self.0).send()
+            }
+
+            /// As [`send`](Self::send), with the status, the headers and the raw body.
+            pub fn send_raw(self) -> crate::Result<crate::HttpResponse<$output>> {
+                crate::Call::from(self.0).send_raw()
+            }
+
+            /// Settings for this call alone.
+            pub fn request_options(mut self, request_options: crate::RequestOptions) -> Self {
+                self.0.options = request_options;
+                self
+            }
+
+            when_some!();
+        }
+    };
+    (@options) => {};
+    (@options $(#[$meta:meta])* $place:ident $field:ident: object, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl serde::Serialize) -> Self {
+            let fields = self.0.object(stringify!($field), &$field);
+            self.0.forget(stringify!($field));
+            self.0.$place(stringify!($field), &fields);
+            self
+        }
+        request!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $place:ident $field:ident: [$type:ty], $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl IntoIterator<Item = impl Into<$type>>) -> Self {
+            self.0.forget(stringify!($field));
+            self.0.$place(stringify!($field), &$field.into_iter().map(Into::into).collect::<Vec<$type>>());
+            self
+        }
+        request!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $place:ident $field:ident: into $type:ty, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl Into<$type>) -> Self {
+            let value: $type = $field.into();
+            self.0.forget(stringify!($field));
+            self.0.$place(stringify!($field), &value);
+            self
+        }
+        request!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $place:ident $field:ident: $type:ty, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.0.forget(stringify!($field));
+            self.0.$place(stringify!($field), &$field);
+            self
+        }
+        request!(@options $($rest)*);
+    };
+}
+
+/// Declares an input: a JSON object that `new` makes of what is required, with a setter for each optional field.
+/// The types are as in [`request!`], and what is required is taken as by `into`; `field = "wire name"` is for a field
+/// that the wire calls otherwise.
+macro_rules! input {
+    ($(#[$meta:meta])* $name:ident($($required:ident $(= $required_wire:literal)?: $type:tt),*) { $($options:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        #[must_use]
+        pub struct $name(serde_json::Map<String, serde_json::Value>);
+
+        impl $name {
+            /// With what is required.
+            #[allow(clippy::new_without_default)]
+            pub fn new($($required: input!(@taken $type)),*) -> Self {
+                #[allow(unused_mut)]
+                let mut input = Self(serde_json::Map::new());
+                $(
+                    let required = input!(@made $required $type);
+                    input.set(input!(@name $required $($required_wire)?), &required);
+                )*
+                input
+            }
+
+            input!(@options $($options)*);
+
+            /// Sets a field that this version of the crate does not know.
+            pub fn field(mut self, name: &str, value: impl serde::Serialize) -> Self {
+                self.set(name, &value);
+                self
+            }
+
+            /// What a field is set to.
+            pub fn get(&self, name: &str) -> Option<&serde_json::Value> {
+                self.0.get(name)
+            }
+
+            fn set(&mut self, name: &str, value: &impl serde::Serialize) {
+                self.0.insert(name.into(), serde_json::to_value(value).unwrap_or_default());
+            }
+        }
+    };
+    (@options) => {};
+    (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: [$type:ty], $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl IntoIterator<Item = impl Into<$type>>) -> Self {
+            let values: Vec<$type> = $field.into_iter().map(Into::into).collect();
+            self.set(input!(@name $field $($wire)?), &values);
+            self
+        }
+        input!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: into $type:ty, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl Into<$type>) -> Self {
+            let value: $type = $field.into();
+            self.set(input!(@name $field $($wire)?), &value);
+            self
+        }
+        input!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: $type:ty, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.set(input!(@name $field $($wire)?), &$field);
+            self
+        }
+        input!(@options $($rest)*);
+    };
+    (@taken [$type:ty]) => { impl IntoIterator<Item = impl Into<$type>> };
+    (@taken $type:ty) => { impl Into<$type> };
+    (@made $value:ident [$type:ty]) => { $value.into_iter().map(Into::into).collect::<Vec<$type>>() };
+    (@made $value:ident $type:ty) => { Into::<$type>::into($value) };
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $wire:literal) => { $wire };
+}
+
+/// Declares an enum of the wire: a value that is not known here is kept in `Other`.
+macro_rules! open_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant,)*
+            /// A value that this version of the crate does not know, as it came.
+            Other(String),
+        }
+
+        impl $name {
+            /// The value as the platform writes it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $text,)*
+                    Self::Other(text) => text,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                match text {
+                    $($text => Self::$variant,)*
+                    other => Self::Other(other.into()),
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                text.as_str().into()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(Into::into)
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    input! {
+        /// A segment of a video.
+        Segment(media_type = "type": String, starts: [u32]) {
+            /// Where it ends.
+            end_sec: f64,
+            /// What it is called.
+            label = "name": into String,
+            /// More names.
+            tags: [String],
+        }
+    }
+
+    #[test]
+    fn inputs_are_json_objects() {
+        let segment = Segment::new("video", [1_u8, 2]).end_sec(2.5).label("a").tags(["b", "c"]).field("new", true);
+        let json = serde_json::json!({
+            "type": "video", "starts": [1, 2], "end_sec": 2.5, "name": "a", "tags": ["b", "c"], "new": true
+        });
+        assert_eq!(segment.get("end_sec"), Some(&json["end_sec"]));
+        assert_eq!(serde_json::to_value(&segment).unwrap(), json);
+        assert_eq!(serde_json::from_value::<Segment>(json).unwrap(), segment);
+    }
+}

@@ -1,0 +1,712 @@
+//! The untyped request: its encoding, and the one loop that every request goes through.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::call::options::RequestOptions;
+use crate::clock::random_bits;
+use crate::error::{ApiError, Error, Result};
+use crate::file::FileSource;
+use crate::http::attempt::{self, Exchange, Failure, FailureKind, Limits, LiveBody};
+use crate::http::body::{Part, Payload, ProgressCallback};
+use crate::http::cancel::CancelHandle;
+use crate::http::retry::{self, Ended};
+use crate::http::session::{API_KEY_HEADER, Session};
+use crate::response::HttpResponse;
+use crate::response::describe;
+use crate::text::printable;
+
+/// A form body above this size asks before it is sent, so that a refusal arrives with its reason.
+const ASK_FIRST: u64 = 1 << 20;
+const MOST_REDIRECTS: u32 = 5;
+/// How often a request of a batch may be told to come back later.
+const MOST_HELD_BACK: u32 = 50;
+const TIMEOUT: Duration = Duration::from_secs(60);
+const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A request as it is put together. Every fault of an argument is kept and reported when it is sent.
+#[derive(Clone)]
+pub struct Request {
+    client: Session,
+    method: &'static str,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+    body: Body,
+    /// The files whose base64 goes into the JSON body, each with the mark that stands for it there.
+    attached: Vec<(String, FileSource)>,
+    pub(crate) options: RequestOptions,
+    /// The field that has the items of a page.
+    pub(crate) items: &'static str,
+    pub(crate) paging: Paging,
+    invalid: Option<(String, String)>,
+    one_of: Option<[&'static str; 2]>,
+    slow: bool,
+    repeatable: bool,
+    stream: bool,
+    size_limit: Option<(u64, &'static str)>,
+    pub(crate) progress: Option<ProgressCallback>,
+}
+
+/// How the next page of a list is asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Paging {
+    /// By its number: the same request with another `page`.
+    Number,
+    /// By the token that the page before it gave: the request that this makes of the first one and the token.
+    Token(fn(&Request, &str) -> Request),
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    None,
+    Json(Map<String, Value>),
+    Form(Vec<Part>),
+}
+
+impl Session {
+    pub(crate) fn get(&self, path: &[&str]) -> Request {
+        Request::new(self, "GET", path)
+    }
+
+    pub(crate) fn post(&self, path: &[&str]) -> Request {
+        Request::new(self, "POST", path)
+    }
+
+    pub(crate) fn put(&self, path: &[&str]) -> Request {
+        Request::new(self, "PUT", path)
+    }
+
+    pub(crate) fn patch(&self, path: &[&str]) -> Request {
+        Request::new(self, "PATCH", path)
+    }
+
+    pub(crate) fn delete(&self, path: &[&str]) -> Request {
+        Request::new(self, "DELETE", path)
+    }
+}
+
+impl Request {
+    pub(crate) fn new(client: &Session, method: &str, segments: &[&str]) -> Self {
+        let known = ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().find(|m| m.eq_ignore_ascii_case(method));
+        let mut request = Request {
+            client: client.clone(),
+            method: known.unwrap_or("GET"),
+            path: String::new(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Body::None,
+            attached: Vec::new(),
+            options: RequestOptions::default(),
+            items: "data",
+            paging: Paging::Number,
+            invalid: None,
+            one_of: None,
+            slow: false,
+            repeatable: known != Some("POST"),
+            stream: false,
+            size_limit: None,
+            progress: None,
+        };
+        if known.is_none() {
+            request.reject("method", "use GET, POST, PUT, PATCH or DELETE");
+        }
+        for segment in segments {
+            if let Err(why) = check_segment(segment) {
+                request.reject("id", &format!("{:?} {why}", printable(segment, 80)));
+            }
+            request.path.push('/');
+            percent_encode(segment, &mut request.path);
+        }
+        request
+    }
+
+    /// The items of a page are in this field instead of `data`.
+    pub(crate) fn items(mut self, field: &'static str) -> Self {
+        self.items = field;
+        self
+    }
+
+    /// The platform works before it answers: give it more time.
+    pub(crate) fn slow(mut self) -> Self {
+        self.slow = true;
+        self
+    }
+
+    /// Doing it twice is the same as doing it once, although it is a POST.
+    pub(crate) fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    /// The answer is read as it arrives: its silence is limited, and not its duration.
+    pub(crate) fn stream(mut self) -> Self {
+        self.stream = true;
+        // What is compressed arrives in blocks.
+        self.header("accept-encoding", "identity");
+        self
+    }
+
+    /// The documented size of a file, for the hint of a refusal.
+    pub(crate) fn size_limit(mut self, bytes: u64, hint: &'static str) -> Self {
+        self.size_limit = Some((bytes, hint));
+        self
+    }
+
+    /// Exactly one of these two fields has to be in the form.
+    pub(crate) fn one_of(mut self, names: [&'static str; 2]) -> Self {
+        self.one_of = Some(names);
+        self
+    }
+
+    /// Keeps the first fault of an argument.
+    pub(crate) fn reject(&mut self, argument: &str, why: &str) {
+        self.invalid.get_or_insert_with(|| (argument.into(), why.into()));
+    }
+
+    pub(crate) fn header(&mut self, name: &str, value: &str) {
+        self.headers.push((name.into(), value.into()));
+    }
+
+    pub(crate) fn query(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        let value = self.value(name, value);
+        query_pairs(name, &value, &mut self.query);
+    }
+
+    pub(crate) fn json(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        let value = self.value(name, value);
+        match &mut self.body {
+            Body::Json(fields) => drop(fields.insert(name.into(), value)),
+            body => *body = Body::Json(Map::from_iter([(name.to_string(), value)])),
+        }
+    }
+
+    pub(crate) fn form(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        let value = self.value(name, value);
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| self.part(text_part(name, item))),
+            value => self.part(text_part(name, &value)),
+        }
+    }
+
+    /// Refuses a link that the platform cannot follow.
+    pub(crate) fn check_url(&mut self, argument: &str, url: &str) {
+        let lower = url.to_ascii_lowercase();
+        let web = lower.starts_with("https://") || lower.starts_with("http://");
+        if !web || url.chars().any(char::is_whitespace) {
+            self.reject(argument, "must be a public link that begins with http:// or https:// and has no spaces");
+        }
+    }
+
+    /// A field of the form that has to be a link which the platform can follow.
+    pub(crate) fn form_url(&mut self, name: &str, url: &str) {
+        self.check_url(name, url);
+        self.form(name, url);
+    }
+
+    /// Takes back what was set before: a setter that is called again replaces it.
+    pub(crate) fn forget(&mut self, name: &str) {
+        let is_same = |have: &str| have.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
+        self.query.retain(|(have, _)| !is_same(have));
+        if let Body::Form(parts) = &mut self.body {
+            parts.retain(|part| part.name() != name);
+        }
+    }
+
+    pub(crate) fn file(&mut self, name: &str, source: &FileSource) {
+        self.part(Part::File { name: name.into(), source: source.clone() });
+    }
+
+    /// What to write into the JSON body where the base64 of this file goes. The file is read when the body is sent.
+    pub(crate) fn attach(&mut self, source: FileSource) -> String {
+        let mark = format!("base64-of-{:016x}{:016x}", random_bits(), random_bits());
+        self.attached.push((mark.clone(), source));
+        mark
+    }
+
+    fn part(&mut self, part: Part) {
+        match &mut self.body {
+            Body::Form(parts) => parts.push(part),
+            body => *body = Body::Form(vec![part]),
+        }
+    }
+
+    /// The value of an argument as JSON.
+    pub(crate) fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
+        serde_json::to_value(value).unwrap_or_else(|e| {
+            self.reject(name, &format!("cannot be sent: {e}"));
+            Value::Null
+        })
+    }
+
+    /// A value that has to be an object.
+    pub(crate) fn object(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Map<String, Value> {
+        match self.value(name, value) {
+            Value::Object(fields) => fields,
+            _ => {
+                self.reject(name, "must be an object of names and values");
+                Map::new()
+            }
+        }
+    }
+
+    /// The value of a query parameter or of a text field of the form, if it is set.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        let query = self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str());
+        query.or_else(|| match self.parts().find(|part| part.name() == name)? {
+            Part::Text { value, .. } => Some(value.as_str()),
+            Part::File { .. } => None,
+        })
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        match &self.body {
+            Body::Form(parts) => parts.as_slice(),
+            _ => &[],
+        }
+        .iter()
+    }
+
+    /// The same request for another page.
+    pub(crate) fn with_query(&self, name: &str, value: &str) -> Self {
+        let mut request = self.clone();
+        match request.query.iter_mut().find(|(have, _)| have == name) {
+            Some((_, have)) => *have = value.into(),
+            None => request.query.push((name.into(), value.into())),
+        }
+        request
+    }
+
+    pub(crate) fn client(&self) -> &Session {
+        &self.client
+    }
+
+    /// The request in an error's text, as `GET /assets/65f…`.
+    pub(crate) fn operation(&self) -> String {
+        format!("{} {}", self.method, printable(&self.path, 200))
+    }
+
+    /// Sends the request and gives the answer, complete, if it is a success.
+    pub(crate) fn execute(&self) -> Result<HttpResponse<()>> {
+        Ok(self.run()?.with(()))
+    }
+
+    /// Sends the request, again where that is safe, and gives the answer if it is a success: that of a stream has
+    /// its body still to be read.
+    pub(crate) fn run(&self) -> Result<HttpResponse<LiveBody>> {
+        self.check()?;
+        let settings = self.client.settings();
+        let clock = &*settings.clock;
+        let max_retries = self.options.max_retries.unwrap_or(settings.max_retries);
+        let started = clock.now();
+        let payload = self.payload()?;
+        let mut url = self.url();
+        let repeatable = self.repeatable || self.has_header("idempotency-key");
+        let mut ask_first = payload.as_ref().is_some_and(|p| p.has_file() && p.length().is_none_or(|n| n > ASK_FIRST));
+        let (mut retries, mut redirects, mut held_back) = (0, 0, 0);
+        loop {
+            settings.proceed(|| self.operation())?;
+            let remaining = self.options.deadline.map(|deadline| deadline.saturating_sub(clock.now() - started));
+            if remaining.is_some_and(|left| left.is_zero()) {
+                return Err(self.timeout("the deadline of the call has passed", None));
+            }
+            let (error, ended) = match self.attempt(&url, payload.as_ref(), ask_first, remaining) {
+                Ok(response) if (200..300).contains(&response.status) => return Ok(response),
+                Ok(response) if response.status == 417 && ask_first => {
+                    ask_first = false;
+                    continue;
+                }
+                Ok(response) if response.headers.get("location").is_some() && (300..400).contains(&response.status) => {
+                    url = self.redirect(&url, response, redirects, payload.as_ref())?;
+                    redirects += 1;
+                    continue;
+                }
+                Ok(response) => {
+                    let response = self.redact(response);
+                    let mut e = ApiError::new(self.operation(), response, clock.utc_now());
+                    e.hint = self.hint(&e, payload.as_ref());
+                    let ended = Ended::Status(e.status, e.retry_after);
+                    (Error::from(Box::new(e)), ended)
+                }
+                Err(Tried::Stopped(e)) => return Err(e),
+                Err(Tried::Failed(failure)) => {
+                    let ended = match failure.kind {
+                        FailureKind::NotSent | FailureKind::TimedOut { sent: false } => Ended::NotSent,
+                        FailureKind::Broke | FailureKind::TimedOut { sent: true } => Ended::Broke,
+                        FailureKind::Impossible | FailureKind::TooLarge => return Err(self.failed(failure, repeatable)),
+                    };
+                    (self.failed(failure, repeatable), ended)
+                }
+            };
+            if settings.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
+                return Err(Error::Canceled { operation: self.operation() });
+            }
+            let fresh = payload.as_ref().is_none_or(Payload::is_fresh);
+            if let (Some(gate), Ended::Status(429, _), true) =
+                (&settings.gate, ended, fresh && held_back < MOST_HELD_BACK)
+            {
+                // The limit is the account's: everybody waits, and it is nobody's fault.
+                let wait = error.retry_after().unwrap_or_else(|| retry::back_off(held_back, 1.0));
+                if !error.is_quota() {
+                    gate.close(clock.now() + wait);
+                    held_back += 1;
+                    continue;
+                }
+            }
+            if retries >= max_retries || !fresh || !retry::may_repeat(ended, repeatable) {
+                return Err(error);
+            }
+            let wait = error.retry_after().unwrap_or_else(|| retry::back_off(retries, clock.random()));
+            if wait > settings.max_retry_after || error.is_quota() {
+                return Err(error);
+            }
+            if self.options.deadline.is_some_and(|deadline| (clock.now() - started).saturating_add(wait) >= deadline) {
+                return Err(self.timeout("the deadline of the call leaves no time for another try", Some(error)));
+            }
+            log::debug!("{error}; trying again in {wait:?}");
+            settings.pause(wait, || self.operation())?;
+            retries += 1;
+        }
+    }
+
+    /// Whether all arguments can be sent.
+    fn check(&self) -> Result<()> {
+        if let Some((argument, why)) = &self.invalid {
+            return Err(Error::invalid(argument, why));
+        }
+        let Some(names) = self.one_of else { return Ok(()) };
+        let given = |name: &str| {
+            let extra = &self.options.body;
+            self.parts().map(Part::name).chain(extra.iter().map(|(name, _)| name.as_str())).any(|have| have == name)
+        };
+        match names.map(given) {
+            [true, true] => Err(Error::invalid(names.join(" and "), "are both given; give one of them")),
+            [false, false] => Err(Error::invalid(names.join(" or "), "is missing; give one of them")),
+            _ => Ok(()),
+        }
+    }
+
+    fn attempt(
+        &self,
+        url: &str,
+        payload: Option<&Payload>,
+        ask_first: bool,
+        total: Option<Duration>,
+    ) -> Result<HttpResponse<LiveBody>, Tried> {
+        let settings = self.client.settings();
+        let standard = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
+        let answer = self.options.timeout.or(settings.timeout).unwrap_or(standard).min(attempt::FOREVER);
+        let headers = self.headers(payload, ask_first).map_err(Tried::Stopped)?;
+        let started = Instant::now();
+        let mut reader = match payload {
+            Some(payload) => {
+                Some(payload.open(self.progress.clone(), settings.cancel.clone()).map_err(Tried::Stopped)?)
+            }
+            None => None,
+        };
+        let body = reader.as_mut().map(|reader| (reader as &mut dyn std::io::Read, payload.and_then(Payload::length)));
+        let limits = Limits { answer, stream: self.stream, total };
+        let result =
+            attempt::send(&settings.agent, Exchange { method: self.method, url, headers: &headers, body, limits });
+        let (fault, ended) = reader.map_or((None, None), |reader| (reader.fault, reader.ended));
+        if let Some(fault) = fault {
+            return Err(Tried::Stopped(fault));
+        }
+        let mut response = result.map_err(Tried::Failed)?;
+        let deadline = ended.unwrap_or(started) + answer;
+        let body = if self.stream && (200..300).contains(&response.status) {
+            Vec::new()
+        } else {
+            attempt::read_all(&mut response, settings.max_response_size, deadline).map_err(Tried::Failed)?
+        };
+        Ok(HttpResponse { data: response.body, status: response.status, headers: response.headers, body })
+    }
+
+    fn payload(&self) -> Result<Option<Payload>> {
+        let extra = &self.options.body;
+        match &self.body {
+            Body::None if extra.is_empty() => Ok(None),
+            Body::None if self.method == "GET" => {
+                Err(Error::invalid("additional_body_parameter", "a GET request has no body"))
+            }
+            Body::None => self.json_payload(&Map::new()).map(Some),
+            Body::Json(fields) => self.json_payload(fields).map(Some),
+            Body::Form(parts) => {
+                let extra = extra.iter().map(|(name, value)| text_part(name, value));
+                let parts: Vec<Part> = parts.iter().cloned().chain(extra).collect();
+                Payload::form(&parts).map(Some)
+            }
+        }
+    }
+
+    fn json_payload(&self, fields: &Map<String, Value>) -> Result<Payload> {
+        let mut fields = fields.clone();
+        fields.extend(self.options.body.iter().cloned());
+        Payload::json(&Value::Object(fields).to_string(), &self.attached)
+    }
+
+    fn url(&self) -> String {
+        let mut url = format!("{}{}", self.client.settings().base_url, self.path);
+        let mut extra = Vec::new();
+        for (name, value) in &self.options.query {
+            query_pairs(name, value, &mut extra);
+        }
+        for (n, (name, value)) in self.query.iter().chain(&extra).enumerate() {
+            url.push(if n == 0 { '?' } else { '&' });
+            percent_encode(name, &mut url);
+            url.push('=');
+            percent_encode(value, &mut url);
+        }
+        url
+    }
+
+    fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().chain(&self.options.headers).any(|(have, _)| have.eq_ignore_ascii_case(name))
+    }
+
+    fn headers(&self, payload: Option<&Payload>, ask_first: bool) -> Result<Vec<(String, String)>> {
+        let settings = self.client.settings();
+        let mut headers: Vec<(String, String)> = vec![(API_KEY_HEADER.into(), settings.key_header.clone())];
+        headers.extend(payload.and_then(|p| p.content_type.clone()).map(|value| ("content-type".into(), value)));
+        if ask_first {
+            headers.push(("expect".into(), "100-continue".into()));
+        }
+        for (name, value) in settings.headers.iter().chain(&self.headers).chain(&self.options.headers) {
+            check_header(name, value)?;
+            headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+            headers.push((name.to_ascii_lowercase(), value.clone()));
+        }
+        Ok(headers)
+    }
+
+    fn redirect(
+        &self,
+        from: &str,
+        response: HttpResponse<LiveBody>,
+        redirects: u32,
+        payload: Option<&Payload>,
+    ) -> Result<String> {
+        let response = self.redact(response);
+        let location = response.headers.get("location").unwrap_or_default().to_string();
+        let keeps_method = matches!(response.status, 301 | 302 | 307 | 308) || self.method == "GET";
+        let fresh = payload.is_none_or(Payload::is_fresh);
+        match attempt::same_origin(from, &location) {
+            Some(url) if keeps_method && fresh && redirects < MOST_REDIRECTS => Ok(url),
+            _ => Err(Error::Redirect {
+                operation: self.operation(),
+                location: printable(&location, 300),
+                status: response.status,
+            }),
+        }
+    }
+
+    pub(crate) fn failed(&self, failure: Failure, repeatable: bool) -> Error {
+        let unknown =
+            if repeatable { "" } else { "; it is unknown whether the platform acted: look before you repeat it" };
+        failed(failure, self.operation(), self.client.settings().max_response_size, unknown)
+    }
+
+    fn timeout(&self, message: &str, source: Option<Error>) -> Error {
+        Error::Timeout { operation: self.operation(), message: message.into(), source: source.map(Box::new) }
+    }
+
+    fn hint(&self, e: &ApiError, payload: Option<&Payload>) -> Option<String> {
+        let (limit, hint) = self.size_limit?;
+        let over = payload.and_then(Payload::file_length).is_some_and(|length| length > limit);
+        let says_so = e.status == 413 || e.code.as_deref().is_some_and(|code| code.contains("filesize"));
+        (says_so || (over && matches!(e.status, 400 | 422))).then(|| hint.to_string())
+    }
+
+    /// Takes the API key out of what the server sent, before any of it becomes an error's text.
+    pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
+        let mut response = response.with(());
+        let key = &self.client.settings().api_key;
+        for value in response.headers.values_mut() {
+            *value = mask(value, key);
+        }
+        if response.body.windows(key.len()).any(|window| window == key.as_bytes()) {
+            response.body = mask(&String::from_utf8_lossy(&response.body), key).into_bytes();
+        }
+        if response.body.is_empty() {
+            log::debug!("{}", describe(&response));
+        }
+        response
+    }
+}
+
+/// The text without the key. A key of a few characters, in a test perhaps, is one only where it is a word of its own.
+fn mask(text: &str, key: &str) -> String {
+    const SHORT: usize = 8;
+    if key.len() >= SHORT {
+        return text.replace(key, "***");
+    }
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(key) {
+        let within = before.chars().next_back().or(out.chars().next_back().filter(|_| before.is_empty()));
+        let alone = !within.is_some_and(is_word) && !after.chars().next().is_some_and(is_word);
+        out.push_str(before);
+        out.push_str(if alone { "***" } else { key });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The error for an attempt without an answer. `unknown` is added if the request may have been carried out.
+pub(crate) fn failed(failure: Failure, operation: String, limit: u64, unknown: &str) -> Error {
+    let Failure { kind, message, source } = failure;
+    match kind {
+        FailureKind::TimedOut { sent } => {
+            let message = if sent { format!("{message}{unknown}") } else { message };
+            Error::Timeout { operation, message, source: None }
+        }
+        FailureKind::TooLarge => Error::ResponseTooLarge { operation, limit },
+        FailureKind::NotSent | FailureKind::Impossible => Error::Transport { operation, message, sent: false, source },
+        FailureKind::Broke => {
+            Error::Transport { operation, message: format!("{message}{unknown}"), sent: true, source }
+        }
+    }
+}
+
+/// Why a try gave no answer.
+enum Tried {
+    /// By this side: no other try.
+    Stopped(Error),
+    Failed(Failure),
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("operation", &self.operation())
+            .field("query", &self.query)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}
+
+fn text_part(name: &str, value: &Value) -> Part {
+    Part::Text { name: name.into(), value: plain(value) }
+}
+
+/// A value where there is only text: strings as they are, null as nothing, the rest as JSON.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Lists repeat the name, objects go in brackets, null is left out.
+fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Array(items) => items.iter().for_each(|item| query_pairs(name, item, pairs)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| query_pairs(&format!("{name}[{key}]"), value, pairs));
+        }
+        value => pairs.push((name.into(), plain(value))),
+    }
+}
+
+fn check_segment(segment: &str) -> Result<(), &'static str> {
+    match segment {
+        "" => Err("is empty; give the id"),
+        "." | ".." => Err("is not an id"),
+        _ if segment.chars().any(char::is_control) => Err("contains control characters"),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
+    let proper = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    if !proper {
+        return Err(Error::invalid(format!("header {name}"), "the name may only have letters, digits and hyphens"));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            format!("header {name}"),
+            "the value must not have line breaks or control characters",
+        ));
+    }
+    Ok(())
+}
+
+/// Encodes everything but the unreserved characters of RFC 3986.
+fn percent_encode(text: &str, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte.into());
+        } else {
+            out.push('%');
+            out.push(HEX[usize::from(byte >> 4)].into());
+            out.push(HEX[usize::from(byte & 15)].into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn decode(text: &str) -> String {
+        let mut bytes = text.bytes();
+        let mut out = Vec::new();
+        while let Some(byte) = bytes.next() {
+            out.push(match byte {
+                b'%' => {
+                    let hex = [bytes.next().unwrap(), bytes.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap()
+                }
+                byte => byte,
+            });
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_one_segment_and_comes_back(text in ".*") {
+            let mut out = String::new();
+            percent_encode(&text, &mut out);
+            prop_assert!(out.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
+            prop_assert_eq!(decode(&out), text);
+        }
+    }
+
+    #[test]
+    fn query_values() {
+        let mut pairs = Vec::new();
+        let value = json!({"gte": 10.0, "lte": 60});
+        for (name, value) in
+            [("duration", value), ("ids", json!(["a", "b"])), ("none", json!(null)), ("yes", json!(true))]
+        {
+            query_pairs(name, &value, &mut pairs);
+        }
+        let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(pairs, ["duration[gte]=10.0", "duration[lte]=60", "ids=a", "ids=b", "yes=true"]);
+    }
+
+    #[test]
+    fn keys_are_masked() {
+        assert_eq!(mask("key=tlk_secret,tlk_secret1", "tlk_secret"), "key=***,***1");
+        assert_eq!(mask("k broken k.kk", "k"), "*** broken ***.kk");
+    }
+
+    #[test]
+    fn headers_cannot_be_injected() {
+        assert!(check_header("x-a", "b").is_ok());
+        for (name, value) in [("x-a", "b\r\nx: y"), ("x a", "b"), ("", "b"), ("x\n", "b")] {
+            assert!(check_header(name, value).is_err());
+        }
+    }
+}

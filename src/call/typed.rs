@@ -1,0 +1,162 @@
+//! A call: its options, sending it, and what comes back.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::call::decode;
+use crate::call::events::Events;
+use crate::call::options::RequestOptions;
+use crate::call::request::Request;
+use crate::error::Result;
+use crate::file::FileSource;
+use crate::http::session::Session;
+use crate::response::HttpResponse;
+
+/// What a call can return: any JSON type, nothing, a list, or a stream.
+pub trait Output: Sized + sealed::Sealed {
+    #[doc(hidden)]
+    fn receive(request: Request) -> Result<HttpResponse<Self>>;
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+impl<T: DeserializeOwned + 'static> sealed::Sealed for T {}
+
+impl<T: DeserializeOwned + 'static> Output for T {
+    fn receive(request: Request) -> Result<HttpResponse<T>> {
+        let response = request.execute()?;
+        let data = decode::body(&request.operation(), &response)?;
+        Ok(response.with(data))
+    }
+}
+
+/// A call without options of its own. Nothing happens before [`send`](Call::send).
+///
+/// ```no_run
+/// # let client = twelvelabs::TwelveLabs::from_env()?;
+/// let call = client.assets().retrieve("65f…");
+/// let asset = call.send()?;
+/// # Ok::<(), twelvelabs::Error>(())
+/// ```
+#[must_use = "nothing is sent before `.send()`"]
+pub struct Call<T> {
+    request: Request,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> From<Request> for Call<T> {
+    fn from(request: Request) -> Self {
+        Call { request, output: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.request).finish()
+    }
+}
+
+impl<T: Output> Call<T> {
+    /// Sends the request and decodes the answer.
+    pub fn send(self) -> Result<T> {
+        Ok(self.send_raw()?.data)
+    }
+
+    /// As [`send`](Call::send), with the status, the headers and the raw body: `with_raw_response` in Python.
+    pub fn send_raw(self) -> Result<HttpResponse<T>> {
+        T::receive(self.request)
+    }
+
+    /// Settings for this call alone.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.request.options = request_options;
+        self
+    }
+
+    when_some!();
+}
+
+/// A call to an endpoint that this crate has no method for, see [`TwelveLabs::call`](crate::TwelveLabs::call).
+#[derive(Debug)]
+#[must_use = "nothing is sent before `.send()`"]
+pub struct CustomCall(pub(crate) Request);
+
+impl CustomCall {
+    pub(crate) fn new(session: &Session, method: &str, path: &[&str]) -> Self {
+        CustomCall(Request::new(session, method, path))
+    }
+
+    /// Adds a query parameter; a list repeats it.
+    pub fn query(mut self, name: &str, value: impl Serialize) -> Self {
+        self.0.query(name, &value);
+        self
+    }
+
+    /// Sets a field of the JSON body.
+    pub fn json(mut self, name: &str, value: impl Serialize) -> Self {
+        self.0.json(name, &value);
+        self
+    }
+
+    /// Adds a field of a `multipart/form-data` body; a list repeats it.
+    pub fn form(mut self, name: &str, value: impl Serialize) -> Self {
+        self.0.form(name, &value);
+        self
+    }
+
+    /// Adds a file to a `multipart/form-data` body.
+    pub fn file(mut self, name: &str, file: impl Into<FileSource>) -> Self {
+        self.0.file(name, &file.into());
+        self
+    }
+
+    /// Settings for this call alone.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.0.options = request_options;
+        self
+    }
+
+    when_some!();
+
+    /// Sends the request. An empty answer gives `null`.
+    pub fn send(self) -> Result<Value> {
+        Ok(self.send_raw()?.data)
+    }
+
+    /// Sends the request and decodes the answer into a type of your own.
+    pub fn send_as<T: DeserializeOwned + 'static>(self) -> Result<T> {
+        Call::<T>::from(self.0).send()
+    }
+
+    /// As [`send`](CustomCall::send), with the status, the headers and the raw body.
+    pub fn send_raw(self) -> Result<HttpResponse<Value>> {
+        let response = self.0.execute()?;
+        let empty = response.body.iter().all(u8::is_ascii_whitespace);
+        let data = if empty { Value::Null } else { decode::body(&self.0.operation(), &response)? };
+        Ok(response.with(data))
+    }
+
+    /// Sends the request and gives the server-sent events of the answer as they arrive.
+    ///
+    /// It returns once the answer begins. An answer that is no `text/event-stream` is an error. The time limit, 600 s
+    /// unless you set another, is one for silence.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let call = client.call("POST", &["responses"]).json("stream", true).json("model", "…");
+    /// for event in call.send_events()? {
+    ///     let event = event?;
+    ///     println!("{}: {}", event.event, event.data);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn send_events(self) -> Result<Events> {
+        Events::open(self.0)
+    }
+}

@@ -1,0 +1,8 @@
+//! An untyped exchange: a request out, a complete answer or an error in.
+
+pub(crate) mod attempt;
+pub(crate) mod body;
+pub(crate) mod cancel;
+pub(crate) mod refusal;
+pub(crate) mod retry;
+pub(crate) mod session;

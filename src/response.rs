@@ -1,0 +1,86 @@
+//! An answer as it came.
+
+use std::fmt;
+
+use crate::text::{excerpt, html_title, looks_like_html, printable};
+
+/// The headers of an answer. Names are compared without regard to case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// The first value of a header.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// All headers in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        self.0.iter_mut().map(|(_, value)| value)
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
+        Headers(headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// An answer with all that came: what [`send_raw`](Call::send_raw) returns.
+///
+/// ```no_run
+/// # let client = twelvelabs::TwelveLabs::from_env()?;
+/// let answer = client.assets().retrieve("65f…").send_raw()?;
+/// println!("{} {:?}", answer.status, answer.headers.get("x-trace-id"));
+/// let everything: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+/// # Ok::<(), twelvelabs::Error>(())
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct HttpResponse<T> {
+    /// The decoded answer.
+    pub data: T,
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Headers,
+    /// The body as it came, decompressed.
+    pub body: Vec<u8>,
+}
+
+impl<T> HttpResponse<T> {
+    pub(crate) fn with<U>(self, data: U) -> HttpResponse<U> {
+        HttpResponse { data, status: self.status, headers: self.headers, body: self.body }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for HttpResponse<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse")
+            .field("data", &self.data)
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body", &excerpt(&self.body))
+            .finish()
+    }
+}
+
+/// A line about an answer that has no words of its own.
+pub(crate) fn describe(response: &HttpResponse<()>) -> String {
+    let status = response.status;
+    if response.body.is_empty() {
+        return format!("the server answered with status {status} and an empty body");
+    }
+    let text = String::from_utf8_lossy(&response.body);
+    if looks_like_html(&response.body) {
+        return match html_title(&text) {
+            Some(title) => format!("the server answered with status {status} and an HTML page: {title}"),
+            None => format!("the server answered with status {status} and an HTML page"),
+        };
+    }
+    format!("the server answered with status {status}: {}", printable(&text, 300))
+}

@@ -1,0 +1,69 @@
+//! Workflows over several resources: one file, many files, chunks, and the journal that survives a kill.
+
+pub(crate) mod batch;
+pub(crate) mod chunks;
+pub(crate) mod manifest;
+pub(crate) mod progress;
+pub(crate) mod single;
+pub(crate) mod upload_file;
+
+use std::path::PathBuf;
+
+use crate::file::FileSource;
+use crate::http::session::Session;
+use crate::resources::assets::AssetsClient;
+use crate::resources::multipart_upload::MultipartUploadClient;
+use crate::upload::batch::UploadAll;
+use crate::upload::single::UploadAsset;
+
+impl AssetsClient {
+    /// Uploads a file in the way that fits its size, and waits until the asset is ready.
+    ///
+    /// Up to 200 MB go in one request, larger files in chunks, several at a time, that can be resumed. Bytes and
+    /// readers work too; a reader always goes in one request.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client
+    ///     .assets()
+    ///     .upload("holiday.mp4")
+    ///     .progress_callback(|progress| eprintln!("{:?} {:.0} %", progress.state, progress.percentage()))
+    ///     .send()?;
+    /// println!("{} is ready", asset.id);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn upload(&self, file: impl Into<FileSource>) -> UploadAsset {
+        UploadAsset::new(&self.0, file.into())
+    }
+
+    /// Uploads many files, several at a time, and gives one outcome for each as it is finished.
+    ///
+    /// With a [`manifest`](UploadAll::manifest), what is done is done for good: run again after a kill or a failure,
+    /// it goes on where it was. A rate limit pauses all workers together; a quota that does not come back for hours
+    /// ends the batch, with an outcome for every file.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let files = ["monday.mp4", "tuesday.mp4"];
+    /// for outcome in client.assets().upload_all(files).manifest("uploads.jsonl").send()? {
+    ///     match outcome.result {
+    ///         Ok(asset) => println!("{} is asset {}", outcome.path.display(), asset.id),
+    ///         Err(e) => eprintln!("{}: {e}", outcome.path.display()),
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn upload_all<P: Into<PathBuf>>(&self, paths: impl IntoIterator<Item = P>) -> UploadAll {
+        UploadAll::new(&self.0, paths.into_iter().map(Into::into).collect())
+    }
+}
+
+impl Session {
+    fn assets(&self) -> AssetsClient {
+        AssetsClient(self.clone())
+    }
+
+    fn multipart_upload(&self) -> MultipartUploadClient {
+        MultipartUploadClient(self.clone())
+    }
+}

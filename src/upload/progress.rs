@@ -1,0 +1,70 @@
+//! How far an upload is, and what it gives.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::resumable::ResumableUpload;
+
+/// What an upload is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UploadState {
+    /// The file is being sent.
+    Uploading,
+    /// The file has arrived completely.
+    Uploaded,
+    /// The platform is processing the asset.
+    Processing,
+    /// The asset can be used.
+    Ready,
+}
+
+/// The progress of an upload.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct UploadProgress {
+    /// What it is busy with.
+    pub state: UploadState,
+    /// Bytes handed to the network, without those that have to be sent again. A resumed upload begins with what the
+    /// platform has.
+    pub sent: u64,
+    /// The file's size in bytes, if it is known.
+    pub total: Option<u64>,
+    /// How many chunks the storage has; 0 if the file goes in one request, and once the asset is processed.
+    pub completed_chunks: u32,
+    /// How many chunks there are; 0 if the file goes in one request, and once the asset is processed.
+    pub total_chunks: u32,
+    /// What it takes to resume the upload, from the first event on until the file has arrived; nothing if it goes in
+    /// one request.
+    pub upload: Option<Arc<ResumableUpload>>,
+    /// The asset's id, once it is known.
+    pub asset_id: Option<String>,
+}
+
+impl UploadProgress {
+    /// From 0 to 100.
+    pub fn percentage(&self) -> f64 {
+        match self.total {
+            Some(total) if total > 0 => (self.sent as f64 / total as f64 * 100.0).min(100.0),
+            _ => 0.0,
+        }
+    }
+
+    /// The id of the session, for a later [`resume`](UploadFile::resume).
+    pub fn upload_id(&self) -> Option<&str> {
+        self.upload.as_ref().map(|upload| upload.upload_id.as_str())
+    }
+}
+
+/// A chunked upload that got through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UploadResult {
+    /// The asset's id.
+    pub asset_id: String,
+    /// The asset's URL, if the platform gave one.
+    pub asset_url: Option<String>,
+    /// The id of the session.
+    pub upload_id: String,
+}

@@ -1,0 +1,266 @@
+//! Uploading a file the right way for its size, and waiting until the asset is ready.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::call::RequestOptions;
+use crate::call::wait::{MAX_WAIT_TIME, SLEEP_INTERVAL};
+use crate::error::Result;
+use crate::file::FileSource;
+use crate::http::body::Progress;
+use crate::http::cancel::{CancelHandle, Working};
+use crate::http::session::Session;
+use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
+use crate::resumable::ResumableUpload;
+use crate::upload::chunks::{self, Callback, NewAsset, Settings};
+use crate::upload::progress::{UploadProgress, UploadState};
+
+/// Options of [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
+#[must_use = "nothing is sent before `.send()`"]
+pub struct UploadAsset {
+    client: Session,
+    pub(crate) source: FileSource,
+    pub(crate) asset: NewAsset,
+    pub(crate) threshold: u64,
+    wait: bool,
+    sleep_interval: Duration,
+    max_wait_time: Duration,
+    pub(crate) settings: Settings,
+}
+
+impl UploadAsset {
+    pub(crate) fn new(client: &Session, source: FileSource) -> Self {
+        UploadAsset {
+            client: client.clone(),
+            source,
+            asset: NewAsset::default(),
+            threshold: LOCAL_LIMIT,
+            wait: true,
+            sleep_interval: SLEEP_INTERVAL,
+            max_wait_time: MAX_WAIT_TIME,
+            settings: Settings::default(),
+        }
+    }
+
+    /// The name the platform keeps, instead of the file's.
+    pub fn filename(mut self, filename: impl Into<String>) -> Self {
+        self.asset.filename = Some(filename.into());
+        self
+    }
+
+    /// The type of the asset, instead of the one that the file's name stands for. Only a chunked upload needs it.
+    pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
+        self.asset.file_type = Some(file_type.into());
+        self
+    }
+
+    /// Whether an HLS stream is made of video and audio: yes by default.
+    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
+        self.asset.enable_hls = Some(enable_hls);
+        self
+    }
+
+    /// Whether thumbnails are made: yes by default.
+    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
+        self.asset.enable_thumbnail = Some(enable_thumbnail);
+        self
+    }
+
+    /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
+    /// has those that it was begun with.
+    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+        self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self
+    }
+
+    /// The size in bytes above which a file goes in chunks: 200,000,000 by default, which is what the platform
+    /// documents for one request.
+    pub fn threshold(mut self, bytes: u64) -> Self {
+        self.threshold = bytes;
+        self
+    }
+
+    /// Whether to wait until the asset is ready: yes by default. Otherwise the asset comes as it is after the upload.
+    pub fn wait(mut self, wait: bool) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// The time between two polls of the asset: 5 s by default.
+    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
+        self.sleep_interval = sleep_interval;
+        self
+    }
+
+    /// The most time to wait for the asset once the file has arrived: one hour by default.
+    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
+        self.max_wait_time = max_wait_time;
+        self
+    }
+
+    /// How many chunks are sent at a time, each on a connection of its own: 5 by default.
+    pub fn max_workers(mut self, max_workers: usize) -> Self {
+        self.settings.tuning.max_workers = max_workers;
+        self
+    }
+
+    /// Called with the progress: while the file is sent, when it has arrived, and at each poll of the asset.
+    pub fn progress_callback(mut self, progress_callback: impl FnMut(&UploadProgress) + Send + 'static) -> Self {
+        self.settings.progress = Some(Box::new(progress_callback));
+        self
+    }
+
+    /// Goes on with an earlier chunked upload of the same file, see [`UploadFile::resume`](crate::multipart_upload::UploadFile::resume).
+    /// The file goes in chunks then, whatever its size.
+    pub fn resume(mut self, upload: impl Into<ResumableUpload>) -> Self {
+        self.settings.resume = Some(upload.into());
+        self
+    }
+
+    /// Lets another thread stop it.
+    pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
+        self.settings.cancel = Some(cancel_handle.clone());
+        self
+    }
+
+    /// Settings of each request.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.settings.tuning.options = request_options;
+        self
+    }
+
+    when_some!();
+
+    /// Uploads the file, and gives the asset once it is ready.
+    ///
+    /// A chunked upload that does not get through is an [`Error::Upload`](crate::Error::Upload) that can be resumed. An
+    /// asset that the platform cannot process is an [`Error::Failed`](crate::Error::Failed), one that is not ready in
+    /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
+    pub fn send(mut self) -> Result<Asset> {
+        let working = Working::new(&self.client, self.settings.cancel.clone(), None)?;
+        let progress = Shared::new(self.settings.progress.take());
+        let (wait, survivor) = (self.wait, self.client.clone());
+        let (sleep_interval, max_wait_time) = (self.sleep_interval, self.max_wait_time);
+        let options = self.settings.tuning.options.clone();
+        let Uploaded { asset_id, asset, length } = self.transfer(&working.client, &survivor, &progress)?;
+        let assets = working.client.assets();
+        let asset = match (wait, asset) {
+            (true, _) => {
+                let (looks, id) = (progress.clone(), asset_id.clone());
+                assets
+                    .wait_for_done(&asset_id)
+                    .sleep_interval(sleep_interval)
+                    .max_wait_time(max_wait_time)
+                    .request_options(options.clone())
+                    .callback(move |_| looks.tell_state(UploadState::Processing, length, &id))
+                    .send()?
+            }
+            (false, Some(asset)) => asset,
+            (false, None) => assets.retrieve(&asset_id).request_options(options.clone()).send()?,
+        };
+        if wait {
+            progress.tell_state(UploadState::Ready, length, &asset_id);
+        }
+        Ok(asset)
+    }
+
+    /// Sends the file and does not wait for anything else.
+    pub(crate) fn transfer(self, client: &Session, survivor: &Session, progress: &Shared) -> Result<Uploaded> {
+        let length = self.source.size();
+        if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
+            return self.direct(client, length, progress);
+        }
+        let settings = Settings { progress: progress.callback(), ..self.settings };
+        // As the platform does by itself for a file in one request: the size of a file makes no other asset of it.
+        let asset = NewAsset {
+            enable_hls: self.asset.enable_hls.or(Some(true)),
+            enable_thumbnail: self.asset.enable_thumbnail.or(Some(true)),
+            ..self.asset
+        };
+        let result = chunks::upload(client, survivor, &self.source, asset, settings)?;
+        Ok(Uploaded { asset_id: result.asset_id, asset: None, length })
+    }
+
+    fn direct(self, client: &Session, length: Option<u64>, progress: &Shared) -> Result<Uploaded> {
+        let tell = progress.clone();
+        let asset = client
+            .assets()
+            .create(UploadMethod::direct(self.source))
+            .request_options(self.settings.tuning.options)
+            .when_some(self.asset.filename, |call, filename| call.filename(filename))
+            .when_some(self.asset.enable_hls, |call, enable_hls| call.enable_hls(enable_hls))
+            .when_some(self.asset.enable_thumbnail, |call, enable_thumbnail| call.enable_thumbnail(enable_thumbnail))
+            .when_some(self.asset.user_metadata, |call, metadata| call.user_metadata(metadata))
+            .when_some(progress.is_some().then_some(()), |call, ()| {
+                call.progress_callback(move |Progress { sent, total }| {
+                    tell.tell(&progress_of(UploadState::Uploading, sent, total, None));
+                })
+            })
+            .send()?;
+        progress.tell_state(UploadState::Uploaded, length, &asset.id);
+        Ok(Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length })
+    }
+}
+
+/// A file that has arrived.
+pub(crate) struct Uploaded {
+    pub asset_id: String,
+    /// The asset, if the platform has given it already.
+    pub asset: Option<Asset>,
+    pub length: Option<u64>,
+}
+
+fn progress_of(state: UploadState, sent: u64, total: Option<u64>, asset_id: Option<&str>) -> UploadProgress {
+    UploadProgress {
+        state,
+        sent,
+        total,
+        completed_chunks: 0,
+        total_chunks: 0,
+        upload: None,
+        asset_id: asset_id.map(Into::into),
+    }
+}
+
+/// The caller's callback, for the parts of an upload one after the other.
+#[derive(Clone)]
+pub(crate) struct Shared(Option<Arc<Mutex<Callback>>>);
+
+impl Shared {
+    pub(crate) fn new(callback: Option<Callback>) -> Self {
+        Shared(callback.map(|callback| Arc::new(Mutex::new(callback))))
+    }
+
+    fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn tell(&self, progress: &UploadProgress) {
+        if let Some(callback) = &self.0 {
+            (callback.lock().unwrap_or_else(PoisonError::into_inner))(progress);
+        }
+    }
+
+    pub(crate) fn tell_state(&self, state: UploadState, length: Option<u64>, asset_id: &str) {
+        self.tell(&progress_of(state, length.unwrap_or_default(), length, Some(asset_id)));
+    }
+
+    fn callback(&self) -> Option<Callback> {
+        let shared = self.clone();
+        self.is_some().then(|| Box::new(move |progress: &UploadProgress| shared.tell(progress)) as Callback)
+    }
+}
+
+impl fmt::Debug for UploadAsset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadAsset")
+            .field("source", &self.source)
+            .field("threshold", &self.threshold)
+            .field("wait", &self.wait)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

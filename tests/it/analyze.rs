@@ -1,0 +1,99 @@
+//! Analyses from the upload to the results, against the stand-in.
+
+use std::time::Duration;
+
+use crate::stand_in::StandIn;
+use serde_json::json;
+use twelvelabs::analyze::{AnalyzeModelName, FinishReason, VideoContext};
+use twelvelabs::analyze_async::{
+    AnalysisMode, AnalyzeTaskStatus, BatchDefaults, BatchItemRequest, BatchItemStatus, BatchStatus,
+};
+use twelvelabs::assets::UploadMethod;
+use twelvelabs::{Error, FileSource, TwelveLabs};
+
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A stand-in with a video that is ready.
+fn begin() -> (StandIn, TwelveLabs, VideoContext) {
+    let stand_in = StandIn::start();
+    let client = TwelveLabs::builder().api_key("tlk_test").base_url(stand_in.url()).build().unwrap();
+    let asset = client.assets().create(UploadMethod::direct(FileSource::bytes("a.mp4", *b"video"))).send().unwrap();
+    client.assets().wait_for_done(&asset.id).sleep_interval(PAUSE).send().unwrap();
+    (stand_in, client, VideoContext::asset_id(asset.id))
+}
+
+#[test]
+fn the_same_answer_at_once_and_in_pieces() {
+    let (_stand_in, client, video) = begin();
+    let at_once = client.analyze().video(video.clone()).prompt("Say something.").send().unwrap();
+    let in_pieces = client.analyze_stream().video(video.clone()).prompt("Say something.").send().unwrap();
+    let gathered = in_pieces.text().unwrap();
+    assert_eq!(at_once.data.as_deref(), Some(gathered.text.as_str()));
+    assert_eq!((at_once.finish_reason, at_once.usage), (gathered.finish_reason, gathered.usage));
+
+    let short = client.analyze_stream().video(video.clone()).prompt("Say something.").max_tokens(3);
+    assert_eq!(short.send().unwrap().text().unwrap().finish_reason, Some(FinishReason::Length));
+    let schema = json!({"type": "array", "items": {"type": "number"}});
+    let numbers: Vec<f64> = client.analyze().video(video).prompt("Count.").json(schema).unwrap();
+    assert_eq!(numbers, [2.5]);
+    let e = client.analyze_stream().prompt("Of what?").send().unwrap_err();
+    assert_eq!((e.status(), e.code()), (Some(400), Some("parameter_invalid")));
+}
+
+#[test]
+fn a_task_from_its_beginning_to_its_end() {
+    let (_stand_in, client, video) = begin();
+    let tasks = client.analyze_async().tasks();
+    let create = || tasks.create().video(video.clone()).prompt("Say something.").custom_id("mine");
+    let task = create().idempotency_key("k").send().unwrap();
+    assert_eq!(task.status, Some(AnalyzeTaskStatus::Queued));
+    assert_eq!(create().idempotency_key("k").send().unwrap().task_id, task.task_id, "the key makes it one task");
+    assert_eq!(tasks.delete(&task.task_id).send().unwrap_err().status(), Some(409));
+    let done = tasks.wait_for_done(&task.task_id).sleep_interval(PAUSE).send().unwrap();
+    assert!(done.result.unwrap().data.unwrap().starts_with("You asked: Say something."));
+    assert_eq!(done.request_params.unwrap().prompt.as_deref(), Some("Say something."));
+
+    let other = create().send().unwrap();
+    assert_eq!(tasks.cancel(&other.task_id).send().unwrap().status, Some(AnalyzeTaskStatus::Canceled));
+    let e = tasks.wait_for_done(&other.task_id).send().unwrap_err();
+    assert!(matches!(&e, Error::Failed(e) if e.status == "canceled" && e.code.as_deref() == Some("user_canceled")));
+    let listed = |status: AnalyzeTaskStatus| -> Vec<String> {
+        let tasks = tasks.list().status(status).page_limit(1).send().unwrap();
+        tasks.map(|task| task.unwrap().task_id).collect()
+    };
+    assert_eq!(listed(AnalyzeTaskStatus::Ready), [task.task_id.as_str()]);
+    assert_eq!(listed(AnalyzeTaskStatus::Canceled), [other.task_id.as_str()]);
+    tasks.delete(&task.task_id).send().unwrap();
+    assert_eq!(tasks.retrieve(&task.task_id).send().unwrap_err().status(), Some(404));
+}
+
+#[test]
+fn a_batch_from_its_beginning_to_its_end() {
+    let (_stand_in, client, video) = begin();
+    let batches = client.analyze_async().batches();
+    let create = || {
+        let requests = ["a", "b"].map(|id| BatchItemRequest::new(video.clone()).custom_id(id));
+        let defaults = BatchDefaults::new().prompt("Say something.");
+        batches.create(AnalyzeModelName::Pegasus15, AnalysisMode::General, requests).defaults(defaults).send().unwrap()
+    };
+    let batch = create();
+    let made = batch.items.unwrap();
+    assert_eq!(made.iter().map(|item| item.custom_id.as_deref()).collect::<Vec<_>>(), [Some("a"), Some("b")]);
+    let results = || batches.results(&batch.batch_id).send().unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+    assert!(results().iter().all(|result| result.status == Some(BatchItemStatus::Queued) && result.data.is_none()));
+    let done = batches.wait_for_done(&batch.batch_id).sleep_interval(PAUSE).send().unwrap();
+    assert_eq!((done.ready_items, done.total_items), (Some(2), Some(2)));
+    for (result, made) in results().into_iter().zip(made) {
+        assert_eq!((&result.task_id, &result.custom_id), (&made.task_id, &made.custom_id));
+        assert!(result.data.unwrap().data.unwrap().starts_with("You asked: Say something."));
+    }
+
+    let other = create();
+    assert_eq!(batches.cancel(&other.batch_id).send().unwrap().status, Some(BatchStatus::Canceled));
+    let e = batches.wait_for_done(&other.batch_id).send().unwrap_err();
+    assert_eq!(e.to_string(), format!("batch {} ended as `canceled`: 0 of 2 items are ready", other.batch_id));
+    let canceled: Vec<_> = batches.list().status([BatchStatus::Canceled]).send().unwrap().collect();
+    assert_eq!(canceled.len(), 1);
+    batches.delete(&other.batch_id).send().unwrap();
+    assert_eq!(batches.retrieve(&other.batch_id).send().unwrap_err().status(), Some(404));
+}

@@ -1,0 +1,625 @@
+//! Batches: one outcome for each file, a manifest that survives anything, and limits that hold for all workers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::files::{Folder, content};
+use crate::stand_in::StandIn;
+use crate::stand_in::storage::StorageFault;
+use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
+use twelvelabs::assets::{AssetStatus, UploadAll, UploadOutcome, UploadOutcomeKind};
+use twelvelabs::{CancelHandle, Clock, Error, TwelveLabs};
+
+const KEY: &str = "tlk_never_seen_by_the_storage";
+const CHUNK: u64 = 16 << 10;
+
+/// A clock on which a pause takes a hundredth of its time.
+struct Fast;
+
+impl Clock for Fast {
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration / 100);
+    }
+}
+
+fn client(url: &str) -> TwelveLabs {
+    TwelveLabs::builder().api_key(KEY).base_url(url).clock(Fast).build().unwrap()
+}
+
+/// A batch of everything in the folder but the manifest, in which files above 100 KB go in chunks.
+fn batch(client: &TwelveLabs, folder: &Folder) -> UploadAll {
+    let names = folder.names();
+    let paths = names.iter().filter(|name| *name != "manifest.jsonl").map(|name| folder.path(name));
+    let all = client.assets().upload_all(paths).threshold(100_000).sleep_interval(Duration::from_millis(1));
+    all.manifest(folder.path("manifest.jsonl"))
+}
+
+/// The outcomes by the file's name.
+fn outcomes(all: UploadAll) -> BTreeMap<String, UploadOutcome> {
+    let uploads = all.send().unwrap();
+    let expected = uploads.len();
+    let mut found = BTreeMap::new();
+    for outcome in uploads {
+        let name = outcome.path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(found.insert(name.clone(), outcome).is_none(), "{name} has one outcome");
+    }
+    assert_eq!(found.len(), expected, "every file has an outcome");
+    found
+}
+
+fn kinds(outcomes: &BTreeMap<String, UploadOutcome>) -> Vec<(&str, UploadOutcomeKind)> {
+    outcomes.iter().map(|(name, outcome)| (name.as_str(), outcome.kind)).collect()
+}
+
+fn small_files(folder: &Folder, count: usize) {
+    for number in 0..count {
+        folder.write(&format!("{number:02}.mp4"), &content(1000 + number));
+    }
+}
+
+#[test]
+fn every_file_has_one_outcome_as_it_is_finished() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("outcomes"));
+    stand_in.chunks(CHUNK, 3);
+    small_files(&folder, 9);
+    folder.write("large.mp4", &content(200_000));
+    folder.write("empty.mp4", b"");
+    fs::create_dir(folder.path("folder.mp4")).unwrap();
+    let client = client(&stand_in.url());
+    let mut paths: Vec<PathBuf> = folder.names().iter().map(|name| folder.path(name)).collect();
+    paths.push(folder.path("missing.mp4"));
+    paths.push(folder.path("00.mp4"));
+    let seen: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
+    let log = seen.clone();
+    let all = client.assets().upload_all(paths).threshold(100_000).sleep_interval(Duration::from_millis(1));
+    let found = outcomes(all.progress_callback(move |path: &Path, _| {
+        log.lock().unwrap().insert(path.into());
+    }));
+    assert_eq!(found.len(), 13, "a path that is given twice is one file");
+    for (name, outcome) in &found {
+        match name.as_str() {
+            "empty.mp4" | "folder.mp4" | "missing.mp4" => {
+                assert!(matches!(&outcome.result, Err(Error::File { .. })) && outcome.kind == Failed, "{outcome:?}");
+            }
+            _ => {
+                let asset = outcome.result.as_ref().unwrap();
+                assert_eq!((outcome.kind, &asset.status), (Uploaded, &Some(AssetStatus::Ready)), "{name}");
+                assert_eq!(asset.filename.as_deref(), Some(name.as_str()));
+                assert!(seen.lock().unwrap().contains(&outcome.path), "{name} has told its progress");
+            }
+        }
+    }
+    assert_eq!(stand_in.asset_count(), 10);
+    assert_eq!(stand_in.assembled(&stand_in.upload_ids()[0]).unwrap(), content(200_000));
+}
+
+#[test]
+fn a_batch_that_is_run_again_does_only_what_is_left() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("again"));
+    stand_in.chunks(CHUNK, 3);
+    small_files(&folder, 3);
+    folder.write("large.mp4", &content(200_000));
+    folder.write("short-video_duration_too_short.mp4", &content(500));
+    let client = client(&stand_in.url());
+    // One file fails for a passing reason, one chunk of the large one never gets through.
+    stand_in.fail_exactly("POST", "assets", 1, 500, "internal");
+    (0..4).for_each(|_| stand_in.storage().fault(Some(5), StorageFault::Status(500)));
+    let first = outcomes(batch(&client, &folder).workers(1));
+    assert_eq!(
+        kinds(&first),
+        [
+            ("00.mp4", Failed),
+            ("01.mp4", Uploaded),
+            ("02.mp4", Uploaded),
+            ("large.mp4", Failed),
+            ("short-video_duration_too_short.mp4", Failed)
+        ]
+    );
+    let short = first["short-video_duration_too_short.mp4"].result.as_ref().unwrap_err();
+    assert!(short.is_permanent() && matches!(short, Error::Failed(_)), "{short}");
+    let upload = stand_in.upload_ids()[0].clone();
+    let reported = stand_in.reported_chunks(&upload);
+
+    let second = outcomes(batch(&client, &folder));
+    assert_eq!(
+        kinds(&second),
+        [
+            ("00.mp4", Uploaded),
+            ("01.mp4", Skipped),
+            ("02.mp4", Skipped),
+            ("large.mp4", Uploaded),
+            ("short-video_duration_too_short.mp4", Failed)
+        ]
+    );
+    let (before, after) = (first["01.mp4"].result.as_ref().unwrap(), second["01.mp4"].result.as_ref().unwrap());
+    assert_eq!(before.id, after.id);
+    let short = second["short-video_duration_too_short.mp4"].result.as_ref().unwrap_err();
+    assert!(matches!(short, Error::LeftAlone { .. }) && short.code() == Some("video_duration_too_short"), "{short}");
+    assert_eq!(stand_in.upload_ids(), std::slice::from_ref(&upload), "the large file was resumed");
+    assert_eq!(stand_in.assembled(&upload).unwrap(), content(200_000));
+    let begun = stand_in.storage().begun(&upload);
+    for index in reported {
+        assert_eq!(begun.iter().filter(|begun| **begun == index).count(), 1, "chunk {index} was sent once");
+    }
+
+    // A file that has changed is another file; what can never succeed is tried again if that is asked for.
+    folder.write("01.mp4", &content(2000));
+    let third = outcomes(batch(&client, &folder).retry_permanent(true));
+    assert_eq!((third["01.mp4"].kind, third["02.mp4"].kind), (Uploaded, Skipped));
+    let short = third["short-video_duration_too_short.mp4"].result.as_ref().unwrap_err();
+    assert!(matches!(short, Error::Failed(_)), "{short}");
+}
+
+#[test]
+fn an_asset_that_was_not_ready_is_waited_for_and_not_uploaded_again() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("not-ready"));
+    small_files(&folder, 2);
+    let client = client(&stand_in.url());
+    let first = outcomes(batch(&client, &folder).max_wait_time(Duration::ZERO));
+    for outcome in first.values() {
+        assert!(matches!(outcome.result, Err(Error::WaitTimeout { .. })), "{outcome:?}");
+    }
+    let second = outcomes(batch(&client, &folder).wait(false));
+    assert!(second.values().all(|outcome| outcome.kind == Uploaded), "{second:?}");
+    let third = outcomes(batch(&client, &folder));
+    assert!(third.values().all(|o| o.result.as_ref().unwrap().status == Some(AssetStatus::Ready)), "{third:?}");
+    assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Skipped));
+    assert_eq!(stand_in.requests("POST", "assets"), 2, "each file was uploaded once");
+}
+
+#[test]
+fn an_asset_that_the_platform_knows_a_moment_late_is_not_uploaded_twice() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(200_000));
+    let client = client(&stand_in.url());
+    stand_in.fail("GET", "assets/65f0", 2, 404, "resource_not_exist");
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
+    assert_eq!(stand_in.upload_ids().len(), 1);
+    // One that was deleted is uploaded anew by the batch after the one that finds out.
+    folder.write("other.mp4", &content(1000));
+    outcomes(batch(&client, &folder).max_wait_time(Duration::ZERO));
+    stand_in.fail("GET", "assets/65f0", 1, 404, "resource_not_exist");
+    assert_eq!(kinds(&outcomes(batch(&client, &folder)))[1], ("other.mp4", Failed));
+    assert_eq!(kinds(&outcomes(batch(&client, &folder)))[1], ("other.mp4", Uploaded));
+    assert_eq!(stand_in.requests("POST", "assets"), 2 + stand_in.requests("POST", "multipart-uploads"));
+}
+
+#[test]
+fn a_session_that_has_expired_meanwhile_is_begun_anew() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("expired"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(200_000));
+    let client = client(&stand_in.url());
+    (0..4).for_each(|_| stand_in.storage().fault(Some(2), StorageFault::Status(500)));
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Failed)]);
+    stand_in.expire_session(&stand_in.upload_ids()[0]);
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
+    let ids = stand_in.upload_ids();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(stand_in.assembled(&ids[1]).unwrap(), content(200_000));
+}
+
+#[test]
+fn a_quota_ends_the_batch_with_everything_accounted_for() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("quota"));
+    small_files(&folder, 12);
+    let client = client(&stand_in.url());
+    // The first two files get through.
+    let asset = |outcome: &UploadOutcome| outcome.result.as_ref().ok().map(|asset| asset.id.clone());
+    stand_in.fail_after("POST", "assets", 2, 402, "plan_limit_exceeded");
+    let found = outcomes(batch(&client, &folder).workers(2));
+    let count = |kind| found.values().filter(|outcome| outcome.kind == kind).count();
+    assert_eq!(count(Uploaded), 2);
+    assert!((1..=2).contains(&count(Failed)), "{found:?}");
+    assert_eq!(count(Uploaded) + count(Failed) + count(NotStarted), 12);
+    for outcome in found.values().filter(|outcome| asset(outcome).is_none()) {
+        let e = outcome.result.as_ref().unwrap_err();
+        assert!(e.is_quota() && e.code() == Some("plan_limit_exceeded"), "{e}");
+    }
+    assert!(stand_in.requests("POST", "assets") <= 4, "no file was begun once the quota was known to be used up");
+    stand_in.forgive();
+    let again = outcomes(batch(&client, &folder));
+    assert_eq!(again.values().filter(|outcome| outcome.kind == Skipped).count(), 2);
+    assert_eq!(again.values().filter(|outcome| outcome.kind == Uploaded).count(), 10);
+}
+
+/// A clock on which only sleeping takes time, for all threads together.
+#[derive(Clone)]
+struct SleepClock {
+    start: Instant,
+    slept: Arc<Mutex<Duration>>,
+}
+
+impl SleepClock {
+    fn passed(&self) -> Duration {
+        *self.slept.lock().unwrap()
+    }
+}
+
+impl Clock for SleepClock {
+    fn now(&self) -> Instant {
+        self.start + self.passed()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        *self.slept.lock().unwrap() += duration;
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_rate_limit_is_one_pause_for_all_workers() {
+    const FILES: usize = 40;
+    const WORKERS: usize = 4;
+    let clock = SleepClock { start: Instant::now(), slept: Arc::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // When each request came, on the clock of the client, and whether it was refused.
+    let requests: Arc<Mutex<Vec<(Duration, bool)>>> = Arc::default();
+    let (log, time, count) = (requests.clone(), clock.clone(), Arc::new(AtomicUsize::new(0)));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (log, time, count) = (log.clone(), time.clone(), count.clone());
+            std::thread::spawn(move || -> std::io::Result<()> {
+                let mut output = stream.try_clone()?;
+                let mut input = BufReader::new(stream);
+                loop {
+                    let mut head = String::new();
+                    while !head.ends_with("\r\n\r\n") {
+                        if input.read_line(&mut head)? == 0 {
+                            return Ok(());
+                        }
+                    }
+                    let length = head.to_lowercase().split("content-length: ").nth(1).unwrap().to_string();
+                    let length = length.lines().next().unwrap().parse().unwrap();
+                    input.read_exact(&mut vec![0; length])?;
+                    let number = count.fetch_add(1, Ordering::SeqCst);
+                    let refused = number == 10;
+                    log.lock().unwrap().push((time.passed(), refused));
+                    if number > 10 {
+                        // What is on its way stays there until the pause has begun.
+                        until("the pause begins", || time.passed() > Duration::ZERO);
+                    }
+                    let (head, body) = match refused {
+                        true => ("429 Slow Down\r\nretry-after: 30", r#"{"message":"slow down"}"#),
+                        false => ("201 Created", r#"{"_id":"1","status":"ready"}"#),
+                    };
+                    write!(output, "HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+                }
+            });
+        }
+    });
+    let folder = Folder::new("rate");
+    small_files(&folder, FILES);
+    let client = TwelveLabs::builder().api_key(KEY).base_url(url).max_retries(0).clock(clock).build().unwrap();
+    let paths = folder.names().into_iter().map(|name| folder.path(&name));
+    let found = outcomes(client.assets().upload_all(paths).workers(WORKERS));
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{found:?}");
+    let requests = requests.lock().unwrap();
+    assert_eq!(requests.len(), FILES + 1, "one request was repeated, although `max_retries` is 0");
+    let refused = requests.iter().position(|(_, refused)| *refused).unwrap();
+    let until = requests[refused].0 + Duration::from_secs(30);
+    let early = requests[refused + 1..].iter().filter(|(at, _)| *at < until).count();
+    assert!(early < WORKERS, "only what was on its way came within the pause: {early}");
+}
+
+/// A clock on which no pause takes any time.
+struct Impatient(Arc<Mutex<Duration>>);
+
+impl Clock for Impatient {
+    fn sleep(&self, duration: Duration) {
+        *self.0.lock().unwrap() += duration;
+    }
+}
+
+#[test]
+fn a_clock_that_shows_no_pause_is_enough_for_a_batch() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("impatient"));
+    small_files(&folder, 3);
+    stand_in.fail_exactly("POST", "assets", 1, 429, "too_many_requests");
+    let slept: Arc<Mutex<Duration>> = Arc::default();
+    let client = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(Impatient(slept.clone()));
+    let all = batch(&client.build().unwrap(), &folder).workers(1).sleep_interval(Duration::from_secs(3600));
+    let found = outcomes(all.max_wait_time(Duration::from_secs(7200)));
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{found:?}");
+    // Two polls find the assets not ready, and an hour is slept before each of the next.
+    assert!(*slept.lock().unwrap() >= Duration::from_secs(3600), "{slept:?}");
+}
+
+#[test]
+fn a_canceled_batch_accounts_for_every_file_and_goes_on_later() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("cancel"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("00-large.mp4", &content(200_000));
+    small_files(&folder, 5);
+    stand_in.storage().fault(Some(1), StorageFault::Silent(10));
+    let cancel = CancelHandle::new();
+    let (remote, storage) = (cancel.clone(), stand_in.storage());
+    let canceler = std::thread::spawn(move || {
+        storage.wait_for_begun(1);
+        remote.cancel();
+    });
+    let client = client(&stand_in.url());
+    let found = outcomes(batch(&client, &folder).workers(1).cancel_handle(&cancel));
+    canceler.join().unwrap();
+    assert!(found.values().all(|outcome| outcome.result.as_ref().is_err_and(Error::is_canceled)), "{found:?}");
+    assert_eq!(found.values().filter(|outcome| outcome.kind == NotStarted).count(), 5);
+    let again = outcomes(batch(&client, &folder));
+    assert!(again.values().all(|outcome| outcome.kind == Uploaded), "{again:?}");
+    assert_eq!(stand_in.upload_ids().len(), 1, "the session was resumed");
+}
+
+#[test]
+fn a_batch_that_is_dropped_stops() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("dropped"));
+    small_files(&folder, 30);
+    let mut uploads = batch(&client(&stand_in.url()), &folder).workers(1).send().unwrap();
+    assert!(uploads.next().is_some());
+    drop(uploads);
+    let sent = stand_in.requests("POST", "assets");
+    assert!(sent < 30, "{sent} files were sent");
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(stand_in.requests("POST", "assets"), sent, "nothing goes on behind the caller's back");
+}
+
+#[test]
+fn a_callback_that_panics_costs_its_file_and_no_other() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("panics"));
+    small_files(&folder, 6);
+    let all = batch(&client(&stand_in.url()), &folder).workers(3);
+    let found = outcomes(all.progress_callback(|path: &Path, _| assert!(!path.ends_with("02.mp4"), "on purpose")));
+    let e = found["02.mp4"].result.as_ref().unwrap_err();
+    assert!(e.to_string().contains("panic"), "{e}");
+    assert_eq!(found.values().filter(|outcome| outcome.kind == Uploaded).count(), 5);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_written_is_an_error_before_anything_is_sent() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("unwritable"));
+    small_files(&folder, 1);
+    let never_ends = Path::new("/dev/full");
+    for path in [folder.root()].into_iter().chain(never_ends.exists().then_some(never_ends)) {
+        let e = batch(&client(&stand_in.url()), &folder).manifest(path).send().unwrap_err();
+        assert!(matches!(&e, Error::File { .. }) && e.to_string().contains("manifest"), "{e}");
+    }
+    assert_eq!(stand_in.requests("POST", "assets"), 0);
+}
+
+#[test]
+fn a_manifest_torn_at_any_byte_of_its_last_line_loses_no_more_than_that_line() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("torn"));
+    small_files(&folder, 2);
+    let client = client(&stand_in.url());
+    let path = folder.path("manifest.jsonl");
+    assert!(outcomes(batch(&client, &folder).workers(1)).values().all(|outcome| outcome.kind == Uploaded));
+    let whole = fs::read(&path).unwrap();
+    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), 4, "two events for each file");
+    assert!(String::from_utf8_lossy(lines[3]).contains(r#""event":"done""#));
+    let last = lines[3].len();
+    for kept in 0..=last {
+        fs::write(&path, &whole[..whole.len() - last + kept]).unwrap();
+        let sent = stand_in.requests("POST", "assets");
+        let found = outcomes(batch(&client, &folder));
+        // Only the line end is missing: the line still counts. Otherwise the line before says that it was uploaded.
+        let complete = kept >= last - 1;
+        let skipped = found.values().filter(|outcome| outcome.kind == Skipped).count();
+        assert_eq!(skipped, if complete { 2 } else { 1 }, "{kept} bytes kept");
+        assert!(found.values().all(|outcome| outcome.result.is_ok()), "{kept} bytes kept: {found:?}");
+        assert_eq!(stand_in.requests("POST", "assets"), sent, "{kept} bytes kept: nothing is uploaded again");
+        // What was written after the torn line can be read.
+        let again = outcomes(batch(&client, &folder));
+        assert!(again.values().all(|outcome| outcome.kind == Skipped), "{kept} bytes kept");
+    }
+}
+
+/// The other process of the next test: uploads the folder as a batch, until it is done or killed.
+#[test]
+#[ignore = "it is started, and killed, by another test"]
+fn child_process() {
+    let folder = PathBuf::from(std::env::var_os("BATCH_FOLDER").unwrap());
+    let paths = ["large.mp4", "small.mp4"].map(|name| folder.join(name));
+    let all = client(&std::env::var("BATCH_URL").unwrap()).assets().upload_all(paths).threshold(100_000);
+    let all = all.manifest(folder.join("manifest.jsonl")).workers(1).sleep_interval(Duration::from_millis(20));
+    let failed = all.send().unwrap().filter(|outcome| outcome.result.is_err()).count();
+    assert_eq!(failed, 0);
+}
+
+fn child(stand_in: &StandIn, folder: &Folder) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "batch::child_process"]);
+    command.env("BATCH_FOLDER", folder.root()).env("BATCH_URL", stand_in.url());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Waits until something is so.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_batch_that_is_killed_at_any_point_is_completed_by_the_next() {
+    const CHUNKS: usize = 25;
+    let large = content(CHUNKS * CHUNK as usize - 5);
+    // Stuck in the middle of these chunks, or as the asset is waited for.
+    for stuck in [Some(1), Some(7), Some(14), Some(25), None] {
+        let (stand_in, folder) = (StandIn::start(), Folder::new("killed"));
+        stand_in.chunks(CHUNK, 3);
+        folder.write("large.mp4", &large);
+        folder.write("small.mp4", &content(3000));
+        match stuck {
+            Some(chunk) => stand_in.storage().fault(Some(chunk), StorageFault::Silent(100)),
+            None => stand_in.polls_until_ready(u32::MAX),
+        }
+        let mut process = child(&stand_in, &folder).spawn().unwrap();
+        match stuck {
+            Some(chunk) => until("the chunk is begun", || {
+                let ids = stand_in.upload_ids();
+                let begun = ids.first().map(|id| stand_in.storage().begun(id)).unwrap_or_default();
+                // With the chunks that the other workers can do meanwhile.
+                begun.contains(&chunk) && (begun.len() >= CHUNKS.min(chunk as usize + 4))
+            }),
+            None => until("the asset is waited for", || stand_in.requests("GET", "assets/65f0") > 3),
+        }
+        process.kill().unwrap();
+        assert!(!process.wait().unwrap().success());
+
+        let id = stand_in.upload_ids().pop().unwrap();
+        let before = stand_in.reported_chunks(&id);
+        let begun_before = stand_in.storage().begun(&id).len();
+        stand_in.polls_until_ready(1);
+        assert!(
+            child(&stand_in, &folder).status().unwrap().success(),
+            "{stuck:?}: the second run completes everything"
+        );
+        assert_eq!(stand_in.upload_ids(), std::slice::from_ref(&id), "{stuck:?}: the session was resumed");
+        assert!(stand_in.assembled(&id).unwrap() == large, "{stuck:?}: the bytes arrive as they are");
+        let again: BTreeSet<u32> = stand_in.storage().begun(&id)[begun_before..].iter().copied().collect();
+        assert!(before.iter().all(|index| !again.contains(index)), "{stuck:?}: {before:?} were sent again: {again:?}");
+        assert_eq!(stand_in.asset_count(), 2, "{stuck:?}: each file is one asset");
+        for head in stand_in.storage().heads() {
+            assert!(!head.to_lowercase().contains("x-api-key") && !head.contains(KEY), "{head}");
+        }
+        assert_eq!(folder.names(), ["large.mp4", "manifest.jsonl", "small.mp4"], "nothing else is written");
+    }
+}
+
+#[test]
+fn the_only_worker_outlives_a_callback_that_panics() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("survives"));
+    small_files(&folder, 4);
+    // The first file is uploaded and not ready when the second panics.
+    let all = batch(&client(&stand_in.url()), &folder).workers(1).sleep_interval(Duration::from_millis(100));
+    let found = outcomes(all.progress_callback(|path: &Path, _| assert!(!path.ends_with("01.mp4"), "on purpose")));
+    assert_eq!(kinds(&found), [("00.mp4", Uploaded), ("01.mp4", Failed), ("02.mp4", Uploaded), ("03.mp4", Uploaded)]);
+}
+
+#[test]
+fn files_are_not_kept_waiting_by_assets_that_are_not_ready() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("starving"));
+    small_files(&folder, 5);
+    stand_in.polls_until_ready(u32::MAX);
+    let cancel = CancelHandle::new();
+    // A look at an asset is always due.
+    let all = batch(&client(&stand_in.url()), &folder).workers(1).sleep_interval(Duration::from_nanos(1));
+    let uploads = all.cancel_handle(&cancel).send().unwrap();
+    until("every file is sent", || stand_in.requests("POST", "assets") == 5);
+    cancel.cancel();
+    assert_eq!(uploads.count(), 5);
+}
+
+#[test]
+fn an_asset_that_was_not_looked_at_in_time_is_looked_at_all_the_same() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
+    small_files(&folder, 2);
+    stand_in.polls_until_ready(0);
+    let clock = SleepClock { start: Instant::now(), slept: Arc::default() };
+    let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(clock.clone());
+    let hours = Duration::from_secs(7200);
+    let all = batch(&builder.build().unwrap(), &folder).workers(1).sleep_interval(Duration::from_secs(5));
+    // The only worker is at the second file for hours.
+    let found = outcomes(all.progress_callback(move |path: &Path, progress| {
+        if path.ends_with("01.mp4") && progress.state == twelvelabs::assets::UploadState::Uploaded {
+            *clock.slept.lock().unwrap() += hours;
+        }
+    }));
+    assert_eq!(kinds(&found), [("00.mp4", Uploaded), ("01.mp4", Uploaded)], "{found:?}");
+}
+
+#[test]
+fn a_wait_without_end_is_no_panic() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("endless"));
+    small_files(&folder, 1);
+    let found = outcomes(batch(&client(&stand_in.url()), &folder).max_wait_time(Duration::MAX));
+    assert_eq!(kinds(&found), [("00.mp4", Uploaded)], "{found:?}");
+}
+
+#[test]
+fn options_that_suit_no_file_are_refused_before_anything_is_sent() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("options"));
+    small_files(&folder, 1);
+    let client = client(&stand_in.url());
+    let all = || batch(&client, &folder);
+    for (all, name) in [
+        (all().workers(0), "workers"),
+        (all().max_workers(0), "max_workers"),
+        (all().sleep_interval(Duration::ZERO), "sleep_interval"),
+        (all().user_metadata("text"), "user_metadata"),
+    ] {
+        let e = all.send().unwrap_err();
+        assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == name), "{e:?}");
+    }
+    assert_eq!(folder.names(), ["00.mp4"], "no manifest is begun");
+}
+
+#[test]
+fn what_a_manifest_has_besides_is_passed_over_and_kept() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("strange"));
+    small_files(&folder, 1);
+    let client = client(&stand_in.url());
+    let path = folder.path("manifest.jsonl");
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
+    let known = fs::read_to_string(&path).unwrap();
+    let newer = known.lines().last().unwrap().replace(r#""event":"done""#, r#""event":"archived""#);
+    let with_more = known.lines().last().unwrap().replacen('{', r#"{"version":9,"more":{"a":[1]},"#, 1);
+    let mut strange = b"null\n[]\n42\n{}\n\n\n\"text\"\n{\"event\":\"done\"}\n\xff\xfe\0\n".to_vec();
+    strange.extend([b"x".repeat(3 << 20), b"[".repeat(100_000)].join(&b'\n'));
+    strange.extend(format!("\r\n{newer}\n{known}{with_more}\r\n{newer}\n").into_bytes());
+    fs::write(&path, &strange).unwrap();
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped)]);
+    folder.write("01.mp4", &content(99));
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped), ("01.mp4", Uploaded)]);
+    assert!(fs::read(&path).unwrap().starts_with(&strange), "nothing of it is changed");
+    assert_eq!(stand_in.requests("POST", "assets"), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_unicode_are_told_apart_and_found_again() {
+    use std::os::unix::ffi::OsStrExt;
+    let (stand_in, folder) = (StandIn::start(), Folder::new("bytes"));
+    let paths: Vec<PathBuf> = [b"a\xff.mp4".as_slice(), b"a\xfe.mp4", b"a\\xff.mp4"]
+        .iter()
+        .map(|name| folder.root().join(std::ffi::OsStr::from_bytes(name)))
+        .collect();
+    paths.iter().for_each(|path| fs::write(path, content(100)).unwrap());
+    let client = client(&stand_in.url());
+    for kind in [Uploaded, Skipped] {
+        let all = client.assets().upload_all(&paths).manifest(folder.path("manifest.jsonl"));
+        let found: Vec<UploadOutcome> = all.sleep_interval(Duration::from_millis(1)).send().unwrap().collect();
+        assert!(found.len() == 3 && found.iter().all(|outcome| outcome.kind == kind), "{found:?}");
+    }
+    assert_eq!(stand_in.asset_count(), 3);
+}
+
+#[test]
+fn a_canceled_batch_writes_no_more_about_assets_that_it_waited_for() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("waits"));
+    small_files(&folder, 3);
+    stand_in.polls_until_ready(u32::MAX);
+    let client = client(&stand_in.url());
+    let cancel = CancelHandle::new();
+    let uploads = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
+    let path = folder.path("manifest.jsonl");
+    let lines = || fs::read_to_string(&path).unwrap().lines().count();
+    until("every file is at the platform", || lines() == 3);
+    cancel.cancel();
+    assert!(uploads.into_iter().all(|outcome| outcome.result.is_err_and(|e| e.is_canceled())));
+    assert_eq!(lines(), 3);
+    stand_in.polls_until_ready(0);
+    assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Uploaded));
+    assert_eq!(stand_in.requests("POST", "assets"), 3, "nothing was uploaded again");
+}

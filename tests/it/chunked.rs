@@ -1,0 +1,752 @@
+//! Chunked uploads against the stand-in: what goes wrong on the way, and that nothing is lost over it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::files::{Folder, content};
+use crate::server::{Server, Step, answer, answer_with};
+use crate::stand_in::StandIn;
+use crate::stand_in::storage::StorageFault;
+use serde_json::{Value, json};
+use twelvelabs::assets::{AssetStatus, UploadProgress, UploadState};
+use twelvelabs::multipart_upload::{ResumableUpload, UploadFile};
+use twelvelabs::{CancelHandle, Clock, Error, FileSource, RequestOptions, TwelveLabs, UploadError};
+
+const KEY: &str = "tlk_never_seen_by_the_storage";
+const CHUNK: u64 = 64 << 10;
+
+/// A stand-in with small chunks and few URLs at first, and a file of a dozen chunks and a bit.
+struct Scene {
+    stand_in: StandIn,
+    client: TwelveLabs,
+    folder: Folder,
+    content: Vec<u8>,
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let stand_in = StandIn::start();
+        stand_in.chunks(CHUNK, 3);
+        let client = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).build().unwrap();
+        let folder = Folder::new(name);
+        let content = content(12 * CHUNK as usize + 777);
+        folder.write("holiday.mp4", &content);
+        Scene { stand_in, client, folder, content }
+    }
+
+    fn upload(&self) -> UploadFile {
+        let file = self.folder.path("holiday.mp4");
+        self.client.multipart_upload().upload_file(file).retry_delay(Duration::from_millis(1))
+    }
+
+    fn upload_id(&self) -> String {
+        self.stand_in.upload_ids().pop().expect("a session")
+    }
+
+    /// The file arrived as it is, and no chunk that was reported was sent again.
+    fn check_complete(&self) {
+        let id = self.upload_id();
+        let assembled = self.stand_in.assembled(&id).expect("the session is complete");
+        assert!(assembled == self.content, "the bytes arrive as they are");
+        let mut reported = self.stand_in.reported_chunks(&id);
+        reported.sort_unstable();
+        assert_eq!(reported, (1..=13).collect::<Vec<u32>>(), "every chunk was reported once");
+        let heads = self.stand_in.storage().heads();
+        assert!(heads.iter().all(|head| head.contains("x-storage-class: stand-in")), "the upload headers are sent");
+    }
+}
+
+/// However a test ends, the storage has never seen the key.
+impl Drop for Scene {
+    fn drop(&mut self) {
+        for head in self.stand_in.storage().heads() {
+            let leaks = head.to_lowercase().contains("x-api-key") || head.contains(KEY);
+            assert!(!leaks || std::thread::panicking(), "{head}");
+        }
+    }
+}
+
+fn upload_error(e: Error) -> Box<UploadError> {
+    match e {
+        Error::Upload(e) => e,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_chunk_arrives_once_over_few_connections() {
+    let scene = Scene::new("once");
+    let seen: Arc<Mutex<Vec<UploadProgress>>> = Arc::default();
+    let log = seen.clone();
+    let upload = scene.upload().progress_callback(move |progress| log.lock().unwrap().push(progress.clone()));
+    let result = upload.max_workers(4).batch_size(5).send().unwrap();
+    scene.check_complete();
+    assert_eq!(result.upload_id, scene.upload_id());
+    assert!(result.asset_url.unwrap().contains(&result.asset_id));
+    assert!(scene.stand_in.storage().connections() <= 4, "{} connections", scene.stand_in.storage().connections());
+    assert_eq!(scene.stand_in.storage().begun(&result.upload_id).len(), 13);
+    assert_eq!(scene.stand_in.requests("POST", "presigned-urls"), 1, "10 chunks without URL are one call");
+
+    let seen = seen.lock().unwrap();
+    let first = &seen[0];
+    assert_eq!((first.sent, first.total, first.completed_chunks), (0, Some(scene.content.len() as u64), 0));
+    assert!(
+        seen.iter().all(|p| p.upload_id() == Some(&result.upload_id) && p.asset_id.as_ref() == Some(&result.asset_id))
+    );
+    assert!(seen.windows(2).all(|pair| pair[0].completed_chunks <= pair[1].completed_chunks));
+    let last = seen.last().unwrap();
+    assert_eq!((last.state, last.completed_chunks, last.total_chunks), (UploadState::Uploaded, 13, 13));
+    assert_eq!((last.sent, last.percentage()), (scene.content.len() as u64, 100.0));
+}
+
+#[test]
+fn bytes_go_in_chunks_too_and_readers_do_not() {
+    let scene = Scene::new("bytes");
+    let uploads = scene.client.multipart_upload();
+    uploads.upload_file(FileSource::bytes("a.mp4", scene.content.clone())).send().unwrap();
+    scene.check_complete();
+    let e = uploads.upload_file(FileSource::reader("a.mp4", std::io::empty())).send().unwrap_err();
+    assert!(e.to_string().contains("a reader goes in one request"), "{e}");
+    let e = uploads.upload_file(scene.folder.path("missing.mp4")).send().unwrap_err();
+    assert!(e.to_string().contains("no such file"), "{e}");
+    assert_eq!(scene.stand_in.upload_ids().len(), 1, "no session is begun for what cannot be sent");
+}
+
+#[test]
+fn passing_faults_cost_no_more_than_the_chunk() {
+    for fault in [
+        StorageFault::Status(500),
+        StorageFault::Status(503),
+        StorageFault::Reset(1000),
+        StorageFault::Reset(0),
+        StorageFault::Expired,
+        StorageFault::NoEtag,
+    ] {
+        let scene = Scene::new("passing");
+        scene.stand_in.storage().fault(Some(4), fault);
+        scene.upload().send().unwrap_or_else(|e| panic!("{fault:?}: {e}"));
+        scene.check_complete();
+        let begun = scene.stand_in.storage().begun(&scene.upload_id());
+        assert_eq!(begun.len(), 14, "{fault:?}: one chunk is sent twice");
+        assert_eq!(begun.iter().filter(|index| **index == 4).count(), 2, "{fault:?}");
+    }
+}
+
+#[test]
+fn urls_that_have_ended_are_replaced() {
+    let scene = Scene::new("ended");
+    let storage = scene.stand_in.storage();
+    let mut ended = false;
+    // All URLs of the session end once the first are used.
+    let upload = scene.upload().max_workers(2).progress_callback(move |progress| {
+        if progress.completed_chunks > 2 && !std::mem::replace(&mut ended, true) {
+            storage.expire_urls();
+        }
+    });
+    upload.send().unwrap();
+    scene.check_complete();
+}
+
+#[test]
+fn a_report_that_is_answered_503_is_sent_again() {
+    // Once is forgiven within the request, five times only by the report after the next batch.
+    for times in [1, 5] {
+        let scene = Arc::new(Scene::new("report"));
+        let inner = scene.clone();
+        let mut told = false;
+        let upload = scene.upload().batch_size(3).max_workers(1).progress_callback(move |progress| {
+            if !std::mem::replace(&mut told, true) {
+                let path = format!("multipart-uploads/{}", progress.upload_id().unwrap());
+                inner.stand_in.fail_exactly("POST", &path, times, 503, "unavailable");
+            }
+        });
+        upload.send().unwrap();
+        scene.check_complete();
+    }
+}
+
+#[test]
+fn one_chunk_that_never_gets_through_ends_in_an_error_that_can_be_resumed() {
+    let scene = Scene::new("never");
+    for _ in 0..4 {
+        scene.stand_in.storage().fault(Some(6), StorageFault::Status(500));
+    }
+    let e = scene.upload().max_workers(3).send().unwrap_err();
+    let text = e.to_string();
+    let failed = upload_error(e);
+    assert!(text.starts_with("the server answered with status 500"), "{text}");
+    assert!(text.contains("PUT chunk 6 of 13") && text.contains(&failed.upload.upload_id), "{text}");
+    assert!(failed.resumable && failed.missing.contains(&6) && failed.total_chunks == 13, "{failed:?}");
+    assert!(failed.upload.asset_id.is_some());
+    assert!(std::error::Error::source(&*failed).is_none(), "the cause is in the text and not also the source");
+
+    // What had arrived by then was reported.
+    let reported: BTreeSet<u32> = scene.stand_in.reported_chunks(&scene.upload_id()).into_iter().collect();
+    let missing: BTreeSet<u32> = failed.missing.iter().copied().collect();
+    assert_eq!(reported.union(&missing).count(), 13);
+    assert!(reported.is_disjoint(&missing));
+
+    scene.upload().resume(&failed.upload).send().unwrap();
+    scene.check_complete();
+}
+
+#[test]
+fn an_upload_is_resumed_by_its_id_alone() {
+    let scene = Scene::new("resume-id");
+    (0..4).for_each(|_| scene.stand_in.storage().fault(Some(9), StorageFault::Reset(10)));
+    let failed = upload_error(scene.upload().send().unwrap_err());
+    // The platform tells the headers of the chunks only once: with the id alone they are missing, and that is said.
+    let e = scene.upload().resume(failed.upload.upload_id.as_str()).max_retries(0).send().unwrap_err();
+    assert!(e.to_string().starts_with("Request has expired [AccessDenied, 403]"), "{e}");
+    let mut upload = ResumableUpload::from(&failed.upload.upload_id);
+    upload.upload_headers = failed.upload.upload_headers.clone();
+    let result = scene.upload().resume(upload).send().unwrap();
+    assert_eq!(Some(result.asset_id), failed.upload.asset_id);
+    let mut reported = scene.stand_in.reported_chunks(&scene.upload_id());
+    reported.sort_unstable();
+    assert_eq!(reported, (1..=13).collect::<Vec<u32>>());
+}
+
+#[test]
+fn another_file_is_refused() {
+    let scene = Scene::new("refused");
+    (0..4).for_each(|_| scene.stand_in.storage().fault(Some(2), StorageFault::Reset(10)));
+    let failed = upload_error(scene.upload().send().unwrap_err());
+    scene.folder.write("other.mp4", &content(5000));
+    let other = scene.client.multipart_upload().upload_file(scene.folder.path("other.mp4"));
+    let e = other.resume(&failed.upload).send().unwrap_err();
+    assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "resume"), "{e:?}");
+    assert!(e.to_string().contains("other.mp4 has 5000"), "{e}");
+
+    // The right size, but chunks of another size than the session's.
+    let upload = ResumableUpload::from(&failed.upload.upload_id);
+    let json = serde_json::to_value(&upload).unwrap();
+    let mut json = json.as_object().unwrap().clone();
+    json.insert("chunk_size".into(), 1000.into());
+    let upload: ResumableUpload = serde_json::from_value(json.into()).unwrap();
+    let e = scene.upload().resume(upload).send().unwrap_err();
+    assert!(e.to_string().contains("has 13 chunks; this file would have 788 of 1000 bytes"), "{e}");
+
+    let e = scene.upload().resume("65f0ffffffffffffffffffff").send().unwrap_err();
+    assert!(!upload_error(e).resumable);
+}
+
+#[test]
+fn a_session_that_has_expired_says_so() {
+    let scene = Scene::new("expired");
+    (0..4).for_each(|_| scene.stand_in.storage().fault(Some(2), StorageFault::Reset(10)));
+    let failed = upload_error(scene.upload().send().unwrap_err());
+    scene.stand_in.expire_session(&failed.upload.upload_id);
+    let e = scene.upload().resume(&failed.upload).send().unwrap_err();
+    assert!(e.to_string().contains("is expired; upload the file anew"), "{e}");
+    assert!(!upload_error(e).resumable);
+
+    // Under way: the report finds out.
+    let scene = Arc::new(Scene::new("expires"));
+    let inner = scene.clone();
+    let mut expired = false;
+    let upload = scene.upload().batch_size(4).progress_callback(move |progress| {
+        if progress.completed_chunks > 0 && !std::mem::replace(&mut expired, true) {
+            inner.stand_in.expire_session(progress.upload_id().unwrap());
+        }
+    });
+    let failed = upload_error(upload.send().unwrap_err());
+    assert!(!failed.resumable && failed.cause.status() == Some(410), "{failed}");
+}
+
+#[test]
+fn a_file_that_changes_under_way_is_an_error() {
+    for (name, change) in [
+        ("grows", (|file| file.write_all(b"more").unwrap()) as fn(&mut fs::File)),
+        ("shrinks", |file| file.set_len(100_000).unwrap()),
+    ] {
+        let scene = Scene::new(name);
+        let path = scene.folder.path("holiday.mp4");
+        let mut changed = false;
+        let upload = scene.upload().max_workers(1).progress_callback(move |progress| {
+            if progress.completed_chunks == 2 && !std::mem::replace(&mut changed, true) {
+                change(&mut OpenOptions::new().append(true).open(&path).unwrap());
+            }
+        });
+        let e = upload.send().unwrap_err();
+        assert!(e.to_string().contains("while it was being sent") && e.to_string().contains("holiday.mp4"), "{e}");
+        let failed = upload_error(e);
+        assert!(!failed.resumable && matches!(*failed.cause, Error::File { .. }), "{failed:?}");
+        assert_eq!(scene.stand_in.assembled(&scene.upload_id()), None, "{name}: never complete");
+    }
+}
+
+#[test]
+fn nothing_is_written_beside_the_source() {
+    let scene = Scene::new("read-only");
+    scene.folder.read_only(true);
+    scene.upload().send().unwrap();
+    scene.check_complete();
+    assert_eq!(scene.folder.names(), ["holiday.mp4"]);
+    scene.folder.read_only(false);
+}
+
+#[test]
+fn a_canceled_upload_ends_at_once_and_can_be_resumed() {
+    let scene = Scene::new("cancel");
+    // Every worker gets stuck in the middle of a chunk.
+    for chunk in [3, 4, 5] {
+        scene.stand_in.storage().fault(Some(chunk), StorageFault::Silent(100));
+    }
+    let cancel = CancelHandle::new();
+    let (remote, storage) = (cancel.clone(), scene.stand_in.storage());
+    let canceler = std::thread::spawn(move || {
+        storage.wait_for_begun(5);
+        remote.cancel();
+    });
+    let e = scene.upload().max_workers(3).cancel_handle(&cancel).send().unwrap_err();
+    canceler.join().unwrap();
+    assert!(e.is_canceled() && e.to_string().starts_with("canceled"), "{e}");
+    let failed = upload_error(e);
+    assert!(failed.resumable && failed.missing.contains(&3), "{failed}");
+    let reported: BTreeSet<u32> = scene.stand_in.reported_chunks(&scene.upload_id()).into_iter().collect();
+    assert!(reported.len() + failed.missing.len() == 13 && !reported.is_empty(), "what had arrived is reported");
+    scene.upload().resume(&failed.upload).send().unwrap();
+    scene.check_complete();
+
+    let e = scene.upload().cancel_handle(&cancel).send().unwrap_err();
+    assert!(e.is_canceled(), "a handle stays canceled: {e}");
+    assert_eq!(scene.stand_in.upload_ids().len(), 1, "nothing is begun");
+}
+
+#[test]
+fn upload_takes_the_way_that_fits_the_size() {
+    let scene = Scene::new("upload");
+    let assets = scene.client.assets();
+    let path = scene.folder.path("holiday.mp4");
+    let states: Arc<Mutex<Vec<UploadState>>> = Arc::default();
+    let (direct, chunked) = (states.clone(), states.clone());
+    let asset = assets
+        .upload(&path)
+        .user_metadata(serde_json::json!({"place": "Lisbon"}))
+        .sleep_interval(Duration::from_millis(1))
+        .progress_callback(move |progress| direct.lock().unwrap().push(progress.state))
+        .send()
+        .unwrap();
+    assert_eq!(asset.status, Some(AssetStatus::Ready));
+    assert_eq!(asset.user_metadata.unwrap()["place"], "Lisbon");
+    assert!(scene.stand_in.upload_ids().is_empty(), "it went in one request");
+    use UploadState::{Processing, Ready, Uploaded, Uploading};
+    let mut seen = std::mem::take(&mut *states.lock().unwrap());
+    seen.dedup();
+    assert_eq!(seen, [Uploading, Uploaded, Processing, Ready]);
+
+    let asset = assets
+        .upload(&path)
+        .threshold(scene.content.len() as u64 - 1)
+        .user_metadata(serde_json::json!({"place": "Porto"}))
+        .filename("Holiday.mp4")
+        .sleep_interval(Duration::from_millis(1))
+        .progress_callback(move |progress| chunked.lock().unwrap().push(progress.state))
+        .send()
+        .unwrap();
+    scene.check_complete();
+    assert_eq!((asset.status, asset.filename.as_deref()), (Some(AssetStatus::Ready), Some("Holiday.mp4")));
+    assert_eq!(asset.user_metadata.unwrap()["place"], "Porto");
+    assert_eq!(scene.stand_in.requests("PATCH", "user-metadata"), 0, "the metadata goes with the session");
+    let mut seen = std::mem::take(&mut *states.lock().unwrap());
+    seen.dedup();
+    assert_eq!(seen, [Uploading, Uploaded, Processing, Ready]);
+
+    let asset = assets.upload(&path).threshold(1).wait(false).send().unwrap();
+    assert_eq!(asset.status, Some(AssetStatus::Processing));
+    let e = assets.upload(scene.folder.path("missing.mp4")).send().unwrap_err();
+    assert!(e.to_string().contains("no such file"), "{e}");
+}
+
+#[test]
+fn a_direct_upload_that_gets_stuck_is_canceled_at_once() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let cancel = CancelHandle::new();
+    let remote = cancel.clone();
+    let canceler = std::thread::spawn(move || {
+        let connection = silent.accept().unwrap();
+        remote.cancel();
+        // Kept until the client has gone.
+        std::io::copy(&mut &connection.0, &mut std::io::sink()).ok();
+    });
+    let client = TwelveLabs::builder().api_key(KEY).base_url(url).build().unwrap();
+    let bytes = FileSource::bytes("a.mp4", content(100_000));
+    let e = client.assets().upload(bytes).cancel_handle(&cancel).send().unwrap_err();
+    assert!(e.is_canceled(), "{e}");
+    canceler.join().unwrap();
+}
+
+#[test]
+fn progress_never_goes_back_unless_a_chunk_is_sent_again() {
+    let scene = Scene::new("progress");
+    let bytes = content(400 * 1000);
+    scene.stand_in.chunks(1000, 400);
+    let seen: Arc<Mutex<Vec<(u64, u32)>>> = Arc::default();
+    let log = seen.clone();
+    let source = FileSource::bytes("a.mp4", bytes.clone());
+    let upload = scene.client.multipart_upload().upload_file(source).max_workers(8).batch_size(100);
+    let upload = upload.progress_callback(move |p| log.lock().unwrap().push((p.sent, p.completed_chunks)));
+    upload.send().unwrap();
+    let seen = seen.lock().unwrap();
+    for pair in seen.windows(2) {
+        assert!(pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1, "{pair:?}");
+    }
+    assert_eq!(seen.last(), Some(&(bytes.len() as u64, 400)));
+}
+
+/// A clock on which no pause takes time.
+struct Impatient;
+
+impl Clock for Impatient {
+    fn sleep(&self, _: Duration) {}
+}
+
+/// An upload that stays at a chunk until its progress was told 20 times, and is canceled then.
+fn linger(scene: &Scene, stuck: u32) -> UploadFile {
+    let client = TwelveLabs::builder().api_key(KEY).base_url(scene.stand_in.url()).clock(Impatient).build().unwrap();
+    scene.stand_in.storage().fault(Some(stuck), StorageFault::Silent(10));
+    let cancel = CancelHandle::new();
+    let upload = client.multipart_upload().upload_file(scene.folder.path("holiday.mp4")).cancel_handle(&cancel);
+    let mut told = 0;
+    upload.max_workers(1).progress_callback(move |_| {
+        told += 1;
+        if told == 20 {
+            cancel.cancel();
+        }
+    })
+}
+
+#[test]
+fn a_platform_without_urls_is_not_asked_again_and_again() {
+    let scene = Scene::new("no-urls");
+    scene.stand_in.chunks(CHUNK, 1);
+    scene.stand_in.fail("POST", "presigned-urls", usize::MAX, 403, "forbidden");
+    assert!(linger(&scene, 1).send().unwrap_err().is_canceled());
+    assert_eq!(scene.stand_in.requests("POST", "presigned-urls"), 1);
+}
+
+#[test]
+fn a_platform_that_takes_no_reports_is_not_asked_again_and_again() {
+    let scene = Scene::new("no-reports");
+    // The id that the session is going to have.
+    scene.stand_in.fail("POST", "multipart-uploads/", usize::MAX, 503, "unavailable");
+    assert!(linger(&scene, 3).batch_size(1).send().unwrap_err().is_canceled());
+    let reports = scene.stand_in.requests("POST", "multipart-uploads/");
+    assert!(reports <= 12, "{reports} requests: a report is tried 3 times, and again after 5 seconds");
+}
+
+#[test]
+fn a_session_that_is_gone_is_not_asked_for_urls_again() {
+    let scene = Scene::new("gone");
+    scene.stand_in.chunks(CHUNK, 0);
+    scene.stand_in.fail("POST", "presigned-urls", usize::MAX, 410, "upload_expired");
+    let failed = upload_error(scene.upload().max_workers(1).send().unwrap_err());
+    assert!(!failed.resumable && failed.cause.status() == Some(410), "{failed}");
+    let asked = scene.stand_in.requests("POST", "presigned-urls");
+    assert!(asked <= 2, "asked {asked} times, ahead and by the worker");
+}
+
+#[test]
+fn the_key_and_headers_for_the_platform_stay_at_home_with_an_agent_of_your_own_too() {
+    let scene = Scene::new("own-agent");
+    let agent = twelvelabs::Agent::new_with_defaults();
+    let builder = TwelveLabs::builder().api_key(KEY).base_url(scene.stand_in.url()).agent(agent);
+    let client = builder.header("x-team", "tlk_team").build().unwrap();
+    let options = RequestOptions::new().additional_header("x-once", "tlk_once");
+    let upload = client.multipart_upload().upload_file(scene.folder.path("holiday.mp4"));
+    upload.request_options(options).send().unwrap();
+    scene.check_complete();
+    for head in scene.stand_in.storage().heads() {
+        assert!(!head.contains("tlk_") && !head.contains("x-team") && !head.contains("x-once"), "{head}");
+    }
+}
+
+/// What a platform says that begins a session of two chunks of 4 bytes.
+fn session(port: u16) -> Value {
+    let url = |index: u32| json!({"chunk_index": index, "url": format!("http://127.0.0.1:{port}/put/{index}")});
+    json!({
+        "upload_id": "u1", "asset_id": "a1", "chunk_size": 4, "total_chunks": 2, "upload_urls": [url(1), url(2)],
+    })
+}
+
+fn with(mut value: Value, name: &str, field: Value) -> Value {
+    value[name] = field;
+    value
+}
+
+fn stored() -> Step {
+    Step::Answer(answer_with(200, &[("etag", "\"e\"")], &Value::Null))
+}
+
+fn say(body: Value) -> Step {
+    Step::Answer(answer(200, &body))
+}
+
+/// Uploads 8 bytes, one chunk after the other.
+fn eight_bytes(server: &Server) -> (UploadFile, crate::server::Pauses) {
+    let (client, pauses) = crate::server::client(server);
+    let source = FileSource::bytes("a.mp4", b"12345678".as_slice());
+    (client.multipart_upload().upload_file(source).max_workers(1), pauses)
+}
+
+#[test]
+fn headers_of_the_session_cannot_break_or_redirect_the_requests() {
+    let headers = json!({
+        "Host": "elsewhere.example", "Content-Length": "3", "Transfer-Encoding": "chunked", "Connection": "close",
+        "X-API-Key": "leak", "Content-Type": "video/mp4", "x-extra": "yes",
+    });
+    let server = Server::start_with(|port| {
+        let begun = with(session(port), "upload_headers", headers);
+        [say(begun), stored(), stored(), say(json!({"total_completed": 2}))]
+    });
+    eight_bytes(&server).0.send().unwrap();
+    let received = server.finish();
+    for put in &received[1..3] {
+        assert_eq!((put.header("content-type"), put.header("x-extra")), (Some("video/mp4"), Some("yes")));
+        assert_eq!((put.header("content-length"), put.body.len()), (Some("4"), 4));
+        assert_eq!((put.header("x-api-key"), put.header("transfer-encoding")), (None, None));
+        assert!(put.header("host").unwrap().starts_with("127.0.0.1"));
+    }
+
+    // What cannot be sent at all is said at once.
+    let server = Server::start_with(|port| [say(with(session(port), "upload_headers", json!({"a b": "c"})))]);
+    let (upload, pauses) = eight_bytes(&server);
+    let e = upload.send().unwrap_err();
+    assert!(e.to_string().starts_with("header a b: the name may only have"), "{e}");
+    assert!(!upload_error(e).resumable && pauses.taken().is_empty());
+    server.finish();
+}
+
+#[test]
+fn a_session_that_makes_no_sense_is_an_error() {
+    for (field, value, expected) in [
+        ("chunk_size", json!(0), "gave no size for the chunks"),
+        ("chunk_size", Value::Null, "gave no size for the chunks"),
+        ("total_chunks", json!(3), "8 bytes in chunks of 4 are 2 chunks, not 3"),
+        ("chunk_size", json!(u64::MAX), "are 1 chunks, not 2"),
+    ] {
+        let server = Server::start_with(|port| [say(with(session(port), field, value))]);
+        let e = eight_bytes(&server).0.send().unwrap_err();
+        assert!(e.to_string().contains(expected) && !e.to_string().contains("of 0 chunks"), "{e}");
+        assert!(!upload_error(e).resumable);
+        server.finish();
+    }
+    // One byte a chunk.
+    let server = Server::start([say(json!({"upload_id": "u1", "chunk_size": 1}))]);
+    let source = FileSource::bytes("a.mp4", vec![0; 1_000_001]);
+    let e = crate::server::client(&server).0.multipart_upload().upload_file(source).send().unwrap_err();
+    assert!(e.to_string().contains("1000001 bytes are too many chunks of 1 bytes"), "{e}");
+}
+
+#[test]
+fn urls_that_are_of_no_use_end_in_an_error() {
+    for url in ["", "/put/1", "http://", "ftp://127.0.0.1/1", "http://127.0.0.1/a\r\nx-a: b", "no url at all"] {
+        let server = Server::start_with(|port| {
+            let urls = json!([{"chunk_index": 1, "url": url}, {"chunk_index": 9}, {"chunk_index": 2}, {}]);
+            [say(with(session(port), "upload_urls", urls)), say(json!({})), say(json!({}))]
+        });
+        let e = eight_bytes(&server).0.max_retries(0).send().unwrap_err();
+        assert!(upload_error(e).resumable, "{url}");
+    }
+}
+
+#[test]
+fn a_refusal_of_the_storage_counts_however_long_it_is() {
+    let long = json!({"message": "x".repeat(200_000)});
+    let server = Server::start_with(|port| {
+        let url = json!([{"chunk_index": 1, "url": format!("http://127.0.0.1:{port}/put/again")}]);
+        let refused = Step::Answer(answer(403, &long));
+        [
+            say(session(port)),
+            refused,
+            say(json!({"upload_urls": url})),
+            stored(),
+            stored(),
+            say(json!({"total_completed": 2})),
+        ]
+    });
+    let (upload, pauses) = eight_bytes(&server);
+    upload.send().unwrap();
+    assert!(pauses.taken().iter().all(Duration::is_zero), "a URL that was refused is replaced at once");
+    server.finish();
+}
+
+#[test]
+fn a_redirect_of_the_storage_is_not_followed() {
+    let server = Server::start_with(|port| {
+        let there = format!("http://127.0.0.1:{port}/elsewhere");
+        [say(session(port)), Step::Answer(answer_with(307, &[("location", &there)], &Value::Null))]
+    });
+    let e = eight_bytes(&server).0.max_retries(0).send().unwrap_err();
+    assert_eq!(e.status(), Some(307), "{e}");
+    server.finish();
+}
+
+#[test]
+fn counts_that_lie_are_refused() {
+    let lies = json!({
+        "upload_id": "u1", "status": "active", "total_size": 8, "chunks_completed": u32::MAX,
+        "chunks_failed": u32::MAX, "chunks_pending": u32::MAX, "uploaded_chunks": [],
+    });
+    let server = Server::start([say(lies)]);
+    let upload: ResumableUpload = serde_json::from_value(json!({"upload_id": "u1", "chunk_size": 4})).unwrap();
+    let e = eight_bytes(&server).0.resume(upload).send().unwrap_err();
+    assert!(e.to_string().contains("has 12884901885 chunks; this file would have 2"), "{e}");
+}
+
+#[test]
+fn what_the_platform_did_not_count_is_sent_once_more() {
+    let chunks = |status: &str| {
+        json!({
+            "status": "active",
+            "uploaded_chunks": [{"index": 2, "status": status}, {"index": 1, "status": "completed"}, {}, {"index": 7}],
+            "page_info": {"page": 1, "total_page": 1},
+        })
+    };
+    let fresh = |port: u16| json!({"upload_urls": [{"chunk_index": 2, "url": format!("http://127.0.0.1:{port}/x")}]});
+    let begin = |port: u16| vec![say(session(port)), stored(), stored(), say(json!({"total_completed": 1}))];
+    let again = |port: u16| vec![say(chunks("failed")), say(fresh(port)), stored()];
+    let server = Server::start_with(|port| {
+        let counted = vec![say(json!({"total_completed": 99})), say(chunks("completed"))];
+        [begin(port), again(port), counted].into_iter().flatten()
+    });
+    assert_eq!(eight_bytes(&server).0.send().unwrap().asset_id, "a1");
+    let received = server.finish();
+    assert_eq!((received[2].body.as_slice(), received[6].body.as_slice()), (b"5678".as_slice(), b"5678".as_slice()));
+
+    // Still not counted, or a session that has failed: never a success.
+    for (last, expected) in
+        [(chunks("failed"), "lacks 1 of them"), (with(chunks("completed"), "status", json!("failed")), "failed")]
+    {
+        let server = Server::start_with(|port| {
+            let rest = vec![say(json!({"total_completed": 1})), say(last)];
+            [begin(port), again(port), rest].into_iter().flatten()
+        });
+        let e = eight_bytes(&server).0.send().unwrap_err();
+        assert!(e.to_string().contains(expected), "{e}");
+        server.finish();
+    }
+}
+
+#[test]
+fn a_session_that_is_complete_says_so_when_it_is_resumed_by_its_id() {
+    let scene = Scene::new("complete");
+    let result = scene.upload().send().unwrap();
+    let e = scene.upload().resume(&result.upload_id).send().unwrap_err();
+    assert!(e.to_string().contains("is complete already"), "{e}");
+    // With all that is known of it, there is nothing left to do.
+    let json = json!({"upload_id": result.upload_id, "chunk_size": CHUNK, "asset_id": result.asset_id});
+    let upload: ResumableUpload = serde_json::from_value(json).unwrap();
+    assert_eq!(scene.upload().resume(upload).send().unwrap().asset_id, result.asset_id);
+    assert_eq!(scene.stand_in.storage().begun(&result.upload_id).len(), 13);
+}
+
+#[test]
+fn limits_without_end_and_waits_without_end_are_no_panic() {
+    let scene = Scene::new("endless");
+    let options = RequestOptions::new().timeout(Duration::MAX).deadline(Duration::MAX);
+    let upload = scene.client.assets().upload(scene.folder.path("holiday.mp4")).threshold(1);
+    let upload = upload.request_options(options).max_wait_time(Duration::MAX);
+    upload.sleep_interval(Duration::from_millis(1)).send().unwrap();
+
+    let server = Server::start([Step::Answer(answer_with(503, &[("retry-after", "1e30")], &json!({})))]);
+    let (client, _) = crate::server::client(&server);
+    let e = client.assets().wait_for_done("a1").send().unwrap_err();
+    assert!(matches!(e, Error::WaitTimeout { .. }), "{e:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_for_a_while_is_no_reason_to_begin_anew() {
+    let scene = Scene::new("away");
+    let (path, away) = (scene.folder.path("holiday.mp4"), scene.folder.path("away"));
+    let (from, to) = (path.clone(), away.clone());
+    let e = scene.upload().progress_callback(move |_| drop(fs::rename(&from, &to))).send().unwrap_err();
+    assert!(e.to_string().contains("there is no such file"), "{e}");
+    let failed = upload_error(e);
+    assert!(failed.resumable && failed.missing.len() == 13, "{failed}");
+    fs::rename(&away, &path).unwrap();
+    scene.upload().resume(&failed.upload).send().unwrap();
+    scene.check_complete();
+}
+
+#[test]
+fn a_callback_that_panics_ends_the_upload_and_leaves_it_resumable() {
+    let scene = Scene::new("panics");
+    let noted: Arc<Mutex<Option<ResumableUpload>>> = Arc::default();
+    let note = noted.clone();
+    let upload = scene.upload().batch_size(1).progress_callback(move |progress| {
+        *note.lock().unwrap() = progress.upload.as_deref().cloned();
+        assert!(progress.completed_chunks < 4, "on purpose");
+    });
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| upload.send())).is_err());
+    let upload = noted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone().unwrap();
+    scene.upload().resume(upload).send().unwrap();
+    scene.check_complete();
+}
+
+#[test]
+fn what_the_server_says_cannot_spoil_the_text_of_an_error() {
+    let spoilt = "\u{1b}[2J\r\n\u{202e}".repeat(3000);
+    let server = Server::start_with(|port| {
+        let begun = with(with(session(port), "upload_id", json!(spoilt)), "asset_id", json!(spoilt));
+        [say(begun), Step::Answer(answer(400, &json!({"code": spoilt, "message": spoilt})))]
+    });
+    let upload = eight_bytes(&server).0.max_retries(0).send().unwrap_err();
+
+    let asset = |status: &str| json!({"_id": "1", "status": status, "error": {"code": spoilt, "message": spoilt}});
+    let server = Server::start([say(asset("failed")), say(asset(&spoilt))]);
+    let (client, _) = crate::server::client(&server);
+    let failed = client.assets().wait_for_done("1").send().unwrap_err();
+    let waited = client.assets().wait_for_done(&spoilt).max_wait_time(Duration::from_nanos(1)).send().unwrap_err();
+    for e in [upload, failed, waited] {
+        let text = e.to_string();
+        assert!(text.len() < 20_000 && !text.contains(['\u{1b}', '\r', '\n', '\u{202e}']), "{text:?}");
+    }
+}
+
+#[test]
+fn a_cancellation_ends_every_phase() {
+    // The session, URLs, two chunks, their report, the asset: silent, or told to come back much later.
+    for (stuck, silent) in (0..6).flat_map(|phase| [(phase, true), (phase, false)]) {
+        let cancel = CancelHandle::new();
+        let remote = cancel.clone();
+        let server = Server::start_with(|port| {
+            let begun = session(port);
+            let urls = begun["upload_urls"].clone();
+            let mut script = vec![
+                say(with(begun, "upload_urls", json!([]))),
+                say(json!({"upload_urls": urls})),
+                stored(),
+                stored(),
+                say(json!({"total_completed": 2})),
+                say(json!({"_id": "a1", "status": "processing"})),
+            ];
+            script.truncate(stuck);
+            script.push(Step::Live(Box::new(move |stream| {
+                if !silent {
+                    stream.write_all(&answer_with(503, &[("retry-after", "50")], &json!({})))?;
+                }
+                remote.cancel();
+                if silent {
+                    // Until the client has gone.
+                    std::io::copy(stream, &mut std::io::sink())?;
+                }
+                Ok(())
+            })));
+            script
+        });
+        let client = TwelveLabs::builder().api_key(KEY).base_url(server.url()).build().unwrap();
+        let upload = client.assets().upload(FileSource::bytes("a.mp4", b"12345678".as_slice())).threshold(1);
+        let e = upload.max_workers(1).cancel_handle(&cancel).send().unwrap_err();
+        assert!(e.is_canceled(), "phase {stuck}: {e:?}");
+        match e {
+            Error::Upload(e) => assert!((1..5).contains(&stuck) && e.resumable, "phase {stuck}: {e}"),
+            _ => assert!(matches!(stuck, 0 | 5), "phase {stuck}: {e:?}"),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Embeddings against the stand-in: tasks from their creation to their vectors, and likeness.
+
+use std::time::Duration;
+
+use crate::stand_in::StandIn;
+use twelvelabs::embed::{
+    EmbedInput, EmbedTaskVideo, EmbeddingTaskStatus, MediaSegmentation, MediaSource, cosine_similarity,
+};
+use twelvelabs::embed::{MultiInput, MultiInputMediaSource, VideoInput};
+use twelvelabs::types::EmbeddingScope;
+use twelvelabs::{Error, FileSource, TwelveLabs};
+
+const SLEEP: Duration = Duration::from_millis(1);
+
+fn start() -> (StandIn, TwelveLabs) {
+    let stand_in = StandIn::start();
+    let client = TwelveLabs::builder().api_key("key").base_url(stand_in.url()).build().unwrap();
+    (stand_in, client)
+}
+
+#[test]
+fn what_is_alike_is_close() {
+    let (_stand_in, client) = start();
+    let v2 = client.embed().v2();
+    let embedding = |input: EmbedInput| v2.create(input, "marengo3.0").send().unwrap().embedding().unwrap().to_vec();
+    let file = |content: &str| MediaSource::file(FileSource::bytes("a.jpg", content));
+    let text = embedding(EmbedInput::text("A dog on a beach"));
+    let dog = embedding(EmbedInput::image(file("the dog")));
+    let city = embedding(EmbedInput::image(MediaSource::url("https://example.com/city-at-night.jpg")));
+    let same = MultiInput::new()
+        .input_text("dog")
+        .media_sources([MultiInputMediaSource::new("image", MediaSource::base64_string("YmVhY2g="))]);
+    let same = embedding(EmbedInput::multi_input(same));
+    let likeness = |other: &[f32]| cosine_similarity(&text, other).unwrap();
+    assert_eq!(text.len(), 512);
+    assert!(likeness(&same) > 0.999 && likeness(&dog) > 0.5 && likeness(&city) < 0.2);
+    let both = embedding(EmbedInput::text_image("dog", file("beach")));
+    assert!(likeness(&both) > 0.999);
+}
+
+#[test]
+fn likeness_needs_two_directions_in_one_space() {
+    assert_eq!(cosine_similarity(&[3.0, 4.0], &[-3.0, -4.0]), Some(-1.0));
+    for (a, b) in [(&[][..], &[][..]), (&[0.0], &[1.0]), (&[1.0], &[1.0, 0.0]), (&[f32::NAN], &[1.0])] {
+        assert_eq!(cosine_similarity(a, b), None);
+    }
+    assert_eq!(cosine_similarity(&[1e30], &[1e30]), Some(1.0), "no overflow");
+}
+
+#[test]
+fn a_task_gives_its_vectors_when_it_is_ready() {
+    let (stand_in, client) = start();
+    let tasks = client.embed().v2().tasks();
+    let video = VideoInput::new(MediaSource::url("https://example.com/dog.mp4"))
+        .segmentation(MediaSegmentation::fixed(5).temporal())
+        .embedding_option(["visual"])
+        .embedding_scope(["clip"]);
+    let task = tasks.create(EmbedInput::video(video), "marengo3.5").embedding_dimension(256).send().unwrap();
+    assert_eq!((task.status, task.data), (Some(EmbeddingTaskStatus::Processing), None));
+    let ready = tasks.wait_for_done(&task.id).sleep_interval(SLEEP).send().unwrap();
+    assert_eq!(stand_in.requests("GET", "embed-v2/tasks"), 3);
+    let clips = ready.data.unwrap();
+    let spans: Vec<_> = clips.iter().map(|clip| (clip.start_sec, clip.end_sec)).collect();
+    assert_eq!(spans, [(Some(0.0), Some(5.0)), (Some(5.0), Some(10.0)), (Some(10.0), Some(12.5))]);
+    assert!(clips.iter().all(|clip| clip.embedding.len() == 256 && clip.embedding_scope == Some(EmbeddingScope::Clip)));
+    assert!(ready.usage.unwrap().input_tokens.is_some());
+
+    let broken = EmbedInput::audio(MediaSource::url("https://example.com/broken.mp3"));
+    let broken = tasks.create(broken, "marengo3.0").send().unwrap();
+    let error = tasks.wait_for_done(&broken.id).sleep_interval(SLEEP).send().unwrap_err();
+    assert!(matches!(&error, Error::Failed(failed) if failed.status == "failed"), "{error:?}");
+    assert!(error.to_string().ends_with("We could not process your media for embedding."), "{error}");
+
+    let listed: Vec<_> = tasks.list().send().unwrap().map(|task| task.unwrap().id).collect();
+    assert_eq!(listed, [broken.id, task.id.clone()], "newest first");
+    let ready: Vec<_> = tasks.list().status("ready").send().unwrap().map(|task| task.unwrap().id).collect();
+    assert_eq!(ready, [task.id]);
+}
+
+#[test]
+fn the_older_tasks_give_their_vectors_apart() {
+    let (_stand_in, client) = start();
+    let tasks = client.embed().tasks();
+    let videos = ["dog.mp4", "broken.mp4"].map(|name| EmbedTaskVideo::video_file(FileSource::bytes(name, *b"video")));
+    let created = tasks.create_bulk("marengo3.0", videos).send().unwrap();
+    let ids: Vec<String> = created.into_iter().map(|outcome| outcome.result.unwrap().id).collect();
+    let done = tasks.wait_for_done(&ids[0]).sleep_interval(SLEEP).send().unwrap();
+    assert_eq!(done.video_embedding.unwrap().segments, None, "the status has no vectors");
+    let whole = tasks.retrieve(&ids[0]).send().unwrap();
+    assert_eq!(whole.video_embedding.unwrap().segments.unwrap().len(), 6);
+    assert!(matches!(tasks.wait_for_done(&ids[1]).sleep_interval(SLEEP).send(), Err(Error::Failed(_))));
+    let answer = client.embed().create("marengo3.0").text("dog").image_url("https://a.b/broken.jpg").send().unwrap();
+    assert!(answer.text_embedding.unwrap().segments.is_some());
+    assert!(answer.image_embedding.unwrap().error_message.is_some());
+}

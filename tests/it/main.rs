@@ -1,0 +1,20 @@
+//! The tests of the whole crate, in one program: a module for each subject.
+
+#[path = "../support/files.rs"]
+mod files;
+mod server;
+#[path = "../support/stand_in/mod.rs"]
+mod stand_in;
+
+mod analyze;
+mod batch;
+mod chunked;
+mod embed;
+mod entities;
+mod faults;
+mod lists_and_waits;
+mod search;
+mod sending;
+mod streams;
+mod subtitles;
+mod wire;

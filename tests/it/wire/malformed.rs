@@ -1,0 +1,312 @@
+//! Answers in which one place is malformed, for every place of every fixture: it costs at most itself.
+//!
+//! A place is replaced by null, by values of other types and by a text that nobody knows, which has to come through. All
+//! other ids and values of the answer have to be in the outcome nevertheless. What is not whole without its id is an
+//! error that names the id, and an answer or an item of a list that is no object is an error.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, client};
+use crate::wire::{Fixture, Outcome, Results, fixtures, instant, normal, page_items};
+
+/// How many failures are told.
+const MOST_TOLD: usize = 30;
+const THREADS: usize = 2;
+
+/// One place of one answer, and what is put there.
+struct Case<'a> {
+    fixture: &'a Fixture,
+    response: usize,
+    place: &'a str,
+    wrong: Value,
+}
+
+fn sweep(mode: &str) {
+    // The fixtures are dealt out to a few threads, so that it takes a few seconds.
+    let mut hands: [Vec<Fixture>; THREADS] = Default::default();
+    // What a call of many steps makes of their answers is a matter of its own.
+    let fixtures = fixtures(mode).into_iter().filter(|fixture| fixture.row.only.is_none());
+    fixtures.enumerate().for_each(|(n, fixture)| hands[n % THREADS].push(fixture));
+    let threads = hands.map(|hand| thread::spawn(move || hand.into_iter().map(spoil).collect::<Vec<_>>()));
+    let spoilt: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().expect("a sweep")).collect();
+    let cases: usize = spoilt.iter().map(|(cases, _)| cases).sum();
+    let failures: Vec<&String> = spoilt.iter().flat_map(|(_, failures)| failures).collect();
+    let told: String = failures.iter().take(MOST_TOLD).map(|failure| format!("\n  {failure}")).collect();
+    assert!(failures.is_empty(), "{} of {cases} malformed answers:{told}", failures.len());
+    assert!(cases > 0, "there are places");
+}
+
+/// Plays a fixture with every place of its answers spoilt in turn; gives how often, and what was wrong.
+fn spoil(mut fixture: Fixture) -> (usize, Vec<String>) {
+    let (mut cases, mut failures) = (0, Vec::new());
+    if let Some(id) = fixture.row.id.filter(|_| fixture.lacks_ids()) {
+        fixture.number_items(id);
+    }
+    fixture.keep_one_page();
+    fixture.responses.iter_mut().for_each(|response| double_lists(&mut response["body"]));
+    let server = Server::start([]);
+    let (client, _) = client(&server);
+    let play = |responses: &[Value]| {
+        // What a call asks for beyond the answers: the last again while it waits, an empty page else.
+        let more = match fixture.row.result {
+            Results::Last => fixture.responses.last().cloned().unwrap_or_default(),
+            _ => json!({"status": 200, "content_type": "application/json", "body": {"data": []}}),
+        };
+        let responses = [responses, &[more.clone(), more]].concat();
+        server.rewind(fixture.script(&responses, server.port()));
+        (fixture.row.call)(&client, &fixture.args)
+    };
+    if let Err(why) = unknown_fields_do_no_harm(&fixture, play) {
+        failures.push(format!("{} with unknown fields: {why}", fixture.label));
+    }
+    for (response, answer) in fixture.responses.iter().enumerate().filter(|(_, answer)| !answer["body"].is_null()) {
+        let mut found = Vec::new();
+        places(&answer["body"], String::new(), &mut found);
+        for place in &found {
+            for wrong in wrong_values(answer["body"].pointer(place).expect("a place")) {
+                let case = Case { fixture: &fixture, response, place, wrong };
+                cases += 1;
+                if let Err(why) = case.check(play(&case.responses())) {
+                    failures.push(format!("{} at {place:?} = {}: {why}", fixture.label, case.wrong));
+                }
+            }
+        }
+    }
+    (cases, failures)
+}
+
+impl Fixture {
+    /// The numbered pages of a list are alike: one of them will do.
+    fn keep_one_page(&mut self) {
+        let numbered = |response: &Value| response["body"]["page_info"]["page"].is_number();
+        if self.row.result == Results::Each && self.responses.iter().all(numbered) {
+            self.responses.truncate(1);
+            for response in &mut self.responses {
+                response["body"]["page_info"]["total_page"] = json!(1);
+            }
+        }
+    }
+}
+
+/// Gives every list of one element another, which must not be lost with it.
+fn double_lists(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(double_lists),
+        Value::Array(items) => {
+            items.iter_mut().for_each(double_lists);
+            if let [only @ (Value::Object(_) | Value::String(_))] = items.as_slice() {
+                items.push(only.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A field that nobody knows, in every object of every answer.
+fn unknown_fields_do_no_harm(fixture: &Fixture, play: impl Fn(&[Value]) -> Outcome) -> Result<(), String> {
+    fn add(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.values_mut().for_each(add);
+                fields.insert("unknown_field".into(), json!({"a": [1, null]}));
+            }
+            Value::Array(items) => items.iter_mut().for_each(add),
+            _ => {}
+        }
+    }
+    let mut responses = fixture.responses.clone();
+    responses.iter_mut().for_each(|response| add(&mut response["body"]));
+    let (kept, errors) = split(play(&responses));
+    match errors.first() {
+        Some(error) => Err(error.clone()),
+        None => has_all(&kept, &fixture.items()),
+    }
+}
+
+impl Case<'_> {
+    fn responses(&self) -> Vec<Value> {
+        let mut responses = self.fixture.responses.clone();
+        *responses[self.response]["body"].pointer_mut(self.place).expect("a place") = self.wrong.clone();
+        responses
+    }
+
+    fn check(&self, outcome: Outcome) -> Result<(), String> {
+        let (kept, errors) = split(outcome);
+        let (row, place) = (self.fixture.row, self.place);
+        let answer = &self.fixture.responses[self.response];
+        let (body, kind) = (&answer["body"], answer["content_type"].as_str().unwrap_or_default());
+        let key = place.rsplit('/').next().unwrap_or_default();
+        let has_failed = !errors.is_empty();
+        let is_named = errors.iter().any(|error| error.contains(&format!("{key}`")));
+
+        // Where the items are: in a field of a page, in the lines of a stream, or the answer itself.
+        let page = page_items(body).filter(|_| row.result == Results::Each).map(|name| format!("/{name}"));
+        let list = page.as_deref().unwrap_or_default();
+        let below: Vec<&str> = match place.strip_prefix(list) {
+            Some(below) if page.is_some() || body.is_array() => below.split('/').skip(1).collect(),
+            _ => Vec::new(),
+        };
+        let item = below.first().map_or_else(String::new, |item| format!("{list}/{item}"));
+
+        if place.is_empty() || place == list || place == item {
+            // Without its answer, its list or its item a call fails. A list that is null is empty, a call may have no
+            // answer, and a wait looks again.
+            let is_empty = self.wrong.is_null() && (place == list || body.is_array());
+            let has_none = row.id.is_none() && kept.iter().all(Value::is_null);
+            let may_be = has_failed || is_empty || has_none || row.result == Results::Last;
+            return if may_be { Ok(()) } else { Err("there is no error".into()) };
+        }
+        if row.id == Some(key) && place == format!("{item}/{key}") {
+            let is_id = !has_failed && (self.wrong.is_number() || self.wrong.is_string());
+            return match is_named {
+                true => has_all(&kept, &self.without(&item)),
+                false if is_id => has_all(&kept, &self.without(place)),
+                false => Err(format!("no error names the id: {errors:?}")),
+            };
+        }
+        if place.starts_with("/page_info") && page.is_some() {
+            // A wrong number of pages costs a request more; a token that cannot be read is an error, and none the end.
+            let has_token = !body["page_info"]["page"].is_number() && (has_failed || self.wrong.is_null());
+            return if has_token { Ok(()) } else { has_all(&kept, &self.fixture.items()) };
+        }
+        if key == "event_type" || (kind == "application/x-ndjson" && has_failed) {
+            // An event that nobody knows is passed over, and a stream that cannot be read on says so.
+            return if has_failed { Ok(()) } else { has_all(&kept, &self.without(&item)) };
+        }
+        if is_id(key) && is_named {
+            // What needs this id is lost with it, but not in silence.
+            return if row.result == Results::Last { Ok(()) } else { has_all(&kept, &self.without(&item)) };
+        }
+        let is_within = row.id.is_some_and(|id| {
+            place.starts_with(&format!("{item}/{id}/")) && errors.iter().any(|error| error.contains(&format!("`{id}[")))
+        });
+        if is_within {
+            // What is required is a list, and one of its items lacks something: better an error than fewer items.
+            return Ok(());
+        }
+        if let Some(error) = errors.into_iter().next() {
+            return Err(error);
+        }
+        let there = body.pointer(place).and_then(Value::as_str).unwrap_or_default();
+        let is_time = instant(there) != there || there.ends_with('Z');
+        let is_kept = row.result != Results::Last && (page.is_none() || !item.is_empty());
+        if self.wrong.is_string() && !there.is_empty() && !is_time && is_kept {
+            let (mut found, text) = (BTreeMap::new(), self.wrong.to_string());
+            kept.iter().for_each(|value| leaves("", value, &mut found));
+            if !found.keys().any(|(_, value)| *value == text) {
+                return Err("the unknown text is lost".into());
+            }
+        }
+        has_all(&kept, &self.without(place))
+    }
+
+    /// The items without what is at a place; numbers of a vector count together.
+    fn without(&self, place: &str) -> Vec<Value> {
+        let mut reduced = Fixture {
+            label: String::new(),
+            row: self.fixture.row,
+            args: crate::wire::Args(Value::Null),
+            differs: false,
+            requests: Vec::new(),
+            responses: self.fixture.responses.clone(),
+        };
+        let body = &mut reduced.responses[self.response]["body"];
+        match place.rsplit_once('/') {
+            None => *body = Value::Null,
+            Some((above, key)) => match body.pointer_mut(above) {
+                Some(Value::Array(items)) if items.iter().all(Value::is_number) => items.clear(),
+                Some(Value::Array(items)) => drop(items.remove(key.parse().expect("an index"))),
+                Some(parent) => drop(parent.as_object_mut().expect("an object").remove(&unescaped(key))),
+                None => {}
+            },
+        }
+        reduced.items()
+    }
+}
+
+fn split(outcome: Outcome) -> (Vec<Value>, Vec<String>) {
+    let (mut kept, mut errors) = (Vec::new(), Vec::new());
+    for item in outcome {
+        match item {
+            Ok(value) => kept.push(value),
+            Err(e) => errors.push(e.to_string()),
+        }
+    }
+    (kept, errors)
+}
+
+/// Whether all values of what was expected are there, as often and under the same names.
+fn has_all(kept: &[Value], expected: &[Value]) -> Result<(), String> {
+    let (mut have, mut want) = (BTreeMap::new(), BTreeMap::new());
+    kept.iter().for_each(|value| leaves("", &normal(value), &mut have));
+    expected.iter().for_each(|value| leaves("", &normal(value), &mut want));
+    match want.iter().find(|(leaf, count)| have.get(*leaf).unwrap_or(&0) < count) {
+        Some(((name, value), _)) => Err(format!("{name} {value} is lost")),
+        None => Ok(()),
+    }
+}
+
+fn leaves(name: &str, value: &Value, found: &mut BTreeMap<(String, String), usize>) {
+    match value {
+        Value::Null => {}
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| leaves(name, value, found)),
+        Value::Array(items) => items.iter().for_each(|item| leaves(name, item, found)),
+        Value::Number(number) => {
+            let number = number.as_f64().unwrap_or_default() as f32;
+            *found.entry((name.into(), number.to_string())).or_default() += 1;
+        }
+        other => *found.entry((name.into(), other.to_string())).or_default() += 1,
+    }
+}
+
+/// The places of a value and of all below it. Elements of a list that have the same fields are alike.
+fn places(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                places(value, format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+            }
+        }
+        Value::Array(items) => {
+            let mut seen = Vec::new();
+            for (n, item) in items.iter().enumerate() {
+                let shape = item.as_object().map(|fields| fields.keys().collect::<Vec<_>>());
+                if !seen.contains(&shape) {
+                    places(item, format!("{at}/{n}"), found);
+                    seen.push(shape);
+                }
+            }
+        }
+        _ => {}
+    }
+    found.push(at);
+}
+
+fn unescaped(key: &str) -> String {
+    key.replace("~1", "/").replace("~0", "~")
+}
+
+fn is_id(key: &str) -> bool {
+    key == "id" || key.ends_with("_id") || key.ends_with("_ids")
+}
+
+/// Null, values of other types, and for a text one that nobody knows.
+fn wrong_values(there: &Value) -> impl Iterator<Item = Value> + '_ {
+    let kind = std::mem::discriminant(there);
+    [json!(null), json!("?!"), json!(-2.5), json!(true), json!([{}]), json!({"?": 1})]
+        .into_iter()
+        .filter(move |wrong| there.is_string() || std::mem::discriminant(wrong) != kind)
+}
+
+#[test]
+fn one_malformed_place_of_a_full_answer_costs_at_most_itself() {
+    sweep("doc");
+}
+
+#[test]
+fn one_malformed_place_of_a_sparse_answer_costs_at_most_itself() {
+    sweep("min");
+}
