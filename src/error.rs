@@ -167,7 +167,7 @@ pub enum Error {
 
     /// The file failed for good in an earlier run of the batch, and was not tried again.
     #[error("{}{} (in an earlier run; `retry_permanent(true)` tries it again)", printable(message, 2000), code.as_ref().map(|code| format!(" [{}]", printable(code, 100))).unwrap_or_default())]
-    LeftAlone {
+    PreviouslyFailed {
         /// The platform's code, as `video_duration_too_short`.
         code: Option<String>,
         /// What was said then.
@@ -191,14 +191,14 @@ pub enum Error {
 
     /// The model stopped at the limit of tokens (`finish_reason` is `length`), so its answer is not complete.
     #[error("the answer was cut off at the limit of tokens after {} characters; raise `max_tokens`, or ask for less", text.chars().count())]
-    CutOff {
+    Truncated {
         /// The answer as far as it goes.
         text: String,
     },
 
     /// A text that a model answered, or the data of an event, is not JSON or not of the type that was asked for.
     #[error("{message}; the text begins: {}", excerpt(text.as_bytes()))]
-    Unfit {
+    InvalidOutput {
         /// What does not fit, and where.
         message: String,
         /// The text as it came.
@@ -476,7 +476,7 @@ impl Error {
         match self.reason() {
             Error::Api(e) => e.code.as_deref(),
             Error::Failed(e) => e.code.as_deref(),
-            Error::LeftAlone { code, .. } => code.as_deref(),
+            Error::PreviouslyFailed { code, .. } => code.as_deref(),
             Error::Stream { code, .. } => code.as_deref(),
             _ => None,
         }

@@ -352,7 +352,7 @@ impl Row {
                 Some(source) if source.kind() != io::ErrorKind::NotFound => format!("{message}: {source}"),
                 _ => message.clone(),
             },
-            Error::LeftAlone { message, .. } => format!("{message} (in an earlier run)"),
+            Error::PreviouslyFailed { message, .. } => format!("{message} (in an earlier run)"),
             _ => with_causes(e),
         };
         let error = Reason {
@@ -374,7 +374,7 @@ impl Row {
 /// What to do about a file that failed, unless the message or the end of the summary says it.
 fn advice(e: &Error, manifest: bool) -> Option<&'static str> {
     match e {
-        Error::LeftAlone { .. } => Some("replace the file, or try this one again with --retry-permanent"),
+        Error::PreviouslyFailed { .. } => Some("replace the file, or try this one again with --retry-permanent"),
         _ if e.is_permanent() => Some("replace the file: the platform does not take this one"),
         _ if e.is_canceled() || e.is_quota() => None,
         _ if e.status() == Some(401) => Some("check the API key"),

@@ -36,7 +36,7 @@ struct Line {
 pub(crate) enum Fault {
     Read(io::Error),
     /// It ended where it should not.
-    CutOff,
+    Truncated,
     /// More than may be kept.
     TooLong,
 }
@@ -100,7 +100,7 @@ impl<R: Read> Lines<R> {
                 continue;
             }
             if !line.ended && serde_json::from_slice::<IgnoredAny>(&line.bytes).is_err() {
-                return Err(Fault::CutOff);
+                return Err(Fault::Truncated);
             }
             return Ok(Some(line.bytes));
         }
@@ -116,7 +116,7 @@ impl<R: Read> Lines<R> {
             }
             if line.is_none_or(|line| !line.ended) {
                 let whole = !pending.open || pending.data.as_deref() == Some(DONE);
-                return if whole { Ok(None) } else { Err(Fault::CutOff) };
+                return if whole { Ok(None) } else { Err(Fault::Truncated) };
             }
             if pending.data.as_ref().is_some_and(|data| data.len() as u64 > self.limit) {
                 return Err(Fault::TooLong);
@@ -188,7 +188,7 @@ impl Stream {
         let failure = |kind, message: &str| Failure { kind, message: message.into(), source: None };
         let failure = match fault {
             Fault::Read(e) => attempt::read_failure(e),
-            Fault::CutOff => failure(FailureKind::Broke, "the answer ended before the end of the stream"),
+            Fault::Truncated => failure(FailureKind::Broke, "the answer ended before the end of the stream"),
             Fault::TooLong => failure(FailureKind::TooLarge, ""),
         };
         // Whatever the platform does, it has begun to answer.
@@ -293,7 +293,8 @@ impl ServerSentEvent {
     /// # }
     /// ```
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        decode::from_json(self.data.as_bytes()).map_err(|message| Error::Unfit { message, text: self.data.clone() })
+        decode::from_json(self.data.as_bytes())
+            .map_err(|message| Error::InvalidOutput { message, text: self.data.clone() })
     }
 }
 
@@ -446,11 +447,11 @@ mod tests {
     fn what_is_cut_off_is_an_error() {
         let text = "{\"a\":1}\n{\"b\":\"é\"}";
         for end in 9..text.len() {
-            assert_eq!(lines(&text.as_bytes()[..end], &[]), [Ok("{\"a\":1}".into()), Err("CutOff".into())], "{end}");
+            assert_eq!(lines(&text.as_bytes()[..end], &[]), [Ok("{\"a\":1}".into()), Err("Truncated".into())], "{end}");
         }
         let text = ":hello\n\nevent: a\ndata: é\n\n";
         for end in 10..text.len() {
-            assert_eq!(events(&text.as_bytes()[..end], &[]), [Err("CutOff".into())], "{end}");
+            assert_eq!(events(&text.as_bytes()[..end], &[]), [Err("Truncated".into())], "{end}");
         }
         for whole in ["", ":", ":hello", ":hello\n", ":hello\n\n", "\n"] {
             assert_eq!(events(whole.as_bytes(), &[]), [], "{whole:?}");

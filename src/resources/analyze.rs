@@ -73,8 +73,8 @@ impl Analyze {
     /// Sends the request with a JSON schema, and decodes the text of the answer into a type of your own.
     ///
     /// The schema is sent as the [`response_format`](Self::response_format). Code fences around the answer are taken
-    /// off. An answer that was cut off at the limit of tokens is an [`Error::CutOff`], and one that does not fit the
-    /// type an [`Error::Unfit`]; both have the text.
+    /// off. An answer that was cut off at the limit of tokens is an [`Error::Truncated`], and one that does not fit the
+    /// type an [`Error::InvalidOutput`]; both have the text.
     ///
     /// The platform knows a part of JSON Schema: no `additionalProperties`, no limits of a length.
     ///
@@ -116,9 +116,9 @@ impl Analyze {
 pub(crate) fn typed<T: DeserializeOwned>(text: Option<&str>, finish_reason: Option<&FinishReason>) -> Result<T> {
     let text = text.unwrap_or_default();
     if finish_reason == Some(&FinishReason::Length) {
-        return Err(Error::CutOff { text: text.into() });
+        return Err(Error::Truncated { text: text.into() });
     }
-    let unfit = |message: String| Error::Unfit { message, text: text.into() };
+    let unfit = |message: String| Error::InvalidOutput { message, text: text.into() };
     if text.trim().is_empty() {
         return Err(unfit("the answer has no text".into()));
     }
@@ -632,7 +632,7 @@ impl Iterator for AnalyzeStream {
 
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.stream.as_mut()?;
-        let line = stream.json_line().and_then(|line| line.ok_or_else(|| stream.failed(Fault::CutOff)));
+        let line = stream.json_line().and_then(|line| line.ok_or_else(|| stream.failed(Fault::Truncated)));
         let event = line.and_then(|line| AnalyzeEvent::read(stream, line)).and_then(|event| {
             self.text.push_str(event.text());
             stream.check_size(self.text.len())?;

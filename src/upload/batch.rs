@@ -514,7 +514,7 @@ impl Batch {
                 }
                 Line { permanent: true, code, message, .. } if !self.retry_permanent => {
                     let message = message.unwrap_or_default();
-                    return task.finish(UploadOutcomeKind::Failed, Err(Error::LeftAlone { code, message }));
+                    return task.finish(UploadOutcomeKind::Failed, Err(Error::PreviouslyFailed { code, message }));
                 }
                 Line { asset_id: Some(asset_id), .. } => return self.go_on_waiting(task, file, asset_id, progress),
                 Line { upload, .. } => resume = upload,

@@ -141,7 +141,10 @@ fn a_batch_that_is_run_again_does_only_what_is_left() {
     let (before, after) = (first["01.mp4"].result.as_ref().unwrap(), second["01.mp4"].result.as_ref().unwrap());
     assert_eq!(before.id, after.id);
     let short = second["short-video_duration_too_short.mp4"].result.as_ref().unwrap_err();
-    assert!(matches!(short, Error::LeftAlone { .. }) && short.code() == Some("video_duration_too_short"), "{short}");
+    assert!(
+        matches!(short, Error::PreviouslyFailed { .. }) && short.code() == Some("video_duration_too_short"),
+        "{short}"
+    );
     assert_eq!(stand_in.upload_ids(), std::slice::from_ref(&upload), "the large file was resumed");
     assert_eq!(stand_in.assembled(&upload).unwrap(), content(200_000));
     let begun = stand_in.storage().begun(&upload);

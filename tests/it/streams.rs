@@ -183,7 +183,7 @@ fn errors_that_the_platform_reports_in_a_stream() {
     let text = analyze(Step::Answer(lines(&[START, ONE, cut]))).text().unwrap();
     assert_eq!((text.text.as_str(), &text.finish_reason), ("one ", &Some(FinishReason::Length)));
     assert_eq!(text.error.as_ref().unwrap().message.as_deref(), Some("output truncated"));
-    assert!(matches!(text.json::<Value>(), Err(Error::CutOff { text }) if text == "one "));
+    assert!(matches!(text.json::<Value>(), Err(Error::Truncated { text }) if text == "one "));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn events_of_any_endpoint() {
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].event.as_str(), events[0].id.as_deref()), ("delta", Some("1")));
     assert_eq!(events[0].json::<Value>().unwrap(), json!({"a": 1}));
-    assert!(matches!(events[0].json::<Vec<u8>>(), Err(Error::Unfit { text, .. }) if text == "{\"a\":\n1}"));
+    assert!(matches!(events[0].json::<Vec<u8>>(), Err(Error::InvalidOutput { text, .. }) if text == "{\"a\":\n1}"));
     let received = server.finish();
     assert_eq!(received[0].header("accept"), Some("text/event-stream"));
     assert_eq!(received[0].json(), json!({"stream": true}));
@@ -410,12 +410,12 @@ fn answers_in_a_type_of_the_callers() {
     ] {
         let e = typed(text, "stop").0.unwrap_err();
         assert!(e.to_string().starts_with(why), "{e}");
-        assert!(matches!(e, Error::Unfit { text: kept, .. } if kept == text));
+        assert!(matches!(e, Error::InvalidOutput { text: kept, .. } if kept == text));
     }
     let cut = r#"{"title":"a","times":[1,"#;
     let e = typed(cut, "length").0.unwrap_err();
     assert!(e.to_string().starts_with("the answer was cut off at the limit of tokens after 24 characters"), "{e}");
-    assert!(!e.is_retryable() && matches!(e, Error::CutOff { text } if text == cut));
+    assert!(!e.is_retryable() && matches!(e, Error::Truncated { text } if text == cut));
 
     let server = Server::start([]);
     let (client, _) = client(&server);
