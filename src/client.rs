@@ -8,8 +8,9 @@ use crate::call::CustomCall;
 use crate::call::request::check_header;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
-use crate::http::attempt::{self, Agent};
-use crate::http::session::{Session, Settings, make_agents};
+use crate::http::attempt::Agent;
+use crate::http::session::{Options, Session};
+use crate::http::url;
 use crate::resources::analyze;
 use crate::resources::analyze_async::AnalyzeAsyncClient;
 use crate::resources::assets::AssetsClient;
@@ -20,6 +21,7 @@ use crate::resources::multipart_upload::MultipartUploadClient;
 use crate::resources::search::SearchClient;
 use crate::resources::tasks::TasksClient;
 
+const MAX_RESPONSE_SIZE: u64 = 128 << 20;
 const BASE_URL: &str = "https://api.twelvelabs.io/v1.3";
 const KEY_VARIABLES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
 
@@ -161,7 +163,7 @@ impl TwelveLabs {
 
 impl fmt::Debug for TwelveLabs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwelveLabs").field("base_url", &self.0.settings().base_url).finish_non_exhaustive()
+        f.debug_struct("TwelveLabs").field("base_url", &self.0.settings().options.base_url).finish_non_exhaustive()
     }
 }
 
@@ -189,6 +191,7 @@ pub struct TwelveLabsBuilder {
     max_response_size: Option<u64>,
     headers: Vec<(String, String)>,
     clock: Option<Arc<dyn Clock>>,
+    allow_insecure_storage: bool,
     agent: Option<Agent>,
 }
 
@@ -225,7 +228,7 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// The largest answer in bytes, after decompression: 256 MiB by default. Of a stream, the largest line and the
+    /// The largest answer in bytes, after decompression: 128 MiB by default. Of a stream, the largest line and the
     /// most text that is gathered.
     pub fn max_response_size(mut self, bytes: u64) -> Self {
         self.max_response_size = Some(bytes);
@@ -244,8 +247,16 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// An agent of your own, for its proxy, certificates or connection pool. Its time limits, redirects and
-    /// treatment of error statuses are replaced by this crate's for each request.
+    /// Whether chunks may be sent to a storage in clear (`http`) although the base URL is `https`: no by default.
+    pub fn allow_insecure_storage(mut self, allow_insecure_storage: bool) -> Self {
+        self.allow_insecure_storage = allow_insecure_storage;
+        self
+    }
+
+    /// Takes over the settings of an agent of your own: its proxy, its certificates, its sizes.
+    ///
+    /// The connections are this crate's all the same, so that cancellation and deadlines hold and the key is in no log;
+    /// and so are the time limits, the redirects and the treatment of error statuses.
     pub fn agent(mut self, agent: Agent) -> Self {
         self.agent = Some(agent);
         self
@@ -273,28 +284,20 @@ impl TwelveLabsBuilder {
         }
         let base_url = self.base_url.or_else(|| variable("TWELVELABS_BASE_URL")).unwrap_or_else(|| BASE_URL.into());
         let base_url = base_url.trim().trim_end_matches('/').to_string();
-        attempt::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
-        let own_agents = self.agent.is_none();
-        let (agent, key_header, storage) = match self.agent {
-            Some(agent) => (agent.clone(), api_key.clone(), agent),
-            None => make_agents(&api_key),
-        };
-        Ok(TwelveLabs(Session::new(Settings {
+        url::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
+        let session = Session::new(Options {
             api_key,
             base_url,
             timeout: self.timeout,
-            max_retries: self.max_retries.unwrap_or(2),
-            max_retry_after: self.max_retry_after.unwrap_or(Duration::from_secs(60)),
-            max_response_size: self.max_response_size.unwrap_or(256 << 20),
+            max_retries: self.max_retries,
+            max_retry_after: self.max_retry_after,
+            max_response_size: self.max_response_size.unwrap_or(MAX_RESPONSE_SIZE),
             headers: self.headers,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            agent,
-            key_header,
-            storage,
-            own_agents,
-            cancel: None,
-            gate: None,
-        })))
+            allow_insecure_storage: self.allow_insecure_storage,
+            agent: self.agent,
+        })?;
+        Ok(TwelveLabs(session))
     }
 }
 
@@ -318,12 +321,12 @@ mod tests {
         };
         let client = TwelveLabs::builder().build_with(env).unwrap();
         assert_eq!(
-            (client.0.settings().api_key.as_str(), client.0.settings().base_url.as_str()),
+            (client.0.settings().options.api_key.as_str(), client.0.settings().options.base_url.as_str()),
             ("old", "http://127.0.0.1:1/v9")
         );
         let client = TwelveLabs::builder().api_key("k").base_url("https://x.example").build_with(env).unwrap();
         assert_eq!(
-            (client.0.settings().api_key.as_str(), client.0.settings().base_url.as_str()),
+            (client.0.settings().options.api_key.as_str(), client.0.settings().options.base_url.as_str()),
             ("k", "https://x.example")
         );
     }

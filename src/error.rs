@@ -62,6 +62,8 @@ pub enum Error {
         operation: String,
         /// What took too long, and whether the platform may have acted.
         message: String,
+        /// Whether the request may have reached the platform: then it is unknown whether it acted.
+        sent: bool,
         /// The fault before the deadline passed, if there was one.
         source: Option<Box<Error>>,
     },
@@ -88,6 +90,16 @@ pub enum Error {
         message: String,
         /// The answer as it came.
         response: Box<HttpResponse<()>>,
+    },
+
+    /// The platform did what it should not: an upload session that makes no sense, chunks that it lost, a URL that
+    /// it did not give.
+    #[error("{message} ({operation})")]
+    Protocol {
+        /// The request or the upload.
+        operation: String,
+        /// What the platform did.
+        message: String,
     },
 
     /// The answer is larger than the limit, see
@@ -161,8 +173,10 @@ pub enum Error {
     /// It was stopped through a [`CancelHandle`](crate::CancelHandle).
     #[error("canceled ({operation})")]
     Canceled {
-        /// The request, as `POST /assets`.
+        /// The request, such as `POST /assets`.
         operation: String,
+        /// Whether the request may have reached the platform: then it is unknown whether it acted.
+        sent: bool,
     },
 
     /// The file failed for good in an earlier run of the batch, and was not tried again.
@@ -354,14 +368,19 @@ pub struct UploadError {
 impl fmt::Display for UploadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (missing, total) = (self.missing.len(), self.total_chunks);
-        write!(f, "{}; upload {}", self.cause, printable(&self.upload.upload_id, 100))?;
-        if let Some(asset_id) = &self.upload.asset_id {
-            write!(f, " of asset {}", printable(asset_id, 100))?;
+        let asset = self.upload.asset_id.as_deref().map(|id| printable(id, 100));
+        write!(f, "{}; ", self.cause)?;
+        match (self.upload.upload_id.as_str(), asset) {
+            ("", asset) => {
+                return write!(f, "the file has arrived as asset {}: wait for it", asset.unwrap_or_default());
+            }
+            (id, Some(asset)) => write!(f, "upload {} of asset {asset}", printable(id, 100))?,
+            (id, None) => write!(f, "upload {}", printable(id, 100))?,
         }
         if total > 0 {
             write!(f, " lacks {missing} of {total} chunks and")?;
         }
-        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed: upload the file anew" })
+        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed: upload the file again" })
     }
 }
 
@@ -462,12 +481,43 @@ impl Error {
     /// Whether the request may have been carried out although the call failed.
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
-            Error::Transport { sent, .. } => *sent,
-            Error::Timeout { .. } | Error::Decode { .. } | Error::ResponseTooLarge { .. } | Error::Stream { .. } => {
-                true
-            }
+            Error::Transport { sent, .. } | Error::Timeout { sent, .. } | Error::Canceled { sent, .. } => *sent,
+            Error::Decode { .. } | Error::ResponseTooLarge { .. } | Error::Stream { .. } => true,
             _ => false,
         }
+    }
+
+    /// The id of the asset that it is about: of a wait, or of an upload whose file has arrived or whose session has
+    /// begun. With it, the asset can still be waited for, or deleted.
+    ///
+    /// ```
+    /// # fn show(e: twelvelabs::Error) {
+    /// if let Some(asset_id) = e.asset_id() {
+    ///     eprintln!("{asset_id} is at the platform: wait for it with `assets().wait_for_done`");
+    /// }
+    /// # }
+    /// ```
+    pub fn asset_id(&self) -> Option<&str> {
+        match self {
+            Error::Upload(e) => e.upload.asset_id.as_deref(),
+            Error::Failed(e) => (e.resource == "asset").then_some(e.id.as_str()),
+            Error::WaitTimeout { resource, id, .. } => (resource == "asset").then_some(id.as_str()),
+            _ => None,
+        }
+    }
+
+    /// The same, about an asset whose file has arrived.
+    pub(crate) fn with_asset_id(self, asset_id: &str) -> Self {
+        if self.asset_id().is_some() {
+            return self;
+        }
+        Error::from(Box::new(UploadError {
+            upload: ResumableUpload { asset_id: Some(asset_id.into()), ..ResumableUpload::default() },
+            missing: Vec::new(),
+            total_chunks: 0,
+            resumable: true,
+            cause: Box::new(self),
+        }))
     }
 
     /// The platform's code, as `resource_not_exist`: of a refusal, of what failed while it was waited for, or of a

@@ -12,7 +12,7 @@ use crate::call::decode;
 use crate::call::request::Request;
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
-use crate::http::attempt::{self, Failure, FailureKind, LiveBody};
+use crate::http::attempt::{Failure, FailureKind, LiveBody};
 use crate::response::HttpResponse;
 use crate::response::describe;
 use crate::text::{excerpt, looks_like_html, printable};
@@ -158,7 +158,7 @@ impl Stream {
             };
             return Err(Error::Decode { operation: request.operation(), message, response: Box::new(response) });
         }
-        let limit = request.client().settings().max_response_size;
+        let limit = request.session().settings().options.max_response_size;
         Ok(Stream { request, response, lines: Lines::new(body, limit) })
     }
 
@@ -185,14 +185,12 @@ impl Stream {
     }
 
     pub(crate) fn failed(&self, fault: Fault) -> Error {
-        let failure = |kind, message: &str| Failure { kind, message: message.into(), source: None };
         let failure = match fault {
-            Fault::Read(e) => attempt::read_failure(e),
-            Fault::Truncated => failure(FailureKind::Broke, "the answer ended before the end of the stream"),
-            Fault::TooLong => failure(FailureKind::TooLarge, ""),
+            Fault::Read(e) => self.lines.reader.get_ref().failure(e),
+            Fault::Truncated => Failure::new(FailureKind::Broke, "the answer ended before the end of the stream"),
+            Fault::TooLong => Failure::new(FailureKind::TooLarge, ""),
         };
-        // Whatever the platform does, it has begun to answer.
-        self.request.failed(failure, true)
+        self.request.failed(failure)
     }
 
     /// A line is not what it should be.

@@ -7,6 +7,7 @@ pub(crate) mod decode;
 pub(crate) mod events;
 pub(crate) mod options;
 pub(crate) mod pager;
+pub(crate) mod poll;
 pub(crate) mod request;
 pub(crate) mod typed;
 pub(crate) mod wait;

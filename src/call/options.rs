@@ -5,6 +5,16 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::http::cancel::CancelHandle;
+use crate::http::engine::Policy;
+use crate::http::retry::RETRY_DELAY;
+use crate::http::session::Session;
+
+const MAX_RETRIES: u32 = 2;
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// In a batch, where nobody sits and waits.
+const PATIENT_RETRY_AFTER: Duration = Duration::from_secs(600);
+
 /// Settings of one call: `request_options` in the Python SDK.
 ///
 /// ```no_run
@@ -25,6 +35,9 @@ pub struct RequestOptions {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) query: Vec<(String, Value)>,
     pub(crate) body: Vec<(String, Value)>,
+    pub(crate) cancel: Option<CancelHandle>,
+    /// Whether a rate limit is waited for as long as it lasts, as in a batch.
+    pub(crate) patient: bool,
 }
 
 impl RequestOptions {
@@ -52,6 +65,23 @@ impl RequestOptions {
         self
     }
 
+    /// Lets another thread stop the call: see [`CancelHandle`].
+    ///
+    /// ```no_run
+    /// use twelvelabs::{CancelHandle, RequestOptions};
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let cancel = CancelHandle::new();
+    /// let options = RequestOptions::new().cancel_handle(&cancel);
+    /// std::thread::spawn(move || cancel.cancel());
+    /// let result = client.assets().retrieve("65f…").request_options(options).send();
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
+        self.cancel = Some(cancel_handle.clone());
+        self
+    }
+
     /// Sends another header, instead of the crate's own of that name.
     pub fn additional_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -68,5 +98,26 @@ impl RequestOptions {
     pub fn additional_body_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         self.body.push((name.into(), serde_json::to_value(value).unwrap_or_default()));
         self
+    }
+
+    /// How often a failed try is repeated: these settings, then the client's, then the default.
+    pub(crate) fn retries(&self, session: &Session, standard: u32) -> u32 {
+        self.max_retries.or(session.settings().options.max_retries).unwrap_or(standard)
+    }
+
+    /// The limits of a call: these settings, then the client's, then the defaults.
+    pub(crate) fn policy(&self, session: &Session, timeout: Duration, stream: bool) -> Policy {
+        let settings = &session.settings().options;
+        let max_retry_after = if self.patient { PATIENT_RETRY_AFTER } else { MAX_RETRY_AFTER };
+        Policy {
+            timeout: self.timeout.or(settings.timeout).unwrap_or(timeout),
+            stream,
+            deadline: self.deadline,
+            max_retries: self.retries(session, MAX_RETRIES),
+            retry_delay: RETRY_DELAY,
+            max_retry_after: settings.max_retry_after.unwrap_or(max_retry_after),
+            max_response_size: settings.max_response_size,
+            patient: self.patient,
+        }
     }
 }

@@ -1,36 +1,29 @@
-//! The untyped request: its encoding, and the one loop that every request goes through.
+//! The untyped request as it is put together, and its encoding.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::call::options::RequestOptions;
 use crate::clock::random_bits;
-use crate::error::{ApiError, Error, Result};
+use crate::error::{Error, Result};
 use crate::file::FileSource;
-use crate::http::attempt::{self, Exchange, Failure, FailureKind, Limits, LiveBody};
+use crate::http::attempt::{Failure, LiveBody};
 use crate::http::body::{Part, Payload, ProgressCallback};
-use crate::http::cancel::CancelHandle;
-use crate::http::retry::{self, Ended};
-use crate::http::session::{API_KEY_HEADER, Session};
+use crate::http::engine::{self, Plan, Target};
+use crate::http::session::Session;
 use crate::response::HttpResponse;
-use crate::response::describe;
 use crate::text::printable;
 
-/// A form body above this size asks before it is sent, so that a refusal arrives with its reason.
-const ASK_FIRST: u64 = 1 << 20;
-const MOST_REDIRECTS: u32 = 5;
-/// How often a request of a batch may be told to come back later.
-const MOST_HELD_BACK: u32 = 50;
 const TIMEOUT: Duration = Duration::from_secs(60);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A request as it is put together. Every fault of an argument is kept and reported when it is sent.
 #[derive(Clone)]
 pub struct Request {
-    client: Session,
+    session: Session,
     method: &'static str,
     path: String,
     query: Vec<(String, String)>,
@@ -93,7 +86,7 @@ impl Request {
     pub(crate) fn new(client: &Session, method: &str, segments: &[&str]) -> Self {
         let known = ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().find(|m| m.eq_ignore_ascii_case(method));
         let mut request = Request {
-            client: client.clone(),
+            session: client.clone(),
             method: known.unwrap_or("GET"),
             path: String::new(),
             query: Vec::new(),
@@ -280,8 +273,8 @@ impl Request {
         request
     }
 
-    pub(crate) fn client(&self) -> &Session {
-        &self.client
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// The request in an error's text, as `GET /assets/65f…`.
@@ -298,78 +291,24 @@ impl Request {
     /// its body still to be read.
     pub(crate) fn run(&self) -> Result<HttpResponse<LiveBody>> {
         self.check()?;
-        let settings = self.client.settings();
-        let clock = &*settings.clock;
-        let max_retries = self.options.max_retries.unwrap_or(settings.max_retries);
-        let started = clock.now();
         let payload = self.payload()?;
-        let mut url = self.url();
-        let repeatable = self.repeatable || self.has_header("idempotency-key");
-        let mut ask_first = payload.as_ref().is_some_and(|p| p.has_file() && p.length().is_none_or(|n| n > ASK_FIRST));
-        let (mut retries, mut redirects, mut held_back) = (0, 0, 0);
-        loop {
-            settings.proceed(|| self.operation())?;
-            let remaining = self.options.deadline.map(|deadline| deadline.saturating_sub(clock.now() - started));
-            if remaining.is_some_and(|left| left.is_zero()) {
-                return Err(self.timeout("the deadline of the call has passed", None));
-            }
-            let (error, ended) = match self.attempt(&url, payload.as_ref(), ask_first, remaining) {
-                Ok(response) if (200..300).contains(&response.status) => return Ok(response),
-                Ok(response) if response.status == 417 && ask_first => {
-                    ask_first = false;
-                    continue;
-                }
-                Ok(response) if response.headers.get("location").is_some() && (300..400).contains(&response.status) => {
-                    url = self.redirect(&url, response, redirects, payload.as_ref())?;
-                    redirects += 1;
-                    continue;
-                }
-                Ok(response) => {
-                    let response = self.redact(response);
-                    let mut e = ApiError::new(self.operation(), response, clock.utc_now());
-                    e.hint = self.hint(&e, payload.as_ref());
-                    let ended = Ended::Status(e.status, e.retry_after);
-                    (Error::from(Box::new(e)), ended)
-                }
-                Err(Tried::Stopped(e)) => return Err(e),
-                Err(Tried::Failed(failure)) => {
-                    let ended = match failure.kind {
-                        FailureKind::NotSent | FailureKind::TimedOut { sent: false } => Ended::NotSent,
-                        FailureKind::Broke | FailureKind::TimedOut { sent: true } => Ended::Broke,
-                        FailureKind::Impossible | FailureKind::TooLarge => return Err(self.failed(failure, repeatable)),
-                    };
-                    (self.failed(failure, repeatable), ended)
-                }
-            };
-            if settings.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
-                return Err(Error::Canceled { operation: self.operation() });
-            }
-            let fresh = payload.as_ref().is_none_or(Payload::is_fresh);
-            if let (Some(gate), Ended::Status(429, _), true) =
-                (&settings.gate, ended, fresh && held_back < MOST_HELD_BACK)
-            {
-                // The limit is the account's: everybody waits, and it is nobody's fault.
-                let wait = error.retry_after().unwrap_or_else(|| retry::back_off(held_back, 1.0));
-                if !error.is_quota() {
-                    gate.close(clock.now() + wait);
-                    held_back += 1;
-                    continue;
-                }
-            }
-            if retries >= max_retries || !fresh || !retry::may_repeat(ended, repeatable) {
-                return Err(error);
-            }
-            let wait = error.retry_after().unwrap_or_else(|| retry::back_off(retries, clock.random()));
-            if wait > settings.max_retry_after || error.is_quota() {
-                return Err(error);
-            }
-            if self.options.deadline.is_some_and(|deadline| (clock.now() - started).saturating_add(wait) >= deadline) {
-                return Err(self.timeout("the deadline of the call leaves no time for another try", Some(error)));
-            }
-            log::debug!("{error}; trying again in {wait:?}");
-            settings.pause(wait, || self.operation())?;
-            retries += 1;
-        }
+        let plan = Plan {
+            method: self.method,
+            operation: self.operation(),
+            target: Target::Api(self.url()),
+            headers: self.headers(payload.as_ref())?,
+            body: payload.as_ref().map(|payload| payload as &dyn engine::Body),
+            repeatable: self.is_repeatable(),
+            policy: self.options.policy(&self.session, if self.slow { SLOW_TIMEOUT } else { TIMEOUT }, self.stream),
+            cancel: self.options.cancel.clone(),
+            stop: None,
+        };
+        engine::run(&self.session, plan).map_err(|e| self.with_hint(e, payload.as_ref()))
+    }
+
+    /// Whether doing it twice is the same as doing it once.
+    fn is_repeatable(&self) -> bool {
+        self.repeatable || self.has_header("idempotency-key")
     }
 
     /// Whether all arguments can be sent.
@@ -389,42 +328,6 @@ impl Request {
         }
     }
 
-    fn attempt(
-        &self,
-        url: &str,
-        payload: Option<&Payload>,
-        ask_first: bool,
-        total: Option<Duration>,
-    ) -> Result<HttpResponse<LiveBody>, Tried> {
-        let settings = self.client.settings();
-        let standard = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
-        let answer = self.options.timeout.or(settings.timeout).unwrap_or(standard).min(attempt::FOREVER);
-        let headers = self.headers(payload, ask_first).map_err(Tried::Stopped)?;
-        let started = Instant::now();
-        let mut reader = match payload {
-            Some(payload) => {
-                Some(payload.open(self.progress.clone(), settings.cancel.clone()).map_err(Tried::Stopped)?)
-            }
-            None => None,
-        };
-        let body = reader.as_mut().map(|reader| (reader as &mut dyn std::io::Read, payload.and_then(Payload::length)));
-        let limits = Limits { answer, stream: self.stream, total };
-        let result =
-            attempt::send(&settings.agent, Exchange { method: self.method, url, headers: &headers, body, limits });
-        let (fault, ended) = reader.map_or((None, None), |reader| (reader.fault, reader.ended));
-        if let Some(fault) = fault {
-            return Err(Tried::Stopped(fault));
-        }
-        let mut response = result.map_err(Tried::Failed)?;
-        let deadline = ended.unwrap_or(started) + answer;
-        let body = if self.stream && (200..300).contains(&response.status) {
-            Vec::new()
-        } else {
-            attempt::read_all(&mut response, settings.max_response_size, deadline).map_err(Tried::Failed)?
-        };
-        Ok(HttpResponse { data: response.body, status: response.status, headers: response.headers, body })
-    }
-
     fn payload(&self) -> Result<Option<Payload>> {
         let extra = &self.options.body;
         match &self.body {
@@ -437,7 +340,9 @@ impl Request {
             Body::Form(parts) => {
                 let extra = extra.iter().map(|(name, value)| text_part(name, value));
                 let parts: Vec<Part> = parts.iter().cloned().chain(extra).collect();
-                Payload::form(&parts).map(Some)
+                let mut payload = Payload::form(&parts)?;
+                payload.progress.clone_from(&self.progress);
+                Ok(Some(payload))
             }
         }
     }
@@ -449,7 +354,7 @@ impl Request {
     }
 
     fn url(&self) -> String {
-        let mut url = format!("{}{}", self.client.settings().base_url, self.path);
+        let mut url = format!("{}{}", self.session.settings().options.base_url, self.path);
         let mut extra = Vec::new();
         for (name, value) in &self.options.query {
             query_pairs(name, value, &mut extra);
@@ -467,14 +372,11 @@ impl Request {
         self.headers.iter().chain(&self.options.headers).any(|(have, _)| have.eq_ignore_ascii_case(name))
     }
 
-    fn headers(&self, payload: Option<&Payload>, ask_first: bool) -> Result<Vec<(String, String)>> {
-        let settings = self.client.settings();
-        let mut headers: Vec<(String, String)> = vec![(API_KEY_HEADER.into(), settings.key_header.clone())];
+    fn headers(&self, payload: Option<&Payload>) -> Result<Vec<(String, String)>> {
+        let mut headers: Vec<(String, String)> = Vec::new();
         headers.extend(payload.and_then(|p| p.content_type.clone()).map(|value| ("content-type".into(), value)));
-        if ask_first {
-            headers.push(("expect".into(), "100-continue".into()));
-        }
-        for (name, value) in settings.headers.iter().chain(&self.headers).chain(&self.options.headers) {
+        let own = &self.session.settings().options.headers;
+        for (name, value) in own.iter().chain(&self.headers).chain(&self.options.headers) {
             check_header(name, value)?;
             headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
             headers.push((name.to_ascii_lowercase(), value.clone()));
@@ -482,102 +384,29 @@ impl Request {
         Ok(headers)
     }
 
-    fn redirect(
-        &self,
-        from: &str,
-        response: HttpResponse<LiveBody>,
-        redirects: u32,
-        payload: Option<&Payload>,
-    ) -> Result<String> {
-        let response = self.redact(response);
-        let location = response.headers.get("location").unwrap_or_default().to_string();
-        let keeps_method = matches!(response.status, 301 | 302 | 307 | 308) || self.method == "GET";
-        let fresh = payload.is_none_or(Payload::is_fresh);
-        match attempt::same_origin(from, &location) {
-            Some(url) if keeps_method && fresh && redirects < MOST_REDIRECTS => Ok(url),
-            _ => Err(Error::Redirect {
-                operation: self.operation(),
-                location: printable(&location, 300),
-                status: response.status,
-            }),
+    /// Adds what this crate knows about the way out.
+    fn with_hint(&self, mut e: Error, payload: Option<&Payload>) -> Error {
+        if let (Error::Api(e), Some((limit, hint))) = (&mut e, self.size_limit) {
+            let over = payload.and_then(Payload::file_length).is_some_and(|length| length > limit);
+            let says_so = e.status == 413 || e.code.as_deref().is_some_and(|code| code.contains("filesize"));
+            if says_so || (over && matches!(e.status, 400 | 422)) {
+                e.hint = Some(hint.to_string());
+            }
         }
+        e
     }
 
-    pub(crate) fn failed(&self, failure: Failure, repeatable: bool) -> Error {
-        let unknown =
-            if repeatable { "" } else { "; it is unknown whether the platform acted: look before you repeat it" };
-        failed(failure, self.operation(), self.client.settings().max_response_size, unknown)
-    }
-
-    fn timeout(&self, message: &str, source: Option<Error>) -> Error {
-        Error::Timeout { operation: self.operation(), message: message.into(), source: source.map(Box::new) }
-    }
-
-    fn hint(&self, e: &ApiError, payload: Option<&Payload>) -> Option<String> {
-        let (limit, hint) = self.size_limit?;
-        let over = payload.and_then(Payload::file_length).is_some_and(|length| length > limit);
-        let says_so = e.status == 413 || e.code.as_deref().is_some_and(|code| code.contains("filesize"));
-        (says_so || (over && matches!(e.status, 400 | 422))).then(|| hint.to_string())
+    /// The error for an answer that broke off after it had begun.
+    pub(crate) fn failed(&self, failure: Failure) -> Error {
+        let limit = self.session.settings().options.max_response_size;
+        // Whatever the platform does, it has begun to answer.
+        engine::failed(failure, self.operation(), limit, true)
     }
 
     /// Takes the API key out of what the server sent, before any of it becomes an error's text.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
-        let mut response = response.with(());
-        let key = &self.client.settings().api_key;
-        for value in response.headers.values_mut() {
-            *value = mask(value, key);
-        }
-        if response.body.windows(key.len()).any(|window| window == key.as_bytes()) {
-            response.body = mask(&String::from_utf8_lossy(&response.body), key).into_bytes();
-        }
-        if response.body.is_empty() {
-            log::debug!("{}", describe(&response));
-        }
-        response
+        self.session.redact(response)
     }
-}
-
-/// The text without the key. A key of a few characters, in a test perhaps, is one only where it is a word of its own.
-fn mask(text: &str, key: &str) -> String {
-    const SHORT: usize = 8;
-    if key.len() >= SHORT {
-        return text.replace(key, "***");
-    }
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(key) {
-        let within = before.chars().next_back().or(out.chars().next_back().filter(|_| before.is_empty()));
-        let alone = !within.is_some_and(is_word) && !after.chars().next().is_some_and(is_word);
-        out.push_str(before);
-        out.push_str(if alone { "***" } else { key });
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The error for an attempt without an answer. `unknown` is added if the request may have been carried out.
-pub(crate) fn failed(failure: Failure, operation: String, limit: u64, unknown: &str) -> Error {
-    let Failure { kind, message, source } = failure;
-    match kind {
-        FailureKind::TimedOut { sent } => {
-            let message = if sent { format!("{message}{unknown}") } else { message };
-            Error::Timeout { operation, message, source: None }
-        }
-        FailureKind::TooLarge => Error::ResponseTooLarge { operation, limit },
-        FailureKind::NotSent | FailureKind::Impossible => Error::Transport { operation, message, sent: false, source },
-        FailureKind::Broke => {
-            Error::Transport { operation, message: format!("{message}{unknown}"), sent: true, source }
-        }
-    }
-}
-
-/// Why a try gave no answer.
-enum Tried {
-    /// By this side: no other try.
-    Stopped(Error),
-    Failed(Failure),
 }
 
 impl fmt::Debug for Request {
@@ -694,12 +523,6 @@ mod tests {
         }
         let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(pairs, ["duration[gte]=10.0", "duration[lte]=60", "ids=a", "ids=b", "yes=true"]);
-    }
-
-    #[test]
-    fn keys_are_masked() {
-        assert_eq!(mask("key=tlk_secret,tlk_secret1", "tlk_secret"), "key=***,***1");
-        assert_eq!(mask("k broken k.kk", "k"), "*** broken ***.kk");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
 use crate::file::{FileSource, Inspected, SourceReader};
-use crate::http::cancel::CancelHandle;
+use crate::http::engine::{Body, BodyReader};
 
 /// How much of a request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,7 @@ impl Part {
 #[derive(Clone)]
 pub(crate) struct Payload {
     pub content_type: Option<String>,
+    pub progress: Option<ProgressCallback>,
     segments: Vec<Segment>,
 }
 
@@ -64,7 +65,7 @@ impl Payload {
             rest = after;
         }
         segments.push(Segment::Bytes(rest.as_bytes().into()));
-        Ok(Payload { content_type: Some("application/json".into()), segments })
+        Ok(Payload { content_type: Some("application/json".into()), progress: None, segments })
     }
 
     /// A form with the files last, whatever the order in which they were given.
@@ -103,14 +104,10 @@ impl Payload {
         }
         text.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
         segments.push(Segment::Bytes(text.into()));
-        Ok(Payload { content_type: Some(format!("multipart/form-data; boundary={boundary}")), segments })
-    }
-
-    /// The size in bytes, if every source knows its own.
-    pub(crate) fn length(&self) -> Option<u64> {
-        self.segments.iter().try_fold(0u64, |sum, segment| match segment {
-            Segment::Bytes(bytes) => sum.checked_add(bytes.len() as u64),
-            Segment::Source(source) => sum.checked_add(source.sent_length()?),
+        Ok(Payload {
+            content_type: Some(format!("multipart/form-data; boundary={boundary}")),
+            progress: None,
+            segments,
         })
     }
 
@@ -119,42 +116,45 @@ impl Payload {
         self.sources().try_fold(0u64, |sum, source| sum.checked_add(source.length()?))
     }
 
-    pub(crate) fn has_file(&self) -> bool {
-        self.sources().next().is_some()
-    }
-
-    /// Whether every byte can (still) be sent from the start.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.sources().all(Inspected::is_fresh)
-    }
-
     fn sources(&self) -> impl Iterator<Item = &Inspected> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Source(source) => Some(source),
             Segment::Bytes(_) => None,
         })
     }
+}
 
-    pub(crate) fn open(
-        &self,
-        progress: Option<ProgressCallback>,
-        cancel: Option<CancelHandle>,
-    ) -> Result<PayloadReader> {
+impl Body for Payload {
+    fn length(&self) -> Option<u64> {
+        self.segments.iter().try_fold(0u64, |sum, segment| match segment {
+            Segment::Bytes(bytes) => sum.checked_add(bytes.len() as u64),
+            Segment::Source(source) => sum.checked_add(source.sent_length()?),
+        })
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.sources().all(Inspected::is_fresh)
+    }
+
+    fn has_file(&self) -> bool {
+        self.sources().next().is_some()
+    }
+
+    fn open(&self) -> Result<Box<dyn BodyReader + '_>> {
         let segments = self.segments.iter().map(|segment| {
             Ok(match segment {
                 Segment::Bytes(bytes) => Opened::Bytes(bytes.clone(), 0),
                 Segment::Source(source) => Opened::Source { reader: source.open()?, trickles: source.trickles() },
             })
         });
-        Ok(PayloadReader {
+        Ok(Box::new(PayloadReader {
             segments: segments.collect::<Result<_>>()?,
-            progress,
-            cancel,
+            progress: self.progress.clone(),
             sent: 0,
             total: self.file_length(),
             fault: None,
             ended: None,
-        })
+        }))
     }
 }
 
@@ -164,28 +164,20 @@ enum Opened {
 }
 
 /// Reads the segments one after the other. A fault of a source ends it and is kept in `fault`.
-pub(crate) struct PayloadReader {
+struct PayloadReader {
     segments: VecDeque<Opened>,
     progress: Option<ProgressCallback>,
-    cancel: Option<CancelHandle>,
     sent: u64,
     total: Option<u64>,
-    pub fault: Option<Error>,
-    /// When the last byte was taken.
-    pub ended: Option<Instant>,
+    fault: Option<Error>,
+    ended: Option<Instant>,
 }
 
 impl PayloadReader {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        if self.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
-            return Err(Error::Canceled { operation: "upload".into() });
-        }
         let mut filled = 0;
         while filled < buffer.len() {
-            let Some(segment) = self.segments.front_mut() else {
-                self.ended.get_or_insert_with(Instant::now);
-                break;
-            };
+            let Some(segment) = self.segments.front_mut() else { break };
             match segment {
                 Opened::Bytes(bytes, at) => {
                     let count = (bytes.len() - *at).min(buffer.len() - filled);
@@ -215,6 +207,9 @@ impl PayloadReader {
                 }
             }
         }
+        if self.segments.is_empty() {
+            self.ended.get_or_insert_with(Instant::now);
+        }
         Ok(filled)
     }
 }
@@ -225,6 +220,16 @@ impl Read for PayloadReader {
             self.fault = Some(error);
             io::Error::other("the request body cannot be read")
         })
+    }
+}
+
+impl BodyReader for PayloadReader {
+    fn take_fault(&mut self) -> Option<Error> {
+        self.fault.take()
+    }
+
+    fn ended(&self) -> Option<Instant> {
+        self.ended
     }
 }
 
@@ -251,7 +256,7 @@ mod tests {
 
     fn read(payload: &Payload) -> Vec<u8> {
         let mut out = Vec::new();
-        payload.open(None, None).unwrap().read_to_end(&mut out).unwrap();
+        payload.open().unwrap().read_to_end(&mut out).unwrap();
         out
     }
 

@@ -3,6 +3,10 @@
 pub(crate) mod attempt;
 pub(crate) mod body;
 pub(crate) mod cancel;
+mod connection;
+pub(crate) mod engine;
+pub(crate) mod limiter;
 pub(crate) mod refusal;
 pub(crate) mod retry;
 pub(crate) mod session;
+pub(crate) mod url;

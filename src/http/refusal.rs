@@ -20,7 +20,7 @@ impl ApiError {
             docs_url: words.docs_url,
             details: words.details,
             trace_id: response.headers.get("x-trace-id").map(|id| printable(id, 200)),
-            rate_limit: RateLimit::read(&response.headers),
+            rate_limit: RateLimit::read(&response.headers, now),
             retry_after,
             retry_at: retry_after.and_then(|wait| now.checked_add(wait.try_into().ok()?)),
             headers: response.headers,
@@ -32,18 +32,13 @@ impl ApiError {
 }
 
 impl RateLimit {
-    /// Reads the headers of an answer. The request counter stands for the newer families, which count apart.
-    pub(crate) fn read(headers: &Headers) -> Self {
-        let number = |field: &str| {
-            ["x-ratelimit-", "x-ratelimit-request-", "x-ratelimit-duration-", "ratelimit-"]
-                .iter()
-                .find_map(|family| headers.get(&format!("{family}{field}"))?.trim().parse::<u64>().ok())
-        };
+    /// Reads the headers of an answer: of several families, the one that is used up.
+    pub(crate) fn read(headers: &Headers, now: OffsetDateTime) -> Self {
         RateLimit {
-            limit: number("limit"),
-            remaining: number("remaining"),
-            used: number("used"),
-            reset: retry::reset_time(headers),
+            limit: retry::rate_limit(headers, "limit"),
+            remaining: retry::rate_limit(headers, "remaining"),
+            used: retry::rate_limit(headers, "used"),
+            reset: retry::reset_time(headers, now),
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
+use time::{Date, Month, OffsetDateTime};
 
 use crate::response::Headers;
 
-const FIRST: Duration = Duration::from_millis(500);
+/// The backoff before the first retry, unless another is set.
+pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// How a try ended that did not succeed.
@@ -15,41 +16,55 @@ const LONGEST: Duration = Duration::from_secs(10);
 pub(crate) enum Ended {
     /// No connection: nothing was sent.
     NotSent,
-    /// The connection broke or fell silent after something was sent.
+    /// The connection broke after something was sent.
     Broke,
+    /// No answer came in time, so often by now.
+    Unanswered(u32),
+    /// Another try would end in the same way.
+    Impossible,
     /// The server answered with this status, and with or without a time to wait.
     Status(u16, Option<Duration>),
 }
 
-/// Whether the request may be sent again. `repeatable`: doing it twice is the same as doing it once.
-pub(crate) fn may_repeat(ended: Ended, repeatable: bool) -> bool {
+/// Whether the request may be sent again. `repeatable`: doing it twice is the same as doing it once. `is_api`: it goes
+/// to the API; the storage is asked again at another URL, for which a refusal of the last one says little.
+pub(crate) fn may_repeat(ended: Ended, repeatable: bool, is_api: bool) -> bool {
     match ended {
         Ended::NotSent => true,
         Ended::Broke => repeatable,
+        Ended::Unanswered(times) => repeatable && times <= 1,
+        Ended::Impossible => false,
         Ended::Status(429 | 408, _) | Ended::Status(503, Some(_)) => true,
+        Ended::Status(501, _) => false,
         Ended::Status(500..=599, _) => repeatable,
+        Ended::Status(400 | 403 | 404 | 409 | 410 | 412, _) => !is_api,
         Ended::Status(..) => false,
     }
 }
 
-/// The wait before try number `retry` (the first repetition is 0): exponential with full jitter.
-pub(crate) fn back_off(retry: u32, random: f64) -> Duration {
-    let longest = FIRST.saturating_mul(2u32.saturating_pow(retry.min(16))).min(LONGEST);
+/// The backoff before a retry (the first is number 0): exponential from `delay`, up to 10 s or the delay itself, with
+/// full jitter.
+pub(crate) fn back_off(retry: u32, delay: Duration, random: f64) -> Duration {
+    let longest = delay.saturating_mul(2u32.saturating_pow(retry.min(16))).min(LONGEST.max(delay));
     longest.mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// How long the server asks to wait: `retry-after-ms`, `Retry-After` in seconds or as a date, the reset of the
-/// rate limit, or the time named in the message of a 429.
+/// The families of headers that tell of a rate limit.
+const FAMILIES: [&str; 4] = ["x-ratelimit-", "x-ratelimit-request-", "x-ratelimit-duration-", "ratelimit-"];
+/// A reset below this is a number of seconds from now, and not a date.
+const SECONDS_AT_MOST: f64 = 1e9;
+
+/// How long the server asks to wait: `retry-after-ms`, `Retry-After` in seconds or as a date, the reset of the rate
+/// limit that is used up, or the time named in the message of a 429. `now` is this machine's time; where the answer has
+/// a `Date`, that is the server's.
 pub(crate) fn retry_after(
     status: u16,
     headers: &Headers,
     message: Option<&str>,
     now: OffsetDateTime,
 ) -> Option<Duration> {
+    let now = server_time(headers).unwrap_or(now);
     let until = |date: OffsetDateTime| Duration::try_from(date - now).unwrap_or_default();
-    let seconds = |seconds: f64| {
-        seconds.is_finite().then(|| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
-    };
     if let Some(ms) = headers.get("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()) {
         return seconds(ms / 1000.0);
     }
@@ -64,27 +79,77 @@ pub(crate) fn retry_after(
     if !matches!(status, 429 | 503) {
         return None;
     }
-    reset_time(headers)
+    reset_time(headers, now)
         .or_else(|| message?.split_whitespace().find_map(|word| parse_date(word.trim_end_matches(['.', ',', ')']))))
         .map(until)
 }
 
-/// The end of the rate limit's window, the latest of those given.
-pub(crate) fn reset_time(headers: &Headers) -> Option<OffsetDateTime> {
-    ["x-ratelimit-reset", "x-ratelimit-request-reset", "x-ratelimit-duration-reset"]
-        .iter()
-        .filter_map(|name| {
-            let text = headers.get(name)?.trim();
-            match text.parse::<f64>() {
-                Ok(seconds) if seconds.is_finite() => OffsetDateTime::from_unix_timestamp(seconds.ceil() as i64).ok(),
-                _ => parse_date(text),
-            }
-        })
-        .max()
+fn seconds(seconds: f64) -> Option<Duration> {
+    seconds.is_finite().then(|| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
 }
 
+/// What time it is for the server.
+pub(crate) fn server_time(headers: &Headers) -> Option<OffsetDateTime> {
+    parse_date(headers.get("date")?.trim())
+}
+
+/// A number of a family of headers.
+pub(crate) fn rate_limit(headers: &Headers, field: &str) -> Option<u64> {
+    let number = |family: &&str| headers.get(&format!("{family}{field}"))?.trim().parse().ok();
+    // Of several families, the one that is used up is meant.
+    let used_up = FAMILIES.iter().filter(|family| is_used_up(headers, family) == Some(true));
+    used_up.chain(&FAMILIES).find_map(|family| number(&family))
+}
+
+/// Whether nothing is left of a limit, where it says so.
+fn is_used_up(headers: &Headers, family: &str) -> Option<bool> {
+    let remaining: f64 = headers.get(&format!("{family}remaining"))?.trim().parse().ok()?;
+    Some(remaining <= 0.0)
+}
+
+/// The end of the window of the rate limit that is used up, the latest if there are several.
+pub(crate) fn reset_time(headers: &Headers, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let reset = |family: &&str| {
+        let text = headers.get(&format!("{family}reset"))?.trim();
+        match text.parse::<f64>() {
+            Ok(number) if !number.is_finite() => None,
+            Ok(number) if number < SECONDS_AT_MOST => now.checked_add(seconds(number)?.try_into().ok()?),
+            Ok(number) => OffsetDateTime::from_unix_timestamp(number.ceil() as i64).ok(),
+            Err(_) => parse_date(text),
+        }
+    };
+    let latest = |wanted: Option<bool>| {
+        FAMILIES.iter().filter(|family| is_used_up(headers, family) == wanted).filter_map(|family| reset(&family)).max()
+    };
+    latest(Some(true)).or_else(|| latest(None))
+}
+
+/// A date in any of the forms that HTTP allows, or as the platform writes it.
 fn parse_date(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &Rfc2822).or_else(|_| OffsetDateTime::parse(text, &Rfc3339)).ok()
+    OffsetDateTime::parse(text, &Rfc2822)
+        .or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
+        .ok()
+        .or_else(|| parse_old_date(text))
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT` (RFC 850) or `Sun Nov  6 08:49:37 1994` (asctime).
+fn parse_old_date(text: &str) -> Option<OffsetDateTime> {
+    let parts: Vec<&str> = text.split([' ', ',', '-', ':']).filter(|part| !part.is_empty()).collect();
+    let (day, month, year, clock) = match *parts.as_slice() {
+        [_, day, month, year, hour, minute, second, "GMT"] => (day, month, year, [hour, minute, second]),
+        [_, month, day, hour, minute, second, year] => (day, month, year, [hour, minute, second]),
+        _ => return None,
+    };
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS.iter().position(|name| *name == month)? as u8 + 1;
+    let year = match year.parse::<i32>().ok()? {
+        short @ 0..70 => 2000 + short,
+        short @ 70..100 => 1900 + short,
+        year => year,
+    };
+    let [hour, minute, second] = clock.map(|number| number.parse::<u8>().ok());
+    let date = Date::from_calendar_date(year, Month::try_from(month).ok()?, day.parse().ok()?).ok()?;
+    Some(date.with_hms(hour?, minute?, second?).ok()?.assume_utc())
 }
 
 #[cfg(test)]
@@ -98,27 +163,74 @@ mod tests {
         for (ended, repeatable, other) in [
             (NotSent, true, true),
             (Broke, true, false),
+            (Unanswered(1), true, false),
+            (Unanswered(2), false, false),
+            (Impossible, false, false),
             (Status(429, None), true, true),
             (Status(408, None), true, true),
             (Status(503, wait), true, true),
             (Status(503, None), true, false),
             (Status(500, wait), true, false),
+            (Status(501, None), false, false),
             (Status(504, None), true, false),
             (Status(409, wait), false, false),
             (Status(404, None), false, false),
             (Status(400, None), false, false),
         ] {
-            assert_eq!(may_repeat(ended, true), repeatable, "{ended:?}");
-            assert_eq!(may_repeat(ended, false), other, "{ended:?}");
+            assert_eq!(may_repeat(ended, true, true), repeatable, "{ended:?}");
+            assert_eq!(may_repeat(ended, false, true), other, "{ended:?}");
+        }
+        for (status, again) in [(400, true), (403, true), (404, true), (410, true), (401, false), (413, false)] {
+            assert_eq!(may_repeat(Status(status, None), true, false), again, "{status} of the storage");
         }
     }
 
     #[test]
-    fn back_off_doubles_to_its_cap() {
-        let waits: Vec<u128> = (0..7).map(|n| back_off(n, 1.0).as_millis()).collect();
+    fn backoff_doubles_to_its_cap() {
+        let wait = |retry, delay: u64| back_off(retry, Duration::from_millis(delay), 1.0).as_millis();
+        let waits: Vec<u128> = (0..7).map(|retry| wait(retry, 500)).collect();
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
-        assert_eq!(back_off(0, 0.0), Duration::ZERO);
-        assert_eq!(back_off(u32::MAX, 1.0), LONGEST);
+        assert_eq!((wait(3, 1000), wait(0, 30_000), wait(u32::MAX, 30_000)), (8000, 30_000, 30_000));
+        assert_eq!(back_off(0, RETRY_DELAY, 0.0), Duration::ZERO);
+        assert_eq!(back_off(u32::MAX, RETRY_DELAY, 1.0), LONGEST);
+    }
+
+    #[test]
+    fn only_the_limit_that_is_used_up_counts() {
+        let hours = |left: &'static str| {
+            [
+                ("x-ratelimit-request-remaining", "0"),
+                ("x-ratelimit-request-reset", "1700000002"),
+                ("x-ratelimit-duration-remaining", left),
+                ("x-ratelimit-duration-reset", "1700040000"),
+            ]
+        };
+        assert_eq!(wait(429, &hours("7"), None), Some(2.0));
+        assert_eq!(wait(429, &hours("0"), None), Some(40_000.0), "both are used up");
+        assert_eq!(wait(429, &[("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "1700040000")], None), None);
+        assert_eq!(wait(429, &[("ratelimit-reset", "30")], None), Some(30.0));
+    }
+
+    #[test]
+    fn the_servers_own_clock_counts() {
+        let date = ("Date", "Tue, 14 Nov 2023 23:13:20 GMT");
+        assert_eq!(wait(429, &[date, ("x-ratelimit-reset", "1700003602")], None), Some(2.0), "an hour ahead of ours");
+        assert_eq!(wait(503, &[date, ("Retry-After", "Tue, 14 Nov 2023 23:13:25 GMT")], None), Some(5.0));
+    }
+
+    #[test]
+    fn every_form_of_a_date_is_read() {
+        for text in [
+            "Tue, 14 Nov 2023 22:14:20 GMT",
+            "Tuesday, 14-Nov-23 22:14:20 GMT",
+            "Tue Nov 14 22:14:20 2023",
+            "2023-11-14T22:14:20Z",
+        ] {
+            assert_eq!(wait(503, &[("Retry-After", text)], None), Some(60.0), "{text}");
+        }
+        for text in ["Tue Nov 31 22:14:20 2023", "Tue Nix 14 22:14:20 2023", "14 Nov", "Tuesday, 14-Nov-23 22:14 GMT"] {
+            assert_eq!(wait(503, &[("Retry-After", text)], None), None, "{text}");
+        }
     }
 
     fn wait(status: u16, headers: &[(&str, &str)], message: Option<&str>) -> Option<f64> {

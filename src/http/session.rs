@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, random_bits};
-use crate::http::attempt::{self, Agent};
-use crate::http::cancel::{CancelHandle, Gate};
+use crate::error::{Error, Result};
+use crate::http::attempt::{self, Agent, Agents};
+use crate::http::limiter::RateLimiter;
+use crate::response::HttpResponse;
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
@@ -15,68 +17,87 @@ const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 #[derive(Clone)]
 pub struct Session(Arc<Settings>);
 
-#[derive(Clone)]
-pub(crate) struct Settings {
+/// What the caller has set.
+pub(crate) struct Options {
     pub api_key: String,
     pub base_url: String,
     pub timeout: Option<Duration>,
-    pub max_retries: u32,
-    pub max_retry_after: Duration,
+    pub max_retries: Option<u32>,
+    pub max_retry_after: Option<Duration>,
     pub max_response_size: u64,
     pub headers: Vec<(String, String)>,
     pub clock: Arc<dyn Clock>,
-    pub agent: Agent,
-    /// What is given to the agent as the key: the key itself if the agent is not this crate's.
-    pub key_header: String,
-    /// For the hosts of presigned URLs, which never get the key.
-    pub storage: Agent,
-    /// Whether both agents are this crate's, and may be shut down if nobody else has them.
-    pub own_agents: bool,
-    pub cancel: Option<CancelHandle>,
-    pub gate: Option<Arc<Gate>>,
+    /// Whether chunks may go to a storage without encryption although the API has it.
+    pub allow_insecure_storage: bool,
+    /// Whose settings the connections have, instead of the standard ones.
+    pub agent: Option<Agent>,
+}
+
+pub(crate) struct Settings {
+    pub options: Options,
+    pub clock: Arc<dyn Clock>,
+    pub limiter: RateLimiter,
+    pub(super) agents: Agents,
+    /// What the agent is given for the key.
+    pub(super) key_stand_in: String,
 }
 
 impl Session {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Session(Arc::new(settings))
+    /// An error if the environment names a proxy that cannot be used.
+    pub(crate) fn new(options: Options) -> Result<Self> {
+        let config = match &options.agent {
+            Some(agent) => agent.config().clone(),
+            None => attempt::config(USER_AGENT),
+        };
+        attempt::check_proxy(&config, |name| std::env::var(name).ok()).map_err(|why| Error::invalid("proxy", why))?;
+        let key_stand_in = stand_in(options.api_key.len());
+        let agents = Agents::new(config, &options.api_key, &key_stand_in);
+        let (clock, limiter) = (options.clock.clone(), RateLimiter::default());
+        Ok(Session(Arc::new(Settings { options, clock, limiter, agents, key_stand_in })))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0
     }
 
-    /// The same session, to be stopped by `cancel` and held back by `gate`.
-    pub(crate) fn derived(&self, cancel: Option<CancelHandle>, gate: Option<Arc<Gate>>) -> Self {
-        let mut settings = Settings::clone(&self.0);
-        if cancel.is_some() && settings.own_agents {
-            (settings.agent, settings.key_header, settings.storage) = make_agents(&settings.api_key);
+    /// Takes the API key out of what a server sent, before any of it becomes text.
+    pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
+        let mut response = response.with(());
+        let key = &self.0.options.api_key;
+        for value in response.headers.values_mut().filter(|value| value.contains(key)) {
+            *value = mask(value, key);
         }
-        settings.cancel = cancel.or(settings.cancel);
-        settings.gate = gate.or(settings.gate);
-        Session(Arc::new(settings))
+        if response.body.windows(key.len()).any(|window| window == key.as_bytes()) {
+            response.body = mask(&String::from_utf8_lossy(&response.body), key).into_bytes();
+        }
+        response
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("base_url", &self.0.base_url).finish_non_exhaustive()
+        f.debug_struct("Session").field("base_url", &self.0.options.base_url).finish_non_exhaustive()
     }
 }
 
-impl Settings {
-    /// Breaks off everything that these connections are busy with.
-    pub(crate) fn shut_down(&self) {
-        if self.own_agents {
-            self.agent.clone().shutdown();
-            self.storage.clone().shutdown();
-        }
+/// The text without the key. A key of a few characters, in a test perhaps, is one only where it is a word of its own.
+fn mask(text: &str, key: &str) -> String {
+    const SHORT: usize = 8;
+    if key.len() >= SHORT {
+        return text.replace(key, "***");
     }
-}
-
-/// This crate's agents: the one that puts in the key, with what it is given for it, and the one for the storage.
-pub(crate) fn make_agents(api_key: &str) -> (Agent, String, Agent) {
-    let stand_in = stand_in(api_key.len());
-    (attempt::agent(USER_AGENT, api_key, &stand_in), stand_in, attempt::plain_agent(USER_AGENT))
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(key) {
+        let within = before.chars().next_back().or(out.chars().next_back().filter(|_| before.is_empty()));
+        let alone = !within.is_some_and(is_word) && !after.chars().next().is_some_and(is_word);
+        out.push_str(before);
+        out.push_str(if alone { "***" } else { key });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Random hexadecimal digits, as many as the key has characters.
@@ -86,4 +107,15 @@ fn stand_in(length: usize) -> String {
         .map(char::from)
         .take(length)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_masked() {
+        assert_eq!(mask("key=tlk_secret,tlk_secret1", "tlk_secret"), "key=***,***1");
+        assert_eq!(mask("k broken k.kk", "k"), "*** broken ***.kk");
+    }
 }

@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 
 use crate::call::Call;
 use crate::call::pager::SyncPager;
+use crate::call::poll::{Progressing, Waitable};
 use crate::call::request::Request;
-use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::call::wait::Wait;
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::session::Session;

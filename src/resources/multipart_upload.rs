@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 
 use crate::call::Call;
 use crate::call::pager::{PageInfo, SyncPager};
-use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::call::poll::{Progressing, Waitable};
+use crate::call::wait::Wait;
 use crate::error::Result;
 use crate::http::session::Session;
 use crate::resources::assets::AssetType;
@@ -259,9 +260,15 @@ pub struct CompletedChunk {
 }
 
 impl CompletedChunk {
+    /// What an `ETag` proves: itself without quotes and without the mark of a weak one. Nothing if it is empty.
+    pub(crate) fn proof_of(etag: &str) -> Option<String> {
+        let proof = etag.trim().trim_start_matches("W/").trim_matches('"').trim();
+        (!proof.is_empty()).then(|| proof.into())
+    }
+
     /// The chunk with this number (from 1), its `ETag` with or without quotes, and its size in bytes.
     pub fn new(chunk_index: u32, etag: &str, chunk_size: u64) -> Self {
-        let proof = etag.trim().trim_start_matches("W/").trim_matches('"').into();
+        let proof = Self::proof_of(etag).unwrap_or_default();
         CompletedChunk { chunk_index, proof, proof_type: "etag".into(), chunk_size }
     }
 }

@@ -101,7 +101,7 @@ impl SearchClient {
 
 /// The request for another page of a search, with the settings of the first.
 fn page(first: &Request, token: &str) -> Request {
-    let mut request = first.client().get(&["search", token]);
+    let mut request = first.session().get(&["search", token]);
     if let Some(include) = first.text("include_user_metadata") {
         request.query("include_user_metadata", include);
     }

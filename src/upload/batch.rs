@@ -13,16 +13,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::call::RequestOptions;
-use crate::call::wait::{MAX_WAIT_TIME, SLEEP_INTERVAL, UNKNOWN, Waitable as _, is_done, ran_out, status};
+use crate::call::poll::{MOST_UNKNOWN, Next, Pace, Poll};
 use crate::error::{ApiError, Error, Result};
 use crate::file::FileSource;
-use crate::http::attempt::FOREVER;
-use crate::http::cancel::{CancelHandle, Working, no_thread};
+use crate::http::cancel::CancelHandle;
+use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetStatus, LOCAL_LIMIT};
 use crate::resumable::ResumableUpload;
-use crate::upload::chunks::{Callback, NewAsset, PUT_CHUNK};
+use crate::upload::chunks::{Callback, NewAsset};
 use crate::upload::manifest::{Event, FileKey, Line, Manifest, path_key};
+use crate::upload::no_thread;
 use crate::upload::progress::{UploadProgress, UploadState};
 use crate::upload::single::{Shared, UploadAsset, Uploaded};
 
@@ -30,11 +31,6 @@ use crate::upload::single::{Shared, UploadAsset, Uploaded};
 const IDLE: Duration = Duration::from_millis(20);
 /// So many looks in a row, then a file again: assets that are not ready cannot keep files waiting.
 const MOST_LOOKS: u32 = 16;
-/// The least time for a look, also for one that comes late because all workers were at files.
-const LEAST_LOOK: Duration = Duration::from_secs(10);
-
-/// How often the platform may not know an asset that was uploaded a moment ago.
-const MOST_UNKNOWN: u32 = 3;
 
 type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
 
@@ -58,8 +54,7 @@ struct Options {
     threshold: u64,
     max_workers: usize,
     wait: bool,
-    sleep_interval: Duration,
-    max_wait_time: Duration,
+    pace: Pace,
     request_options: RequestOptions,
 }
 
@@ -78,8 +73,7 @@ impl UploadAll {
                 threshold: LOCAL_LIMIT,
                 max_workers: 5,
                 wait: true,
-                sleep_interval: SLEEP_INTERVAL,
-                max_wait_time: MAX_WAIT_TIME,
+                pace: Pace::default(),
                 request_options: RequestOptions::default(),
             },
         }
@@ -145,15 +139,15 @@ impl UploadAll {
         self
     }
 
-    /// The time between two polls of an asset: 5 s by default.
+    /// The time between two polls of an asset: by default 0.5 s, 1 s, 2 s and then 5 s.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
-        self.options.sleep_interval = sleep_interval;
+        self.options.pace.sleep_interval = Some(sleep_interval);
         self
     }
 
     /// The most time to wait for each asset once its file has arrived: one hour by default.
     pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
-        self.options.max_wait_time = max_wait_time;
+        self.options.pace.max_wait_time = max_wait_time;
         self
     }
 
@@ -189,33 +183,32 @@ impl UploadAll {
                 return Err(Error::invalid(name, "must be at least 1"));
             }
         }
-        if self.options.sleep_interval.is_zero() {
-            return Err(Error::invalid("sleep_interval", "must be greater than 0"));
-        }
+        self.options.pace.check()?;
         self.options.asset.check()?;
         let manifest = self.manifest.as_deref().map(Manifest::open).transpose()?;
         let mut seen = HashSet::new();
         let mut paths = self.paths;
         paths.retain(|path| seen.insert(path_key(path)));
         let cancel = self.cancel.unwrap_or_default().child();
-        let working = Working::new(&self.client, Some(cancel.clone()), Some(Arc::default()))?;
+        let mut options = self.options;
+        options.request_options.cancel = Some(cancel.clone());
+        options.request_options.patient = true;
         let (sender, outcomes) = mpsc::channel();
         let total = paths.len();
         let files = paths.into_iter().map(|path| Task { path, sender: Some(sender.clone()) }).collect();
         let workers = self.workers.min(total);
         let now = self.client.settings().clock.now();
         let batch = Arc::new(Batch {
-            survivor: self.client,
-            client: working.client.clone(),
+            client: self.client,
             cancel: cancel.clone(),
             manifest: manifest.map(Mutex::new),
             retry_permanent: self.retry_permanent,
             progress: self.progress,
-            options: self.options,
+            options,
             queue: Mutex::new(Queue { files, looks: Vec::new(), looked: 0, slept_until: now, busy: 0, stopped: None }),
             changed: Condvar::new(),
         });
-        let mut uploads = Uploads { outcomes, left: total, cancel, threads: Vec::new(), _working: working };
+        let mut uploads = Uploads { outcomes, left: total, cancel, threads: Vec::new() };
         for _ in 0..workers {
             let worker = batch.clone();
             let thread = std::thread::Builder::new().name("twelvelabs-batch".into()).spawn(move || worker.work());
@@ -275,7 +268,6 @@ pub struct Uploads {
     left: usize,
     cancel: CancelHandle,
     threads: Vec<JoinHandle<()>>,
-    _working: Working,
 }
 
 impl Iterator for Uploads {
@@ -345,12 +337,8 @@ impl Drop for Task {
 struct Look {
     task: Task,
     file: FileKey,
-    asset_id: String,
-    began: Instant,
+    poll: Poll,
     due: Instant,
-    status: String,
-    /// How often the platform did not know the asset.
-    unknown: u32,
     progress: Shared,
 }
 
@@ -376,7 +364,7 @@ enum Stopped {
 impl Stopped {
     fn error(&self) -> Error {
         match self {
-            Stopped::Canceled => Error::Canceled { operation: "upload_all".into() },
+            Stopped::Canceled => Error::Canceled { operation: "upload_all".into(), sent: false },
             Stopped::Refused(e) => Error::from(e.clone()),
             Stopped::Manifest(path, message) => Error::file(path, message.as_str(), None),
         }
@@ -395,7 +383,6 @@ enum Due {
 
 struct Batch {
     client: Session,
-    survivor: Session,
     cancel: CancelHandle,
     manifest: Option<Mutex<Manifest>>,
     retry_permanent: bool,
@@ -534,7 +521,7 @@ impl Batch {
                 let asset_id = Some(uploaded.asset_id.clone());
                 // If that fails, so does the note at the end, which is told.
                 let _ = self.note(Line { asset_id, ..Line::new(Event::Uploaded, &file) });
-                self.arrived(task, file, uploaded, progress, 0);
+                self.arrived(task, file, uploaded, progress, MOST_UNKNOWN);
             }
             Err(Error::Upload(e)) => {
                 let upload = e.resumable.then(|| e.upload.clone());
@@ -557,7 +544,7 @@ impl Batch {
             .request_options(options.request_options.clone());
         upload.asset = options.asset.clone();
         upload.settings.resume = resume;
-        upload.transfer(&self.client, &self.survivor, progress)
+        upload.transfer(progress)
     }
 
     /// The progress of one file: notes a session when it begins, and tells the caller.
@@ -583,77 +570,63 @@ impl Batch {
     /// The file arrived in an earlier batch.
     fn go_on_waiting(&self, task: Task, file: FileKey, asset_id: String, progress: Shared) {
         let uploaded = Uploaded { asset_id, asset: None, length: None };
-        self.arrived(task, file, uploaded, progress, MOST_UNKNOWN);
+        self.arrived(task, file, uploaded, progress, 0);
     }
 
     /// The file is at the platform. What is left is to wait for the asset.
     fn arrived(&self, task: Task, file: FileKey, uploaded: Uploaded, progress: Shared, unknown: u32) {
-        let now = self.client.settings().clock.now();
-        let Uploaded { asset_id, asset, .. } = uploaded;
-        let status = UNKNOWN.into();
-        let look = Look { task, file, asset_id, began: now, due: now, status, unknown, progress };
-        match asset {
-            Some(asset) => self.seen(look, asset),
+        let now = self.now();
+        let poll = Poll::new::<Asset>(&uploaded.asset_id, self.options.pace, now, unknown);
+        let look = Look { task, file, poll, due: now, progress };
+        match uploaded.asset {
+            Some(asset) => self.polled(look, Ok(asset)),
             None => self.look(look),
         }
     }
 
-    fn look(&self, mut look: Look) {
-        let waited = self.client.settings().clock.now().saturating_duration_since(look.began);
-        let left = self.options.max_wait_time.saturating_sub(waited).max(LEAST_LOOK);
+    fn look(&self, look: Look) {
+        let left = look.poll.time_left(self.now());
         let mut options = self.options.request_options.clone();
         options.deadline = Some(options.deadline.map_or(left, |own| own.min(left)));
-        match self.client.assets().retrieve(&look.asset_id).request_options(options).send() {
-            Ok(asset) => self.seen(look, asset),
-            Err(e) if e.is_retryable() && self.options.wait => self.again(look, Some(e)),
-            Err(e) if e.status() == Some(404) && look.unknown < MOST_UNKNOWN => {
-                look.unknown += 1;
-                self.again(look, Some(e));
-            }
-            Err(e) => {
-                // If it is at the platform, the next batch goes on with the wait.
-                let asset_id = (e.status() != Some(404)).then_some(look.asset_id);
-                self.failed(look.task, Line { asset_id, ..Line::new(Event::Failed, &look.file) }, e);
-            }
-        }
+        let answer = self.client.assets().retrieve(look.poll.id()).request_options(options).send();
+        self.polled(look, answer);
     }
 
-    fn seen(&self, mut look: Look, asset: Asset) {
-        let length = Some(look.file.size);
-        let done = match self.options.wait {
-            true => is_done(&look.asset_id, &asset),
-            false => Ok(true),
+    fn polled(&self, mut look: Look, answer: Result<Asset>) {
+        let (length, id) = (Some(look.file.size), look.poll.id().to_string());
+        let working = answer.as_ref().is_ok_and(|asset| asset.status != Some(AssetStatus::Ready));
+        let next = match answer {
+            Ok(asset) if !self.options.wait => Ok(Next::Done(asset)),
+            Err(e) if !self.options.wait && e.status() != Some(404) => Err(e),
+            answer => look.poll.next(answer, self.now()),
         };
-        match done {
-            Err(e) => self.failed(look.task, Line::new(Event::Failed, &look.file), e),
-            Ok(false) => {
-                look.progress.tell_state(UploadState::Processing, length, &look.asset_id);
-                look.status = status(&asset);
-                self.again(look, None);
+        match next {
+            Ok(Next::Again(due)) => {
+                if working {
+                    look.progress.tell_state(UploadState::Processing, length, &id);
+                }
+                look.due = due;
+                self.queue().looks.push(look);
             }
-            Ok(true) => {
+            Ok(Next::Done(asset)) => {
                 if asset.status == Some(AssetStatus::Ready) {
-                    look.progress.tell_state(UploadState::Ready, length, &look.asset_id);
+                    look.progress.tell_state(UploadState::Ready, length, &id);
                 }
                 let noted = self.note(Line { asset: Some(asset.clone()), ..Line::new(Event::Done, &look.file) });
                 look.task.finish_noted(UploadOutcomeKind::Uploaded, Ok(asset), noted);
             }
+            Err(e) => {
+                // If it is at the platform, the next batch goes on with the wait.
+                let lost = matches!(e, Error::Failed(_)) || e.status() == Some(404);
+                let asset_id = (!lost).then_some(id.clone());
+                self.failed(look.task, Line { asset_id, ..Line::new(Event::Failed, &look.file) }, e.with_asset_id(&id));
+            }
         }
     }
 
-    /// Looks again later, unless the time is over.
-    fn again(&self, mut look: Look, fault: Option<Error>) {
-        let now = self.client.settings().clock.now();
-        let waited = now.saturating_duration_since(look.began);
-        if waited >= self.options.max_wait_time {
-            let line = look.still_waiting();
-            let e = ran_out(Asset::RESOURCE, look.asset_id, look.status, waited, fault);
-            return self.failed(look.task, line, e);
-        }
-        let asked = fault.as_ref().and_then(Error::retry_after).unwrap_or_default();
-        let pause = self.options.sleep_interval.max(asked).min(self.options.max_wait_time - waited).min(FOREVER);
-        look.due = now + pause;
-        self.queue().looks.push(look);
+    /// The time, of which a pause is a part also on a clock that does not show it.
+    fn now(&self) -> Instant {
+        self.client.settings().clock.now().max(self.queue().slept_until)
     }
 
     /// Ends a file with an error, and notes what a later batch can go on with.
@@ -676,16 +649,9 @@ impl Batch {
     }
 }
 
-impl Look {
-    /// The note about an asset that may still become ready.
-    fn still_waiting(&self) -> Line {
-        Line { asset_id: Some(self.asset_id.clone()), ..Line::new(Event::Failed, &self.file) }
-    }
-}
-
 /// Whether a refusal is the storage's, which knows nothing of the account.
 fn is_of_storage(e: &ApiError) -> bool {
-    e.operation.starts_with(PUT_CHUNK)
+    e.operation.starts_with(STORAGE_OPERATION)
 }
 
 /// Whether it is pointless to go on with this session.

@@ -4,53 +4,41 @@
 //! they have done, reports it in batches, asks for URLs ahead of need and tells the progress. A chunk is done once the
 //! platform has counted it.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use time::OffsetDateTime;
 
 use crate::call::options::RequestOptions;
-use crate::call::request::{check_header, failed};
-use crate::error::{ApiError, Error, Result, UploadError};
-use crate::file::{FileSource, Inspected, Stretches};
-use crate::http::attempt::{self, Exchange, Limits};
-use crate::http::cancel::{CancelHandle, no_thread};
+use crate::call::request::check_header;
+use crate::error::{Error, Result, UploadError};
+use crate::file::{FileSource, Inspected};
+use crate::http::attempt::FOREVER;
+use crate::http::cancel::CancelHandle;
+use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::{API_KEY_HEADER, Session};
 use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, PresignedUrl, UploadSessionStatus};
-use crate::response::HttpResponse;
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
+use crate::upload::no_thread;
 use crate::upload::progress::{UploadProgress, UploadResult, UploadState};
+use crate::upload::workers::{Event, Job, Queue};
 
-/// The platform gives no more URLs in one answer.
-const MOST_URLS: u32 = 50;
-/// A URL that ends sooner is not used any more.
-const URL_RESERVE: time::Duration = time::Duration::seconds(30);
 /// Chunks that are done are reported after this time although their batch is not full.
 const LONGEST_UNREPORTED: Duration = Duration::from_secs(5);
 /// How often progress is told, and a cancellation noticed, while no chunk is completed.
-const TICK: Duration = Duration::from_millis(100);
-/// How long the answer to a chunk may take once the chunk is sent.
-const CHUNK_ANSWER: Duration = Duration::from_secs(120);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// What is known of a canceled upload is reported, if that takes no longer.
 const LAST_REPORT: Duration = Duration::from_secs(5);
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
-/// No more than this is read of an answer of the storage.
-const MOST_ANSWER: u64 = 64 << 10;
 /// A session of more chunks than this is a mistake.
 const MOST_CHUNKS: u32 = 1_000_000;
 /// Headers that a session cannot set: they are the connection's, or must never go to the storage.
 const OWN_HEADERS: [&str; 5] = [API_KEY_HEADER, "host", "content-length", "transfer-encoding", "connection"];
-
-/// What the operation of a request to the storage begins with.
-pub(crate) const PUT_CHUNK: &str = "PUT chunk";
 
 pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
 
@@ -60,7 +48,6 @@ pub(crate) struct Settings {
     pub tuning: Tuning,
     pub progress: Option<Callback>,
     pub resume: Option<ResumableUpload>,
-    pub cancel: Option<CancelHandle>,
 }
 
 /// What the asset of a new session will be.
@@ -90,9 +77,19 @@ impl NewAsset {
 pub(crate) struct Tuning {
     pub batch_size: usize,
     pub max_workers: usize,
-    pub max_retries: u32,
+    /// How often a chunk is sent again, if that was set for this upload.
+    pub max_retries: Option<u32>,
     pub retry_delay: Duration,
     pub options: RequestOptions,
+}
+
+impl Tuning {
+    /// A cancel handle that was given to the upload itself stays.
+    pub(super) fn set_options(&mut self, options: RequestOptions) {
+        let cancel = self.options.cancel.take();
+        self.options = options;
+        self.options.cancel = cancel.or(self.options.cancel.take());
+    }
 }
 
 impl Default for Tuning {
@@ -100,7 +97,7 @@ impl Default for Tuning {
         Tuning {
             batch_size: 10,
             max_workers: 5,
-            max_retries: 3,
+            max_retries: None,
             retry_delay: Duration::from_secs(1),
             options: RequestOptions::default(),
         }
@@ -116,14 +113,8 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Uploads a file. `client` can be canceled, `survivor` is the client that is still there afterwards.
-pub(crate) fn upload(
-    client: &Session,
-    survivor: &Session,
-    file: &FileSource,
-    asset: NewAsset,
-    settings: Settings,
-) -> Result<UploadResult> {
+/// Uploads a file.
+pub(crate) fn upload(client: &Session, file: &FileSource, asset: NewAsset, settings: Settings) -> Result<UploadResult> {
     asset.check()?;
     let source = &file.inspect()?;
     let Settings { tuning, mut progress, resume, .. } = settings;
@@ -149,13 +140,13 @@ pub(crate) fn upload(
         chunk_size: begun.chunk_size,
         total_chunks: begun.total_chunks,
         length,
+        stop: CancelHandle::new(),
         sent: AtomicU64::new(0),
-        shared: Mutex::new(Shared {
-            queue: VecDeque::new(),
+        queue: Mutex::new(Queue {
+            chunks: VecDeque::new(),
             urls: begun.urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))).collect(),
             fetching: false,
             asked_ahead: 0,
-            stopped: false,
         }),
         changed: Condvar::new(),
     };
@@ -169,8 +160,8 @@ pub(crate) fn upload(
         asset_url: None,
     };
     let result = job.send_missing(&mut tally, &mut progress).and_then(|()| job.verify(&mut tally, &mut progress));
-    if client.settings().cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
-        job.report_last(survivor, &mut tally);
+    if tuning.options.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
+        job.report_last(&mut tally);
     }
     match result {
         Ok(()) => {
@@ -180,7 +171,7 @@ pub(crate) fn upload(
                 let name = job.name();
                 let message =
                     format!("{name} is complete, but the id of its asset is unknown: look for it in `assets().list()`");
-                return Err(Error::invalid("resume", message));
+                return Err(job.protocol(message));
             };
             Ok(UploadResult { asset_id, asset_url: tally.asset_url, upload_id })
         }
@@ -223,7 +214,9 @@ impl Begun {
             .request_options(options.clone())
             .send()?;
         let upload = ResumableUpload::from(&session);
-        let unusable = |message: String| gone(upload.clone(), Error::invalid("upload session", message));
+        let unusable = |message: String| {
+            gone(upload.clone(), Error::Protocol { operation: "POST /assets/multipart-uploads".into(), message })
+        };
         let Some(chunk_size) = session.chunk_size.filter(|size| *size > 0) else {
             return Err(unusable("the platform gave no size for the chunks".into()));
         };
@@ -345,36 +338,9 @@ fn gone(upload: ResumableUpload, cause: Error) -> Error {
     }))
 }
 
-/// Whether the platform no longer knows the session.
-fn is_gone(e: &Error) -> bool {
-    matches!(e.status(), Some(404 | 410))
-}
-
-/// One upload as the workers see it.
-struct Job<'a> {
-    client: &'a Session,
-    source: &'a Inspected,
-    tuning: &'a Tuning,
-    upload: Arc<ResumableUpload>,
-    headers: Vec<(String, String)>,
-    chunk_size: u64,
-    total_chunks: u32,
-    length: u64,
-    /// Bytes of the file that have arrived or are on their way.
-    sent: AtomicU64,
-    shared: Mutex<Shared>,
-    /// Told when URLs have come or the upload stops.
-    changed: Condvar,
-}
-
-struct Shared {
-    /// Chunks that no worker has taken.
-    queue: VecDeque<u32>,
-    urls: HashMap<u32, PresignedUrl>,
-    fetching: bool,
-    /// The chunk for whose URL was asked last ahead of need: once is enough, its worker asks, too.
-    asked_ahead: u32,
-    stopped: bool,
+/// Whether the platform no longer knows the session. What the storage says is about one of its URLs.
+pub(super) fn is_gone(e: &Error) -> bool {
+    e.api().is_some_and(|e| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION))
 }
 
 /// What has been achieved, as the calling thread keeps it.
@@ -390,11 +356,6 @@ struct Tally {
     counted: Option<u32>,
     asset_id: Option<String>,
     asset_url: Option<String>,
-}
-
-enum Event {
-    Done(CompletedChunk),
-    Failed(Error),
 }
 
 /// Lets the workers end after the chunk that they are at, whatever happens to the calling thread.
@@ -416,9 +377,9 @@ impl Job<'_> {
             return Ok(());
         }
         {
-            let mut shared = self.shared();
-            shared.queue = tally.missing.iter().copied().collect();
-            (shared.stopped, shared.asked_ahead) = (false, 0);
+            let mut queue = self.queue();
+            queue.chunks = tally.missing.iter().copied().collect();
+            queue.asked_ahead = 0;
         }
         let workers = self.tuning.max_workers.min(tally.missing.len());
         let (sender, events) = mpsc::channel();
@@ -461,7 +422,7 @@ impl Job<'_> {
             }
         });
         if fault.as_ref().is_some_and(Error::is_canceled) {
-            // Its connections are gone: the rest is reported by the client that is still there.
+            // The rest is reported without the handle.
             return fault.map_or(Ok(()), Err);
         }
         let reported = self.report_rest(tally);
@@ -473,7 +434,7 @@ impl Job<'_> {
         match self.report_rest(tally) {
             Err(e) if e.is_retryable() => {
                 log::warn!("{}: chunks could not be reported for now: {e}", self.name());
-                let pause = e.retry_after().unwrap_or_default().clamp(LONGEST_UNREPORTED, LONGEST_DELAY);
+                let pause = e.retry_after().unwrap_or_default().max(LONGEST_UNREPORTED).min(FOREVER);
                 tally.no_report_before = Instant::now() + pause;
                 Ok(())
             }
@@ -483,15 +444,15 @@ impl Job<'_> {
 
     fn report_rest(&self, tally: &mut Tally) -> Result<()> {
         while !tally.unreported.is_empty() {
-            self.report_batch(self.client, self.tuning.options.clone(), tally)?;
+            self.report_batch(self.tuning.options.clone(), tally)?;
         }
         Ok(())
     }
 
-    fn report_batch(&self, client: &Session, options: RequestOptions, tally: &mut Tally) -> Result<()> {
+    fn report_batch(&self, options: RequestOptions, tally: &mut Tally) -> Result<()> {
         let count = self.tuning.batch_size.min(tally.unreported.len());
         let batch = tally.unreported[..count].to_vec();
-        let report = client.multipart_upload().report_chunk_batch(&self.upload.upload_id, batch);
+        let report = self.client.multipart_upload().report_chunk_batch(&self.upload.upload_id, batch);
         let report = report.request_options(options).send()?;
         for chunk in tally.unreported.drain(..count) {
             tally.missing.remove(&chunk.chunk_index);
@@ -504,10 +465,11 @@ impl Job<'_> {
     }
 
     /// After a cancellation: so that what has arrived need not be sent again.
-    fn report_last(&self, survivor: &Session, tally: &mut Tally) {
+    fn report_last(&self, tally: &mut Tally) {
         while !tally.unreported.is_empty() {
-            let options = self.tuning.options.clone().deadline(LAST_REPORT).max_retries(0);
-            if let Err(e) = self.report_batch(survivor, options, tally) {
+            let mut options = self.tuning.options.clone().deadline(LAST_REPORT).max_retries(0);
+            options.cancel = None;
+            if let Err(e) = self.report_batch(options, tally) {
                 log::debug!("{}: the last report failed: {e}", self.name());
                 return;
             }
@@ -530,7 +492,7 @@ impl Job<'_> {
             0 => Ok(()),
             lacks => {
                 let message = format!("every chunk was sent and reported, but the platform lacks {lacks} of them");
-                Err(Error::invalid("upload", message))
+                Err(self.protocol(message))
             }
         }
     }
@@ -543,7 +505,7 @@ impl Job<'_> {
         match chunks.upload_status()?.status {
             Some(UploadSessionStatus::Completed) => return Ok(BTreeSet::new()),
             Some(ended @ (UploadSessionStatus::Failed | UploadSessionStatus::Expired)) => {
-                return Err(Error::invalid("upload", format!("every chunk was sent, but the session is {ended}")));
+                return Err(self.protocol(format!("every chunk was sent, but the session is {ended}")));
             }
             _ => {}
         }
@@ -568,258 +530,5 @@ impl Job<'_> {
             upload: Some(self.upload.clone()),
             asset_id: tally.asset_id.clone(),
         });
-    }
-}
-
-/// The workers' part.
-impl Job<'_> {
-    fn work(&self, events: &Sender<Event>) {
-        let work = || -> Result<()> {
-            let mut file = self.source.stretches()?;
-            while let Some(index) = self.take() {
-                let done = self.send_chunk(index, &mut file)?;
-                // Nobody listens any more only if the calling thread has panicked.
-                let _ = events.send(Event::Done(done));
-            }
-            Ok(())
-        };
-        if let Err(e) = work() {
-            // In this order: what stops the others is the fault that counts.
-            let _ = events.send(Event::Failed(e));
-            self.stop();
-        }
-    }
-
-    /// The upload in texts.
-    fn name(&self) -> String {
-        format!("upload {}", printable(&self.upload.upload_id, 100))
-    }
-
-    fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// No chunk is begun any more.
-    fn stop(&self) {
-        self.shared().stopped = true;
-        self.changed.notify_all();
-    }
-
-    fn take(&self) -> Option<u32> {
-        let mut shared = self.shared();
-        if shared.stopped {
-            return None;
-        }
-        shared.queue.pop_front()
-    }
-
-    /// Where a chunk is in the file, and its length.
-    fn place(&self, index: u32) -> (u64, u64) {
-        let offset = u64::from(index.saturating_sub(1)).saturating_mul(self.chunk_size);
-        (offset, self.chunk_size.min(self.length.saturating_sub(offset)))
-    }
-
-    /// Sends a chunk, again to another URL if that fails.
-    fn send_chunk(&self, index: u32, file: &mut Stretches) -> Result<CompletedChunk> {
-        let operation = || format!("{PUT_CHUNK} {index} of {} of {}", self.total_chunks, self.name());
-        let settings = self.client.settings();
-        let mut attempt = 0;
-        loop {
-            settings.proceed(operation)?;
-            let mut taken = 0;
-            let e = match self.url(index) {
-                Ok(url) => match self.put(index, &url, file, &mut taken, operation) {
-                    Ok(etag) => return Ok(CompletedChunk::new(index, &etag, self.place(index).1)),
-                    Err(e) => e,
-                },
-                // The platform has refused, and would refuse again.
-                Err(e) if e.status().is_some() && !e.is_retryable() => return Err(e),
-                Err(e) => e,
-            };
-            self.sent.fetch_sub(taken, Ordering::Relaxed);
-            let last = attempt >= self.tuning.max_retries || self.shared().stopped;
-            if last || matches!(e, Error::File { .. }) || e.is_canceled() {
-                return Err(e);
-            }
-            let refused = matches!(e.status(), Some(403 | 410));
-            let doubled = self.tuning.retry_delay.saturating_mul(2u32.saturating_pow(attempt.min(16)));
-            let pause = match e.retry_after().filter(|wait| *wait <= settings.max_retry_after) {
-                Some(asked) => asked,
-                // A URL that has ended says nothing about the next one.
-                None if refused && attempt == 0 => Duration::ZERO,
-                None => doubled.min(LONGEST_DELAY),
-            };
-            log::warn!("{e}; sending the chunk again in {pause:?}");
-            settings.pause(pause, operation)?;
-            attempt += 1;
-        }
-    }
-
-    /// One attempt at a chunk, which gives its `ETag`. `taken`: how many bytes were handed to the network.
-    fn put(
-        &self,
-        index: u32,
-        url: &str,
-        file: &mut Stretches,
-        taken: &mut u64,
-        operation: impl Fn() -> String,
-    ) -> Result<String> {
-        let settings = self.client.settings();
-        let (offset, length) = self.place(index);
-        let cancel = settings.cancel.clone();
-        let mut body = ChunkReader { file, offset, left: length, sent: &self.sent, taken, cancel, fault: None };
-        let answer = self.tuning.options.timeout.unwrap_or(CHUNK_ANSWER).min(attempt::FOREVER);
-        let exchange = Exchange {
-            method: "PUT",
-            url,
-            headers: &self.headers,
-            body: Some((&mut body, Some(length))),
-            limits: Limits { answer, stream: false, total: None },
-        };
-        let result = attempt::send(&settings.storage, exchange);
-        if let Some(fault) = body.fault {
-            return Err(fault);
-        }
-        let fail = |failure| match &settings.cancel {
-            Some(cancel) if cancel.is_canceled() => Error::Canceled { operation: operation() },
-            _ => failed(failure, operation(), MOST_ANSWER, ""),
-        };
-        let mut response = result.map_err(fail)?;
-        // Read to its end, so that the connection can be used again, unless it is far off.
-        response.body = Box::new(response.body.take(MOST_ANSWER));
-        let body = attempt::read_all(&mut response, MOST_ANSWER, Instant::now() + answer).map_err(fail)?;
-        let response = HttpResponse { data: (), status: response.status, headers: response.headers, body };
-        if !(200..300).contains(&response.status) {
-            let now = settings.clock.utc_now();
-            return Err(Error::from(Box::new(ApiError::new(operation(), response, now))));
-        }
-        match response.headers.get("etag").map(|etag| etag.trim().trim_matches('"')) {
-            Some(etag) if !etag.is_empty() => Ok(etag.into()),
-            _ => {
-                let message = "the storage took the chunk but gave no ETag as its proof".into();
-                Err(Error::Decode { operation: operation(), message, response: Box::new(response) })
-            }
-        }
-    }
-
-    /// A URL for a chunk that was not used before.
-    fn url(&self, index: u32) -> Result<String> {
-        let mut shared = self.shared();
-        loop {
-            match shared.urls.remove(&index) {
-                Some(PresignedUrl { url: Some(url), expires_at, .. }) if !self.is_expired(expires_at) => {
-                    return Ok(url);
-                }
-                Some(_) => {}
-                None if shared.fetching => {
-                    // Somebody is asking already. If that was not for this chunk, it is asked for next.
-                    shared = self.changed.wait_timeout(shared, TICK).unwrap_or_else(PoisonError::into_inner).0;
-                    self.client.settings().check_canceled(|| self.name())?;
-                    continue;
-                }
-                None => {}
-            }
-            let count = shared.run_without_url(index);
-            shared = self.fetch(shared, index, count)?;
-            // What was fetched this moment is used even if this machine's clock says that it has expired.
-            if let Some(PresignedUrl { url: Some(url), .. }) = shared.urls.remove(&index) {
-                return Ok(url);
-            }
-            let message = format!("the platform gave no URL for chunk {index}");
-            return Err(Error::invalid("presigned URLs", message));
-        }
-    }
-
-    fn is_expired(&self, expires_at: Option<OffsetDateTime>) -> bool {
-        let soon = self.client.settings().clock.utc_now().checked_add(URL_RESERVE);
-        expires_at.zip(soon).is_some_and(|(expires_at, soon)| expires_at <= soon)
-    }
-
-    /// Asks for URLs before a worker has to wait for them.
-    fn fetch_ahead(&self) -> Result<()> {
-        let mut shared = self.shared();
-        let near = shared.queue.iter().take(self.tuning.max_workers.saturating_mul(2));
-        let Some(next) = near.copied().find(|index| !shared.urls.contains_key(index)) else { return Ok(()) };
-        if shared.fetching || shared.stopped || shared.asked_ahead == next {
-            return Ok(());
-        }
-        shared.asked_ahead = next;
-        let count = shared.run_without_url(next);
-        match self.fetch(shared, next, count) {
-            // The worker that needs them asks again, and reports what is wrong if it lasts.
-            Err(e) if !is_gone(&e) => log::debug!("no URLs ahead of need: {e}"),
-            other => drop(other?),
-        }
-        Ok(())
-    }
-
-    /// Asks for the URLs of `count` chunks, without holding the lock meanwhile.
-    fn fetch<'s>(
-        &'s self,
-        mut shared: MutexGuard<'s, Shared>,
-        start: u32,
-        count: u32,
-    ) -> Result<MutexGuard<'s, Shared>> {
-        shared.fetching = true;
-        drop(shared);
-        let call = self.client.multipart_upload().get_additional_presigned_urls(&self.upload.upload_id, start, count);
-        let answer = call.request_options(self.tuning.options.clone()).send();
-        let mut shared = self.shared();
-        shared.fetching = false;
-        self.changed.notify_all();
-        let urls = answer?.upload_urls.unwrap_or_default();
-        shared.urls.extend(urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))));
-        Ok(shared)
-    }
-}
-
-impl Shared {
-    /// How many chunks from `index` on are not begun and have no URL.
-    fn run_without_url(&self, index: u32) -> u32 {
-        let open = |n: &u32| self.queue.contains(n) && !self.urls.contains_key(n);
-        let last = (1..MOST_URLS).take_while(|n| open(&index.saturating_add(*n))).last();
-        last.unwrap_or(0) + 1
-    }
-}
-
-/// Reads one chunk from the file.
-struct ChunkReader<'a> {
-    file: &'a mut Stretches,
-    offset: u64,
-    left: u64,
-    sent: &'a AtomicU64,
-    taken: &'a mut u64,
-    cancel: Option<CancelHandle>,
-    fault: Option<Error>,
-}
-
-impl ChunkReader<'_> {
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        if self.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
-            return Err(Error::Canceled { operation: "upload".into() });
-        }
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if most == 0 {
-            return Ok(0);
-        }
-        let read = self.file.read_at(self.offset, &mut buffer[..most])?;
-        self.offset += read as u64;
-        self.left -= read as u64;
-        if self.left == 0 {
-            // Before the last bytes go, so that a chunk of a file that has changed is never complete.
-            self.file.check_unchanged()?;
-        }
-        self.sent.fetch_add(read as u64, Ordering::Relaxed);
-        *self.taken += read as u64;
-        Ok(read)
-    }
-}
-
-impl Read for ChunkReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.fill(buffer).map_err(|error| {
-            self.fault = Some(error);
-            io::Error::other("the chunk cannot be read")
-        })
     }
 }

@@ -6,9 +6,11 @@ pub(crate) mod manifest;
 pub(crate) mod progress;
 pub(crate) mod single;
 pub(crate) mod upload_file;
+mod workers;
 
 use std::path::PathBuf;
 
+use crate::error::Error;
 use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::resources::assets::AssetsClient;
@@ -55,6 +57,16 @@ impl AssetsClient {
     /// ```
     pub fn upload_all<P: Into<PathBuf>>(&self, paths: impl IntoIterator<Item = P>) -> UploadAll {
         UploadAll::new(&self.0, paths.into_iter().map(Into::into).collect())
+    }
+}
+
+/// The system has no thread left for this.
+fn no_thread(e: std::io::Error) -> Error {
+    Error::Transport {
+        operation: "upload".into(),
+        message: "cannot start a thread; nothing was sent".into(),
+        sent: false,
+        source: Some(e),
     }
 }
 

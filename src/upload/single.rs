@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::call::RequestOptions;
-use crate::call::wait::{MAX_WAIT_TIME, SLEEP_INTERVAL};
+use crate::call::poll::{MOST_UNKNOWN, Pace};
 use crate::error::Result;
 use crate::file::FileSource;
 use crate::http::body::Progress;
-use crate::http::cancel::{CancelHandle, Working};
+use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
@@ -26,8 +26,7 @@ pub struct UploadAsset {
     pub(crate) asset: NewAsset,
     pub(crate) threshold: u64,
     wait: bool,
-    sleep_interval: Duration,
-    max_wait_time: Duration,
+    pace: Pace,
     pub(crate) settings: Settings,
 }
 
@@ -39,8 +38,7 @@ impl UploadAsset {
             asset: NewAsset::default(),
             threshold: LOCAL_LIMIT,
             wait: true,
-            sleep_interval: SLEEP_INTERVAL,
-            max_wait_time: MAX_WAIT_TIME,
+            pace: Pace::default(),
             settings: Settings::default(),
         }
     }
@@ -89,15 +87,15 @@ impl UploadAsset {
         self
     }
 
-    /// The time between two polls of the asset: 5 s by default.
+    /// The time between two polls of the asset: by default 0.5 s, 1 s, 2 s and then 5 s.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
-        self.sleep_interval = sleep_interval;
+        self.pace.sleep_interval = Some(sleep_interval);
         self
     }
 
     /// The most time to wait for the asset once the file has arrived: one hour by default.
     pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
-        self.max_wait_time = max_wait_time;
+        self.pace.max_wait_time = max_wait_time;
         self
     }
 
@@ -122,13 +120,13 @@ impl UploadAsset {
 
     /// Lets another thread stop it.
     pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
-        self.settings.cancel = Some(cancel_handle.clone());
+        self.settings.tuning.options.cancel = Some(cancel_handle.clone());
         self
     }
 
     /// Settings of each request.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.settings.tuning.options = request_options;
+        self.settings.tuning.set_options(request_options);
         self
     }
 
@@ -140,27 +138,27 @@ impl UploadAsset {
     /// asset that the platform cannot process is an [`Error::Failed`](crate::Error::Failed), one that is not ready in
     /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
     pub fn send(mut self) -> Result<Asset> {
-        let working = Working::new(&self.client, self.settings.cancel.clone(), None)?;
+        self.pace.check()?;
         let progress = Shared::new(self.settings.progress.take());
-        let (wait, survivor) = (self.wait, self.client.clone());
-        let (sleep_interval, max_wait_time) = (self.sleep_interval, self.max_wait_time);
+        let (wait, pace, assets) = (self.wait, self.pace, self.client.assets());
         let options = self.settings.tuning.options.clone();
-        let Uploaded { asset_id, asset, length } = self.transfer(&working.client, &survivor, &progress)?;
-        let assets = working.client.assets();
+        let Uploaded { asset_id, asset, length } = self.transfer(&progress)?;
         let asset = match (wait, asset) {
             (true, _) => {
-                let (looks, id) = (progress.clone(), asset_id.clone());
+                let (polls, id) = (progress.clone(), asset_id.clone());
                 assets
                     .wait_for_done(&asset_id)
-                    .sleep_interval(sleep_interval)
-                    .max_wait_time(max_wait_time)
-                    .request_options(options.clone())
-                    .callback(move |_| looks.tell_state(UploadState::Processing, length, &id))
-                    .send()?
+                    .forgive_unknown(MOST_UNKNOWN)
+                    .pace(pace)
+                    .request_options(options)
+                    .callback(move |_| polls.tell_state(UploadState::Processing, length, &id))
+                    .send()
             }
-            (false, Some(asset)) => asset,
-            (false, None) => assets.retrieve(&asset_id).request_options(options.clone()).send()?,
+            (false, Some(asset)) => Ok(asset),
+            (false, None) => assets.retrieve(&asset_id).request_options(options).send(),
         };
+        // Whatever goes wrong now, the file is at the platform.
+        let asset = asset.map_err(|e| e.with_asset_id(&asset_id))?;
         if wait {
             progress.tell_state(UploadState::Ready, length, &asset_id);
         }
@@ -168,10 +166,10 @@ impl UploadAsset {
     }
 
     /// Sends the file and does not wait for anything else.
-    pub(crate) fn transfer(self, client: &Session, survivor: &Session, progress: &Shared) -> Result<Uploaded> {
+    pub(crate) fn transfer(self, progress: &Shared) -> Result<Uploaded> {
         let length = self.source.size();
         if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
-            return self.direct(client, length, progress);
+            return self.direct(length, progress);
         }
         let settings = Settings { progress: progress.callback(), ..self.settings };
         // As the platform does by itself for a file in one request: the size of a file makes no other asset of it.
@@ -180,13 +178,14 @@ impl UploadAsset {
             enable_thumbnail: self.asset.enable_thumbnail.or(Some(true)),
             ..self.asset
         };
-        let result = chunks::upload(client, survivor, &self.source, asset, settings)?;
+        let result = chunks::upload(&self.client, &self.source, asset, settings)?;
         Ok(Uploaded { asset_id: result.asset_id, asset: None, length })
     }
 
-    fn direct(self, client: &Session, length: Option<u64>, progress: &Shared) -> Result<Uploaded> {
+    fn direct(self, length: Option<u64>, progress: &Shared) -> Result<Uploaded> {
         let tell = progress.clone();
-        let asset = client
+        let asset = self
+            .client
             .assets()
             .create(UploadMethod::direct(self.source))
             .request_options(self.settings.tuning.options)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::call::options::RequestOptions;
 use crate::error::Result;
 use crate::file::FileSource;
-use crate::http::cancel::{CancelHandle, Working};
+use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::MultipartUploadClient;
@@ -106,7 +106,7 @@ impl UploadFile {
 
     /// How often a chunk that fails is sent again: 3 times by default.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
-        self.settings.tuning.max_retries = max_retries;
+        self.settings.tuning.max_retries = Some(max_retries);
         self
     }
 
@@ -133,14 +133,14 @@ impl UploadFile {
 
     /// Lets another thread stop it. What has arrived by then can be resumed.
     pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
-        self.settings.cancel = Some(cancel_handle.clone());
+        self.settings.tuning.options.cancel = Some(cancel_handle.clone());
         self
     }
 
     /// Settings of the requests to the platform. Those that carry the chunks go elsewhere, and only the time limit holds
     /// for them.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.settings.tuning.options = request_options;
+        self.settings.tuning.set_options(request_options);
         self
     }
 
@@ -151,7 +151,6 @@ impl UploadFile {
     /// An error after the session has begun is an [`Error::Upload`](crate::Error::Upload), which carries what is
     /// needed to resume it.
     pub fn send(self) -> Result<UploadResult> {
-        let working = Working::new(&self.client, self.settings.cancel.clone(), None)?;
-        chunks::upload(&working.client, &self.client, &self.source, self.asset, self.settings)
+        chunks::upload(&self.client, &self.source, self.asset, self.settings)
     }
 }

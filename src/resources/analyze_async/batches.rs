@@ -7,7 +7,8 @@ use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo};
 use crate::call::Call;
 use crate::call::events::JsonLines;
 use crate::call::pager::SyncPager;
-use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::call::poll::{Progressing, Waitable};
+use crate::call::wait::Wait;
 use crate::http::session::Session;
 use crate::resources::analyze::{AnalyzeError, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, VideoContext};
 

@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo, MaxTokens};
 use crate::call::Call;
 use crate::call::pager::SyncPager;
-use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::call::poll::{Progressing, Waitable};
+use crate::call::wait::Wait;
 use crate::http::session::Session;
 use crate::resources::analyze::{
     AnalyzeError, AnalyzeImageInput, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, SmeMediaSource, VideoContext,

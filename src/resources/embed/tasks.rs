@@ -5,7 +5,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::call::pager::SyncPager;
-use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::call::poll::{Progressing, Waitable};
+use crate::call::wait::Wait;
 use crate::call::{Call, RequestOptions};
 use crate::error::{Error, Result};
 use crate::file::FileSource;

@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 use super::EntitySortBy;
 use crate::call::Call;
 use crate::call::pager::SyncPager;
+use crate::call::poll::{Progressing, Waitable};
 use crate::call::request::Request;
-use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::call::wait::Wait;
 use crate::http::session::Session;
 
 /// Creates and manages the entities of a collection, see

@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use super::filter_by_metadata;
 use crate::call::Call;
 use crate::call::pager::SyncPager;
-use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::call::poll::{Progressing, Waitable};
+use crate::call::wait::Wait;
 use crate::http::session::Session;
 use crate::types::{
     EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment, VideoSystemMetadata,

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
-use crate::call::wait::{Progressing, Wait, Waitable};
+use crate::call::poll::{Progressing, Waitable};
+use crate::call::wait::Wait;
 use crate::http::session::Session;
 use crate::resources::embed::{EmbeddingTaskStatus, ListEmbedTasks};
 

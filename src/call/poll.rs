@@ -1,0 +1,254 @@
+//! The polling of something that is not done yet: an answer and the time in, done, failed or "again then" out.
+
+use std::time::{Duration, Instant};
+
+use crate::call::typed::Output;
+use crate::error::{Error, FailedError, Result};
+use crate::http::attempt::FOREVER;
+
+/// The first polls come fast, for what is done in no time; the last of these is kept to.
+const INTERVALS: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5)];
+pub(crate) const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
+/// A poll that comes late has this long, too.
+const LEAST_POLL: Duration = Duration::from_secs(1);
+/// How often the platform may not know what was made a moment ago.
+pub(crate) const MOST_UNKNOWN: u32 = 3;
+
+/// The status of what does not say.
+const UNKNOWN: &str = "unknown";
+
+/// How something that is waited for is doing.
+pub(crate) enum Progressing {
+    Working,
+    Done,
+    /// It ended badly: the reason, where the platform gave one.
+    Failed(Option<String>),
+}
+
+/// Something that can be waited for.
+pub(crate) trait Waitable: Output + serde::Serialize {
+    /// What errors call it.
+    const RESOURCE: &'static str;
+    /// The status as the platform writes it.
+    fn status(&self) -> Option<&str>;
+    fn progressing(&self) -> Progressing;
+}
+
+/// How long is waited, and how often is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// The time between two polls, if it was set.
+    pub sleep_interval: Option<Duration>,
+    pub max_wait_time: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { sleep_interval: None, max_wait_time: MAX_WAIT_TIME }
+    }
+}
+
+impl Pace {
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.sleep_interval {
+            Some(Duration::ZERO) => Err(Error::invalid("sleep_interval", "must be greater than 0")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One wait.
+pub(crate) struct Poll {
+    resource: &'static str,
+    id: String,
+    pace: Pace,
+    since: Instant,
+    polls: usize,
+    status: String,
+    /// How often the platform may still not know it.
+    unknown: u32,
+}
+
+/// What comes after a poll.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Next<T> {
+    Done(T),
+    Again(Instant),
+}
+
+impl Poll {
+    /// `unknown`: how often a 404 is forgiven.
+    pub(crate) fn new<T: Waitable>(id: &str, pace: Pace, since: Instant, unknown: u32) -> Self {
+        Poll { resource: T::RESOURCE, id: id.into(), pace, since, polls: 0, status: UNKNOWN.into(), unknown }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The longest that a poll that begins now may take.
+    pub(crate) fn time_left(&self, now: Instant) -> Duration {
+        self.pace.max_wait_time.saturating_sub(now.saturating_duration_since(self.since)).max(LEAST_POLL)
+    }
+
+    /// What a poll that ended `now` means.
+    pub(crate) fn next<T: Waitable>(&mut self, answer: Result<T>, now: Instant) -> Result<Next<T>> {
+        let fault = match answer {
+            Ok(seen) => {
+                self.status = seen.status().unwrap_or(UNKNOWN).into();
+                match seen.progressing() {
+                    Progressing::Done => return Ok(Next::Done(seen)),
+                    Progressing::Working => None,
+                    Progressing::Failed(message) => {
+                        let raw = serde_json::to_value(&seen).unwrap_or_default();
+                        return Err(self.failed(message, raw));
+                    }
+                }
+            }
+            Err(e) => Some(e),
+        };
+        self.again(fault, now).map(Next::Again)
+    }
+
+    /// When to poll again.
+    fn again(&mut self, fault: Option<Error>, now: Instant) -> Result<Instant> {
+        if let Some(e) = &fault {
+            let unknown = e.status() == Some(404) && self.unknown > 0;
+            self.unknown -= u32::from(unknown);
+            if !unknown && !e.is_retryable() {
+                return fault.map_or(Ok(now), Err);
+            }
+        }
+        let waited = now.saturating_duration_since(self.since);
+        let left = self.pace.max_wait_time.saturating_sub(waited);
+        let asked = fault.as_ref().and_then(Error::retry_after).unwrap_or_default();
+        if left.is_zero() || asked > left {
+            return Err(Error::WaitTimeout {
+                resource: self.resource.into(),
+                id: self.id.clone(),
+                status: self.status.clone(),
+                waited,
+                source: fault.map(Box::new),
+            });
+        }
+        let standard = INTERVALS[self.polls.min(INTERVALS.len() - 1)];
+        let pause = self.pace.sleep_interval.unwrap_or(standard).max(asked);
+        self.polls += 1;
+        // The last poll comes at the end of the time.
+        Ok(now + pause.min(left).min(FOREVER))
+    }
+
+    fn failed(&self, message: Option<String>, raw: serde_json::Value) -> Error {
+        Error::from(Box::new(FailedError {
+            resource: self.resource.into(),
+            id: self.id.clone(),
+            status: self.status.clone(),
+            code: raw["error"]["code"].as_str().map(Into::into),
+            message: message.unwrap_or_else(|| "the platform gave no reason".into()),
+            raw,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ApiError;
+    use crate::response::HttpResponse;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Thing(String);
+
+    impl Waitable for Thing {
+        const RESOURCE: &'static str = "thing";
+
+        fn status(&self) -> Option<&str> {
+            Some(&self.0)
+        }
+
+        fn progressing(&self) -> Progressing {
+            match self.0.as_str() {
+                "ready" => Progressing::Done,
+                "failed" => Progressing::Failed(Some("because".into())),
+                _ => Progressing::Working,
+            }
+        }
+    }
+
+    fn thing(status: &str) -> Result<Thing> {
+        Ok(Thing(status.into()))
+    }
+
+    fn refused(status: u16, headers: &[(&str, &str)]) -> Result<Thing> {
+        let response = HttpResponse { data: (), status, headers: headers.iter().copied().collect(), body: Vec::new() };
+        Err(Box::new(ApiError::new("GET /things/1".into(), response, time::OffsetDateTime::UNIX_EPOCH)).into())
+    }
+
+    struct Scene {
+        poll: Poll,
+        now: Instant,
+        since: Instant,
+    }
+
+    impl Scene {
+        fn new(sleep_interval: Option<u64>, max_wait_time: u64, unknown: u32) -> Self {
+            let now = Instant::now();
+            let sleep_interval = sleep_interval.map(Duration::from_secs);
+            let pace = Pace { sleep_interval, max_wait_time: Duration::from_secs(max_wait_time) };
+            Scene { poll: Poll::new::<Thing>("1", pace, now, unknown), now, since: now }
+        }
+
+        /// The milliseconds since the beginning at which the next poll is due.
+        fn next(&mut self, answer: Result<Thing>) -> Result<u128> {
+            match self.poll.next(answer, self.now)? {
+                Next::Done(_) => panic!("it is not done"),
+                Next::Again(at) => self.now = at,
+            }
+            Ok((self.now - self.since).as_millis())
+        }
+    }
+
+    #[test]
+    fn polls_begin_fast_and_slow_down() {
+        let mut scene = Scene::new(None, 16, 0);
+        let due: Vec<u128> = (0..6).map(|_| scene.next(thing("busy")).unwrap()).collect();
+        assert_eq!(due, [500, 1500, 3500, 8500, 13500, 16000], "the last poll is at the end");
+        match scene.next(thing("busy")) {
+            Err(Error::WaitTimeout { status, waited, .. }) => {
+                assert_eq!((status.as_str(), waited), ("busy", Duration::from_secs(16)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_set_interval_is_kept_to_and_a_server_may_ask_for_more() {
+        let mut scene = Scene::new(Some(5), 8, 0);
+        assert_eq!(scene.next(refused(429, &[("retry-after", "1")])).unwrap(), 5000);
+        assert_eq!(scene.next(refused(429, &[("retry-after", "1")])).unwrap(), 8000, "one more at the end");
+        let mut scene = Scene::new(Some(5), 100, 0);
+        assert_eq!(scene.next(refused(503, &[("retry-after", "30")])).unwrap(), 30_000);
+        let e = scene.next(refused(503, &[("retry-after", "71")])).unwrap_err();
+        assert!(matches!(&e, Error::WaitTimeout { source: Some(_), .. }) && e.is_timeout(), "{e:?}");
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_forgiven_so_often() {
+        let mut scene = Scene::new(Some(1), 100, 2);
+        assert_eq!(scene.next(refused(404, &[])).unwrap(), 1000);
+        assert_eq!(scene.next(thing("busy")).unwrap(), 2000);
+        assert_eq!(scene.next(refused(404, &[])).unwrap(), 3000);
+        assert_eq!(scene.next(refused(404, &[])).unwrap_err().status(), Some(404));
+        assert_eq!(Scene::new(None, 9, 3).next(refused(403, &[])).unwrap_err().status(), Some(403));
+    }
+
+    #[test]
+    fn the_end_is_a_result_or_the_platforms_reason() {
+        let mut scene = Scene::new(None, 9, 0);
+        assert_eq!(scene.poll.next(thing("ready"), scene.now).unwrap(), Next::Done(Thing("ready".into())));
+        let e = scene.poll.next(thing("failed"), scene.now).unwrap_err();
+        assert_eq!(e.to_string(), "thing 1 ended as `failed`: because");
+    }
+}

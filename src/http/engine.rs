@@ -1,0 +1,387 @@
+//! The one loop that everything goes through: an API call, a page, a poll, a stream, a chunk to the storage.
+//!
+//! It alone decides about retries, redirects, the waits that servers ask for, deadlines, cancellation and the rate
+//! limiter. [`retry`](crate::http::retry) is the pure function that it asks.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use crate::error::{ApiError, Error, Result};
+use crate::http::attempt::{self, Answer, Attempt, FOREVER, Failure, FailureKind, Limits, LiveBody};
+use crate::http::cancel::CancelHandle;
+use crate::http::retry::{self, Ended};
+use crate::http::session::{API_KEY_HEADER, Session};
+use crate::http::url::same_origin;
+use crate::response::HttpResponse;
+use crate::text::printable;
+
+/// A body above this size announces itself, so that a refusal arrives with its reason.
+const ANNOUNCED: u64 = 1 << 20;
+const MOST_REDIRECTS: u32 = 5;
+/// No more is kept of the body of a refusal.
+const MOST_REFUSAL: usize = 64 << 10;
+/// How often a patient call may be told to come back later.
+const MOST_HELD_BACK: u32 = 50;
+/// How often a pause looks whether it was canceled.
+const SLICE: Duration = Duration::from_millis(50);
+/// What the operation of a request to the storage begins with.
+pub(crate) const STORAGE_OPERATION: &str = "PUT chunk";
+
+/// What is to be sent, and how patiently.
+pub(crate) struct Plan<'a> {
+    pub method: &'static str,
+    /// The request in an error's text.
+    pub operation: String,
+    pub target: Target<'a>,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<&'a dyn Body>,
+    /// Whether doing it twice is the same as doing it once.
+    pub repeatable: bool,
+    pub policy: Policy,
+    pub cancel: Option<CancelHandle>,
+    /// Set when no further try is to be made, while the one under way goes on.
+    pub stop: Option<CancelHandle>,
+}
+
+/// Where a request goes.
+pub(crate) enum Target<'a> {
+    /// To the API, with the key.
+    Api(String),
+    /// To the storage, without the key. The URL is asked for afresh on each try.
+    Storage(&'a mut dyn FnMut() -> Result<String>),
+}
+
+/// The limits of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    /// For the whole answer once the request is sent, or for silence in a stream.
+    pub timeout: Duration,
+    /// Whether the answer is read as it arrives.
+    pub stream: bool,
+    /// For the whole call.
+    pub deadline: Option<Duration>,
+    pub max_retries: u32,
+    /// The backoff before the first retry, before jitter.
+    pub retry_delay: Duration,
+    /// The longest wait that a server may ask for.
+    pub max_retry_after: Duration,
+    pub max_response_size: u64,
+    /// Whether a rate limit is nobody's fault, and does not count as a retry.
+    pub patient: bool,
+}
+
+/// A body that can be sent.
+pub(crate) trait Body {
+    /// Its size in bytes, if it is known.
+    fn length(&self) -> Option<u64>;
+    /// Whether every byte can (still) be sent from the start.
+    fn is_fresh(&self) -> bool;
+    /// Whether it has a file in it.
+    fn has_file(&self) -> bool;
+    fn open(&self) -> Result<Box<dyn BodyReader + '_>>;
+}
+
+/// A body while it is sent.
+pub(crate) trait BodyReader: Read {
+    /// Why it could not be read.
+    fn take_fault(&mut self) -> Option<Error>;
+    /// When the last byte was taken.
+    fn ended(&self) -> Option<Instant>;
+}
+
+/// How a try ended without an answer.
+enum Tried {
+    /// By this side: there is no other try.
+    Stopped(Error),
+    Failed(Failure),
+}
+
+/// Sends a request, again where that is safe, and gives the answer if it is a success: complete, unless it is a stream.
+pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<LiveBody>> {
+    let settings = session.settings();
+    let clock = &*settings.clock;
+    let call = Call { session, operation: plan.operation.clone(), cancel: plan.cancel.clone(), since: clock.now() };
+    let large = |body: &&dyn Body| body.has_file() && body.length().is_none_or(|length| length > ANNOUNCED);
+    let is_api = matches!(plan.target, Target::Api(_));
+    // A chunk does not announce itself at first: that would cost a round trip each.
+    let mut announce = is_api && plan.body.as_ref().is_some_and(large);
+    let mut redirected: Option<String> = None;
+    let (mut retries, mut redirects, mut held_back, mut unanswered) = (0, 0, 0, 0);
+    // Whether a try may have been carried out although it gave no answer.
+    let mut unsure = false;
+    loop {
+        if is_api {
+            call.await_rate_limiter(plan.policy.deadline)?;
+        }
+        call.check_canceled()?;
+        let left = call.left(plan.policy.deadline)?;
+        let url = match (&mut plan.target, &redirected) {
+            (_, Some(url)) => Ok(url.clone()),
+            (Target::Api(url), None) => Ok(url.clone()),
+            (Target::Storage(url), None) => url(),
+        };
+        let tried = match url {
+            Ok(url) => attempt(session, &plan, &url, announce, left).map(|answer| (url, answer)),
+            Err(e) if e.is_retryable() => Err(Tried::Stopped(e)),
+            Err(e) => return Err(e),
+        };
+        let fresh = plan.body.is_none_or(|body| body.is_fresh());
+        let (error, ended) = match tried {
+            Ok((_, response)) if (200..300).contains(&response.status) => return Ok(response),
+            // The try before it has deleted it, or somebody else has.
+            Ok((_, mut response)) if response.status == 404 && plan.method == "DELETE" && unsure => {
+                (response.status, response.body) = (204, Vec::new());
+                return Ok(response);
+            }
+            Ok((_, response)) if response.status == 417 && announce && fresh => {
+                announce = false;
+                continue;
+            }
+            Ok((url, response)) if is_redirect(&response) => {
+                redirected = Some(call.redirect(&plan, &url, response, redirects, fresh)?);
+                redirects += 1;
+                continue;
+            }
+            Ok((_, response)) => {
+                let e = ApiError::new(plan.operation.clone(), session.redact(response), clock.utc_now());
+                let ended = Ended::Status(e.status, e.retry_after);
+                (Error::from(Box::new(e)), ended)
+            }
+            // The URL of a chunk could not be had for now.
+            Err(Tried::Stopped(e)) if !is_api && e.is_retryable() => (e, Ended::NotSent),
+            Err(Tried::Stopped(e)) => return Err(e),
+            Err(Tried::Failed(failure)) => {
+                let ended = match (failure.kind, failure.sent) {
+                    (FailureKind::Impossible | FailureKind::TooLarge | FailureKind::Canceled, _) => Ended::Impossible,
+                    (_, false) => Ended::NotSent,
+                    (FailureKind::Broke, true) => Ended::Broke,
+                    (FailureKind::TimedOut, true) => {
+                        unanswered += 1;
+                        Ended::Unanswered(unanswered)
+                    }
+                };
+                (call.failed(failure, &plan), ended)
+            }
+        };
+        redirected = None;
+        unsure |= matches!(ended, Ended::Broke | Ended::Unanswered(_) | Ended::Status(500..=599, _));
+        if !is_api {
+            // What broke is announced the next time, so that the reason of an early refusal is read.
+            announce |= ended == Ended::Broke;
+        }
+        let stopped = || plan.stop.as_ref().is_some_and(CancelHandle::is_canceled);
+        if !fresh || stopped() || error.is_quota() || !retry::may_repeat(ended, plan.repeatable, is_api) {
+            return Err(error);
+        }
+        let limited = is_api && matches!(ended, Ended::Status(429, _));
+        let counts = !(limited && plan.policy.patient && held_back < MOST_HELD_BACK);
+        let asked = error.retry_after().unwrap_or_default();
+        if (counts && retries >= plan.policy.max_retries) || asked > plan.policy.max_retry_after {
+            return Err(error);
+        }
+        let tries = if counts { &mut retries } else { &mut held_back };
+        let wait = asked.max(retry::back_off(*tries, plan.policy.retry_delay, clock.random()));
+        *tries += 1;
+        call.check_canceled()?;
+        if call.left(plan.policy.deadline)?.is_some_and(|left| wait >= left) {
+            return Err(call.timeout("the deadline of the call leaves no time for another try", Some(error)));
+        }
+        log::debug!("{error}; trying again in {wait:?}");
+        if limited {
+            // The limit is the account's: every call waits.
+            settings.limiter.pause_until(clock.now() + wait.min(FOREVER));
+        }
+        call.pause(wait, plan.stop.as_ref())?;
+        if plan.stop.as_ref().is_some_and(CancelHandle::is_canceled) {
+            return Err(error);
+        }
+    }
+}
+
+fn is_redirect<T>(response: &HttpResponse<T>) -> bool {
+    (300..400).contains(&response.status) && response.headers.get("location").is_some()
+}
+
+/// One try: an answer, complete unless it is the start of a stream.
+fn attempt(
+    session: &Session,
+    plan: &Plan<'_>,
+    url: &str,
+    announce: bool,
+    total: Option<Duration>,
+) -> Result<HttpResponse<LiveBody>, Tried> {
+    let settings = session.settings();
+    let policy = &plan.policy;
+    let mut headers = plan.headers.clone();
+    let agent = match plan.target {
+        Target::Api(_) => {
+            headers.push((API_KEY_HEADER.into(), settings.key_stand_in.clone()));
+            &settings.agents.api
+        }
+        Target::Storage(_) => &settings.agents.storage,
+    };
+    if announce {
+        headers.push(("expect".into(), "100-continue".into()));
+    }
+    let answer = policy.timeout.min(FOREVER);
+    let started = Instant::now();
+    let mut reader = plan.body.map(|body| body.open()).transpose().map_err(Tried::Stopped)?;
+    let body = reader.as_mut().map(|reader| (reader as &mut dyn Read, plan.body.and_then(|body| body.length())));
+    let limits = Limits { answer, stream: policy.stream, total };
+    let cancel = plan.cancel.clone();
+    let result = attempt::send(agent, Attempt { method: plan.method, url, headers: &headers, body, limits, cancel });
+    if let Some(fault) = reader.as_mut().and_then(|reader| reader.take_fault()) {
+        return Err(Tried::Stopped(fault));
+    }
+    let mut response: Answer = result.map_err(Tried::Failed)?;
+    let success = (200..300).contains(&response.status);
+    let ended = reader.map_or(Some(started), |reader| reader.ended());
+    if success && ended.is_none() {
+        let message = format!("the server answered with status {} and took none of the body", response.status);
+        return Err(Tried::Failed(Failure::new(FailureKind::Broke, message)));
+    }
+    let deadline = ended.unwrap_or(started) + answer;
+    let body = match success {
+        true if policy.stream => Vec::new(),
+        true => attempt::read_all(&mut response, policy.max_response_size, deadline).map_err(Tried::Failed)?,
+        // The status counts, whatever becomes of the rest.
+        false => attempt::read_start(&mut response, MOST_REFUSAL, deadline),
+    };
+    Ok(HttpResponse { data: response.body, status: response.status, headers: response.headers, body })
+}
+
+/// A call on its way through the loop.
+struct Call<'a> {
+    session: &'a Session,
+    operation: String,
+    cancel: Option<CancelHandle>,
+    since: Instant,
+}
+
+impl Call<'_> {
+    /// What is left until the deadline. An error if that is nothing.
+    fn left(&self, deadline: Option<Duration>) -> Result<Option<Duration>> {
+        let spent = self.session.settings().clock.now().saturating_duration_since(self.since);
+        match deadline.map(|deadline| deadline.saturating_sub(spent)) {
+            Some(Duration::ZERO) => Err(self.timeout("the deadline of the call has passed", None)),
+            left => Ok(left),
+        }
+    }
+
+    /// Waits while the rate limiter holds requests back.
+    fn await_rate_limiter(&self, deadline: Option<Duration>) -> Result<()> {
+        let settings = self.session.settings();
+        // A pause is taken once, also on a clock that does not show it.
+        let mut now = settings.clock.now();
+        while let Some(until) = settings.limiter.paused_until(now) {
+            let wait = until - now;
+            if self.left(deadline)?.is_some_and(|left| wait >= left) {
+                let message = format!("the rate limit lasts {} s longer than the deadline of the call", wait.as_secs());
+                return Err(self.timeout(&message, None));
+            }
+            self.pause(wait, None)?;
+            now = until;
+        }
+        Ok(())
+    }
+
+    fn pause(&self, duration: Duration, stop: Option<&CancelHandle>) -> Result<()> {
+        pause_until(self.session, duration, self.cancel.as_ref(), stop, &self.operation)
+    }
+
+    fn check_canceled(&self) -> Result<()> {
+        check_canceled(self.cancel.as_ref(), &self.operation)
+    }
+
+    fn timeout(&self, message: &str, source: Option<Error>) -> Error {
+        Error::Timeout {
+            operation: self.operation.clone(),
+            message: message.into(),
+            sent: source.as_ref().is_some_and(Error::is_outcome_unknown),
+            source: source.map(Box::new),
+        }
+    }
+
+    /// Where a redirect leads, if it may be followed.
+    fn redirect<T>(
+        &self,
+        plan: &Plan<'_>,
+        from: &str,
+        response: HttpResponse<T>,
+        redirects: u32,
+        fresh: bool,
+    ) -> Result<String> {
+        let response = self.session.redact(response);
+        let location = response.headers.get("location").unwrap_or_default();
+        let keeps_method = matches!(response.status, 307 | 308) || plan.method == "GET";
+        match same_origin(from, location) {
+            Some(url) if keeps_method && fresh && redirects < MOST_REDIRECTS => Ok(url),
+            _ => Err(Error::Redirect {
+                operation: self.operation.clone(),
+                location: printable(location, 300),
+                status: response.status,
+            }),
+        }
+    }
+
+    fn failed(&self, failure: Failure, plan: &Plan<'_>) -> Error {
+        failed(failure, self.operation.clone(), plan.policy.max_response_size, plan.repeatable)
+    }
+}
+
+/// The error for an attempt without an answer.
+pub(crate) fn failed(failure: Failure, operation: String, limit: u64, repeatable: bool) -> Error {
+    let Failure { kind, sent, mut message, source } = failure;
+    if sent && !repeatable {
+        message.push_str("; it is unknown whether the platform acted: check before you repeat it");
+    }
+    match kind {
+        FailureKind::TimedOut => Error::Timeout { operation, message, sent, source: None },
+        FailureKind::TooLarge => Error::ResponseTooLarge { operation, limit },
+        FailureKind::Canceled => Error::Canceled { operation, sent },
+        FailureKind::Impossible | FailureKind::Broke => Error::Transport { operation, message, sent, source },
+    }
+}
+
+/// An error if the call was canceled.
+pub(crate) fn check_canceled(cancel: Option<&CancelHandle>, operation: &str) -> Result<()> {
+    match cancel {
+        Some(cancel) if cancel.is_canceled() => Err(Error::Canceled { operation: operation.into(), sent: false }),
+        _ => Ok(()),
+    }
+}
+
+/// Sleeps. An error if the call is canceled meanwhile.
+pub(crate) fn pause(
+    session: &Session,
+    duration: Duration,
+    cancel: Option<&CancelHandle>,
+    operation: &str,
+) -> Result<()> {
+    pause_until(session, duration, cancel, None, operation)
+}
+
+/// Sleeps, but no longer than until `stop`. An error if the call is canceled meanwhile.
+fn pause_until(
+    session: &Session,
+    duration: Duration,
+    cancel: Option<&CancelHandle>,
+    stop: Option<&CancelHandle>,
+    operation: &str,
+) -> Result<()> {
+    let clock = &session.settings().clock;
+    if cancel.is_none() && stop.is_none() {
+        clock.sleep(duration);
+        return Ok(());
+    }
+    let mut left = duration;
+    loop {
+        check_canceled(cancel, operation)?;
+        if left.is_zero() || stop.is_some_and(CancelHandle::is_canceled) {
+            return Ok(());
+        }
+        let slice = left.min(SLICE);
+        clock.sleep(slice);
+        left -= slice;
+    }
+}
