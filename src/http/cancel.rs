@@ -48,6 +48,11 @@ impl CancelHandle {
         self.canceled.load(Ordering::SeqCst) || self.parent.as_ref().is_some_and(|parent| parent.is_canceled())
     }
 
+    /// Takes a cancellation back, of a handle that nobody else has.
+    pub(crate) fn reset(&self) {
+        self.canceled.store(false, Ordering::SeqCst);
+    }
+
     /// A handle that is canceled with this one, and can be canceled by itself.
     pub(crate) fn child(&self) -> Self {
         CancelHandle { canceled: Arc::default(), parent: Some(Arc::new(self.clone())) }

@@ -100,7 +100,13 @@ enum Tried {
 pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<LiveBody>> {
     let settings = session.settings();
     let clock = &*settings.clock;
-    let call = Call { session, operation: plan.operation.clone(), cancel: plan.cancel.clone(), since: clock.now() };
+    let mut call = Call {
+        session,
+        operation: plan.operation.clone(),
+        cancel: plan.cancel.clone(),
+        since: clock.now(),
+        paused_until: None,
+    };
     let large = |body: &&dyn Body| body.has_file() && body.length().is_none_or(|length| length > ANNOUNCED);
     let is_api = matches!(plan.target, Target::Api(_));
     // A chunk does not announce itself at first: that would cost a round trip each.
@@ -137,7 +143,7 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
                 announce = false;
                 continue;
             }
-            Ok((url, response)) if is_redirect(&response) => {
+            Ok((url, response)) if is_api && is_redirect(&response) => {
                 redirected = Some(call.redirect(&plan, &url, response, redirects, fresh)?);
                 redirects += 1;
                 continue;
@@ -180,18 +186,23 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
             return Err(error);
         }
         let tries = if counts { &mut retries } else { &mut held_back };
-        let wait = asked.max(retry::back_off(*tries, plan.policy.retry_delay, clock.random()));
+        // A URL that has ended says nothing about the next one.
+        let at_once = !is_api && *tries == 0 && matches!(ended, Ended::Status(403 | 404 | 410, _));
+        let delay = if at_once { Duration::ZERO } else { plan.policy.retry_delay };
+        let wait = asked.max(retry::back_off(*tries, delay, clock.random()));
         *tries += 1;
         call.check_canceled()?;
         if call.left(plan.policy.deadline)?.is_some_and(|left| wait >= left) {
             return Err(call.timeout("the deadline of the call leaves no time for another try", Some(error)));
         }
         log::debug!("{error}; trying again in {wait:?}");
+        let until = clock.now() + wait.min(FOREVER);
         if limited {
             // The limit is the account's: every call waits.
-            settings.limiter.pause_until(clock.now() + wait.min(FOREVER));
+            settings.limiter.pause_until(until);
         }
         call.pause(wait, plan.stop.as_ref())?;
+        call.paused_until = Some(until);
         if plan.stop.as_ref().is_some_and(CancelHandle::is_canceled) {
             return Err(error);
         }
@@ -256,6 +267,8 @@ struct Call<'a> {
     operation: String,
     cancel: Option<CancelHandle>,
     since: Instant,
+    /// Until when it has paused itself, also on a clock that does not show it.
+    paused_until: Option<Instant>,
 }
 
 impl Call<'_> {
@@ -273,6 +286,7 @@ impl Call<'_> {
         let settings = self.session.settings();
         // A pause is taken once, also on a clock that does not show it.
         let mut now = settings.clock.now();
+        now = self.paused_until.map_or(now, |until| until.max(now));
         while let Some(until) = settings.limiter.paused_until(now) {
             let wait = until - now;
             if self.left(deadline)?.is_some_and(|left| wait >= left) {

@@ -380,6 +380,7 @@ impl Job<'_> {
             let mut queue = self.queue();
             queue.chunks = tally.missing.iter().copied().collect();
             queue.asked_ahead = 0;
+            self.stop.reset();
         }
         let workers = self.tuning.max_workers.min(tally.missing.len());
         let (sender, events) = mpsc::channel();

@@ -73,7 +73,11 @@ impl Job<'_> {
         let work = || -> Result<()> {
             let file = RefCell::new(self.source.stretches()?);
             while let Some(index) = self.take() {
-                let done = self.send_chunk(index, &file)?;
+                let done = match self.send_chunk(index, &file) {
+                    // The storage has taken it without a proof: that may be otherwise the next time.
+                    Err(Error::Decode { .. }) => self.send_chunk(index, &file)?,
+                    done => done?,
+                };
                 // Nobody listens any more only if the calling thread has panicked.
                 let _ = events.send(Event::Done(done));
             }
@@ -146,20 +150,17 @@ impl Job<'_> {
             cancel: options.cancel.clone(),
             stop: Some(self.stop.clone()),
         };
-        let response = match engine::run(self.client, plan) {
-            Ok(response) => response.with(()),
-            Err(e) => {
-                body.take_back();
-                return Err(e);
+        let sent = engine::run(self.client, plan).and_then(|response| {
+            if let Some(etag) = response.headers.get("etag").and_then(CompletedChunk::proof_of) {
+                return Ok(CompletedChunk::new(index, &etag, length));
             }
-        };
-        let etag = response.headers.get("etag").and_then(CompletedChunk::proof_of);
-        let Some(etag) = etag else {
-            body.take_back();
             let message = "the storage took the chunk but gave no ETag as its proof".into();
-            return Err(Error::Decode { operation, message, response: Box::new(self.client.redact(response)) });
-        };
-        Ok(CompletedChunk::new(index, &etag, length))
+            Err(Error::Decode { operation, message, response: Box::new(self.client.redact(response)) })
+        });
+        if sent.is_err() {
+            body.take_back();
+        }
+        sent
     }
 
     /// A URL for a chunk that was not used before.
@@ -236,12 +237,13 @@ impl Job<'_> {
         queue.fetching = true;
         drop(queue);
         // Whatever happens, nobody waits for URLs that nobody fetches.
-        let fetching = Fetching(self);
+        let mut fetching = Fetching(Some(self));
         let call = self.client.multipart_upload().get_additional_presigned_urls(&self.upload.upload_id, start, count);
         let answer = call.request_options(self.tuning.options.clone()).send();
-        drop(fetching);
         let urls = answer?.upload_urls.unwrap_or_default();
+        fetching.0 = None;
         let mut queue = self.queue();
+        queue.fetching = false;
         queue.urls.extend(urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))));
         self.changed.notify_all();
         Ok(queue)
@@ -249,12 +251,14 @@ impl Job<'_> {
 }
 
 /// While this lives, somebody asks for URLs.
-struct Fetching<'a>(&'a Job<'a>);
+struct Fetching<'a>(Option<&'a Job<'a>>);
 
 impl Drop for Fetching<'_> {
     fn drop(&mut self) {
-        self.0.queue().fetching = false;
-        self.0.changed.notify_all();
+        if let Some(job) = self.0 {
+            job.queue().fetching = false;
+            job.changed.notify_all();
+        }
     }
 }
 

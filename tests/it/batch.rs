@@ -331,7 +331,7 @@ fn a_clock_that_shows_no_pause_is_enough_for_a_batch() {
     let slept: Arc<Mutex<Duration>> = Arc::default();
     let client = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(Impatient(slept.clone()));
     let all = batch(&client.build().unwrap(), &folder).workers(1).sleep_interval(Duration::from_secs(3600));
-    let found = outcomes(all.max_wait_time(Duration::from_secs(7200)));
+    let found = outcomes(all.max_wait_time(Duration::from_secs(10_800)));
     assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{found:?}");
     // Two polls find the assets not ready, and an hour is slept before each of the next.
     assert!(*slept.lock().unwrap() >= Duration::from_secs(3600), "{slept:?}");

@@ -745,8 +745,11 @@ fn a_cancellation_ends_every_phase() {
         let e = upload.max_workers(1).cancel_handle(&cancel).send().unwrap_err();
         assert!(e.is_canceled(), "phase {stuck}: {e:?}");
         match e {
-            Error::Upload(e) => assert!((1..5).contains(&stuck) && e.resumable, "phase {stuck}: {e}"),
-            _ => assert!(matches!(stuck, 0 | 5), "phase {stuck}: {e:?}"),
+            Error::Upload(e) => {
+                assert!((1..=5).contains(&stuck) && e.resumable, "phase {stuck}: {e}");
+                assert_eq!(e.upload.asset_id.as_deref(), Some("a1"), "phase {stuck}: the asset's id is not lost");
+            }
+            _ => assert!(stuck == 0, "phase {stuck}: {e:?}"),
         }
     }
 }
