@@ -16,6 +16,8 @@ pub mod subtitles;
 mod text;
 pub mod types;
 mod upload;
+#[cfg(feature = "webhooks")]
+pub mod webhooks;
 
 pub use call::events::{Events, JsonLines, ServerSentEvent};
 pub use call::options::RequestOptions;

@@ -17,4 +17,6 @@ mod search;
 mod sending;
 mod streams;
 mod subtitles;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 mod wire;

@@ -1,0 +1,451 @@
+//! Webhooks: what the platform sends to a server of yours when a task ends (feature `webhooks`).
+//!
+//! A delivery is a POST with a JSON body and the header [`TL-Signature`](SIGNATURE_HEADER). [`Webhook::verify`] checks
+//! that it comes from the platform and is fresh, and gives the [`WebhookEvent`]. The module neither listens nor sends:
+//! it takes bytes and a header from whatever server you have.
+//!
+//! ```no_run
+//! use twelvelabs::TwelveLabs;
+//! use twelvelabs::webhooks::{Webhook, WebhookEventData};
+//!
+//! /// `body` is the body as it arrived, `header` the value of `TL-Signature`.
+//! fn receive(client: &TwelveLabs, webhook: &Webhook, body: &[u8], header: Option<&str>) -> twelvelabs::Result<()> {
+//!     let event = webhook.verify(body, header)?;
+//!     match event.data {
+//!         WebhookEventData::AnalyzeTaskReady(task) => {
+//!             let task = client.analyze_async().tasks().retrieve(&task.id).send()?;
+//!             println!("{}", task.result.and_then(|result| result.data).unwrap_or_default());
+//!         }
+//!         WebhookEventData::AnalyzeTaskFailed(task) => eprintln!("{} failed: {:?}", task.id, task.error),
+//!         WebhookEventData::IndexTaskReady(task) => println!("{} can be searched", task.id),
+//!         _ => eprintln!("nothing to do for {}", event.kind),
+//!     }
+//!     Ok(())
+//! }
+//!
+//! // The secret of the endpoint; while it is being replaced, the old one too.
+//! let webhook = Webhook::new("whsec_…").secret("whsec_old…");
+//! ```
+//!
+//! # In a server
+//!
+//! - Pass the body as it arrived. One that was parsed and written again, or converted from another charset, does not fit
+//!   its signature.
+//! - Answer a delivery that is refused with 400, and one that is accepted with 204 before the work begins: the platform
+//!   delivers again what is not answered in time. The same event then has the same [`id`](WebhookEvent::id), so keep
+//!   the ids of those that are done.
+//! - A delivery that waited in a queue is verified by the time of its receipt: [`Webhook::verify_at`].
+//! - An event of `analyze.task.*` does not have the result: retrieve the task.
+//!
+//! The example `webhook` does this on a plain `TcpListener`. With `axum`, which this crate does not depend on, it reads:
+//!
+//! ```text
+//! async fn deliver(State(app): State<App>, headers: HeaderMap, body: Bytes) -> StatusCode {
+//!     let header = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+//!     match app.webhook.verify(&body, header) {
+//!         Ok(event) => {
+//!             // Calls of this crate block, so they go to a thread for such work.
+//!             tokio::task::spawn_blocking(move || work(&app.client, event));
+//!             StatusCode::NO_CONTENT
+//!         }
+//!         Err(error) => {
+//!             tracing::warn!("{error}");
+//!             StatusCode::BAD_REQUEST
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! # In a test
+//!
+//! [`Webhook::sign`] makes the header that the platform would send:
+//!
+//! ```
+//! use twelvelabs::webhooks::{Webhook, WebhookError};
+//!
+//! let webhook = Webhook::new("whsec_test");
+//! let body = br#"{"id": "whe_1", "type": "analyze.task.ready", "data": {"id": "68f1", "status": "ready"}}"#;
+//! let header = webhook.sign(body);
+//!
+//! assert_eq!(webhook.verify(body, header.as_str())?.id, "whe_1");
+//! assert_eq!(webhook.verify(b"{}", header.as_str()), Err(WebhookError::WrongSignature));
+//! # Ok::<(), WebhookError>(())
+//! ```
+
+use std::fmt;
+use std::hint::black_box;
+use std::time::Duration;
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::call::decode;
+use crate::resources::analyze::AnalyzeError;
+use crate::resources::analyze_async::tasks::{AnalyzeTaskStatus, AnalyzeVideoSource};
+use crate::resources::tasks::VideoIndexingTaskStatus;
+use crate::text::printable;
+use crate::types::VideoSystemMetadata;
+
+pub use crate::error::WebhookError;
+
+/// The name of the header with the signature. The names of headers have no case.
+pub const SIGNATURE_HEADER: &str = "TL-Signature";
+
+const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+/// Verifies what arrives at one endpoint, see [the module](self).
+///
+/// ```
+/// use std::time::Duration;
+/// use twelvelabs::webhooks::Webhook;
+///
+/// let webhook = Webhook::new("whsec_…").secret("whsec_old…").tolerance(Duration::from_secs(60));
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Webhook {
+    secrets: Vec<String>,
+    tolerance: Duration,
+}
+
+impl Webhook {
+    /// An endpoint with its secret, such as the dashboard shows it. An empty one is refused when a delivery is verified.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Webhook { secrets: vec![secret.into()], tolerance: TOLERANCE }
+    }
+
+    /// Accepts another secret too, while the secret of the endpoint is being replaced. May be called several times.
+    pub fn secret(mut self, secret: impl Into<String>) -> Self {
+        self.secrets.push(secret.into());
+        self
+    }
+
+    /// How far the time of the signature may be from that of the receipt, into the past and into the future:
+    /// 5 minutes by default. `Duration::MAX` accepts every time, and with it what someone recorded long ago.
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Verifies a delivery that has just arrived, and reads its event.
+    ///
+    /// `body` is the body as it arrived, `header` the value of [`TL-Signature`](SIGNATURE_HEADER): a `&str` or an
+    /// `Option<&str>`.
+    ///
+    /// # Errors
+    ///
+    /// A [`WebhookError`], with a variant for each reason. The signature is looked at before the time, and both before
+    /// the body: so [`TooOld`](WebhookError::TooOld) and [`NotAnEvent`](WebhookError::NotAnEvent) are only said of what
+    /// someone signed who knows the secret.
+    ///
+    /// ```
+    /// use twelvelabs::webhooks::Webhook;
+    ///
+    /// fn status(webhook: &Webhook, body: &[u8], header: Option<&str>) -> u16 {
+    ///     match webhook.verify(body, header) {
+    ///         Ok(_) => 204,
+    ///         Err(_) => 400,
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(status(&Webhook::new("whsec_…"), b"{}", None), 400);
+    /// ```
+    pub fn verify<'a>(&self, body: &[u8], header: impl Into<Option<&'a str>>) -> Result<WebhookEvent, WebhookError> {
+        self.verify_at(body, header, OffsetDateTime::now_utc())
+    }
+
+    /// Verifies a delivery that arrived at another time, such as one that waited in a queue.
+    ///
+    /// `now` is when it arrived. It is as good as its source: a time that came with the delivery proves nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    ///
+    /// ```
+    /// use twelvelabs::time::OffsetDateTime;
+    /// use twelvelabs::webhooks::{Webhook, WebhookError, WebhookEvent};
+    ///
+    /// struct Queued {
+    ///     body: Vec<u8>,
+    ///     signature: Option<String>,
+    ///     received_at: OffsetDateTime,
+    /// }
+    ///
+    /// fn event(webhook: &Webhook, queued: &Queued) -> Result<WebhookEvent, WebhookError> {
+    ///     webhook.verify_at(&queued.body, queued.signature.as_deref(), queued.received_at)
+    /// }
+    /// ```
+    pub fn verify_at<'a>(
+        &self,
+        body: &[u8],
+        header: impl Into<Option<&'a str>>,
+        now: OffsetDateTime,
+    ) -> Result<WebhookEvent, WebhookError> {
+        self.check(body, header.into().unwrap_or_default(), now)?;
+        let raw = serde_json::from_slice(body).map_err(|e| format!("the body is not JSON: {e}"));
+        raw.and_then(WebhookEvent::read)
+            .map_err(|message| WebhookError::NotAnEvent { message: printable(&message, 400) })
+    }
+
+    /// The header that the platform would send with this body now, for tests: with a signature for each secret, as
+    /// while one is being replaced.
+    ///
+    /// ```
+    /// let header = twelvelabs::webhooks::Webhook::new("whsec_test").sign(b"{}");
+    /// assert!(header.starts_with("t=") && header.contains(",v1="));
+    /// ```
+    pub fn sign(&self, body: &[u8]) -> String {
+        self.sign_at(body, OffsetDateTime::now_utc())
+    }
+
+    /// The same at another time. What is signed before 1970 is not accepted anywhere.
+    ///
+    /// ```
+    /// use twelvelabs::time::OffsetDateTime;
+    ///
+    /// let header = twelvelabs::webhooks::Webhook::new("whsec_test").sign_at(b"{}", OffsetDateTime::UNIX_EPOCH);
+    /// assert!(header.starts_with("t=0,v1="));
+    /// ```
+    pub fn sign_at(&self, body: &[u8], at: OffsetDateTime) -> String {
+        let time = at.unix_timestamp().to_string();
+        let hex = |mac: [u8; 32]| mac.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let signatures = self.secrets.iter().map(|secret| format!(",v1={}", hex(mac(secret, &time, body))));
+        format!("t={time}{}", signatures.collect::<String>())
+    }
+
+    fn check(&self, body: &[u8], header: &str, now: OffsetDateTime) -> Result<(), WebhookError> {
+        if self.secrets.iter().any(|secret| secret.trim().is_empty()) {
+            return Err(WebhookError::EmptySecret);
+        }
+        let (time, signatures) = parse(header)?;
+        // Every signature beside every secret, whatever has matched before.
+        let mut genuine = false;
+        for secret in &self.secrets {
+            let expected = mac(secret, time, body);
+            for signature in &signatures {
+                genuine |= equal(signature, &expected);
+            }
+        }
+        if !genuine {
+            return Err(WebhookError::WrongSignature);
+        }
+
+        // In 128 bits no time that can be written here overflows.
+        const SECOND: u128 = 1_000_000_000;
+        let signed_at = i128::from(time.parse().unwrap_or(u64::MAX)) * SECOND as i128;
+        let age = now.unix_timestamp_nanos() - signed_at;
+        let (apart, tolerance) = (age.unsigned_abs(), self.tolerance);
+        if apart <= tolerance.as_nanos() {
+            return Ok(());
+        }
+        let apart = Duration::from_secs(u64::try_from(apart.div_ceil(SECOND)).unwrap_or(u64::MAX));
+        Err(match age > 0 {
+            true => WebhookError::TooOld { age: apart, tolerance },
+            false => WebhookError::FromTheFuture { ahead: apart, tolerance },
+        })
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook")
+            .field("secrets", &self.secrets.len())
+            .field("tolerance", &self.tolerance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The time as it is written, which is what was signed, and every signature that can be one. Parts of other names
+/// belong to schemes that are not known here.
+fn parse(header: &str) -> Result<(&str, Vec<[u8; 32]>), WebhookError> {
+    if header.trim().is_empty() {
+        return Err(WebhookError::MissingHeader);
+    }
+    let malformed = |message: &str| Err(WebhookError::MalformedHeader { message: message.into() });
+    let (mut time, mut signatures) = (None, Vec::new());
+    for part in header.split(',') {
+        match part.trim().split_once('=') {
+            None => return malformed("a part of it has no `=`"),
+            Some(("t", _)) if time.is_some() => return malformed("it has two times `t`"),
+            Some(("t", value)) => time = Some(value),
+            Some(("v1", value)) => signatures.extend(unhex(value)),
+            Some(_) => {}
+        }
+    }
+    match time {
+        None => malformed("it has no time `t`"),
+        Some(time) if time.is_empty() || !time.bytes().all(|byte| byte.is_ascii_digit()) => {
+            malformed("its time `t` is not a number of seconds since 1970")
+        }
+        Some(_) if signatures.is_empty() => malformed("it has no signature `v1` of 64 lower-case hexadecimal digits"),
+        Some(time) => Ok((time, signatures)),
+    }
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let bytes = text.as_bytes().chunks(2).map(|pair| match *pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    });
+    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
+}
+
+fn mac(secret: &str, time: &str, body: &[u8]) -> [u8; 32] {
+    let mut mac = hmac_sha256::HMAC::new(secret);
+    mac.update(time);
+    mac.update(".");
+    mac.update(body);
+    mac.finalize()
+}
+
+/// Compares in a time that does not depend on the bytes.
+fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    black_box(a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b))) == 0
+}
+
+/// What the platform tells: that something happened to a task.
+///
+/// As JSON, it is written as it came ([`raw`](Self::raw)) and can be read back, such as from a queue.
+///
+/// ```
+/// use twelvelabs::webhooks::{WebhookEvent, WebhookEventData};
+///
+/// let json = r#"{"id": "whe_1", "type": "index.task.ready", "data": {"id": "65f1", "tags": ["holiday"]}}"#;
+/// let event: WebhookEvent = serde_json::from_str(json)?;
+/// if let WebhookEventData::IndexTaskReady(task) = &event.data {
+///     println!("{} {:?}", task.id, task.tags);
+/// }
+/// assert_eq!(event.raw["data"]["tags"][0], "holiday");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct WebhookEvent {
+    /// The id. Repeated deliveries of one event have the same.
+    pub id: String,
+    /// When it was made.
+    pub created_at: Option<OffsetDateTime>,
+    /// The type, such as `analyze.task.ready`.
+    pub kind: String,
+    /// What happened to what, by the type.
+    pub data: WebhookEventData,
+    /// All of it as it came, with the fields that this version of the crate does not know.
+    pub raw: Value,
+}
+
+impl WebhookEvent {
+    fn read(raw: Value) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            id: String,
+            #[serde(default, with = "time::serde::rfc3339::option")]
+            created_at: Option<OffsetDateTime>,
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        #[derive(Deserialize)]
+        struct Of<T> {
+            data: T,
+        }
+        fn data<T: DeserializeOwned>(raw: &Value) -> Result<T, String> {
+            decode::from_value::<Of<T>>(raw.clone()).map(|of| of.data)
+        }
+        let Envelope { id, created_at, kind } = decode::from_value(raw.clone())?;
+        let data = match kind.as_str() {
+            "index.task.ready" => WebhookEventData::IndexTaskReady(data(&raw)?),
+            "index.task.failed" => WebhookEventData::IndexTaskFailed(data(&raw)?),
+            "analyze.task.ready" => WebhookEventData::AnalyzeTaskReady(data(&raw)?),
+            "analyze.task.failed" => WebhookEventData::AnalyzeTaskFailed(data(&raw)?),
+            "analyze.task.canceled" => WebhookEventData::AnalyzeTaskCanceled(data(&raw)?),
+            _ => WebhookEventData::Other(raw.get("data").cloned().unwrap_or_default()),
+        };
+        Ok(WebhookEvent { id, created_at, kind, data, raw })
+    }
+}
+
+impl Serialize for WebhookEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for WebhookEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// What an event is about, by its type.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum WebhookEventData {
+    /// `index.task.ready`: a video can be searched.
+    IndexTaskReady(IndexTaskWebhookData),
+    /// `index.task.failed`: a video could not be indexed.
+    IndexTaskFailed(IndexTaskWebhookData),
+    /// `analyze.task.ready`: an analysis has its result.
+    AnalyzeTaskReady(AnalyzeTaskWebhookData),
+    /// `analyze.task.failed`: an analysis failed.
+    AnalyzeTaskFailed(AnalyzeTaskWebhookData),
+    /// `analyze.task.canceled`: an analysis was canceled.
+    AnalyzeTaskCanceled(AnalyzeTaskWebhookData),
+    /// A type that this version of the crate does not know, such as those of batches: its `data`, as it came.
+    Other(Value),
+}
+
+/// What an event says of an analysis task. [`AnalyzeTasksClient::retrieve`](crate::analyze_async::AnalyzeTasksClient::retrieve) gives
+/// the rest of it, with the result.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AnalyzeTaskWebhookData {
+    /// The id of the task.
+    pub id: String,
+    /// Your own id, if the task was made with one.
+    pub custom_id: Option<String>,
+    /// When the task was created.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// Where the video came from.
+    pub video_source: Option<AnalyzeVideoSource>,
+    /// Its status.
+    pub status: Option<AnalyzeTaskStatus>,
+    /// Why it failed; of a task that is ready, why its result is partial. Of one that was canceled it is not sent.
+    pub error: Option<AnalyzeError>,
+}
+
+/// What an event says of a video indexing task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct IndexTaskWebhookData {
+    /// The id of the task.
+    pub id: String,
+    /// What the platform read from the file, such as its duration.
+    pub metadata: Option<VideoSystemMetadata>,
+    /// Its status.
+    pub status: Option<VideoIndexingTaskStatus>,
+    /// The models that indexed the video.
+    pub models: Option<Vec<WebhookModel>>,
+    /// The same, in older events.
+    pub engines: Option<Vec<WebhookModel>>,
+    /// Its tags.
+    pub tags: Option<Vec<String>>,
+}
+
+/// A model that indexed a video.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct WebhookModel {
+    /// The name, such as `marengo3.0`.
+    pub name: Option<String>,
+    /// What it looked at, such as `visual`. Older models have more than [`ModelOption`](crate::indexes::ModelOption) knows.
+    pub options: Option<Vec<String>>,
+}
