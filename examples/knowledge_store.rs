@@ -14,9 +14,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use support::{Demo, Result};
-use twelvelabs::{
-    format_timestamp, FileSource, KnowledgeStore, KnowledgeStoreItem, TwelveLabs, UploadMethod, VideoMatch,
-};
+use twelvelabs::assets::UploadMethod;
+use twelvelabs::knowledge_store_items::KnowledgeStoreItem;
+use twelvelabs::knowledge_stores::{KnowledgeStore, VideoMatch};
+use twelvelabs::subtitles::format_timestamp;
+use twelvelabs::{FileSource, TwelveLabs};
 
 const USAGE: &str = "usage: knowledge_store STORE_NAME QUERY [PATH|URL...]";
 const MOST_HITS: usize = 20;

@@ -11,7 +11,8 @@ use crate::http::session::Session;
 use crate::resources::knowledge_store_items::KnowledgeStoreItem;
 use crate::types::SortOption;
 
-/// Gathers items of a knowledge store under names, see [`TwelveLabs::knowledge_store_item_collections`](crate::TwelveLabs::knowledge_store_item_collections).
+/// Gathers items of a knowledge store under names, see
+/// [`TwelveLabs::knowledge_store_item_collections`](crate::TwelveLabs::knowledge_store_item_collections).
 #[derive(Debug, Clone)]
 pub struct KnowledgeStoreItemCollectionsClient(pub(crate) Session);
 

@@ -11,7 +11,8 @@ use crate::http::session::Session;
 use crate::resources::assets::{AssetError, AssetType};
 use crate::types::{SortBy, SortOption};
 
-/// Adds assets to knowledge stores and manages them there, see [`TwelveLabs::knowledge_store_items`](crate::TwelveLabs::knowledge_store_items).
+/// Adds assets to knowledge stores and manages them there, see
+/// [`TwelveLabs::knowledge_store_items`](crate::TwelveLabs::knowledge_store_items).
 #[derive(Debug, Clone)]
 pub struct KnowledgeStoreItemsClient(pub(crate) Session);
 

@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use mockito::Request;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 use super::indexes::SCENES;
-use super::{error, json_body, missing, page, query_pairs, reply, Answer, State, POLLS_UNTIL_READY};
+use super::{Answer, POLLS_UNTIL_READY, State, error, json_body, missing, page, query_pairs, reply};
 
 const TIME: &str = "2026-01-02T03:04:05Z";
 

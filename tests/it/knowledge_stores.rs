@@ -1,16 +1,16 @@
 //! The life of a knowledge store with its items and their collections, against the stand-in.
 
-#[path = "support/stand_in/mod.rs"]
-mod stand_in;
-
 use std::time::Duration;
 
 use serde_json::json;
-use stand_in::StandIn;
-use twelvelabs::{
-    AssetType, FileSource, IngestionConfig, KnowledgeStoreGroupBy, KnowledgeStoreItemStatus, Result,
-    SearchKnowledgeStoreFilter, SearchKnowledgeStoreHit, TwelveLabs, UploadMethod,
+use twelvelabs::assets::{AssetType, UploadMethod};
+use twelvelabs::knowledge_store_items::KnowledgeStoreItemStatus;
+use twelvelabs::knowledge_stores::{
+    IngestionConfig, KnowledgeStoreGroupBy, SearchKnowledgeStoreFilter, SearchKnowledgeStoreHit,
 };
+use twelvelabs::{FileSource, Result, TwelveLabs};
+
+use crate::stand_in::StandIn;
 
 #[test]
 fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
