@@ -5,8 +5,8 @@
 //! TWELVELABS_API_KEY=tlk_… cargo run --example knowledge_store -- STORE_NAME QUERY [PATH|URL...]
 //! ```
 //!
-//! The knowledge store is made if there is none of that name. The hits go to stdout, everything else to stderr. The exit
-//! code is 0, or 1 if something failed.
+//! The knowledge store is made if there is none of that name. The hits go to stdout, everything else to stderr. The
+//! exit code is 0, or 1 if something failed.
 
 mod support;
 

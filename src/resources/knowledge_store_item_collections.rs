@@ -93,8 +93,8 @@ impl KnowledgeStoreItemCollectionsClient {
         self.0.get(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id, "items"]).into()
     }
 
-    /// Adds items of the knowledge store to a collection: up to 500 at once, as documented. Those that are in it already
-    /// are no error.
+    /// Adds items of the knowledge store to a collection: up to 500 at once, as documented. Those that are in it
+    /// already are no error.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -112,8 +112,8 @@ impl KnowledgeStoreItemCollectionsClient {
         self.with_items(knowledge_store_id, collection_id, "add", item_ids).into()
     }
 
-    /// Takes items from a collection: up to 500 at once, as documented. Those that are not in it are no error. The items
-    /// stay in the knowledge store.
+    /// Takes items from a collection: up to 500 at once, as documented. Those that are not in it are no error. The
+    /// items stay in the knowledge store.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -166,8 +166,8 @@ request! {
     CreateKnowledgeStoreItemCollection -> KnowledgeStoreItemCollection {
         /// What the collection is for.
         json description: into String,
-        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 10 names of 128
-        /// characters, texts of 2,048 characters, and integers of 53 bits.
+        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 10 names of
+        /// 128 characters, texts of 2,048 characters, and integers of 53 bits.
         json metadata: object,
     }
 }

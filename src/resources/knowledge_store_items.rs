@@ -110,8 +110,8 @@ request! {
     CreateKnowledgeStoreItem -> KnowledgeStoreItem {
         /// What the item is: a video or an image.
         json asset_type: into AssetType,
-        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 50 names of 128
-        /// characters, texts of 8,192 characters, and integers of 53 bits.
+        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 50 names of
+        /// 128 characters, texts of 8,192 characters, and integers of 53 bits.
         json metadata: object,
     }
 }

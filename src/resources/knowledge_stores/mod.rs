@@ -13,7 +13,8 @@ use crate::http::session::Session;
 use crate::types::{SortBy, SortOption};
 use search::{KnowledgeStoreSearchQuery, SearchKnowledgeStore};
 
-/// Creates, searches and manages knowledge stores, see [`TwelveLabs::knowledge_stores`](crate::TwelveLabs::knowledge_stores).
+/// Creates, searches and manages knowledge stores, see
+/// [`TwelveLabs::knowledge_stores`](crate::TwelveLabs::knowledge_stores).
 #[derive(Debug, Clone)]
 pub struct KnowledgeStoresClient(pub(crate) Session);
 
@@ -150,12 +151,12 @@ request! {
 request! {
     /// Options of [`KnowledgeStoresClient::create`].
     CreateKnowledgeStore -> KnowledgeStore {
-        /// How what is added is processed: an [`IngestionConfig`], or an object of your own. It cannot be changed later.
+        /// How what is added is processed: an [`IngestionConfig`], or an object of your own. It stays as it is.
         json ingestion_config: object,
         /// What the knowledge store is for.
         json description: into String,
-        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 10 names of 128
-        /// characters, texts of 2,048 characters, and integers of 53 bits.
+        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 10 names of
+        /// 128 characters, texts of 2,048 characters, and integers of 53 bits.
         json metadata: object,
     }
 }
@@ -203,8 +204,8 @@ pub struct IngestionConfig {
 
 impl IngestionConfig {
     /// Extracts from each shot what a JSON schema asks for: an object whose every property has a `description`. The
-    /// platform knows a part of the draft 2020-12, without `$ref`, `anyOf`, `pattern`, `default` and nullable types, and
-    /// refuses what it does not know.
+    /// platform knows a part of the draft 2020-12, without `$ref`, `anyOf`, `pattern`, `default` and nullable types,
+    /// and refuses what it does not know.
     pub fn json_schema(schema: impl Into<Value>) -> Self {
         let (kind, json_schema) = (Some(EnrichmentConfigType::JsonSchema), Some(schema.into()));
         IngestionConfig { enrichment_config: Some(EnrichmentConfig { kind, json_schema, description: None }) }
