@@ -17,6 +17,9 @@ use crate::resources::assets::AssetsClient;
 use crate::resources::embed::EmbedClient;
 use crate::resources::entity_collections::EntityCollectionsClient;
 use crate::resources::indexes::IndexesClient;
+use crate::resources::knowledge_store_item_collections::KnowledgeStoreItemCollectionsClient;
+use crate::resources::knowledge_store_items::KnowledgeStoreItemsClient;
+use crate::resources::knowledge_stores::KnowledgeStoresClient;
 use crate::resources::multipart_upload::MultipartUploadClient;
 use crate::resources::search::SearchClient;
 use crate::resources::tasks::TasksClient;
@@ -146,6 +149,21 @@ impl TwelveLabs {
     /// Entity collections: known people and things, to be found in videos.
     pub fn entity_collections(&self) -> EntityCollectionsClient {
         EntityCollectionsClient(self.0.clone())
+    }
+
+    /// Knowledge stores: videos and images together with what the platform understands of them.
+    pub fn knowledge_stores(&self) -> KnowledgeStoresClient {
+        KnowledgeStoresClient(self.0.clone())
+    }
+
+    /// The items of knowledge stores: assets, processed to be searched.
+    pub fn knowledge_store_items(&self) -> KnowledgeStoreItemsClient {
+        KnowledgeStoreItemsClient(self.0.clone())
+    }
+
+    /// Collections of items of a knowledge store.
+    pub fn knowledge_store_item_collections(&self) -> KnowledgeStoreItemCollectionsClient {
+        KnowledgeStoreItemCollectionsClient(self.0.clone())
     }
 
     /// A request to an endpoint that this crate has no method for. Each segment of the path is encoded by itself.

@@ -72,6 +72,22 @@ pub mod indexes {
     pub use crate::resources::indexes::*;
 }
 
+/// Collections of items of a knowledge store.
+pub mod knowledge_store_item_collections {
+    pub use crate::resources::knowledge_store_item_collections::*;
+}
+
+/// The items of knowledge stores: assets, processed to be searched.
+pub mod knowledge_store_items {
+    pub use crate::resources::knowledge_store_items::*;
+}
+
+/// Knowledge stores: videos and images together with what the platform understands of them.
+pub mod knowledge_stores {
+    pub use crate::resources::knowledge_stores::search::*;
+    pub use crate::resources::knowledge_stores::*;
+}
+
 /// Chunked uploads, for files beyond what one request can carry.
 pub mod multipart_upload {
     pub use crate::resources::multipart_upload::*;

@@ -157,7 +157,7 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
             described.unwrap_or_else(|| fail(format!("this is not a list: {}", excerpt(&response.body))))
         };
         let page: Page = serde_json::from_slice(&response.body).map_err(|_| not_a_list())?;
-        let info: Option<PageInfo> =
+        let mut info: Option<PageInfo> =
             page.get("page_info").and_then(|info| decode::from_json(info.get().as_bytes()).ok());
         let raw: Option<Vec<&RawValue>> = match page.get(first.items) {
             Some(items) => serde_json::from_str(items.get()).map_err(|_| not_a_list())?,
@@ -187,10 +187,15 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
             }
             Cursor::Token(_) => {
                 // Strictly: a token that cannot be read would end the list in silence.
-                let info = page.get("page_info").map_or("null", |info| info.get());
-                let next: Option<Next> =
-                    serde_json::from_str(info).map_err(|e| fail(format!("`page_info.next_page_token`: {e}")))?;
-                let token = next.and_then(|next| next.next_page_token).filter(|token| !token.is_empty());
+                let field = |name: &str| page.get(name).map_or("null", |field| field.get());
+                let within: Option<Next> = serde_json::from_str(field("page_info"))
+                    .map_err(|e| fail(format!("`page_info.next_page_token`: {e}")))?;
+                let beside: Option<String> = serde_json::from_str(field("next_page_token"))
+                    .map_err(|e| fail(format!("`next_page_token`: {e}")))?;
+                if beside.is_some() {
+                    info.get_or_insert_default().next_page_token.clone_from(&beside);
+                }
+                let token = within.and_then(|next| next.next_page_token).or(beside).filter(|token| !token.is_empty());
                 token.map(|token| Cursor::Token(Some(token)))
             }
         };

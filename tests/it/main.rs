@@ -12,6 +12,7 @@ mod chunked;
 mod embed;
 mod entities;
 mod faults;
+mod knowledge_stores;
 mod lists_and_waits;
 mod search;
 mod sending;

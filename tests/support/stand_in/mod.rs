@@ -10,6 +10,7 @@ mod assets;
 mod embed;
 mod entity_collections;
 mod indexes;
+mod knowledge_stores;
 mod search;
 pub mod storage;
 mod tasks;
@@ -163,6 +164,7 @@ struct State {
     embeddings: embed::Embeddings,
     uploads: uploads::Uploads,
     indexes: indexes::Indexes,
+    knowledge_stores: knowledge_stores::KnowledgeStores,
     searches: search::Searches,
     tasks: tasks::Tasks,
     created: u64,
@@ -224,6 +226,7 @@ impl State {
             embed::answer,
             entity_collections::answer,
             indexes::answer,
+            knowledge_stores::answer,
             search::answer,
             tasks::answer,
         ];

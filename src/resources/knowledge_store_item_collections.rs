@@ -1,0 +1,232 @@
+//! Collections of items of a knowledge store.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use crate::call::Call;
+use crate::call::pager::SyncPager;
+use crate::call::request::Request;
+use crate::http::session::Session;
+use crate::resources::knowledge_store_items::KnowledgeStoreItem;
+use crate::types::SortOption;
+
+/// Gathers items of a knowledge store under names, see
+/// [`TwelveLabs::knowledge_store_item_collections`](crate::TwelveLabs::knowledge_store_item_collections).
+#[derive(Debug, Clone)]
+pub struct KnowledgeStoreItemCollectionsClient(pub(crate) Session);
+
+impl KnowledgeStoreItemCollectionsClient {
+    /// Lists the collections of a knowledge store, newest first.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for collection in client.knowledge_store_item_collections().list("ks_069e…").sort_by("name").send()? {
+    ///     let collection = collection?;
+    ///     println!("{} {:?}: {:?} items", collection.id, collection.name, collection.member_count);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list(&self, knowledge_store_id: &str) -> ListKnowledgeStoreItemCollections {
+        self.0.get(&["knowledge-stores", knowledge_store_id, "item-collections"]).into()
+    }
+
+    /// Creates a collection, with no items yet. Its name has to be the only one of its kind in the knowledge store.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let collections = client.knowledge_store_item_collections();
+    /// let finals = collections.create("ks_069e…", "Finals").description("The last match of each season").send()?;
+    /// collections.add_items("ks_069e…", &finals.id, ["ksi_069e…"]).send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(&self, knowledge_store_id: &str, name: impl Into<String>) -> CreateKnowledgeStoreItemCollection {
+        let mut request = self.0.post(&["knowledge-stores", knowledge_store_id, "item-collections"]);
+        request.json("name", &name.into());
+        request.into()
+    }
+
+    /// Gets one collection. Its items are listed by [`list_items`](Self::list_items).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let collection = client.knowledge_store_item_collections().retrieve("ks_069e…", "ksic_069e…").send()?;
+    /// println!("{:?}: {:?} items", collection.name, collection.member_count);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve(&self, knowledge_store_id: &str, collection_id: &str) -> Call<KnowledgeStoreItemCollection> {
+        self.0.get(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id]).into()
+    }
+
+    /// Changes the name, the description or the metadata of a collection; what is not set stays.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.knowledge_store_item_collections().update("ks_069e…", "ksic_069e…").name("Finals 2026").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn update(&self, knowledge_store_id: &str, collection_id: &str) -> UpdateKnowledgeStoreItemCollection {
+        self.0.patch(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id]).into()
+    }
+
+    /// Deletes a collection for good. Its items stay in the knowledge store.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.knowledge_store_item_collections().delete("ks_069e…", "ksic_069e…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn delete(&self, knowledge_store_id: &str, collection_id: &str) -> Call<()> {
+        self.0.delete(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id]).into()
+    }
+
+    /// Lists the items of a collection.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for item in client.knowledge_store_item_collections().list_items("ks_069e…", "ksic_069e…").send()? {
+    ///     println!("{}", item?.id);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list_items(&self, knowledge_store_id: &str, collection_id: &str) -> ListItemsOfCollection {
+        self.0.get(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id, "items"]).into()
+    }
+
+    /// Adds items of the knowledge store to a collection: up to 500 at once, as documented. Those that are in it
+    /// already are no error.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let collections = client.knowledge_store_item_collections();
+    /// let collection = collections.add_items("ks_069e…", "ksic_069e…", ["ksi_069e…", "ksi_069f…"]).send()?;
+    /// println!("{:?} items", collection.member_count);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn add_items(
+        &self,
+        knowledge_store_id: &str,
+        collection_id: &str,
+        item_ids: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Call<KnowledgeStoreItemCollection> {
+        self.with_items(knowledge_store_id, collection_id, "add", item_ids).into()
+    }
+
+    /// Takes items from a collection: up to 500 at once, as documented. Those that are not in it are no error. The
+    /// items stay in the knowledge store.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.knowledge_store_item_collections().remove_items("ks_069e…", "ksic_069e…", ["ksi_069e…"]).send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn remove_items(
+        &self,
+        knowledge_store_id: &str,
+        collection_id: &str,
+        item_ids: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Call<()> {
+        self.with_items(knowledge_store_id, collection_id, "remove", item_ids).into()
+    }
+
+    fn with_items(
+        &self,
+        knowledge_store_id: &str,
+        collection_id: &str,
+        action: &str,
+        item_ids: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Request {
+        let path = ["knowledge-stores", knowledge_store_id, "item-collections", collection_id, "items", action];
+        let mut request = self.0.post(&path).repeatable();
+        let item_ids: Vec<String> = item_ids.into_iter().map(Into::into).collect();
+        if item_ids.is_empty() {
+            request.reject("item_ids", "is empty; give the id of at least one item");
+        }
+        request.json("item_ids", &item_ids);
+        request
+    }
+}
+
+request! {
+    /// Options of [`KnowledgeStoreItemCollectionsClient::list`].
+    ListKnowledgeStoreItemCollections -> SyncPager<KnowledgeStoreItemCollection> {
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+        /// What to sort by.
+        query sort_by: into KnowledgeStoreItemCollectionSortBy,
+        /// The direction. The platform's default is the newest first.
+        query sort_option: into SortOption,
+    }
+}
+
+request! {
+    /// Options of [`KnowledgeStoreItemCollectionsClient::create`].
+    CreateKnowledgeStoreItemCollection -> KnowledgeStoreItemCollection {
+        /// What the collection is for.
+        json description: into String,
+        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 10 names of
+        /// 128 characters, texts of 2,048 characters, and integers of 53 bits.
+        json metadata: object,
+    }
+}
+
+request! {
+    /// Options of [`KnowledgeStoreItemCollectionsClient::update`].
+    UpdateKnowledgeStoreItemCollection -> KnowledgeStoreItemCollection {
+        /// The new name.
+        json name: into String,
+        /// The new description.
+        json description: into String,
+        /// Your own metadata, in place of all that was there: strings, numbers, booleans, lists of strings.
+        json metadata: object,
+    }
+}
+
+request! {
+    /// Options of [`KnowledgeStoreItemCollectionsClient::list_items`].
+    ListItemsOfCollection -> SyncPager<KnowledgeStoreItem> {
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+    }
+}
+
+open_enum! {
+    /// What the collections of a knowledge store are sorted by.
+    KnowledgeStoreItemCollectionSortBy {
+        /// The time of creation.
+        CreatedAt = "created_at",
+        /// The time of the last change.
+        UpdatedAt = "updated_at",
+        /// The name.
+        Name = "name",
+    }
+}
+
+/// A collection of items of a knowledge store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct KnowledgeStoreItemCollection {
+    /// The id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// The knowledge store that it belongs to.
+    pub knowledge_store_id: Option<String>,
+    /// The name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Your own metadata.
+    pub metadata: Option<Map<String, Value>>,
+    /// How many items it has.
+    pub member_count: Option<u64>,
+    /// When it was created.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// When it was last changed.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub updated_at: Option<OffsetDateTime>,
+}

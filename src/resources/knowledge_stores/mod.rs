@@ -1,0 +1,259 @@
+//! Knowledge stores: videos and images together with what the platform understands of them.
+
+pub(crate) mod search;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use crate::call::Call;
+use crate::call::pager::SyncPager;
+use crate::call::request::Paging;
+use crate::http::session::Session;
+use crate::types::{SortBy, SortOption};
+use search::{KnowledgeStoreSearchQuery, SearchKnowledgeStore};
+
+/// Creates, searches and manages knowledge stores, see
+/// [`TwelveLabs::knowledge_stores`](crate::TwelveLabs::knowledge_stores).
+#[derive(Debug, Clone)]
+pub struct KnowledgeStoresClient(pub(crate) Session);
+
+impl KnowledgeStoresClient {
+    /// Lists the knowledge stores of the account, newest first.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for store in client.knowledge_stores().list().send()? {
+    ///     let store = store?;
+    ///     println!("{} {:?}: {:?} items", store.id, store.name, store.item_count);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list(&self) -> ListKnowledgeStores {
+        self.0.get(&["knowledge-stores"]).into()
+    }
+
+    /// Creates a knowledge store. Assets are added to it by
+    /// [`KnowledgeStoreItemsClient::create`](crate::knowledge_store_items::KnowledgeStoreItemsClient::create).
+    ///
+    /// ```no_run
+    /// use twelvelabs::knowledge_stores::IngestionConfig;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let store = client
+    ///     .knowledge_stores()
+    ///     .create("Matches 2026")
+    ///     .ingestion_config(IngestionConfig::description("Who has the ball, and what the crowd does."))
+    ///     .metadata(serde_json::json!({"league": "first", "season": 2026}))
+    ///     .send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(&self, name: impl Into<String>) -> CreateKnowledgeStore {
+        let mut request = self.0.post(&["knowledge-stores"]);
+        request.json("name", &name.into());
+        request.into()
+    }
+
+    /// Gets one knowledge store.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let store = client.knowledge_stores().retrieve("ks_069e…").send()?;
+    /// println!("{:?}: {:?} items", store.name, store.item_count);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve(&self, knowledge_store_id: &str) -> Call<KnowledgeStore> {
+        self.0.get(&["knowledge-stores", knowledge_store_id]).into()
+    }
+
+    /// Changes the name, the description or the metadata of a knowledge store; what is not set stays.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.knowledge_stores().update("ks_069e…").name("Matches").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn update(&self, knowledge_store_id: &str) -> UpdateKnowledgeStore {
+        self.0.patch(&["knowledge-stores", knowledge_store_id]).into()
+    }
+
+    /// Deletes a knowledge store with all its items for good. The assets stay.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// client.knowledge_stores().delete("ks_069e…").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn delete(&self, knowledge_store_id: &str) -> Call<()> {
+        self.0.delete(&["knowledge-stores", knowledge_store_id]).into()
+    }
+
+    /// Searches a knowledge store, and gives the hits of all pages one after the other, best first.
+    ///
+    /// All settings hold for all pages, and a page that cannot be fetched is an error in the list and not its end. Only
+    /// items that are ready are found. The platform limits how often it can be called.
+    ///
+    /// ```no_run
+    /// use twelvelabs::assets::AssetType;
+    /// use twelvelabs::knowledge_stores::{
+    ///     KnowledgeStoreGroupBy, SearchKnowledgeStoreFilter, SearchKnowledgeStoreHit, SearchKnowledgeStoreOptions,
+    ///     VideoSearchModality,
+    /// };
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let hits = client
+    ///     .knowledge_stores()
+    ///     .search("ks_069e…", "a goal in the last minute")
+    ///     .filter(SearchKnowledgeStoreFilter::new().asset_type(AssetType::Video))
+    ///     .search_options(
+    ///         SearchKnowledgeStoreOptions::new().video([VideoSearchModality::Visual, VideoSearchModality::Audio]),
+    ///     )
+    ///     .group_by(KnowledgeStoreGroupBy::Item)
+    ///     .send()?;
+    /// for hit in hits.take(20) {
+    ///     match hit? {
+    ///         SearchKnowledgeStoreHit::Video(video) => {
+    ///             for clip in video.matches.unwrap_or_default() {
+    ///                 println!("{} from {:?} to {:?}", video.item_id, clip.start_sec, clip.end_sec);
+    ///             }
+    ///         }
+    ///         other => println!("{}", other.item_id().unwrap_or_default()),
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn search(
+        &self,
+        knowledge_store_id: &str,
+        query: impl Into<KnowledgeStoreSearchQuery>,
+    ) -> SearchKnowledgeStore {
+        let mut request = self.0.post(&["knowledge-stores", knowledge_store_id, "search"]);
+        request.json("query", &query.into());
+        request.paging = Paging::Token(search::page);
+        request.into()
+    }
+}
+
+request! {
+    /// Options of [`KnowledgeStoresClient::list`].
+    ListKnowledgeStores -> SyncPager<KnowledgeStore> {
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+        /// What to sort by.
+        query sort_by: into SortBy,
+        /// The direction. The platform's default is the newest first.
+        query sort_option: into SortOption,
+    }
+}
+
+request! {
+    /// Options of [`KnowledgeStoresClient::create`].
+    CreateKnowledgeStore -> KnowledgeStore {
+        /// How what is added is processed: an [`IngestionConfig`], or an object of your own. It stays as it is.
+        json ingestion_config: object,
+        /// What the knowledge store is for.
+        json description: into String,
+        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 10 names of
+        /// 128 characters, texts of 2,048 characters, and integers of 53 bits.
+        json metadata: object,
+    }
+}
+
+request! {
+    /// Options of [`KnowledgeStoresClient::update`].
+    UpdateKnowledgeStore -> KnowledgeStore {
+        /// The new name.
+        json name: into String,
+        /// The new description.
+        json description: into String,
+        /// Your own metadata, in place of all that was there: strings, numbers, booleans, lists of strings.
+        json metadata: object,
+    }
+}
+
+open_enum! {
+    /// How it is said what the platform extracts.
+    EnrichmentConfigType {
+        /// By a JSON schema.
+        JsonSchema = "json_schema",
+        /// In words.
+        Description = "description",
+    }
+}
+
+/// How what is added to a knowledge store is processed.
+///
+/// ```
+/// use serde_json::json;
+/// use twelvelabs::knowledge_stores::IngestionConfig;
+///
+/// let in_words = IngestionConfig::description("Who has the ball, and what the crowd does.");
+/// let by_schema = IngestionConfig::json_schema(json!({
+///     "type": "object",
+///     "properties": { "player": { "type": "string", "description": "Who has the ball." } },
+/// }));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct IngestionConfig {
+    /// What the platform extracts.
+    pub enrichment_config: Option<EnrichmentConfig>,
+}
+
+impl IngestionConfig {
+    /// Extracts from each shot what a JSON schema asks for: an object whose every property has a `description`. The
+    /// platform knows a part of the draft 2020-12, without `$ref`, `anyOf`, `pattern`, `default` and nullable types,
+    /// and refuses what it does not know.
+    pub fn json_schema(schema: impl Into<Value>) -> Self {
+        let (kind, json_schema) = (Some(EnrichmentConfigType::JsonSchema), Some(schema.into()));
+        IngestionConfig { enrichment_config: Some(EnrichmentConfig { kind, json_schema, description: None }) }
+    }
+
+    /// Extracts what these words ask for. The platform makes a schema of them.
+    pub fn description(description: impl Into<String>) -> Self {
+        let (kind, description) = (Some(EnrichmentConfigType::Description), Some(description.into()));
+        IngestionConfig { enrichment_config: Some(EnrichmentConfig { kind, json_schema: None, description }) }
+    }
+}
+
+/// What the platform extracts, see [`IngestionConfig`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EnrichmentConfig {
+    /// How it is said.
+    #[serde(rename = "type")]
+    pub kind: Option<EnrichmentConfigType>,
+    /// The schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<Value>,
+    /// The words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A knowledge store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct KnowledgeStore {
+    /// The id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// The name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// How what is added is processed.
+    pub ingestion_config: Option<IngestionConfig>,
+    /// How many items it has.
+    pub item_count: Option<u64>,
+    /// When it was created.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// When it was last changed.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub updated_at: Option<OffsetDateTime>,
+    /// Your own metadata.
+    pub metadata: Option<Map<String, Value>>,
+}
