@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::response::{Headers, HttpResponse};
 use crate::resumable::ResumableUpload;
-use crate::text::{excerpt, printable};
+use crate::text::{excerpt, printable, printable_path};
 
 /// A wait longer than this is not congestion but a quota.
 const QUOTA: Duration = Duration::from_secs(600);
@@ -116,7 +116,7 @@ pub enum Error {
     },
 
     /// A file could not be read, or changed while it was being sent.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {message}", printable_path(path))]
     File {
         /// The file.
         path: PathBuf,

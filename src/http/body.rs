@@ -177,9 +177,12 @@ pub(crate) struct PayloadReader {
 
 impl PayloadReader {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        if self.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
-            return Err(Error::Canceled { operation: "upload".into() });
-        }
+        let cancel = &self.cancel;
+        let mut proceed = || match cancel {
+            Some(cancel) if cancel.is_canceled() => Err(Error::Canceled { operation: "upload".into() }),
+            _ => Ok(()),
+        };
+        proceed()?;
         let mut filled = 0;
         while filled < buffer.len() {
             let Some(segment) = self.segments.front_mut() else {
@@ -197,7 +200,7 @@ impl PayloadReader {
                     }
                 }
                 Opened::Source { reader, trickles } => {
-                    let count = reader.read(&mut buffer[filled..])?;
+                    let count = reader.read(&mut buffer[filled..], &mut proceed)?;
                     filled += count;
                     let wait_no_longer = *trickles && count > 0;
                     if count == 0 {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use time::OffsetDateTime;
 use crate::call::options::RequestOptions;
 use crate::call::request::{check_header, failed};
 use crate::error::{ApiError, Error, Result, UploadError};
-use crate::file::{FileSource, Inspected, Stretches};
+use crate::file::{FileSource, Inspected, Stretches, look};
 use crate::http::attempt::{self, Exchange, Limits};
 use crate::http::cancel::{CancelHandle, no_thread};
 use crate::http::session::{API_KEY_HEADER, Session};
@@ -26,7 +27,7 @@ use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, PresignedUrl, UploadSessionStatus};
 use crate::response::HttpResponse;
 use crate::resumable::ResumableUpload;
-use crate::text::printable;
+use crate::text::{printable, printable_path};
 use crate::upload::progress::{UploadProgress, UploadResult, UploadState};
 
 /// The platform gives no more URLs in one answer.
@@ -54,12 +55,21 @@ pub(crate) const PUT_CHUNK: &str = "PUT chunk";
 
 pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
 
+/// Keeps what it takes to resume an upload.
+pub(crate) trait Journal: Send {
+    /// A session has begun, or is gone on with. Nothing is sent before this returns, nor at all if it fails.
+    fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
+}
+
 /// How an upload is done.
 #[derive(Default)]
 pub(crate) struct Settings {
     pub tuning: Tuning,
     pub progress: Option<Callback>,
     pub resume: Option<ResumableUpload>,
+    /// Whether to resume although the file is another than then.
+    pub resume_anyway: bool,
+    pub journal: Option<Box<dyn Journal>>,
     pub cancel: Option<CancelHandle>,
 }
 
@@ -126,7 +136,7 @@ pub(crate) fn upload(
 ) -> Result<UploadResult> {
     asset.check()?;
     let source = &file.inspect()?;
-    let Settings { tuning, mut progress, resume, .. } = settings;
+    let Settings { tuning, mut progress, resume, resume_anyway, journal, .. } = settings;
     for (name, value) in [("batch_size", tuning.batch_size), ("max_workers", tuning.max_workers)] {
         if value == 0 {
             return Err(Error::invalid(name, "must be at least 1"));
@@ -135,11 +145,20 @@ pub(crate) fn upload(
     // Tells at once that a source cannot be read in chunks.
     source.stretches()?;
     let length = source.length().unwrap_or_default();
-    let begun = match resume {
-        Some(upload) => Begun::again(client, source, upload, length, &tuning.options)?,
+    let mut begun = match resume {
+        Some(upload) => {
+            if !resume_anyway {
+                check_file(&upload, source)?;
+            }
+            Begun::again(client, source, upload, length, &tuning.options)?
+        }
         None => Begun::anew(client, file, asset, length, &tuning.options)?,
     };
+    Arc::make_mut(&mut begun.upload).file = source.stamp();
     let headers = chunk_headers(&begun.upload).map_err(|e| gone((*begun.upload).clone(), e))?;
+    if let Some(mut journal) = journal {
+        journal.session(&begun.upload).map_err(|e| begun.stopped(e))?;
+    }
     let job = Job {
         client,
         source,
@@ -195,6 +214,32 @@ pub(crate) fn upload(
     }
 }
 
+/// Whether an upload that was kept can be gone on with from this file.
+pub(crate) fn is_of(upload: &ResumableUpload, path: &Path) -> bool {
+    let difference = upload.file.zip(look(path).ok().flatten()).and_then(|(then, now)| then.difference(&now));
+    if let Some(difference) = &difference {
+        log::warn!("{}: {difference}: the upload begins anew", printable_path(path));
+    }
+    difference.is_none()
+}
+
+/// An error if the file is not the one that the upload was begun with, as far as that is known.
+fn check_file(upload: &ResumableUpload, source: &Inspected) -> Result<()> {
+    let difference = upload.file.zip(source.stamp()).and_then(|(then, now)| then.difference(&now));
+    let Some(difference) = difference else { return Ok(()) };
+    let message = format!(
+        "this is not the file that the upload was begun with: {difference}; give that file, upload this one anew, or set \
+         `resume_anyway(true)` if the content is the same"
+    );
+    Err(Error::from(Box::new(UploadError {
+        upload: upload.clone(),
+        missing: Vec::new(),
+        total_chunks: 0,
+        resumable: true,
+        cause: Box::new(Error::file(source.label(), message, None)),
+    })))
+}
+
 /// A session, and what is left to do in it.
 struct Begun {
     upload: Arc<ResumableUpload>,
@@ -205,6 +250,17 @@ struct Begun {
 }
 
 impl Begun {
+    /// Before anything was sent.
+    fn stopped(&self, cause: Error) -> Error {
+        Error::from(Box::new(UploadError {
+            upload: (*self.upload).clone(),
+            missing: self.missing.iter().copied().collect(),
+            total_chunks: self.total_chunks,
+            resumable: true,
+            cause: Box::new(cause),
+        }))
+    }
+
     fn anew(
         client: &Session,
         file: &FileSource,
@@ -252,14 +308,15 @@ impl Begun {
         let uploads = client.multipart_upload();
         let id = upload.upload_id.clone();
         let chunks = match uploads.get_status(&id).page_limit(50).request_options(options.clone()).send() {
-            Err(e) if is_gone(&e) => return Err(gone(upload, e)),
+            // With an id that is none it is as with one that has ended.
+            Err(e) if is_gone(&e) || matches!(e.status(), Some(400 | 414 | 422)) => return Err(gone(upload, e)),
             chunks => chunks?,
         };
         let status = chunks.upload_status()?;
         let name = printable(&id, 100);
         let refuse = |message: String| Err(Error::invalid("resume", format!("upload {name} {message}")));
         if let Some(size) = status.total_size.filter(|size| *size != length) {
-            let file = source.label().display();
+            let file = printable_path(source.label());
             return refuse(format!(
                 "is of a file of {size} bytes; {file} has {length}. Give the file that it was begun with"
             ));
@@ -343,6 +400,15 @@ fn gone(upload: ResumableUpload, cause: Error) -> Error {
         resumable: false,
         cause: Box::new(cause),
     }))
+}
+
+/// Whether it is pointless to go on with this session.
+pub(crate) fn is_hopeless(e: &Error) -> bool {
+    match e {
+        Error::Upload(e) => !e.resumable && !matches!(*e.cause, Error::File { .. }),
+        Error::InvalidArgument { argument, .. } => argument == "resume",
+        _ => false,
+    }
 }
 
 /// Whether the platform no longer knows the session.

@@ -1,6 +1,7 @@
 //! Uploading a file the right way for its size, and waiting until the asset is ready.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,15 +9,16 @@ use serde::Serialize;
 
 use crate::call::RequestOptions;
 use crate::call::wait::{MAX_WAIT_TIME, SLEEP_INTERVAL};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::cancel::{CancelHandle, Working};
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
-use crate::upload::chunks::{self, Callback, NewAsset, Settings};
+use crate::upload::chunks::{self, Callback, NewAsset, Settings, is_hopeless};
 use crate::upload::progress::{UploadProgress, UploadState};
+use crate::upload::state_file::StateFile;
 
 /// Options of [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
 #[must_use = "nothing is sent before `.send()`"]
@@ -28,6 +30,7 @@ pub struct UploadAsset {
     wait: bool,
     sleep_interval: Duration,
     max_wait_time: Duration,
+    state_file: Option<PathBuf>,
     pub(crate) settings: Settings,
 }
 
@@ -41,6 +44,7 @@ impl UploadAsset {
             wait: true,
             sleep_interval: SLEEP_INTERVAL,
             max_wait_time: MAX_WAIT_TIME,
+            state_file: None,
             settings: Settings::default(),
         }
     }
@@ -120,6 +124,36 @@ impl UploadAsset {
         self
     }
 
+    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times tell: no by
+    /// default. Only if you know that its content is the same, as after a copy or a change of its permissions.
+    pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
+        self.settings.resume_anyway = resume_anyway;
+        self
+    }
+
+    /// Keeps in this file what it takes to go on after a kill, a failure or a cancellation: run the same again.
+    ///
+    /// The file is written, and on the disk, when a session has begun and before the first chunk is sent. The next run
+    /// with it sends only the chunks that are missing, or, once the file has arrived, waits for the asset and uploads
+    /// nothing. It is removed when the asset is ready, or has failed at the platform for good. With
+    /// [`wait(false)`](Self::wait) it stays until a run finds the asset ready. A file that goes in one request and was
+    /// being sent at a kill is sent again.
+    ///
+    /// It is for one file on disk, which is begun anew if it was changed meanwhile (see
+    /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or was
+    /// written with another account or for another base URL, as the
+    /// [manifest](crate::assets::UploadAll::manifest) of a batch, whose form it has.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client.assets().upload("holiday.mp4").state_file("holiday.mp4.upload").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn state_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_file = Some(path.into());
+        self
+    }
+
     /// Lets another thread stop it.
     pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
         self.settings.cancel = Some(cancel_handle.clone());
@@ -141,30 +175,53 @@ impl UploadAsset {
     /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
     pub fn send(mut self) -> Result<Asset> {
         let working = Working::new(&self.client, self.settings.cancel.clone(), None)?;
-        let progress = Shared::new(self.settings.progress.take());
-        let (wait, survivor) = (self.wait, self.client.clone());
-        let (sleep_interval, max_wait_time) = (self.sleep_interval, self.max_wait_time);
-        let options = self.settings.tuning.options.clone();
-        let Uploaded { asset_id, asset, length } = self.transfer(&working.client, &survivor, &progress)?;
-        let assets = working.client.assets();
-        let asset = match (wait, asset) {
-            (true, _) => {
-                let (looks, id) = (progress.clone(), asset_id.clone());
-                assets
-                    .wait_for_done(&asset_id)
-                    .sleep_interval(sleep_interval)
-                    .max_wait_time(max_wait_time)
-                    .request_options(options.clone())
-                    .callback(move |_| looks.tell_state(UploadState::Processing, length, &id))
-                    .send()?
-            }
-            (false, Some(asset)) => asset,
-            (false, None) => assets.retrieve(&asset_id).request_options(options.clone()).send()?,
+        let (client, survivor) = (&working.client, &self.client.clone());
+        let progress = &Shared::new(self.settings.progress.take());
+        let follow = Follow {
+            wait: self.wait,
+            sleep_interval: self.sleep_interval,
+            max_wait_time: self.max_wait_time,
+            options: self.settings.tuning.options.clone(),
+            length: self.source.size(),
+            progress: progress.clone(),
         };
-        if wait {
-            progress.tell_state(UploadState::Ready, length, &asset_id);
+        let Some(path) = self.state_file.take() else {
+            let uploaded = self.transfer(client, survivor, progress)?;
+            return follow.send(client, uploaded);
+        };
+        let (state, left) = StateFile::open(&path, survivor, &self.source, self.settings.resume_anyway)?;
+        let own = self.settings.resume.is_none();
+        if let Some(asset_id) = left.asset_id.filter(|_| own) {
+            match follow.send(client, Uploaded { asset_id, asset: None, length: follow.length }) {
+                Err(e) if e.status() == Some(404) => log::warn!("{e}; the file is uploaded anew"),
+                result => return state.ended(result),
+            }
         }
-        Ok(asset)
+        self.settings.resume = self.settings.resume.or(left.upload);
+        let anew = UploadAsset {
+            asset: self.asset.clone(),
+            threshold: self.threshold,
+            settings: Settings {
+                tuning: self.settings.tuning.clone(),
+                journal: Some(Box::new(state.clone())),
+                ..Settings::default()
+            },
+            ..UploadAsset::new(survivor, self.source.clone())
+        };
+        self.settings.journal = Some(Box::new(state.clone()));
+        let result = match self.transfer(client, survivor, progress) {
+            Err(e) if own && is_hopeless(&e) => {
+                log::warn!("{e}; beginning anew");
+                anew.transfer(client, survivor, progress)
+            }
+            result => result,
+        };
+        if matches!(&result, Err(Error::Upload(e)) if !e.resumable) {
+            state.lost();
+        }
+        let uploaded = result?;
+        state.arrived(&uploaded.asset_id);
+        state.ended(follow.send(client, uploaded))
     }
 
     /// Sends the file and does not wait for anything else.
@@ -202,6 +259,36 @@ impl UploadAsset {
             .send()?;
         progress.tell_state(UploadState::Uploaded, length, &asset.id);
         Ok(Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length })
+    }
+}
+
+/// What happens once the file has arrived.
+struct Follow {
+    wait: bool,
+    sleep_interval: Duration,
+    max_wait_time: Duration,
+    options: RequestOptions,
+    length: Option<u64>,
+    progress: Shared,
+}
+
+impl Follow {
+    fn send(&self, client: &Session, uploaded: Uploaded) -> Result<Asset> {
+        let Uploaded { asset_id, asset, length } = uploaded;
+        let (assets, options) = (client.assets(), self.options.clone());
+        if !self.wait {
+            return asset.map_or_else(|| assets.retrieve(&asset_id).request_options(options).send(), Ok);
+        }
+        let (looks, id) = (self.progress.clone(), asset_id.clone());
+        let asset = assets
+            .wait_for_done(&asset_id)
+            .sleep_interval(self.sleep_interval)
+            .max_wait_time(self.max_wait_time)
+            .request_options(options)
+            .callback(move |_| looks.tell_state(UploadState::Processing, length, &id))
+            .send()?;
+        self.progress.tell_state(UploadState::Ready, length, &asset_id);
+        Ok(asset)
     }
 }
 
@@ -260,6 +347,7 @@ impl fmt::Debug for UploadAsset {
             .field("source", &self.source)
             .field("threshold", &self.threshold)
             .field("wait", &self.wait)
+            .field("state_file", &self.state_file)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
