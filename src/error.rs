@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::response::{Headers, HttpResponse};
 use crate::resumable::ResumableUpload;
-use crate::text::{excerpt, printable};
+use crate::text::{excerpt, printable, printable_path};
 
 /// A wait longer than this is not congestion but a quota.
 const QUOTA: Duration = Duration::from_secs(600);
@@ -128,7 +128,7 @@ pub enum Error {
     },
 
     /// A file could not be read, or changed while it was being sent.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {message}", printable_path(path))]
     File {
         /// The file.
         path: PathBuf,
@@ -366,6 +366,8 @@ pub struct UploadError {
     pub total_chunks: u32,
     /// Whether the upload can be resumed: not if the file changed or the session is gone.
     pub resumable: bool,
+    /// Whether the file is not the one that the upload was begun with.
+    pub(crate) mismatch: bool,
     /// The reason.
     pub cause: Box<Error>,
 }
@@ -583,6 +585,7 @@ impl Error {
             missing: Vec::new(),
             total_chunks: 0,
             resumable: true,
+            mismatch: false,
             cause: Box::new(self),
         }))
     }

@@ -91,7 +91,7 @@ pub mod knowledge_stores {
 /// Chunked uploads, for files beyond what one request can carry.
 pub mod multipart_upload {
     pub use crate::resources::multipart_upload::*;
-    pub use crate::resumable::ResumableUpload;
+    pub use crate::resumable::{FileStamp, ResumableUpload};
     pub use crate::upload::progress::UploadResult;
     pub use crate::upload::upload_file::UploadFile;
 }

@@ -139,7 +139,7 @@ fn is_cancelable() -> bool {
 }
 
 /// An error if the exchange under way is canceled.
-fn check() -> io::Result<()> {
+pub(super) fn check() -> io::Result<()> {
     Exchange::current().map_or(Ok(()), |exchange| exchange.check())
 }
 

@@ -1,6 +1,7 @@
 //! Chunked uploads: sessions, chunks, and the helper that does all of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -13,6 +14,7 @@ use crate::error::Result;
 use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resumable::ResumableUpload;
+use crate::text::public_url;
 
 /// Uploads files in chunks, see [`TwelveLabs::multipart_upload`].
 ///
@@ -191,8 +193,8 @@ open_enum! {
     }
 }
 
-/// A session that was begun.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A session that was begun. `Debug` shows no signatures and no values of headers.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UploadSession {
     /// The id of the session.
@@ -212,8 +214,8 @@ pub struct UploadSession {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// Where a chunk goes. The URL is a secret while it works.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// Where a chunk goes. The URL is a secret while it works: `Debug` leaves its signature out.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PresignedUrl {
     /// The chunk's number, from 1.
@@ -337,6 +339,30 @@ pub struct UploadStatus {
     pub updated_at: Option<OffsetDateTime>,
 }
 
+impl fmt::Debug for UploadSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadSession")
+            .field("upload_id", &self.upload_id)
+            .field("asset_id", &self.asset_id)
+            .field("upload_urls", &self.upload_urls)
+            .field("upload_headers", &self.upload_headers.as_ref().map(|headers| headers.keys().collect::<Vec<_>>()))
+            .field("chunk_size", &self.chunk_size)
+            .field("total_chunks", &self.total_chunks)
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+impl fmt::Debug for PresignedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresignedUrl")
+            .field("chunk_index", &self.chunk_index)
+            .field("url", &self.url.as_deref().map(public_url))
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
 impl Waitable for UploadStatus {
     const RESOURCE: &'static str = "upload";
 
@@ -394,6 +420,7 @@ impl From<&UploadSession> for ResumableUpload {
             chunk_size: session.chunk_size,
             upload_headers: session.upload_headers.clone().unwrap_or_default(),
             expires_at: session.expires_at,
+            file: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Workers take what is due: a file to send, or a look at an asset that is not ready yet. So a worker never sits and
 //! waits for the platform while there are files to send.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -21,10 +21,12 @@ use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetStatus, LOCAL_LIMIT};
 use crate::resumable::ResumableUpload;
-use crate::upload::chunks::{Callback, NewAsset};
-use crate::upload::manifest::{Event, FileKey, Line, Manifest, path_key};
+use crate::text::printable_path;
+use crate::upload::chunks::{Callback, Journal, NewAsset};
+use crate::upload::manifest::{Event, FileKey, Folders, Kind, Line, Manifest, Paths};
 use crate::upload::no_thread;
 use crate::upload::progress::{UploadProgress, UploadState};
+use crate::upload::session::{is_hopeless, is_of};
 use crate::upload::single::{Shared, UploadAsset, Uploaded};
 
 /// How long a worker without work sleeps at the most before it looks again.
@@ -91,7 +93,36 @@ impl UploadAll {
     /// the same; resumes a chunked upload that is still alive; waits for an asset that was not ready; tries a failed
     /// file again; and leaves alone what can never succeed, as a video that is too short. A file of up to 200 MB that
     /// was being sent when the program was killed is sent again: whether the platform had it by then is not known.
-    /// Only one batch at a time may use a manifest.
+    ///
+    /// One batch at a time may use a manifest: it is locked meanwhile (by `NAME.lock` beside it, which ends with the
+    /// program, however it ends), and [`send`](Self::send) fails with an error that says who has it. A file that does
+    /// not begin as a manifest is refused and not touched. If the manifest is removed while it is in use, that is in the
+    /// outcomes, and no further file is begun.
+    ///
+    /// # Format
+    ///
+    /// The first line says whose it is. With another API key or another base URL the manifest is refused, since the ids
+    /// in it mean nothing there; `account` is 32 bits of a hash, from which nobody can guess a key. A manifest without
+    /// such a line is taken over once, and has one from then on.
+    ///
+    /// ```json
+    /// {"format":"twelvelabs-manifest","version":1,"base_url":"https://api.twelvelabs.io/v1.3","account":"5f0c19d2"}
+    /// ```
+    ///
+    /// Each further line is an event, and the last one about a path counts:
+    ///
+    /// | field | |
+    /// |---|---|
+    /// | `event` | `session` (a chunked upload has begun), `uploaded` (the file has arrived), `done` or `failed` |
+    /// | `path`, `size`, `modified` | the file: its absolute path, its bytes, when it was changed (in ns since 1970) |
+    /// | `upload` | what it takes to go on with a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload) |
+    /// | `asset_id`, `asset` | the asset, as far as it is known |
+    /// | `code`, `message`, `permanent` | why it failed, and whether for good |
+    /// | `at` | when this was written |
+    ///
+    /// Lines that are not understood are passed over and kept. No line is longer than 16 MiB. If most of a large
+    /// manifest is old, it is compacted when a batch begins: what still counts is written to `NAME.new`, which then takes
+    /// its place.
     pub fn manifest(mut self, path: impl Into<PathBuf>) -> Self {
         self.manifest = Some(path.into());
         self
@@ -185,10 +216,11 @@ impl UploadAll {
         }
         self.options.pace.check()?;
         self.options.asset.check()?;
-        let manifest = self.manifest.as_deref().map(Manifest::open).transpose()?;
-        let mut seen = HashSet::new();
+        let (mut folders, mut seen) = (Folders::default(), Paths::default());
         let mut paths = self.paths;
-        paths.retain(|path| seen.insert(path_key(path)));
+        paths.retain(|path| seen.insert(&folders.key(path)));
+        let open = |path: &PathBuf| Manifest::open(Kind::Manifest, path, &self.client, seen);
+        let manifest = self.manifest.as_ref().map(open).transpose()?;
         let cancel = self.cancel.unwrap_or_default().child();
         let mut options = self.options;
         options.request_options.cancel = Some(cancel.clone());
@@ -202,6 +234,7 @@ impl UploadAll {
             client: self.client,
             cancel: cancel.clone(),
             manifest: manifest.map(Mutex::new),
+            folders: Mutex::new(folders),
             retry_permanent: self.retry_permanent,
             progress: self.progress,
             options,
@@ -274,7 +307,11 @@ impl Iterator for Uploads {
     type Item = UploadOutcome;
 
     fn next(&mut self) -> Option<UploadOutcome> {
-        let outcome = self.outcomes.recv().ok()?;
+        let Ok(outcome) = self.outcomes.recv() else {
+            // With the last of them, the manifest is free for the next batch.
+            self.threads.drain(..).for_each(|thread| drop(thread.join()));
+            return None;
+        };
         self.left = self.left.saturating_sub(1);
         Some(outcome)
     }
@@ -385,6 +422,7 @@ struct Batch {
     client: Session,
     cancel: CancelHandle,
     manifest: Option<Mutex<Manifest>>,
+    folders: Mutex<Folders>,
     retry_permanent: bool,
     progress: Option<FileCallback>,
     options: Options,
@@ -481,15 +519,12 @@ impl Batch {
     }
 
     fn upload(self: &Arc<Self>, task: Task) {
-        let file = match FileKey::of(&task.path) {
-            Ok(file) => file,
+        let key = FileKey::of(&task.path, &self.folders);
+        let (known, file) = match key.and_then(|file| Ok((self.known(&file)?, file))) {
+            Ok(known) => known,
             Err(e) => return task.finish(UploadOutcomeKind::Failed, Err(e)),
         };
-        let known = self
-            .manifest
-            .as_ref()
-            .and_then(|manifest| manifest.lock().unwrap_or_else(PoisonError::into_inner).take(&file));
-        let progress = Shared::new(self.callback(&task.path, &file));
+        let progress = Shared::new(self.callback(&task.path));
         let mut resume = None;
         if let Some(line) = known {
             match line {
@@ -504,15 +539,15 @@ impl Batch {
                     return task.finish(UploadOutcomeKind::Failed, Err(Error::PreviouslyFailed { code, message }));
                 }
                 Line { asset_id: Some(asset_id), .. } => return self.go_on_waiting(task, file, asset_id, progress),
-                Line { upload, .. } => resume = upload,
+                Line { upload, .. } => resume = upload.filter(|upload| is_of(upload, &task.path)),
             }
         }
-        let result = match self.transfer(&task.path, resume.clone(), &progress) {
+        let result = match self.transfer(&task.path, &file, resume.clone(), &progress) {
             // The session is gone, or was never this file's: begin anew.
             Err(e) if is_hopeless(&e) => {
-                log::warn!("{}: {e}; beginning anew", task.path.display());
+                log::warn!("{}: {e}; beginning anew", printable_path(&task.path));
                 resume = None;
-                self.transfer(&task.path, None, &progress)
+                self.transfer(&task.path, &file, None, &progress)
             }
             other => other,
         };
@@ -536,35 +571,37 @@ impl Batch {
         !self.options.wait || asset.status == Some(AssetStatus::Ready)
     }
 
-    fn transfer(&self, path: &Path, resume: Option<ResumableUpload>, progress: &Shared) -> Result<Uploaded> {
+    /// What earlier batches knew of a file.
+    fn known(&self, file: &FileKey) -> Result<Option<Line>> {
+        match &self.manifest {
+            Some(manifest) => manifest.lock().unwrap_or_else(PoisonError::into_inner).take(file),
+            None => Ok(None),
+        }
+    }
+
+    fn transfer(
+        self: &Arc<Self>,
+        path: &Path,
+        file: &FileKey,
+        resume: Option<ResumableUpload>,
+        progress: &Shared,
+    ) -> Result<Uploaded> {
         let options = &self.options;
         let mut upload = UploadAsset::new(&self.client, FileSource::path(path))
             .threshold(options.threshold)
             .max_workers(options.max_workers)
             .request_options(options.request_options.clone());
         upload.asset = options.asset.clone();
+        let note = Note { batch: self.clone(), file: file.clone(), noted: resume.clone() };
+        upload.settings.journal = Some(Box::new(note));
         upload.settings.resume = resume;
         upload.transfer(progress)
     }
 
-    /// The progress of one file: notes a session when it begins, and tells the caller.
-    fn callback(self: &Arc<Self>, path: &Path, file: &FileKey) -> Option<Callback> {
-        if self.manifest.is_none() && self.progress.is_none() {
-            return None;
-        }
-        let (batch, path, file) = (self.clone(), path.to_path_buf(), file.clone());
-        let mut noted: Option<String> = None;
-        Some(Box::new(move |progress: &UploadProgress| {
-            if progress.upload_id() != noted.as_deref() && progress.upload.is_some() {
-                noted = progress.upload_id().map(Into::into);
-                let upload = progress.upload.as_deref().cloned();
-                // If that fails, so does the note at the end, which is told.
-                let _ = batch.note(Line { upload, ..Line::new(Event::Session, &file) });
-            }
-            if let Some(callback) = &batch.progress {
-                callback(&path, progress);
-            }
-        }))
+    /// The progress of one file, for the caller.
+    fn callback(&self, path: &Path) -> Option<Callback> {
+        let (callback, path) = (self.progress.clone()?, path.to_path_buf());
+        Some(Box::new(move |progress: &UploadProgress| callback(&path, progress)))
     }
 
     /// The file arrived in an earlier batch.
@@ -612,7 +649,8 @@ impl Batch {
                 if asset.status == Some(AssetStatus::Ready) {
                     look.progress.tell_state(UploadState::Ready, length, &id);
                 }
-                let noted = self.note(Line { asset: Some(asset.clone()), ..Line::new(Event::Done, &look.file) });
+                let (asset_id, done) = (Some(asset.id.clone()), Line::new(Event::Done, &look.file));
+                let noted = self.note(Line { asset_id, asset: Some(asset.clone()), ..done });
                 look.task.finish_noted(UploadOutcomeKind::Uploaded, Ok(asset), noted);
             }
             Err(e) => {
@@ -649,18 +687,25 @@ impl Batch {
     }
 }
 
+/// Notes the session of a file.
+struct Note {
+    batch: Arc<Batch>,
+    file: FileKey,
+    noted: Option<ResumableUpload>,
+}
+
+impl Journal for Note {
+    fn session(&mut self, upload: &ResumableUpload) -> Result<()> {
+        if self.noted.as_ref() == Some(upload) {
+            return Ok(());
+        }
+        self.batch.note(Line { upload: Some(upload.clone()), ..Line::new(Event::Session, &self.file) })
+    }
+}
+
 /// Whether a refusal is the storage's, which knows nothing of the account.
 fn is_of_storage(e: &ApiError) -> bool {
     e.operation.starts_with(STORAGE_OPERATION)
-}
-
-/// Whether it is pointless to go on with this session.
-fn is_hopeless(e: &Error) -> bool {
-    match e {
-        Error::Upload(e) => !e.resumable && !matches!(*e.cause, Error::File { .. }),
-        Error::InvalidArgument { argument, .. } => argument == "resume",
-        _ => false,
-    }
 }
 
 /// A worker at something, also if that panics.

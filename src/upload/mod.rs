@@ -2,9 +2,12 @@
 
 pub(crate) mod batch;
 pub(crate) mod chunks;
+pub(crate) mod lock;
 pub(crate) mod manifest;
 pub(crate) mod progress;
+pub(crate) mod session;
 pub(crate) mod single;
+pub(crate) mod state_file;
 pub(crate) mod upload_file;
 mod workers;
 

@@ -1,6 +1,7 @@
 //! Uploading a file the right way for its size, and waiting until the asset is ready.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use crate::call::RequestOptions;
 use crate::call::poll::{MOST_UNKNOWN, Pace};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::cancel::CancelHandle;
@@ -17,6 +18,8 @@ use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
 use crate::upload::chunks::{self, Callback, NewAsset, Settings};
 use crate::upload::progress::{UploadProgress, UploadState};
+use crate::upload::session::is_hopeless;
+use crate::upload::state_file::StateFile;
 
 /// Options of [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
 #[must_use = "nothing is sent before `.send()`"]
@@ -27,6 +30,7 @@ pub struct UploadAsset {
     pub(crate) threshold: u64,
     wait: bool,
     pace: Pace,
+    state_file: Option<PathBuf>,
     pub(crate) settings: Settings,
 }
 
@@ -39,6 +43,7 @@ impl UploadAsset {
             threshold: LOCAL_LIMIT,
             wait: true,
             pace: Pace::default(),
+            state_file: None,
             settings: Settings::default(),
         }
     }
@@ -118,6 +123,36 @@ impl UploadAsset {
         self
     }
 
+    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times tell: no by
+    /// default. Only if you know that its content is the same, as after a copy or a change of its permissions.
+    pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
+        self.settings.resume_anyway = resume_anyway;
+        self
+    }
+
+    /// Keeps in this file what it takes to go on after a kill, a failure or a cancellation: run the same again.
+    ///
+    /// The file is written, and on the disk, when a session has begun and before the first chunk is sent. The next run
+    /// with it sends only the chunks that are missing, or, once the file has arrived, waits for the asset and uploads
+    /// nothing. It is removed when the asset is ready, or has failed at the platform for good. With
+    /// [`wait(false)`](Self::wait) it stays until a run finds the asset ready. A file that goes in one request and was
+    /// being sent at a kill is sent again.
+    ///
+    /// It is for one file on disk, which is begun anew if it was changed meanwhile (see
+    /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or was
+    /// written with another account or for another base URL, as the
+    /// [manifest](crate::assets::UploadAll::manifest) of a batch, whose form it has.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client.assets().upload("holiday.mp4").state_file("holiday.mp4.upload").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn state_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_file = Some(path.into());
+        self
+    }
+
     /// Lets another thread stop it.
     pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
         self.settings.tuning.options.cancel = Some(cancel_handle.clone());
@@ -139,30 +174,52 @@ impl UploadAsset {
     /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
     pub fn send(mut self) -> Result<Asset> {
         self.pace.check()?;
-        let progress = Shared::new(self.settings.progress.take());
-        let (wait, pace, assets) = (self.wait, self.pace, self.client.assets());
-        let options = self.settings.tuning.options.clone();
-        let Uploaded { asset_id, asset, length } = self.transfer(&progress)?;
-        let asset = match (wait, asset) {
-            (true, _) => {
-                let (polls, id) = (progress.clone(), asset_id.clone());
-                assets
-                    .wait_for_done(&asset_id)
-                    .forgive_unknown(MOST_UNKNOWN)
-                    .pace(pace)
-                    .request_options(options)
-                    .callback(move |_| polls.tell_state(UploadState::Processing, length, &id))
-                    .send()
-            }
-            (false, Some(asset)) => Ok(asset),
-            (false, None) => assets.retrieve(&asset_id).request_options(options).send(),
+        let progress = &Shared::new(self.settings.progress.take());
+        let follow = Follow {
+            client: self.client.clone(),
+            wait: self.wait,
+            pace: self.pace,
+            options: self.settings.tuning.options.clone(),
+            length: self.source.size(),
+            progress: progress.clone(),
         };
-        // Whatever goes wrong now, the file is at the platform.
-        let asset = asset.map_err(|e| e.with_asset_id(&asset_id))?;
-        if wait {
-            progress.tell_state(UploadState::Ready, length, &asset_id);
+        let Some(path) = self.state_file.take() else {
+            let uploaded = self.transfer(progress)?;
+            return follow.send(uploaded);
+        };
+        let (state, left) = StateFile::open(&path, &self.client, &self.source, self.settings.resume_anyway)?;
+        let own = self.settings.resume.is_none();
+        if let Some(asset_id) = left.asset_id.filter(|_| own) {
+            match follow.send(Uploaded { asset_id, asset: None, length: follow.length }) {
+                Err(e) if e.status() == Some(404) => log::warn!("{e}; the file is uploaded again"),
+                result => return state.ended(result),
+            }
         }
-        Ok(asset)
+        self.settings.resume = self.settings.resume.or(left.upload);
+        let again = UploadAsset {
+            asset: self.asset.clone(),
+            threshold: self.threshold,
+            settings: Settings {
+                tuning: self.settings.tuning.clone(),
+                journal: Some(Box::new(state.clone())),
+                ..Settings::default()
+            },
+            ..UploadAsset::new(&self.client, self.source.clone())
+        };
+        self.settings.journal = Some(Box::new(state.clone()));
+        let result = match self.transfer(progress) {
+            Err(e) if own && is_hopeless(&e) => {
+                log::warn!("{e}; uploading from the start");
+                again.transfer(progress)
+            }
+            result => result,
+        };
+        if matches!(&result, Err(Error::Upload(e)) if !e.resumable) {
+            state.lost();
+        }
+        let uploaded = result?;
+        state.arrived(&uploaded.asset_id);
+        state.ended(follow.send(uploaded))
     }
 
     /// Sends the file and does not wait for anything else.
@@ -201,6 +258,43 @@ impl UploadAsset {
             .send()?;
         progress.tell_state(UploadState::Uploaded, length, &asset.id);
         Ok(Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length })
+    }
+}
+
+/// What happens once the file has arrived.
+struct Follow {
+    client: Session,
+    wait: bool,
+    pace: Pace,
+    options: RequestOptions,
+    length: Option<u64>,
+    progress: Shared,
+}
+
+impl Follow {
+    fn send(&self, uploaded: Uploaded) -> Result<Asset> {
+        let Uploaded { asset_id, asset, length } = uploaded;
+        let (assets, options) = (self.client.assets(), self.options.clone());
+        let asset = match asset {
+            Some(asset) if !self.wait => Ok(asset),
+            None if !self.wait => assets.retrieve(&asset_id).request_options(options).send(),
+            _ => {
+                let (polls, id) = (self.progress.clone(), asset_id.clone());
+                assets
+                    .wait_for_done(&asset_id)
+                    .forgive_unknown(MOST_UNKNOWN)
+                    .pace(self.pace)
+                    .request_options(options)
+                    .callback(move |_| polls.tell_state(UploadState::Processing, length, &id))
+                    .send()
+            }
+        };
+        // Whatever goes wrong now, the file is at the platform.
+        let asset = asset.map_err(|e| e.with_asset_id(&asset_id))?;
+        if self.wait {
+            self.progress.tell_state(UploadState::Ready, length, &asset_id);
+        }
+        Ok(asset)
     }
 }
 
@@ -259,6 +353,7 @@ impl fmt::Debug for UploadAsset {
             .field("source", &self.source)
             .field("threshold", &self.threshold)
             .field("wait", &self.wait)
+            .field("state_file", &self.state_file)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

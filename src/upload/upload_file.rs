@@ -119,7 +119,9 @@ impl UploadFile {
     /// Goes on with an earlier upload of the same file and sends only the chunks that the platform lacks.
     ///
     /// Takes an `upload_id`, or better the [`ResumableUpload`] that progress and errors have: it also has what the
-    /// platform does not tell again. Refused if the size of the file or the number of its chunks does not match.
+    /// platform does not tell again. Refused if the size of the file or the number of its chunks does not match, and, with
+    /// a [`ResumableUpload`], if the file was changed or replaced since: its chunks would be mixed with those of another
+    /// file. See [`resume_anyway`](Self::resume_anyway).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -128,6 +130,13 @@ impl UploadFile {
     /// ```
     pub fn resume(mut self, upload: impl Into<ResumableUpload>) -> Self {
         self.settings.resume = Some(upload.into());
+        self
+    }
+
+    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times tell: no by
+    /// default. Only if you know that its content is the same, as after a copy or a change of its permissions.
+    pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
+        self.settings.resume_anyway = resume_anyway;
         self
     }
 

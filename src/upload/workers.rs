@@ -19,7 +19,8 @@ use crate::http::session::Session;
 use crate::resources::multipart_upload::{CompletedChunk, PresignedUrl};
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
-use crate::upload::chunks::{TICK, Tuning, is_gone};
+use crate::upload::chunks::{TICK, Tuning};
+use crate::upload::session::is_gone;
 
 /// The platform gives no more URLs in one answer.
 const MOST_URLS: u32 = 50;

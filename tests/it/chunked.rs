@@ -218,8 +218,9 @@ fn another_file_is_refused() {
     scene.folder.write("other.mp4", &content(5000));
     let other = scene.client.multipart_upload().upload_file(scene.folder.path("other.mp4"));
     let e = other.resume(&failed.upload).send().unwrap_err();
-    assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "resume"), "{e:?}");
-    assert!(e.to_string().contains("other.mp4 has 5000"), "{e}");
+    let e = upload_error(e);
+    assert!(e.resumable && e.upload == failed.upload, "with the right file: {e:?}");
+    assert!(e.to_string().contains("other.mp4: this is not the file that the upload was begun with"), "{e}");
 
     // The right size, but chunks of another size than the session's.
     let upload = ResumableUpload::from(&failed.upload.upload_id);
@@ -228,7 +229,7 @@ fn another_file_is_refused() {
     json.insert("chunk_size".into(), 1000.into());
     let upload: ResumableUpload = serde_json::from_value(json.into()).unwrap();
     let e = scene.upload().resume(upload).send().unwrap_err();
-    assert!(e.to_string().contains("has 13 chunks; this file would have 788 of 1000 bytes"), "{e}");
+    assert!(e.to_string().contains("this file would have 788 chunks of 1000 bytes, and upload"), "{e}");
 
     let e = scene.upload().resume("65f0ffffffffffffffffffff").send().unwrap_err();
     assert!(!upload_error(e).resumable);
@@ -241,7 +242,7 @@ fn a_session_that_has_expired_says_so() {
     let failed = upload_error(scene.upload().send().unwrap_err());
     scene.stand_in.expire_session(&failed.upload.upload_id);
     let e = scene.upload().resume(&failed.upload).send().unwrap_err();
-    assert!(e.to_string().contains("is expired; upload the file anew"), "{e}");
+    assert!(e.to_string().contains("the session is expired"), "{e}");
     assert!(!upload_error(e).resumable);
 
     // Under way: the report finds out.
@@ -596,7 +597,7 @@ fn counts_that_lie_are_refused() {
     let server = Server::start([say(lies)]);
     let upload: ResumableUpload = serde_json::from_value(json!({"upload_id": "u1", "chunk_size": 4})).unwrap();
     let e = eight_bytes(&server).0.resume(upload).send().unwrap_err();
-    assert!(e.to_string().contains("has 12884901885 chunks; this file would have 2"), "{e}");
+    assert!(e.to_string().contains("this file would have 2 chunks of 4 bytes, and upload u1 has 12884901885 chunks"), "{e}");
 }
 
 #[test]
