@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-pub(crate) use self::background::{at_once, is_same, open_at_once};
 use self::background::{Background, Origin};
+pub(crate) use self::background::{at_once, is_same, open_at_once};
 use crate::error::{Error, Result};
 use crate::resources::assets::AssetType;
 use crate::resumable::FileStamp;
@@ -174,7 +174,8 @@ impl FileSource {
     /// Looks at the source without reading it: what is sent later is held against this.
     pub(crate) fn inspect(&self) -> Result<Inspected> {
         let label = self.label();
-        let inspected = |content, stamp, length| Inspected { content, label: label.clone(), stamp, length, base64: false };
+        let inspected =
+            |content, stamp, length| Inspected { content, label: label.clone(), stamp, length, base64: false };
         let (stamp, length) = match &self.content {
             Content::Reader { length, .. } => (None, *length),
             Content::Bytes(bytes) => (Some(FileStamp::of_bytes(bytes.len() as u64)), Some(bytes.len() as u64)),

@@ -110,8 +110,7 @@ impl FileStamp {
         if differ(self.inode, now.inode) {
             return Some("another file has taken its place".into());
         }
-        differ(self.changed, now.changed)
-            .then(|| "it, its name or its permissions were changed meanwhile".into())
+        differ(self.changed, now.changed).then(|| "it, its name or its permissions were changed meanwhile".into())
     }
 }
 

@@ -58,7 +58,8 @@ impl Lock {
         let fail = |e| Error::file(&path, "cannot make the lock file", Some(e));
         loop {
             let mut options = OpenOptions::new();
-            let file = at_once(options.read(true).write(true).create(true).truncate(false)).open(&path).map_err(fail)?;
+            let file =
+                at_once(options.read(true).write(true).create(true).truncate(false)).open(&path).map_err(fail)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(in_use(target, &path)),
@@ -70,7 +71,11 @@ impl Lock {
             // Whoever had the lock may have removed the file between the two steps.
             if leads_to(&path, &file).map_err(fail)? {
                 if !is_own(&file).map_err(fail)? {
-                    return Err(Error::file(&path, "this file is in the way of a lock; move it to another place", None));
+                    return Err(Error::file(
+                        &path,
+                        "this file is in the way of a lock; move it to another place",
+                        None,
+                    ));
                 }
                 let lock = Lock { path: path.clone(), file };
                 let text = serde_json::to_vec(&Holder { pid: std::process::id(), since: now });
