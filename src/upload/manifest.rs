@@ -582,3 +582,185 @@ fn sync_folder(path: &Path) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use proptest::prelude::{Just, ProptestConfig, any, prop, prop_oneof, proptest};
+
+    use super::*;
+    use crate::client::TwelveLabs;
+
+    /// A folder of its own that is removed in the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let name = format!("twelvelabs-journal-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir(&path).unwrap();
+            Folder(path)
+        }
+
+        fn open(&self, own: &[&str]) -> Result<Manifest> {
+            let mut paths = Paths::default();
+            own.iter().for_each(|name| assert!(paths.insert(name)));
+            let client = TwelveLabs::builder().api_key("tlk_1").base_url("http://h").build().unwrap();
+            Manifest::open(Kind::Manifest, &self.0.join("m"), &client.0, paths)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn key(name: &str) -> FileKey {
+        FileKey { path: name.into(), size: 1, modified: Some(-1) }
+    }
+
+    fn line(name: &str) -> Line {
+        Line::new(Event::Done, &key(name))
+    }
+
+    fn known(manifest: &mut Manifest, name: &str) -> bool {
+        manifest.take(&key(name)).unwrap().is_some()
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_written_is_an_error_and_spoils_no_other() {
+        let folder = Folder::new();
+        let mut manifest = folder.open(&[]).unwrap();
+        manifest.write(&line("a")).unwrap();
+        let writable = std::mem::replace(&mut manifest.file, File::open(&manifest.path).unwrap());
+        let e = manifest.write(&line("b")).unwrap_err();
+        assert!(e.to_string().ends_with("cannot write to the manifest"), "{e}");
+        // As if a part of it had been written.
+        manifest.file = writable;
+        manifest.file.write_all(b"{\"event\":").unwrap();
+        manifest.write(&line("c")).unwrap();
+        drop(manifest);
+
+        let mut manifest = folder.open(&["a", "b", "c"]).unwrap();
+        assert_eq!(["a", "b", "c"].map(|name| known(&mut manifest, name)), [true, false, true]);
+        assert!(!known(&mut manifest, "a"), "it is given once");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_event_that_is_not_on_the_disk_is_not_written() {
+        let mut manifest = Folder::new().open(&[]).unwrap();
+        // Takes everything, and cannot be synced.
+        manifest.file = OpenOptions::new().append(true).open("/dev/null").unwrap();
+        let Error::File { message, source, .. } = manifest.write(&line("a")).unwrap_err() else { panic!() };
+        assert_eq!(
+            (message.as_str(), source.unwrap().kind()),
+            ("cannot write to the manifest", ErrorKind::InvalidInput)
+        );
+    }
+
+    #[test]
+    fn only_what_is_its_own_is_kept_in_memory() {
+        let folder = Folder::new();
+        let mut manifest = folder.open(&[]).unwrap();
+        ["a", "b", "c", "b"].iter().for_each(|name| manifest.write(&line(name)).unwrap());
+        drop(manifest);
+        let mut manifest = folder.open(&["b", "d"]).unwrap();
+        assert_eq!((manifest.known.len(), manifest.other()), (1, Some("a")));
+        assert!(known(&mut manifest, "b") && !known(&mut manifest, "d"));
+        assert!(!known(&mut manifest, "a"), "it is not its own");
+    }
+
+    #[test]
+    fn a_line_is_never_longer_than_a_line_may_be() {
+        let folder = Folder::new();
+        let mut manifest = folder.open(&[]).unwrap();
+        let asset = format!(r#"{{"_id":"a1","filename":"{}"}}"#, "x".repeat(MOST_LINE as usize));
+        let asset = Some(serde_json::from_str(&asset).unwrap());
+        manifest.write(&Line { asset_id: Some("a1".into()), asset, ..line("a") }).unwrap();
+        drop(manifest);
+        let line = folder.open(&["a"]).unwrap().take(&key("a")).unwrap().unwrap();
+        assert_eq!((line.asset_id.as_deref(), line.asset.is_none()), (Some("a1"), true));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_looked_up_once() {
+        let folder = Folder::new();
+        let (link, mut folders) = (folder.0.join("link"), Folders::default());
+        std::os::unix::fs::symlink(&folder.0, &link).unwrap();
+        let real = folder.0.canonicalize().unwrap();
+        assert_eq!(folders.key(&link.join("a")), real.join("a").to_str().unwrap());
+        std::fs::remove_file(&link).unwrap();
+        assert_eq!(folders.key(&link.join("b")), real.join("b").to_str().unwrap());
+        assert_eq!(
+            folders.key(Path::new("Cargo.toml")),
+            std::env::current_dir().unwrap().join("Cargo.toml").to_str().unwrap()
+        );
+    }
+
+    #[test]
+    fn keys_are_told_apart_the_same_way_for_ever() {
+        assert_eq!(["tlk_1", "tlk_2", ""].map(fingerprint), ["36f7c330", "e17f660e", "4550970c"]);
+    }
+
+    /// Bytes that are, or nearly are, a journal.
+    fn journals() -> impl prop::strategy::Strategy<Value = Vec<u8>> {
+        use prop::strategy::Strategy;
+        let header = serde_json::to_vec(&Header {
+            format: Kind::Manifest.format().into(),
+            version: VERSION,
+            base_url: "http://h".into(),
+            account: fingerprint("tlk_1"),
+        });
+        let piece = prop_oneof![
+            Just(header.unwrap()),
+            Just(serde_json::to_vec(&line("a")).unwrap()),
+            Just(serde_json::to_vec(&line("é\n")).unwrap()),
+            Just(b"\n".to_vec()),
+            Just(MARK.to_vec()),
+            Just(br#"{"event":"done","path":"a","size":1,"modified":-1,"asset":{"_id":".."}}"#.to_vec()),
+            "[\\PC\n]{0,20}".prop_map(String::into_bytes),
+            prop::collection::vec(any::<u8>(), 0..20),
+        ];
+        (prop::collection::vec(piece, 0..8), any::<bool>(), any::<prop::sample::Index>()).prop_map(
+            |(pieces, cut, at)| {
+                let mut bytes = pieces.join(&b"\n"[..]);
+                if cut {
+                    bytes.truncate(at.index(bytes.len() + 1));
+                }
+                bytes
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+        #[test]
+        fn any_bytes_are_read_or_refused_and_then_not_touched(bytes in journals()) {
+            let folder = Folder::new();
+            let path = folder.0.join("m");
+            std::fs::write(&path, &bytes).unwrap();
+            match folder.open(&["a", "b"]) {
+                Err(e) => assert!(matches!(e, Error::File { .. }), "{e:?}"),
+                Ok(mut manifest) => {
+                    let before = known(&mut manifest, "a");
+                    manifest.write(&line("b")).unwrap();
+                    drop(manifest);
+                    let now = std::fs::read(&path).unwrap();
+                    let old = bytes.strip_prefix(MARK).unwrap_or(&bytes);
+                    assert!(now.windows(old.len().max(1)).any(|part| old.is_empty() || part == old), "nothing is lost");
+                    let mut manifest = folder.open(&["a", "b"]).unwrap();
+                    assert_eq!((known(&mut manifest, "a"), known(&mut manifest, "b")), (before, true));
+                    drop(manifest);
+                    std::fs::write(&path, &bytes).unwrap();
+                }
+            }
+            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+            assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside it");
+        }
+    }
+}

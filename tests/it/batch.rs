@@ -17,8 +17,8 @@ use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
 use twelvelabs::assets::{AssetStatus, UploadAll, UploadOutcome, UploadOutcomeKind};
 use twelvelabs::{CancelHandle, Clock, Error, TwelveLabs};
 
-const KEY: &str = "tlk_never_seen_by_the_storage";
-const CHUNK: u64 = 16 << 10;
+pub const KEY: &str = "tlk_never_seen_by_the_storage";
+pub const CHUNK: u64 = 16 << 10;
 
 /// A clock on which a pause takes a hundredth of its time.
 struct Fast;
@@ -29,20 +29,20 @@ impl Clock for Fast {
     }
 }
 
-fn client(url: &str) -> TwelveLabs {
+pub fn client(url: &str) -> TwelveLabs {
     TwelveLabs::builder().api_key(KEY).base_url(url).clock(Fast).build().unwrap()
 }
 
 /// A batch of everything in the folder but the manifest, in which files above 100 KB go in chunks.
-fn batch(client: &TwelveLabs, folder: &Folder) -> UploadAll {
+pub fn batch(client: &TwelveLabs, folder: &Folder) -> UploadAll {
     let names = folder.names();
-    let paths = names.iter().filter(|name| *name != "manifest.jsonl").map(|name| folder.path(name));
+    let paths = names.iter().filter(|name| !name.starts_with("manifest.jsonl")).map(|name| folder.path(name));
     let all = client.assets().upload_all(paths).threshold(100_000).sleep_interval(Duration::from_millis(1));
     all.manifest(folder.path("manifest.jsonl"))
 }
 
 /// The outcomes by the file's name.
-fn outcomes(all: UploadAll) -> BTreeMap<String, UploadOutcome> {
+pub fn outcomes(all: UploadAll) -> BTreeMap<String, UploadOutcome> {
     let uploads = all.send().unwrap();
     let expected = uploads.len();
     let mut found = BTreeMap::new();
@@ -54,11 +54,11 @@ fn outcomes(all: UploadAll) -> BTreeMap<String, UploadOutcome> {
     found
 }
 
-fn kinds(outcomes: &BTreeMap<String, UploadOutcome>) -> Vec<(&str, UploadOutcomeKind)> {
+pub fn kinds(outcomes: &BTreeMap<String, UploadOutcome>) -> Vec<(&str, UploadOutcomeKind)> {
     outcomes.iter().map(|(name, outcome)| (name.as_str(), outcome.kind)).collect()
 }
 
-fn small_files(folder: &Folder, count: usize) {
+pub fn small_files(folder: &Folder, count: usize) {
     for number in 0..count {
         folder.write(&format!("{number:02}.mp4"), &content(1000 + number));
     }
@@ -405,9 +405,9 @@ fn a_manifest_torn_at_any_byte_of_its_last_line_loses_no_more_than_that_line() {
     assert!(outcomes(batch(&client, &folder).workers(1)).values().all(|outcome| outcome.kind == Uploaded));
     let whole = fs::read(&path).unwrap();
     let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
-    assert_eq!(lines.len(), 4, "two events for each file");
-    assert!(String::from_utf8_lossy(lines[3]).contains(r#""event":"done""#));
-    let last = lines[3].len();
+    assert_eq!(lines.len(), 5, "the first line, and two events for each file");
+    assert!(String::from_utf8_lossy(lines[4]).contains(r#""event":"done""#));
+    let last = lines[4].len();
     for kept in 0..=last {
         fs::write(&path, &whole[..whole.len() - last + kept]).unwrap();
         let sent = stand_in.requests("POST", "assets");
@@ -436,7 +436,7 @@ fn child_process() {
     assert_eq!(failed, 0);
 }
 
-fn child(stand_in: &StandIn, folder: &Folder) -> Command {
+pub fn child(stand_in: &StandIn, folder: &Folder) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "batch::child_process"]);
     command.env("BATCH_FOLDER", folder.root()).env("BATCH_URL", stand_in.url());
@@ -445,7 +445,7 @@ fn child(stand_in: &StandIn, folder: &Folder) -> Command {
 }
 
 /// Waits until something is so.
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < Duration::from_secs(30), "{what}");
@@ -576,9 +576,11 @@ fn what_a_manifest_has_besides_is_passed_over_and_kept() {
     let path = folder.path("manifest.jsonl");
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
     let known = fs::read_to_string(&path).unwrap();
+    let (first, known) = known.split_once('\n').unwrap();
     let newer = known.lines().last().unwrap().replace(r#""event":"done""#, r#""event":"archived""#);
     let with_more = known.lines().last().unwrap().replacen('{', r#"{"version":9,"more":{"a":[1]},"#, 1);
-    let mut strange = b"null\n[]\n42\n{}\n\n\n\"text\"\n{\"event\":\"done\"}\n\xff\xfe\0\n".to_vec();
+    let mut strange = first.as_bytes().to_vec();
+    strange.extend(b"\nnull\n[]\n42\n{}\n\n\n\"text\"\n{\"event\":\"done\"}\n\xff\xfe\0\n");
     strange.extend([b"x".repeat(3 << 20), b"[".repeat(100_000)].join(&b'\n'));
     strange.extend(format!("\r\n{newer}\n{known}{with_more}\r\n{newer}\n").into_bytes());
     fs::write(&path, &strange).unwrap();
@@ -618,10 +620,10 @@ fn a_canceled_batch_writes_no_more_about_assets_that_it_waited_for() {
     let uploads = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
     let path = folder.path("manifest.jsonl");
     let lines = || fs::read_to_string(&path).unwrap().lines().count();
-    until("every file is at the platform", || lines() == 3);
+    until("every file is at the platform", || lines() == 4);
     cancel.cancel();
     assert!(uploads.into_iter().all(|outcome| outcome.result.is_err_and(|e| e.is_canceled())));
-    assert_eq!(lines(), 3);
+    assert_eq!(lines(), 4);
     stand_in.polls_until_ready(0);
     assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Uploaded));
     assert_eq!(stand_in.requests("POST", "assets"), 3, "nothing was uploaded again");

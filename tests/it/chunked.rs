@@ -671,7 +671,10 @@ fn a_file_that_cannot_be_read_for_a_while_is_no_reason_to_begin_anew() {
     let failed = upload_error(e);
     assert!(failed.resumable && failed.missing.len() == 13, "{failed}");
     fs::rename(&away, &path).unwrap();
-    scene.upload().resume(&failed.upload).send().unwrap();
+    // Nobody can tell that from a change that hides.
+    let e = scene.upload().resume(&failed.upload).send().unwrap_err();
+    assert!(e.to_string().contains("its name or its permissions were changed"), "{e}");
+    scene.upload().resume(&failed.upload).resume_anyway(true).send().unwrap();
     scene.check_complete();
 }
 

@@ -14,8 +14,11 @@ mod entities;
 mod faults;
 mod knowledge_stores;
 mod lists_and_waits;
+mod manifest;
 mod search;
 mod sending;
+mod sources;
+mod state_file;
 mod streams;
 mod subtitles;
 #[cfg(feature = "webhooks")]
