@@ -469,7 +469,7 @@ impl Error {
     }
 
     /// The error itself, or what kept a chunked upload from getting through.
-    fn reason(&self) -> &Error {
+    pub(crate) fn reason(&self) -> &Error {
         match self {
             Error::Upload(e) => e.cause.reason(),
             other => other,

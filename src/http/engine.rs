@@ -127,7 +127,13 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
             (Target::Storage(url), None) => url(),
         };
         let tried = match url {
-            Ok(url) => attempt(session, &plan, &url, announce, left).map(|answer| (url, answer)),
+            Ok(url) => {
+                attempt(session, &plan, &url, announce, left).map(|answer| (url, answer)).inspect(|(_, answer)| {
+                    if is_api {
+                        session.learn_time(&answer.headers);
+                    }
+                })
+            }
             Err(e) if e.is_retryable() => Err(Tried::Stopped(e)),
             Err(e) => return Err(e),
         };

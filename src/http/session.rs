@@ -1,14 +1,17 @@
 //! What every request of a client shares: the key, the connections, the limits, the clock.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use time::OffsetDateTime;
 
 use crate::clock::{Clock, random_bits};
 use crate::error::{Error, Result};
 use crate::http::attempt::{self, Agent, Agents};
 use crate::http::limiter::RateLimiter;
-use crate::response::HttpResponse;
+use crate::http::retry;
+use crate::response::{Headers, HttpResponse};
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
@@ -37,6 +40,8 @@ pub(crate) struct Settings {
     pub options: Options,
     pub clock: Arc<dyn Clock>,
     pub limiter: RateLimiter,
+    /// How far the API's clock is ahead of this machine's, as far as is known.
+    server_clock: Mutex<time::Duration>,
     pub(super) agents: Agents,
     /// What the agent is given for the key.
     pub(super) key_stand_in: String,
@@ -52,12 +57,25 @@ impl Session {
         attempt::check_proxy(&config, |name| std::env::var(name).ok()).map_err(|why| Error::invalid("proxy", why))?;
         let key_stand_in = stand_in(options.api_key.len());
         let agents = Agents::new(config, &options.api_key, &key_stand_in);
-        let (clock, limiter) = (options.clock.clone(), RateLimiter::default());
-        Ok(Session(Arc::new(Settings { options, clock, limiter, agents, key_stand_in })))
+        let clock = options.clock.clone();
+        let (limiter, server_clock) = Default::default();
+        Ok(Session(Arc::new(Settings { options, clock, limiter, server_clock, agents, key_stand_in })))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0
+    }
+
+    /// Learns from an answer of the API what time it is there.
+    pub(super) fn learn_time(&self, headers: &Headers) {
+        if let Some(there) = retry::server_time(headers) {
+            *lock(&self.0.server_clock) = there - self.0.clock.utc_now();
+        }
+    }
+
+    /// A time of this machine's clock as the API's clock shows it.
+    pub(crate) fn server_time(&self, here: OffsetDateTime) -> OffsetDateTime {
+        here.saturating_add(*lock(&self.0.server_clock))
     }
 
     /// Takes the API key out of what a server sent, before any of it becomes text.
@@ -98,6 +116,10 @@ fn mask(text: &str, key: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Random hexadecimal digits, as many as the key has characters.

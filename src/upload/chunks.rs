@@ -12,6 +12,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::call::options::RequestOptions;
 use crate::error::{Error, Result, UploadError};
@@ -40,6 +41,8 @@ pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
 pub(crate) trait Journal: Send {
     /// A session has begun, or is gone on with. Nothing is sent before this returns, nor at all if it fails.
     fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
+    /// The file is about to be sent in one request. Nothing is sent if this fails.
+    fn sending(&mut self, since: OffsetDateTime) -> Result<()>;
 }
 
 /// How an upload is done.

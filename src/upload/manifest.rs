@@ -190,6 +190,8 @@ fn fingerprint(api_key: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {
+    /// The file is being sent in one request.
+    Sending,
     /// A chunked upload has begun.
     Session,
     /// The file has arrived; the asset is not known to be ready.
@@ -208,6 +210,9 @@ pub(crate) struct Line {
     /// A chunked upload that can be gone on with.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub upload: Option<ResumableUpload>,
+    /// When the file was sent in one request whose outcome is unknown.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<OffsetDateTime>,
     /// An asset that may become ready.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub asset_id: Option<String>,
@@ -247,6 +252,7 @@ impl Line {
             event,
             file: file.clone(),
             upload: None,
+            sent_at: None,
             asset_id: None,
             asset: None,
             code: None,

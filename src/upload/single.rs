@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::call::RequestOptions;
 use crate::call::poll::{MOST_UNKNOWN, Pace};
@@ -16,7 +17,9 @@ use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
+use crate::text::printable;
 use crate::upload::chunks::{self, Callback, NewAsset, Settings};
+use crate::upload::find::{Claimed, find};
 use crate::upload::progress::{UploadProgress, UploadState};
 use crate::upload::session::is_hopeless;
 use crate::upload::state_file::StateFile;
@@ -31,6 +34,10 @@ pub struct UploadAsset {
     wait: bool,
     pace: Pace,
     state_file: Option<PathBuf>,
+    /// When it was sent in one request whose outcome is unknown.
+    pub(super) sent_at: Option<OffsetDateTime>,
+    /// The assets of other files.
+    pub(super) claimed: Option<Claimed>,
     pub(crate) settings: Settings,
 }
 
@@ -44,6 +51,8 @@ impl UploadAsset {
             wait: true,
             pace: Pace::default(),
             state_file: None,
+            sent_at: None,
+            claimed: None,
             settings: Settings::default(),
         }
     }
@@ -136,7 +145,7 @@ impl UploadAsset {
     /// with it sends only the chunks that are missing, or, once the file has arrived, waits for the asset and uploads
     /// nothing. It is removed when the asset is ready, or has failed at the platform for good. With
     /// [`wait(false)`](Self::wait) it stays until a run finds the asset ready. A file that goes in one request and was
-    /// being sent at a kill is sent again.
+    /// being sent at a kill is looked for among the assets before it is sent again.
     ///
     /// It is for one file on disk, which is begun anew if it was changed meanwhile (see
     /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or was
@@ -190,11 +199,12 @@ impl UploadAsset {
         let (state, left) = StateFile::open(&path, &self.client, &self.source, self.settings.resume_anyway)?;
         let own = self.settings.resume.is_none();
         if let Some(asset_id) = left.asset_id.filter(|_| own) {
-            match follow.send(Uploaded { asset_id, asset: None, length: follow.length }) {
+            match follow.send(Uploaded { asset_id, asset: None, length: follow.length, note: None }) {
                 Err(e) if e.status() == Some(404) => log::warn!("{e}; the file is uploaded again"),
                 result => return state.ended(result),
             }
         }
+        self.sent_at = left.sent_at.filter(|_| own);
         self.settings.resume = self.settings.resume.or(left.upload);
         let again = UploadAsset {
             asset: self.asset.clone(),
@@ -236,28 +246,57 @@ impl UploadAsset {
             ..self.asset
         };
         let result = chunks::upload(&self.client, &self.source, asset, settings)?;
-        Ok(Uploaded { asset_id: result.asset_id, asset: None, length })
+        Ok(Uploaded { asset_id: result.asset_id, asset: None, length, note: None })
     }
 
-    fn direct(self, length: Option<u64>, progress: &Shared) -> Result<Uploaded> {
-        let tell = progress.clone();
-        let asset = self
-            .client
+    /// Sends the file in one request, unless it is there already.
+    fn direct(mut self, length: Option<u64>, progress: &Shared) -> Result<Uploaded> {
+        let (client, claimed) = (self.client.clone(), self.claimed.take());
+        let options = self.settings.tuning.options.clone();
+        let name = self.asset.filename.clone().unwrap_or_else(|| self.source.file_name());
+        let look = |since| find(&client, &name, length, since, claimed.as_ref(), &options);
+        let arrived = |asset: Asset, note| {
+            progress.tell_state(UploadState::Uploaded, length, &asset.id);
+            Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length, note }
+        };
+        if let Some(since) = self.sent_at
+            && let Some(found) = look(since)?
+        {
+            let note = found.note();
+            return Ok(arrived(found.asset, note));
+        }
+        let since = client.settings().clock.utc_now();
+        if let Some(journal) = &mut self.settings.journal {
+            journal.sending(since)?;
+        }
+        let report = progress.clone();
+        let sent = client
             .assets()
             .create(UploadMethod::direct(self.source))
-            .request_options(self.settings.tuning.options)
+            .request_options(options.clone())
             .when_some(self.asset.filename, |call, filename| call.filename(filename))
             .when_some(self.asset.enable_hls, |call, enable_hls| call.enable_hls(enable_hls))
             .when_some(self.asset.enable_thumbnail, |call, enable_thumbnail| call.enable_thumbnail(enable_thumbnail))
             .when_some(self.asset.user_metadata, |call, metadata| call.user_metadata(metadata))
             .when_some(progress.is_some().then_some(()), |call, ()| {
                 call.progress_callback(move |Progress { sent, total }| {
-                    tell.tell(&progress_of(UploadState::Uploading, sent, total, None));
+                    report.tell(&progress_of(UploadState::Uploading, sent, total, None));
                 })
             })
-            .send()?;
-        progress.tell_state(UploadState::Uploaded, length, &asset.id);
-        Ok(Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length })
+            .send();
+        match sent {
+            Ok(asset) => Ok(arrived(asset, None)),
+            // The platform may have it all the same.
+            Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match look(since) {
+                Ok(Some(found)) => {
+                    log::warn!("{e}; the file is there as asset {}", printable(&found.asset.id, 100));
+                    let note = found.note();
+                    Ok(arrived(found.asset, note))
+                }
+                _ => Err(e),
+            },
+            Err(e) => Err(e),
+        }
     }
 }
 
@@ -273,7 +312,10 @@ struct Follow {
 
 impl Follow {
     fn send(&self, uploaded: Uploaded) -> Result<Asset> {
-        let Uploaded { asset_id, asset, length } = uploaded;
+        let Uploaded { asset_id, asset, length, note } = uploaded;
+        if let Some(note) = note {
+            log::warn!("asset {}: {note}", printable(&asset_id, 100));
+        }
         let (assets, options) = (self.client.assets(), self.options.clone());
         let asset = match asset {
             Some(asset) if !self.wait => Ok(asset),
@@ -304,6 +346,8 @@ pub(crate) struct Uploaded {
     /// The asset, if the platform has given it already.
     pub asset: Option<Asset>,
     pub length: Option<u64>,
+    /// What is not certain about it.
+    pub note: Option<String>,
 }
 
 fn progress_of(state: UploadState, sent: u64, total: Option<u64>, asset_id: Option<&str>) -> UploadProgress {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use time::OffsetDateTime;
+
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::session::Session;
@@ -28,6 +30,8 @@ pub(crate) struct Left {
     pub asset_id: Option<String>,
     /// Some of its chunks have.
     pub upload: Option<ResumableUpload>,
+    /// It was sent in one request whose outcome is unknown.
+    pub sent_at: Option<OffsetDateTime>,
 }
 
 impl StateFile {
@@ -48,7 +52,7 @@ impl StateFile {
         let left = match manifest.take_any(&file.path)? {
             Some(line) if anyway || line.file == file => {
                 let upload = line.upload.filter(|upload| anyway || is_of(upload, place));
-                Left { asset_id: line.asset_id, upload }
+                Left { asset_id: line.asset_id, upload, sent_at: line.sent_at }
             }
             Some(_) => {
                 log::warn!("{}: the file has changed; its upload begins anew", printable(&file.path, 1000));
@@ -102,6 +106,10 @@ impl StateFile {
 }
 
 impl Journal for StateFile {
+    fn sending(&mut self, since: OffsetDateTime) -> Result<()> {
+        self.write(Line { sent_at: Some(since), ..Line::new(Event::Sending, &self.file) })
+    }
+
     fn session(&mut self, upload: &ResumableUpload) -> Result<()> {
         self.write(Line { upload: Some(upload.clone()), ..Line::new(Event::Session, &self.file) })
     }

@@ -108,8 +108,8 @@ fn a_batch_that_is_run_again_does_only_what_is_left() {
     folder.write("large.mp4", &content(200_000));
     folder.write("short-video_duration_too_short.mp4", &content(500));
     let client = client(&stand_in.url());
-    // One file fails for a passing reason, one chunk of the large one never gets through.
-    stand_in.fail_exactly("POST", "assets", 1, 500, "internal");
+    // One file is refused once, one chunk of the large one never gets through.
+    stand_in.fail_exactly("POST", "assets", 1, 400, "parameter_invalid");
     (0..4).for_each(|_| stand_in.storage().fault(Some(5), StorageFault::Status(500)));
     let first = outcomes(batch(&client, &folder).workers(1));
     assert_eq!(
@@ -405,9 +405,9 @@ fn a_manifest_torn_at_any_byte_of_its_last_line_loses_no_more_than_that_line() {
     assert!(outcomes(batch(&client, &folder).workers(1)).values().all(|outcome| outcome.kind == Uploaded));
     let whole = fs::read(&path).unwrap();
     let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
-    assert_eq!(lines.len(), 5, "the first line, and two events for each file");
-    assert!(String::from_utf8_lossy(lines[4]).contains(r#""event":"done""#));
-    let last = lines[4].len();
+    assert_eq!(lines.len(), 7, "the first line, and three events for each file");
+    assert!(String::from_utf8_lossy(lines[6]).contains(r#""event":"done""#));
+    let last = lines[6].len();
     for kept in 0..=last {
         fs::write(&path, &whole[..whole.len() - last + kept]).unwrap();
         let sent = stand_in.requests("POST", "assets");

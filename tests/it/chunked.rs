@@ -597,7 +597,10 @@ fn counts_that_lie_are_refused() {
     let server = Server::start([say(lies)]);
     let upload: ResumableUpload = serde_json::from_value(json!({"upload_id": "u1", "chunk_size": 4})).unwrap();
     let e = eight_bytes(&server).0.resume(upload).send().unwrap_err();
-    assert!(e.to_string().contains("this file would have 2 chunks of 4 bytes, and upload u1 has 12884901885 chunks"), "{e}");
+    assert!(
+        e.to_string().contains("this file would have 2 chunks of 4 bytes, and upload u1 has 12884901885 chunks"),
+        "{e}"
+    );
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn a_line_without_end_is_refused() {
     let file = File::options().write(true).open(folder.path(NAME)).unwrap();
     file.set_len(1 << 30).unwrap();
     let e = batch(&client, &folder).send().unwrap_err();
-    assert!(e.to_string().contains("line 4 is longer than a manifest has any"), "{e}");
+    assert!(e.to_string().contains("line 5 is longer than a manifest has any"), "{e}");
     assert_eq!(file.metadata().unwrap().len(), 1 << 30);
 }
 
@@ -225,7 +225,7 @@ fn a_manifest_that_goes_away_while_it_is_in_use_ends_the_batch() {
         assert!(why.contains("was removed or replaced while it was in use"), "{name}: {why}");
         assert_eq!(kinds(&found)[1..], [("01.mp4", NotStarted), ("02.mp4", NotStarted)], "{name}");
         let e = found["01.mp4"].result.as_ref().unwrap_err();
-        assert!(e.to_string().ends_with("no further file was begun"), "{name}: {e}");
+        assert!(e.to_string().ends_with("no further file was started"), "{name}: {e}");
         assert_eq!(stand_in.requests("POST", "assets"), 1, "{name}");
     }
 }
