@@ -202,3 +202,30 @@ impl Drop for Background {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_a_pipe_that_was_abandoned() {
+        let path = std::env::temp_dir().join(format!("twelvelabs-pipe-{}", std::process::id()));
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for has_writer in [false, true] {
+            let mut background = Background::start(Origin::Pipe(path.clone()), None).unwrap();
+            let writer = has_writer.then(|| OpenOptions::new().write(true).open(&path).unwrap());
+            assert_eq!(background.read(&mut [0; 9]).unwrap(), None);
+            let thread = Arc::downgrade(&background.shared);
+            drop(background);
+            let began = Instant::now();
+            while thread.strong_count() > 0 {
+                assert!(began.elapsed() < Duration::from_secs(30), "a thread is left (with a writer: {has_writer})");
+                std::thread::sleep(PAUSES[0]);
+            }
+            drop(writer);
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+}

@@ -1,18 +1,19 @@
 //! Chunked uploads against the stand-in: what goes wrong on the way, and that nothing is lost over it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::files::{Folder, content};
 use crate::server::{Server, Step, answer, answer_with};
 use crate::stand_in::StandIn;
 use crate::stand_in::storage::StorageFault;
 use serde_json::{Value, json};
-use twelvelabs::assets::{AssetStatus, UploadProgress, UploadState};
-use twelvelabs::multipart_upload::{ResumableUpload, UploadFile};
+use twelvelabs::assets::{AssetStatus, AssetType, UploadProgress, UploadState};
+use twelvelabs::multipart_upload::{PresignedUrls, ResumableUpload, UploadFile, UploadSession};
 use twelvelabs::{CancelHandle, Clock, Error, FileSource, RequestOptions, TwelveLabs, UploadError};
 
 const KEY: &str = "tlk_never_seen_by_the_storage";
@@ -233,6 +234,79 @@ fn another_file_is_refused() {
 
     let e = scene.upload().resume("65f0ffffffffffffffffffff").send().unwrap_err();
     assert!(!upload_error(e).resumable);
+}
+
+#[test]
+fn another_file_of_the_same_size_is_refused_unless_it_is_meant() {
+    fn set_back(path: &Path, time: SystemTime) {
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+    type Change = fn(&Path, SystemTime);
+    let changes: [(&str, Change); 3] = [
+        ("it was changed meanwhile", |path, time| set_back(path, time + Duration::from_secs(1))),
+        ("another file has taken its place", |path, time| {
+            let other = path.with_extension("other");
+            fs::copy(path, &other).unwrap();
+            set_back(&other, time);
+            fs::rename(other, path).unwrap();
+        }),
+        ("it, its name or its permissions were changed meanwhile", |path, time| set_back(path, time)),
+    ];
+    for (why, change) in &changes[..if cfg!(unix) { 3 } else { 1 }] {
+        let scene = Scene::new("same-size");
+        (0..4).for_each(|_| scene.stand_in.storage().fault(Some(9), StorageFault::Reset(10)));
+        let failed = upload_error(scene.upload().send().unwrap_err());
+        let path = scene.folder.path("holiday.mp4");
+        change(&path, path.metadata().unwrap().modified().unwrap());
+
+        let (id, storage) = (scene.upload_id(), scene.stand_in.storage());
+        let (begun, asked) = (storage.begun(&id).len(), scene.stand_in.requests("GET", &id));
+        let assets = scene.client.assets();
+        for e in [
+            scene.upload().resume(&failed.upload).send().unwrap_err(),
+            assets.upload(&path).resume(&failed.upload).send().unwrap_err(),
+        ] {
+            assert!(e.to_string().contains(why) && e.to_string().contains("resume_anyway(true)"), "{e}");
+            let refused = upload_error(e);
+            assert!(refused.resumable && matches!(*refused.cause, Error::File { .. }), "{why}: {refused:?}");
+            assert_eq!(refused.upload, failed.upload);
+        }
+        assert_eq!((storage.begun(&id).len(), scene.stand_in.requests("GET", &id)), (begun, asked), "{why}");
+
+        // A state from before this was kept is gone on with.
+        let mut old = serde_json::to_value(&failed.upload).unwrap();
+        old.as_object_mut().unwrap().remove("file").unwrap();
+        let old: ResumableUpload = serde_json::from_value(old).unwrap();
+        assert_eq!(old.file, None);
+        storage.fault(Some(9), StorageFault::Reset(10));
+        let now = upload_error(scene.upload().max_retries(0).resume(old).send().unwrap_err()).upload;
+        assert_ne!(now.file, failed.upload.file, "it is kept from now on");
+        scene.upload().resume(&failed.upload).resume_anyway(true).send().unwrap();
+        scene.check_complete();
+    }
+}
+
+#[test]
+fn signatures_and_headers_are_not_shown() {
+    let session: UploadSession = serde_json::from_value(json!({
+        "upload_id": "u1", "asset_id": "a1", "chunk_size": 4, "upload_headers": {"x-token": "SECRET"},
+        "upload_urls": [{"chunk_index": 1, "url": "https://user:SECRET@h/bucket/1?X-Amz-Signature=SECRET"}],
+    }))
+    .unwrap();
+    let urls: PresignedUrls = serde_json::from_value(json!({"upload_urls": session.upload_urls})).unwrap();
+    let upload = ResumableUpload::from(&session);
+    for (shown, whole) in [(format!("{session:?}"), 3), (format!("{urls:?}"), 1), (format!("{upload:?}"), 2)] {
+        assert!(!shown.contains("SECRET"), "{shown}");
+        let found = ["https://h/bucket/1?…", "x-token", "a1"].iter().filter(|text| shown.contains(**text)).count();
+        assert_eq!(found, whole, "{shown}");
+    }
+    let kept = serde_json::to_string(&upload).unwrap();
+    assert!(kept.contains("SECRET") && serde_json::from_str::<ResumableUpload>(&kept).unwrap() == upload);
+    // An answer as it came shows them neither.
+    let server = Server::start_with(|_| [say(serde_json::to_value(&session).unwrap()), say(json!({"upload_urls": 5}))]);
+    let (client, _) = crate::server::client(&server);
+    let answer = client.multipart_upload().create("a.mp4", AssetType::Video, 8).send_raw().unwrap();
+    assert!(!format!("{answer:?}").contains("Signature=SECRET"), "{answer:?}");
 }
 
 #[test]
