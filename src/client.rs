@@ -14,13 +14,16 @@ use crate::http::url;
 use crate::resources::analyze;
 use crate::resources::analyze_async::AnalyzeAsyncClient;
 use crate::resources::assets::AssetsClient;
+use crate::resources::data_connectors::DataConnectorsClient;
 use crate::resources::embed::EmbedClient;
 use crate::resources::entity_collections::EntityCollectionsClient;
+use crate::resources::imports::ImportsClient;
 use crate::resources::indexes::IndexesClient;
 use crate::resources::knowledge_store_item_collections::KnowledgeStoreItemCollectionsClient;
 use crate::resources::knowledge_store_items::KnowledgeStoreItemsClient;
 use crate::resources::knowledge_stores::KnowledgeStoresClient;
 use crate::resources::multipart_upload::MultipartUploadClient;
+use crate::resources::responses::ResponsesClient;
 use crate::resources::search::SearchClient;
 use crate::resources::tasks::TasksClient;
 
@@ -164,6 +167,21 @@ impl TwelveLabs {
     /// Collections of items of a knowledge store.
     pub fn knowledge_store_item_collections(&self) -> KnowledgeStoreItemCollectionsClient {
         KnowledgeStoreItemCollectionsClient(self.0.clone())
+    }
+
+    /// Responses: answers about what is in a knowledge store.
+    pub fn responses(&self) -> ResponsesClient {
+        ResponsesClient(self.0.clone())
+    }
+
+    /// Data connectors: connections to accounts at other providers, to import files from.
+    pub fn data_connectors(&self) -> DataConnectorsClient {
+        DataConnectorsClient(self.0.clone())
+    }
+
+    /// Imports: files of a connected account that become assets.
+    pub fn imports(&self) -> ImportsClient {
+        ImportsClient(self.0.clone())
     }
 
     /// A request to an endpoint that this crate has no method for. Each segment of the path is encoded by itself.

@@ -203,8 +203,9 @@ pub enum Error {
         source: Option<Box<Error>>,
     },
 
-    /// The model stopped at the limit of tokens (`finish_reason` is `length`), so its answer is not complete.
-    #[error("the answer was cut off at the limit of tokens after {} characters; raise `max_tokens`, or ask for less", text.chars().count())]
+    /// The model stopped at the limit of tokens (`finish_reason` is `length`, or the `status` of a response
+    /// `incomplete`), so its answer is not complete.
+    #[error("the answer was cut off at the limit of tokens after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
     Truncated {
         /// The answer as far as it goes.
         text: String,
@@ -495,7 +496,11 @@ impl Error {
 
     /// Whether it was stopped through a [`CancelHandle`](crate::CancelHandle).
     pub fn is_canceled(&self) -> bool {
-        matches!(self.reason(), Error::Canceled { .. })
+        match self.reason() {
+            Error::Canceled { .. } => true,
+            Error::Stream { source, .. } => source.as_ref().is_some_and(|e| e.is_canceled()),
+            _ => false,
+        }
     }
 
     /// Whether the same file can never succeed, as with `video_duration_too_short`: a repetition is pointless.

@@ -54,6 +54,11 @@ pub mod assets {
     pub use crate::upload::single::UploadAsset;
 }
 
+/// Data connectors: connections to accounts at other providers, to import files from.
+pub mod data_connectors {
+    pub use crate::resources::data_connectors::*;
+}
+
 /// Embeddings: vectors of text and media.
 pub mod embed {
     pub use crate::resources::embed::*;
@@ -63,6 +68,11 @@ pub mod embed {
 pub mod entity_collections {
     pub use crate::resources::entity_collections::entities::*;
     pub use crate::resources::entity_collections::*;
+}
+
+/// Imports: files of a connected account that become assets.
+pub mod imports {
+    pub use crate::resources::imports::*;
 }
 
 /// Indexes: videos made searchable.
@@ -94,6 +104,12 @@ pub mod multipart_upload {
     pub use crate::resumable::{FileStamp, ResumableUpload};
     pub use crate::upload::progress::UploadResult;
     pub use crate::upload::upload_file::UploadFile;
+}
+
+/// Responses: answers about what is in a knowledge store.
+pub mod responses {
+    pub use crate::resources::responses::stream::*;
+    pub use crate::resources::responses::*;
 }
 
 /// Search: the moments of an index that fit a text or an image.

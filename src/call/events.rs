@@ -138,6 +138,11 @@ impl Stream {
         Self::receive(request, false)
     }
 
+    /// Sends the request for server-sent events. It returns when the headers of the answer are there.
+    pub(crate) fn events(request: Request) -> Result<Self> {
+        Self::receive(request.slow(), true)
+    }
+
     fn receive(request: Request, events: bool) -> Result<Self> {
         let mut request = request.stream();
         if events {
@@ -174,6 +179,11 @@ impl Stream {
     /// The next line that is not blank.
     pub(crate) fn json_line(&mut self) -> Result<Option<Vec<u8>>> {
         self.lines.json().map_err(|fault| self.failed(fault))
+    }
+
+    /// The next server-sent event.
+    pub(crate) fn event(&mut self, pending: &mut Pending) -> Result<Option<ServerSentEvent>> {
+        self.lines.event(pending).map_err(|fault| self.failed(fault))
     }
 
     /// Checks the size of what is gathered from a stream, which may be as large as a line.
@@ -298,7 +308,7 @@ impl ServerSentEvent {
 
 /// What the lines of an event have said so far.
 #[derive(Default)]
-struct Pending {
+pub(crate) struct Pending {
     event: String,
     data: Option<String>,
     id: Option<String>,
@@ -346,7 +356,7 @@ pub struct Events {
 
 impl Events {
     pub(crate) fn open(request: Request) -> Result<Self> {
-        Ok(Events { stream: Some(Stream::receive(request.slow(), true)?), pending: Pending::default() })
+        Ok(Events { stream: Some(Stream::events(request)?), pending: Pending::default() })
     }
 }
 
@@ -355,7 +365,7 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.stream.as_mut()?;
-        let event = stream.lines.event(&mut self.pending).map_err(|fault| stream.failed(fault));
+        let event = stream.event(&mut self.pending);
         if !matches!(event, Ok(Some(_))) {
             self.stream = None;
         }

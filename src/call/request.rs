@@ -17,6 +17,7 @@ use crate::http::session::Session;
 use crate::response::HttpResponse;
 use crate::text::printable;
 
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const TIMEOUT: Duration = Duration::from_secs(60);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -115,6 +116,24 @@ impl Request {
             percent_encode(segment, &mut request.path);
         }
         request
+    }
+
+    /// Adds a custom method to the last segment of the path, as `:authorize`.
+    pub(crate) fn custom_method(mut self, name: &str) -> Self {
+        self.path.push(':');
+        percent_encode(name, &mut self.path);
+        self
+    }
+
+    /// Gives the request a random `Idempotency-Key`, the same on every try, unless the client has one for all requests:
+    /// the platform makes one thing of all requests with the same key.
+    pub(crate) fn idempotent(mut self) -> Self {
+        self.repeatable = true;
+        let is_key = |(name, _): &(String, String)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY);
+        if !self.session.settings().options.headers.iter().any(is_key) {
+            self.header(IDEMPOTENCY_KEY, &format!("{:016x}{:016x}", random_bits(), random_bits()));
+        }
+        self
     }
 
     /// The items of a page are in this field instead of `data`.
@@ -246,6 +265,15 @@ impl Request {
         }
     }
 
+    /// The JSON schema that an answer has to follow.
+    pub(crate) fn schema(&mut self, schema: &impl Serialize) -> Value {
+        let schema = self.value("schema", schema);
+        if !schema.is_object() {
+            self.reject("schema", "must be a JSON object, as {\"type\": \"object\", \"properties\": …}");
+        }
+        schema
+    }
+
     /// The value of a query parameter or of a text field of the form, if it is set.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let query = self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str());
@@ -308,7 +336,7 @@ impl Request {
 
     /// Whether doing it twice is the same as doing it once.
     fn is_repeatable(&self) -> bool {
-        self.repeatable || self.has_header("idempotency-key")
+        self.repeatable || self.has_header(IDEMPOTENCY_KEY)
     }
 
     /// Whether all arguments can be sent.

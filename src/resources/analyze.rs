@@ -104,10 +104,7 @@ impl Analyze {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn json<T: DeserializeOwned>(mut self, schema: impl Serialize) -> Result<T> {
-        let schema = self.0.value("schema", &schema);
-        if !schema.is_object() {
-            self.0.reject("schema", "must be a JSON object, as {\"type\": \"object\", \"properties\": …}");
-        }
+        let schema = self.0.schema(&schema);
         self.response_format(ResponseFormat::json_schema(schema)).send()?.json()
     }
 }
@@ -512,7 +509,7 @@ impl AnalyzeEvent {
 }
 
 /// The error that the platform ends a stream with.
-fn reported(stream: &Stream, line: Vec<u8>) -> Error {
+pub(crate) fn reported(stream: &Stream, line: Vec<u8>) -> Error {
     let words = Words::read(&stream.redact(line.clone()));
     match words.message.or_else(|| words.code.clone()) {
         Some(message) => Error::Stream {
@@ -647,7 +644,7 @@ impl Iterator for AnalyzeStream {
 }
 
 /// The error of a stream, with the text before it.
-fn broken(operation: String, e: Error, text: &str) -> Error {
+pub(crate) fn broken(operation: String, e: Error, text: &str) -> Error {
     let message = match e {
         Error::Stream { operation, message, code, source, .. } => {
             return Error::Stream { operation, message, code, text: text.into(), source };
@@ -655,6 +652,7 @@ fn broken(operation: String, e: Error, text: &str) -> Error {
         Error::Timeout { .. } => "the stream fell silent before its end",
         Error::Transport { .. } => "the stream broke off before its end",
         Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
+        Error::Canceled { .. } => "canceled",
         _ => "the stream has a line that is no event",
     };
     Error::Stream { operation, message: message.into(), code: None, text: text.into(), source: Some(Box::new(e)) }

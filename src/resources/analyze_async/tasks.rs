@@ -7,6 +7,7 @@ use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo, MaxTokens};
 use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
+use crate::call::request::IDEMPOTENCY_KEY;
 use crate::call::wait::Wait;
 use crate::http::session::Session;
 use crate::resources::analyze::{
@@ -40,8 +41,9 @@ impl AnalyzeTasksClient {
     /// It returns at once: [`wait_for_done`](Self::wait_for_done) gives the result. The platform takes videos of up to
     /// 2 hours, or of 4 hours of which 2 are analysed, and 1 to 20 images.
     ///
-    /// With an [`idempotency_key`](CreateAnalyzeTask::idempotency_key) it is tried again where a POST otherwise is not,
-    /// and makes one task however often it is sent.
+    /// It is tried again where a POST otherwise is not: every call has a random key by which the platform makes one task
+    /// of all tries. With an [`idempotency_key`](CreateAnalyzeTask::idempotency_key) of your own it makes one of several
+    /// calls, too.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -59,7 +61,7 @@ impl AnalyzeTasksClient {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn create(&self) -> CreateAnalyzeTask {
-        self.0.post(&["analyze", "tasks"]).into()
+        self.0.post(&["analyze", "tasks"]).idempotent().into()
     }
 
     /// Gets a task, with its result once it is ready.
@@ -171,10 +173,10 @@ request! {
 }
 
 impl CreateAnalyzeTask {
-    /// A key of your own: the platform makes one task of all requests with the same key. It is sent as the header
-    /// `Idempotency-Key`, and lets this crate send the request again where it broke or the platform stumbled.
+    /// A key of your own in place of a random one: the platform makes one task of all requests with the same key. It is
+    /// sent as the header `Idempotency-Key`.
     pub fn idempotency_key(mut self, idempotency_key: impl Into<String>) -> Self {
-        self.0.header("idempotency-key", &idempotency_key.into());
+        self.0.header(IDEMPOTENCY_KEY, &idempotency_key.into());
         self
     }
 }

@@ -80,7 +80,7 @@ fn text(body: &Value) -> String {
 }
 
 /// A value that fits a simple schema.
-fn example(schema: &Value) -> Value {
+pub fn example(schema: &Value) -> Value {
     match schema["type"].as_str() {
         Some("object") => {
             let properties = schema["properties"].as_object();

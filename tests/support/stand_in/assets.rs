@@ -65,6 +65,20 @@ impl Assets {
         self.stored.entry(id.into()).or_insert(Stored { asset, polls: 0 });
     }
 
+    /// Adds the asset of a file that is imported, and gives it.
+    pub fn add_imported(&mut self, id: String, filename: &str) -> Value {
+        let asset = json!({
+            "_id": id,
+            "method": "connector",
+            "status": "processing",
+            "filename": filename,
+            "file_type": file_type(filename),
+            "created_at": "2026-01-02T03:04:05Z",
+        });
+        self.stored.insert(id, Stored { asset: asset.clone(), polls: 0 });
+        asset
+    }
+
     /// The asset, if there is one with this id.
     pub fn get(&self, id: &str) -> Option<&Value> {
         self.stored.get(id).map(|stored| &stored.asset)
@@ -128,7 +142,7 @@ impl Assets {
         page(request, &found)
     }
 
-    fn retrieve(&mut self, id: &str) -> Answer {
+    pub fn retrieve(&mut self, id: &str) -> Answer {
         let Some(stored) = self.stored.get_mut(id) else {
             return missing("assets", id);
         };

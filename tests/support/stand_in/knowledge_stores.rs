@@ -179,6 +179,11 @@ impl Collection {
 }
 
 impl KnowledgeStores {
+    /// Whether there is a store with this id.
+    pub fn has(&self, id: &str) -> bool {
+        self.stores.contains_key(id)
+    }
+
     /// A knowledge store with what is counted in it.
     fn store(&self, id: &str) -> Value {
         let mut store = self.stores[id].clone();

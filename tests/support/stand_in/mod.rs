@@ -7,10 +7,12 @@
 
 mod analyze;
 mod assets;
+mod connections;
 mod embed;
 mod entity_collections;
 mod indexes;
 mod knowledge_stores;
+mod responses;
 mod search;
 pub mod storage;
 mod tasks;
@@ -25,8 +27,12 @@ use serde_json::{Value, json};
 /// How many polls see something new as not ready yet.
 const POLLS_UNTIL_READY: u32 = 2;
 
-/// The time between two lines of a stream.
-const BETWEEN_LINES: Duration = Duration::from_millis(20);
+/// The answers that come in pieces: their paths and types, and what a piece ends with.
+const STREAMS: [(&str, &str, &str); 2] =
+    [("/analyze$", "application/x-ndjson", "\n"), ("/responses$", "text/event-stream", "\n\n")];
+
+/// The time between two pieces of a stream.
+const BETWEEN_PIECES: Duration = Duration::from_millis(20);
 
 /// The running stand-in. It stops answering when it is dropped.
 pub struct StandIn {
@@ -49,28 +55,30 @@ impl StandIn {
                 let (for_status, for_body) = (Arc::clone(&state), Arc::clone(&state));
                 server
                     .mock(method, Matcher::Any)
+                    .expect_at_least(0) // or it takes the first request of a stream
                     .with_header("content-type", "application/json")
                     .with_status_code_from_request(move |request| lock(&for_status).begin_answer(request))
                     .with_body_from_request(move |_| std::mem::take(&mut lock(&for_body).pending_body))
                     .create()
             })
             .collect();
-        // A stream comes line by line.
-        let (for_status, for_body) = (Arc::clone(&state), Arc::clone(&state));
-        let stream = server
-            .mock("POST", Matcher::Regex("/analyze$".into()))
-            .match_body(Matcher::Regex(r#""stream":true"#.into()))
-            .with_header("content-type", "application/x-ndjson")
-            .with_status_code_from_request(move |request| lock(&for_status).begin_answer(request))
-            .with_chunked_body(move |writer| {
-                let body = std::mem::take(&mut lock(&for_body).pending_body);
-                for line in body.split_inclusive(|byte| *byte == b'\n') {
-                    writer.write_all(line)?;
-                    std::thread::sleep(BETWEEN_LINES);
-                }
-                Ok(())
-            });
-        mocks.push(stream.create());
+        for (path, content_type, end) in STREAMS {
+            let (for_status, for_body) = (Arc::clone(&state), Arc::clone(&state));
+            let stream = server
+                .mock("POST", Matcher::Regex(path.into()))
+                .match_body(Matcher::Regex(r#""stream":true"#.into()))
+                .with_header("content-type", content_type)
+                .with_status_code_from_request(move |request| lock(&for_status).begin_answer(request))
+                .with_chunked_body(move |writer| {
+                    let body = std::mem::take(&mut lock(&for_body).pending_body);
+                    for piece in String::from_utf8_lossy(&body).split_inclusive(end) {
+                        writer.write_all(piece.as_bytes())?;
+                        std::thread::sleep(BETWEEN_PIECES);
+                    }
+                    Ok(())
+                });
+            mocks.push(stream.create());
+        }
         Self { server, mocks, state }
     }
 
@@ -160,11 +168,13 @@ impl StandIn {
 struct State {
     analyses: analyze::Analyses,
     assets: assets::Assets,
+    connections: connections::Connections,
     entity_collections: entity_collections::EntityCollections,
     embeddings: embed::Embeddings,
     uploads: uploads::Uploads,
     indexes: indexes::Indexes,
     knowledge_stores: knowledge_stores::KnowledgeStores,
+    responses: responses::Responses,
     searches: search::Searches,
     tasks: tasks::Tasks,
     created: u64,
@@ -223,10 +233,12 @@ impl State {
             analyze::answer,
             uploads::answer,
             assets::answer,
+            connections::answer,
             embed::answer,
             entity_collections::answer,
             indexes::answer,
             knowledge_stores::answer,
+            responses::answer,
             search::answer,
             tasks::answer,
         ];
