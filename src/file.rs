@@ -14,7 +14,6 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use self::background::{Background, Origin};
 pub(crate) use self::background::{at_once, is_same, open_at_once};
 use crate::error::{Error, Result};
-use crate::resources::assets::AssetType;
 use crate::resumable::FileStamp;
 
 /// How many bytes are encoded at once: a multiple of three, so that only the last block is padded.
@@ -133,17 +132,6 @@ impl FileSource {
             Content::Path(path) => path.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len()),
             Content::Bytes(bytes) => Some(bytes.len() as u64),
             Content::Reader { .. } => None,
-        }
-    }
-
-    /// The type of asset that the MIME type stands for.
-    pub(crate) fn asset_type(&self) -> Option<AssetType> {
-        match self.mime_type().split('/').next()? {
-            "video" => Some(AssetType::Video),
-            "audio" => Some(AssetType::Audio),
-            "image" => Some(AssetType::Image),
-            "text" => Some(AssetType::Document),
-            _ => (self.mime_type() == "application/pdf").then_some(AssetType::Document),
         }
     }
 

@@ -12,10 +12,10 @@ use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 
 use crate::http::cancel::CancelHandle;
 use crate::http::connection::{Exchange, Names, Secret, Stage, connector};
-use crate::http::session::API_KEY_HEADER;
 use crate::response::Headers;
 use crate::text::printable;
 
+pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 /// A larger output buffer than the library's default sends a file a quarter faster.
 const OUTPUT_BUFFER: usize = 1 << 20;
 /// The room for an answer whose length is not known, and how it grows: at least and at most.

@@ -7,10 +7,10 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use crate::error::{ApiError, Error, Result};
-use crate::http::attempt::{self, Answer, Attempt, FOREVER, Failure, FailureKind, Limits, LiveBody};
+use crate::http::attempt::{self, API_KEY_HEADER, Answer, Attempt, FOREVER, Failure, FailureKind, Limits, LiveBody};
 use crate::http::cancel::CancelHandle;
 use crate::http::retry::{self, Ended};
-use crate::http::session::{API_KEY_HEADER, Session};
+use crate::http::session::Session;
 use crate::http::url::same_origin;
 use crate::response::HttpResponse;
 use crate::text::printable;

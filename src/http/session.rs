@@ -13,7 +13,6 @@ use crate::http::limiter::RateLimiter;
 use crate::http::retry;
 use crate::response::{Headers, HttpResponse};
 
-pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 
 /// The settings and connections of a client; clones share them.

@@ -10,6 +10,7 @@ mod scheduler;
 pub(crate) mod session;
 pub(crate) mod single;
 pub(crate) mod state_file;
+mod task;
 pub(crate) mod upload_file;
 mod workers;
 

@@ -28,6 +28,7 @@ use crate::upload::manifest::{Event, FileKey, Folders, Line, Manifest};
 use crate::upload::progress::{UploadProgress, UploadState};
 use crate::upload::session::{is_hopeless, is_of};
 use crate::upload::single::{Shared, UploadAsset, Uploaded};
+use crate::upload::task::{File, Kept, Stopped, Task};
 
 /// How long a worker without work sleeps at the most before it looks for some again.
 const IDLE: Duration = Duration::from_millis(20);
@@ -40,64 +41,6 @@ const MOST_TRIES: u32 = 2;
 /// The pauses between the tries in an outage; the last of these is kept to.
 const OUTAGE_PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
-
-/// A file to be uploaded.
-struct File {
-    path: PathBuf,
-    /// How often it did not get through.
-    tries: u32,
-    /// What a try that did not get through has left.
-    kept: Kept,
-}
-
-/// How far an upload has come.
-#[derive(Default, Clone)]
-struct Kept {
-    upload: Option<ResumableUpload>,
-    /// When it was sent in one request whose outcome is unknown.
-    sent_at: Option<OffsetDateTime>,
-}
-
-/// A file on its way. Whatever happens, it has one outcome.
-struct Task<'a> {
-    file: File,
-    note: Option<String>,
-    sender: Option<&'a Sender<UploadOutcome>>,
-}
-
-impl Task<'_> {
-    fn finish(self, kind: UploadOutcomeKind, result: Result<Asset>) {
-        self.finish_noted(kind, result, Ok(()));
-    }
-
-    /// The same for what was to be noted in the manifest.
-    fn finish_noted(mut self, kind: UploadOutcomeKind, result: Result<Asset>, noted: Result<()>) {
-        self.send(kind, result, noted.err().map(|e| e.to_string()));
-    }
-
-    /// Without an outcome for now.
-    fn take_back(mut self) -> File {
-        self.sender = None;
-        std::mem::replace(&mut self.file, File { path: PathBuf::new(), tries: 0, kept: Kept::default() })
-    }
-
-    fn send(&mut self, kind: UploadOutcomeKind, result: Result<Asset>, manifest_error: Option<String>) {
-        if let Some(sender) = self.sender.take() {
-            let (path, note) = (self.file.path.clone(), self.note.take());
-            // Nobody listens any more if the batch was dropped.
-            let _ = sender.send(UploadOutcome { path, kind, result, manifest_error, note });
-        }
-    }
-}
-
-impl Drop for Task<'_> {
-    fn drop(&mut self) {
-        if self.sender.is_some() {
-            let message = "the upload was broken off by a panic, in a callback perhaps";
-            self.send(UploadOutcomeKind::Failed, Err(Error::file(&self.file.path, message, None)), None);
-        }
-    }
-}
 
 /// An asset that is not ready yet.
 struct Pending {
@@ -130,27 +73,6 @@ struct Outage {
     tries: usize,
     /// When the next file is tried; nothing while one is.
     next: Option<Instant>,
-}
-
-/// Why no further file is started.
-enum Stopped {
-    Canceled,
-    Refused(Box<ApiError>),
-    Manifest(PathBuf, String),
-    Outage(String),
-}
-
-impl Stopped {
-    fn error(&self) -> Error {
-        match self {
-            Stopped::Canceled => Error::Canceled { operation: "upload_all".into(), sent: false },
-            Stopped::Refused(e) => Error::from(e.clone()),
-            Stopped::Manifest(path, message) => Error::file(path, message.as_str(), None),
-            Stopped::Outage(message) => {
-                Error::Transport { operation: "upload_all".into(), message: message.clone(), sent: false, source: None }
-            }
-        }
-    }
 }
 
 /// What a worker does next.

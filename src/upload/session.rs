@@ -8,8 +8,9 @@ use crate::call::options::RequestOptions;
 use crate::call::request::check_header;
 use crate::error::{Error, Result, UploadError};
 use crate::file::{FileSource, Inspected, look};
+use crate::http::attempt::API_KEY_HEADER;
 use crate::http::engine::STORAGE_OPERATION;
-use crate::http::session::{API_KEY_HEADER, Session};
+use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::{ChunkStatus, PresignedUrl, UploadSessionStatus};
 use crate::resumable::ResumableUpload;
@@ -50,7 +51,7 @@ impl UploadPlan {
     ) -> Result<Self> {
         let length = source.length().unwrap_or_default();
         let filename = asset.filename.unwrap_or_else(|| file.file_name());
-        let file_type = asset.file_type.or_else(|| file.asset_type()).unwrap_or(AssetType::Video);
+        let file_type = asset.file_type.or_else(|| asset_type(&file.mime_type())).unwrap_or(AssetType::Video);
         let session = client
             .multipart_upload()
             .create(&filename, file_type, length)
@@ -173,6 +174,17 @@ impl UploadPlan {
             missing.clear();
         }
         Ok(UploadPlan { upload: Arc::new(upload), chunk_size, total_chunks, urls: Vec::new(), missing })
+    }
+}
+
+/// The type of asset that a MIME type stands for.
+fn asset_type(mime_type: &str) -> Option<AssetType> {
+    match mime_type.split('/').next()? {
+        "video" => Some(AssetType::Video),
+        "audio" => Some(AssetType::Audio),
+        "image" => Some(AssetType::Image),
+        "text" => Some(AssetType::Document),
+        _ => (mime_type == "application/pdf").then_some(AssetType::Document),
     }
 }
 
