@@ -24,7 +24,7 @@ use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, UploadSessionStatus};
 use crate::resumable::ResumableUpload;
 use crate::upload::no_thread;
-use crate::upload::progress::{UploadProgress, UploadResult, UploadState};
+use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
 use crate::upload::session::{UploadPlan, chunk_headers, is_gone, not_resumable};
 use crate::upload::workers::{Event, Job, Queue};
 
@@ -34,8 +34,6 @@ const LONGEST_UNREPORTED: Duration = Duration::from_secs(5);
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// What is known of a canceled upload is reported, if that takes no longer.
 const LAST_REPORT: Duration = Duration::from_secs(5);
-
-pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
 
 /// Keeps what it takes to resume an upload.
 pub(crate) trait Journal: Send {

@@ -22,12 +22,12 @@ use crate::resources::assets::{Asset, AssetStatus};
 use crate::resumable::ResumableUpload;
 use crate::text::printable_path;
 use crate::upload::batch::{Options, UploadOutcome, UploadOutcomeKind};
-use crate::upload::chunks::{Callback, Journal};
+use crate::upload::chunks::Journal;
 use crate::upload::find::Claimed;
 use crate::upload::manifest::{Event, FileKey, Folders, Line, Manifest};
-use crate::upload::progress::{UploadProgress, UploadState};
+use crate::upload::progress::{Callback, Reporter, UploadProgress, UploadState};
 use crate::upload::session::{is_hopeless, is_of};
-use crate::upload::single::{Shared, UploadAsset, Uploaded};
+use crate::upload::single::{UploadAsset, Uploaded};
 use crate::upload::task::{File, Kept, Stopped, Task};
 
 /// How long a worker without work sleeps at the most before it looks for some again.
@@ -49,7 +49,7 @@ struct Pending {
     key: FileKey,
     poll: Poll,
     due: Instant,
-    progress: Shared,
+    progress: Reporter,
 }
 
 struct Queue {
@@ -252,7 +252,7 @@ impl Batch {
             Ok(known) => known,
             Err(e) => return task.finish(UploadOutcomeKind::Failed, Err(e)),
         };
-        let progress = Shared::new(self.callback(&task.file.path));
+        let progress = Reporter::new(self.callback(&task.file.path));
         if let Some(line) = known {
             match line {
                 Line { event: Event::Done, asset: Some(asset), .. } if self.is_enough(&asset) => {
@@ -318,7 +318,7 @@ impl Batch {
         }
     }
 
-    fn transfer(self: &Arc<Self>, file: &File, key: &FileKey, progress: &Shared) -> Result<Uploaded> {
+    fn transfer(self: &Arc<Self>, file: &File, key: &FileKey, progress: &Reporter) -> Result<Uploaded> {
         let options = &self.options;
         let mut upload = UploadAsset::new(&self.client, FileSource::path(&file.path))
             .threshold(options.threshold)
@@ -411,13 +411,13 @@ impl Batch {
     }
 
     /// The file arrived in an earlier batch.
-    fn wait_on(&self, task: Task, key: FileKey, asset_id: String, progress: Shared) {
+    fn wait_on(&self, task: Task, key: FileKey, asset_id: String, progress: Reporter) {
         let uploaded = Uploaded { asset_id, asset: None, length: None, note: None };
         self.arrived(task, key, uploaded, progress, 0);
     }
 
     /// The file is at the platform. What is left is to wait for the asset.
-    fn arrived(&self, mut task: Task, key: FileKey, uploaded: Uploaded, progress: Shared, unknown: u32) {
+    fn arrived(&self, mut task: Task, key: FileKey, uploaded: Uploaded, progress: Reporter, unknown: u32) {
         let now = self.now();
         let poll = Poll::new::<Asset>(&uploaded.asset_id, self.options.pace, now, unknown);
         let Some(sender) = task.sender.take() else { return };
@@ -451,7 +451,7 @@ impl Batch {
         match next {
             Ok(Next::Again(due)) => {
                 if working {
-                    pending.progress.tell_state(UploadState::Processing, length, &id);
+                    pending.progress.state(UploadState::Processing, length, &id);
                 }
                 pending.note = task.note.take();
                 pending.path = task.take_back().path;
@@ -460,7 +460,7 @@ impl Batch {
             }
             Ok(Next::Done(asset)) => {
                 if asset.status == Some(AssetStatus::Ready) {
-                    pending.progress.tell_state(UploadState::Ready, length, &id);
+                    pending.progress.state(UploadState::Ready, length, &id);
                 }
                 let (asset_id, done) = (Some(asset.id.clone()), Line::new(Event::Done, &pending.key));
                 let noted = self.note(Line { asset_id, asset: Some(asset.clone()), ..done });

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,9 +17,9 @@ use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
-use crate::upload::chunks::{self, Callback, NewAsset, Settings};
+use crate::upload::chunks::{self, NewAsset, Settings};
 use crate::upload::find::{Claimed, find};
-use crate::upload::progress::{UploadProgress, UploadState};
+use crate::upload::progress::{Reporter, UploadProgress, UploadState};
 use crate::upload::session::is_hopeless;
 use crate::upload::state_file::StateFile;
 
@@ -183,7 +182,7 @@ impl UploadAsset {
     /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
     pub fn send(mut self) -> Result<Asset> {
         self.pace.check()?;
-        let progress = &Shared::new(self.settings.progress.take());
+        let progress = &Reporter::new(self.settings.progress.take());
         let follow = Follow {
             client: self.client.clone(),
             wait: self.wait,
@@ -233,7 +232,7 @@ impl UploadAsset {
     }
 
     /// Sends the file and does not wait for anything else.
-    pub(crate) fn transfer(self, progress: &Shared) -> Result<Uploaded> {
+    pub(super) fn transfer(self, progress: &Reporter) -> Result<Uploaded> {
         let length = self.source.size();
         if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
             return self.direct(length, progress);
@@ -250,13 +249,13 @@ impl UploadAsset {
     }
 
     /// Sends the file in one request, unless it is there already.
-    fn direct(mut self, length: Option<u64>, progress: &Shared) -> Result<Uploaded> {
+    fn direct(mut self, length: Option<u64>, progress: &Reporter) -> Result<Uploaded> {
         let (client, claimed) = (self.client.clone(), self.claimed.take());
         let options = self.settings.tuning.options.clone();
         let name = self.asset.filename.clone().unwrap_or_else(|| self.source.file_name());
         let look = |since| find(&client, &name, length, since, claimed.as_ref(), &options);
         let arrived = |asset: Asset, note| {
-            progress.tell_state(UploadState::Uploaded, length, &asset.id);
+            progress.state(UploadState::Uploaded, length, &asset.id);
             Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length, note }
         };
         if let Some(since) = self.sent_at
@@ -280,7 +279,7 @@ impl UploadAsset {
             .when_some(self.asset.user_metadata, |call, metadata| call.user_metadata(metadata))
             .when_some(progress.is_some().then_some(()), |call, ()| {
                 call.progress_callback(move |Progress { sent, total }| {
-                    report.tell(&progress_of(UploadState::Uploading, sent, total, None));
+                    report.sending(sent, total);
                 })
             })
             .send();
@@ -307,7 +306,7 @@ struct Follow {
     pace: Pace,
     options: RequestOptions,
     length: Option<u64>,
-    progress: Shared,
+    progress: Reporter,
 }
 
 impl Follow {
@@ -327,14 +326,14 @@ impl Follow {
                     .forgive_unknown(MOST_UNKNOWN)
                     .pace(self.pace)
                     .request_options(options)
-                    .callback(move |_| polls.tell_state(UploadState::Processing, length, &id))
+                    .callback(move |_| polls.state(UploadState::Processing, length, &id))
                     .send()
             }
         };
         // Whatever goes wrong now, the file is at the platform.
         let asset = asset.map_err(|e| e.with_asset_id(&asset_id))?;
         if self.wait {
-            self.progress.tell_state(UploadState::Ready, length, &asset_id);
+            self.progress.state(UploadState::Ready, length, &asset_id);
         }
         Ok(asset)
     }
@@ -348,47 +347,6 @@ pub(crate) struct Uploaded {
     pub length: Option<u64>,
     /// What is not certain about it.
     pub note: Option<String>,
-}
-
-fn progress_of(state: UploadState, sent: u64, total: Option<u64>, asset_id: Option<&str>) -> UploadProgress {
-    UploadProgress {
-        state,
-        sent,
-        total,
-        completed_chunks: 0,
-        total_chunks: 0,
-        upload: None,
-        asset_id: asset_id.map(Into::into),
-    }
-}
-
-/// The caller's callback, for the parts of an upload one after the other.
-#[derive(Clone)]
-pub(crate) struct Shared(Option<Arc<Mutex<Callback>>>);
-
-impl Shared {
-    pub(crate) fn new(callback: Option<Callback>) -> Self {
-        Shared(callback.map(|callback| Arc::new(Mutex::new(callback))))
-    }
-
-    fn is_some(&self) -> bool {
-        self.0.is_some()
-    }
-
-    fn tell(&self, progress: &UploadProgress) {
-        if let Some(callback) = &self.0 {
-            (callback.lock().unwrap_or_else(PoisonError::into_inner))(progress);
-        }
-    }
-
-    pub(crate) fn tell_state(&self, state: UploadState, length: Option<u64>, asset_id: &str) {
-        self.tell(&progress_of(state, length.unwrap_or_default(), length, Some(asset_id)));
-    }
-
-    fn callback(&self) -> Option<Callback> {
-        let shared = self.clone();
-        self.is_some().then(|| Box::new(move |progress: &UploadProgress| shared.tell(progress)) as Callback)
-    }
 }
 
 impl fmt::Debug for UploadAsset {

@@ -23,6 +23,7 @@ mod sources;
 mod state_file;
 mod streams;
 mod subtitles;
+mod waits;
 #[cfg(feature = "webhooks")]
 mod webhooks;
 mod wire;
