@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 const MOST_PAGES: u64 = 100_000;
 /// How many pages in a row may have nothing on them.
 const MOST_EMPTY: u32 = 10;
+/// How often the same page may come, if its items have no ids.
+const MOST_REPEATS: u32 = 3;
 /// How often in a row the same page may fail.
 const MOST_FAILURES: u32 = 10;
 /// How many pages on the item is looked for after which a list goes on.
@@ -56,12 +58,14 @@ pub(crate) struct List {
     ended: bool,
     /// The items and tokens that were seen.
     seen: HashSet<u64>,
-    /// The contents of whole pages, each with its page.
-    contents: HashMap<u64, u64>,
+    /// The contents of whole pages, each with the last page that had it, and how often it came.
+    contents: HashMap<u64, (u64, u32)>,
     /// What was seen again since there was something new, and the empty pages since.
     again: HashSet<u64>,
     empty: u32,
     last_item: Option<u64>,
+    /// The last page, if it had items.
+    last_page: Option<u64>,
     start: Option<Start>,
 }
 
@@ -148,6 +152,7 @@ impl List {
             again: HashSet::new(),
             empty: 0,
             last_item: None,
+            last_page: None,
             start,
         }
     }
@@ -345,7 +350,9 @@ impl List {
             self.seen.insert(hash([b"token", token.as_bytes()]));
         }
         let content = hash(page.items());
-        let same = self.contents.get(&content).copied();
+        let (same, times) = self.contents.get(&content).map_or((None, 0), |(page, times)| (Some(*page), *times));
+        // Without ids, some hits of a search may be like others.
+        let repeats = times >= MOST_REPEATS || same.is_some_and(|page| Some(page) == self.last_page);
         let skipped = std::mem::take(&mut page.repeated);
         let (mut repeated, mut last_item) = (Vec::new(), None);
         let (mut new, mut again) = (page.count == 0 || !skipped.is_empty(), true);
@@ -353,7 +360,7 @@ impl List {
             last_item = page.identity(item);
             let is_new = match last_item {
                 Some(identity) => self.seen.insert(identity),
-                None => same.is_none(),
+                None => !repeats,
             };
             new |= is_new;
             if !is_new {
@@ -379,12 +386,13 @@ impl List {
                 return Err(self.lies(&page.cursor, message));
             }
         } else {
-            self.contents.insert(content, page.number);
+            self.contents.insert(content, (page.number, times + 1));
             self.empty = 0;
             if new {
                 self.again.clear();
             }
         }
+        self.last_page = (page.count > 0).then_some(page.number);
         page.before = self.last_item;
         self.last_item = last_item.or(self.last_item);
         page.repeated = repeated;
