@@ -88,7 +88,8 @@ pub enum Error {
         operation: String,
         /// What was wrong and where, with the start of the answer.
         message: String,
-        /// The answer as it came.
+        /// The answer, with at most 64 KiB of its body. If it is about one item of a list, or one line of a stream,
+        /// the body is that item or line.
         response: Box<HttpResponse<()>>,
     },
 
@@ -267,7 +268,7 @@ pub struct ApiError {
     pub retry_at: Option<OffsetDateTime>,
     /// The headers of the answer.
     pub headers: Headers,
-    /// The body of the answer as it came.
+    /// The body of the answer, at most 64 KiB of it.
     pub body: Vec<u8>,
     /// The request, as `GET /assets/65f…`.
     pub operation: String,

@@ -6,9 +6,18 @@ use std::path::Path;
 const MOST_PATH: usize = 1000;
 /// What the signature of a presigned URL stands behind, whoever signed it.
 const SIGNATURE: &str = "signature=";
+/// How much of a body an error keeps, in bytes.
+pub(crate) const KEPT: usize = 64 << 10;
+
+/// The byte order mark that some programs begin their texts with.
+pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
+
+pub(crate) fn without_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BOM).unwrap_or(text)
+}
 
 pub(crate) fn looks_like_html(body: &[u8]) -> bool {
-    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
+    without_bom(body).iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
 }
 
 pub(crate) fn html_title(text: &str) -> Option<String> {
@@ -23,10 +32,18 @@ fn find_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
     text.as_bytes().windows(ascii.len()).position(|window| window.eq_ignore_ascii_case(ascii.as_bytes()))
 }
 
+/// Whether an ASCII text is in a body.
+pub(crate) fn contains(body: &[u8], ascii: &str) -> bool {
+    match std::str::from_utf8(body) {
+        Ok(text) => text.contains(ascii),
+        Err(_) => body.utf8_chunks().any(|chunk| chunk.valid().contains(ascii)),
+    }
+}
+
 /// The start of a body, for a reader's eyes.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     // Four bytes a character at the most: what is cut here was not going to be shown.
-    printable(&without_signatures(&String::from_utf8_lossy(&body[..body.len().min(1200)])), 300)
+    printable(&without_signatures(&String::from_utf8_lossy(head(without_bom(body), 1200))), 300)
 }
 
 /// The text without the signatures of the URLs in it.
@@ -39,6 +56,11 @@ fn without_signatures(text: &str) -> String {
         rest = &after[end..];
     }
     out + rest
+}
+
+/// At most the first `most` bytes.
+pub(crate) fn head(body: &[u8], most: usize) -> &[u8] {
+    &body[..body.len().min(most)]
 }
 
 /// `text` on one line, without control or direction characters, of at most `most` characters.

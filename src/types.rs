@@ -154,8 +154,8 @@ pub struct VideoSystemMetadata {
     pub width: Option<i64>,
     /// The height in pixels.
     pub height: Option<i64>,
-    /// The size in bytes.
-    pub size: Option<u64>,
+    /// The size in bytes. The platform gives fractions, too.
+    pub size: Option<f64>,
 }
 
 /// What became of one of several files that were sent together.

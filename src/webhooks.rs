@@ -356,9 +356,9 @@ impl WebhookEvent {
             data: T,
         }
         fn data<T: DeserializeOwned>(raw: &Value) -> Result<T, String> {
-            decode::from_value::<Of<T>>(raw.clone()).map(|of| of.data)
+            decode::from_value::<Of<T>>(raw).map(|of| of.data)
         }
-        let Envelope { id, created_at, kind } = decode::from_value(raw.clone())?;
+        let Envelope { id, created_at, kind } = decode::from_value(&raw)?;
         let data = match kind.as_str() {
             "index.task.ready" => WebhookEventData::IndexTaskReady(data(&raw)?),
             "index.task.failed" => WebhookEventData::IndexTaskFailed(data(&raw)?),

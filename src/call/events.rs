@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::decode;
 use crate::call::request::Request;
+use crate::call::scan::is_whole;
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::http::attempt::{Failure, FailureKind, LiveBody};
-use crate::response::HttpResponse;
-use crate::response::describe;
-use crate::text::{excerpt, looks_like_html, printable};
+use crate::response::{Headers, HttpResponse, describe};
+use crate::text::{BOM, excerpt, looks_like_html, printable};
 
 /// How much of an answer that is no stream is shown.
 const SAMPLE: usize = 4096;
@@ -87,8 +87,8 @@ impl<R: Read> Lines<R> {
 
     fn line(&mut self, mut bytes: Vec<u8>, ended: bool) -> Line {
         self.number += 1;
-        if self.number == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
-            bytes.drain(..3);
+        if bytes.starts_with(BOM) {
+            bytes.drain(..BOM.len());
         }
         Line { bytes, ended }
     }
@@ -99,7 +99,8 @@ impl<R: Read> Lines<R> {
             if line.bytes.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            if !line.ended && serde_json::from_slice::<IgnoredAny>(&line.bytes).is_err() {
+            let complete = || is_whole(&line.bytes) || serde_json::from_slice::<IgnoredAny>(&line.bytes).is_ok();
+            if !line.ended && !complete() {
                 return Err(Fault::Truncated);
             }
             return Ok(Some(line.bytes));
@@ -149,7 +150,7 @@ impl Stream {
             request.header("accept", EVENT_STREAM);
         }
         let HttpResponse { data: mut body, status, headers, .. } = request.run()?;
-        let mut response = HttpResponse { data: (), status, headers, body: Vec::new() };
+        let mut response = request.redact(HttpResponse { data: (), status, headers, body: Vec::new() });
         let kind = response.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
         if kind.contains("html") || (events && !kind.is_empty() && !kind.starts_with(EVENT_STREAM)) {
             response.body = vec![0; SAMPLE];
@@ -176,14 +177,21 @@ impl Stream {
         self.request.operation()
     }
 
-    /// The next line that is not blank.
+    /// The next line that is not blank, without the key.
     pub(crate) fn json_line(&mut self) -> Result<Option<Vec<u8>>> {
-        self.lines.json().map_err(|fault| self.failed(fault))
+        let line = self.lines.json().map_err(|fault| self.failed(fault))?;
+        Ok(line.map(|line| self.redact(line)))
     }
 
-    /// The next server-sent event.
+    /// The next server-sent event, without the key.
     pub(crate) fn event(&mut self, pending: &mut Pending) -> Result<Option<ServerSentEvent>> {
-        self.lines.event(pending).map_err(|fault| self.failed(fault))
+        let event = self.lines.event(pending).map_err(|fault| self.failed(fault))?;
+        let redact = |text: String| String::from_utf8_lossy(&self.redact(text.into_bytes())).into_owned();
+        Ok(event.map(|event| ServerSentEvent {
+            event: redact(event.event),
+            data: redact(event.data),
+            id: event.id.map(redact),
+        }))
     }
 
     /// Checks the size of what is gathered from a stream, which may be as large as a line.
@@ -205,15 +213,14 @@ impl Stream {
 
     /// A line is not what it should be.
     pub(crate) fn malformed(&self, why: &str, line: Vec<u8>) -> Error {
-        let response = self.request.redact(HttpResponse { body: line, ..self.response.clone() });
+        let response = HttpResponse { body: line, ..self.response.clone() };
         let shown = if looks_like_html(&response.body) { describe(&response) } else { excerpt(&response.body) };
         let message = format!("line {} of the stream: {why}; it begins: {shown}", self.lines.number);
-        Error::Decode { operation: self.operation(), message, response: Box::new(response) }
+        decode::undecodable(&self.operation(), &response, message)
     }
 
-    /// What the server says of an error, without the key.
-    pub(crate) fn redact(&self, line: Vec<u8>) -> Vec<u8> {
-        self.request.redact(HttpResponse { body: line, ..self.response.clone() }).body
+    fn redact(&self, text: Vec<u8>) -> Vec<u8> {
+        self.request.redact(HttpResponse { data: (), status: 0, headers: Headers::default(), body: text }).body
     }
 }
 
@@ -234,6 +241,7 @@ impl Stream {
 /// }
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
+#[must_use = "nothing is read before it is iterated over, and dropping it closes the connection"]
 pub struct JsonLines<T> {
     stream: Option<Stream>,
     item: PhantomData<fn() -> T>,
@@ -349,6 +357,7 @@ impl Pending {
 ///
 /// A connection that breaks, an answer that ends within an event, and an event larger than
 /// [`max_response_size`](crate::TwelveLabsBuilder::max_response_size) are one error each, and then it has ended.
+#[must_use = "nothing is read before it is iterated over, and dropping it closes the connection"]
 pub struct Events {
     stream: Option<Stream>,
     pending: Pending,

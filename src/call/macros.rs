@@ -17,7 +17,22 @@ macro_rules! when_some {
 /// Python SDK's name, and a type: `[T]` takes anything that iterates over what becomes a `T`, `into T` anything that
 /// becomes a `T`, and `object` anything that is an object in JSON.
 macro_rules! request {
+    ($(#[$meta:meta])* $name:ident -> SyncPager<$item:ty> { $($options:tt)* }) => {
+        request!(@declare $(#[$meta])* $name -> SyncPager<$item> { $($options)* });
+
+        impl $name {
+            /// Goes on where a list was left, with the text that [`SyncPager::token`](crate::SyncPager::token) gave for
+            /// the same call with the same options. It takes the place of `page`.
+            pub fn from_token(mut self, token: impl Into<String>) -> Self {
+                self.0.from_token = Some(token.into());
+                self
+            }
+        }
+    };
     ($(#[$meta:meta])* $name:ident -> $output:ty { $($options:tt)* }) => {
+        request!(@declare $(#[$meta])* $name -> $output { $($options)* });
+    };
+    (@declare $(#[$meta:meta])* $name:ident -> $output:ty { $($options:tt)* }) => {
         $(#[$meta])*
         #[must_use = "nothing is sent before `.send()`"]
         #[derive(Debug)]

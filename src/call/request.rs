@@ -36,6 +36,8 @@ pub struct Request {
     /// The field that has the items of a page.
     pub(crate) items: &'static str,
     pub(crate) paging: Paging,
+    /// Where a list goes on that was read before.
+    pub(crate) from_token: Option<String>,
     invalid: Option<(String, String)>,
     one_of: Option<[&'static str; 2]>,
     slow: bool,
@@ -97,6 +99,7 @@ impl Request {
             options: RequestOptions::default(),
             items: "data",
             paging: Paging::Number,
+            from_token: None,
             invalid: None,
             one_of: None,
             slow: false,

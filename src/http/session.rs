@@ -12,6 +12,7 @@ use crate::http::attempt::{self, Agent, Agents};
 use crate::http::limiter::RateLimiter;
 use crate::http::retry;
 use crate::response::{Headers, HttpResponse};
+use crate::text::contains;
 
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 
@@ -84,7 +85,7 @@ impl Session {
         for value in response.headers.values_mut().filter(|value| value.contains(key)) {
             *value = mask(value, key);
         }
-        if response.body.windows(key.len()).any(|window| window == key.as_bytes()) {
+        if contains(&response.body, key) {
             response.body = mask(&String::from_utf8_lossy(&response.body), key).into_bytes();
         }
         response

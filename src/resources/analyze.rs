@@ -119,14 +119,7 @@ pub(crate) fn typed<T: DeserializeOwned>(text: Option<&str>, finish_reason: Opti
     if text.trim().is_empty() {
         return Err(unfit("the answer has no text".into()));
     }
-    let mut json = serde_json::Deserializer::from_str(without_fences(text));
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-        let why = if e.inner().is_data() { "does not fit" } else { "is not JSON" };
-        let place = Some(e.path().to_string()).filter(|path| path != ".").map(|path| format!("`{path}`: "));
-        unfit(format!("the answer {why}: {}", printable(&format!("{}{}", place.unwrap_or_default(), e.inner()), 300)))
-    })?;
-    json.end().map_err(|_| unfit("the answer is not JSON alone: there is something after it".into()))?;
-    Ok(value)
+    decode::strictly_from_json(without_fences(text).as_bytes()).map_err(|why| unfit(format!("the answer {why}")))
 }
 
 /// What is between the first code fence and the last, if the text does not begin as JSON.
@@ -495,9 +488,9 @@ impl AnalyzeEvent {
             Err(why) => return Err(stream.malformed(&why, line)),
         };
         let event = match event["event_type"].as_str() {
-            Some("stream_start") => decode::from_value(event).map(Self::StreamStart),
-            Some("text_generation") => decode::from_value(event).map(Self::TextGeneration),
-            Some("stream_end") => decode::from_value(event).map(Self::StreamEnd),
+            Some("stream_start") => decode::from_json(&line).map(Self::StreamStart),
+            Some("text_generation") => decode::from_json(&line).map(Self::TextGeneration),
+            Some("stream_end") => decode::from_json(&line).map(Self::StreamEnd),
             Some(other) if other != "error" => Ok(Self::Other(event)),
             _ => return Err(reported(stream, line)),
         };
@@ -510,7 +503,7 @@ impl AnalyzeEvent {
 
 /// The error that the platform ends a stream with.
 pub(crate) fn reported(stream: &Stream, line: Vec<u8>) -> Error {
-    let words = Words::read(&stream.redact(line.clone()));
+    let words = Words::read(&line);
     match words.message.or_else(|| words.code.clone()) {
         Some(message) => Error::Stream {
             operation: stream.operation(),

@@ -123,10 +123,10 @@ fn conditions(request: &mut Request, filter: &impl Serialize) -> Map<String, Val
 
 /// The options of both ways to search.
 macro_rules! search {
-    ($(#[$meta:meta])* $name:ident -> $output:ty) => {
+    ($(#[$meta:meta])* $name:ident -> $($output:tt)+) => {
         request! {
             $(#[$meta])*
-            $name -> $output {
+            $name -> $($output)+ {
                 /// What to look for, in words. `<@id>` stands for the entity with that id. The documented limit is 500
                 /// tokens.
                 form query_text: into String,

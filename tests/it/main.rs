@@ -14,6 +14,7 @@ mod embed;
 mod entities;
 mod faults;
 mod knowledge_stores;
+mod lists;
 mod lists_and_waits;
 mod manifest;
 mod responses;

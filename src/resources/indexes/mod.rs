@@ -282,8 +282,8 @@ pub struct Index {
     pub expires_at: Option<OffsetDateTime>,
     /// The duration of all its videos in seconds.
     pub total_duration: Option<f64>,
-    /// How many videos are in it.
-    pub video_count: Option<u64>,
+    /// How many videos are in it. The platform gives fractions, too.
+    pub video_count: Option<f64>,
     /// Its models.
     pub models: Option<Vec<IndexModel>>,
     /// Its add-ons.

@@ -205,8 +205,8 @@ impl<'de> Deserialize<'de> for SearchKnowledgeStoreHit {
         let hit = Value::Object(Map::deserialize(deserializer)?);
         // By itself, so that a malformed field of a hit costs no more than that field.
         let hit = match hit["asset_type"].as_str() {
-            Some("video") => decode::from_value(hit).map(Self::Video),
-            Some("image") => decode::from_value(hit).map(Self::Image),
+            Some("video") => decode::from_value(&hit).map(Self::Video),
+            Some("image") => decode::from_value(&hit).map(Self::Image),
             _ => Ok(Self::Other(hit)),
         };
         hit.map_err(D::Error::custom)

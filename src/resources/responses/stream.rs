@@ -117,7 +117,7 @@ fn body<T: DeserializeOwned + Serialize>(data: Result<Value, String>) -> Result<
     if let Ok(body) = T::deserialize(&data) {
         return Ok(body);
     }
-    let body: T = decode::from_value(data.clone())?;
+    let body: T = decode::from_value(&data)?;
     let kept = serde_json::to_value(&body).unwrap_or_default();
     let is_lost = |name: &str| name != "sequence_number" && kept.get(name).is_some_and(Value::is_null);
     match fields.iter().find(|(name, value)| !value.is_null() && is_lost(name)) {
@@ -432,7 +432,7 @@ fn place<T: Default>(list: &mut Vec<T>, index: Option<u64>) -> &mut T {
 
 /// The error for the event of a failure, with the platform's reason.
 fn failure(stream: &Stream, sent: &ServerSentEvent) -> Error {
-    let data: Value = serde_json::from_slice(&stream.redact(sent.data.clone().into_bytes())).unwrap_or_default();
+    let data: Value = serde_json::from_str(&sent.data).unwrap_or_default();
     let words = [&data["response"], &data].map(|place| Words::read(place.to_string().as_bytes()));
     let words = words.into_iter().find(|words| words.message.is_some() || words.code.is_some()).unwrap_or_default();
     let message = words.message.or_else(|| words.code.clone());
