@@ -24,6 +24,7 @@ pub use call::options::RequestOptions;
 pub use call::pager::{PageInfo, Pages, SyncPager};
 pub use call::typed::{Call, CustomCall, Output};
 pub use call::wait::Wait;
+pub use call::wait_all::{WaitAll, Waiting};
 pub use client::{TwelveLabs, TwelveLabsBuilder};
 pub use clock::Clock;
 pub use error::{ApiError, ApiErrorKind, Error, FailedError, RateLimit, Result, UploadError};

@@ -16,6 +16,7 @@ pub(crate) mod request;
 mod scan;
 pub(crate) mod typed;
 pub(crate) mod wait;
+pub(crate) mod wait_all;
 
 pub(crate) use options::RequestOptions;
 pub(crate) use typed::{Call, CustomCall, Output, sealed};

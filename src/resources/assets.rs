@@ -11,6 +11,7 @@ use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::request::Request;
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::session::Session;
@@ -169,6 +170,20 @@ impl AssetsClient {
     /// ```
     pub fn wait_for_done(&self, asset_id: &str) -> Wait<Asset> {
         Wait::new(self.0.get(&["assets", asset_id]), asset_id)
+    }
+
+    /// Waits until all of these assets are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.assets().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<Asset> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["assets", id]))
     }
 }
 

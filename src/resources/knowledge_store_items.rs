@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::http::session::Session;
 use crate::resources::assets::{AssetError, AssetType};
 use crate::types::{SortBy, SortOption};
@@ -87,6 +88,24 @@ impl KnowledgeStoreItemsClient {
     /// ```
     pub fn wait_for_done(&self, knowledge_store_id: &str, item_id: &str) -> Wait<KnowledgeStoreItem> {
         Wait::new(self.0.get(&["knowledge-stores", knowledge_store_id, "items", item_id]), item_id)
+    }
+
+    /// Waits until all of these items are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.knowledge_store_items().wait_for_all("65a…", ["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: Into<String>>(
+        &self,
+        knowledge_store_id: &str,
+        ids: impl IntoIterator<Item = I>,
+    ) -> WaitAll<KnowledgeStoreItem> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["knowledge-stores", knowledge_store_id, "items", id]))
     }
 }
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::call::{Call, RequestOptions};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
@@ -127,6 +128,20 @@ impl TasksClient {
     /// ```
     pub fn wait_for_done(&self, task_id: &str) -> Wait<VideoIndexingTask> {
         Wait::new(self.0.get(&["tasks", task_id]), task_id)
+    }
+
+    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.tasks().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<VideoIndexingTask> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["tasks", id]))
     }
 }
 

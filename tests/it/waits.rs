@@ -82,3 +82,23 @@ fn a_wait_can_be_canceled_between_two_polls() {
     assert!(e.is_canceled(), "{e:?}");
     assert_eq!(server.received().len(), 1, "no other poll");
 }
+
+#[test]
+fn many_things_are_waited_for_on_one_thread_and_each_comes_once() {
+    let poll = |id: &str, status: &str| Step::Answer(answer(200, &json!({"_id": id, "status": status})));
+    let failed = json!({"_id": "a2", "status": "failed", "error": {"message": "too short"}});
+    let server = Server::start([
+        poll("a1", "processing"),
+        Step::Answer(answer(200, &failed)),
+        poll("a3", "ready"),
+        poll("a1", "ready"),
+    ]);
+    let clock = Frozen::default();
+    let results: Vec<_> =
+        client(&server, clock.clone()).assets().wait_for_all(["a1", "a2", "a3"]).send().unwrap().collect();
+    let seen: Vec<_> = results.iter().map(|(id, result)| (id.as_str(), result.is_ok())).collect();
+    assert_eq!(seen, [("a2", false), ("a3", true), ("a1", true)]);
+    assert!(results[0].1.as_ref().unwrap_err().to_string().contains("too short"));
+    assert_eq!(*clock.0.lock().unwrap(), Duration::from_millis(500));
+    assert_eq!(server.finish().len(), 4);
+}

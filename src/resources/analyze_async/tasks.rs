@@ -9,6 +9,7 @@ use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::request::IDEMPOTENCY_KEY;
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::http::session::Session;
 use crate::resources::analyze::{
     AnalyzeError, AnalyzeImageInput, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, SmeMediaSource, VideoContext,
@@ -114,6 +115,20 @@ impl AnalyzeTasksClient {
     /// ```
     pub fn wait_for_done(&self, task_id: &str) -> Wait<AnalyzeTask> {
         Wait::new(self.0.get(&["analyze", "tasks", task_id]), task_id)
+    }
+
+    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.analyze_async().tasks().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<AnalyzeTask> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["analyze", "tasks", id]))
     }
 }
 

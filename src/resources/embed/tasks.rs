@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::call::{Call, RequestOptions};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
@@ -132,6 +133,20 @@ impl EmbedTasksClient {
     /// ```
     pub fn wait_for_done(&self, task_id: &str) -> Wait<MediaEmbeddingTask> {
         Wait::new(self.0.get(&["embed", "tasks", task_id, "status"]), task_id)
+    }
+
+    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.embed().tasks().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<MediaEmbeddingTask> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["embed", "tasks", id, "status"]))
     }
 }
 

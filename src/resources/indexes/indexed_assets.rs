@@ -9,6 +9,7 @@ use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::http::session::Session;
 use crate::types::{
     EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment, VideoSystemMetadata,
@@ -136,6 +137,24 @@ impl IndexedAssetsClient {
     /// ```
     pub fn wait_for_done(&self, index_id: &str, indexed_asset_id: &str) -> Wait<IndexedAsset> {
         Wait::new(self.0.get(&["indexes", index_id, "indexed-assets", indexed_asset_id]), indexed_asset_id)
+    }
+
+    /// Waits until all of these indexed assets are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.indexes().indexed_assets().wait_for_all("65a…", ["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: Into<String>>(
+        &self,
+        index_id: &str,
+        ids: impl IntoIterator<Item = I>,
+    ) -> WaitAll<IndexedAsset> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["indexes", index_id, "indexed-assets", id]))
     }
 }
 

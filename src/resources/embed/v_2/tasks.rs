@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use crate::call::Call;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::http::session::Session;
 use crate::resources::embed::{EmbeddingTaskStatus, ListEmbedTasks};
 
@@ -82,6 +83,20 @@ impl EmbedV2TasksClient {
     /// ```
     pub fn wait_for_done(&self, task_id: &str) -> Wait<EmbeddingTask> {
         Wait::new(self.0.get(&["embed-v2", "tasks", task_id]), task_id)
+    }
+
+    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.embed().v2().tasks().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<EmbeddingTask> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["embed-v2", "tasks", id]))
     }
 }
 
