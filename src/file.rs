@@ -314,7 +314,7 @@ enum Opened {
     Bytes(Arc<Vec<u8>>, usize),
     /// A reader that nothing was asked of, and the bytes that it is to give.
     Waiting(Arc<Once>, Option<u64>),
-    Reader(Background),
+    Reader(Box<Background>),
 }
 
 /// A block of base64 and how much of it was taken.
@@ -408,7 +408,7 @@ impl Opened {
                 once.touched.store(true, Ordering::SeqCst);
                 let origin = once.origin.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let origin = origin.ok_or_else(|| io::Error::other("a reader is read once, and this one was"))?;
-                *self = Opened::Reader(Background::start(origin, *length)?);
+                *self = Opened::Reader(Box::new(Background::start(origin, *length)?));
                 Ok(None)
             }
         }
@@ -689,6 +689,26 @@ mod tests {
     fn devices_and_pipes_that_are_empty_are_errors() {
         let e = read_all(&FileSource::from("/dev/null")).unwrap_err();
         assert_eq!(e.to_string(), "/dev/null: it gave no bytes; there is nothing to upload");
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_inspected_is_not_opened() {
+        let path = std::env::temp_dir().join(format!("twelvelabs-inspected-{}", std::process::id()));
+        std::fs::write(&path, "12345").unwrap();
+        let source = FileSource::from(&path);
+        let inspected = source.inspect().unwrap();
+        assert!(inspected.open().is_ok() && inspected.stretches().is_ok());
+        let time = path.metadata().unwrap().modified().unwrap() - std::time::Duration::from_secs(1);
+        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        for e in [inspected.open().err(), inspected.stretches().err()] {
+            assert!(e.unwrap().to_string().contains("changed since the upload began"));
+        }
+        // Another name and other permissions are no change.
+        let inspected = source.inspect().unwrap();
+        std::fs::hard_link(&path, path.with_extension("link")).unwrap();
+        assert!(inspected.open().is_ok() && inspected.stretches().is_ok());
+        std::fs::remove_file(path.with_extension("link")).unwrap();
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

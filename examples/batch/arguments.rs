@@ -36,7 +36,8 @@ no harm either if there is a manifest. (Give it </dev/null before you send it to
 exit codes:
   0    every file is uploaded, now or in an earlier run
   1    some were not
-  2    nothing was begun: wrong usage, no API key, a list or a manifest that cannot be read
+  2    nothing was begun: wrong usage, no API key, a list or a manifest that cannot be read, or a manifest that another
+       run uses or that is of another account
   3    stopped early by a quota of the account; the summary says when to come back
   130  stopped early on request
 ";

@@ -497,6 +497,13 @@ impl Content {
         }
         let mut kept: Vec<Range<u64>> = self.last.values().chain(&self.strange).cloned().collect();
         kept.sort_unstable_by_key(|place| place.start);
+        kept.dedup_by(|next, place| {
+            let together = place.end == next.start;
+            if together {
+                place.end = next.end;
+            }
+            together
+        });
         kept
     }
 }
