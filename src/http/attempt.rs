@@ -84,6 +84,8 @@ pub(crate) struct Failure {
 pub(crate) enum FailureKind {
     /// Another try would end in the same way.
     Impossible,
+    /// The caller's headers cannot be sent.
+    Invalid,
     /// There is no connection, or it broke.
     Broke,
     TimedOut,
@@ -172,8 +174,7 @@ macro_rules! limited {
 pub(super) fn send(agent: &Agent, mut attempt: Attempt<'_>) -> Result<Answer, Failure> {
     attempt.limits.total = attempt.limits.total.map(|total| total.min(FOREVER));
     let uri: Option<Uri> = attempt.url.parse().ok();
-    let authority = uri.as_ref().and_then(Uri::authority).map(|authority| authority.as_str());
-    let exchange = Exchange::new(authority, attempt.cancel.take());
+    let exchange = Exchange::new(uri.as_ref(), attempt.cancel.take());
     let result = {
         let _entered = exchange.enter();
         run(agent, attempt, uri.as_ref())
@@ -192,18 +193,24 @@ pub(super) fn send(agent: &Agent, mut attempt: Attempt<'_>) -> Result<Answer, Fa
 type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
 
 fn run(agent: &Agent, attempt: Attempt<'_>, uri: Option<&Uri>) -> Result<Sent, Failure> {
+    if uri.is_none() {
+        return Err(Failure {
+            sent: false,
+            ..Failure::new(FailureKind::Impossible, "the URL of the request is not valid")
+        });
+    }
     let proxy = proxy(agent, uri);
     let mut request = Request::builder().method(attempt.method).uri(attempt.url);
     for (name, value) in attempt.headers {
-        let mut value = HeaderValue::from_str(value).map_err(impossible)?;
+        let mut value = HeaderValue::from_str(value).map_err(invalid)?;
         value.set_sensitive(name == API_KEY_HEADER);
-        request = request.header(HeaderName::try_from(name).map_err(impossible)?, value);
+        request = request.header(HeaderName::try_from(name).map_err(invalid)?, value);
     }
     let limits = attempt.limits;
     match attempt.body {
         // The one kind of request that the library has to be told to send a body with.
         Some((reader, length)) if attempt.method == "DELETE" => {
-            let request = request.body(()).map_err(impossible)?;
+            let request = request.body(()).map_err(invalid)?;
             let (parts, ()) = request.into_parts();
             let mut builder = agent.delete(parts.uri);
             if let Some(headers) = builder.headers_mut() {
@@ -232,7 +239,7 @@ fn run_with<B: AsSendBody>(
     limits: Limits,
     proxy: Option<Proxy>,
 ) -> Result<Sent, Failure> {
-    let request = request.map_err(impossible)?;
+    let request = request.map_err(invalid)?;
     Ok(agent.run(limited!(agent.configure_request(request), limits, proxy)))
 }
 
@@ -262,9 +269,9 @@ pub(super) fn check_proxy(
 }
 
 fn check_protocol(what: &str, proxy: Option<&Proxy>) -> Result<(), String> {
-    use ureq::ProxyProtocol::{Socks4, Socks4A, Socks5};
+    use ureq::ProxyProtocol::{Socks4, Socks4A, Socks5, Socks5h};
     match proxy.map(Proxy::protocol) {
-        Some(Socks4 | Socks4A | Socks5) if cfg!(not(feature = "socks-proxy")) => {
+        Some(Socks4 | Socks4A | Socks5 | Socks5h) if cfg!(not(feature = "socks-proxy")) => {
             Err(format!("{what} is a SOCKS proxy; build with the feature `socks-proxy` to use it"))
         }
         _ => Ok(()),
@@ -327,14 +334,13 @@ impl LiveBody {
     }
 }
 
-fn impossible(e: impl Into<ureq::http::Error>) -> Failure {
-    let message = format!("the request cannot be sent: {}", e.into());
-    Failure { sent: false, ..Failure::new(FailureKind::Impossible, message) }
+fn invalid(e: impl Into<ureq::http::Error>) -> Failure {
+    Failure { sent: false, ..Failure::new(FailureKind::Invalid, format!("cannot be sent: {}", e.into())) }
 }
 
 /// What a fault means: whether anything was sent is known from the connection, and the fault itself tells the rest.
 fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
-    use FailureKind::{Broke, Canceled, Impossible, TimedOut};
+    use FailureKind::{Broke, Canceled, Impossible, Invalid, TimedOut};
 
     let (sent, host) = (exchange.is_sent(), printable(&exchange.contact(), 100));
     if exchange.is_canceled() {
@@ -367,10 +373,25 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
         ureq::Error::ConnectProxyFailed(why) => {
             (Broke, format!("the proxy {host} could not connect: {}", printable(&why, 200)), None)
         }
-        // A certificate that is not valid, or headers that are too large: another try would not help.
-        ureq::Error::Io(e) if !sent && matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
-            (Impossible, stage, Some(e))
+        ureq::Error::RequireHttpsOnly(_) => (Impossible, "the agent allows only https".into(), None),
+        e if !sent && is_about_certificate(&e) => {
+            let message = format!(
+                "the certificate of {host} cannot be trusted; nothing was sent; give the one that signed it with \
+                 `root_certificates` if it is your own"
+            );
+            // Of one kind, whatever the library of TLS: see `Error::is_retryable`.
+            let cause = match e {
+                ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => e,
+                e => io::Error::new(io::ErrorKind::InvalidData, e),
+            };
+            (Impossible, message, Some(cause))
         }
+        // The headers are too large.
+        ureq::Error::Io(e) if !sent && e.kind() == io::ErrorKind::InvalidInput => {
+            (Invalid, format!("{e}; nothing was sent to {host}"), None)
+        }
+        // What answers does not speak TLS as this side does.
+        ureq::Error::Io(e) if !sent && e.kind() == io::ErrorKind::InvalidData => (Impossible, stage, Some(e)),
         ureq::Error::Io(e) if sent && e.kind() == io::ErrorKind::UnexpectedEof => {
             (Broke, format!("{host} closed the connection too early"), Some(e))
         }
@@ -382,4 +403,9 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
         e => (Broke, format!("{stage}: {e}"), None),
     };
     Failure { kind, sent, message, source }
+}
+
+/// Whether TLS was refused for a certificate: another try would end in the same way.
+fn is_about_certificate(e: &ureq::Error) -> bool {
+    !matches!(e, ureq::Error::Timeout(_)) && e.to_string().to_ascii_lowercase().contains("certificate")
 }

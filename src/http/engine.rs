@@ -158,13 +158,13 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
             Err(Tried::Stopped(e)) => return Err(e),
             Err(Tried::Failed(failure)) => {
                 let ended = match (failure.kind, failure.sent) {
-                    (FailureKind::Impossible | FailureKind::TooLarge | FailureKind::Canceled, _) => Ended::Impossible,
-                    (_, false) => Ended::NotSent,
+                    (FailureKind::Broke | FailureKind::TimedOut, false) => Ended::NotSent,
                     (FailureKind::Broke, true) => Ended::Broke,
                     (FailureKind::TimedOut, true) => {
                         unanswered += 1;
                         Ended::Unanswered(unanswered)
                     }
+                    _ => Ended::Impossible,
                 };
                 (call.failed(failure, &plan), ended)
             }
@@ -353,6 +353,7 @@ pub(crate) fn failed(failure: Failure, operation: String, limit: u64, repeatable
         FailureKind::TimedOut => Error::Timeout { operation, message, sent, source: None },
         FailureKind::TooLarge => Error::ResponseTooLarge { operation, limit },
         FailureKind::Canceled => Error::Canceled { operation, sent },
+        FailureKind::Invalid => Error::invalid("headers", message),
         FailureKind::Impossible | FailureKind::Broke => Error::Transport { operation, message, sent, source },
     }
 }

@@ -9,7 +9,9 @@ mod stand_in;
 mod analyze;
 mod batch;
 mod chunked;
+mod connection;
 mod embed;
+mod engine;
 mod entities;
 mod faults;
 mod knowledge_stores;
@@ -18,6 +20,8 @@ mod search;
 mod sending;
 mod streams;
 mod subtitles;
+#[cfg(feature = "rustls")]
+mod tls;
 #[cfg(feature = "webhooks")]
 mod webhooks;
 mod wire;
