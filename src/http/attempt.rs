@@ -121,34 +121,52 @@ impl Agents {
     }
 }
 
-/// The settings of the agents, unless the caller has some.
-pub(super) fn config(user_agent: &str) -> ureq::config::Config {
-    let config = Agent::config_builder()
+/// The settings of the agents, unless the caller has some. An error is that of the builder's argument of this name.
+pub(super) fn config(
+    user_agent: &str,
+    proxy: Option<&str>,
+    root_certificates: Option<&[u8]>,
+) -> Result<ureq::config::Config, (&'static str, String)> {
+    let mut config = Agent::config_builder()
         .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(64)
         .max_idle_connections_per_host(32)
         .user_agent(user_agent);
+    if let Some(url) = proxy {
+        let proxy = Proxy::new(url).map_err(|_| ("proxy", "this is not the URL of a proxy".to_string()))?;
+        config = config.proxy(Some(proxy));
+    }
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    let config = config.tls_config(tls());
-    config.build()
+    return Ok(config.tls_config(tls(root_certificates).map_err(|why| ("root_certificates", why))?).build());
+    #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+    match root_certificates {
+        Some(_) => Err(("root_certificates", "build with the feature `rustls` or `native-tls` to use them".into())),
+        None => Ok(config.build()),
+    }
 }
 
-#[cfg(feature = "platform-verifier")]
-fn tls() -> ureq::tls::TlsConfig {
-    ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build()
-}
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+fn tls(root_certificates: Option<&[u8]>) -> Result<ureq::tls::TlsConfig, String> {
+    use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
-#[cfg(all(feature = "native-tls", not(feature = "rustls")))]
-fn tls() -> ureq::tls::TlsConfig {
-    ureq::tls::TlsConfig::builder()
-        .provider(ureq::tls::TlsProvider::NativeTls)
-        .root_certs(ureq::tls::RootCerts::PlatformVerifier)
-        .build()
-}
-
-#[cfg(all(feature = "rustls", not(feature = "platform-verifier")))]
-fn tls() -> ureq::tls::TlsConfig {
-    ureq::tls::TlsConfig::default()
+    let provider = if cfg!(feature = "rustls") { TlsProvider::Rustls } else { TlsProvider::NativeTls };
+    let system = cfg!(feature = "platform-verifier") || !cfg!(feature = "rustls");
+    let mut roots = if system { RootCerts::PlatformVerifier } else { RootCerts::WebPki };
+    if let Some(pem) = root_certificates {
+        let mut certificates = Vec::new();
+        for item in parse_pem(pem) {
+            match item {
+                Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+                Ok(_) => {}
+                Err(e) => return Err(format!("this is not PEM: {e}")),
+            }
+        }
+        if certificates.is_empty() {
+            return Err("there is no certificate in it; give the text of a PEM file".into());
+        }
+        roots = RootCerts::from(certificates);
+    }
+    Ok(TlsConfig::builder().provider(provider).root_certs(roots).build())
 }
 
 /// Applies the limits and the proxy to a request. A macro because the library's builder has a type of its own for each
@@ -258,12 +276,14 @@ pub(super) fn check_proxy(
 ) -> Result<(), String> {
     const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
     if config.proxy().is_some_and(|proxy| !proxy.is_from_env()) {
-        return check_protocol("the proxy of the agent", config.proxy());
+        return check_protocol("it", config.proxy());
     }
     let first = NAMES.iter().find_map(|name| Some((name, variable(name).filter(|value| !value.trim().is_empty())?)));
     let Some((name, value)) = first else { return Ok(()) };
     match Proxy::new(&value) {
-        Ok(proxy) => check_protocol(&format!("the proxy of the variable {name}"), Some(&proxy)),
+        // An agent of the caller's that has none goes without.
+        Ok(_) if config.proxy().is_none() => Ok(()),
+        Ok(proxy) => check_protocol(&format!("that of the variable {name}"), Some(&proxy)),
         Err(_) => Err(format!("the variable {name} is not the URL of a proxy; correct it or remove it")),
     }
 }
@@ -348,7 +368,10 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
     }
     let stage = match exchange.stage() {
         Stage::Ready => format!("nothing was sent to {host}"),
-        Stage::Resolving => format!("the name {host} cannot be resolved; nothing was sent"),
+        Stage::Resolving => match host.strip_prefix("the ") {
+            Some(proxy) => format!("the name of the {proxy} cannot be resolved; nothing was sent"),
+            None => format!("the name {host} cannot be resolved; nothing was sent"),
+        },
         Stage::Connecting => format!("could not connect to {host}; nothing was sent"),
         Stage::Securing => format!("no secure connection to {host}; nothing was sent"),
         Stage::Sent => format!("the connection to {host} broke"),
@@ -371,7 +394,7 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
             (Impossible, format!("{stage}: {e} (is a TLS feature enabled?)"), None)
         }
         ureq::Error::ConnectProxyFailed(why) => {
-            (Broke, format!("the proxy {host} could not connect: {}", printable(&why, 200)), None)
+            (Broke, format!("{host} could not connect: {}", printable(&why, 200)), None)
         }
         ureq::Error::RequireHttpsOnly(_) => (Impossible, "the agent allows only https".into(), None),
         e if !sent && is_about_certificate(&e) => {

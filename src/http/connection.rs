@@ -57,7 +57,7 @@ pub(crate) struct Exchange {
     /// The authority of the request's URL: a proxy's connection is not to be taken for one to it.
     target: String,
     stage: AtomicU8,
-    /// The host that was contacted last: the target or a proxy.
+    /// The host that was contacted last, in words: the target or a proxy.
     contact: Mutex<String>,
     /// Whether the request was handed to the connection; before that, its bytes are those of a proxy.
     handed: AtomicBool,
@@ -112,7 +112,7 @@ impl Exchange {
         self.canceled.load(Ordering::Relaxed)
     }
 
-    /// The host that was contacted last.
+    /// The host that was contacted last, in words.
     pub(crate) fn contact(&self) -> String {
         lock(&self.contact).clone()
     }
@@ -147,7 +147,9 @@ fn check() -> io::Result<()> {
 fn reach(stage: Stage, uri: &Uri) {
     if let Some(exchange) = Exchange::current() {
         exchange.reach(stage);
-        *lock(&exchange.contact) = uri.host().unwrap_or_default().into();
+        let host = uri.host().unwrap_or_default();
+        let is_target = uri.authority().is_some_and(|authority| authority.as_str() == exchange.target);
+        *lock(&exchange.contact) = if is_target { host.into() } else { format!("the proxy {host}") };
     }
 }
 
@@ -358,10 +360,6 @@ impl Transport for Socket {
                     return Ok(amount > 0);
                 }
                 Err(e) if is_slice(&e) => {}
-                // The library takes a reset for the end of a body without a length.
-                Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted) => {
-                    return Err(io::Error::other(e).into());
-                }
                 Err(e) => return Err(e.into()),
             }
         }
@@ -448,9 +446,12 @@ struct RequestTransport<In> {
 
 impl<In: Transport> RequestTransport<In> {
     fn read_more(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
         match self.inner.await_input(timeout) {
-            // TLS that ends without saying so: the library takes it for the end of a body without a length.
-            Err(ureq::Error::Io(e)) if e.kind() == io::ErrorKind::UnexpectedEof => Err(io::Error::other(e).into()),
+            // The library takes a reset, and TLS that ends without saying so, for the end of a body without a length.
+            Err(ureq::Error::Io(e)) if matches!(e.kind(), ConnectionReset | ConnectionAborted | UnexpectedEof) => {
+                Err(io::Error::other(e).into())
+            }
             other => other,
         }
     }

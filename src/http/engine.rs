@@ -11,7 +11,7 @@ use crate::http::attempt::{self, Answer, Attempt, FOREVER, Failure, FailureKind,
 use crate::http::cancel::CancelHandle;
 use crate::http::retry::{self, Ended};
 use crate::http::session::{API_KEY_HEADER, Session};
-use crate::http::url::same_origin;
+use crate::http::url::{same_origin, without_password};
 use crate::response::HttpResponse;
 use crate::text::printable;
 
@@ -332,7 +332,7 @@ impl Call<'_> {
             Some(url) if keeps_method && fresh && redirects < MOST_REDIRECTS => Ok(url),
             _ => Err(Error::Redirect {
                 operation: self.operation.clone(),
-                location: printable(location, 300),
+                location: printable(&without_password(location), 300),
                 status: response.status,
             }),
         }

@@ -16,6 +16,7 @@ mod entities;
 mod faults;
 mod knowledge_stores;
 mod lists_and_waits;
+mod proxies;
 mod search;
 mod sending;
 mod streams;

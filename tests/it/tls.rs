@@ -218,6 +218,25 @@ fn a_certificate_of_somebody_else_is_refused_once_and_for_all() {
 }
 
 #[test]
+fn a_proxy_sees_nothing_of_what_is_encrypted() {
+    let server = Server::start([], ready);
+    let proxy = crate::proxies::Proxy::start(None);
+    let client = TwelveLabs::builder().api_key(API_KEY).base_url(server.url()).proxy(proxy.url());
+    let client = client.root_certificates(ROOT).build().unwrap();
+    assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
+    let source = FileSource::bytes("clip.mp4", content(2 << 20));
+    client.assets().create(UploadMethod::direct(source)).send().unwrap();
+    let seen = proxy.seen();
+    assert!(seen.starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", server.port)), "{}", &seen[..100]);
+    assert!(!seen.contains(API_KEY) && !seen.contains("x-api-key") && !seen.contains("clip.mp4"));
+    assert!(server.received().iter().all(|request| request.header("x-api-key") == Some(API_KEY)));
+    // What is wrong with the server is not said of the proxy.
+    let (other, _) = (TwelveLabs::builder().api_key(API_KEY).base_url(server.url()).proxy(proxy.url()), ());
+    let e = other.root_certificates(OTHER_ROOT).build().unwrap().assets().retrieve("a1").send().unwrap_err();
+    assert!(e.to_string().starts_with("the certificate of localhost cannot be trusted"), "{e}");
+}
+
+#[test]
 fn a_server_without_tls_is_an_error_that_says_so() {
     let plain = || {
         Play::Raw(Box::new(|mut stream| {

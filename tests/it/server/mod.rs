@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -497,4 +498,26 @@ pub fn client(server: &Server) -> (TwelveLabs, Pauses) {
 pub fn client_in_time(server: &Server) -> (TwelveLabs, Moving) {
     let clock = Moving::default();
     (builder(server).clock(clock.clone()).build().expect("a client"), clock)
+}
+
+/// Runs one test of this program again, alone in a process of its own, with these variables. It has to look for
+/// `TWELVELABS_TEST_CHILD` to know that it is the one.
+pub fn in_child(test: &str, variables: &[(&str, &str)]) {
+    let mut child = Command::new(std::env::current_exe().expect("this program"));
+    child.args(["--exact", test, "--nocapture"]).env("TWELVELABS_TEST_CHILD", test);
+    for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] {
+        child.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
+    let outcome = child.envs(variables.iter().copied()).output().expect("the program runs");
+    let told = String::from_utf8_lossy(&outcome.stdout);
+    assert!(
+        outcome.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&outcome.stderr)
+    );
+}
+
+/// Whether this process was started by `in_child` for this test.
+pub fn is_child(test: &str) -> bool {
+    std::env::var("TWELVELABS_TEST_CHILD").is_ok_and(|name| name == test)
 }
