@@ -199,7 +199,7 @@ impl TwelveLabs {
 
 impl fmt::Debug for TwelveLabs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwelveLabs").field("base_url", &self.0.settings().options.base_url).finish_non_exhaustive()
+        f.debug_struct("TwelveLabs").field("base_url", &self.0.public_base_url()).finish_non_exhaustive()
     }
 }
 
@@ -229,6 +229,8 @@ pub struct TwelveLabsBuilder {
     clock: Option<Arc<dyn Clock>>,
     allow_insecure_storage: bool,
     agent: Option<Agent>,
+    proxy: Option<String>,
+    root_certificates: Option<Vec<u8>>,
 }
 
 impl TwelveLabsBuilder {
@@ -289,6 +291,38 @@ impl TwelveLabsBuilder {
         self
     }
 
+    /// The proxy of all requests, those to this machine too: `http://proxy.example.com:3128`, with
+    /// `user:password@` before the host if it asks for them, or `socks5://…` with the feature `socks-proxy`.
+    ///
+    /// Otherwise it is that of the variable `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY`, whose exceptions are in
+    /// `NO_PROXY`. A proxy that cannot be used is an error of [`build`](Self::build), wherever it comes from. What goes
+    /// through a proxy over `https` is encrypted for the platform: the proxy sees neither the key nor the files.
+    ///
+    /// ```
+    /// let client = twelvelabs::TwelveLabs::builder()
+    ///     .api_key("tlk_example")
+    ///     .proxy("http://proxy.example.com:3128")
+    ///     .build()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// The certificates to trust in place of the standard ones, as the text of a PEM file: for a proxy that opens what
+    /// is encrypted, or for a server of your own. Of several in one text, each is trusted.
+    ///
+    /// ```no_run
+    /// let pem = std::fs::read("/etc/ssl/certs/our-company.pem").expect("the certificate of the company");
+    /// let client = twelvelabs::TwelveLabs::builder().root_certificates(pem).build()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
+    }
+
     /// Takes over the settings of an agent of your own: its proxy, its certificates, its sizes.
     ///
     /// The connections are this crate's all the same, so that cancellation and deadlines hold and the key is in no log;
@@ -332,6 +366,8 @@ impl TwelveLabsBuilder {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             allow_insecure_storage: self.allow_insecure_storage,
             agent: self.agent,
+            proxy: self.proxy,
+            root_certificates: self.root_certificates,
         })?;
         Ok(TwelveLabs(session))
     }
@@ -339,7 +375,11 @@ impl TwelveLabsBuilder {
 
 impl fmt::Debug for TwelveLabsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwelveLabsBuilder").field("base_url", &self.base_url).finish_non_exhaustive()
+        let base_url = self.base_url.as_deref().map(|url| match url::check_base_url(url.trim()) {
+            Ok(()) => url::without_password(url),
+            Err(_) => "not valid".into(),
+        });
+        f.debug_struct("TwelveLabsBuilder").field("base_url", &base_url).finish_non_exhaustive()
     }
 }
 

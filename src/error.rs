@@ -526,6 +526,8 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Error::Api(e) => matches!(e.status, 408 | 429 | 500..=599) && !self.is_quota(),
+            // A certificate that is not trusted, or what answers does not speak TLS.
+            Error::Transport { sent: false, source: Some(e), .. } => e.kind() != io::ErrorKind::InvalidData,
             Error::Timeout { .. } | Error::Transport { .. } | Error::WaitTimeout { .. } => true,
             Error::Upload(e) => e.resumable && e.cause.is_retryable(),
             Error::Stream { source, .. } => source.as_ref().is_some_and(|e| e.is_retryable()),

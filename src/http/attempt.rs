@@ -84,6 +84,8 @@ pub(crate) struct Failure {
 pub(crate) enum FailureKind {
     /// Another try would end in the same way.
     Impossible,
+    /// The caller's headers cannot be sent.
+    Invalid,
     /// There is no connection, or it broke.
     Broke,
     TimedOut,
@@ -119,34 +121,52 @@ impl Agents {
     }
 }
 
-/// The settings of the agents, unless the caller has some.
-pub(super) fn config(user_agent: &str) -> ureq::config::Config {
-    let config = Agent::config_builder()
+/// The settings of the agents, unless the caller has some. An error is that of the builder's argument of this name.
+pub(super) fn config(
+    user_agent: &str,
+    proxy: Option<&str>,
+    root_certificates: Option<&[u8]>,
+) -> Result<ureq::config::Config, (&'static str, String)> {
+    let mut config = Agent::config_builder()
         .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(64)
         .max_idle_connections_per_host(32)
         .user_agent(user_agent);
+    if let Some(url) = proxy {
+        let proxy = Proxy::new(url).map_err(|_| ("proxy", "this is not the URL of a proxy".to_string()))?;
+        config = config.proxy(Some(proxy));
+    }
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    let config = config.tls_config(tls());
-    config.build()
+    return Ok(config.tls_config(tls(root_certificates).map_err(|why| ("root_certificates", why))?).build());
+    #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+    match root_certificates {
+        Some(_) => Err(("root_certificates", "build with the feature `rustls` or `native-tls` to use them".into())),
+        None => Ok(config.build()),
+    }
 }
 
-#[cfg(feature = "platform-verifier")]
-fn tls() -> ureq::tls::TlsConfig {
-    ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build()
-}
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+fn tls(root_certificates: Option<&[u8]>) -> Result<ureq::tls::TlsConfig, String> {
+    use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
-#[cfg(all(feature = "native-tls", not(feature = "rustls")))]
-fn tls() -> ureq::tls::TlsConfig {
-    ureq::tls::TlsConfig::builder()
-        .provider(ureq::tls::TlsProvider::NativeTls)
-        .root_certs(ureq::tls::RootCerts::PlatformVerifier)
-        .build()
-}
-
-#[cfg(all(feature = "rustls", not(feature = "platform-verifier")))]
-fn tls() -> ureq::tls::TlsConfig {
-    ureq::tls::TlsConfig::default()
+    let provider = if cfg!(feature = "rustls") { TlsProvider::Rustls } else { TlsProvider::NativeTls };
+    let system = cfg!(feature = "platform-verifier") || !cfg!(feature = "rustls");
+    let mut roots = if system { RootCerts::PlatformVerifier } else { RootCerts::WebPki };
+    if let Some(pem) = root_certificates {
+        let mut certificates = Vec::new();
+        for item in parse_pem(pem) {
+            match item {
+                Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+                Ok(_) => {}
+                Err(e) => return Err(format!("this is not PEM: {e}")),
+            }
+        }
+        if certificates.is_empty() {
+            return Err("there is no certificate in it; give the text of a PEM file".into());
+        }
+        roots = RootCerts::from(certificates);
+    }
+    Ok(TlsConfig::builder().provider(provider).root_certs(roots).build())
 }
 
 /// Applies the limits and the proxy to a request. A macro because the library's builder has a type of its own for each
@@ -172,8 +192,7 @@ macro_rules! limited {
 pub(super) fn send(agent: &Agent, mut attempt: Attempt<'_>) -> Result<Answer, Failure> {
     attempt.limits.total = attempt.limits.total.map(|total| total.min(FOREVER));
     let uri: Option<Uri> = attempt.url.parse().ok();
-    let authority = uri.as_ref().and_then(Uri::authority).map(|authority| authority.as_str());
-    let exchange = Exchange::new(authority, attempt.cancel.take());
+    let exchange = Exchange::new(uri.as_ref(), attempt.cancel.take());
     let result = {
         let _entered = exchange.enter();
         run(agent, attempt, uri.as_ref())
@@ -192,18 +211,24 @@ pub(super) fn send(agent: &Agent, mut attempt: Attempt<'_>) -> Result<Answer, Fa
 type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
 
 fn run(agent: &Agent, attempt: Attempt<'_>, uri: Option<&Uri>) -> Result<Sent, Failure> {
+    if uri.is_none() {
+        return Err(Failure {
+            sent: false,
+            ..Failure::new(FailureKind::Impossible, "the URL of the request is not valid")
+        });
+    }
     let proxy = proxy(agent, uri);
     let mut request = Request::builder().method(attempt.method).uri(attempt.url);
     for (name, value) in attempt.headers {
-        let mut value = HeaderValue::from_str(value).map_err(impossible)?;
+        let mut value = HeaderValue::from_str(value).map_err(invalid)?;
         value.set_sensitive(name == API_KEY_HEADER);
-        request = request.header(HeaderName::try_from(name).map_err(impossible)?, value);
+        request = request.header(HeaderName::try_from(name).map_err(invalid)?, value);
     }
     let limits = attempt.limits;
     match attempt.body {
         // The one kind of request that the library has to be told to send a body with.
         Some((reader, length)) if attempt.method == "DELETE" => {
-            let request = request.body(()).map_err(impossible)?;
+            let request = request.body(()).map_err(invalid)?;
             let (parts, ()) = request.into_parts();
             let mut builder = agent.delete(parts.uri);
             if let Some(headers) = builder.headers_mut() {
@@ -232,7 +257,7 @@ fn run_with<B: AsSendBody>(
     limits: Limits,
     proxy: Option<Proxy>,
 ) -> Result<Sent, Failure> {
-    let request = request.map_err(impossible)?;
+    let request = request.map_err(invalid)?;
     Ok(agent.run(limited!(agent.configure_request(request), limits, proxy)))
 }
 
@@ -251,20 +276,22 @@ pub(super) fn check_proxy(
 ) -> Result<(), String> {
     const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
     if config.proxy().is_some_and(|proxy| !proxy.is_from_env()) {
-        return check_protocol("the proxy of the agent", config.proxy());
+        return check_protocol("it", config.proxy());
     }
     let first = NAMES.iter().find_map(|name| Some((name, variable(name).filter(|value| !value.trim().is_empty())?)));
     let Some((name, value)) = first else { return Ok(()) };
     match Proxy::new(&value) {
-        Ok(proxy) => check_protocol(&format!("the proxy of the variable {name}"), Some(&proxy)),
+        // An agent of the caller's that has none goes without.
+        Ok(_) if config.proxy().is_none() => Ok(()),
+        Ok(proxy) => check_protocol(&format!("that of the variable {name}"), Some(&proxy)),
         Err(_) => Err(format!("the variable {name} is not the URL of a proxy; correct it or remove it")),
     }
 }
 
 fn check_protocol(what: &str, proxy: Option<&Proxy>) -> Result<(), String> {
-    use ureq::ProxyProtocol::{Socks4, Socks4A, Socks5};
+    use ureq::ProxyProtocol::{Socks4, Socks4A, Socks5, Socks5h};
     match proxy.map(Proxy::protocol) {
-        Some(Socks4 | Socks4A | Socks5) if cfg!(not(feature = "socks-proxy")) => {
+        Some(Socks4 | Socks4A | Socks5 | Socks5h) if cfg!(not(feature = "socks-proxy")) => {
             Err(format!("{what} is a SOCKS proxy; build with the feature `socks-proxy` to use it"))
         }
         _ => Ok(()),
@@ -327,14 +354,13 @@ impl LiveBody {
     }
 }
 
-fn impossible(e: impl Into<ureq::http::Error>) -> Failure {
-    let message = format!("the request cannot be sent: {}", e.into());
-    Failure { sent: false, ..Failure::new(FailureKind::Impossible, message) }
+fn invalid(e: impl Into<ureq::http::Error>) -> Failure {
+    Failure { sent: false, ..Failure::new(FailureKind::Invalid, format!("cannot be sent: {}", e.into())) }
 }
 
 /// What a fault means: whether anything was sent is known from the connection, and the fault itself tells the rest.
 fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
-    use FailureKind::{Broke, Canceled, Impossible, TimedOut};
+    use FailureKind::{Broke, Canceled, Impossible, Invalid, TimedOut};
 
     let (sent, host) = (exchange.is_sent(), printable(&exchange.contact(), 100));
     if exchange.is_canceled() {
@@ -342,7 +368,10 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
     }
     let stage = match exchange.stage() {
         Stage::Ready => format!("nothing was sent to {host}"),
-        Stage::Resolving => format!("the name {host} cannot be resolved; nothing was sent"),
+        Stage::Resolving => match host.strip_prefix("the ") {
+            Some(proxy) => format!("the name of the {proxy} cannot be resolved; nothing was sent"),
+            None => format!("the name {host} cannot be resolved; nothing was sent"),
+        },
         Stage::Connecting => format!("could not connect to {host}; nothing was sent"),
         Stage::Securing => format!("no secure connection to {host}; nothing was sent"),
         Stage::Sent => format!("the connection to {host} broke"),
@@ -365,12 +394,27 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
             (Impossible, format!("{stage}: {e} (is a TLS feature enabled?)"), None)
         }
         ureq::Error::ConnectProxyFailed(why) => {
-            (Broke, format!("the proxy {host} could not connect: {}", printable(&why, 200)), None)
+            (Broke, format!("{host} could not connect: {}", printable(&why, 200)), None)
         }
-        // A certificate that is not valid, or headers that are too large: another try would not help.
-        ureq::Error::Io(e) if !sent && matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
-            (Impossible, stage, Some(e))
+        ureq::Error::RequireHttpsOnly(_) => (Impossible, "the agent allows only https".into(), None),
+        e if !sent && is_about_certificate(&e) => {
+            let message = format!(
+                "the certificate of {host} cannot be trusted; nothing was sent; give the one that signed it with \
+                 `root_certificates` if it is your own"
+            );
+            // Of one kind, whatever the library of TLS: see `Error::is_retryable`.
+            let cause = match e {
+                ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => e,
+                e => io::Error::new(io::ErrorKind::InvalidData, e),
+            };
+            (Impossible, message, Some(cause))
         }
+        // The headers are too large.
+        ureq::Error::Io(e) if !sent && e.kind() == io::ErrorKind::InvalidInput => {
+            (Invalid, format!("{e}; nothing was sent to {host}"), None)
+        }
+        // What answers does not speak TLS as this side does.
+        ureq::Error::Io(e) if !sent && e.kind() == io::ErrorKind::InvalidData => (Impossible, stage, Some(e)),
         ureq::Error::Io(e) if sent && e.kind() == io::ErrorKind::UnexpectedEof => {
             (Broke, format!("{host} closed the connection too early"), Some(e))
         }
@@ -382,4 +426,9 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
         e => (Broke, format!("{stage}: {e}"), None),
     };
     Failure { kind, sent, message, source }
+}
+
+/// Whether TLS was refused for a certificate: another try would end in the same way.
+fn is_about_certificate(e: &ureq::Error) -> bool {
+    !matches!(e, ureq::Error::Timeout(_)) && e.to_string().to_ascii_lowercase().contains("certificate")
 }

@@ -54,10 +54,10 @@ pub(crate) enum Stage {
 #[derive(Default)]
 pub(crate) struct Exchange {
     cancel: Option<CancelHandle>,
-    /// The host and port of the request: a proxy's connection is not to be taken for one to them.
+    /// The authority of the request's URL: a proxy's connection is not to be taken for one to it.
     target: String,
     stage: AtomicU8,
-    /// The host that was contacted last: the target or a proxy.
+    /// The host that was contacted last, in words: the target or a proxy.
     contact: Mutex<String>,
     /// Whether the request was handed to the connection; before that, its bytes are those of a proxy.
     handed: AtomicBool,
@@ -83,9 +83,10 @@ impl Drop for Entered {
 }
 
 impl Exchange {
-    pub(crate) fn new(target: Option<&str>, cancel: Option<CancelHandle>) -> Arc<Self> {
-        let target = target.unwrap_or_default().to_string();
-        Arc::new(Exchange { cancel, contact: Mutex::new(target.clone()), target, head: true.into(), ..Self::default() })
+    pub(crate) fn new(uri: Option<&Uri>, cancel: Option<CancelHandle>) -> Arc<Self> {
+        let target = uri.and_then(Uri::authority).map(|authority| authority.to_string()).unwrap_or_default();
+        let contact = uri.and_then(Uri::host).unwrap_or_default().to_string();
+        Arc::new(Exchange { cancel, contact: contact.into(), target, head: true.into(), ..Self::default() })
     }
 
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
@@ -111,7 +112,7 @@ impl Exchange {
         self.canceled.load(Ordering::Relaxed)
     }
 
-    /// The host that was contacted last.
+    /// The host that was contacted last, in words.
     pub(crate) fn contact(&self) -> String {
         lock(&self.contact).clone()
     }
@@ -146,7 +147,9 @@ pub(super) fn check() -> io::Result<()> {
 fn reach(stage: Stage, uri: &Uri) {
     if let Some(exchange) = Exchange::current() {
         exchange.reach(stage);
-        *lock(&exchange.contact) = uri.host().unwrap_or_default().into();
+        let host = uri.host().unwrap_or_default();
+        let is_target = uri.authority().is_some_and(|authority| authority.as_str() == exchange.target);
+        *lock(&exchange.contact) = if is_target { host.into() } else { format!("the proxy {host}") };
     }
 }
 
@@ -165,7 +168,32 @@ pub(super) fn connector(names: Names, secret: Option<Secret>) -> impl Connector<
     let chain = chain.chain(ureq::unversioned::transport::RustlsConnector::default());
     #[cfg(feature = "native-tls")]
     let chain = chain.chain(ureq::unversioned::transport::NativeTlsConnector::default());
-    chain.chain(RequestConnector(secret))
+    OfTheAgent(chain.chain(RequestConnector(secret)))
+}
+
+/// Says that the settings of a connection are those of the agent, since no request has others for its TLS: so that the
+/// library prepares them once, and TLS sessions are resumed.
+#[derive(Debug)]
+struct OfTheAgent<C>(C);
+
+impl<C: Connector<()>> Connector<()> for OfTheAgent<C> {
+    type Out = C::Out;
+
+    fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Self::Out>, ureq::Error> {
+        let details = ConnectionDetails {
+            request_level: false,
+            uri: details.uri,
+            addrs: details.addrs.clone(),
+            resolver: details.resolver,
+            config: details.config,
+            now: details.now,
+            timeout: details.timeout,
+            current_time: details.current_time.clone(),
+            run_connector: details.run_connector.clone(),
+            register_shutdown: details.register_shutdown.clone(),
+        };
+        self.0.connect(&details, chained)
+    }
 }
 
 /// Opens a socket, unless a proxy's connection is there already.
@@ -177,6 +205,7 @@ impl<In: Transport> Connector<In> for SocketConnector {
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
         if let Some(chained) = chained {
+            reach(Stage::Securing, details.uri);
             return Ok(Some(Either::A(chained)));
         }
         reach(Stage::Connecting, details.uri);
@@ -331,10 +360,6 @@ impl Transport for Socket {
                     return Ok(amount > 0);
                 }
                 Err(e) if is_slice(&e) => {}
-                // The library takes a reset for the end of a body without a length.
-                Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted) => {
-                    return Err(io::Error::other(e).into());
-                }
                 Err(e) => return Err(e.into()),
             }
         }
@@ -419,6 +444,19 @@ struct RequestTransport<In> {
     offered: (usize, u32),
 }
 
+impl<In: Transport> RequestTransport<In> {
+    fn read_more(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match self.inner.await_input(timeout) {
+            // The library takes a reset, and TLS that ends without saying so, for the end of a body without a length.
+            Err(ureq::Error::Io(e)) if matches!(e.kind(), ConnectionReset | ConnectionAborted | UnexpectedEof) => {
+                Err(io::Error::other(e).into())
+            }
+            other => other,
+        }
+    }
+}
+
 impl<In: Transport> Transport for RequestTransport<In> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
@@ -427,8 +465,14 @@ impl<In: Transport> Transport for RequestTransport<In> {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         let exchange = Exchange::current().filter(|_| self.is_target);
         let first = exchange.as_ref().is_some_and(|exchange| !exchange.handed.swap(true, Ordering::Relaxed));
-        if let Some(secret) = self.secret.as_ref().filter(|_| first) {
-            secret.put_in(&mut self.inner.buffers().output()[..amount])?;
+        if first {
+            self.offered = (0, 0);
+            // Nothing of the input is of use before there is a whole head: else, the library would look for the end of
+            // a head that comes in pieces without reading more of it.
+            self.inner.buffers().input_consume(0);
+            if let Some(secret) = &self.secret {
+                secret.put_in(&mut self.inner.buffers().output()[..amount])?;
+            }
         }
         if let Some(exchange) = exchange.filter(|_| !self.counts) {
             exchange.reach(Stage::Sent);
@@ -436,27 +480,27 @@ impl<In: Transport> Transport for RequestTransport<In> {
         self.inner.transmit_output(amount, timeout)
     }
 
-    fn maybe_await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+    /// What is called when the library finds nothing of use in the input: it looks there itself for the body of an
+    /// answer, and never for the head, for which see `transmit_output`.
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let awaits_head = |exchange: Arc<Exchange>| exchange.head.load(Ordering::Relaxed);
         if !self.is_target || !Exchange::current().is_some_and(awaits_head) {
-            if self.inner.buffers().can_use_input() {
-                return Ok(true);
-            }
-            return self.await_input(timeout);
+            return self.read_more(timeout);
         }
         let limit = Limit::new(timeout.after, timeout.reason);
         loop {
-            let input = self.inner.buffers().input();
-            let length = input.len();
-            match scan(input) {
+            let buffers = self.inner.buffers();
+            match scan(buffers.input()) {
                 // Once while it waits for 100 and once for the answer: more often, the library needs more to read it.
-                Head::Final if self.offered != (length, 2) => {
+                Head::Final if self.offered != (buffers.input().len(), 2) => {
+                    let length = buffers.input().len();
                     let before = if self.offered.0 == length { self.offered.1 } else { 0 };
                     self.offered = (length, before + 1);
                     return Ok(true);
                 }
                 Head::Interim { status, length } => {
-                    self.inner.buffers().input_consume(length);
+                    buffers.input_consume(length);
+                    buffers.input_consume(0);
                     if status == 100 && timeout.reason == Timeout::Await100 {
                         // The body may be sent: the same as if nothing had come for long enough.
                         return Err(ureq::Error::Timeout(Timeout::Await100));
@@ -467,19 +511,11 @@ impl<In: Transport> Transport for RequestTransport<In> {
                         NEVER => time::Duration::NotHappening,
                         left => time::Duration::Exact(left),
                     };
-                    if !self.await_input(NextTimeout { after, ..timeout })? {
-                        return Ok(false);
+                    if !self.read_more(NextTimeout { after, ..timeout })? {
+                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                     }
                 }
             }
-        }
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        match self.inner.await_input(timeout) {
-            // TLS that ends without saying so: the library takes it for the end of a body without a length.
-            Err(ureq::Error::Io(e)) if e.kind() == io::ErrorKind::UnexpectedEof => Err(io::Error::other(e).into()),
-            other => other,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::http::attempt::{self, API_KEY_HEADER, Answer, Attempt, FOREVER, Failu
 use crate::http::cancel::CancelHandle;
 use crate::http::retry::{self, Ended};
 use crate::http::session::Session;
-use crate::http::url::same_origin;
+use crate::http::url::{same_origin, without_password};
 use crate::response::HttpResponse;
 use crate::text::printable;
 
@@ -164,13 +164,13 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
             Err(Tried::Stopped(e)) => return Err(e),
             Err(Tried::Failed(failure)) => {
                 let ended = match (failure.kind, failure.sent) {
-                    (FailureKind::Impossible | FailureKind::TooLarge | FailureKind::Canceled, _) => Ended::Impossible,
-                    (_, false) => Ended::NotSent,
+                    (FailureKind::Broke | FailureKind::TimedOut, false) => Ended::NotSent,
                     (FailureKind::Broke, true) => Ended::Broke,
                     (FailureKind::TimedOut, true) => {
                         unanswered += 1;
                         Ended::Unanswered(unanswered)
                     }
+                    _ => Ended::Impossible,
                 };
                 (call.failed(failure, &plan), ended)
             }
@@ -338,7 +338,7 @@ impl Call<'_> {
             Some(url) if keeps_method && fresh && redirects < MOST_REDIRECTS => Ok(url),
             _ => Err(Error::Redirect {
                 operation: self.operation.clone(),
-                location: printable(location, 300),
+                location: printable(&without_password(location), 300),
                 status: response.status,
             }),
         }
@@ -359,6 +359,7 @@ pub(crate) fn failed(failure: Failure, operation: String, limit: u64, repeatable
         FailureKind::TimedOut => Error::Timeout { operation, message, sent, source: None },
         FailureKind::TooLarge => Error::ResponseTooLarge { operation, limit },
         FailureKind::Canceled => Error::Canceled { operation, sent },
+        FailureKind::Invalid => Error::invalid("headers", message),
         FailureKind::Impossible | FailureKind::Broke => Error::Transport { operation, message, sent, source },
     }
 }

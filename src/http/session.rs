@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::http::attempt::{self, Agent, Agents};
 use crate::http::limiter::RateLimiter;
 use crate::http::retry;
+use crate::http::url::without_password;
 use crate::response::{Headers, HttpResponse};
 use crate::text::contains;
 
@@ -34,6 +35,10 @@ pub(crate) struct Options {
     pub allow_insecure_storage: bool,
     /// Whose settings the connections have, instead of the standard ones.
     pub agent: Option<Agent>,
+    /// The URL of a proxy, in place of the environment's.
+    pub proxy: Option<String>,
+    /// The certificates, in PEM, that are trusted in place of the standard ones.
+    pub root_certificates: Option<Vec<u8>>,
 }
 
 pub(crate) struct Settings {
@@ -48,11 +53,16 @@ pub(crate) struct Settings {
 }
 
 impl Session {
-    /// An error if the environment names a proxy that cannot be used.
+    /// An error if there is a proxy that cannot be used, or certificates that are none.
     pub(crate) fn new(options: Options) -> Result<Self> {
+        let (proxy, roots) = (options.proxy.as_deref(), options.root_certificates.as_deref());
         let config = match &options.agent {
+            Some(_) if proxy.is_some() || roots.is_some() => {
+                let why = "has a proxy and certificates of its own; set them there, or leave out the agent";
+                return Err(Error::invalid("agent", why));
+            }
             Some(agent) => agent.config().clone(),
-            None => attempt::config(USER_AGENT),
+            None => attempt::config(USER_AGENT, proxy, roots).map_err(|(name, why)| Error::invalid(name, why))?,
         };
         attempt::check_proxy(&config, |name| std::env::var(name).ok()).map_err(|why| Error::invalid("proxy", why))?;
         let key_stand_in = stand_in(options.api_key.len());
@@ -78,6 +88,11 @@ impl Session {
         here.saturating_add(*lock(&self.0.server_clock))
     }
 
+    /// The base URL without a password.
+    pub(crate) fn public_base_url(&self) -> String {
+        without_password(&self.0.options.base_url)
+    }
+
     /// Takes the API key out of what a server sent, before any of it becomes text.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
         let mut response = response.with(());
@@ -94,7 +109,7 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("base_url", &self.0.options.base_url).finish_non_exhaustive()
+        f.debug_struct("Session").field("base_url", &self.public_base_url()).finish_non_exhaustive()
     }
 }
 

@@ -11,10 +11,26 @@ pub(crate) fn check_base_url(url: &str) -> Result<(), &'static str> {
     if uri.host().is_none_or(str::is_empty) {
         return Err("the URL names no host");
     }
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
+    let port = server.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+        return Err("the port of the URL is not a number (in a password, `/` is written as %2F)");
+    }
     if uri.query().is_some() || url.contains('#') {
         return Err("the URL must not have a query or a fragment");
     }
     Ok(())
+}
+
+/// A URL as it may be shown: without the name and the password that can stand before its host.
+pub(crate) fn without_password(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    match url[start..end].rfind('@') {
+        Some(at) => format!("{}***{}", &url[..start], &url[start + at..]),
+        None => url.into(),
+    }
 }
 
 /// Where a redirect leads, if it stays within the same scheme, host and port.
@@ -36,8 +52,17 @@ pub(crate) fn same_origin(from: &str, location: &str) -> Option<String> {
     let port = |uri: &Uri| uri.port_u16().or_else(|| Some(if uri.scheme_str()? == "https" { 443 } else { 80 }));
     let same = uri.scheme_str() == base.scheme_str()
         && uri.host().zip(base.host()).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
-        && port(&uri) == port(&base)
-        && uri.authority()?.as_str().contains('@') == base.authority()?.as_str().contains('@');
+        && port(&uri) == port(&base);
+    // A server does not see the name and the password of the URL that led to it, and need not repeat them.
+    let (ours, theirs) = (base.authority()?.as_str(), uri.authority()?.as_str());
+    match (ours.rsplit_once('@'), theirs.rsplit_once('@')) {
+        (None, None) => {}
+        (Some((ours, _)), Some((theirs, _))) if ours == theirs => {}
+        (Some((ours, _)), None) if same => {
+            return Some(target.replacen("://", &format!("://{ours}@"), 1));
+        }
+        _ => return None,
+    }
     same.then_some(target)
 }
 
@@ -68,11 +93,48 @@ mod tests {
     }
 
     #[test]
+    fn redirects_keep_the_password() {
+        let from = "https://u:p@api.example.com/v1.3/assets";
+        for (location, target) in [
+            ("https://api.example.com/a", Some("https://u:p@api.example.com/a")),
+            ("https://u:p@api.example.com/a", Some("https://u:p@api.example.com/a")),
+            ("/a", Some("https://u:p@api.example.com/a")),
+            ("https://x:y@api.example.com/a", None),
+            ("https://evil.example/a", None),
+        ] {
+            assert_eq!(same_origin(from, location).as_deref(), target, "{location}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, shown) in [
+            ("https://user:p%40ss@host/v1?a=b@c", "https://***@host/v1?a=b@c"),
+            ("https://key@host:8443", "https://***@host:8443"),
+            ("https://host/@a", "https://host/@a"),
+            ("/path/a@b", "/path/a@b"),
+            ("user:pass@host", "***@host"),
+            ("https://a@b@host/", "https://***@host/"),
+            ("", ""),
+        ] {
+            assert_eq!(without_password(url), shown, "{url}");
+        }
+    }
+
+    #[test]
     fn base_urls() {
-        for good in ["https://api.twelvelabs.io/v1.3", "http://127.0.0.1:9", "http://[::1]:9/x"] {
+        for good in [
+            "https://api.twelvelabs.io/v1.3",
+            "http://127.0.0.1:9",
+            "http://[::1]:9/x",
+            "http://[::1]/",
+            "https://u:p@x:1/",
+        ] {
             assert_eq!(check_base_url(good), Ok(()), "{good}");
         }
-        for bad in ["", "api.twelvelabs.io", "ftp://x", "https://", "https://x/?a=1", "https://x/#a", "https://x y/"] {
+        let bad = ["", "api.twelvelabs.io", "ftp://x", "https://", "https://x/?a=1", "https://x/#a", "https://x y/"];
+        for bad in bad.into_iter().chain(["https://user:pass/word@x", "https://x:", "https://x:99999", "https://x:a/b"])
+        {
             assert!(check_base_url(bad).is_err(), "{bad}");
         }
     }

@@ -9,14 +9,17 @@ mod stand_in;
 mod analyze;
 mod batch;
 mod chunked;
+mod connection;
 mod connectors;
 mod embed;
+mod engine;
 mod entities;
 mod faults;
 mod knowledge_stores;
 mod lists;
 mod lists_and_waits;
 mod manifest;
+mod proxies;
 mod responses;
 mod search;
 mod sending;
@@ -24,6 +27,8 @@ mod sources;
 mod state_file;
 mod streams;
 mod subtitles;
+#[cfg(feature = "rustls")]
+mod tls;
 mod waits;
 #[cfg(feature = "webhooks")]
 mod webhooks;

@@ -5,17 +5,23 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use twelvelabs::{Clock, TwelveLabs};
+use twelvelabs::{Clock, TwelveLabs, TwelveLabsBuilder};
 
 pub const API_KEY: &str = "test-key";
 
 /// Writes an answer as it likes.
 pub type Writer = dyn FnOnce(&mut TcpStream) -> io::Result<()> + Send;
+
+/// Goes on from the headers of a request as it likes. The connection is kept if it says so.
+pub type Talk = dyn FnOnce(&mut TcpStream, &mut Received) -> io::Result<bool> + Send;
 
 /// What the server does with one request.
 pub enum Step {
@@ -27,6 +33,10 @@ pub enum Step {
     Live(Box<Writer>),
     /// Reads the headers only, answers at once and closes the connection.
     Refuse(Vec<u8>),
+    /// Reads the headers only, and leaves the rest to this.
+    Talk(Box<Talk>),
+    /// Reads the headers but for their last byte, writes these bytes and resets the connection.
+    AnswerAndReset(Vec<u8>),
     /// Takes this many bytes after the headers (which end in a line feed that counts as the first
     /// of them) and resets the connection, by closing it with bytes that nobody has read.
     Reset(usize),
@@ -161,6 +171,8 @@ pub struct Server {
     port: u16,
     script: Arc<Mutex<VecDeque<Step>>>,
     received: Arc<Mutex<Vec<Received>>>,
+    /// How many requests are being talked about.
+    talks: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -172,15 +184,15 @@ impl Server {
     pub fn start_with<S: IntoIterator<Item = Step>>(script: impl FnOnce(u16) -> S) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("the port").port();
-        let server =
-            Server { port, script: Arc::new(Mutex::new(script(port).into_iter().collect())), received: Arc::default() };
-        let (script, received) = (server.script.clone(), server.received.clone());
+        let script = Arc::new(Mutex::new(script(port).into_iter().collect()));
+        let server = Server { port, script, received: Arc::default(), talks: Arc::default() };
+        let (script, received, talks) = (server.script.clone(), server.received.clone(), server.talks.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
-                let (script, received) = (script.clone(), received.clone());
+                let (script, received, talks) = (script.clone(), received.clone(), talks.clone());
                 // A client may go while the server still talks to it: that is no fault of a test.
-                thread::spawn(move || serve(stream, &script, &received).ok());
+                thread::spawn(move || serve(stream, &script, &received, &talks).ok());
             }
         });
         server
@@ -189,6 +201,11 @@ impl Server {
     /// The base URL for a client.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/v1.3", self.port)
+    }
+
+    /// The same by name.
+    pub fn url_by_name(&self) -> String {
+        format!("http://localhost:{}/v1.3", self.port)
     }
 
     pub fn port(&self) -> u16 {
@@ -203,6 +220,10 @@ impl Server {
 
     /// What has arrived so far.
     pub fn received(&self) -> Vec<Received> {
+        // A client may have its answer before the server has noted the whole request.
+        while self.talks.load(Ordering::SeqCst) > 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
         self.received.lock().unwrap().clone()
     }
 
@@ -215,7 +236,12 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, script: &Mutex<VecDeque<Step>>, received: &Mutex<Vec<Received>>) -> io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    script: &Mutex<VecDeque<Step>>,
+    received: &Mutex<Vec<Received>>,
+    talks: &AtomicUsize,
+) -> io::Result<()> {
     // Only a guard against a test that would hang.
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.set_nodelay(true)?;
@@ -228,7 +254,31 @@ fn serve(mut stream: TcpStream, script: &Mutex<VecDeque<Step>>, received: &Mutex
             stream.read_exact(&mut vec![0; bytes])?;
             return Ok(());
         }
+        if let Some(Step::AnswerAndReset(bytes)) = step {
+            received.lock().unwrap().push(request);
+            stream.write_all(&bytes)?;
+            // What was written is read before the reset arrives.
+            thread::sleep(Duration::from_millis(50));
+            return Ok(());
+        }
         byte(&mut stream)?;
+        if let Some(Step::Talk(talk)) = step {
+            let place = {
+                let mut received = received.lock().unwrap();
+                received.push(request.clone());
+                received.len() - 1
+            };
+            talks.fetch_add(1, Ordering::SeqCst);
+            let kept = catch_unwind(AssertUnwindSafe(|| talk(&mut stream, &mut request)));
+            if let Some(received) = received.lock().unwrap().get_mut(place) {
+                *received = request;
+            }
+            talks.fetch_sub(1, Ordering::SeqCst);
+            match kept.unwrap_or_else(|panic| resume_unwind(panic))? {
+                true => continue,
+                false => return Ok(()),
+            }
+        }
         if let Some(Step::Refuse(bytes)) = step {
             received.lock().unwrap().push(request);
             return stream.write_all(&bytes);
@@ -274,18 +324,48 @@ fn head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     }
 }
 
-fn byte(stream: &mut TcpStream) -> io::Result<u8> {
+fn byte(stream: &mut impl Read) -> io::Result<u8> {
     let mut byte = [0];
     stream.read_exact(&mut byte)?;
     Ok(byte[0])
 }
 
-fn line(stream: &mut TcpStream) -> io::Result<String> {
+fn line(stream: &mut impl Read) -> io::Result<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         line.push(byte(stream)?);
     }
     Ok(String::from_utf8_lossy(&line).trim_end().to_string())
+}
+
+/// Reads a request of a connection on which nothing is reset.
+pub fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Received> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(byte(stream)?);
+    }
+    let mut request = parse(std::str::from_utf8(&head).expect("the headers are UTF-8"));
+    if request.header("expect").is_some() {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    read_body(stream, &mut request)?;
+    Ok(request)
+}
+
+/// Does something that must not hang: a test that would is ended after half a minute.
+pub fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, done) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        let _ = sender.send(work());
+    });
+    match done.recv_timeout(Duration::from_secs(30)) {
+        Ok(result) => result,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => match worker.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => panic!("there is no result"),
+        },
+    }
 }
 
 fn parse(head: &str) -> Received {
@@ -311,7 +391,7 @@ fn parse(head: &str) -> Received {
     }
 }
 
-fn read_body(stream: &mut TcpStream, request: &mut Received) -> io::Result<()> {
+pub fn read_body(stream: &mut impl Read, request: &mut Received) -> io::Result<()> {
     if request.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         loop {
             let size = usize::from_str_radix(&line(stream)?, 16).expect("the size of a chunk");
@@ -362,15 +442,82 @@ impl Clock for Pauses {
     }
 }
 
+/// A clock on which only sleeping takes time, for all threads alike.
+#[derive(Clone)]
+pub struct Moving {
+    start: Instant,
+    slept: Arc<Mutex<Vec<Duration>>>,
+    /// What it says instead of a random number.
+    pub random: f64,
+}
+
+impl Default for Moving {
+    fn default() -> Self {
+        Moving { start: Instant::now(), slept: Arc::default(), random: 1.0 }
+    }
+}
+
+impl Moving {
+    pub fn taken(&self) -> Vec<Duration> {
+        self.slept.lock().unwrap().clone()
+    }
+
+    /// How much time has passed.
+    pub fn passed(&self) -> Duration {
+        self.slept.lock().unwrap().iter().sum()
+    }
+}
+
+impl Clock for Moving {
+    fn now(&self) -> Instant {
+        self.start + self.passed()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.slept.lock().unwrap().push(duration);
+        thread::yield_now();
+    }
+
+    fn random(&self) -> f64 {
+        self.random
+    }
+}
+
+/// The settings of a client of the server.
+pub fn builder(server: &Server) -> TwelveLabsBuilder {
+    TwelveLabs::builder().api_key(API_KEY).base_url(server.url())
+}
+
 /// A client of the server, and the pauses that it takes.
 pub fn client(server: &Server) -> (TwelveLabs, Pauses) {
     let pauses = Pauses::default();
-    let client = TwelveLabs::builder()
-        .api_key(API_KEY)
-        .base_url(server.url())
-        .max_retries(2)
-        .clock(pauses.clone())
-        .build()
-        .expect("a client");
-    (client, pauses)
+    (builder(server).max_retries(2).clock(pauses.clone()).build().expect("a client"), pauses)
+}
+
+/// A client of the server on a clock that only its pauses move.
+pub fn client_in_time(server: &Server) -> (TwelveLabs, Moving) {
+    let clock = Moving::default();
+    (builder(server).clock(clock.clone()).build().expect("a client"), clock)
+}
+
+/// Runs one test of this program again, alone in a process of its own, with these variables. It has to look for
+/// `TWELVELABS_TEST_CHILD` to know that it is the one.
+pub fn in_child(test: &str, variables: &[(&str, &str)]) {
+    let mut child = Command::new(std::env::current_exe().expect("this program"));
+    child.args(["--exact", test, "--nocapture"]).env("TWELVELABS_TEST_CHILD", test);
+    for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] {
+        child.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
+    let outcome = child.envs(variables.iter().copied()).output().expect("the program runs");
+    let told = String::from_utf8_lossy(&outcome.stdout);
+    assert!(
+        outcome.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&outcome.stderr)
+    );
+}
+
+/// Whether this process was started by `in_child` for this test.
+pub fn is_child(test: &str) -> bool {
+    std::env::var("TWELVELABS_TEST_CHILD").is_ok_and(|name| name == test)
 }

@@ -1,0 +1,344 @@
+//! What the connection makes of answers that come early, come in between, or break off, and what it knows of a request.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use crate::server::{Received, Server, Step, answer, answer_of_type, answer_with, builder, client, in_time, read_body};
+use serde_json::{Value, json};
+use twelvelabs::assets::{Asset, UploadMethod};
+use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
+
+/// More than what announces itself, and less than what a socket holds back.
+const LARGE: usize = (1 << 20) + 12_345;
+
+fn asset(id: &str) -> Value {
+    json!({"_id": id, "status": "ready"})
+}
+
+fn file() -> FileSource {
+    FileSource::bytes("clip.mp4", crate::files::content(LARGE))
+}
+
+fn upload(client: &TwelveLabs, file: FileSource) -> twelvelabs::Result<Asset> {
+    client.assets().create(UploadMethod::direct(file)).send()
+}
+
+/// Writes the bytes in so many pieces.
+fn in_pieces(stream: &mut TcpStream, bytes: &[u8], pieces: usize) -> io::Result<()> {
+    for piece in bytes.chunks(bytes.len().div_ceil(pieces).max(1)) {
+        stream.write_all(piece)?;
+        if pieces > 1 {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    Ok(())
+}
+
+/// Answers the announcement of a body, and keeps whatever of the body comes nevertheless.
+fn instead_of_100(bytes: Vec<u8>, pieces: usize, stays_open: bool) -> Step {
+    Step::Talk(Box::new(move |stream, request| {
+        in_pieces(stream, &bytes, pieces)?;
+        if stays_open {
+            let _ = stream.read_to_end(&mut request.body);
+        }
+        Ok(false)
+    }))
+}
+
+fn is_announced(request: &Received) -> bool {
+    request.header("expect") == Some("100-continue")
+}
+
+#[test]
+fn an_early_refusal_is_read_at_once_and_costs_no_bytes() {
+    let words = json!({"code": "c", "message": "Not this one."});
+    let soon: &[(&str, &str)] = &[("retry-after", "1")];
+    for (status, headers, tries) in
+        [(401, &[][..], 1), (413, &[], 1), (429, soon, 2), (503, &[], 1), (503, soon, 2), (417, &[], 2), (400, &[], 1)]
+    {
+        for (kept, stays_open, pieces) in
+            [(false, false, 1), (false, true, 1), (true, false, 1), (true, true, 1), (false, true, 7), (true, true, 7)]
+        {
+            let scene = format!("{status} {headers:?}, kept: {kept}, stays open: {stays_open}, {pieces} pieces");
+            let mut script = vec![instead_of_100(answer_with(status, headers, &words), pieces, stays_open)];
+            if kept {
+                script.insert(0, Step::Answer(answer(200, &asset("a0"))));
+            }
+            if tries == 2 {
+                script.push(Step::Answer(answer(201, &asset("a1"))));
+            }
+            let server = Server::start(script);
+            let (client, pauses) = client(&server);
+            if kept {
+                client.assets().retrieve("a0").send().unwrap();
+            }
+            let result = in_time(move || upload(&client, file()));
+            let received = server.finish();
+            let received = &received[usize::from(kept)..];
+            assert!(is_announced(&received[0]) && received[0].body.is_empty(), "{scene}: {}", received[0].body.len());
+            if tries == 1 {
+                match result {
+                    Err(Error::Api(e)) => assert_eq!((e.status, e.message.as_str()), (status, "Not this one.")),
+                    other => panic!("{scene}: {other:?}"),
+                }
+                continue;
+            }
+            assert_eq!(result.unwrap().id, "a1", "{scene}");
+            assert!(received[1].file().bytes == crate::files::content(LARGE), "{scene}: the same bytes");
+            assert_eq!(is_announced(&received[1]), status != 417, "{scene}");
+            assert_eq!(pauses.taken().len(), usize::from(status != 417), "{scene}");
+        }
+    }
+}
+
+/// Writes this where 100 is awaited, takes the body and answers.
+fn before_the_body(interim: &'static str, pieces: usize, then: Vec<u8>) -> Step {
+    Step::Talk(Box::new(move |stream, request| {
+        in_pieces(stream, interim.as_bytes(), pieces)?;
+        read_body(stream, request)?;
+        stream.write_all(&then)?;
+        Ok(true)
+    }))
+}
+
+#[test]
+fn interim_answers_are_not_taken_for_the_answer() {
+    for interim in [
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\nx-request: 1\r\ndate: now\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\na: b\r\n\r\n",
+        // No 100 comes at all: the body is sent after a while.
+        "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
+        "",
+    ] {
+        for pieces in [1, 4] {
+            if pieces > 1 && !interim.contains("100 Continue") {
+                continue;
+            }
+            let created = answer(201, &asset("a1"));
+            let late = [b"HTTP/1.1 100 Continue\r\n\r\n", &created[..]].concat();
+            let server = Server::start([
+                before_the_body(interim, pieces, created.clone()),
+                before_the_body(interim, pieces, late),
+            ]);
+            let (client, _) = client(&server);
+            in_time(move || {
+                for _ in 0..2 {
+                    assert_eq!(upload(&client, file()).unwrap().id, "a1", "{interim:?}");
+                }
+            });
+            for request in server.finish() {
+                assert!(request.file().bytes == crate::files::content(LARGE), "{interim:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn interim_answers_may_come_before_any_answer() {
+    let interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
+    let whole = [interim.as_bytes(), &answer(200, &asset("a1"))].concat();
+    let refused = [interim.as_bytes(), &answer(404, &json!({"message": "No such asset."}))].concat();
+    let slowly =
+        |bytes: Vec<u8>| Step::Talk(Box::new(move |stream, _| in_pieces(stream, &bytes, bytes.len()).map(|()| true)));
+    let server = Server::start([Step::Answer(whole.clone()), slowly(whole), Step::Answer(refused)]);
+    let (client, _) = client(&server);
+    in_time(move || {
+        assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
+        assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
+        let e = client.assets().retrieve("a1").send().unwrap_err();
+        assert_eq!(e.status(), Some(404), "{e}");
+        assert!(e.to_string().starts_with("No such asset."), "{e}");
+    });
+    server.finish();
+}
+
+#[test]
+fn a_success_in_place_of_100_is_no_success() {
+    for stays_open in [false, true] {
+        let server = Server::start([instead_of_100(answer(201, &asset("a1")), 1, stays_open)]);
+        let (client, pauses) = client(&server);
+        let e = in_time(move || upload(&client, file()).unwrap_err());
+        assert!(e.is_outcome_unknown() && matches!(e, Error::Transport { sent: true, .. }), "{e:?}");
+        assert!(e.to_string().contains("took none of the body"), "{e}");
+        assert!(pauses.taken().is_empty());
+        assert_eq!(server.finish().len(), 1);
+    }
+}
+
+#[test]
+fn a_reader_is_not_sent_twice_after_a_late_417() {
+    let late = || before_the_body("HTTP/1.1 100 Continue\r\n\r\n", 1, answer(417, &Value::Null));
+    let server = Server::start([late()]);
+    let (one_client, pauses) = client(&server);
+    let reader = FileSource::reader("clip.mp4", io::Cursor::new(crate::files::content(LARGE)));
+    let e = in_time(move || upload(&one_client, reader).unwrap_err());
+    assert_eq!(e.status(), Some(417), "{e:?}");
+    assert!(pauses.taken().is_empty());
+    assert!(server.finish()[0].file().bytes == crate::files::content(LARGE));
+    // What can be read again is, and once only.
+    let server = Server::start([late(), Step::Answer(answer(417, &Value::Null))]);
+    let (client, _) = client(&server);
+    let e = in_time(move || upload(&client, file()).unwrap_err());
+    assert_eq!(e.status(), Some(417), "{e:?}");
+    assert!(server.finish().iter().all(|request| request.file().bytes == crate::files::content(LARGE)));
+}
+
+/// A whole answer without a length, which ends with its connection.
+fn without_length(kind: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n{body}").into_bytes()
+}
+
+#[test]
+fn an_answer_without_a_length_that_ends_in_a_reset_is_not_complete() {
+    let body = asset("a1").to_string();
+    let whole = without_length("application/json", &body);
+    let server =
+        Server::start([Step::Close(whole.clone()), Step::AnswerAndReset(whole.clone()), Step::AnswerAndReset(whole)]);
+    let client = builder(&server).max_retries(0).build().unwrap();
+    assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1", "the end of a connection is a proper end");
+    let e = client.assets().retrieve("a1").send().unwrap_err();
+    assert!(matches!(e, Error::Transport { sent: true, .. }) && e.is_retryable(), "{e:?}");
+    let e = client.assets().create(UploadMethod::url("https://example.com/a.mp4")).send().unwrap_err();
+    assert!(e.is_outcome_unknown(), "{e:?}");
+    server.finish();
+}
+
+#[test]
+fn a_stream_that_ends_in_a_reset_is_not_complete() {
+    let results = "{\"task_id\":\"1\"}\n{\"task_id\":\"2\"}\n";
+    let events = "data: 1\n\ndata: 2\n\n";
+    let text = "{\"event_type\":\"text_generation\",\"text\":\"one\"}\n";
+    let server = Server::start([
+        Step::AnswerAndReset(without_length("application/jsonl", results)),
+        Step::AnswerAndReset(without_length("text/event-stream", events)),
+        Step::AnswerAndReset(without_length("application/x-ndjson", text)),
+        Step::Close(without_length("application/jsonl", results)),
+        Step::Close(without_length("text/event-stream", events)),
+    ]);
+    let (client, _) = client(&server);
+    let results = || client.analyze_async().batches().results("b").send().unwrap().collect::<Vec<_>>();
+    let events = || client.call("GET", &["x"]).send_events().unwrap().collect::<Vec<_>>();
+    let reset = |e: &Error| matches!(e, Error::Transport { sent: true, .. });
+    let broken = results();
+    assert!(broken.len() == 3 && broken[2].as_ref().is_err_and(reset), "{broken:?}");
+    let broken = events();
+    assert!(broken.len() == 3 && broken[2].as_ref().is_err_and(reset), "{broken:?}");
+    match client.analyze_stream().send().unwrap().text() {
+        Err(Error::Stream { text, source: Some(e), .. }) => assert!(text == "one" && reset(&e), "{text} {e:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((results().len(), events().len()), (2, 2), "the end of a connection is a proper end");
+    server.finish();
+}
+
+#[test]
+fn a_kept_connection_that_has_something_to_say_is_not_used_again() {
+    // Behind the answer comes another one that nobody has asked for.
+    let two = [answer(200, &asset("a1")), answer(200, &asset("evil"))].concat();
+    let server = Server::start([Step::Answer(two), Step::Answer(answer(200, &asset("a2")))]);
+    let (client, _) = client(&server);
+    assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
+    assert_eq!(client.assets().retrieve("a2").send().unwrap().id, "a2");
+    server.finish();
+}
+
+#[test]
+fn a_connection_is_kept_after_refusals_too() {
+    let refusal = || Step::Answer(answer(404, &json!({"message": "No such asset."})));
+    let connections = std::sync::Arc::new(std::sync::Mutex::new(std::collections::HashSet::new()));
+    let seen = connections.clone();
+    let peer = Step::Talk(Box::new(move |stream, _| {
+        seen.lock().unwrap().insert(stream.peer_addr()?);
+        stream.write_all(&answer(404, &Value::Null)).map(|()| true)
+    }));
+    let seen = connections.clone();
+    let again = Step::Talk(Box::new(move |stream, _| {
+        seen.lock().unwrap().insert(stream.peer_addr()?);
+        stream.write_all(&answer(404, &Value::Null)).map(|()| true)
+    }));
+    let server = Server::start([peer, refusal(), refusal(), again]);
+    let (client, _) = client(&server);
+    for _ in 0..4 {
+        assert_eq!(client.assets().retrieve("a1").send().unwrap_err().status(), Some(404));
+    }
+    server.finish();
+    assert_eq!(connections.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn an_answer_that_is_no_http_is_an_error_that_names_the_host() {
+    for nonsense in
+        ["SSH-2.0-OpenSSH_9.6\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "\0\0\0\0\n\n", "HTTP/9.9 200 OK\r\n\r\n"]
+    {
+        let server = Server::start([Step::Close(nonsense.into())]);
+        let client = builder(&server).max_retries(0).build().unwrap();
+        let e = in_time(move || client.assets().retrieve("a1").send().unwrap_err());
+        assert!(matches!(e, Error::Transport { sent: true, .. }), "{nonsense:?}: {e:?}");
+        assert!(e.to_string().contains("127.0.0.1"), "{e}");
+    }
+}
+
+#[test]
+fn headers_without_end_are_an_error() {
+    let endless = Step::Live(Box::new(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+        for n in 0..1_000_000 {
+            write!(stream, "x-{n}: {n}\r\n")?;
+        }
+        Ok(())
+    }));
+    let server = Server::start([endless]);
+    let client = builder(&server).max_retries(0).build().unwrap();
+    let e = in_time(move || client.assets().retrieve("a1").send().unwrap_err());
+    assert!(matches!(e, Error::Transport { sent: true, .. }), "{e:?}");
+}
+
+#[test]
+fn headers_of_any_size_go_with_the_key_or_not_at_all() {
+    let server = Server::start([]);
+    let (client, _) = client(&server);
+    let mut arrived = 0;
+    for kib in [100, 130, 200, 600, 1100, 3000] {
+        let options = || {
+            let value = "v".repeat(50 << 10);
+            (0..kib / 50).fold(RequestOptions::new(), |options, n| options.additional_header(format!("x-{n}"), &value))
+        };
+        server.rewind([Step::Answer(answer(200, &asset("a1")))]);
+        match client.assets().retrieve("a1").request_options(options()).send() {
+            Ok(_) => arrived += 1,
+            Err(e) => {
+                assert!(e.to_string().contains("headers of the request are too large"), "{kib}: {e}");
+                assert!(!e.is_outcome_unknown() && !e.is_retryable(), "{kib}: {e:?}");
+            }
+        }
+        for request in server.received() {
+            assert_eq!(request.header("x-api-key"), Some(crate::server::API_KEY), "{kib}");
+        }
+    }
+    assert!(arrived >= 3, "{arrived}");
+    // The buffers of an agent of the caller's own are smaller.
+    let agent: twelvelabs::Agent = twelvelabs::Agent::config_builder().output_buffer_size(2000).build().into();
+    let client = builder(&server).agent(agent).build().unwrap();
+    let options =
+        RequestOptions::new().additional_header("x-a", "v".repeat(1500)).additional_header("x-b", "v".repeat(900));
+    server.rewind([Step::Answer(answer(200, &asset("a1")))]);
+    let result = client.assets().retrieve("a1").request_options(options).send();
+    match server.received().first() {
+        Some(request) => assert_eq!(request.header("x-api-key"), Some(crate::server::API_KEY)),
+        None => assert!(result.unwrap_err().to_string().contains("headers of the request are too large")),
+    }
+}
+
+#[test]
+fn an_answer_in_pieces_of_one_byte_is_whole() {
+    let bytes = answer_of_type(200, "application/json", &asset("a1").to_string());
+    let server =
+        Server::start([Step::Talk(Box::new(move |stream, _| in_pieces(stream, &bytes, bytes.len()).map(|()| true)))]);
+    let (client, _) = client(&server);
+    assert_eq!(in_time(move || client.assets().retrieve("a1").send().unwrap().id), "a1");
+    server.finish();
+}

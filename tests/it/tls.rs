@@ -1,0 +1,388 @@
+//! TLS: a server with a certificate of its own, handshakes that fail, and records that break.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::files::content;
+use crate::server::{API_KEY, Pauses, Received, answer, answer_of_type, answer_with, in_time, read_request};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+use twelvelabs::assets::UploadMethod;
+use twelvelabs::{Agent, Error, FileSource, TwelveLabs, TwelveLabsBuilder};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+const ROOT: &[u8] = include_bytes!("../fixtures/tls/root.pem");
+const OTHER_ROOT: &[u8] = include_bytes!("../fixtures/tls/other_root.pem");
+
+type Secure = StreamOwned<ServerConnection, TcpStream>;
+
+/// What the server does with one connection.
+enum Play {
+    /// Before the handshake.
+    Raw(Box<dyn FnOnce(TcpStream) + Send>),
+    /// After it. It ends as TLS ends, or just so.
+    Talk(Box<dyn FnOnce(&mut Secure) -> io::Result<()> + Send>),
+}
+
+struct Server {
+    port: u16,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Default)]
+struct Log {
+    connections: usize,
+    handshakes: Vec<HandshakeKind>,
+    received: Vec<Received>,
+}
+
+fn config() -> Arc<ServerConfig> {
+    let chain = [CertificateDer::from_pem_slice(include_bytes!("../fixtures/tls/server.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../fixtures/tls/server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_no_client_auth().with_single_cert(chain.to_vec(), key).unwrap())
+}
+
+impl Server {
+    /// Plays one script for each connection, and then answers everything with this.
+    fn start(
+        script: impl IntoIterator<Item = Play>,
+        answer: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Server { port: listener.local_addr().unwrap().port(), log: Arc::default() };
+        let (config, answer, log) = (config(), Arc::new(answer), server.log.clone());
+        let mut script: VecDeque<Play> = script.into_iter().collect();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                log.lock().unwrap().connections += 1;
+                let (play, config, answer, log) = (script.pop_front(), config.clone(), answer.clone(), log.clone());
+                thread::spawn(move || {
+                    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                    let talk = match play {
+                        Some(Play::Raw(play)) => return play(stream),
+                        Some(Play::Talk(talk)) => Some(talk),
+                        None => None,
+                    };
+                    let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+                    while stream.conn.is_handshaking() {
+                        if stream.conn.complete_io(&mut stream.sock).is_err() {
+                            return;
+                        }
+                    }
+                    log.lock().unwrap().handshakes.extend(stream.conn.handshake_kind());
+                    if let Some(talk) = talk {
+                        return drop(talk(&mut stream));
+                    }
+                    while let Ok(request) = read_request(&mut stream) {
+                        let bytes = answer(&request);
+                        log.lock().unwrap().received.push(request);
+                        if stream.write_all(&bytes).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        server
+    }
+
+    fn url(&self) -> String {
+        format!("https://localhost:{}/v1.3", self.port)
+    }
+
+    /// A client that trusts this certificate alone.
+    fn builder(&self, root: &[u8]) -> (TwelveLabsBuilder, Pauses) {
+        let roots = RootCerts::from([Certificate::from_pem(root).unwrap()]);
+        let tls = TlsConfig::builder().root_certs(roots).build();
+        let agent: Agent = Agent::config_builder().tls_config(tls).build().into();
+        let pauses = Pauses::default();
+        let builder = TwelveLabs::builder().api_key(API_KEY).base_url(self.url()).agent(agent);
+        (builder.max_retries(2).clock(pauses.clone()), pauses)
+    }
+
+    fn client(&self) -> (TwelveLabs, Pauses) {
+        let (builder, pauses) = self.builder(ROOT);
+        (builder.build().unwrap(), pauses)
+    }
+
+    fn received(&self) -> Vec<Received> {
+        self.log.lock().unwrap().received.clone()
+    }
+
+    fn connections(&self) -> usize {
+        self.log.lock().unwrap().connections
+    }
+}
+
+fn asset(id: &str) -> Value {
+    json!({"_id": id, "status": "ready"})
+}
+
+fn ready(_: &Received) -> Vec<u8> {
+    answer(200, &asset("a1"))
+}
+
+fn by_url() -> UploadMethod {
+    UploadMethod::url("https://example.com/a.mp4")
+}
+
+#[test]
+fn normal_use_keeps_its_connection() {
+    let server = Server::start([], ready);
+    let (client, pauses) = server.client();
+    let file = content(3 << 20);
+    for _ in 0..3 {
+        assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
+    }
+    let source = FileSource::bytes("clip.mp4", file.clone());
+    client.assets().create(UploadMethod::direct(source)).send().unwrap();
+    let received = server.received();
+    assert!(received.iter().all(|request| request.header("x-api-key") == Some(API_KEY)));
+    assert!(received[3].file().bytes == file, "the bytes arrive as they are");
+    assert_eq!(received[3].header("expect"), Some("100-continue"));
+    assert_eq!((server.connections(), pauses.taken().len()), (1, 0));
+}
+
+#[test]
+fn a_new_connection_resumes_the_session() {
+    let one = || {
+        Play::Talk(Box::new(|stream| {
+            read_request(stream)?;
+            stream.write_all(&answer_with(200, &[("connection", "close")], &asset("a1")))?;
+            stream.conn.send_close_notify();
+            stream.flush()
+        }))
+    };
+    let server = Server::start([one(), one(), one()], ready);
+    let (client, _) = server.client();
+    for _ in 0..3 {
+        assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
+    }
+    let handshakes = server.log.lock().unwrap().handshakes.clone();
+    assert_eq!(handshakes, [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed]);
+}
+
+#[test]
+fn a_handshake_that_is_cut_has_sent_nothing() {
+    let cut = |taken: usize| {
+        Play::Raw(Box::new(move |mut stream| {
+            let _ = stream.read_exact(&mut vec![0; taken]);
+        }))
+    };
+    let garbled = || {
+        Play::Raw(Box::new(|mut stream| {
+            let _ = stream.read(&mut [0; 1000]);
+            // The beginning of a record, and then nothing.
+            let _ = stream.write_all(&[22, 3, 3, 0, 90, 2]);
+            let _ = stream.shutdown(Shutdown::Both);
+        }))
+    };
+    for second in [cut(1), garbled()] {
+        let server = Server::start([cut(0), second], ready);
+        let (client, pauses) = server.client();
+        let created = in_time(move || client.assets().create(by_url()).send());
+        assert_eq!(created.unwrap().id, "a1");
+        assert_eq!((server.connections(), server.received().len(), pauses.taken().len()), (3, 1, 2));
+    }
+    let server = Server::start([cut(0), cut(5), garbled()], ready);
+    let (client, _) = server.client();
+    let e = in_time(move || client.assets().create(by_url()).send().unwrap_err());
+    assert!(matches!(e, Error::Transport { sent: false, .. }) && e.is_retryable(), "{e:?}");
+    assert!(e.to_string().contains("localhost") && e.to_string().contains("nothing was sent"), "{e}");
+}
+
+#[test]
+fn a_certificate_of_somebody_else_is_refused_once_and_for_all() {
+    let server = Server::start([], ready);
+    // Signed by another, and under a name that is not in it.
+    for (root, host) in [(OTHER_ROOT, "localhost"), (ROOT, "127.0.0.1")] {
+        let (builder, pauses) = server.builder(root);
+        let client = builder.base_url(format!("https://{host}:{}", server.port)).build().unwrap();
+        let e = in_time(move || client.assets().create(by_url()).send().unwrap_err());
+        assert!(matches!(e, Error::Transport { sent: false, .. }), "{e:?}");
+        assert!(!e.is_retryable() && !e.is_outcome_unknown() && pauses.taken().is_empty(), "{e:?}");
+        let text = e.to_string();
+        assert!(text.starts_with(&format!("the certificate of {host} cannot be trusted; nothing was sent")), "{text}");
+        let cause = std::error::Error::source(&e).unwrap().to_string();
+        assert!(cause.contains("certificate") && !text.contains(&cause), "{text}: {cause}");
+    }
+    assert!(server.received().is_empty());
+}
+
+#[test]
+fn a_proxy_sees_nothing_of_what_is_encrypted() {
+    let server = Server::start([], ready);
+    let proxy = crate::proxies::Proxy::start(None);
+    let client = TwelveLabs::builder().api_key(API_KEY).base_url(server.url()).proxy(proxy.url());
+    let client = client.root_certificates(ROOT).build().unwrap();
+    assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
+    let source = FileSource::bytes("clip.mp4", content(2 << 20));
+    client.assets().create(UploadMethod::direct(source)).send().unwrap();
+    let seen = proxy.seen();
+    assert!(seen.starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", server.port)), "{}", &seen[..100]);
+    assert!(!seen.contains(API_KEY) && !seen.contains("x-api-key") && !seen.contains("clip.mp4"));
+    assert!(server.received().iter().all(|request| request.header("x-api-key") == Some(API_KEY)));
+    // What is wrong with the server is not said of the proxy.
+    let (other, _) = (TwelveLabs::builder().api_key(API_KEY).base_url(server.url()).proxy(proxy.url()), ());
+    let e = other.root_certificates(OTHER_ROOT).build().unwrap().assets().retrieve("a1").send().unwrap_err();
+    assert!(e.to_string().starts_with("the certificate of localhost cannot be trusted"), "{e}");
+}
+
+#[test]
+fn a_server_without_tls_is_an_error_that_says_so() {
+    let plain = || {
+        Play::Raw(Box::new(|mut stream| {
+            let _ = stream.read(&mut [0; 1000]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }))
+    };
+    let server = Server::start([plain()], ready);
+    let (client, pauses) = server.client();
+    let e = in_time(move || client.assets().create(by_url()).send().unwrap_err());
+    assert!(e.to_string().starts_with("no secure connection to localhost; nothing was sent"), "{e}");
+    assert!(!e.is_retryable() && pauses.taken().is_empty(), "{e:?}");
+}
+
+/// Takes the request and writes what is no record of TLS.
+fn broken_record() -> Play {
+    Play::Talk(Box::new(|stream| {
+        read_request(stream)?;
+        stream.sock.write_all(&[23, 3, 3, 0, 20])?;
+        stream.sock.write_all(&[0x5a; 20])?;
+        stream.sock.read(&mut [0; 100]).map(drop)
+    }))
+}
+
+#[test]
+fn a_record_that_breaks_after_a_post_leaves_the_outcome_unknown() {
+    let server = Server::start([broken_record(), broken_record()], ready);
+    let (client, pauses) = server.client();
+    let scene = client.clone();
+    let e = in_time(move || scene.assets().create(by_url()).send().unwrap_err());
+    assert!(matches!(e, Error::Transport { sent: true, .. }) && e.is_outcome_unknown(), "{e:?}");
+    assert!(e.to_string().contains("it is unknown whether the platform acted"), "{e}");
+    assert!(e.to_string().contains("localhost") && pauses.taken().is_empty(), "{e}");
+    // A GET is sent again.
+    assert_eq!(in_time(move || client.assets().retrieve("a1").send().unwrap().id), "a1");
+    assert_eq!((server.connections(), pauses.taken().len()), (3, 1));
+}
+
+/// Writes these bytes and closes the connection, with or without the end of TLS.
+fn answer_and_close(bytes: Vec<u8>, properly: bool) -> Play {
+    Play::Talk(Box::new(move |stream| {
+        read_request(stream)?;
+        stream.write_all(&bytes)?;
+        if properly {
+            stream.conn.send_close_notify();
+        }
+        stream.flush()?;
+        stream.sock.shutdown(Shutdown::Both)
+    }))
+}
+
+#[test]
+fn an_answer_without_a_length_needs_the_end_of_tls() {
+    let json = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{}", asset("a1")).into_bytes();
+    let lines = b"HTTP/1.1 200 OK\r\ncontent-type: application/jsonl\r\n\r\n{\"task_id\":\"1\"}\n".to_vec();
+    let events = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n".to_vec();
+    for properly in [true, false] {
+        let script = [&json, &lines, &events].map(|bytes| answer_and_close(bytes.clone(), properly));
+        let server = Server::start(script, ready);
+        let client = server.builder(ROOT).0.max_retries(0).build().unwrap();
+        let (asset, lines, events) = in_time(move || {
+            let asset = client.assets().retrieve("a1").send();
+            let lines: Vec<_> = client.analyze_async().batches().results("b").send().unwrap().collect();
+            let events: Vec<_> = client.call("GET", &["x"]).send_events().unwrap().collect();
+            (asset, lines, events)
+        });
+        if properly {
+            assert_eq!((asset.unwrap().id.as_str(), lines.len(), events.len()), ("a1", 1, 1));
+            continue;
+        }
+        for e in [
+            asset.unwrap_err(),
+            lines.into_iter().nth(1).unwrap().unwrap_err(),
+            events.into_iter().nth(1).unwrap().unwrap_err(),
+        ] {
+            assert!(matches!(e, Error::Transport { sent: true, .. }) && e.is_retryable(), "{e:?}");
+        }
+    }
+    // With a length, everybody sees that it is complete.
+    let server = Server::start([answer_and_close(answer(200, &asset("a1")), false)], ready);
+    assert_eq!(server.client().0.assets().retrieve("a1").send().unwrap().id, "a1");
+}
+
+#[test]
+fn an_early_refusal_is_read_over_tls_too() {
+    let refuse = Play::Talk(Box::new(|stream| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        for piece in answer_with(413, &[], &json!({"message": "Too large."})).chunks(20) {
+            stream.write_all(piece)?;
+            thread::sleep(Duration::from_millis(5));
+        }
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.is_empty(), "{} bytes of the body came", rest.len());
+        Ok(())
+    }));
+    let server = Server::start([refuse], ready);
+    let (client, _) = server.client();
+    let source = FileSource::bytes("clip.mp4", content(3 << 20));
+    let e = in_time(move || client.assets().create(UploadMethod::direct(source)).send().unwrap_err());
+    assert_eq!(e.status(), Some(413), "{e:?}");
+    assert!(e.to_string().starts_with("Too large."), "{e}");
+}
+
+/// The platform and its storage in one, for one upload in chunks.
+fn uploads(port: &Arc<Mutex<u16>>, size: usize, request: &Received) -> Vec<u8> {
+    const CHUNK: usize = 1 << 20;
+    let total = size.div_ceil(CHUNK);
+    let port = *port.lock().unwrap();
+    let url = |index: usize| json!({"chunk_index": index, "url": format!("https://localhost:{port}/storage/{index}?signature=s")});
+    let path = request.path.trim_start_matches("/v1.3");
+    match (request.method.as_str(), path) {
+        ("POST", "/assets/multipart-uploads") => answer(
+            201,
+            &json!({
+                "upload_id": "u1", "asset_id": "a1", "chunk_size": CHUNK, "total_chunks": total,
+                "upload_urls": (1..=total).map(url).collect::<Vec<_>>(),
+            }),
+        ),
+        ("PUT", _) => answer_with(200, &[("etag", "\"tag\"")], &Value::Null),
+        ("POST", "/assets/multipart-uploads/u1") => answer(
+            200,
+            &json!({"asset_id": "a1", "total_completed": total, "processed_chunks": total, "url": "https://example.com/a1"}),
+        ),
+        _ => answer_of_type(404, "text/plain", "unknown"),
+    }
+}
+
+#[test]
+fn a_chunked_upload_goes_over_tls_and_the_storage_sees_no_key() {
+    let file = content((5 << 20) + 99);
+    let (port, size) = (Arc::new(Mutex::new(0)), file.len());
+    let known = port.clone();
+    let server = Server::start([], move |request| uploads(&known, size, request));
+    *port.lock().unwrap() = server.port;
+    let (client, _) = server.client();
+    let source = FileSource::bytes("clip.mp4", file.clone());
+    let result = in_time(move || client.multipart_upload().upload_file(source).batch_size(100).send().unwrap());
+    assert_eq!((result.asset_id.as_str(), result.upload_id.as_str()), ("a1", "u1"));
+    let mut chunks: Vec<_> = server.received().into_iter().filter(|request| request.method == "PUT").collect();
+    chunks.sort_by_key(|request| request.path.clone());
+    assert!(chunks.iter().all(|request| request.header("x-api-key").is_none()));
+    assert!(chunks.iter().flat_map(|request| request.body.clone()).eq(file), "the bytes arrive as they are");
+}
