@@ -6,6 +6,7 @@ mod server;
 #[path = "../support/stand_in/mod.rs"]
 mod stand_in;
 
+mod accepted;
 mod analyze;
 mod batch;
 mod chunked;
@@ -17,6 +18,7 @@ mod knowledge_stores;
 mod lists;
 mod lists_and_waits;
 mod manifest;
+mod refused;
 mod responses;
 mod search;
 mod sending;
