@@ -66,7 +66,7 @@ impl FileSource {
         Self::new(None, Content::Path(path.into()))
     }
 
-    /// Bytes in memory. The name tells the platform what they are: give it the right extension.
+    /// Bytes in memory. The platform goes by the extension of the name: give it the right one.
     pub fn bytes(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(Some(name.into()), Content::Bytes(Arc::new(bytes.into())))
     }
@@ -104,6 +104,8 @@ impl FileSource {
         self.content_type = Some(content_type.into());
         self
     }
+
+    when_some!();
 
     fn new(name: Option<String>, content: Content) -> Self {
         Self { name, content_type: None, content }
@@ -186,7 +188,7 @@ impl FileSource {
     }
 }
 
-/// A source that was looked at: its length if it has one, and how the file was.
+/// A source that was inspected: its length if it has one, and how the file was.
 #[derive(Clone)]
 pub(crate) struct Inspected {
     content: Content,
@@ -415,7 +417,7 @@ impl Opened {
     }
 }
 
-/// A source of its own for reading stretches of a file, in any order.
+/// A source of its own for reading byte ranges of a file, in any order.
 pub(crate) struct Stretches {
     source: Inspected,
     file: Option<File>,
@@ -432,7 +434,7 @@ impl Inspected {
         self.stretches()?.check_unchanged()
     }
 
-    /// Opens the source for reading stretches. A reader cannot be.
+    /// Opens the source for reading byte ranges. A reader cannot be.
     pub(crate) fn stretches(&self) -> Result<Stretches> {
         let file = match &self.content {
             Content::Path(path) => Some(self.open_unchanged(path)?),
@@ -486,33 +488,29 @@ impl fmt::Debug for FileSource {
     }
 }
 
-impl From<&str> for FileSource {
-    fn from(path: &str) -> Self {
+/// A file on disk: whatever becomes a path, by value or by reference.
+impl<P: Into<PathBuf>> From<P> for FileSource {
+    fn from(path: P) -> Self {
         Self::path(path)
     }
 }
 
-impl From<String> for FileSource {
-    fn from(path: String) -> Self {
-        Self::path(path)
+impl From<&FileSource> for FileSource {
+    fn from(source: &FileSource) -> Self {
+        source.clone()
     }
 }
 
-impl From<&Path> for FileSource {
-    fn from(path: &Path) -> Self {
-        Self::path(path)
-    }
-}
-
-impl From<PathBuf> for FileSource {
-    fn from(path: PathBuf) -> Self {
-        Self::path(path)
-    }
-}
-
-impl From<&PathBuf> for FileSource {
-    fn from(path: &PathBuf) -> Self {
-        Self::path(path)
+/// Paths and bytes are compared, and a reader is the same as itself alone.
+impl PartialEq for FileSource {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (&self.content, &other.content) {
+            (Content::Path(a), Content::Path(b)) => a == b,
+            (Content::Bytes(a), Content::Bytes(b)) => a == b,
+            (Content::Reader { once: a, .. }, Content::Reader { once: b, .. }) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        same && self.name == other.name && self.content_type == other.content_type
     }
 }
 

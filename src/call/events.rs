@@ -308,6 +308,10 @@ impl ServerSentEvent {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOutput`] if the data is not JSON, or not of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         decode::from_json(self.data.as_bytes())
             .map_err(|message| Error::InvalidOutput { message, text: self.data.clone() })
@@ -320,7 +324,7 @@ pub(crate) struct Pending {
     event: String,
     data: Option<String>,
     id: Option<String>,
-    /// Whether an event has begun and not ended.
+    /// Whether an event has started and not ended.
     open: bool,
 }
 

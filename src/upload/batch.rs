@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::call::json::Metadata;
 use crate::call::options::RequestOptions;
 use crate::call::poll::Pace;
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ pub(super) type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>
 pub struct UploadAll {
     client: Session,
     paths: Vec<PathBuf>,
-    workers: usize,
+    workers: u32,
     manifest: Option<PathBuf>,
     cancel: Option<CancelHandle>,
     options: Options,
@@ -38,7 +39,7 @@ pub struct UploadAll {
 pub(super) struct Options {
     pub asset: NewAsset,
     pub threshold: u64,
-    pub max_workers: usize,
+    pub max_workers: u32,
     pub wait: bool,
     pub pace: Pace,
     pub retry_permanent: bool,
@@ -70,7 +71,7 @@ impl UploadAll {
     }
 
     /// How many files are uploaded at a time: 4 by default.
-    pub fn workers(mut self, workers: usize) -> Self {
+    pub fn workers(mut self, workers: u32) -> Self {
         self.workers = workers;
         self
     }
@@ -80,12 +81,12 @@ impl UploadAll {
     /// A later batch with the same manifest skips a file that is done, as long as its size and its time of change are
     /// the same; resumes a chunked upload that is still alive; waits for an asset that was not ready; tries a failed
     /// file again; and leaves alone what can never succeed, such as a video that is too short. Before a file that was
-    /// being sent in one request when the program was killed is sent again, the batch looks for it among the assets.
+    /// being sent in one request when the program was killed is sent again, the batch searches the assets for it.
     ///
     /// One batch at a time may use a manifest: it is locked meanwhile (by `NAME.lock` beside it, which ends with the
     /// program, however it ends), and [`send`](Self::send) fails with an error that says who has it. A file that does
     /// not begin as a manifest is refused and not touched. If the manifest is removed while it is in use, that is in the
-    /// outcomes, and no further file is begun.
+    /// outcomes, and no further file is started.
     ///
     /// # Format
     ///
@@ -101,7 +102,7 @@ impl UploadAll {
     ///
     /// | field | |
     /// |---|---|
-    /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has begun), `uploaded` (the file has arrived), `done` or `failed` |
+    /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
     /// | `path`, `size`, `modified` | the file: its absolute path, its bytes, when it was changed (in ns since 1970) |
     /// | `upload` | what it takes to go on with a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload) |
     /// | `sent_at` | when the file was sent in one request whose outcome is unknown |
@@ -137,7 +138,7 @@ impl UploadAll {
 
     /// Your own metadata for every asset: strings, numbers, booleans, lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl serde::Serialize) -> Self {
-        self.options.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self.options.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
     }
 
@@ -148,7 +149,7 @@ impl UploadAll {
     }
 
     /// How many chunks of one file are sent at a time: 5 by default.
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
+    pub fn max_workers(mut self, max_workers: u32) -> Self {
         self.options.max_workers = max_workers;
         self
     }
@@ -203,7 +204,10 @@ impl UploadAll {
 
     /// Starts the workers. The outcomes come as the files are finished; a path that is given twice has one.
     ///
-    /// Fails if an option suits no file or the manifest cannot be opened. What is wrong with a file is in its outcome.
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if an option cannot be used for any file, and [`Error::File`] if the manifest cannot be
+    /// opened or another batch uses it. What is wrong with one file is in its outcome.
     pub fn send(self) -> Result<Uploads> {
         for (name, value) in [("workers", self.workers), ("max_workers", self.options.max_workers)] {
             if value == 0 {
@@ -223,7 +227,7 @@ impl UploadAll {
         options.request_options.patient = true;
         let (sender, outcomes) = mpsc::channel();
         let total = paths.len();
-        let workers = self.workers.min(total);
+        let workers = (self.workers as usize).min(total);
         let batch = Batch::new(self.client, paths, manifest, folders, options, cancel.clone());
         let mut uploads = Uploads { outcomes, left: total, batch: batch.clone(), cancel, threads: Vec::new() };
         for _ in 0..workers {
@@ -254,7 +258,7 @@ impl fmt::Debug for UploadAll {
     }
 }
 
-/// What became of a file.
+/// The outcome of a file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UploadOutcome {
@@ -265,14 +269,14 @@ pub struct UploadOutcome {
     /// The asset, or why there is none.
     pub result: Result<Asset>,
     /// Why the manifest does not have this outcome, if it should: a later batch does not know of it then. No further
-    /// file is begun after that.
+    /// file is started after that.
     pub manifest_error: Option<String>,
     /// What is not certain about it: the answer to the upload was lost, say, and several assets may be the file.
     pub note: Option<String>,
 }
 
 /// What was done about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum UploadOutcomeKind {
     /// It is an asset now.
@@ -284,6 +288,15 @@ pub enum UploadOutcomeKind {
     /// It was not started, because the batch was stopped, a quota is used up, the API key is not valid, or nothing got
     /// through for too long.
     NotStarted,
+}
+
+names! {
+    UploadOutcomeKind {
+        Uploaded = "uploaded",
+        Skipped = "skipped",
+        Failed = "failed",
+        NotStarted = "not_started",
+    }
 }
 
 /// The outcomes of a batch as they come: one for each file. Dropped before its end, it stops the batch.
@@ -299,7 +312,7 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// Waits for all files, and says what became of them.
+    /// Waits for all files, and counts their outcomes.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -330,7 +343,7 @@ impl Uploads {
     }
 }
 
-/// What became of the files of a batch.
+/// The outcomes of the files of a batch, counted.
 #[derive(Debug, Default)]
 #[must_use = "it says whether files failed"]
 #[non_exhaustive]

@@ -1,8 +1,8 @@
 //! The chunked upload: workers that send chunks, and one thread that reports them.
 //!
 //! Chunks are handed out in order to workers, which read them straight from the file. The calling thread takes what
-//! they have done, reports it in batches, asks for URLs ahead of need and tells the progress. A chunk is done once the
-//! platform has counted it.
+//! they have done, reports it in batches, asks for URLs ahead of need and reports the progress. A chunk is done once
+//! the platform has counted it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -11,9 +11,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::call::json::Metadata;
 use crate::call::options::RequestOptions;
 use crate::error::{Error, Result, UploadError};
 use crate::file::FileSource;
@@ -30,14 +30,14 @@ use crate::upload::workers::{Event, Job, Queue};
 
 /// Chunks that are done are reported after this time although their batch is not full.
 const LONGEST_UNREPORTED: Duration = Duration::from_secs(5);
-/// How often progress is told, and a cancellation noticed, while no chunk is completed.
+/// How often progress is reported, and a cancellation noticed, while no chunk is completed.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// What is known of a canceled upload is reported, if that takes no longer.
 const LAST_REPORT: Duration = Duration::from_secs(5);
 
 /// Keeps what it takes to resume an upload.
 pub(crate) trait Journal: Send {
-    /// A session has begun, or is gone on with. Nothing is sent before this returns, nor at all if it fails.
+    /// A session has started, or is resumed. Nothing is sent before this returns, nor at all if it fails.
     fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
     /// The file is about to be sent in one request. Nothing is sent if this fails.
     fn sending(&mut self, since: OffsetDateTime) -> Result<()>;
@@ -61,26 +61,22 @@ pub(crate) struct NewAsset {
     pub file_type: Option<AssetType>,
     pub enable_hls: Option<bool>,
     pub enable_thumbnail: Option<bool>,
-    pub user_metadata: Option<Value>,
+    pub user_metadata: Option<Metadata>,
 }
 
 impl NewAsset {
     /// An error if it cannot be asked for.
     pub(crate) fn check(&self) -> Result<()> {
-        match &self.user_metadata {
-            Some(metadata) if !metadata.is_object() => {
-                Err(Error::invalid("user_metadata", "must be an object of names and values"))
-            }
-            _ => Ok(()),
-        }
+        let checked = self.user_metadata.as_ref().map_or(Ok(()), Metadata::check);
+        checked.map_err(|why| Error::invalid("user_metadata", why))
     }
 }
 
 /// The numbers among the settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Tuning {
-    pub batch_size: usize,
-    pub max_workers: usize,
+    pub batch_size: u32,
+    pub max_workers: u32,
     /// How often a chunk is sent again, if that was set for this upload.
     pub max_retries: Option<u32>,
     pub retry_delay: Duration,
@@ -233,7 +229,7 @@ impl Job<'_> {
             queue.asked_ahead = 0;
             self.stop.reset();
         }
-        let workers = self.tuning.max_workers.min(tally.missing.len());
+        let workers = (self.tuning.max_workers as usize).min(tally.missing.len());
         let (sender, events) = mpsc::channel();
         let mut fault = None;
         std::thread::scope(|scope| {
@@ -262,7 +258,7 @@ impl Job<'_> {
                 if fault.is_some() {
                     continue;
                 }
-                let full = tally.unreported.len() >= self.tuning.batch_size;
+                let full = tally.unreported.len() >= self.tuning.batch_size as usize;
                 let late = !tally.unreported.is_empty() && tally.last_report.elapsed() > LONGEST_UNREPORTED;
                 let due = (full || late) && Instant::now() >= tally.no_report_before;
                 let fetched = self.fetch_ahead();
@@ -302,7 +298,7 @@ impl Job<'_> {
     }
 
     fn report_batch(&self, options: RequestOptions, tally: &mut Tally) -> Result<()> {
-        let count = self.tuning.batch_size.min(tally.unreported.len());
+        let count = (self.tuning.batch_size as usize).min(tally.unreported.len());
         let batch = tally.unreported[..count].to_vec();
         let report = self.client.multipart_upload().report_chunk_batch(&self.upload.upload_id, batch);
         let report = report.request_options(options).send()?;
