@@ -1,6 +1,7 @@
+// The README's links to pages of the guide lead to files; in here they lead to the modules, whose definitions come first.
+#![doc = include_str!("guide/links.md")]
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
-#![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
 mod call;
@@ -9,6 +10,7 @@ mod clock;
 mod error;
 mod file;
 mod generation;
+pub mod guide;
 mod http;
 mod resources;
 mod response;
@@ -18,6 +20,7 @@ mod text;
 pub mod types;
 mod upload;
 #[cfg(feature = "webhooks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
 pub mod webhooks;
 
 pub use call::events::{Events, JsonLines, ServerSentEvent};
