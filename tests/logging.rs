@@ -30,15 +30,24 @@ fn the_key_is_in_no_log_line_at_the_finest_level() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let head = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-        head.take_while(|line| !line.is_empty()).for_each(drop);
-        let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 16\r\n\r\n{\"message\":\"no\"}");
+        let echo = r#"{"_id":"1","filename":"tlk_secret_key","size":"tlk_secret_key"}"#;
+        for (status, body) in [("401 Unauthorized", r#"{"message":"no"}"#), ("200 OK", echo)] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let head = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            head.take_while(|line| !line.is_empty()).for_each(drop);
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+            let _ = stream.write_all(answer.as_bytes());
+        }
     });
     let client = TwelveLabs::builder().api_key("tlk_secret_key").base_url(url).build().unwrap();
     assert_eq!(client.assets().retrieve("1").send().unwrap_err().status(), Some(401));
+    // A malformed field is told of, and here it is the key.
+    let asset = client.assets().retrieve("1").send().unwrap();
+    assert_eq!((asset.filename.as_deref(), asset.size), (Some("***"), None));
     let log = LOG.0.lock().unwrap();
     assert!(log.contains("GET"), "the log is on: {log}");
+    assert!(log.contains("`size`: invalid type: string \"***\""), "{log}");
     let leak = log.lines().find(|line| line.contains("tlk_secret_key"));
     assert_eq!(leak, None);
 }

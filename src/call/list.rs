@@ -21,7 +21,7 @@ const MOST_AHEAD: u64 = 100;
 const GATHER: &str = "gather the items first (`collect`) and change the list then, or read it again";
 
 /// How large a list is, by its items or by its pages.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Size {
     results: Option<u64>,
     pages: Option<u64>,
@@ -52,6 +52,8 @@ pub(crate) struct List {
     lowest: u64,
     first: Option<Size>,
     last: Option<Size>,
+    /// Whether the list has changed while it was read: then items may come again on other pages.
+    changed: bool,
     fetched: u64,
     failures: u32,
     /// Whether it has ended in an error.
@@ -144,6 +146,7 @@ impl List {
             lowest,
             first: None,
             last: results.map(|results| Size { results: Some(results), pages: None }),
+            changed: false,
             fetched: 0,
             failures: 0,
             ended: false,
@@ -234,7 +237,7 @@ impl List {
             Cursor::Number(_) if more > 0 && self.start.is_some() => self.look_ahead(page, more)?,
             _ => vec![page],
         };
-        self.admit_all(pages, fewer > 0)
+        self.admit_all(pages)
     }
 
     fn request_for(&self, cursor: &Cursor) -> Request {
@@ -311,8 +314,8 @@ impl List {
         if by_items { more.div_ceil(limit) } else { more }
     }
 
-    /// Takes pages as those that follow. `moved`: they may have items that were seen.
-    fn admit_all(&mut self, mut pages: Vec<Page>, moved: bool) -> Result<()> {
+    /// Takes pages as those that follow.
+    fn admit_all(&mut self, mut pages: Vec<Page>) -> Result<()> {
         let mut wanted = 0;
         if let Some(start) = self.start.take() {
             let is_last = |page: &Page, item| start.after.is_some() && page.identity(item) == start.after;
@@ -332,14 +335,14 @@ impl List {
         let last = pages.len().saturating_sub(1);
         for (place, page) in pages.into_iter().enumerate() {
             if place == last || (place >= wanted && page.count > 0) {
-                self.admit(page, moved)?;
+                self.admit(page)?;
             }
         }
         Ok(())
     }
 
     /// Takes a page as the one that follows, unless it shows that the list has no end.
-    fn admit(&mut self, mut page: Page, moved: bool) -> Result<()> {
+    fn admit(&mut self, mut page: Page) -> Result<()> {
         let size = Size::of(&page);
         let first = *self.first.get_or_insert(size);
         let most = first.pages.map_or(MOST_PAGES, |pages| pages.saturating_mul(2).saturating_add(1000));
@@ -370,8 +373,8 @@ impl List {
                 repeated.push(index);
             }
         }
-        let grew = size.beyond(first).is_some_and(|more| more > 0);
-        if !new && (again || !(moved || grew)) {
+        self.changed |= size != first;
+        if !new && (again || !self.changed) {
             let number = page.number;
             let message = match same {
                 Some(before) => format!("the server gave page {before} again as page {number}"),

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::response::HttpResponse;
 use crate::text::{BOM, KEPT, excerpt, head};
 
+/// The field that has the chunks of an upload session.
+pub(crate) const CHUNKS: &str = "uploaded_chunks";
+
 /// Where a page stands in its list. Lists count their pages, searches name them by tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -65,6 +68,8 @@ pub(crate) struct Page {
     pub repeated: Vec<usize>,
     /// The page after this one.
     pub next: Option<Cursor>,
+    /// Whether its items are numbered, as the chunks of a session are.
+    numbered: bool,
     /// The identity of the last item before this page.
     pub before: Option<u64>,
     /// Where its first item is, or what is before that.
@@ -132,8 +137,19 @@ impl Page {
                 token.map(|token| Cursor::Token(Some(token)))
             }
         };
-        let start = start.unwrap_or_default();
-        Ok(Page { operation, response, info, cursor, number, count, repeated: Vec::new(), next, before: None, start })
+        Ok(Page {
+            operation,
+            response,
+            info,
+            cursor,
+            number,
+            count,
+            repeated: Vec::new(),
+            next,
+            numbered: items == CHUNKS,
+            before: None,
+            start: start.unwrap_or_default(),
+        })
     }
 
     pub(crate) fn pages(&self) -> Option<u64> {
@@ -179,9 +195,13 @@ impl Page {
 
     /// The identity of an item, if it has one.
     pub(crate) fn identity(&self, item: &[u8]) -> Option<u64> {
-        const KEYS: [&[u8]; 5] = [b"_id", b"task_id", b"batch_id", b"id", b"upload_id"];
-        // The hits of a search are not one for each id.
-        let known = if matches!(self.cursor, Cursor::Number(_)) { KEYS.len() } else { 3 };
+        const KEYS: [&[u8]; 6] = [b"_id", b"task_id", b"batch_id", b"id", b"upload_id", b"index"];
+        let known = match self.cursor {
+            Cursor::Number(_) if self.numbered => 6,
+            Cursor::Number(_) => 5,
+            // The hits of a search are not one for each id.
+            Cursor::Token(_) => 3,
+        };
         let mut scanner = Scanner::new(item);
         scanner.enter().filter(|object| *object)?;
         let mut found = None;
