@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use support::Result;
 use twelvelabs::TwelveLabs;
-use twelvelabs::assets::{Asset, TranscriptionInclude, TranscriptionStatus, UploadMethod, UploadProgress, UploadState};
+use twelvelabs::assets::{Asset, TranscriptionInclude, UploadMethod, UploadProgress, UploadState};
 
 const USAGE: &str =
     "usage: assets create [--no-wait] PATH|URL | list | retrieve ID | delete ID | transcript ID [srt|vtt|text]";
@@ -108,14 +108,11 @@ fn delete(client: &TwelveLabs, id: &str) -> Result {
 
 fn transcript(client: &TwelveLabs, id: &str, format: &str) -> Result {
     let include = [TranscriptionInclude::Sentences, TranscriptionInclude::Utterances];
-    let transcription = client.assets().retrieve_transcription(id).include(include).send()?;
-    if transcription.status != Some(TranscriptionStatus::Ready) {
-        return Err("the transcript is not ready".into());
-    }
+    let transcription = client.assets().wait_for_transcription(id).include(include).send()?;
     let text = match format {
-        "srt" => transcription.to_srt(),
-        "vtt" => transcription.to_vtt(),
-        _ => transcription.to_text(),
+        "srt" => transcription.to_srt()?,
+        "vtt" => transcription.to_vtt()?,
+        _ => transcription.to_text()?,
     };
     write!(std::io::stdout(), "{text}")?;
     Ok(())

@@ -50,7 +50,9 @@ pub struct TwelveLabs(pub(crate) Session);
 impl TwelveLabs {
     /// A client with this API key. The base URL comes from `TWELVELABS_BASE_URL`, if that is set.
     ///
-    /// Fails if the key is empty or cannot be sent as a header.
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if the key is empty or cannot be sent as a header, or if the base URL is none.
     ///
     /// ```
     /// let client = twelvelabs::TwelveLabs::new("tlk_example")?;
@@ -61,7 +63,11 @@ impl TwelveLabs {
     }
 
     /// A client with the API key from the environment: `TWELVELABS_API_KEY`, then `TWELVE_LABS_API_KEY`, then
-    /// `TL_API_KEY`. Fails if none of them is set.
+    /// `TL_API_KEY`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if none of them is set; else as [`new`](TwelveLabs::new).
     ///
     /// ```no_run
     /// let client = twelvelabs::TwelveLabs::from_env()?;
@@ -89,7 +95,7 @@ impl TwelveLabs {
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let answer = client.analyze().video(VideoContext::asset_id("65f…")).prompt("What happens here?").send()?;
-    /// println!("{}", answer.data.unwrap_or_default());
+    /// println!("{}", answer.complete()?);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn analyze(&self) -> analyze::Analyze {
@@ -332,7 +338,13 @@ impl TwelveLabsBuilder {
         self
     }
 
+    when_some!();
+
     /// Makes the client. What was not set comes from the environment, then from the defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if there is no API key, or if a setting cannot be used.
     pub fn build(self) -> Result<TwelveLabs> {
         self.build_with(|name| std::env::var(name).ok())
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::generation::Generation;
 use crate::response::{Headers, HttpResponse};
 use crate::resumable::ResumableUpload;
 use crate::text::{excerpt, printable, printable_path};
@@ -200,8 +201,22 @@ pub enum Error {
         code: Option<String>,
         /// The text that had arrived.
         text: String,
+        /// What had been said of the answer by then: its id, the tokens that it took, why the model stopped.
+        generation: Box<Generation>,
         /// Why it broke off; nothing if the platform ended it.
         source: Option<Box<Error>>,
+    },
+
+    /// What was asked of it cannot be done in the state that it is in: a transcription that is not ready has no
+    /// subtitles.
+    #[error("the {resource} is `{}`: {}", printable(status, 100), printable(message, 2000))]
+    NotReady {
+        /// What it is, such as `transcription`.
+        resource: String,
+        /// Its status, such as `processing`.
+        status: String,
+        /// What to do, or the platform's reason if it failed.
+        message: String,
     },
 
     /// The model stopped at the limit of tokens (`finish_reason` is `length`, or the `status` of a response
@@ -212,12 +227,12 @@ pub enum Error {
         text: String,
     },
 
-    /// A text that a model answered, or the data of an event, is not JSON or not of the type that was asked for.
-    #[error("{message}; the text begins: {}", excerpt(text.as_bytes()))]
+    /// What a model answered, or the data of an event, is not JSON or not of the type that was asked for.
+    #[error("{message}{}", beginning(text))]
     InvalidOutput {
         /// What does not fit, and where.
         message: String,
-        /// The text as it came.
+        /// The text as it came; empty if there is none.
         text: String,
     },
 
@@ -277,7 +292,7 @@ pub struct ApiError {
 }
 
 /// The kinds of [`ApiError`], one per error class of the Python SDK.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ApiErrorKind {
     /// 400: something in the request is not valid.
@@ -306,6 +321,24 @@ pub enum ApiErrorKind {
     GatewayTimeout,
     /// Any other status.
     Other,
+}
+
+names! {
+    ApiErrorKind {
+        BadRequest = "bad_request",
+        Unauthorized = "unauthorized",
+        Forbidden = "forbidden",
+        NotFound = "not_found",
+        Conflict = "conflict",
+        Gone = "gone",
+        ContentTooLarge = "content_too_large",
+        UnprocessableEntity = "unprocessable_entity",
+        TooManyRequests = "too_many_requests",
+        InternalServer = "internal_server",
+        ServiceUnavailable = "service_unavailable",
+        GatewayTimeout = "gateway_timeout",
+        Other = "other",
+    }
 }
 
 /// What an answer says about rate limits, from whichever family of headers it has.
@@ -372,6 +405,14 @@ pub struct UploadError {
     pub(crate) mismatch: bool,
     /// The reason.
     pub cause: Box<Error>,
+}
+
+/// The beginning of a text, behind a message about it.
+fn beginning(text: &str) -> String {
+    match excerpt(text.as_bytes()) {
+        beginning if beginning.is_empty() => beginning,
+        beginning => format!("; the text begins: {beginning}"),
+    }
 }
 
 impl fmt::Display for UploadError {

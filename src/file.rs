@@ -486,33 +486,29 @@ impl fmt::Debug for FileSource {
     }
 }
 
-impl From<&str> for FileSource {
-    fn from(path: &str) -> Self {
+/// A file on disk: whatever becomes a path, by value or by reference.
+impl<P: Into<PathBuf>> From<P> for FileSource {
+    fn from(path: P) -> Self {
         Self::path(path)
     }
 }
 
-impl From<String> for FileSource {
-    fn from(path: String) -> Self {
-        Self::path(path)
+impl From<&FileSource> for FileSource {
+    fn from(source: &FileSource) -> Self {
+        source.clone()
     }
 }
 
-impl From<&Path> for FileSource {
-    fn from(path: &Path) -> Self {
-        Self::path(path)
-    }
-}
-
-impl From<PathBuf> for FileSource {
-    fn from(path: PathBuf) -> Self {
-        Self::path(path)
-    }
-}
-
-impl From<&PathBuf> for FileSource {
-    fn from(path: &PathBuf) -> Self {
-        Self::path(path)
+/// Paths and bytes are compared, and a reader is the same as itself alone.
+impl PartialEq for FileSource {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (&self.content, &other.content) {
+            (Content::Path(a), Content::Path(b)) => a == b,
+            (Content::Bytes(a), Content::Bytes(b)) => a == b,
+            (Content::Reader { once: a, .. }, Content::Reader { once: b, .. }) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        same && self.name == other.name && self.content_type == other.content_type
     }
 }
 

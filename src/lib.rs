@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod error;
 mod file;
+mod generation;
 mod http;
 mod resources;
 mod response;
@@ -37,6 +38,7 @@ pub use time;
 
 /// Analysis: text about a video or about images, at once or as it is written.
 pub mod analyze {
+    pub use crate::generation::{FinishReason, Generation, TokenUsage};
     pub use crate::resources::analyze::*;
 }
 

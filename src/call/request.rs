@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::call::json::{to_object, to_value, unwritable};
 use crate::call::options::RequestOptions;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ use crate::response::HttpResponse;
 use crate::text::printable;
 
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call has begun with the other";
 const TIMEOUT: Duration = Duration::from_secs(60);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -28,6 +30,8 @@ pub struct Request {
     method: &'static str,
     path: String,
     query: Vec<(String, String)>,
+    /// More of the query: conditions by names of the caller's own.
+    conditions: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Body,
     /// The files whose base64 goes into the JSON body, each with the mark that stands for it there.
@@ -93,6 +97,7 @@ impl Request {
             method: known.unwrap_or("GET"),
             path: String::new(),
             query: Vec::new(),
+            conditions: Vec::new(),
             headers: Vec::new(),
             body: Body::None,
             attached: Vec::new(),
@@ -188,13 +193,31 @@ impl Request {
 
     pub(crate) fn query(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let value = self.value(name, value);
+        if let Some(why) = unwritable(&value) {
+            self.reject(name, why);
+        }
         query_pairs(name, &value, &mut self.query);
+    }
+
+    /// Asks for these conditions, by their names, instead of those before. A name that is `taken` by a parameter of the
+    /// list goes in brackets behind `prefix`.
+    pub(crate) fn conditions(&mut self, prefix: &str, conditions: &(impl Serialize + ?Sized), taken: &[&str]) {
+        let fields = self.object(prefix, conditions);
+        self.conditions.clear();
+        for (name, value) in fields {
+            if let Some(why) = unwritable(&value) {
+                self.reject(prefix, &format!("`{name}` {why}"));
+            }
+            let name = if taken.contains(&name.as_str()) { format!("{prefix}[{name}]") } else { name };
+            query_pairs(&name, &value, &mut self.conditions);
+        }
     }
 
     pub(crate) fn json(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let value = self.value(name, value);
         match &mut self.body {
             Body::Json(fields) => drop(fields.insert(name.into(), value)),
+            Body::Form(_) => self.reject(name, BOTH_BODIES),
             body => *body = Body::Json(Map::from_iter([(name.to_string(), value)])),
         }
     }
@@ -202,6 +225,7 @@ impl Request {
     pub(crate) fn form(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let value = self.value(name, value);
         match value {
+            Value::Array(items) if items.is_empty() => self.reject(name, "is an empty list; leave it out"),
             Value::Array(items) => items.iter().for_each(|item| self.part(text_part(name, item))),
             value => self.part(text_part(name, &value)),
         }
@@ -245,27 +269,25 @@ impl Request {
     fn part(&mut self, part: Part) {
         match &mut self.body {
             Body::Form(parts) => parts.push(part),
+            Body::Json(_) => self.reject(part.name(), BOTH_BODIES),
             body => *body = Body::Form(vec![part]),
         }
     }
 
     /// The value of an argument as JSON.
     pub(crate) fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
-        serde_json::to_value(value).unwrap_or_else(|e| {
-            self.reject(name, &format!("cannot be sent: {e}"));
+        to_value(value).unwrap_or_else(|why| {
+            self.reject(name, &why);
             Value::Null
         })
     }
 
-    /// A value that has to be an object.
+    /// A value that has to be an object, or the JSON text of one.
     pub(crate) fn object(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Map<String, Value> {
-        match self.value(name, value) {
-            Value::Object(fields) => fields,
-            _ => {
-                self.reject(name, "must be an object of names and values");
-                Map::new()
-            }
-        }
+        to_object(value).unwrap_or_else(|why| {
+            self.reject(name, &why);
+            Map::new()
+        })
     }
 
     /// The JSON schema that an answer has to follow.
@@ -344,8 +366,14 @@ impl Request {
 
     /// Whether all arguments can be sent.
     fn check(&self) -> Result<()> {
-        if let Some((argument, why)) = &self.invalid {
+        if let Some((argument, why)) = self.invalid.as_ref().or(self.options.invalid.as_ref()) {
             return Err(Error::invalid(argument, why));
+        }
+        if self.method == "GET" && !matches!(self.body, Body::None) {
+            return Err(Error::invalid(
+                "method",
+                "a GET request has no body; send the fields in the query, or use POST",
+            ));
         }
         let Some(names) = self.one_of else { return Ok(()) };
         let given = |name: &str| {
@@ -390,7 +418,7 @@ impl Request {
         for (name, value) in &self.options.query {
             query_pairs(name, value, &mut extra);
         }
-        for (n, (name, value)) in self.query.iter().chain(&extra).enumerate() {
+        for (n, (name, value)) in self.query.iter().chain(&self.conditions).chain(&extra).enumerate() {
             url.push(if n == 0 { '?' } else { '&' });
             percent_encode(name, &mut url);
             url.push('=');
@@ -445,6 +473,7 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("operation", &self.operation())
             .field("query", &self.query)
+            .field("conditions", &self.conditions)
             .field("body", &self.body)
             .finish_non_exhaustive()
     }

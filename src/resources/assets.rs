@@ -106,17 +106,15 @@ impl AssetsClient {
         self.0.delete(&["assets", asset_id]).into()
     }
 
-    /// Gets what is said in a video or audio asset. Fails with 404 if the asset has no transcription.
+    /// Gets what is said in a video or audio asset. An asset without a transcription is a 404.
     ///
-    /// The platform transcribes in the background: look at the
-    /// [`status`](AssetTranscription::status) before the rest.
+    /// The platform transcribes in the background: [`wait_for_transcription`](Self::wait_for_transcription) waits until
+    /// it is done. This gives what there is; its [`status`](AssetTranscription::status) says how far it is.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let transcription = client.assets().retrieve_transcription("65f…").include(["utterances"]).send()?;
-    /// for line in transcription.utterances.unwrap_or_default() {
-    ///     println!("{:?}: {}", line.start, line.value.unwrap_or_default());
-    /// }
+    /// println!("{:?}", transcription.status);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn retrieve_transcription(&self, asset_id: &str) -> RetrieveTranscription {
@@ -185,6 +183,33 @@ impl AssetsClient {
     pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<Asset> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["assets", id]))
     }
+
+    /// Waits until the transcription of a video or audio asset is ready, and gives it.
+    ///
+    /// A transcription that failed is an [`Error::Failed`](crate::Error::Failed), and an asset without one a 404.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let transcription = client.assets().wait_for_transcription("65f…").include(["utterances"]).send()?;
+    /// for turn in transcription.utterances.unwrap_or_default() {
+    ///     println!("{:?}: {}", turn.start, turn.value.unwrap_or_default());
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_transcription(&self, asset_id: &str) -> Wait<AssetTranscription> {
+        Wait::new(self.0.get(&["assets", asset_id, "transcription"]), asset_id)
+    }
+}
+
+impl Wait<AssetTranscription> {
+    /// Which segmentations to return. The platform's default is words.
+    pub fn include(self, include: impl IntoIterator<Item = impl Into<TranscriptionInclude>>) -> Self {
+        let include: Vec<TranscriptionInclude> = include.into_iter().map(Into::into).collect();
+        self.with(|request| {
+            request.forget("include");
+            request.query("include", &include);
+        })
+    }
 }
 
 fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<()> {
@@ -194,7 +219,7 @@ fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<(
 }
 
 /// How a file gets to the platform.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum UploadMethod {
     /// Sent by this program.
@@ -352,7 +377,7 @@ open_enum! {
 }
 
 /// A file on the platform.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Asset {
     /// The id.
@@ -422,7 +447,7 @@ pub struct AssetError {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetSource {
-    /// The kind of source, as `connector`.
+    /// The kind of source, such as `connector`.
     #[serde(rename = "type")]
     pub kind: Option<String>,
     /// What the provider says about the file.
@@ -433,7 +458,7 @@ pub struct AssetSource {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetSourceDetails {
-    /// The provider, as `google_drive`.
+    /// The provider, such as `google_drive`.
     pub provider: Option<String>,
     /// The file's id there.
     pub source_id: Option<String>,
@@ -477,6 +502,24 @@ pub struct AssetTranscription {
     pub utterances: Option<Vec<TranscriptionEntry>>,
     /// Why it failed.
     pub error: Option<AssetError>,
+}
+
+impl Waitable for AssetTranscription {
+    const RESOURCE: &'static str = "transcription";
+
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
+    }
+
+    fn progressing(&self) -> Progressing {
+        match &self.status {
+            Some(TranscriptionStatus::Ready) => Progressing::Done,
+            Some(TranscriptionStatus::Failed) => {
+                Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
+            }
+            _ => Progressing::Working,
+        }
+    }
 }
 
 /// What the platform read from the file. A field that does not apply is `None`.
@@ -620,7 +663,7 @@ pub struct VideoStream {
     pub pixel_format: Option<String>,
     /// Bits per sample.
     pub bit_depth: Option<i64>,
-    /// The range of the colors, as `tv` or `pc`.
+    /// The range of the colors, such as `tv` or `pc`.
     pub color_range: Option<String>,
     /// The transfer characteristics of the colors.
     pub color_transfer: Option<String>,

@@ -49,9 +49,14 @@ impl MultipartUploadClient {
     /// println!("{} chunks of {} bytes", session.total_chunks.unwrap_or(0), session.chunk_size.unwrap_or(0));
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn create(&self, filename: &str, r#type: impl Into<AssetType>, total_size: u64) -> CreateUploadSession {
+    pub fn create(
+        &self,
+        filename: impl Into<String>,
+        r#type: impl Into<AssetType>,
+        total_size: u64,
+    ) -> CreateUploadSession {
         let mut request = self.0.post(&["assets", "multipart-uploads"]);
-        request.json("filename", filename);
+        request.json("filename", &filename.into());
         request.json("type", &r#type.into());
         request.json("total_size", &total_size);
         request.into()
@@ -384,7 +389,9 @@ impl Waitable for UploadStatus {
 impl SyncPager<ChunkInfo> {
     /// The state of the session as a whole, as it was when this page was fetched.
     ///
-    /// An error if the answer cannot be read as one.
+    /// # Errors
+    ///
+    /// [`Error::Decode`](crate::Error::Decode) if the answer cannot be read as one.
     pub fn upload_status(&self) -> Result<UploadStatus> {
         self.decode_response()
     }

@@ -1,10 +1,9 @@
 //! Search: the moments of an index that fit a text or an image.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::call::json::unwritable;
 use crate::call::pager::{PageInfo, SyncPager};
 use crate::call::request::{Paging, Request};
 use crate::file::FileSource;
@@ -20,6 +19,9 @@ impl SearchClient {
     ///
     /// Ask with a text, with images, or with both. All settings hold for all pages, and a page that cannot be fetched
     /// is an error in the list and not its end.
+    ///
+    /// The Python SDK's `adjust_confidence_level`, `threshold` and `sort_option` are not here: the platform ignores them,
+    /// and that SDK does not send them either. Hits come best first; their [`rank`](SearchItem::rank) says so.
     ///
     /// ```no_run
     /// use twelvelabs::search::{SearchFilter, SearchOption};
@@ -110,17 +112,6 @@ fn page(first: &Request, token: &str) -> Request {
     request
 }
 
-fn conditions(request: &mut Request, filter: &impl Serialize) -> Map<String, Value> {
-    let text = match serde_json::to_value(filter) {
-        Ok(Value::String(text)) => serde_json::from_str::<Value>(&text).ok(),
-        _ => None,
-    };
-    match text {
-        Some(value) => request.object("filter", &value),
-        None => request.object("filter", filter),
-    }
-}
-
 /// The options of both ways to search.
 macro_rules! search {
     ($(#[$meta:meta])* $name:ident -> $($output:tt)+) => {
@@ -148,16 +139,16 @@ macro_rules! search {
 
         impl $name {
             /// An image to look for, by its public URL. The platform documents up to 10 images.
-            pub fn query_media_url(self, query_media_url: impl Into<String>) -> Self {
+            pub fn query_media_url(self, query_media_url: impl AsRef<str>) -> Self {
                 self.query_media_urls([query_media_url])
             }
 
             /// Several images to look for, by their public URLs.
             pub fn query_media_urls(
                 mut self,
-                query_media_urls: impl IntoIterator<Item = impl Into<String>>,
+                query_media_urls: impl IntoIterator<Item = impl AsRef<str>>,
             ) -> Self {
-                query_media_urls.into_iter().for_each(|url| self.0.form_url("query_media_url", &url.into()));
+                query_media_urls.into_iter().for_each(|url| self.0.form_url("query_media_url", url.as_ref()));
                 self
             }
 
@@ -175,9 +166,13 @@ macro_rules! search {
                 self
             }
 
-            /// Only hits in videos that this fits: a [`SearchFilter`], an object of your own, or the JSON text of one.
+            /// Only hits in videos that this fits: a [`SearchFilter`], an object of your own, or the JSON text of one. A
+            /// null in it is refused, since it would not be a condition.
             pub fn filter(mut self, filter: impl Serialize) -> Self {
-                let fields = conditions(&mut self.0, &filter);
+                let fields = self.0.object("filter", &filter);
+                if let Some((name, why)) = fields.iter().find_map(|(name, value)| Some((name, unwritable(value)?))) {
+                    self.0.reject("filter", &format!("`{name}` {why}"));
+                }
                 self.0.forget("filter");
                 self.0.form("filter", &fields);
                 self
@@ -204,76 +199,40 @@ request! {
     }
 }
 
-/// Which videos a search looks at, by what the platform knows of them and by your own metadata.
-///
-/// ```
-/// use twelvelabs::search::SearchFilter;
-///
-/// let filter = SearchFilter::new()
-///     .id(["67c…", "67d…"])
-///     .duration(600.0..=800.0)
-///     .width(1280..)
-///     .field("category", "recent")
-///     .range("rating", 7.5..);
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[must_use]
-pub struct SearchFilter(BTreeMap<String, Condition>);
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-enum Condition {
-    Equal(Value),
-    Number(NumberRange),
+input! {
+    /// Which videos are searched, by what the platform knows of them and by your own metadata.
+    ///
+    /// ```
+    /// use twelvelabs::search::SearchFilter;
+    ///
+    /// let filter = SearchFilter::new()
+    ///     .id(["67c…", "67d…"])
+    ///     .duration(600.0..=800.0)
+    ///     .width(1280..)
+    ///     .field("category", "recent")
+    ///     .range("rating", 7.5..);
+    /// ```
+    #[derive(Default)]
+    SearchFilter() {
+        /// Only videos with one of these ids: those of indexed assets.
+        id: [String],
+        /// Only videos of this duration, in seconds.
+        duration: into NumberRange,
+        /// Only videos of this width, in pixels.
+        width: into NumberRange,
+        /// Only videos of this height, in pixels.
+        height: into NumberRange,
+        /// Only videos of this size, in bytes.
+        size: into NumberRange,
+        /// Only videos of exactly this file name.
+        filename: into String,
+    }
 }
 
 impl SearchFilter {
-    /// No condition yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Only videos with one of these ids.
-    pub fn id(self, id: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let ids: Vec<String> = id.into_iter().map(Into::into).collect();
-        self.field("id", ids)
-    }
-
-    /// Only videos of this duration, in seconds.
-    pub fn duration(self, duration: impl Into<NumberRange>) -> Self {
-        self.range("duration", duration)
-    }
-
-    /// Only videos of this width, in pixels.
-    pub fn width(self, width: impl Into<NumberRange>) -> Self {
-        self.range("width", width)
-    }
-
-    /// Only videos of this height, in pixels.
-    pub fn height(self, height: impl Into<NumberRange>) -> Self {
-        self.range("height", height)
-    }
-
-    /// Only videos of this size, in bytes.
-    pub fn size(self, size: impl Into<NumberRange>) -> Self {
-        self.range("size", size)
-    }
-
-    /// Only videos of exactly this file name.
-    pub fn filename(self, filename: impl Into<String>) -> Self {
-        self.field("filename", filename.into())
-    }
-
-    /// Only videos whose field has this value: your own metadata, or a field that this crate does not know.
-    pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.0.insert(name.into(), Condition::Equal(value.into()));
-        self
-    }
-
     /// Only videos whose field is in this range: your own metadata, or a field that this crate does not know.
-    pub fn range(mut self, name: impl Into<String>, range: impl Into<NumberRange>) -> Self {
-        self.0.insert(name.into(), Condition::Number(range.into()));
-        self
+    pub fn range(self, name: &str, range: impl Into<NumberRange>) -> Self {
+        self.field(name, range.into())
     }
 }
 
@@ -355,12 +314,18 @@ pub struct SearchPool {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchItem {
-    /// Where the clip begins, in seconds.
+    /// The start of the clip, in seconds.
     pub start: Option<f64>,
-    /// Where it ends, in seconds.
+    /// Its end, in seconds.
     pub end: Option<f64>,
-    /// The video that it is in: an [`IndexedAsset`](crate::indexes::IndexedAsset).
+    /// The video that it is in: the id of an [`IndexedAsset`](crate::indexes::IndexedAsset), and not that of the asset
+    /// it was made of.
     pub video_id: Option<String>,
+    /// The asset that the video was made of, where the platform says so. Else
+    /// [`retrieve`](crate::indexes::IndexedAssetsClient::retrieve) the indexed asset, which has its
+    /// [`asset_id`](crate::indexes::IndexedAsset::asset_id).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asset_id: Option<String>,
     /// Its place among the hits. 1 is the best.
     pub rank: Option<i64>,
     /// An image of it, by a URL that expires.

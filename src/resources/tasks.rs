@@ -9,15 +9,15 @@ use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
 use crate::call::wait_all::WaitAll;
-use crate::call::{Call, RequestOptions};
+use crate::call::{Call, RequestOptions, texts};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::session::Session;
-use crate::types::{BulkOutcome, HlsObject, SortBy, SortOption, VideoSystemMetadata};
+use crate::types::{BulkOutcome, DateFilter, HlsObject, SortBy, SortOption, VideoSystemMetadata};
 
 const LIMIT: u64 = 2_000_000_000;
-const HINT: &str = "the platform documents 2 GB for a video of a task; upload a larger one with `assets().upload(…)` \
+const HINT: &str = "the platform documents 2 GB for the video of a task; upload a larger one with `assets().upload(…)` \
      and index it with `indexes().indexed_assets().create(…)`";
 
 /// Uploads and indexes videos in one go, see [`TwelveLabs::tasks`].
@@ -190,15 +190,15 @@ request! {
         query width: i64,
         /// Only tasks of videos of exactly this height, in pixels.
         query height: i64,
-        /// Only tasks created at this time or later, as `2026-01-02T03:04:05Z`.
-        query created_at: into String,
-        /// Only tasks changed at this time or later, as `2026-01-02T03:04:05Z`.
-        query updated_at: into String,
+        /// Only tasks created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query created_at: into DateFilter,
+        /// Only tasks changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query updated_at: into DateFilter,
     }
 }
 
 /// Several videos to upload and index. Nothing happens before [`send`](CreateVideoIndexingTasks::send).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CreateVideoIndexingTasks {
     tasks: TasksClient,
@@ -217,8 +217,8 @@ impl CreateVideoIndexingTasks {
     }
 
     /// Videos that the platform fetches from public URLs.
-    pub fn video_urls(mut self, video_urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.video_urls.extend(video_urls.into_iter().map(Into::into));
+    pub fn video_urls(mut self, video_urls: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.video_urls.extend(texts(video_urls));
         self
     }
 
@@ -234,7 +234,13 @@ impl CreateVideoIndexingTasks {
         self
     }
 
-    /// Uploads all videos, and gives one outcome for each. Fails only if there is no video.
+    when_some!();
+
+    /// Uploads all videos, and gives one outcome for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if there is no video. What happens to one video is in its outcome.
     pub fn send(self) -> Result<Vec<BulkOutcome<VideoIndexingTask>>> {
         let CreateVideoIndexingTasks { tasks, index_id, video_files, video_urls, .. } = self;
         if video_files.is_empty() && video_urls.is_empty() {

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::call::json::Metadata;
 use crate::call::options::RequestOptions;
 use crate::call::poll::Pace;
 use crate::error::{Error, Result};
@@ -137,7 +138,7 @@ impl UploadAll {
 
     /// Your own metadata for every asset: strings, numbers, booleans, lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl serde::Serialize) -> Self {
-        self.options.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self.options.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
     }
 
@@ -272,7 +273,7 @@ pub struct UploadOutcome {
 }
 
 /// What was done about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum UploadOutcomeKind {
     /// It is an asset now.
@@ -284,6 +285,15 @@ pub enum UploadOutcomeKind {
     /// It was not started, because the batch was stopped, a quota is used up, the API key is not valid, or nothing got
     /// through for too long.
     NotStarted,
+}
+
+names! {
+    UploadOutcomeKind {
+        Uploaded = "uploaded",
+        Skipped = "skipped",
+        Failed = "failed",
+        NotStarted = "not_started",
+    }
 }
 
 /// The outcomes of a batch as they come: one for each file. Dropped before its end, it stops the batch.

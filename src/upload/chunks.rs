@@ -11,9 +11,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::call::json::Metadata;
 use crate::call::options::RequestOptions;
 use crate::error::{Error, Result, UploadError};
 use crate::file::FileSource;
@@ -61,18 +61,14 @@ pub(crate) struct NewAsset {
     pub file_type: Option<AssetType>,
     pub enable_hls: Option<bool>,
     pub enable_thumbnail: Option<bool>,
-    pub user_metadata: Option<Value>,
+    pub user_metadata: Option<Metadata>,
 }
 
 impl NewAsset {
     /// An error if it cannot be asked for.
     pub(crate) fn check(&self) -> Result<()> {
-        match &self.user_metadata {
-            Some(metadata) if !metadata.is_object() => {
-                Err(Error::invalid("user_metadata", "must be an object of names and values"))
-            }
-            _ => Ok(()),
-        }
+        let checked = self.user_metadata.as_ref().map_or(Ok(()), Metadata::check);
+        checked.map_err(|why| Error::invalid("user_metadata", why))
     }
 }
 

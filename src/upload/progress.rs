@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::resumable::ResumableUpload;
 
 /// What an upload is busy with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum UploadState {
     /// The file is being sent.
@@ -20,8 +20,17 @@ pub enum UploadState {
     Ready,
 }
 
+names! {
+    UploadState {
+        Uploading = "uploading",
+        Uploaded = "uploaded",
+        Processing = "processing",
+        Ready = "ready",
+    }
+}
+
 /// The progress of an upload.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct UploadProgress {
     /// What it is busy with.

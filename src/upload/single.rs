@@ -8,6 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::call::RequestOptions;
+use crate::call::json::Metadata;
 use crate::call::poll::{MOST_UNKNOWN, Pace};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
@@ -83,7 +84,7 @@ impl UploadAsset {
     /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
     /// has those that it was begun with.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
     }
 

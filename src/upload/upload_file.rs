@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::call::json::Metadata;
 use crate::call::options::RequestOptions;
 use crate::error::Result;
 use crate::file::FileSource;
@@ -82,7 +83,7 @@ impl UploadFile {
     /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
     /// has those that it was begun with.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
     }
 

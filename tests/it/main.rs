@@ -6,6 +6,7 @@ mod server;
 #[path = "../support/stand_in/mod.rs"]
 mod stand_in;
 
+mod accepted;
 mod analyze;
 mod batch;
 mod chunked;
@@ -20,6 +21,7 @@ mod lists;
 mod lists_and_waits;
 mod manifest;
 mod proxies;
+mod refused;
 mod responses;
 mod search;
 mod sending;

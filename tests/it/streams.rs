@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::server::{API_KEY, Server, Step, answer, answer_of_type, answer_with, client};
 use serde_json::{Value, json};
 use twelvelabs::analyze::{AnalyzeEvent, AnalyzeStream, FinishReason};
-use twelvelabs::analyze_async::BatchResultItem;
+use twelvelabs::analyze_async::{AnalyzeTaskResult, BatchResultItem};
 use twelvelabs::responses::{ResponseInclude, ResponseStatus, ResponseStream, ResponseStreamEvent};
 use twelvelabs::{CancelHandle, Error, Events, JsonLines, RequestOptions, TwelveLabs};
 
@@ -166,6 +166,26 @@ fn a_stream_that_breaks_off_is_an_error_that_has_the_text_so_far() {
 }
 
 #[test]
+fn an_error_of_a_stream_has_what_was_said_of_the_answer() {
+    let ended = |lines_of: &[&str]| match fault(analyze(Step::Answer(lines(lines_of)))) {
+        Error::Stream { generation, .. } => *generation,
+        e => panic!("{e:?}"),
+    };
+    let broken = ended(&[START, ONE]);
+    assert_eq!((broken.generation_id.as_deref(), broken.usage, broken.finish_reason), (Some("g1"), None, None));
+    let failed = r#"{"event_type":"stream_end","finish_reason":"error","error":{"message":"Too much."},
+        "metadata":{"usage":{"output_tokens":2,"input_tokens":9}}}"#;
+    let failed = ended(&[START, ONE, &failed.replace('\n', "")]);
+    assert_eq!(failed.generation_id.as_deref(), Some("g1"));
+    assert_eq!(failed.finish_reason, Some(FinishReason::Other("error".into())));
+    assert_eq!(failed.usage.map(|usage| (usage.output_tokens, usage.input_tokens)), Some((Some(2), Some(9))));
+    let text = analyze(Step::Answer(lines(&[START, ONE, END]))).text().unwrap();
+    assert_eq!(text.generation_id.as_deref(), Some("g1"));
+    assert_eq!(text.usage.as_ref().and_then(|usage| usage.output_tokens), Some(2));
+    assert_eq!(text.complete().unwrap(), "one ");
+}
+
+#[test]
 fn errors_that_the_platform_reports_in_a_stream() {
     for error in [
         r#"{"event_type":"error","error":{"code":"overloaded","message":"Too much."}}"#,
@@ -190,6 +210,7 @@ fn errors_that_the_platform_reports_in_a_stream() {
     assert_eq!((text.text.as_str(), &text.finish_reason), ("one ", &Some(FinishReason::Length)));
     assert_eq!(text.error.as_ref().unwrap().message.as_deref(), Some("output truncated"));
     assert!(matches!(text.json::<Value>(), Err(Error::Truncated { text }) if text == "one "));
+    assert!(matches!(text.complete(), Err(Error::Truncated { text }) if text == "one "));
 }
 
 #[test]
@@ -746,6 +767,30 @@ fn typed(text: &str, finish_reason: &str) -> (Result<Summary, Error>, Value) {
     let (client, _) = client(&server);
     let summary = client.analyze().prompt("Summarise.").json(json!({"type": "object"}));
     (summary, server.finish().remove(0).json())
+}
+
+#[test]
+fn a_text_is_complete_or_an_error() {
+    let answers = [
+        json!({"data": "All of it.", "finish_reason": "stop"}),
+        json!({"data": "All of"}),
+        json!({"data": "All o", "finish_reason": "length"}),
+        json!({"data": " ", "finish_reason": "stop"}),
+        json!({"finish_reason": "stop"}),
+    ];
+    let server = Server::start(answers.clone().map(|body| Step::Answer(answer(200, &body))));
+    let (client, _) = client(&server);
+    let mut at_once = answers.clone().map(|_| client.analyze().send().unwrap().complete()).into_iter();
+    let mut of_tasks =
+        answers.map(|body| serde_json::from_value::<AnalyzeTaskResult>(body).unwrap().complete()).into_iter();
+    for texts in [&mut at_once, &mut of_tasks] {
+        assert_eq!(texts.next().unwrap().unwrap(), "All of it.");
+        assert_eq!(texts.next().unwrap().unwrap(), "All of");
+        assert!(matches!(texts.next().unwrap(), Err(Error::Truncated { text }) if text == "All o"));
+        for text in texts {
+            assert_eq!(text.unwrap_err().to_string(), "the answer has no text");
+        }
+    }
 }
 
 #[test]

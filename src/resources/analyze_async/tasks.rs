@@ -158,7 +158,8 @@ request! {
         /// An id of your own, that comes back with the task: 1 to 64 letters, digits, hyphens and underscores. It need
         /// not be the only one of its kind.
         json custom_id: into String,
-        /// The video. Excludes [`image`](Self::image).
+        /// The video: a [`VideoContext`], or a reference to an [`Asset`](crate::assets::Asset). Excludes
+        /// [`image`](Self::image).
         json video: into VideoContext,
         /// The images, 1 to 20. Needs `pegasus1.6` and a [`prompt`](Self::prompt); excludes [`video`](Self::video) and
         /// [`prompt_v2`](Self::prompt_v2).

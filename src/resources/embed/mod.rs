@@ -2,6 +2,7 @@
 
 pub(crate) mod tasks;
 pub(crate) mod v_2;
+pub(crate) mod vectors;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use crate::types::{EmbeddingOption, EmbeddingScope, VideoSegment};
 
 pub use tasks::*;
 pub use v_2::*;
+pub use vectors::*;
 
 /// Makes embeddings, see [`TwelveLabs::embed`].
 #[derive(Debug, Clone)]
@@ -140,22 +142,4 @@ open_enum! {
         /// There will be no vectors.
         Failed = "failed",
     }
-}
-
-/// How alike two vectors are: 1 if they point the same way, 0 if they have nothing in common, -1 if they are opposed.
-///
-/// `None` if they differ in length (vectors of two models, or of two settings of `embedding_dimension`), or if one has
-/// no direction.
-///
-/// ```
-/// use twelvelabs::embed::cosine_similarity;
-///
-/// assert_eq!(cosine_similarity(&[1.0, 0.0], &[2.0, 0.0]), Some(1.0));
-/// assert_eq!(cosine_similarity(&[1.0, 0.0], &[0.0, 3.0]), Some(0.0));
-/// assert_eq!(cosine_similarity(&[1.0, 0.0], &[1.0]), None);
-/// ```
-pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Option<f32> {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    let lengths = (dot(a, a) * dot(b, b)).sqrt();
-    (a.len() == b.len() && lengths > 0.0 && lengths.is_finite()).then(|| (dot(a, b) / lengths) as f32)
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::call::json::Fields;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::resources::assets::UploadMethod;
-use crate::types::{BulkOutcome, EmbeddingOption, EmbeddingScope};
+use crate::types::{BulkOutcome, DateFilter, EmbeddingOption, EmbeddingScope};
 
 use super::{EmbeddingResult, EmbeddingTaskStatus};
 
@@ -153,10 +154,10 @@ impl EmbedTasksClient {
 request! {
     /// Options of [`EmbedTasksClient::list`] and [`EmbedV2TasksClient::list`](super::EmbedV2TasksClient::list).
     ListEmbedTasks -> SyncPager<MediaEmbeddingTask> {
-        /// Only tasks created after this time, in RFC 3339.
-        query started_at: into String,
-        /// Only tasks created before this time, in RFC 3339.
-        query ended_at: into String,
+        /// Only tasks created after this time: an [`OffsetDateTime`], or RFC 3339 text.
+        query started_at: into DateFilter,
+        /// Only tasks created before this time: an [`OffsetDateTime`], or RFC 3339 text.
+        query ended_at: into DateFilter,
         /// Only tasks in this state.
         query status: into EmbeddingTaskStatus,
         /// The page to begin with, from 1.
@@ -193,7 +194,7 @@ request! {
 }
 
 /// Several videos to embed. Nothing happens before [`send`](CreateEmbedTasks::send).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CreateEmbedTasks {
     tasks: EmbedTasksClient,
@@ -209,41 +210,53 @@ impl CreateEmbedTasks {
         self
     }
 
-    /// Sends all videos, and gives one outcome for each. Fails only if there is no video.
+    when_some!();
+
+    /// Sends all videos, and gives one outcome for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if there is no video. What happens to one video is in its outcome.
     pub fn send(self) -> Result<Vec<BulkOutcome<MediaEmbeddingTask>>> {
         if self.videos.is_empty() {
             return Err(Error::invalid("videos", "are missing; give at least one video"));
         }
         let create = |video: EmbedTaskVideo| {
             let task = self.tasks.create(self.model_name.as_str()).request_options(self.request_options.clone());
-            let (source, mut task) = match video.method {
+            let (source, mut task) = match video.1 {
                 UploadMethod::Direct(file) => (file.label().display().to_string(), task.video_file(file)),
                 UploadMethod::Url(url) => (url.clone(), task.video_url(url)),
             };
-            video.fields.iter().for_each(|(name, value)| task.0.form(name, value));
+            match video.0.checked() {
+                // In the order of the options, as one call has them.
+                Ok(fields) => VIDEO_OPTIONS.iter().for_each(|name| {
+                    fields.get(*name).into_iter().for_each(|value| task.0.form(name, value));
+                }),
+                Err(why) => task.0.reject("videos", why),
+            }
             BulkOutcome { source, result: task.send() }
         };
         Ok(self.videos.into_iter().map(create).collect())
     }
 }
 
+const VIDEO_OPTIONS: [&str; 4] =
+    ["video_start_offset_sec", "video_end_offset_sec", "video_clip_length", "video_embedding_scope"];
+
 /// A video for [`EmbedTasksClient::create_bulk`], with options of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[must_use]
-pub struct EmbedTaskVideo {
-    method: UploadMethod,
-    fields: Vec<(&'static str, Value)>,
-}
+pub struct EmbedTaskVideo(Fields, UploadMethod);
 
 impl EmbedTaskVideo {
     /// A video that this program sends: a path, or any [`FileSource`].
     pub fn video_file(video_file: impl Into<FileSource>) -> Self {
-        Self { method: UploadMethod::direct(video_file), fields: Vec::new() }
+        Self(Fields::default(), UploadMethod::direct(video_file))
     }
 
     /// A video that the platform fetches from a public URL.
     pub fn video_url(video_url: impl Into<String>) -> Self {
-        Self { method: UploadMethod::url(video_url), fields: Vec::new() }
+        Self(Fields::default(), UploadMethod::url(video_url))
     }
 
     input!(@options
@@ -257,10 +270,12 @@ impl EmbedTaskVideo {
         video_embedding_scope: [EmbeddingScope],
     );
 
-    fn set(&mut self, name: &'static str, value: &impl Serialize) {
-        self.fields.retain(|(have, _)| *have != name);
-        self.fields.push((name, serde_json::to_value(value).unwrap_or_default()));
+    /// What an option is set to.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
     }
+
+    when_some!();
 }
 
 /// An embedding task, as the older calls and the lists give it.

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::http::session::Session;
+use crate::types::SortOption;
 use entities::EntitiesClient;
 
 /// Creates and manages collections of entities, see [`TwelveLabs::entity_collections`].
@@ -93,8 +94,8 @@ request! {
         query name: into String,
         /// What to sort by.
         query sort_by: into EntitySortBy,
-        /// The direction: `asc` or `desc`, which is the platform's default.
-        query sort_option: into String,
+        /// The direction. The platform's default is the newest first.
+        query sort_option: into SortOption,
     }
 }
 

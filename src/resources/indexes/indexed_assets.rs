@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::filter_by_metadata;
+use super::PARAMETERS;
 use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
@@ -12,7 +12,8 @@ use crate::call::wait::Wait;
 use crate::call::wait_all::WaitAll;
 use crate::http::session::Session;
 use crate::types::{
-    EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment, VideoSystemMetadata,
+    DateFilter, EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment,
+    VideoSystemMetadata,
 };
 
 /// Indexes assets and keeps track of them, see [`IndexesClient::indexed_assets`](crate::indexes::IndexesClient::indexed_assets).
@@ -183,17 +184,20 @@ request! {
         query height: into NumberRange,
         /// Only those of this size, in bytes.
         query size: into NumberRange,
-        /// Only those created at this time or later, as `2026-01-02T03:04:05Z`.
-        query created_at: into String,
-        /// Only those whose metadata was changed at this time or later, as `2026-01-02T03:04:05Z`.
-        query updated_at: into String,
+        /// Only those created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query created_at: into DateFilter,
+        /// Only those whose metadata was changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query updated_at: into DateFilter,
     }
 }
 
 impl ListIndexedAssets {
-    /// Only those with this metadata: an object of names and the values that they must have.
+    /// Only those with this metadata: an object of names and the values that they must have, or the JSON text of one.
+    ///
+    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name of
+    /// a parameter of this list, such as `size`, is sent as `user_metadata[size]`, which is what the Python SDK sends.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        filter_by_metadata(&mut self.0, &user_metadata);
+        self.0.conditions("user_metadata", &user_metadata, &[&PARAMETERS[..], &["status"]].concat());
         self
     }
 }

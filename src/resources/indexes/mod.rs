@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::pager::SyncPager;
-use crate::call::request::Request;
 use crate::call::{Call, RequestOptions};
 use crate::error::Result;
 use crate::http::session::Session;
-use crate::types::{SortBy, SortOption};
+use crate::types::{DateFilter, SortBy, SortOption};
 use indexed_assets::IndexedAssetsClient;
 use videos::VideosClient;
 
@@ -149,7 +148,7 @@ impl IndexesClient {
 }
 
 /// A search for an index that creates it if there is none. Nothing happens before [`send`](EnsureIndex::send).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct EnsureIndex {
     indexes: IndexesClient,
@@ -160,7 +159,7 @@ pub struct EnsureIndex {
 
 impl EnsureIndex {
     /// The add-ons of the index if it is created, as [`CreateIndex::addons`].
-    pub fn addons(mut self, addons: impl IntoIterator<Item = impl Into<String>>) -> Self {
+    pub fn addons(mut self, addons: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.create = self.create.addons(addons);
         self
     }
@@ -171,7 +170,13 @@ impl EnsureIndex {
         self
     }
 
+    when_some!();
+
     /// Finds the index or creates it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::send`], of any of its requests. A conflict that is about another thing than the name stays one.
     pub fn send(self) -> Result<EnsuredIndex> {
         let EnsureIndex { indexes, create, index_name, request_options } = self;
         // The filter of the platform need not be exact: it may find more, and after a conflict nothing is left to it.
@@ -199,7 +204,7 @@ impl EnsureIndex {
 }
 
 /// What [`IndexesClient::ensure`] found or created.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EnsuredIndex {
     /// The index.
@@ -221,14 +226,14 @@ request! {
         query sort_option: into SortOption,
         /// Only indexes of this name.
         query index_name: into String,
-        /// Only indexes with these model options, separated by commas, as `visual,audio`.
+        /// Only indexes with these model options, separated by commas, such as `visual,audio`.
         query model_options: into String,
         /// Only indexes with a model of this family: `marengo` or `pegasus`.
         query model_family: into String,
-        /// Only indexes created at this time or later, as `2026-01-02T03:04:05Z`.
-        query created_at: into String,
-        /// Only indexes changed at this time or later, as `2026-01-02T03:04:05Z`.
-        query updated_at: into String,
+        /// Only indexes created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query created_at: into DateFilter,
+        /// Only indexes changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query updated_at: into DateFilter,
     }
 }
 
@@ -294,7 +299,7 @@ pub struct Index {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexModel {
-    /// The name, as `marengo3.0`.
+    /// The name, such as `marengo3.0`.
     pub model_name: Option<String>,
     /// What it looks at.
     pub model_options: Option<Vec<ModelOption>>,
@@ -302,28 +307,18 @@ pub struct IndexModel {
     pub addons: Option<Vec<String>>,
 }
 
-/// Filters by metadata are parameters of their own, by the names of the metadata.
-fn filter_by_metadata(request: &mut Request, user_metadata: &impl Serialize) {
-    const OTHERS: [&str; 13] = [
-        "page",
-        "page_limit",
-        "sort_by",
-        "sort_option",
-        "status",
-        "filename",
-        "duration",
-        "fps",
-        "width",
-        "height",
-        "size",
-        "created_at",
-        "updated_at",
-    ];
-    for (name, value) in request.object("user_metadata", user_metadata) {
-        if OTHERS.contains(&name.as_str()) {
-            let why = format!("cannot filter by `{name}`: the platform would take it for its own parameter");
-            request.reject("user_metadata", &why);
-        }
-        request.query(&name, &value);
-    }
-}
+/// The parameters that both lists of videos have. Metadata of these names cannot be asked for by the name alone.
+const PARAMETERS: [&str; 12] = [
+    "page",
+    "page_limit",
+    "sort_by",
+    "sort_option",
+    "filename",
+    "duration",
+    "fps",
+    "width",
+    "height",
+    "size",
+    "created_at",
+    "updated_at",
+];

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::filter_by_metadata;
+use super::PARAMETERS;
 use super::indexed_assets::IndexedAsset;
 use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::http::session::Session;
-use crate::types::{EmbeddingOption, NumberRange, SortBy, SortOption};
+use crate::types::{DateFilter, EmbeddingOption, NumberRange, SortBy, SortOption};
 
 /// Manages the videos of an index by the platform's older endpoints, see
 /// [`IndexesClient::videos`](crate::indexes::IndexesClient::videos).
@@ -89,17 +89,21 @@ request! {
         query height: into NumberRange,
         /// Only videos of this size, in bytes.
         query size: into NumberRange,
-        /// Only videos created at this time or later, as `2026-01-02T03:04:05Z`.
-        query created_at: into String,
-        /// Only videos whose metadata was changed at this time or later, as `2026-01-02T03:04:05Z`.
-        query updated_at: into String,
+        /// Only videos created at this time or later: an [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339 text.
+        query created_at: into DateFilter,
+        /// Only videos whose metadata was changed at this time or later: an
+        /// [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339 text.
+        query updated_at: into DateFilter,
     }
 }
 
 impl ListVideos {
-    /// Only videos with this metadata: an object of names and the values that they must have.
+    /// Only videos with this metadata: an object of names and the values that they must have, or the JSON text of one.
+    ///
+    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name of
+    /// a parameter of this list, such as `size`, is sent as `user_metadata[size]`, which is what the Python SDK sends.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        filter_by_metadata(&mut self.0, &user_metadata);
+        self.0.conditions("user_metadata", &user_metadata, &PARAMETERS);
         self
     }
 }

@@ -11,8 +11,9 @@ use time::OffsetDateTime;
 
 use crate::call::request::Request;
 use crate::error::{Error, FailedError, Result};
+use crate::generation::{FinishReason, TokenUsage};
 use crate::http::session::Session;
-use crate::resources::analyze::{FinishReason, TokenUsage, typed};
+use crate::resources::analyze::{complete, typed};
 use stream::ResponseStream;
 
 /// Asks about what is in a knowledge store, see [`TwelveLabs::responses`](crate::TwelveLabs::responses).
@@ -408,6 +409,28 @@ impl ResponseObject {
     /// # }
     /// ```
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        self.check()?;
+        typed(Some(&self.text()), self.finish_reason())
+    }
+
+    /// The text of the answer, if it is all of it.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let text = client.responses().create("ks_01…", "Who is in the videos?").send()?.complete()?;
+    /// println!("{text}");
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the response failed, [`Error::Truncated`] if the model stopped at the limit of tokens, and
+    /// [`Error::InvalidOutput`] if there is no text.
+    pub fn complete(&self) -> Result<String> {
+        self.check()?;
+        complete(Some(self.text()), self.finish_reason())
+    }
+
+    fn check(&self) -> Result<()> {
         if self.status == Some(ResponseStatus::Failed) {
             let error = self.error.clone().unwrap_or_default();
             return Err(Error::from(Box::new(FailedError {
@@ -419,7 +442,11 @@ impl ResponseObject {
                 raw: serde_json::to_value(self).unwrap_or_default(),
             })));
         }
-        typed(Some(&self.text()), self.is_truncated().then_some(&FinishReason::Length))
+        Ok(())
+    }
+
+    fn finish_reason(&self) -> Option<&FinishReason> {
+        self.is_truncated().then_some(&FinishReason::Length)
     }
 
     fn is_truncated(&self) -> bool {

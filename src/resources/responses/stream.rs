@@ -12,6 +12,7 @@ use crate::call::events::{Fault, Pending, ServerSentEvent, Stream};
 use crate::call::request::Request;
 use crate::call::{Output, decode, sealed};
 use crate::error::{Error, Result};
+use crate::generation::{FinishReason, Generation};
 use crate::http::refusal::Words;
 use crate::resources::analyze::{broken, reported};
 use crate::response::HttpResponse;
@@ -316,13 +317,13 @@ impl ResponseStream {
         for event in &mut self {
             event?;
         }
-        let message = match self.fault {
+        let message = match self.fault.take() {
             Some(fault) => fault,
             None if self.snapshot.id.is_empty() => "the stream has no response".into(),
             None => return Ok(self.snapshot),
         };
-        let text = self.snapshot.text();
-        Err(Error::Stream { operation: self.operation, message, code: None, text, source: None })
+        let (text, generation) = (self.snapshot.text(), Box::new(self.generation()));
+        Err(Error::Stream { operation: self.operation, message, code: None, text, generation, source: None })
     }
 
     /// Waits for the end and gives the text of the answer.
@@ -344,9 +345,16 @@ impl ResponseStream {
         }
     }
 
+    /// What is known of the response besides its text.
+    fn generation(&self) -> Generation {
+        let ResponseObject { id, usage, .. } = &self.snapshot;
+        let finish_reason = self.snapshot.is_truncated().then_some(FinishReason::Length);
+        Generation { generation_id: Some(id.clone()).filter(|id| !id.is_empty()), usage: usage.clone(), finish_reason }
+    }
+
     /// The error that the stream ends with, with the text so far.
     fn ended_with(&mut self, e: Error) -> Error {
-        let e = broken(self.operation.clone(), e, &self.snapshot.text());
+        let e = broken(self.operation.clone(), e, &self.snapshot.text(), &self.generation());
         if let Error::Stream { message, .. } = &e {
             self.fault = Some(message.clone());
         }
@@ -444,6 +452,7 @@ fn failure(stream: &Stream, sent: &ServerSentEvent) -> Error {
         ),
         code: words.code.map(|code| printable(&code, 100)),
         text: String::new(),
+        generation: Box::default(),
         source: None,
     }
 }
