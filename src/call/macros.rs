@@ -15,7 +15,8 @@ macro_rules! when_some {
 
 /// Declares a request with options. Each has the place it goes to (`query`, `json`, `form`, `form_url` or `file`), the
 /// Python SDK's name, and a type: `[String]` takes anything that iterates over texts, `[T]` over what becomes a `T`,
-/// `into T` anything that becomes a `T`, and `object` anything that is an object in JSON, or the JSON text of one.
+/// `into T` anything that becomes a `T`, `object` anything that is an object in JSON, or the JSON text of one, and
+/// `filter` such an object without nulls.
 macro_rules! request {
     ($(#[$meta:meta])* $name:ident -> SyncPager<$item:ty> { $($options:tt)* }) => {
         request!(@declare $(#[$meta])* $name -> SyncPager<$item> { $($options)* });
@@ -83,6 +84,16 @@ macro_rules! request {
         $(#[$meta])*
         pub fn $field(mut self, $field: impl serde::Serialize) -> Self {
             let fields = self.0.object(stringify!($field), &$field);
+            self.0.forget(stringify!($field));
+            self.0.$place(stringify!($field), &fields);
+            self
+        }
+        request!(@options $($rest)*);
+    };
+    (@options $(#[$meta:meta])* $place:ident $field:ident: filter, $($rest:tt)*) => {
+        $(#[$meta])*
+        pub fn $field(mut self, $field: impl serde::Serialize) -> Self {
+            let fields = self.0.filter(stringify!($field), &$field);
             self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &fields);
             self

@@ -202,12 +202,9 @@ impl Request {
     /// Asks for these conditions, by their names, instead of those before. A name that is `taken` by a parameter of the
     /// list goes in brackets behind `prefix`.
     pub(crate) fn conditions(&mut self, prefix: &str, conditions: &(impl Serialize + ?Sized), taken: &[&str]) {
-        let fields = self.object(prefix, conditions);
+        let fields = self.filter(prefix, conditions);
         self.conditions.clear();
         for (name, value) in fields {
-            if let Some(why) = unwritable(&value) {
-                self.reject(prefix, &format!("`{name}` {why}"));
-            }
             let name = if taken.contains(&name.as_str()) { format!("{prefix}[{name}]") } else { name };
             query_pairs(&name, &value, &mut self.conditions);
         }
@@ -297,6 +294,15 @@ impl Request {
             self.reject("schema", "must be a JSON object, as {\"type\": \"object\", \"properties\": …}");
         }
         schema
+    }
+
+    /// An object of conditions. One that is null would be none.
+    pub(crate) fn filter(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Map<String, Value> {
+        let fields = self.object(name, value);
+        if let Some((field, why)) = fields.iter().find_map(|(field, value)| Some((field, unwritable(value)?))) {
+            self.reject(name, &format!("`{field}` {why}"));
+        }
+        fields
     }
 
     /// The value of a query parameter or of a text field of the form, if it is set.

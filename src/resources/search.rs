@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::call::json::unwritable;
 use crate::call::pager::{PageInfo, SyncPager};
 use crate::call::request::{Paging, Request};
 use crate::file::FileSource;
@@ -134,6 +133,9 @@ macro_rules! search {
                 form page_limit: u32,
                 /// Whether the hits have the metadata of their videos.
                 form include_user_metadata: bool,
+                /// Only hits in videos that match this: a [`SearchFilter`], an object of your own, or the JSON text of
+                /// one. A null and an empty list in it are refused, since they would be no conditions.
+                form filter: filter,
             }
         }
 
@@ -163,18 +165,6 @@ macro_rules! search {
                 query_media_files: impl IntoIterator<Item = impl Into<FileSource>>,
             ) -> Self {
                 query_media_files.into_iter().for_each(|file| self.0.file("query_media_file", &file.into()));
-                self
-            }
-
-            /// Only hits in videos that this fits: a [`SearchFilter`], an object of your own, or the JSON text of one. A
-            /// null in it is refused, since it would not be a condition.
-            pub fn filter(mut self, filter: impl Serialize) -> Self {
-                let fields = self.0.object("filter", &filter);
-                if let Some((name, why)) = fields.iter().find_map(|(name, value)| Some((name, unwritable(value)?))) {
-                    self.0.reject("filter", &format!("`{name}` {why}"));
-                }
-                self.0.forget("filter");
-                self.0.form("filter", &fields);
                 self
             }
         }

@@ -262,12 +262,15 @@ fn a_filter_that_would_be_none_is_refused() {
         let assets = || client.assets().list();
         let indexed = |metadata| client.indexes().indexed_assets().list("i").user_metadata(metadata).send().map(drop);
         let videos = |metadata| client.indexes().videos().list("i").user_metadata(metadata).send().map(drop);
+        let stores = |filter| client.knowledge_stores().search("k", "a dog").filter(filter).send().map(drop);
         let search = |filter| client.search().query("i", ["visual"]).filter(filter).send().map(drop);
         vec![
             (indexed(json!({"category": null})), "user_metadata", "`category` is null"),
             (videos(json!({"category": []})), "user_metadata", "`category` is an empty list"),
             (indexed(json!({"size": null})), "user_metadata", "`size` is null"),
             (search(json!({"category": null})), "filter", "`category` is null"),
+            (stores(json!({"item_id": {"eq": null}})), "filter", "`item_id` is null"),
+            (stores(json!({"item_id": {"in": []}})), "filter", "`item_id` is an empty list"),
             (search(json!({"duration": {"gte": null}})), "filter", "`duration` is null"),
             (search(json!({"id": ["a", null]})), "filter", "`id` is null"),
             (assets().asset_ids(Vec::<String>::new()).send().map(drop), "asset_ids", "is an empty list"),

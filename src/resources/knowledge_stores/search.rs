@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::call::decode;
 use crate::call::pager::SyncPager;
 use crate::call::request::Request;
+use crate::call::texts;
 use crate::error::Result;
 use crate::resources::assets::AssetType;
 
@@ -23,7 +24,7 @@ request! {
     /// Options of [`KnowledgeStoresClient::search`](crate::knowledge_stores::KnowledgeStoresClient::search).
     SearchKnowledgeStore -> SyncPager<SearchKnowledgeStoreHit> {
         /// Which items to look at: a [`SearchKnowledgeStoreFilter`], or an object of your own. All by default.
-        json filter: object,
+        json filter: filter,
         /// How items are matched: [`SearchKnowledgeStoreOptions`], or an object of your own. By default what is seen.
         json search_options: object,
         /// Whether a hit is one clip, which is the platform's default, or a video with all its clips that fit.
@@ -95,9 +96,8 @@ impl SearchKnowledgeStoreFilter {
     }
 
     /// Only these items.
-    pub fn item_ids(self, item_ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let ids: Vec<String> = item_ids.into_iter().map(Into::into).collect();
-        self.field("item_id", json!({"in": ids}))
+    pub fn item_ids(self, item_ids: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.field("item_id", json!({"in": texts(item_ids)}))
     }
 }
 
