@@ -88,7 +88,7 @@ impl TwelveLabs {
     /// the work of [`analyze_async`](TwelveLabs::analyze_async). It may take minutes: the time limit is 600 s unless
     /// you set another.
     ///
-    /// [`json`](Analyze::json) in place of `send` gives the answer in a type of your own.
+    /// [`json`](analyze::Analyze::json) in place of `send` gives the answer in a type of your own.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -104,7 +104,7 @@ impl TwelveLabs {
 
     /// As [`analyze`](TwelveLabs::analyze), with the answer in pieces as the model writes it.
     ///
-    /// It returns as soon as the answer begins. See [`AnalyzeStream`] for how it ends.
+    /// It returns as soon as the answer begins. See [`AnalyzeStream`](analyze::AnalyzeStream) for how it ends.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;

@@ -105,6 +105,8 @@ impl FileSource {
         self
     }
 
+    when_some!();
+
     fn new(name: Option<String>, content: Content) -> Self {
         Self { name, content_type: None, content }
     }

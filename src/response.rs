@@ -31,7 +31,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     }
 }
 
-/// An answer with all that came: what [`send_raw`](Call::send_raw) returns.
+/// An answer with all that came: what [`send_raw`](crate::Call::send_raw) returns.
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;

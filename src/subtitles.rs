@@ -54,9 +54,9 @@ fn milliseconds(seconds: Option<f64>) -> Option<u64> {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Cue {
-    /// Where it begins, in seconds.
+    /// The start, in seconds.
     pub start: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end: Option<f64>,
     /// The text, of one line or several.
     pub text: String,
@@ -75,6 +75,8 @@ impl Cue {
         self.speaker = Some(speaker.into());
         self
     }
+
+    when_some!();
 
     /// The lines that have text, without control characters and without space around them. An empty one would end
     /// the cue, so every character that some reader takes for a line end is one here.
@@ -106,7 +108,7 @@ impl Cue {
 /// They are collected from whatever has cues: a [`Cue`], a search hit, the
 /// [subtitles of a transcription](AssetTranscription::subtitles).
 ///
-/// Nothing is lost for want of times. A cue without a start begins where the one before it ends; one without an end,
+/// Nothing is lost for want of times. A cue without a start starts where the one before it ends; one without an end,
 /// or whose end is not after its start, lasts until the next one begins, at most 2 s; negative times are zero. In the
 /// files, cues are in the order of their times. Those without text are left out.
 ///

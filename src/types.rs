@@ -13,7 +13,7 @@ use crate::error::Result;
 /// Numbers to filter by: one, or all from one to another, ends included.
 ///
 /// Setters take it as Rust writes it: `.duration(10.0..=60.0)`, `.width(1280..)`, `.size(..=5_000_000)`,
-/// `.height(720)`. A range whose end is before its begin, and a number that is not finite, are refused before
+/// `.height(720)`. A range whose end is before its start, and a number that is not finite, are refused before
 /// anything is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NumberRange(Limits);
@@ -206,13 +206,13 @@ pub struct VideoSystemMetadata {
     pub size: Option<f64>,
 }
 
-/// What became of one of several files or inputs that were sent together.
+/// The outcome of one of several files or inputs that were sent together.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BulkOutcome<T> {
     /// The file's path or name, the URL, the asset or the text.
     pub source: String,
-    /// What it became, or why it did not.
+    /// The result, or why there is none.
     pub result: Result<T>,
 }
 
@@ -261,7 +261,7 @@ pub struct VideoSegment {
     pub float: Option<Vec<f32>>,
     /// The start of the segment, in seconds.
     pub start_offset_sec: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end_offset_sec: Option<f64>,
     /// What was embedded, such as `visual-text` or `audio`.
     pub embedding_option: Option<String>,
@@ -273,9 +273,9 @@ pub struct VideoSegment {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TranscriptionEntry {
-    /// Where it begins, in seconds.
+    /// The start, in seconds.
     pub start: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end: Option<f64>,
     /// What is said.
     pub value: Option<String>,

@@ -129,6 +129,8 @@ impl Webhook {
         self
     }
 
+    when_some!();
+
     /// Verifies a delivery that has just arrived, and reads its event.
     ///
     /// `body` is the body as it arrived, `header` the value of [`TL-Signature`](SIGNATURE_HEADER): a `&str` or an

@@ -91,8 +91,8 @@ impl RequestOptions {
         self
     }
 
-    /// Sends another query parameter; a list repeats it. Null, an empty list and what JSON cannot write are refused when
-    /// the call is sent.
+    /// Sends another query parameter; a list repeats it. Null, an empty list and what JSON cannot write are refused
+    /// when the call is sent.
     pub fn additional_query_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let value = to_value(&value).and_then(|value| match unwritable(&value) {
             Some(why) => Err(why.into()),

@@ -103,8 +103,8 @@ impl<T: Output> Call<T> {
 
 /// A call to an endpoint that this crate has no method for, see [`TwelveLabs::call`](crate::TwelveLabs::call).
 ///
-/// Its body is either JSON or a form. A call with both, a GET with a body, and a value that JSON cannot write are refused
-/// when it is sent.
+/// Its body is either JSON or a form. A call with both, a GET with a body, and a value that JSON cannot write are
+/// refused when it is sent.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CustomCall(pub(crate) Request);
@@ -179,7 +179,7 @@ impl CustomCall {
 
     /// Sends the request and gives the server-sent events of the answer as they arrive.
     ///
-    /// It returns once the answer begins. The time limit, 600 s unless you set another, is one for silence.
+    /// It returns once the answer starts. The time limit, 600 s unless you set another, is one for silence.
     ///
     /// # Errors
     ///

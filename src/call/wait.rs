@@ -102,8 +102,8 @@ impl<T: Output> Wait<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Failed`] if it ended badly, [`Error::WaitTimeout`] at the deadline, and what a poll fails with for a
-    /// lasting reason.
+    /// [`Error::Failed`](crate::Error::Failed) if it ended badly, [`Error::WaitTimeout`](crate::Error::WaitTimeout) at the
+    /// deadline, and what a poll fails with for a lasting reason.
     pub fn send(mut self) -> Result<T> {
         self.pace.check()?;
         let session = self.request.session().clone();

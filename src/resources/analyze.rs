@@ -52,9 +52,9 @@ macro_rules! analyze_request {
                 /// The most tokens of the answer: 512 to 98,304, 4,096 by default. One that reaches it ends with the
                 /// finish reason `length`.
                 json max_tokens: u32,
-                /// Where in the video to begin, in seconds of the video's own clock.
+                /// The start of the part to analyse, in seconds of the video's own clock.
                 json start_time: f64,
-                /// Where in the video to end, in seconds of the video's own clock; at least 1 s after the start.
+                /// The end of the part to analyse, in seconds of the video's own clock; at least 1 s after the start.
                 json end_time: f64,
             }
         }
@@ -62,12 +62,12 @@ macro_rules! analyze_request {
 }
 
 analyze_request! {
-    /// Options of [`TwelveLabs::analyze`].
+    /// Options of [`TwelveLabs::analyze`](crate::TwelveLabs::analyze).
     Analyze -> AnalyzeResponse
 }
 
 analyze_request! {
-    /// Options of [`TwelveLabs::analyze_stream`].
+    /// Options of [`TwelveLabs::analyze_stream`](crate::TwelveLabs::analyze_stream).
     StreamAnalyze -> AnalyzeStream
 }
 
@@ -380,6 +380,8 @@ impl ResponseFormat {
         self.segment_time_format = Some(segment_time_format.into());
         self
     }
+
+    when_some!();
 }
 
 input! {
@@ -387,9 +389,9 @@ input! {
     SegmentDefinition(id: String, description: String) {
         /// What to say of each segment.
         fields: [SegmentField],
-        /// Images that help to tell such a segment, 4 at the most.
+        /// Images that help to recognise such a segment, 4 at the most.
         media_sources: [SmeMediaSource],
-        /// Where to look: ranges of at least 2 s that do not overlap. Excludes a start, an end and durations.
+        /// The parts to search: ranges of at least 2 s that do not overlap. Excludes a start, an end and durations.
         time_ranges: [AnalyzeTimeRange],
     }
 }
@@ -417,7 +419,7 @@ input! {
 }
 
 input! {
-    /// A part of a video, in seconds of the video's own clock. A range as `10.0..=60.0` becomes one too.
+    /// A part of a video, in seconds of the video's own clock. A range such as `10.0..=60.0` becomes one too.
     AnalyzeTimeRange(start_time: f64, end_time: f64) {}
 }
 
@@ -427,7 +429,7 @@ impl From<RangeInclusive<f64>> for AnalyzeTimeRange {
     }
 }
 
-/// What [`TwelveLabs::analyze`] gives.
+/// What [`TwelveLabs::analyze`](crate::TwelveLabs::analyze) returns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeResponse {
@@ -456,8 +458,8 @@ impl AnalyzeResponse {
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`], with the text, if the model stopped at the limit of tokens; [`Error::InvalidOutput`] if there
-    /// is no text.
+    /// [`Error::Truncated`], with the text, if the model stopped at the limit of tokens; [`Error::InvalidOutput`] if
+    /// there is no text.
     pub fn complete(self) -> Result<String> {
         complete(self.data, self.finish_reason.as_ref())
     }
@@ -466,8 +468,8 @@ impl AnalyzeResponse {
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] if the model stopped at the limit of tokens, [`Error::InvalidOutput`] if the text does not fit.
-    /// Both have the text.
+    /// [`Error::Truncated`] if the model stopped at the limit of tokens, [`Error::InvalidOutput`] if the text does not
+    /// fit. Both have the text.
     ///
     /// ```no_run
     /// # fn read(answer: twelvelabs::analyze::AnalyzeResponse) -> Result<(), twelvelabs::Error> {
@@ -486,7 +488,7 @@ impl AnalyzeResponse {
 pub struct AnalyzeError {
     /// A code for the reason, where the platform gives one.
     pub code: Option<String>,
-    /// The reason, in words.
+    /// The reason, as text.
     pub message: Option<String>,
 }
 
@@ -495,7 +497,7 @@ pub struct AnalyzeError {
 #[serde(tag = "event_type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AnalyzeEvent {
-    /// The model begins.
+    /// The model starts.
     StreamStart(StreamStart),
     /// A piece of the text.
     TextGeneration(TextGeneration),
@@ -515,7 +517,7 @@ impl AnalyzeEvent {
         }
     }
 
-    /// Takes what it says of the answer as a whole.
+    /// Takes over what it says of the answer as a whole.
     fn add_to(&self, generation: &mut Generation) {
         let metadata = match self {
             Self::StreamStart(start) => &start.metadata,
@@ -571,7 +573,7 @@ pub(crate) fn reported(stream: &Stream, line: Vec<u8>) -> Error {
     }
 }
 
-/// The beginning of an analysis.
+/// The start of an analysis.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StreamStart {
@@ -596,12 +598,12 @@ pub struct StreamEnd {
     pub finish_reason: Option<FinishReason>,
     /// What it belongs to, and the tokens that it took.
     pub metadata: Option<StreamMetadata>,
-    /// The warning that comes with a text that was cut off.
+    /// The warning that comes with a truncated text.
     pub error: Option<AnalyzeError>,
 }
 
 impl StreamEnd {
-    /// An error beside a text that was cut off is a warning, any other is a failure.
+    /// An error beside a truncated text is a warning, any other is a failure.
     fn is_failure(&self) -> bool {
         let says_something = |e: &AnalyzeError| e.code.is_some() || e.message.is_some();
         self.error.as_ref().is_some_and(says_something) && self.finish_reason != Some(FinishReason::Length)
@@ -618,7 +620,7 @@ pub struct StreamMetadata {
     pub usage: Option<TokenUsage>,
 }
 
-/// The events of an analysis as they arrive, see [`TwelveLabs::analyze_stream`].
+/// The events of an analysis as they arrive, see [`TwelveLabs::analyze_stream`](crate::TwelveLabs::analyze_stream).
 ///
 /// It ends with [`StreamEnd`](AnalyzeEvent::StreamEnd). Before that, an error that the platform reports, a stream that
 /// breaks off and a line that is no event are an [`Error::Stream`], which has the text so far, and then it has ended.
@@ -643,7 +645,7 @@ impl Output for AnalyzeStream {
 }
 
 impl AnalyzeStream {
-    /// Waits for the end and gives the whole text, together with what was said of it.
+    /// Waits for the end and returns the whole text, together with what was said of it.
     ///
     /// # Errors
     ///
@@ -730,7 +732,7 @@ pub struct AnalyzeText {
     pub usage: Option<TokenUsage>,
     /// The id of the answer.
     pub generation_id: Option<String>,
-    /// The warning that comes with a text that was cut off.
+    /// The warning that comes with a truncated text.
     pub error: Option<AnalyzeError>,
 }
 

@@ -24,7 +24,7 @@ const LOCAL_HINT: &str = "the platform documents 200 MB for a local video, audio
 const URL_HINT: &str = "the platform documents 4 GB for a video or audio file by URL, 512 MB for a document and 32 MB \
      for an image; larger ones have to be uploaded in chunks, with `assets().upload(…)`";
 
-/// Uploads files and keeps track of them, see [`TwelveLabs::assets`].
+/// Uploads files and keeps track of them, see [`TwelveLabs::assets`](crate::TwelveLabs::assets).
 #[derive(Debug, Clone)]
 pub struct AssetsClient(pub(crate) Session);
 
@@ -81,7 +81,7 @@ impl AssetsClient {
         self.0.get(&["assets"]).into()
     }
 
-    /// Gets one asset with all that is known about it.
+    /// Gets one asset with everything that is known about it.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -106,10 +106,10 @@ impl AssetsClient {
         self.0.delete(&["assets", asset_id]).into()
     }
 
-    /// Gets what is said in a video or audio asset. An asset without a transcription is a 404.
+    /// Gets the transcription of a video or audio asset. An asset without a transcription is a 404.
     ///
     /// The platform transcribes in the background: [`wait_for_transcription`](Self::wait_for_transcription) waits until
-    /// it is done. This gives what there is; its [`status`](AssetTranscription::status) says how far it is.
+    /// it is done. This returns what there is; its [`status`](field@AssetTranscription::status) says how far it is.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -157,7 +157,7 @@ impl AssetsClient {
         self.0.delete(&["assets", asset_id, "user-metadata"]).into()
     }
 
-    /// Waits until an asset is ready, and gives it.
+    /// Waits until an asset is ready, and returns it.
     ///
     /// A failed asset is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
     ///
@@ -184,7 +184,7 @@ impl AssetsClient {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["assets", id]))
     }
 
-    /// Waits until the transcription of a video or audio asset is ready, and gives it.
+    /// Waits until the transcription of a video or audio asset is ready, and returns it.
     ///
     /// A transcription that failed is an [`Error::Failed`](crate::Error::Failed), and an asset without one a 404.
     ///
@@ -265,7 +265,7 @@ impl CreateAsset {
 request! {
     /// Options of [`AssetsClient::list`].
     ListAssets -> SyncPager<Asset> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -439,7 +439,7 @@ impl Waitable for Asset {
 pub struct AssetError {
     /// A code for the reason, where the platform gives one.
     pub code: Option<String>,
-    /// The reason, in words.
+    /// The reason, as text.
     pub message: Option<String>,
 }
 

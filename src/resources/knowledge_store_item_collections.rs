@@ -150,7 +150,7 @@ impl KnowledgeStoreItemCollectionsClient {
 request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::list`].
     ListKnowledgeStoreItemCollections -> SyncPager<KnowledgeStoreItemCollection> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -187,7 +187,7 @@ request! {
 request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::list_items`].
     ListItemsOfCollection -> SyncPager<KnowledgeStoreItem> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,

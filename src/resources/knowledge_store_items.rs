@@ -77,7 +77,7 @@ impl KnowledgeStoreItemsClient {
         self.0.delete(&["knowledge-stores", knowledge_store_id, "items", item_id]).into()
     }
 
-    /// Waits until an item is ready to be searched for, and gives it.
+    /// Waits until an item is ready to be searched for, and returns it.
     ///
     /// One that failed is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
     ///
@@ -112,7 +112,7 @@ impl KnowledgeStoreItemsClient {
 request! {
     /// Options of [`KnowledgeStoreItemsClient::list`].
     ListKnowledgeStoreItems -> SyncPager<KnowledgeStoreItem> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -141,7 +141,7 @@ open_enum! {
     KnowledgeStoreItemStatus {
         /// Waiting for its turn.
         Queued = "queued",
-        /// About to begin.
+        /// About to start.
         Pending = "pending",
         /// In process.
         Processing = "processing",

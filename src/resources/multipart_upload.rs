@@ -16,14 +16,14 @@ use crate::resources::assets::AssetType;
 use crate::resumable::ResumableUpload;
 use crate::text::public_url;
 
-/// Uploads files in chunks, see [`TwelveLabs::multipart_upload`].
+/// Uploads files in chunks, see [`TwelveLabs::multipart_upload`](crate::TwelveLabs::multipart_upload).
 ///
 /// [`upload_file`](Self::upload_file) does the whole of it; the other methods are its steps.
 #[derive(Debug, Clone)]
 pub struct MultipartUploadClient(pub(crate) Session);
 
 impl MultipartUploadClient {
-    /// Lists the sessions that were begun and not completed, for those that can still be resumed.
+    /// Lists the sessions that are not completed, for those that can still be resumed.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -37,7 +37,8 @@ impl MultipartUploadClient {
         self.0.get(&["assets", "multipart-uploads"]).into()
     }
 
-    /// Begins a session for a file of `total_size` bytes. It lives for 24 hours, and its `asset_id` is reserved at once.
+    /// Starts a session for a file of `total_size` bytes. It lives for 24 hours, and its `asset_id` is reserved at
+    /// once.
     ///
     /// The answer says how large the chunks have to be and where the first ones go. The platform documents up to 10 GB.
     ///
@@ -155,7 +156,7 @@ request! {
 request! {
     /// Options of [`MultipartUploadClient::list_incomplete_uploads`].
     ListIncompleteUploads -> SyncPager<IncompleteUpload> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -165,7 +166,7 @@ request! {
 request! {
     /// Options of [`MultipartUploadClient::get_status`].
     GetUploadStatus -> SyncPager<ChunkInfo> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most chunks on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -198,7 +199,7 @@ open_enum! {
     }
 }
 
-/// A session that was begun. `Debug` shows no signatures and no values of headers.
+/// A session of a chunked upload. `Debug` shows no signatures and no values of headers.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UploadSession {
@@ -336,7 +337,7 @@ pub struct UploadStatus {
     pub total_size: Option<u64>,
     /// How many bytes have arrived.
     pub uploaded_size: Option<u64>,
-    /// When the session began.
+    /// When the session was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it changed last.
@@ -411,7 +412,7 @@ pub struct IncompleteUpload {
     pub chunk_size: Option<u64>,
     /// How many chunks there are.
     pub total_chunks: Option<u32>,
-    /// When the session began.
+    /// When the session was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it ends.

@@ -9,18 +9,18 @@ use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::types::NumberRange;
 
-/// Searches indexes, see [`TwelveLabs::search`].
+/// Searches indexes, see [`TwelveLabs::search`](crate::TwelveLabs::search).
 #[derive(Debug, Clone)]
 pub struct SearchClient(pub(crate) Session);
 
 impl SearchClient {
-    /// Searches an index, and gives the hits of all pages one after the other.
+    /// Searches an index, and returns the hits of all pages one after the other.
     ///
     /// Ask with a text, with images, or with both. All settings hold for all pages, and a page that cannot be fetched
     /// is an error in the list and not its end.
     ///
-    /// The Python SDK's `adjust_confidence_level`, `threshold` and `sort_option` are not here: the platform ignores them,
-    /// and that SDK does not send them either. Hits come best first; their [`rank`](SearchItem::rank) says so.
+    /// The Python SDK's `adjust_confidence_level`, `threshold` and `sort_option` are left out: the platform ignores
+    /// them, and that SDK does not send them either. Hits come best first; their [`rank`](SearchItem::rank) says so.
     ///
     /// ```no_run
     /// use twelvelabs::search::{SearchFilter, SearchOption};
@@ -61,7 +61,7 @@ impl SearchClient {
         request.into()
     }
 
-    /// Searches an index, and gives the first page as it is. [`query`](Self::query) gives all pages.
+    /// Searches an index, and returns the first page as it is. [`query`](Self::query) returns all pages.
     ///
     /// ```no_run
     /// use twelvelabs::search::SearchOption;
@@ -117,10 +117,10 @@ macro_rules! search {
         request! {
             $(#[$meta])*
             $name -> $($output)+ {
-                /// What to look for, in words. `<@id>` stands for the entity with that id. The documented limit is 500
+                /// What to search for, as text. `<@id>` stands for the entity with that id. The documented limit is 500
                 /// tokens.
                 form query_text: into String,
-                /// What kind of media to look for. Needed with images.
+                /// The kind of media to search with. Needed with images.
                 form query_media_type: into QueryMediaType,
                 /// How the text is compared with what is said. The platform's default is both ways.
                 form transcription_options: [TranscriptionOption],
@@ -140,12 +140,12 @@ macro_rules! search {
         }
 
         impl $name {
-            /// An image to look for, by its public URL. The platform documents up to 10 images.
+            /// An image to search with, by its public URL. The platform documents up to 10 images.
             pub fn query_media_url(self, query_media_url: impl AsRef<str>) -> Self {
                 self.query_media_urls([query_media_url])
             }
 
-            /// Several images to look for, by their public URLs.
+            /// Several images to search with, by their public URLs.
             pub fn query_media_urls(
                 mut self,
                 query_media_urls: impl IntoIterator<Item = impl AsRef<str>>,
@@ -154,12 +154,12 @@ macro_rules! search {
                 self
             }
 
-            /// An image to look for: a path, or any [`FileSource`]. The platform documents up to 10 images.
+            /// An image to search with: a path, or any [`FileSource`]. The platform documents up to 10 images.
             pub fn query_media_file(self, query_media_file: impl Into<FileSource>) -> Self {
                 self.query_media_files([query_media_file])
             }
 
-            /// Several images to look for.
+            /// Several images to search with.
             pub fn query_media_files(
                 mut self,
                 query_media_files: impl IntoIterator<Item = impl Into<FileSource>>,
@@ -227,7 +227,7 @@ impl SearchFilter {
 }
 
 open_enum! {
-    /// What a search looks at.
+    /// What a search takes into account.
     SearchOption {
         /// What is seen.
         Visual = "visual",
@@ -241,9 +241,9 @@ open_enum! {
 open_enum! {
     /// How a text is compared with what is said.
     TranscriptionOption {
-        /// By its words.
+        /// Word by word.
         Lexical = "lexical",
-        /// By its meaning.
+        /// By meaning.
         Semantic = "semantic",
     }
 }

@@ -20,7 +20,7 @@ const LIMIT: u64 = 2_000_000_000;
 const HINT: &str = "the platform documents 2 GB for the video of a task; upload a larger one with `assets().upload(…)` \
      and index it with `indexes().indexed_assets().create(…)`";
 
-/// Uploads and indexes videos in one go, see [`TwelveLabs::tasks`].
+/// Uploads and indexes videos in one go, see [`TwelveLabs::tasks`](crate::TwelveLabs::tasks).
 ///
 /// The platform plans to remove this way: upload with [`AssetsClient`](crate::assets::AssetsClient) and index with
 /// [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) instead.
@@ -117,7 +117,7 @@ impl TasksClient {
         self.0.delete(&["tasks", task_id]).into()
     }
 
-    /// Waits until a video is indexed, and gives its task.
+    /// Waits until a video is indexed, and returns its task.
     ///
     /// A failed task is an [`Error::Failed`].
     ///
@@ -170,7 +170,7 @@ impl CreateVideoIndexingTask {
 request! {
     /// Options of [`TasksClient::list`].
     ListVideoIndexingTasks -> SyncPager<VideoIndexingTask> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -236,7 +236,7 @@ impl CreateVideoIndexingTasks {
 
     when_some!();
 
-    /// Uploads all videos, and gives one outcome for each.
+    /// Uploads all videos, and returns one outcome for each.
     ///
     /// # Errors
     ///

@@ -60,7 +60,7 @@ impl UploadProgress {
         }
     }
 
-    /// The id of the session, for a later [`resume`](UploadFile::resume).
+    /// The id of the session, for a later [`resume`](crate::multipart_upload::UploadFile::resume).
     pub fn upload_id(&self) -> Option<&str> {
         self.upload.as_ref().map(|upload| upload.upload_id.as_str())
     }

@@ -167,6 +167,7 @@ fn every_builder_takes_what_is_not_always_there() {
     let client =
         TwelveLabs::builder().api_key("k").when_some(retries, |builder, n| builder.max_retries(n)).build().unwrap();
     let options = RequestOptions::new().when_some(retries, RequestOptions::max_retries);
+    drop(FileSource::from("a").when_some(Some("b"), FileSource::name));
     drop(client.embed().v2().create_many([EmbedInput::text("a")], "m").when_some(Some(2), |many, n| many.workers(n)));
     drop(
         client

@@ -13,7 +13,7 @@ use crate::resources::analyze::{complete, typed};
 use batches::AnalyzeBatchesClient;
 use tasks::AnalyzeTasksClient;
 
-/// Analyses that run in the background, see [`TwelveLabs::analyze_async`].
+/// Analyses that run in the background, see [`TwelveLabs::analyze_async`](crate::TwelveLabs::analyze_async).
 #[derive(Debug, Clone)]
 pub struct AnalyzeAsyncClient(pub(crate) Session);
 
@@ -80,7 +80,7 @@ impl From<MaxTokens> for Value {
     }
 }
 
-/// What came of an analysis.
+/// The result of an analysis.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeTaskResult {

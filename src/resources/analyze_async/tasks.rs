@@ -37,13 +37,13 @@ impl AnalyzeTasksClient {
         self.0.get(&["analyze", "tasks"]).into()
     }
 
-    /// Begins the analysis of a video or of some images.
+    /// Starts the analysis of a video or of some images.
     ///
-    /// It returns at once: [`wait_for_done`](Self::wait_for_done) gives the result. The platform takes videos of up to
-    /// 2 hours, or of 4 hours of which 2 are analysed, and 1 to 20 images.
+    /// It returns at once: [`wait_for_done`](Self::wait_for_done) returns the result. The platform takes videos of up
+    /// to 2 hours, or of 4 hours of which 2 are analysed, and 1 to 20 images.
     ///
-    /// It is tried again where a POST otherwise is not: every call has a random key by which the platform makes one task
-    /// of all tries. With an [`idempotency_key`](CreateAnalyzeTask::idempotency_key) of your own it makes one of several
+    /// It is retried where a POST otherwise is not: every call has a random key by which the platform makes one task
+    /// of all attempts. With an [`idempotency_key`](CreateAnalyzeTask::idempotency_key) of your own it makes one of several
     /// calls, too.
     ///
     /// ```no_run
@@ -77,7 +77,8 @@ impl AnalyzeTasksClient {
         self.0.get(&["analyze", "tasks", task_id]).into()
     }
 
-    /// Deletes a task for good. The platform refuses it while the task is in process: [`cancel`](Self::cancel) it first.
+    /// Deletes a task for good. The platform refuses it while the task is in process:
+    /// [`cancel`](Self::cancel) it first.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -102,10 +103,10 @@ impl AnalyzeTasksClient {
         self.0.post(&["analyze", "tasks", task_id, "cancel"]).into()
     }
 
-    /// Waits until a task is ready, and gives it with its result.
+    /// Waits until a task is ready, and returns it with its result.
     ///
     /// A task that failed or was canceled is an [`Error::Failed`](crate::Error::Failed) with the platform's reason. An
-    /// [`error`](AnalyzeTask::error) of a task that is ready is a warning, as that segments are missing.
+    /// [`error`](AnalyzeTask::error) of a task that is ready is a warning, such as that segments are missing.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -135,7 +136,7 @@ impl AnalyzeTasksClient {
 request! {
     /// Options of [`AnalyzeTasksClient::list`].
     ListAnalyzeTasks -> SyncPager<AnalyzeTask> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -181,9 +182,9 @@ request! {
         json min_segment_duration: f64,
         /// The longest segment in seconds, 2 at least.
         json max_segment_duration: f64,
-        /// Where in the video to begin, in seconds of the video's own clock.
+        /// The start of the part to analyse, in seconds of the video's own clock.
         json start_time: f64,
-        /// Where in the video to end, in seconds of the video's own clock; 1 s to 2 hours after the start.
+        /// The end of the part to analyse, in seconds of the video's own clock; 1 s to 2 hours after the start.
         json end_time: f64,
     }
 }
@@ -202,7 +203,7 @@ open_enum! {
     AnalyzeTaskStatus {
         /// Not started.
         Queued = "queued",
-        /// About to begin.
+        /// About to start.
         Pending = "pending",
         /// In process.
         Processing = "processing",
@@ -237,7 +238,7 @@ pub struct AnalyzeTask {
     /// When it ended.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub completed_at: Option<OffsetDateTime>,
-    /// What came of it, once it is ready.
+    /// The result, once it is ready.
     pub result: Option<AnalyzeTaskResult>,
     /// Why it failed or was canceled; of a task that is ready, a warning.
     pub error: Option<AnalyzeError>,
@@ -312,8 +313,8 @@ pub struct AnalyzeTaskParams {
     pub min_segment_duration: Option<f64>,
     /// The longest segment in seconds.
     pub max_segment_duration: Option<f64>,
-    /// Where in the video to begin, in seconds.
+    /// The start of the part that was analysed, in seconds.
     pub start_time: Option<f64>,
-    /// Where in the video to end, in seconds.
+    /// The end of the part that was analysed, in seconds.
     pub end_time: Option<f64>,
 }

@@ -43,7 +43,7 @@ impl EmbedTasksClient {
         self.0.get(&["embed", "tasks"]).into()
     }
 
-    /// Begins to embed a video. Give exactly one of [`video_file`](CreateEmbedTask::video_file) and
+    /// Starts to embed a video. Give exactly one of [`video_file`](CreateEmbedTask::video_file) and
     /// [`video_url`](CreateEmbedTask::video_url). The documented limit is 2 GB.
     ///
     /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done), then
@@ -65,7 +65,7 @@ impl EmbedTasksClient {
         request.into()
     }
 
-    /// Begins to embed several videos, one after the other.
+    /// Starts to embed several videos, one after the other.
     ///
     /// There is one outcome for each video, in the order in which they were given. A video that fails does not stop
     /// the rest.
@@ -123,7 +123,7 @@ impl EmbedTasksClient {
         self.0.get(&["embed", "tasks", task_id]).into()
     }
 
-    /// Waits until a task is ready, and gives its status. [`retrieve`](Self::retrieve) gives the vectors.
+    /// Waits until a task is ready, and returns its status. [`retrieve`](Self::retrieve) returns the vectors.
     ///
     /// A failed task is an [`Error::Failed`].
     ///
@@ -160,7 +160,7 @@ request! {
         query ended_at: into DateFilter,
         /// Only tasks in this state.
         query status: into EmbeddingTaskStatus,
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -174,9 +174,9 @@ request! {
         file video_file: into FileSource,
         /// A video that the platform fetches from a public URL.
         form_url video_url: into String,
-        /// Where in the video to begin, in seconds. The platform's default is 0. It wants the end as well.
+        /// The start of the part to embed, in seconds. The platform's default is 0; it needs the end as well.
         form video_start_offset_sec: f64,
-        /// Where in the video to end, in seconds. The platform wants the start as well.
+        /// The end of the part to embed, in seconds. The platform needs the start as well.
         form video_end_offset_sec: f64,
         /// The length of a clip in seconds: 2 to 10, 6 by default.
         form video_clip_length: f64,
@@ -188,7 +188,7 @@ request! {
 request! {
     /// Options of [`EmbedTasksClient::retrieve`].
     RetrieveEmbedTask -> MediaEmbeddingTask {
-        /// Which vectors to give. All of them if it is left out.
+        /// Which vectors to return. All of them if it is left out.
         query embedding_option: [EmbeddingOption],
     }
 }
@@ -212,7 +212,7 @@ impl CreateEmbedTasks {
 
     when_some!();
 
-    /// Sends all videos, and gives one outcome for each.
+    /// Sends all videos, and returns one outcome for each.
     ///
     /// # Errors
     ///

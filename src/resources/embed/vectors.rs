@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{EmbeddingData, EmbeddingSuccessResponse, EmbeddingTask};
 use crate::error::{Error, Result};
 
-/// A vector with all that it takes to find it again: a line of a JSON Lines file, or a row of a table.
+/// A vector with everything that it takes to find it again: a line of a JSON Lines file, or a row of a table.
 ///
 /// ```no_run
 /// use std::io::Write;
@@ -79,7 +79,7 @@ impl EmbeddingSuccessResponse {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOutput`] if there is no vector, or more than one, as of video: those are in
+    /// [`Error::InvalidOutput`] if there is no vector, or more than one, as for video: those are in
     /// [`data`](Self::data).
     pub fn into_embedding(self) -> Result<Vec<f32>> {
         match <[EmbeddingData; 1]>::try_from(self.data) {

@@ -180,7 +180,7 @@ impl EntitiesClient {
         self.0.get(&["assets", asset_id, "entities"]).into()
     }
 
-    /// Waits until an entity is ready to be searched for, and gives it.
+    /// Waits until an entity is ready to be searched for, and returns it.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -204,7 +204,7 @@ fn with_assets(mut request: Request, asset_ids: impl IntoIterator<Item = impl As
 request! {
     /// Options of [`EntitiesClient::list`].
     ListEntities -> SyncPager<Entity> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -222,7 +222,7 @@ request! {
 request! {
     /// Options of [`EntitiesClient::list_by_asset`].
     ListEntitiesByAsset -> SyncPager<Entity> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -315,7 +315,7 @@ impl Waitable for Entity {
     }
 }
 
-/// What became of entities that were created at once.
+/// The outcome of entities that were created at once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BulkCreateEntityResponse {
@@ -337,6 +337,6 @@ pub struct BulkCreateEntityError {
     pub entity_index: Option<u64>,
     /// Its name, as it was sent.
     pub entity_name: Option<String>,
-    /// The reason, in words.
+    /// The reason, as text.
     pub error_reason: Option<String>,
 }

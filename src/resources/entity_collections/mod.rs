@@ -11,7 +11,8 @@ use crate::http::session::Session;
 use crate::types::SortOption;
 use entities::EntitiesClient;
 
-/// Creates and manages collections of entities, see [`TwelveLabs::entity_collections`].
+/// Creates and manages collections of entities, see
+/// [`TwelveLabs::entity_collections`](crate::TwelveLabs::entity_collections).
 #[derive(Debug, Clone)]
 pub struct EntityCollectionsClient(pub(crate) Session);
 
@@ -86,7 +87,7 @@ impl EntityCollectionsClient {
 request! {
     /// Options of [`EntityCollectionsClient::list`].
     ListEntityCollections -> SyncPager<EntityCollection> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,

@@ -16,7 +16,8 @@ use crate::types::{
     VideoSystemMetadata,
 };
 
-/// Indexes assets and keeps track of them, see [`IndexesClient::indexed_assets`](crate::indexes::IndexesClient::indexed_assets).
+/// Indexes assets and keeps track of them, see
+/// [`IndexesClient::indexed_assets`](crate::indexes::IndexesClient::indexed_assets).
 #[derive(Debug, Clone)]
 pub struct IndexedAssetsClient(pub(crate) Session);
 
@@ -122,7 +123,7 @@ impl IndexedAssetsClient {
         self.0.get(&["assets", asset_id, "indexed-assets"]).into()
     }
 
-    /// Waits until an asset is indexed, and gives it.
+    /// Waits until an asset is indexed, and returns it.
     ///
     /// One that could not be indexed is an [`Error::Failed`](crate::Error::Failed).
     ///
@@ -162,7 +163,7 @@ impl IndexedAssetsClient {
 request! {
     /// Options of [`IndexedAssetsClient::list`].
     ListIndexedAssets -> SyncPager<IndexedAsset> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -194,8 +195,8 @@ request! {
 impl ListIndexedAssets {
     /// Only those with this metadata: an object of names and the values that they must have, or the JSON text of one.
     ///
-    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name of
-    /// a parameter of this list, such as `size`, is sent as `user_metadata[size]`, which is what the Python SDK sends.
+    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name
+    /// of a parameter of this list, such as `size`, is sent as `user_metadata[size]`, as the Python SDK sends it.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
         self.0.conditions("user_metadata", &user_metadata, &[&PARAMETERS[..], &["status"]].concat());
         self
@@ -217,7 +218,7 @@ request! {
     RetrieveIndexedAsset -> IndexedAsset {
         /// Which embeddings to return. The index needs a Marengo model.
         query embedding_option: [EmbeddingOption],
-        /// Whether to return what is said.
+        /// Whether to return the transcription.
         query transcription: bool,
     }
 }
@@ -233,7 +234,7 @@ request! {
 request! {
     /// Options of [`IndexedAssetsClient::list_by_asset`].
     ListIndexedAssetsByAsset -> SyncPager<IndexedAssetSummary> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,

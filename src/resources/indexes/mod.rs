@@ -14,7 +14,7 @@ use crate::types::{DateFilter, SortBy, SortOption};
 use indexed_assets::IndexedAssetsClient;
 use videos::VideosClient;
 
-/// Creates and manages indexes and the videos in them, see [`TwelveLabs::indexes`].
+/// Creates and manages indexes and the videos in them, see [`TwelveLabs::indexes`](crate::TwelveLabs::indexes).
 #[derive(Debug, Clone)]
 pub struct IndexesClient(pub(crate) Session);
 
@@ -59,7 +59,7 @@ impl IndexesClient {
 
     /// Creates an index. Its models and their options cannot be changed later.
     ///
-    /// The platform's answer has little more than the id: [`retrieve`](Self::retrieve) gives the rest. A name that is
+    /// The platform's answer has little more than the id: [`retrieve`](Self::retrieve) returns the rest. A name that is
     /// taken is a conflict (409, `index_name_already_exists`): [`ensure`](Self::ensure) takes that index instead.
     ///
     /// ```no_run
@@ -120,8 +120,8 @@ impl IndexesClient {
 
     /// Finds the index of exactly this name, or creates it.
     ///
-    /// If another program creates it at the same moment, that index is found. An index that is there is given as it
-    /// is, also if it has other models than these, which cannot be changed: look at [`Index::models`] if that matters.
+    /// If another program creates it at the same moment, that index is found. An index that exists is returned as it
+    /// is, also if it has other models than these, which cannot be changed: check [`Index::models`] if that matters.
     ///
     /// ```no_run
     /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
@@ -216,7 +216,7 @@ pub struct EnsuredIndex {
 request! {
     /// Options of [`IndexesClient::list`].
     ListIndexes -> SyncPager<Index> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -247,7 +247,7 @@ request! {
 }
 
 input! {
-    /// A model for a new index, and what it looks at.
+    /// A model for a new index, and what it takes into account.
     ///
     /// ```
     /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
@@ -258,7 +258,7 @@ input! {
 }
 
 open_enum! {
-    /// What a model of an index looks at.
+    /// What a model of an index takes into account.
     ModelOption {
         /// What is seen.
         Visual = "visual",
@@ -301,7 +301,7 @@ pub struct Index {
 pub struct IndexModel {
     /// The name, such as `marengo3.0`.
     pub model_name: Option<String>,
-    /// What it looks at.
+    /// What it takes into account.
     pub model_options: Option<Vec<ModelOption>>,
     /// Its add-ons.
     pub addons: Option<Vec<String>>,

@@ -12,7 +12,8 @@ use crate::types::{DateFilter, EmbeddingOption, NumberRange, SortBy, SortOption}
 /// Manages the videos of an index by the platform's older endpoints, see
 /// [`IndexesClient::videos`](crate::indexes::IndexesClient::videos).
 ///
-/// The platform plans to remove them: [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) has the same and more.
+/// The platform plans to remove them: [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) has the same and
+/// more.
 #[derive(Debug, Clone)]
 pub struct VideosClient(pub(crate) Session);
 
@@ -69,7 +70,7 @@ impl VideosClient {
 request! {
     /// Options of [`VideosClient::list`].
     ListVideos -> SyncPager<IndexedAsset> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -100,8 +101,8 @@ request! {
 impl ListVideos {
     /// Only videos with this metadata: an object of names and the values that they must have, or the JSON text of one.
     ///
-    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name of
-    /// a parameter of this list, such as `size`, is sent as `user_metadata[size]`, which is what the Python SDK sends.
+    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name
+    /// of a parameter of this list, such as `size`, is sent as `user_metadata[size]`, as the Python SDK sends it.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
         self.0.conditions("user_metadata", &user_metadata, &PARAMETERS);
         self
@@ -113,7 +114,7 @@ request! {
     RetrieveVideo -> IndexedAsset {
         /// Which embeddings to return. The index needs a Marengo model.
         query embedding_option: [EmbeddingOption],
-        /// Whether to return what is said.
+        /// Whether to return the transcription.
         query transcription: bool,
     }
 }

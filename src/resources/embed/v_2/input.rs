@@ -15,8 +15,8 @@ const LIMIT: u64 = 32_000_000;
 const HINT: &str = "the platform documents 32 MB for an image, 36 MB for audio and video and 512 MB for a document \
      that is sent as base64; give a larger one by URL, or upload it as an asset and give its id";
 
-/// Where media comes from. A local file is read when the request is sent, and sent as base64. A path or a [`FileSource`]
-/// becomes one, and so does a reference to an [`Asset`].
+/// Where media comes from. A local file is read when the request is sent, and sent as base64. A path or a
+/// [`FileSource`] becomes one, and so does a reference to an [`Asset`].
 ///
 /// ```
 /// use twelvelabs::FileSource;
@@ -340,11 +340,11 @@ media_input! {
 media_input! {
     /// Audio to embed.
     AudioInput(MediaSource) {
-        /// Where to begin, in seconds. The platform's default is the start.
+        /// The start of the part to embed, in seconds. The platform's default is the start of the file.
         start_sec: f64,
-        /// Where to end, in seconds. The platform's default is the end of the file.
+        /// The end of the part to embed, in seconds. The platform's default is the end of the file.
         end_sec: f64,
-        /// How to cut it into segments: by default as it goes with `marengo3.5`, every 6 s with `marengo3.0`.
+        /// How to split it into segments: by default as `marengo3.5` sees fit, every 6 s with `marengo3.0`.
         segmentation: into MediaSegmentation,
         /// What to embed: `audio`, and with `marengo3.0` also `transcription`. All by default.
         embedding_option: [EmbeddingOption],
@@ -360,11 +360,11 @@ media_input! {
 media_input! {
     /// Video to embed.
     VideoInput(MediaSource) {
-        /// Where to begin, in seconds. The platform's default is the start.
+        /// The start of the part to embed, in seconds. The platform's default is the start of the file.
         start_sec: f64,
-        /// Where to end, in seconds. The platform's default is the end of the file.
+        /// The end of the part to embed, in seconds. The platform's default is the end of the file.
         end_sec: f64,
-        /// How to cut it into segments: by default along the scenes.
+        /// How to split it into segments: by default along the scenes.
         segmentation: into MediaSegmentation,
         /// What to embed: `visual`, `audio`, and with `marengo3.0` also `transcription`. All by default.
         embedding_option: [EmbeddingOption],
@@ -382,7 +382,7 @@ media_input! {
     ///
     /// A PDF may have 64 pages for each MB of its size.
     DocumentInput(MediaSource) {
-        /// How to cut it: the pages of a PDF further, or a text into chunks.
+        /// How to split it: the pages of a PDF further, or a text into chunks.
         segmentation: into DocumentSegmentation,
         /// What to embed: `visual` by default for a PDF, `text` for a text.
         embedding_option: [EmbeddingOption],
@@ -451,7 +451,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// How the page of a PDF is cut.
+    /// How the page of a PDF is split.
     DocumentSpatialStrategy {
         /// Not at all: one vector for each page.
         Standard = "standard",
@@ -460,7 +460,7 @@ open_enum! {
     }
 }
 
-/// How audio or video is cut into segments.
+/// How audio or video is split into segments.
 ///
 /// `marengo3.0` takes it as it is, `marengo3.5` as [`temporal`](Self::temporal). JSON of your own can be given as well.
 ///
@@ -481,7 +481,7 @@ impl MediaSegmentation {
         Self(json!({"strategy": "fixed", "fixed": {"duration_sec": duration_sec}}))
     }
 
-    /// Segments that follow the scenes, each of at least this length in seconds: 2 to 5. `marengo3.0` cuts only video
+    /// Segments that follow the scenes, each of at least this length in seconds: 2 to 5. `marengo3.0` splits only video
     /// this way.
     pub fn dynamic(min_duration_sec: u32) -> Self {
         Self(json!({"strategy": "dynamic", "dynamic": {"min_duration_sec": min_duration_sec}}))
@@ -499,7 +499,7 @@ impl From<Value> for MediaSegmentation {
     }
 }
 
-/// How a document is cut. JSON of your own can be given as well.
+/// How a document is split. JSON of your own can be given as well.
 ///
 /// ```
 /// use twelvelabs::embed::DocumentSegmentation;

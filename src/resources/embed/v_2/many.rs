@@ -69,7 +69,7 @@ impl CreateManyEmbeddings {
 
     when_some!();
 
-    /// Sends all inputs, and gives one outcome for each, in their order.
+    /// Sends all inputs, and returns one outcome for each, in their order.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ impl EmbedV2Client {
         EmbedV2TasksClient(self.0.clone())
     }
 
-    /// Makes embeddings and gives them at once: for a query, or for something short.
+    /// Makes embeddings and returns them at once: for a query, or for something short.
     ///
     /// Which inputs a model takes is up to the platform: `marengo3.5` takes [`multi_input`](EmbedInput::multi_input)
     /// alone, with up to 30 s of audio or video; `marengo3.0` takes the others, with up to 10 minutes. Longer media
@@ -79,10 +79,10 @@ impl EmbedV2Client {
 request! {
     /// Options of [`EmbedV2Client::create`].
     CreateEmbeddingV2 -> EmbeddingSuccessResponse {
-        /// Whether a text of more than 2,000 tokens is truncated ([`EmbeddingUsage::truncated`] says so) instead of refused.
-        /// Needs `marengo3.5`.
+        /// Whether a text of more than 2,000 tokens is truncated ([`EmbeddingUsage::truncated`] says so) instead of
+        /// refused. Needs `marengo3.5`.
         json auto_truncate: bool,
-        /// Whether to give how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
+        /// Whether to return how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
         /// `marengo3.5`, and either a text or media, no document.
         json embedding_uncertainty: bool,
         /// How many dimensions a vector has: 512 by default. Fewer are the first ones of the 512. Needs `marengo3.5`.
@@ -128,7 +128,7 @@ pub struct EmbeddingData {
     /// The start of the segment, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_sec: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_sec: Option<f64>,
     /// The first page of a PDF that it is of, from 1.
@@ -140,7 +140,7 @@ pub struct EmbeddingData {
     /// The quarter of the page that it is of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quadrant: Option<EmbeddingQuadrant>,
-    /// The place of the chunk in its text, from 0. The order of the embeddings does not tell it.
+    /// The place of the chunk in its text, from 0. The order of the embeddings does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk_index: Option<u64>,
 }
@@ -197,9 +197,9 @@ pub struct EmbeddingMediaMetadata {
     pub embedding_dimension: Option<u64>,
     /// The duration in seconds of video and audio.
     pub duration: Option<f64>,
-    /// Where the embedded part begins, in seconds.
+    /// The start of the embedded part, in seconds.
     pub start_offset_sec: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end_offset_sec: Option<f64>,
     /// The length of a clip in seconds, if all have the same.
     pub clip_length: Option<f64>,
