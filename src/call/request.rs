@@ -46,6 +46,7 @@ pub struct Request {
     one_of: Option<[&'static str; 2]>,
     slow: bool,
     repeatable: bool,
+    idempotent: bool,
     stream: bool,
     size_limit: Option<(u64, &'static str)>,
     pub(crate) progress: Option<ProgressCallback>,
@@ -109,6 +110,7 @@ impl Request {
             one_of: None,
             slow: false,
             repeatable: known != Some("POST"),
+            idempotent: false,
             stream: false,
             size_limit: None,
             progress: None,
@@ -133,14 +135,11 @@ impl Request {
         self
     }
 
-    /// Gives the request a random `Idempotency-Key`, the same on every try, unless the client has one for all requests:
+    /// Gives the request a random `Idempotency-Key` when it is sent, the same on every try, unless it has one already:
     /// the platform makes one thing of all requests with the same key.
     pub(crate) fn idempotent(mut self) -> Self {
+        self.idempotent = true;
         self.repeatable = true;
-        let is_key = |(name, _): &(String, String)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY);
-        if !self.session.settings().options.headers.iter().any(is_key) {
-            self.header(IDEMPOTENCY_KEY, &format!("{:016x}{:016x}", random_bits(), random_bits()));
-        }
         self
     }
 
@@ -440,6 +439,9 @@ impl Request {
     fn headers(&self, payload: Option<&Payload>) -> Result<Vec<(String, String)>> {
         let mut headers: Vec<(String, String)> = Vec::new();
         headers.extend(payload.and_then(|p| p.content_type.clone()).map(|value| ("content-type".into(), value)));
+        if self.idempotent {
+            headers.push((IDEMPOTENCY_KEY.into(), format!("{:016x}{:016x}", random_bits(), random_bits())));
+        }
         let own = &self.session.settings().options.headers;
         for (name, value) in own.iter().chain(&self.headers).chain(&self.options.headers) {
             check_header(name, value)?;

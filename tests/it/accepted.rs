@@ -194,6 +194,19 @@ fn a_call_is_made_once_and_sent_twice() {
 }
 
 #[test]
+fn a_call_that_is_sent_twice_has_a_key_of_its_own_each_time() {
+    let requests = sent(4, |client| {
+        let create = client.analyze_async().tasks().create().prompt("a");
+        drop((create.clone().send(), create.clone().send()));
+        let own = create.idempotency_key("mine");
+        drop((own.clone().send(), own.send()));
+    });
+    let keys: Vec<_> = requests.iter().map(|request| request.header("idempotency-key").unwrap()).collect();
+    assert_ne!(keys[0], keys[1]);
+    assert_eq!(keys[2..], ["mine", "mine"]);
+}
+
+#[test]
 fn dates_filter_as_they_are() {
     let at =
         OffsetDateTime::from_unix_timestamp(1_767_323_045).unwrap().to_offset(UtcOffset::from_hms(9, 0, 0).unwrap());
