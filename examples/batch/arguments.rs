@@ -49,7 +49,7 @@ pub struct Arguments {
     pub lists: Vec<PathBuf>,
     pub recursive: bool,
     pub manifest: Option<PathBuf>,
-    pub workers: Option<usize>,
+    pub workers: Option<u32>,
     pub threshold: Option<u64>,
     pub no_wait: bool,
     pub retry_permanent: bool,
@@ -90,7 +90,7 @@ impl Arguments {
                 "--workers" => {
                     let workers = number(name, value("N")?)?;
                     parsed.workers = Some(
-                        usize::try_from(workers)
+                        u32::try_from(workers)
                             .ok()
                             .filter(|workers| *workers > 0)
                             .ok_or_else(|| format!("{name} has to be at least 1, not {workers}"))?,

@@ -29,7 +29,7 @@ pub(super) type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>
 pub struct UploadAll {
     client: Session,
     paths: Vec<PathBuf>,
-    workers: usize,
+    workers: u32,
     manifest: Option<PathBuf>,
     cancel: Option<CancelHandle>,
     options: Options,
@@ -39,7 +39,7 @@ pub struct UploadAll {
 pub(super) struct Options {
     pub asset: NewAsset,
     pub threshold: u64,
-    pub max_workers: usize,
+    pub max_workers: u32,
     pub wait: bool,
     pub pace: Pace,
     pub retry_permanent: bool,
@@ -71,7 +71,7 @@ impl UploadAll {
     }
 
     /// How many files are uploaded at a time: 4 by default.
-    pub fn workers(mut self, workers: usize) -> Self {
+    pub fn workers(mut self, workers: u32) -> Self {
         self.workers = workers;
         self
     }
@@ -149,7 +149,7 @@ impl UploadAll {
     }
 
     /// How many chunks of one file are sent at a time: 5 by default.
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
+    pub fn max_workers(mut self, max_workers: u32) -> Self {
         self.options.max_workers = max_workers;
         self
     }
@@ -224,7 +224,7 @@ impl UploadAll {
         options.request_options.patient = true;
         let (sender, outcomes) = mpsc::channel();
         let total = paths.len();
-        let workers = self.workers.min(total);
+        let workers = (self.workers as usize).min(total);
         let batch = Batch::new(self.client, paths, manifest, folders, options, cancel.clone());
         let mut uploads = Uploads { outcomes, left: total, batch: batch.clone(), cancel, threads: Vec::new() };
         for _ in 0..workers {

@@ -75,8 +75,8 @@ impl NewAsset {
 /// The numbers among the settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Tuning {
-    pub batch_size: usize,
-    pub max_workers: usize,
+    pub batch_size: u32,
+    pub max_workers: u32,
     /// How often a chunk is sent again, if that was set for this upload.
     pub max_retries: Option<u32>,
     pub retry_delay: Duration,
@@ -229,7 +229,7 @@ impl Job<'_> {
             queue.asked_ahead = 0;
             self.stop.reset();
         }
-        let workers = self.tuning.max_workers.min(tally.missing.len());
+        let workers = (self.tuning.max_workers as usize).min(tally.missing.len());
         let (sender, events) = mpsc::channel();
         let mut fault = None;
         std::thread::scope(|scope| {
@@ -258,7 +258,7 @@ impl Job<'_> {
                 if fault.is_some() {
                     continue;
                 }
-                let full = tally.unreported.len() >= self.tuning.batch_size;
+                let full = tally.unreported.len() >= self.tuning.batch_size as usize;
                 let late = !tally.unreported.is_empty() && tally.last_report.elapsed() > LONGEST_UNREPORTED;
                 let due = (full || late) && Instant::now() >= tally.no_report_before;
                 let fetched = self.fetch_ahead();
@@ -298,7 +298,7 @@ impl Job<'_> {
     }
 
     fn report_batch(&self, options: RequestOptions, tally: &mut Tally) -> Result<()> {
-        let count = self.tuning.batch_size.min(tally.unreported.len());
+        let count = (self.tuning.batch_size as usize).min(tally.unreported.len());
         let batch = tally.unreported[..count].to_vec();
         let report = self.client.multipart_upload().report_chunk_batch(&self.upload.upload_id, batch);
         let report = report.request_options(options).send()?;

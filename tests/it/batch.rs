@@ -261,7 +261,7 @@ impl Clock for SleepClock {
 #[test]
 fn a_rate_limit_is_one_pause_for_all_workers() {
     const FILES: usize = 40;
-    const WORKERS: usize = 4;
+    const WORKERS: u32 = 4;
     let clock = SleepClock { start: Instant::now(), slept: Arc::default() };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -311,7 +311,7 @@ fn a_rate_limit_is_one_pause_for_all_workers() {
     let refused = requests.iter().position(|(_, refused)| *refused).unwrap();
     let until = requests[refused].0 + Duration::from_secs(30);
     let early = requests[refused + 1..].iter().filter(|(at, _)| *at < until).count();
-    assert!(early < WORKERS, "only what was on its way came within the pause: {early}");
+    assert!(early < WORKERS as usize, "only what was on its way came within the pause: {early}");
 }
 
 /// A clock on which no pause takes any time.
