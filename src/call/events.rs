@@ -308,6 +308,10 @@ impl ServerSentEvent {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOutput`] if the data is not JSON, or not of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         decode::from_json(self.data.as_bytes())
             .map_err(|message| Error::InvalidOutput { message, text: self.data.clone() })

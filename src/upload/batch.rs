@@ -204,7 +204,10 @@ impl UploadAll {
 
     /// Starts the workers. The outcomes come as the files are finished; a path that is given twice has one.
     ///
-    /// Fails if an option suits no file or the manifest cannot be opened. What is wrong with a file is in its outcome.
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if an option cannot be used for any file, and [`Error::File`] if the manifest cannot be
+    /// opened or another batch uses it. What is wrong with one file is in its outcome.
     pub fn send(self) -> Result<Uploads> {
         for (name, value) in [("workers", self.workers), ("max_workers", self.options.max_workers)] {
             if value == 0 {

@@ -176,9 +176,11 @@ impl UploadAsset {
 
     when_some!();
 
-    /// Uploads the file, and gives the asset once it is ready.
+    /// Uploads the file, and returns the asset once it is ready.
     ///
-    /// A chunked upload that does not get through is an [`Error::Upload`](crate::Error::Upload) that can be resumed. An
+    /// # Errors
+    ///
+    /// [`Error::File`](crate::Error::File) if the file cannot be read or changes while it is sent. A chunked upload that does not get through is an [`Error::Upload`](crate::Error::Upload) that can be resumed. An
     /// asset that the platform cannot process is an [`Error::Failed`](crate::Error::Failed), one that is not ready in
     /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
     pub fn send(mut self) -> Result<Asset> {

@@ -158,7 +158,10 @@ impl UploadFile {
 
     /// Uploads the file.
     ///
-    /// An error after the session has begun is an [`Error::Upload`](crate::Error::Upload), which carries what is
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if an argument cannot be used, and
+    /// [`Error::File`](crate::Error::File) if the file cannot be read or changes while it is sent. An error after the session has begun is an [`Error::Upload`](crate::Error::Upload), which carries what is
     /// needed to resume it.
     pub fn send(self) -> Result<UploadResult> {
         chunks::upload(&self.client, &self.source, self.asset, self.settings)

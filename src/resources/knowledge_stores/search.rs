@@ -218,7 +218,9 @@ impl<'de> Deserialize<'de> for SearchKnowledgeStoreHit {
 impl SyncPager<SearchKnowledgeStoreHit> {
     /// The options that the platform searched with, its defaults included.
     ///
-    /// An error if the answer does not say.
+    /// # Errors
+    ///
+    /// [`Error::Decode`](crate::Error::Decode) if the answer does not have them.
     pub fn effective_search_options(&self) -> Result<SearchKnowledgeStoreOptions> {
         #[derive(Deserialize)]
         struct Page {
