@@ -59,7 +59,7 @@ pub enum Error {
     /// Nothing moved for the time allowed, or the deadline of the call passed.
     #[error("{message} ({operation})")]
     Timeout {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// What took too long, and whether the platform may have acted.
         message: String,
@@ -72,7 +72,7 @@ pub enum Error {
     /// The connection could not be made or broke.
     #[error("{message} ({operation})")]
     Transport {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// What happened, and whether the platform may have acted.
         message: String,
@@ -82,10 +82,10 @@ pub enum Error {
         source: Option<io::Error>,
     },
 
-    /// The answer was not what this call returns: cut off, not JSON, without an id, of another shape.
+    /// The answer was not what this call returns: truncated, not JSON, without an id, of another shape.
     #[error("{message} ({operation})")]
     Decode {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// What was wrong and where, with the start of the answer.
         message: String,
@@ -110,7 +110,7 @@ pub enum Error {
         "the answer is larger than the limit of {limit} bytes; raise `max_response_size` if it is meant to be ({operation})"
     )]
     ResponseTooLarge {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// The limit, in bytes after decompression.
         limit: u64,
@@ -121,7 +121,7 @@ pub enum Error {
         "the server redirects to {location} (status {status}), which is not followed; if that is the right place, set it as `base_url` ({operation})"
     )]
     Redirect {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// Where the server wanted it to go.
         location: String,
@@ -156,7 +156,7 @@ pub enum Error {
     /// What was waited for was not done by the deadline. The work goes on at the platform.
     #[error("{resource} {} is still `{}` after {} s; it goes on at the platform, wait again with a longer `max_wait_time`", printable(id, 100), printable(status, 100), waited.as_secs())]
     WaitTimeout {
-        /// What was waited for, as `asset`.
+        /// What was waited for, such as `asset`.
         resource: String,
         /// Its id.
         id: String,
@@ -184,7 +184,7 @@ pub enum Error {
     /// The file failed for good in an earlier run of the batch, and was not tried again.
     #[error("{}{} (in an earlier run; `retry_permanent(true)` tries it again)", printable(message, 2000), code.as_ref().map(|code| format!(" [{}]", printable(code, 100))).unwrap_or_default())]
     PreviouslyFailed {
-        /// The platform's code, as `video_duration_too_short`.
+        /// The platform's code, such as `video_duration_too_short`.
         code: Option<String>,
         /// What was said then.
         message: String,
@@ -193,7 +193,7 @@ pub enum Error {
     /// A stream broke off before its end, or the platform ended it with an error.
     #[error("{message} ({operation})")]
     Stream {
-        /// The request, as `POST /analyze`.
+        /// The request, such as `POST /analyze`.
         operation: String,
         /// The platform's reason, or that the stream broke off.
         message: String,
@@ -244,7 +244,7 @@ pub enum Error {
     /// A list did not behave like one: a page that repeats, lies about its number, or never ends.
     #[error("{message} ({operation})")]
     Paging {
-        /// The request, as `GET /assets`.
+        /// The request, such as `GET /assets`.
         operation: String,
         /// What the server did.
         message: String,
@@ -265,9 +265,9 @@ pub struct ApiError {
     pub status: u16,
     /// The status by its name in the Python SDK.
     pub kind: ApiErrorKind,
-    /// The platform's code, as `resource_not_exist`.
+    /// The platform's code, such as `resource_not_exist`.
     pub code: Option<String>,
-    /// The platform's message; where it gave none, what its answer looked like.
+    /// The platform's message; where it gave none, a description of its answer.
     pub message: String,
     /// A page of the documentation about it.
     pub docs_url: Option<String>,
@@ -285,7 +285,7 @@ pub struct ApiError {
     pub headers: Headers,
     /// The body of the answer, at most 64 KiB of it.
     pub body: Vec<u8>,
-    /// The request, as `GET /assets/65f…`.
+    /// The request, such as `GET /assets/65f…`.
     pub operation: String,
     /// What this crate knows about the way out.
     pub hint: Option<String>,
@@ -305,7 +305,7 @@ pub enum ApiErrorKind {
     NotFound,
     /// 409: something else stands against it, such as a name that is taken.
     Conflict,
-    /// 410: it is gone for good.
+    /// 410: it was removed for good.
     Gone,
     /// 413: the request is too large.
     ContentTooLarge,
@@ -360,11 +360,11 @@ pub struct RateLimit {
 #[error("{resource} {} ended as `{}`: {}", printable(id, 100), printable(status, 100), printable(message, 2000))]
 #[non_exhaustive]
 pub struct FailedError {
-    /// What was waited for, as `asset`.
+    /// What was waited for, such as `asset`.
     pub resource: String,
     /// Its id.
     pub id: String,
-    /// The state it ended in, as `failed` or `canceled`.
+    /// The state it ended in, such as `failed` or `canceled`.
     pub status: String,
     /// The platform's code for the reason.
     pub code: Option<String>,
@@ -399,9 +399,9 @@ pub struct UploadError {
     pub missing: Vec<u32>,
     /// How many chunks the file has.
     pub total_chunks: u32,
-    /// Whether the upload can be resumed: not if the file changed or the session is gone.
+    /// Whether the upload can be resumed: not if the file changed or the session has ended.
     pub resumable: bool,
-    /// Whether the file is not the one that the upload was begun with.
+    /// Whether the file is not the one that the upload was started with.
     pub(crate) mismatch: bool,
     /// The reason.
     pub cause: Box<Error>,
@@ -639,7 +639,7 @@ impl Error {
         }))
     }
 
-    /// The platform's code, as `resource_not_exist`: of a refusal, of what failed while it was waited for, or of a
+    /// The platform's code, such as `resource_not_exist`: of a refusal, of what failed while it was waited for, or of a
     /// stream that the platform ended.
     pub fn code(&self) -> Option<&str> {
         match self.reason() {

@@ -66,7 +66,7 @@ impl FileSource {
         Self::new(None, Content::Path(path.into()))
     }
 
-    /// Bytes in memory. The name tells the platform what they are: give it the right extension.
+    /// Bytes in memory. The platform goes by the extension of the name: give it the right one.
     pub fn bytes(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(Some(name.into()), Content::Bytes(Arc::new(bytes.into())))
     }
@@ -188,7 +188,7 @@ impl FileSource {
     }
 }
 
-/// A source that was looked at: its length if it has one, and how the file was.
+/// A source that was inspected: its length if it has one, and how the file was.
 #[derive(Clone)]
 pub(crate) struct Inspected {
     content: Content,
@@ -417,7 +417,7 @@ impl Opened {
     }
 }
 
-/// A source of its own for reading stretches of a file, in any order.
+/// A source of its own for reading byte ranges of a file, in any order.
 pub(crate) struct Stretches {
     source: Inspected,
     file: Option<File>,
@@ -434,7 +434,7 @@ impl Inspected {
         self.stretches()?.check_unchanged()
     }
 
-    /// Opens the source for reading stretches. A reader cannot be.
+    /// Opens the source for reading byte ranges. A reader cannot be.
     pub(crate) fn stretches(&self) -> Result<Stretches> {
         let file = match &self.content {
             Content::Path(path) => Some(self.open_unchanged(path)?),

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 /// What it takes to go on with an upload. Keep it as JSON if it has to outlive the program.
 ///
 /// An `upload_id` alone becomes one, too: the rest is asked of the platform, except for the headers of the chunks'
-/// requests and the asset's id, which it tells only once, and for how the file was, which it does not know.
+/// requests and the asset's id, which it gives only once, and for how the file was, which it does not know.
 ///
 /// The JSON has the headers, which may carry a signature: keep it where you would keep the file. `Debug` shows their
 /// names alone.
@@ -57,7 +57,7 @@ impl fmt::Debug for ResumableUpload {
     }
 }
 
-/// What tells one version of a file from another, as far as the system knows it.
+/// What distinguishes one version of a file from another, as far as the system knows it.
 ///
 /// Times are in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -87,11 +87,11 @@ fn visible(c: char) -> char {
     if hidden { '\u{fffd}' } else { c }
 }
 
-/// A path as a text. Its spaces stay as they are, since they tell it from others.
+/// A path as a text. Its spaces stay as they are, since they distinguish it from others.
 pub(crate) fn printable_path(path: &Path) -> String {
     let mut name = path.to_string_lossy();
     if name.chars().count() > MOST_PATH {
-        // Its end tells more than its start.
+        // Its end says more than its start.
         let cut = name.chars().count() - MOST_PATH;
         name = format!("…{}", name.chars().skip(cut).collect::<String>()).into();
     }

@@ -138,7 +138,7 @@ impl Webhook {
     ///
     /// # Errors
     ///
-    /// A [`WebhookError`], with a variant for each reason. The signature is looked at before the time, and both before
+    /// A [`WebhookError`], with a variant for each reason. The signature is checked before the time, and both before
     /// the body: so [`TooOld`](WebhookError::TooOld) and [`NotAnEvent`](WebhookError::NotAnEvent) are only said of what
     /// someone signed who knows the secret.
     ///
@@ -313,7 +313,7 @@ fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
     black_box(a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b))) == 0
 }
 
-/// What the platform tells: that something happened to a task.
+/// What the platform reports: that something happened to a task.
 ///
 /// As JSON, it is written as it came ([`raw`](Self::raw)) and can be read back, such as from a queue.
 ///
@@ -448,6 +448,7 @@ pub struct IndexTaskWebhookData {
 pub struct WebhookModel {
     /// The name, such as `marengo3.0`.
     pub name: Option<String>,
-    /// What it looked at, such as `visual`. Older models have more than [`ModelOption`](crate::indexes::ModelOption) knows.
+    /// What it takes into account, such as `visual`. Older models have more than
+    /// [`ModelOption`](crate::indexes::ModelOption) knows.
     pub options: Option<Vec<String>>,
 }

@@ -324,7 +324,7 @@ pub(crate) struct Pending {
     event: String,
     data: Option<String>,
     id: Option<String>,
-    /// Whether an event has begun and not ended.
+    /// Whether an event has started and not ended.
     open: bool,
 }
 

@@ -15,7 +15,7 @@ const MOST_EMPTY: u32 = 10;
 const MOST_REPEATS: u32 = 3;
 /// How often in a row the same page may fail.
 const MOST_FAILURES: u32 = 10;
-/// How many pages on the item is looked for after which a list goes on.
+/// How many pages further the item is searched after which a list goes on.
 const MOST_AHEAD: u64 = 100;
 
 const GATHER: &str = "gather the items first (`collect`) and change the list then, or read it again";
@@ -202,7 +202,7 @@ impl List {
 
     /// Where the list goes on if so many items of this page were taken.
     pub(crate) fn token(&self, page: &Page, taken: usize) -> Option<String> {
-        // Of a page whose items are looked at and not taken, nothing is left.
+        // Of a page whose items are seen and not taken, nothing is left.
         let mut reading = page.reading();
         let left = taken > 0 && std::iter::from_fn(|| page.new_item(&mut reading)).any(|(index, _)| index >= taken);
         let (cursor, taken) = match (&page.cursor, &self.next) {

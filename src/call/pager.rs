@@ -43,7 +43,7 @@ pub use crate::call::page::PageInfo;
 /// - An item that moves to the next page because others arrived is given once.
 /// - A list that gets shorter while it is read loses nothing: the items that moved to pages which were read are fetched
 ///   from there, at the cost of some requests, or the list ends in an [`Error::Paging`](crate::Error::Paging) that
-///   says so. It is noticed by the number of items that the platform tells with each page.
+///   says so. It is noticed by the number of items that the platform gives with each page.
 /// - A server that repeats pages, lies about their number, or never ends is an
 ///   [`Error::Paging`](crate::Error::Paging) after a few requests.
 ///
@@ -66,7 +66,7 @@ pub struct SyncPager<T> {
     list: Arc<List>,
     page: Page,
     reading: Reading,
-    /// The items that are not taken yet, once they were looked at.
+    /// The items that are not taken yet, once they were decoded.
     items: OnceLock<std::vec::IntoIter<Result<T>>>,
     ahead: Option<Ahead>,
 }
@@ -126,8 +126,8 @@ impl<T> SyncPager<T> {
     ///
     /// It goes on after the last item that was taken. If none of this page was, because you go page by page, it goes on
     /// after this page. An item may come twice if the list has changed since; if the place cannot be found any more,
-    /// because the items around it are gone, that is an [`Error::Paging`](crate::Error::Paging). The token of a search
-    /// works as long as the platform keeps its pages (see [`PageInfo::page_expires_at`]).
+    /// because the items around it were deleted, that is an [`Error::Paging`](crate::Error::Paging). The token of a
+    /// search works as long as the platform keeps its pages (see [`PageInfo::page_expires_at`]).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -289,7 +289,7 @@ impl<'a> Repair<'a> {
         let mut end = self.scanner.at;
         while let Some(member) = self.scanner.member(object, left + gone == 0)? {
             if left == 0 && gone > 0 {
-                // The comma belongs to what is gone.
+                // The comma belongs to what was removed.
                 self.copied = member.start;
             }
             let start = self.scanner.at;

@@ -128,7 +128,7 @@ impl Request {
         request
     }
 
-    /// Adds a custom method to the last segment of the path, as `:authorize`.
+    /// Adds a custom method to the last segment of the path, such as `:authorize`.
     pub(crate) fn custom_method(mut self, name: &str) -> Self {
         self.path.push(':');
         percent_encode(name, &mut self.path);
@@ -463,10 +463,10 @@ impl Request {
         e
     }
 
-    /// The error for an answer that broke off after it had begun.
+    /// The error for an answer that broke off after it had started.
     pub(crate) fn failed(&self, failure: Failure) -> Error {
         let limit = self.session.settings().options.max_response_size;
-        // Whatever the platform does, it has begun to answer.
+        // Whatever the platform does, it has started to answer.
         engine::failed(failure, self.operation(), limit, true)
     }
 

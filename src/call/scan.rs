@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The depth to which a value is looked for: beyond what the decoder reads.
+/// The depth to which a value is searched: beyond what the decoder reads.
 const DEEPEST: usize = 200;
 
 /// A step from a value to one in it. A key is as it is written, without its quotes.
@@ -30,7 +30,7 @@ pub(crate) struct Member<'a> {
     pub start: usize,
 }
 
-/// Reads a text from a place on. `None` from any method: the text is not JSON, or cut off if `at` is its end.
+/// Reads a text from a place on. `None` from any method: the text is not JSON, or truncated if `at` is its end.
 pub(crate) struct Scanner<'a> {
     pub text: &'a [u8],
     pub at: usize,

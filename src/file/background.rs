@@ -13,7 +13,7 @@ use std::time::Duration;
 const BLOCK: usize = 64 << 10;
 /// How long a read waits before it says that nothing has come.
 const TICK: Duration = Duration::from_millis(50);
-/// The pauses between two looks into a pipe that is silent.
+/// The pauses between two polls of a pipe that is silent.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
 /// Opens without waiting: neither for the writer of a pipe, nor for a device.

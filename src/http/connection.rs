@@ -24,7 +24,7 @@ use ureq::unversioned::transport::{
 
 use crate::http::cancel::CancelHandle;
 
-/// The longest wait of the operating system before cancellation is looked at again.
+/// The longest wait of the operating system before cancellation is checked again.
 const SLICE: Duration = Duration::from_millis(50);
 /// How long the addresses of a name are kept.
 const NAMES_KEPT: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ pub(crate) enum Stage {
     Sent,
 }
 
-/// What the connection has to know of the exchange under way, and tells about it.
+/// What the connection has to know of the exchange under way, and reports about it.
 #[derive(Default)]
 pub(crate) struct Exchange {
     cancel: Option<CancelHandle>,

@@ -20,9 +20,9 @@ const ANNOUNCED: u64 = 1 << 20;
 const MOST_REDIRECTS: u32 = 5;
 /// No more is kept of the body of a refusal.
 const MOST_REFUSAL: usize = 64 << 10;
-/// How often a patient call may be told to come back later.
+/// How often a patient call may be refused for a rate limit.
 const MOST_HELD_BACK: u32 = 50;
-/// How often a pause looks whether it was canceled.
+/// How often a pause checks whether it was canceled.
 const SLICE: Duration = Duration::from_millis(50);
 /// What the operation of a request to the storage begins with.
 pub(crate) const STORAGE_OPERATION: &str = "PUT chunk";

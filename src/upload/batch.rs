@@ -81,12 +81,12 @@ impl UploadAll {
     /// A later batch with the same manifest skips a file that is done, as long as its size and its time of change are
     /// the same; resumes a chunked upload that is still alive; waits for an asset that was not ready; tries a failed
     /// file again; and leaves alone what can never succeed, such as a video that is too short. Before a file that was
-    /// being sent in one request when the program was killed is sent again, the batch looks for it among the assets.
+    /// being sent in one request when the program was killed is sent again, the batch searches the assets for it.
     ///
     /// One batch at a time may use a manifest: it is locked meanwhile (by `NAME.lock` beside it, which ends with the
     /// program, however it ends), and [`send`](Self::send) fails with an error that says who has it. A file that does
     /// not begin as a manifest is refused and not touched. If the manifest is removed while it is in use, that is in the
-    /// outcomes, and no further file is begun.
+    /// outcomes, and no further file is started.
     ///
     /// # Format
     ///
@@ -102,7 +102,7 @@ impl UploadAll {
     ///
     /// | field | |
     /// |---|---|
-    /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has begun), `uploaded` (the file has arrived), `done` or `failed` |
+    /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
     /// | `path`, `size`, `modified` | the file: its absolute path, its bytes, when it was changed (in ns since 1970) |
     /// | `upload` | what it takes to go on with a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload) |
     /// | `sent_at` | when the file was sent in one request whose outcome is unknown |
@@ -258,7 +258,7 @@ impl fmt::Debug for UploadAll {
     }
 }
 
-/// What became of a file.
+/// The outcome of a file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UploadOutcome {
@@ -269,7 +269,7 @@ pub struct UploadOutcome {
     /// The asset, or why there is none.
     pub result: Result<Asset>,
     /// Why the manifest does not have this outcome, if it should: a later batch does not know of it then. No further
-    /// file is begun after that.
+    /// file is started after that.
     pub manifest_error: Option<String>,
     /// What is not certain about it: the answer to the upload was lost, say, and several assets may be the file.
     pub note: Option<String>,
@@ -312,7 +312,7 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// Waits for all files, and says what became of them.
+    /// Waits for all files, and counts their outcomes.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -343,7 +343,7 @@ impl Uploads {
     }
 }
 
-/// What became of the files of a batch.
+/// The outcomes of the files of a batch, counted.
 #[derive(Debug, Default)]
 #[must_use = "it says whether files failed"]
 #[non_exhaustive]

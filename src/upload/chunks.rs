@@ -1,8 +1,8 @@
 //! The chunked upload: workers that send chunks, and one thread that reports them.
 //!
 //! Chunks are handed out in order to workers, which read them straight from the file. The calling thread takes what
-//! they have done, reports it in batches, asks for URLs ahead of need and tells the progress. A chunk is done once the
-//! platform has counted it.
+//! they have done, reports it in batches, asks for URLs ahead of need and reports the progress. A chunk is done once
+//! the platform has counted it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -30,14 +30,14 @@ use crate::upload::workers::{Event, Job, Queue};
 
 /// Chunks that are done are reported after this time although their batch is not full.
 const LONGEST_UNREPORTED: Duration = Duration::from_secs(5);
-/// How often progress is told, and a cancellation noticed, while no chunk is completed.
+/// How often progress is reported, and a cancellation noticed, while no chunk is completed.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// What is known of a canceled upload is reported, if that takes no longer.
 const LAST_REPORT: Duration = Duration::from_secs(5);
 
 /// Keeps what it takes to resume an upload.
 pub(crate) trait Journal: Send {
-    /// A session has begun, or is gone on with. Nothing is sent before this returns, nor at all if it fails.
+    /// A session has started, or is resumed. Nothing is sent before this returns, nor at all if it fails.
     fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
     /// The file is about to be sent in one request. Nothing is sent if this fails.
     fn sending(&mut self, since: OffsetDateTime) -> Result<()>;

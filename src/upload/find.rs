@@ -16,7 +16,7 @@ const TOLERANCE: Duration = Duration::seconds(2);
 /// The assets that belong to other files of a batch.
 pub(super) type Claimed = Arc<Mutex<HashSet<String>>>;
 
-/// An asset that is a file, as far as can be told.
+/// An asset that is a file, as far as can be known.
 pub(super) struct Found {
     pub asset: Asset,
     /// How many others it could be as well.

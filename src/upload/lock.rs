@@ -21,7 +21,7 @@ const MOST_CONTENT: u64 = 4096;
 /// A lock on a file, held until it is dropped.
 ///
 /// What is locked is a second file beside it: the first is replaced when it is compacted, and on Windows a locked file
-/// could not even be looked at.
+/// could not even be read.
 pub(crate) struct Lock {
     path: PathBuf,
     file: File,
@@ -93,7 +93,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still locked, and only where the next one notices that what it has locked is gone.
+        // While it is still locked, and only where the next one notices that what it has locked was removed.
         let removed = match self.is_in_place() {
             Ok(true) => std::fs::remove_file(if cfg!(unix) { self.path.clone() } else { signature(&self.path) }),
             other => other.map(drop),

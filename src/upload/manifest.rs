@@ -1,4 +1,4 @@
-//! The journal of a batch, or of one upload: what became of each file, one JSON text a line.
+//! The journal of a batch, or of one upload: the outcome of each file, one JSON text a line.
 //!
 //! The first line says whose it is. Every event is written at once and completely, and the last line about a file says
 //! all that is known of it. A line that was torn by a crash is passed over.
@@ -175,8 +175,9 @@ impl Header {
     }
 }
 
-/// 32 bits that tell one API key from another: FNV-1a and the finalizer of MurmurHash 3, which are the same everywhere
-/// and for ever. Whatever the hash, nobody can learn more than 32 bits of a key from it, also from many journals.
+/// 32 bits that distinguish one API key from another: FNV-1a and the finalizer of MurmurHash 3, which are the same
+/// everywhere and for ever. Whatever the hash, nobody can learn more than 32 bits of a key from it, also from many
+/// journals.
 fn fingerprint(api_key: &str) -> String {
     let hash = b"twelvelabs manifest: "
         .iter()
@@ -192,7 +193,7 @@ fn fingerprint(api_key: &str) -> String {
 pub(crate) enum Event {
     /// The file is being sent in one request.
     Sending,
-    /// A chunked upload has begun.
+    /// A chunked upload has started.
     Session,
     /// The file has arrived; the asset is not known to be ready.
     Uploaded,
@@ -207,7 +208,7 @@ pub(crate) struct Line {
     pub event: Event,
     #[serde(flatten)]
     pub file: FileKey,
-    /// A chunked upload that can be gone on with.
+    /// A chunked upload that can be resumed.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub upload: Option<ResumableUpload>,
     /// When the file was sent in one request whose outcome is unknown.
@@ -235,7 +236,7 @@ fn if_it_fits<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(deserializer: 
     Ok(serde_json::from_value(value).ok())
 }
 
-/// As much of a line as tells which file it is about.
+/// As much of a line as says which file it is about.
 #[derive(Deserialize)]
 struct Known<'a> {
     #[serde(rename = "event")]

@@ -30,7 +30,7 @@ use crate::upload::session::{is_hopeless, is_of};
 use crate::upload::single::{UploadAsset, Uploaded};
 use crate::upload::task::{File, Kept, Stopped, Task};
 
-/// How long a worker without work sleeps at the most before it looks for some again.
+/// How long a worker without work sleeps at the most before it checks for some again.
 const IDLE: Duration = Duration::from_millis(20);
 /// So many polls in a row, then a file again: assets that are not ready cannot keep files waiting.
 const MOST_POLLS: u32 = 16;
@@ -274,7 +274,7 @@ impl Batch {
         }
         let since = self.client.settings().clock.utc_now();
         let result = match self.transfer(&task.file, &key, &progress) {
-            // The session is gone, or was never this file's.
+            // The session has ended, or was never this file's.
             Err(e) if is_hopeless(&e) => {
                 log::warn!("{}: {e}; uploading from the start", printable_path(&task.file.path));
                 task.file.kept = Kept::default();

@@ -218,7 +218,7 @@ pub(crate) fn is_of(upload: &ResumableUpload, path: &Path) -> bool {
     difference.is_none()
 }
 
-/// An error if the file is not the one that the upload was begun with, as far as that is known.
+/// An error if the file is not the one that the upload was started with, as far as that is known.
 fn check_file(upload: &ResumableUpload, source: &Inspected) -> Result<()> {
     let difference = upload.file.zip(source.stamp()).and_then(|(then, now)| then.difference(&now));
     let Some(difference) = difference else { return Ok(()) };

@@ -82,7 +82,7 @@ impl UploadAsset {
     }
 
     /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
-    /// has those that it was begun with.
+    /// has those that it was started with.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
         self.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
@@ -132,8 +132,8 @@ impl UploadAsset {
         self
     }
 
-    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times tell: no by
-    /// default. Only if you know that its content is the same, as after a copy or a change of its permissions.
+    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times show: no
+    /// by default. Only if you know that its content is the same, as after a copy or a change of its permissions.
     pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
         self.settings.resume_anyway = resume_anyway;
         self
@@ -141,13 +141,13 @@ impl UploadAsset {
 
     /// Keeps in this file what it takes to go on after a kill, a failure or a cancellation: run the same again.
     ///
-    /// The file is written, and on the disk, when a session has begun and before the first chunk is sent. The next run
-    /// with it sends only the chunks that are missing, or, once the file has arrived, waits for the asset and uploads
-    /// nothing. It is removed when the asset is ready, or has failed at the platform for good. With
+    /// The file is written, and on the disk, when a session has started and before the first chunk is sent. The next
+    /// run with it sends only the chunks that are missing, or, once the file has arrived, waits for the asset and
+    /// uploads nothing. It is removed when the asset is ready, or has failed at the platform for good. With
     /// [`wait(false)`](Self::wait) it stays until a run finds the asset ready. A file that goes in one request and was
     /// being sent at a kill is looked for among the assets before it is sent again.
     ///
-    /// It is for one file on disk, which is begun anew if it was changed meanwhile (see
+    /// It is for one file on disk, which is uploaded from the start if it was changed meanwhile (see
     /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or was
     /// written with another account or for another base URL, as the
     /// [manifest](crate::assets::UploadAll::manifest) of a batch, whose form it has.

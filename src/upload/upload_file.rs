@@ -62,7 +62,7 @@ impl UploadFile {
         self
     }
 
-    /// The type of the asset, instead of the one that the file's name stands for (a video if it does not tell).
+    /// The type of the asset, instead of the one that the file's name stands for (a video if it does not say).
     pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
         self.asset.file_type = Some(file_type.into());
         self
@@ -81,7 +81,7 @@ impl UploadFile {
     }
 
     /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
-    /// has those that it was begun with.
+    /// has those that it was started with.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
         self.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
@@ -120,9 +120,9 @@ impl UploadFile {
     /// Goes on with an earlier upload of the same file and sends only the chunks that the platform lacks.
     ///
     /// Takes an `upload_id`, or better the [`ResumableUpload`] that progress and errors have: it also has what the
-    /// platform does not tell again. Refused if the size of the file or the number of its chunks does not match, and, with
-    /// a [`ResumableUpload`], if the file was changed or replaced since: its chunks would be mixed with those of another
-    /// file. See [`resume_anyway`](Self::resume_anyway).
+    /// platform does not say again. Refused if the size of the file or the number of its chunks does not match, and,
+    /// with a [`ResumableUpload`], if the file was changed or replaced since: its chunks would be mixed with those of
+    /// another file. See [`resume_anyway`](Self::resume_anyway).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -134,8 +134,8 @@ impl UploadFile {
         self
     }
 
-    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times tell: no by
-    /// default. Only if you know that its content is the same, as after a copy or a change of its permissions.
+    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times show: no
+    /// by default. Only if you know that its content is the same, as after a copy or a change of its permissions.
     pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
         self.settings.resume_anyway = resume_anyway;
         self
@@ -161,8 +161,8 @@ impl UploadFile {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if an argument cannot be used, and
-    /// [`Error::File`](crate::Error::File) if the file cannot be read or changes while it is sent. An error after the session has begun is an [`Error::Upload`](crate::Error::Upload), which carries what is
-    /// needed to resume it.
+    /// [`Error::File`](crate::Error::File) if the file cannot be read or changes while it is sent. An error after the
+    /// session has started is an [`Error::Upload`](crate::Error::Upload), which carries what is needed to resume it.
     pub fn send(self) -> Result<UploadResult> {
         chunks::upload(&self.client, &self.source, self.asset, self.settings)
     }

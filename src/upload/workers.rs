@@ -43,7 +43,7 @@ pub(super) struct Job<'a> {
     pub chunk_size: u64,
     pub total_chunks: u32,
     pub length: u64,
-    /// Set when no chunk is to be begun or sent again any more. What is being sent goes on.
+    /// Set when no chunk is to be started or sent again any more. What is being sent goes on.
     pub stop: CancelHandle,
     /// Bytes of the file that have arrived or are on their way.
     pub sent: AtomicU64,
@@ -108,7 +108,7 @@ impl Job<'_> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No chunk is begun any more.
+    /// No chunk is started any more.
     pub(super) fn stop(&self) {
         self.stop.cancel();
         self.changed.notify_all();
@@ -264,7 +264,7 @@ impl Drop for Fetching<'_> {
 }
 
 impl Queue {
-    /// How many chunks from `index` on are not begun and have no URL.
+    /// How many chunks from `index` on are not started and have no URL.
     fn run_without_url(&self, index: u32) -> u32 {
         let open = |n: &u32| self.chunks.contains(n) && !self.urls.contains_key(n);
         let last = (1..MOST_URLS).take_while(|n| open(&index.saturating_add(*n))).last();
