@@ -288,8 +288,6 @@ mod tests {
     fn what_is_finite_is_written_as_ever() {
         let value = everything([2.0; 6]);
         assert_eq!(to_value(&value), Ok(serde_json::to_value(&value).unwrap()));
-        let raw = serde_json::value::RawValue::from_string("{\"a\":[1.0,null]}".into()).unwrap();
-        assert_eq!(to_value(&raw), Ok(json!({"a": [1.0, null]})));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct WaitAll<T> {
 
 impl<T: Output> WaitAll<T> {
     /// `request`: the poll of one id.
-    pub(crate) fn new<I: Into<String>>(
+    pub(crate) fn new<I: AsRef<str>>(
         session: &Session,
         ids: impl IntoIterator<Item = I>,
         request: impl Fn(&str) -> Request,
@@ -43,10 +43,9 @@ impl<T: Output> WaitAll<T> {
     where
         T: Waitable,
     {
-        let ids = ids.into_iter().map(Into::into);
         WaitAll {
             session: session.clone(),
-            requests: ids.map(|id: String| (id.clone(), request(&id))).collect(),
+            requests: ids.into_iter().map(|id| (id.as_ref().to_string(), request(id.as_ref()))).collect(),
             pace: Pace::default(),
             options: RequestOptions::default(),
             poll: Poll::new::<T>,

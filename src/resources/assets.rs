@@ -180,7 +180,7 @@ impl AssetsClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<Asset> {
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<Asset> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["assets", id]))
     }
 

@@ -100,7 +100,7 @@ impl KnowledgeStoreItemsClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn wait_for_all<I: Into<String>>(
+    pub fn wait_for_all<I: AsRef<str>>(
         &self,
         knowledge_store_id: &str,
         ids: impl IntoIterator<Item = I>,

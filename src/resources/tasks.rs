@@ -140,7 +140,7 @@ impl TasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<VideoIndexingTask> {
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<VideoIndexingTask> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["tasks", id]))
     }
 }

@@ -69,6 +69,7 @@ fn paths_of_every_kind() {
         assets.upload(path),
     ));
     drop((assets.upload_all(&["a.mp4"]), assets.upload_all(&vec![PathBuf::from("a.mp4")])));
+    drop((assets.wait_for_all(&["a1"]), assets.wait_for_all(&vec!["a1".to_string()])));
     drop(client.tasks().create_bulk("i").video_files(&["a.mp4"]).video_urls(&["https://a.b/c.mp4".to_string()]));
 }
 

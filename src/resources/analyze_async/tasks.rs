@@ -128,7 +128,7 @@ impl AnalyzeTasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<AnalyzeTask> {
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<AnalyzeTask> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["analyze", "tasks", id]))
     }
 }

@@ -146,7 +146,7 @@ impl EmbedTasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<MediaEmbeddingTask> {
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<MediaEmbeddingTask> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["embed", "tasks", id, "status"]))
     }
 }

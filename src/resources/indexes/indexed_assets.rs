@@ -151,7 +151,7 @@ impl IndexedAssetsClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn wait_for_all<I: Into<String>>(
+    pub fn wait_for_all<I: AsRef<str>>(
         &self,
         index_id: &str,
         ids: impl IntoIterator<Item = I>,

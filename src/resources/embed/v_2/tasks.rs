@@ -95,7 +95,7 @@ impl EmbedV2TasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn wait_for_all<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<EmbeddingTask> {
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<EmbeddingTask> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["embed-v2", "tasks", id]))
     }
 }
