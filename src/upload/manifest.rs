@@ -466,7 +466,8 @@ impl Content {
                 (begun, content.live) = (true, content.live + read);
                 continue;
             }
-            if !begun && !(kind == Kind::Manifest && content.torn && text.starts_with(OLD_BEGINNING)) {
+            let may_be_old = kind == Kind::Manifest && content.torn && text.starts_with(OLD_BEGINNING);
+            if !begun && !may_be_old {
                 return refuse(format!("this file is not a {what}; name another, or remove it if it is of no use"));
             }
             begun = true;
