@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::stand_in::StandIn;
 use twelvelabs::embed::{
     EmbedInput, EmbedTaskVideo, EmbeddingTaskStatus, MediaSegmentation, MediaSource, cosine_similarity,
 };
 use twelvelabs::embed::{MultiInput, MultiInputMediaSource, VideoInput};
+use twelvelabs::testing::StandIn;
 use twelvelabs::types::EmbeddingScope;
 use twelvelabs::{Error, FileSource, TwelveLabs};
 
@@ -58,7 +58,7 @@ fn a_task_gives_its_vectors_when_it_is_ready() {
     let task = tasks.create(EmbedInput::video(video), "marengo3.5").embedding_dimension(256).send().unwrap();
     assert_eq!((task.status, task.data), (Some(EmbeddingTaskStatus::Processing), None));
     let ready = tasks.wait_for_done(&task.id).sleep_interval(SLEEP).send().unwrap();
-    assert_eq!(stand_in.requests("GET", "embed-v2/tasks"), 3);
+    assert_eq!(stand_in.count("GET /embed-v2/tasks/{id}"), 3);
     let clips = ready.data.unwrap();
     let spans: Vec<_> = clips.iter().map(|clip| (clip.start_sec, clip.end_sec)).collect();
     assert_eq!(spans, [(Some(0.0), Some(5.0)), (Some(5.0), Some(10.0)), (Some(10.0), Some(12.5))]);

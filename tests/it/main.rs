@@ -3,8 +3,6 @@
 #[path = "../support/files.rs"]
 mod files;
 mod server;
-#[path = "../support/stand_in/mod.rs"]
-mod stand_in;
 
 mod analyze;
 mod batch;
@@ -24,6 +22,7 @@ mod sources;
 mod state_file;
 mod streams;
 mod subtitles;
+mod testing;
 mod waits;
 #[cfg(feature = "webhooks")]
 mod webhooks;
