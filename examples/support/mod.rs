@@ -7,10 +7,11 @@ use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use twelvelabs::TwelveLabs;
 use twelvelabs::assets::UploadMethod;
-use twelvelabs::testing::StandIn;
+use twelvelabs::testing::{Fault, StandIn};
 
 pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -30,7 +31,10 @@ pub struct Demo {
 impl Demo {
     pub fn start() -> Result<Self> {
         eprintln!("No API key is set: using a stand-in for the platform on this machine.");
-        Self::start_silently()
+        let demo = Self::start_silently()?;
+        // As if a model wrote it.
+        demo.stand_in.fault("POST /analyze", Fault::trickle(Duration::from_millis(20)).always());
+        Ok(demo)
     }
 
     pub fn start_silently() -> Result<Self> {

@@ -1,5 +1,6 @@
 //! The manifest of a batch: whose it is, that nobody else has it, and that it says no more than it should.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -40,7 +41,11 @@ fn a_second_batch_in_the_same_program_is_told_who_has_the_manifest() {
     let client = client(&stand_in.url());
     let cancel = CancelHandle::new();
     let first = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
-    until("both are sent", || stand_in.count("POST /assets") == 2);
+    let looked_at = || {
+        let looks = stand_in.requests_to("GET /assets/{id}");
+        looks.iter().map(|look| look.path().to_string()).collect::<HashSet<_>>().len()
+    };
+    until("both are waited for", || looked_at() == 2);
     let e = batch(&client, &folder).send().unwrap_err();
     let us = format!("in use by process {} since 20", std::process::id());
     assert!(matches!(e, Error::File { .. }) && e.to_string().contains(&us), "{e}");
