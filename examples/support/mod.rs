@@ -33,7 +33,9 @@ impl Demo {
         eprintln!("No API key is set: using a stand-in for the platform on this machine.");
         let demo = Self::start_silently()?;
         // As if a model wrote it.
-        demo.stand_in.fault("POST /analyze", Fault::trickle(Duration::from_millis(20)).always());
+        for endpoint in ["POST /analyze", "POST /responses"] {
+            demo.stand_in.fault(endpoint, Fault::trickle(Duration::from_millis(20)).always());
+        }
         Ok(demo)
     }
 

@@ -7,7 +7,7 @@
 //!   `answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer>` that matches on the method and
 //!   the path, in the list of `State::answer`; `None` means that the path is another's;
 //! - it reads `request.json()`, `.query()` and `.form()`, and answers with `reply(status, &json)`, `page` (a list),
-//!   `lines` (a stream), `error` or `missing`;
+//!   `lines` (a stream of JSON texts; `Content::Pieces` for any other), `error` or `missing`;
 //! - ids come from `state.new_id()`, and dates, if they matter, from the stand-in's clock;
 //! - what takes the platform time counts its polls: `state.pace.poll(&mut polls)` says what this one sees, so that
 //!   `polls_until_ready`, `Fault::never_ready` and `Fault::failed` work for it;
@@ -67,6 +67,9 @@ const LONGEST: Duration = Duration::from_secs(30);
 ///   home.` The clips that have most words of a query are the first hits.
 /// - Analysis: at once, as a stream, in tasks and in batches. The answer begins with `You asked: …`, or fits the schema
 ///   or the segments that were asked for.
+/// - Responses, whole or as a stream, in sessions that remember the questions. A question with `please fail` fails, one
+///   with `at length` is truncated.
+/// - Connections, whose users agree to everything at once, and imports. A file whose id has `missing` in it is refused.
 /// - Embeddings: what shares words, in its text or in the name of its file, is alike. Media with the word `broken`
 ///   cannot be embedded.
 /// - Entity collections and entities; knowledge stores with their items and collections, which are searched as indexes
