@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 /// The time and the randomness that retries, waits and deadlines use.
 ///
 /// The default is the system's. A test of your own program can give its own to
-/// [`TwelveLabsBuilder::clock`](crate::TwelveLabsBuilder::clock), so that nothing waits in real time.
+/// [`TwelveLabsBuilder::clock`](crate::TwelveLabsBuilder::clock), so that nothing waits in real time:
+/// `twelvelabs::testing::TestClock`, with the feature `testing`, or one like this.
 ///
 /// ```
 /// use std::time::Duration;

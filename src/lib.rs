@@ -16,6 +16,9 @@ mod resources;
 mod response;
 mod resumable;
 pub mod subtitles;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod text;
 pub mod types;
 mod upload;

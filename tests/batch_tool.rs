@@ -17,6 +17,7 @@ use batch::support::Demo;
 use batch::{Arguments, upload};
 use files::{Folder, content};
 use serde_json::Value;
+use twelvelabs::testing::Fault;
 
 /// A stand-in, and a folder with three media files and some others.
 struct Scene {
@@ -188,7 +189,7 @@ fn a_second_run_skips_what_is_done_and_leaves_alone_what_is_hopeless() {
     let scene = Scene::new("again");
     let manifest = scene.manifest();
     let options = ["--manifest", manifest.as_str(), "--workers", "1"];
-    scene.demo.stand_in.fail("POST", "assets", 1, 400, "video_file_broken");
+    scene.demo.stand_in.fault("POST /assets", Fault::status(400).code("video_file_broken"));
     let (code, rows, _) = scene.json(&options);
     assert_eq!(code, 1);
     let error = &rows.iter().find(|row| row["kind"] == "failed").unwrap()["error"];
@@ -208,7 +209,7 @@ fn a_second_run_skips_what_is_done_and_leaves_alone_what_is_hopeless() {
 #[test]
 fn a_quota_ends_it_with_an_exit_code_of_its_own() {
     let scene = Scene::new("quota");
-    scene.demo.stand_in.fail("POST", "assets", 9, 402, "plan_limit_exceeded");
+    scene.demo.stand_in.fail("POST /assets", 9, 402);
     let (code, rows, summary) = scene.json(&["--workers", "1"]);
     assert_eq!((code, rows.len(), &summary["stopped"]), (3, 3, &"quota".into()));
     assert_eq!((&summary["failed"], &summary["not_started"]), (&1.into(), &2.into()));

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::stand_in::StandIn;
 use twelvelabs::data_connectors::ConnectionStatus;
 use twelvelabs::imports::{ImportItemAction, ImportItemStatus};
+use twelvelabs::testing::StandIn;
 use twelvelabs::{Result, TwelveLabs};
 
 #[test]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::server::{self, Server, Step, answer};
-use crate::stand_in::StandIn;
 use twelvelabs::embed::{
     EmbedInput, EmbedTaskVideo, EmbeddingTaskStatus, MediaSegmentation, MediaSource, cosine_similarity,
 };
 use twelvelabs::embed::{MultiInput, MultiInputMediaSource, VideoInput};
+use twelvelabs::testing::StandIn;
 use twelvelabs::types::EmbeddingScope;
 use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
 
@@ -48,9 +48,9 @@ fn many_inputs_have_one_outcome_each_in_their_order() {
     let inputs =
         || texts.iter().map(|text| if text.contains('/') { EmbedInput::image(text) } else { EmbedInput::text(text) });
     for workers in [1, 3, 100] {
-        let before = stand_in.requests("POST", "embed-v2");
+        let before = stand_in.count("POST /embed-v2");
         let outcomes = v2.create_many(inputs(), "marengo3.0").workers(workers).send().unwrap();
-        assert_eq!(stand_in.requests("POST", "embed-v2") - before, 19);
+        assert_eq!(stand_in.count("POST /embed-v2") - before, 19);
         assert_eq!(outcomes.iter().map(|outcome| outcome.source.as_str()).collect::<Vec<_>>(), texts);
         for (n, outcome) in outcomes.into_iter().enumerate() {
             match outcome.result {
@@ -135,7 +135,7 @@ fn a_task_gives_its_vectors_when_it_is_ready() {
     let task = tasks.create(EmbedInput::video(video), "marengo3.5").embedding_dimension(256).send().unwrap();
     assert_eq!((task.status, task.data), (Some(EmbeddingTaskStatus::Processing), None));
     let ready = tasks.wait_for_done(&task.id).sleep_interval(SLEEP).send().unwrap();
-    assert_eq!(stand_in.requests("GET", "embed-v2/tasks"), 3);
+    assert_eq!(stand_in.count("GET /embed-v2/tasks/{id}"), 3);
     let clips = ready.data.unwrap();
     let spans: Vec<_> = clips.iter().map(|clip| (clip.start_sec, clip.end_sec)).collect();
     assert_eq!(spans, [(Some(0.0), Some(5.0)), (Some(5.0), Some(10.0)), (Some(10.0), Some(12.5))]);

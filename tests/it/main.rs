@@ -3,8 +3,6 @@
 #[path = "../support/files.rs"]
 mod files;
 mod server;
-#[path = "../support/stand_in/mod.rs"]
-mod stand_in;
 
 mod accepted;
 mod analyze;
@@ -29,6 +27,7 @@ mod sources;
 mod state_file;
 mod streams;
 mod subtitles;
+mod testing;
 #[cfg(feature = "rustls")]
 mod tls;
 mod waits;

@@ -1,5 +1,6 @@
 //! The manifest of a batch: whose it is, that nobody else has it, and that it says no more than it should.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,11 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::batch::{CHUNK, KEY, batch, child, client, kinds, outcomes, small_files, until};
 use crate::files::{Folder, content};
-use crate::stand_in::StandIn;
-use crate::stand_in::storage::StorageFault;
 use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
 use serde_json::{Value, json};
 use twelvelabs::assets::UploadOutcomeKind;
+use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{CancelHandle, Error, TwelveLabs};
 
 const NAME: &str = "manifest.jsonl";
@@ -41,7 +41,11 @@ fn a_second_batch_in_the_same_program_is_told_who_has_the_manifest() {
     let client = client(&stand_in.url());
     let cancel = CancelHandle::new();
     let first = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
-    until("both are sent", || stand_in.requests("POST", "assets") == 2);
+    let looked_at = || {
+        let looks = stand_in.requests_to("GET /assets/{id}");
+        looks.iter().map(|look| look.path().to_string()).collect::<HashSet<_>>().len()
+    };
+    until("both are waited for", || looked_at() == 2);
     let e = batch(&client, &folder).send().unwrap_err();
     let us = format!("in use by process {} since 20", std::process::id());
     assert!(matches!(e, Error::File { .. }) && e.to_string().contains(&us), "{e}");
@@ -52,7 +56,7 @@ fn a_second_batch_in_the_same_program_is_told_who_has_the_manifest() {
     stand_in.polls_until_ready(0);
     assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Uploaded));
     drop(first);
-    assert_eq!(stand_in.requests("POST", "assets"), 2, "each file was uploaded once");
+    assert_eq!(stand_in.count("POST /assets"), 2, "each file was uploaded once");
     assert_eq!(folder.names(), ["00.mp4", "01.mp4", NAME], "nothing is left of the lock");
 }
 
@@ -64,7 +68,7 @@ fn a_second_process_has_to_wait_and_the_lock_ends_with_the_first() {
     folder.write("small.mp4", &content(3000));
     stand_in.polls_until_ready(u32::MAX);
     let mut process = child(&stand_in, &folder).spawn().unwrap();
-    until("the assets are waited for", || stand_in.asset_count() == 2 && stand_in.requests("GET", "assets/65f0") > 5);
+    until("the assets are waited for", || stand_in.asset_count() == 2 && stand_in.count("GET /assets/{id}") > 5);
     let e = batch(&client(&stand_in.url()), &folder).send().unwrap_err();
     assert!(e.to_string().contains(&format!("in use by process {} since 20", process.id())), "{e}");
     assert!(!child(&stand_in, &folder).status().unwrap().success(), "another process is refused, too");
@@ -128,7 +132,7 @@ fn a_file_that_is_no_manifest_is_refused_and_not_touched() {
         assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
         assert_eq!(folder.names(), ["00.mp4", NAME]);
     }
-    assert_eq!(stand_in.requests("POST", "assets"), 0);
+    assert_eq!(stand_in.count("POST /assets"), 0);
 }
 
 #[test]
@@ -173,7 +177,7 @@ fn another_account_and_another_base_url_are_refused() {
     let renewed = other("tlk_renewed", &stand_in.url());
     assert_eq!(kinds(&outcomes(batch(&renewed, &folder))), [("00.mp4", Skipped)]);
     assert!(batch(&other(KEY, &stand_in.url()), &folder).send().is_err());
-    assert_eq!(stand_in.requests("POST", "assets"), 1);
+    assert_eq!(stand_in.count("POST /assets"), 1);
 }
 
 #[test]
@@ -226,7 +230,7 @@ fn a_manifest_that_goes_away_while_it_is_in_use_ends_the_batch() {
         assert_eq!(kinds(&found)[1..], [("01.mp4", NotStarted), ("02.mp4", NotStarted)], "{name}");
         let e = found["01.mp4"].result.as_ref().unwrap_err();
         assert!(e.to_string().ends_with("no further file was started"), "{name}: {e}");
-        assert_eq!(stand_in.requests("POST", "assets"), 1, "{name}");
+        assert_eq!(stand_in.count("POST /assets"), 1, "{name}");
     }
 }
 
@@ -251,10 +255,10 @@ fn no_chunk_is_sent_before_its_session_is_in_the_manifest() {
     stand_in.chunks(CHUNK, 3);
     folder.write("large.mp4", &content(13 * CHUNK as usize));
     let client = client(&stand_in.url());
-    stand_in.storage().fault(Some(1), StorageFault::Silent(10));
+    stand_in.fault("PUT /storage/{upload_id}/1", Fault::silent(10));
     let cancel = CancelHandle::new();
     let uploads = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
-    stand_in.storage().wait_for_begun(1);
+    assert!(stand_in.wait_for("PUT /storage/{upload_id}/1", 1));
     let noted: Value = serde_json::from_str(&lines(&folder)[1]).unwrap();
     assert_eq!((&noted["event"], &noted["upload"]["upload_id"]), (&json!("session"), &json!(stand_in.upload_ids()[0])));
     cancel.cancel();
@@ -276,7 +280,7 @@ fn no_chunk_is_sent_before_its_session_is_in_the_manifest() {
     limited.env("BATCH_FOLDER", folder.root()).env("BATCH_URL", stand_in.url()).stderr(Stdio::null());
     let output = limited.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(stand_in.storage().heads().len(), 0, "no chunk was sent");
+    assert_eq!(stand_in.count("PUT /storage/{upload_id}/{chunk}"), 0, "no chunk was sent");
     assert_eq!(folder.path(NAME).metadata().unwrap().len(), 2048);
 }
 
@@ -319,7 +323,7 @@ fn most_of_a_large_manifest_is_old_and_goes() {
     folder.write("03.mp4", &content(99));
     outcomes(batch(&client, &folder));
     assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Skipped));
-    assert_eq!(stand_in.requests("POST", "assets"), 4);
+    assert_eq!(stand_in.count("POST /assets"), 4);
 }
 
 #[test]
@@ -336,7 +340,7 @@ fn a_file_of_another_size_or_another_time_is_another_file() {
         file.set_modified(time + Duration::from_secs(seconds)).unwrap();
         assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", kind)], "{size} bytes, at {seconds}");
     }
-    assert_eq!(stand_in.requests("POST", "assets"), 3);
+    assert_eq!(stand_in.count("POST /assets"), 3);
 }
 
 #[cfg(unix)]
@@ -363,7 +367,7 @@ fn ids_that_cannot_be_asked_for_do_not_fail_a_file_for_ever() {
     stand_in.chunks(CHUNK, 3);
     folder.write("large.mp4", &content(200_000));
     let client = client(&stand_in.url());
-    stand_in.fail("GET", "multipart-uploads/refused", usize::MAX, 400, "parameter_invalid");
+    stand_in.fail("GET /assets/multipart-uploads/refused", usize::MAX, 400);
     let upload = |id: &str| json!({"upload_id": id, "chunk_size": CHUNK});
     for known in [
         json!({"event": "session", "upload": upload("..")}),
@@ -394,7 +398,7 @@ fn chunks_of_a_file_that_was_replaced_are_not_mixed_with_those_of_the_other() {
     stand_in.chunks(CHUNK, 20);
     let path = folder.write("large.mp4", &content(200_000));
     let client = client(&stand_in.url());
-    (0..4).for_each(|_| stand_in.storage().fault(Some(5), StorageFault::Status(500)));
+    stand_in.fault("PUT /storage/{upload_id}/5", Fault::status(500).times(4));
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Failed)]);
     // Another file of the same size, with the same time of change.
     let modified = path.metadata().unwrap().modified().unwrap();

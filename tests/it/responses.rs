@@ -1,10 +1,10 @@
 //! Responses, in conversations and in pieces, against the stand-in.
 
-use crate::stand_in::StandIn;
 use serde_json::json;
 use twelvelabs::responses::{
     ResponseInclude, ResponseOutputItemType, ResponseSelection, ResponseStatus, ResponseStreamEvent,
 };
+use twelvelabs::testing::StandIn;
 use twelvelabs::{Error, Result, TwelveLabs};
 
 /// A stand-in with a knowledge store.

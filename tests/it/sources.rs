@@ -7,9 +7,9 @@ use std::sync::mpsc;
 use crate::batch::{CHUNK, client};
 use crate::files::{Folder, content};
 use crate::server::{Server, Step, answer};
-use crate::stand_in::StandIn;
 use serde_json::json;
 use twelvelabs::assets::UploadMethod;
+use twelvelabs::testing::StandIn;
 use twelvelabs::{CancelHandle, Error, FileSource};
 
 /// A reader that gives what is sent to it.

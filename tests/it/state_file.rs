@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use crate::batch::{CHUNK, batch, client, until};
 use crate::files::{Folder, content};
-use crate::stand_in::StandIn;
-use crate::stand_in::storage::StorageFault;
 use twelvelabs::assets::{AssetStatus, UploadAsset};
+use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{CancelHandle, Error, FileSource, TwelveLabs};
 
 const NAME: &str = "large.mp4.upload";
@@ -35,7 +34,7 @@ impl Scene {
 
     /// An upload that ends because one of its chunks never gets through.
     fn interrupted(&self) -> Error {
-        (0..4).for_each(|_| self.stand_in.storage().fault(Some(7), StorageFault::Status(500)));
+        self.stand_in.fault("PUT /storage/{upload_id}/7", Fault::status(500).times(4));
         let e = self.upload().send().unwrap_err();
         assert!(self.folder.path(NAME).exists(), "{e}");
         e
@@ -68,7 +67,7 @@ fn an_upload_that_is_killed_at_any_point_is_completed_by_the_next() {
             scene.folder.write("large.mp4", &content(size));
         }
         match stuck {
-            Some(chunk) => scene.stand_in.storage().fault(Some(chunk), StorageFault::Silent(100)),
+            Some(chunk) => scene.stand_in.fault(&format!("PUT /storage/{{upload_id}}/{chunk}"), Fault::silent(100)),
             None => scene.stand_in.polls_until_ready(u32::MAX),
         }
         let mut process = Command::new(std::env::current_exe().unwrap());
@@ -78,9 +77,9 @@ fn an_upload_that_is_killed_at_any_point_is_completed_by_the_next() {
         match stuck {
             Some(chunk) => until("the chunk is begun", || {
                 let ids = scene.stand_in.upload_ids();
-                ids.first().is_some_and(|id| scene.stand_in.storage().begun(id).contains(&chunk))
+                ids.first().is_some_and(|id| scene.stand_in.sent_chunks(id).contains(&chunk))
             }),
-            None => until("the asset is waited for", || scene.stand_in.requests("GET", "assets/65f0") > 3),
+            None => until("the asset is waited for", || scene.stand_in.count("GET /assets/{id}") > 3),
         }
         let e = scene.upload().send().unwrap_err();
         assert!(e.to_string().contains(&format!("in use by process {}", process.id())), "{e}");
@@ -148,12 +147,14 @@ fn an_upload_that_cannot_be_gone_on_with_begins_anew() {
     // Under way, the session ends: that run fails, and the next one does not try it again.
     let scene = Scene::new("ends");
     scene.interrupted();
-    scene.stand_in.fail("POST", "multipart-uploads/", 100, 410, "upload_expired");
+    for endpoint in ["POST /assets/multipart-uploads/{id}", "POST /assets/multipart-uploads/{id}/presigned-urls"] {
+        scene.stand_in.fail(endpoint, 100, 410);
+    }
     assert!(matches!(scene.upload().send(), Err(Error::Upload(e)) if !e.resumable));
     scene.stand_in.forgive();
-    let asked = scene.stand_in.requests("GET", "multipart-uploads/");
+    let asked = scene.stand_in.count("GET /assets/multipart-uploads/{id}");
     scene.complete();
-    assert_eq!(scene.stand_in.requests("GET", "multipart-uploads/"), asked, "it is begun anew at once");
+    assert_eq!(scene.stand_in.count("GET /assets/multipart-uploads/{id}"), asked, "it is begun anew at once");
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn a_state_file_that_is_not_of_this_upload_is_refused_and_not_touched() {
     let client = client(&scene.stand_in.url());
     let path = scene.folder.path(NAME);
     let before = fs::read(&path).unwrap();
-    let sent = scene.stand_in.requests("POST", "assets");
+    let sent = scene.stand_in.requests().len();
     let other = scene.folder.write("other.mp4", &content(500));
     let e = client.assets().upload(&other).state_file(&path).send().unwrap_err();
     assert!(e.to_string().contains("it is the state of") && e.to_string().contains("large.mp4;"), "{e}");
@@ -206,5 +207,5 @@ fn a_state_file_that_is_not_of_this_upload_is_refused_and_not_touched() {
     fs::write(&path, &line).unwrap();
     assert!(scene.upload().send().unwrap_err().to_string().contains("is not a state file"));
     assert_eq!(fs::read_to_string(&path).unwrap(), line);
-    assert_eq!(scene.stand_in.requests("POST", "assets"), sent, "nothing was sent");
+    assert_eq!(scene.stand_in.requests().len(), sent, "nothing was sent");
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use mockito::Request;
 use serde_json::{Value, json};
 
-use super::{Answer, State, error, form_parts, missing, page, query_pairs, reply};
+use super::form::Part;
+use super::request::Request;
+use super::state::{Answer, State, error, missing, page, reply};
 
 /// The video of each task, by the id of the task.
 #[derive(Default)]
@@ -18,7 +19,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         ("POST", ["tasks"]) => create(state, request),
         ("GET", ["tasks"]) => {
             let ids: Vec<String> = state.tasks.videos.keys().rev().cloned().collect();
-            let query = query_pairs(request);
+            let query = request.query();
             let index = query.iter().find(|(key, _)| key == "index_id").map(|(_, value)| value.as_str());
             let tasks: Vec<Value> = ids
                 .iter()
@@ -37,15 +38,13 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
 }
 
 fn create(state: &mut State, request: &Request) -> Answer {
-    let parts = form_parts(request);
-    let part = |name: &str| parts.iter().find(|part| part.name == name);
-    let text = |name: &str| part(name).map(|part| String::from_utf8_lossy(&part.content).into_owned());
+    let text = |name: &str| request.part(name).map(Part::text);
     let index_id = text("index_id").unwrap_or_default();
     if !state.indexes.exists(&index_id) {
         return missing("indexes", &index_id);
     }
     let url = text("video_url");
-    let filename = match (part("video_file"), &url) {
+    let filename = match (request.part("video_file"), &url) {
         (Some(file), _) => file.filename.clone(),
         (None, Some(url)) => url.rsplit('/').next().map(str::to_owned),
         (None, None) => return error(400, "parameter_not_provided", "There is neither a video_file nor a video_url."),
@@ -65,7 +64,7 @@ fn create(state: &mut State, request: &Request) -> Answer {
 fn shown(state: &mut State, id: &str, polled: bool) -> Option<Value> {
     let video_id = state.tasks.videos.get(id)?;
     if polled {
-        state.indexes.poll(video_id);
+        state.indexes.poll(video_id, &state.pace);
     }
     let video = state.indexes.videos.get(video_id)?;
     Some(json!({

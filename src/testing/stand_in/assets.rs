@@ -2,21 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use mockito::Request;
 use serde_json::{Value, json};
 
-use super::{Answer, POLLS_UNTIL_READY, State, error, form_parts, json_body, missing, page, query_pairs, reply};
+use super::form::Part;
+use super::request::Request;
+use super::state::{Answer, Pace, Stage, State, error, missing, page, reply};
+use super::uploads::{Arrived, Source};
 
 /// All assets, by id.
+#[derive(Default)]
 pub struct Assets {
     stored: BTreeMap<String, Stored>,
-    pub polls_until_ready: u32,
-}
-
-impl Default for Assets {
-    fn default() -> Self {
-        Assets { stored: BTreeMap::new(), polls_until_ready: POLLS_UNTIL_READY }
-    }
 }
 
 /// A file whose name says so fails with this code.
@@ -31,10 +27,16 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
     Some(match (request.method(), segments) {
         ("POST", ["assets"]) => {
             let id = state.new_id();
-            state.assets.create(id, request)
+            let answer = state.assets.create(&id, request);
+            if let (201, Some(file)) = (answer.status, request.part("file")) {
+                let filename = state.assets.filename(&id).unwrap_or_default().into();
+                let (length, from) = (file.body.len(), Source::Request(request.number));
+                state.uploads.arrived.push(Arrived { asset_id: id, filename, length, from });
+            }
+            answer
         }
         ("GET", ["assets"]) => state.assets.list(request),
-        ("GET", ["assets", id]) => state.assets.retrieve(id),
+        ("GET", ["assets", id]) => state.assets.retrieve(id, &state.pace),
         ("DELETE", ["assets", id]) if state.indexes.refer_to(id) && !forced(request) => {
             error(409, "asset_in_use", "An index refers to the asset. Set force to delete it anyway.")
         }
@@ -84,14 +86,17 @@ impl Assets {
         self.stored.get(id).map(|stored| &stored.asset)
     }
 
-    fn create(&mut self, id: String, request: &Request) -> Answer {
-        let parts = form_parts(request);
-        let part = |name: &str| parts.iter().find(|part| part.name == name);
-        let text = |name: &str| part(name).map(|part| String::from_utf8_lossy(&part.content).into_owned());
+    /// The name of an asset's file.
+    pub fn filename(&self, id: &str) -> Option<&str> {
+        self.get(id)?["filename"].as_str()
+    }
+
+    fn create(&mut self, id: &str, request: &Request) -> Answer {
+        let text = |name: &str| request.part(name).map(Part::text);
 
         let method = text("method").unwrap_or_default();
-        let (own_name, size) = match (method.as_str(), part("file"), text("url")) {
-            ("direct", Some(file), _) => (file.filename.clone(), Some(file.content.len())),
+        let (own_name, size) = match (method.as_str(), request.part("file"), text("url")) {
+            ("direct", Some(file), _) => (file.filename.clone(), Some(file.body.len())),
             ("url", _, Some(url)) => (url.rsplit('/').next().map(str::to_owned), None),
             ("direct", None, _) => return error(400, "parameter_invalid", "The file parameter is missing."),
             ("url", _, None) => return error(400, "parameter_invalid", "The url parameter is missing."),
@@ -113,12 +118,12 @@ impl Assets {
         if let Some(metadata) = text("user_metadata").and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
             asset["user_metadata"] = metadata;
         }
-        self.stored.insert(id, Stored { asset: asset.clone(), polls: 0 });
+        self.stored.insert(id.into(), Stored { asset: asset.clone(), polls: 0 });
         reply(201, &asset)
     }
 
     fn list(&self, request: &Request) -> Answer {
-        let query = query_pairs(request);
+        let query = request.query();
         let all = |name: &str| -> Vec<&str> {
             query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
         };
@@ -142,18 +147,25 @@ impl Assets {
         page(request, &found)
     }
 
-    pub fn retrieve(&mut self, id: &str) -> Answer {
+    pub fn retrieve(&mut self, id: &str, pace: &Pace) -> Answer {
         let Some(stored) = self.stored.get_mut(id) else {
             return missing("assets", id);
         };
-        if stored.polls < self.polls_until_ready {
-            stored.polls += 1;
-        } else if stored.asset["filename"].as_str().is_some_and(|name| name.contains(TOO_SHORT)) {
-            stored.asset["status"] = json!("failed");
-            stored.asset["error"] = json!({ "code": TOO_SHORT, "message": "The video is too short." });
-        } else {
-            stored.asset["status"] = json!("ready");
-            stored.asset["duration"] = json!(12.5);
+        let is_too_short = stored.asset["filename"].as_str().is_some_and(|name| name.contains(TOO_SHORT));
+        let stage = match pace.poll(&mut stored.polls) {
+            Stage::Ready if is_too_short => Stage::Failed(TOO_SHORT.into()),
+            stage => stage,
+        };
+        match stage {
+            Stage::Working => {}
+            Stage::Ready => {
+                stored.asset["status"] = json!("ready");
+                stored.asset["duration"] = json!(12.5);
+            }
+            Stage::Failed(code) => {
+                stored.asset["status"] = json!("failed");
+                stored.asset["error"] = json!({ "message": format!("The asset failed: {code}."), "code": code });
+            }
         }
         reply(200, &stored.asset)
     }
@@ -169,16 +181,16 @@ impl Assets {
         let Some(stored) = self.stored.get_mut(id) else {
             return missing("assets", id);
         };
-        let body = json_body(request);
+        let body = request.json();
         let metadata = &mut stored.asset["user_metadata"];
         match (request.method(), body["user_metadata"].as_object()) {
             ("DELETE", _) => *metadata = json!({}),
             (_, None) => return error(400, "parameter_invalid", "The user_metadata parameter has to be an object."),
             ("PUT", Some(new)) => *metadata = json!(new),
             (_, Some(new)) => {
-                for (name, value) in new {
-                    metadata[name.as_str()] = value.clone();
-                }
+                let mut merged = metadata.as_object().cloned().unwrap_or_default();
+                merged.extend(new.clone());
+                *metadata = json!(merged);
             }
         }
         reply(204, &Value::Null)
@@ -192,7 +204,7 @@ impl Assets {
             return reply(200, &json!({ "status": "processing" }));
         }
         let mut body = json!({ "status": "ready" });
-        let asked = query_pairs(request);
+        let asked = request.query();
         let asked: Vec<&str> =
             asked.iter().filter(|(key, _)| key == "include").flat_map(|(_, value)| value.split(',')).collect();
         let asked = if asked.is_empty() { vec!["words"] } else { asked };
@@ -224,7 +236,7 @@ impl Assets {
 }
 
 fn forced(request: &Request) -> bool {
-    query_pairs(request).iter().any(|(key, value)| key == "force" && value == "true")
+    request.query().iter().any(|(key, value)| key == "force" && value == "true")
 }
 
 fn file_type(filename: &str) -> &'static str {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mockito::Request;
 use serde_json::{Value, json};
 
-use super::{Answer, POLLS_UNTIL_READY, State, error, json_body, lines, missing, page, query_pairs, reply};
+use super::request::Request;
+use super::state::{Answer, Pace, Stage, State, error, lines, missing, page, reply};
 
 /// All tasks and batches, by id.
 #[derive(Default)]
@@ -13,7 +13,7 @@ pub struct Analyses {
     tasks: BTreeMap<String, Task>,
     batches: BTreeMap<String, Value>,
     /// What was answered to requests with an idempotency key.
-    keys: BTreeMap<Vec<u8>, Value>,
+    keys: BTreeMap<String, Value>,
 }
 
 struct Task {
@@ -25,15 +25,15 @@ const CREATED_AT: &str = "2026-01-02T03:04:05Z";
 
 pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     Some(match (request.method(), segments) {
-        ("POST", ["analyze"]) => analyze(state, &json_body(request)),
+        ("POST", ["analyze"]) => analyze(state, &request.json()),
         ("POST", ["analyze", "tasks"]) => create_task(state, request),
         ("GET", ["analyze", "tasks"]) => state.analyses.list_tasks(request),
-        ("GET", ["analyze", "tasks", id]) => state.analyses.retrieve_task(id),
+        ("GET", ["analyze", "tasks", id]) => state.analyses.retrieve_task(id, &state.pace),
         ("DELETE", ["analyze", "tasks", id]) => state.analyses.delete_task(id),
         ("POST", ["analyze", "tasks", id, "cancel"]) => state.analyses.cancel_task(id),
-        ("POST", ["analyze", "batches"]) => create_batch(state, &json_body(request)),
+        ("POST", ["analyze", "batches"]) => create_batch(state, &request.json()),
         ("GET", ["analyze", "batches"]) => state.analyses.list_batches(request),
-        ("GET", ["analyze", "batches", id]) => state.analyses.retrieve_batch(id),
+        ("GET", ["analyze", "batches", id]) => state.analyses.retrieve_batch(id, &state.pace),
         ("DELETE", ["analyze", "batches", id]) => state.analyses.delete_batch(id),
         ("GET", ["analyze", "batches", id, "results"]) => state.analyses.results(id),
         ("POST", ["analyze", "batches", id, "cancel"]) => state.analyses.cancel_batch(id),
@@ -124,9 +124,9 @@ fn analyze(state: &mut State, body: &Value) -> Answer {
 }
 
 fn create_task(state: &mut State, request: &Request) -> Answer {
-    let body = json_body(request);
-    let key = request.header("idempotency-key").first().map(|key| key.as_bytes().to_vec());
-    if let Some(made) = key.as_ref().and_then(|key| state.analyses.keys.get(key)) {
+    let body = request.json();
+    let key = request.header("idempotency-key");
+    if let Some(made) = key.and_then(|key| state.analyses.keys.get(key)) {
         return reply(202, made);
     }
     if let Some(refusal) = refusal(state, &body) {
@@ -134,7 +134,7 @@ fn create_task(state: &mut State, request: &Request) -> Answer {
     }
     let made = new_task(state, &body, None);
     if let Some(key) = key {
-        state.analyses.keys.insert(key, made.clone());
+        state.analyses.keys.insert(key.into(), made.clone());
     }
     reply(202, &made)
 }
@@ -159,19 +159,24 @@ fn new_task(state: &mut State, body: &Value, batch_id: Option<&str>) -> Value {
 
 impl Task {
     /// Lets time pass, as with every poll.
-    fn proceed(&mut self) {
-        if !matches!(self.task["status"].as_str(), Some("queued" | "processing")) {
+    fn proceed(&mut self, pace: &Pace) {
+        if self.has_ended() {
             return;
         }
-        self.polls += 1;
-        self.task["status"] = json!("processing");
-        if self.polls > POLLS_UNTIL_READY {
-            let (text, finish_reason, usage) = generated(&self.task["request_params"]);
-            self.task["status"] = json!("ready");
-            self.task["completed_at"] = json!(CREATED_AT);
-            self.task["result"] = json!({
-                "generation_id": self.task["task_id"], "data": text, "finish_reason": finish_reason, "usage": usage,
-            });
+        match pace.poll(&mut self.polls) {
+            Stage::Working => self.task["status"] = json!("processing"),
+            Stage::Ready => {
+                let (text, finish_reason, usage) = generated(&self.task["request_params"]);
+                self.task["status"] = json!("ready");
+                self.task["completed_at"] = json!(CREATED_AT);
+                self.task["result"] = json!({
+                    "generation_id": self.task["task_id"], "data": text, "finish_reason": finish_reason, "usage": usage,
+                });
+            }
+            Stage::Failed(code) => {
+                self.task["status"] = json!("failed");
+                self.task["error"] = json!({ "message": format!("The analysis failed: {code}."), "code": code });
+            }
         }
     }
 
@@ -181,13 +186,13 @@ impl Task {
     }
 
     fn has_ended(&self) -> bool {
-        matches!(self.task["status"].as_str(), Some("ready" | "canceled"))
+        matches!(self.task["status"].as_str(), Some("ready" | "failed" | "canceled"))
     }
 }
 
 impl Analyses {
     fn list_tasks(&self, request: &Request) -> Answer {
-        let query = query_pairs(request);
+        let query = request.query();
         let asked = |name: &str, value: &Value| {
             let mut wanted = query.iter().filter(|(key, _)| key == name);
             wanted.all(|(_, wanted)| value.as_str() == Some(wanted))
@@ -200,11 +205,11 @@ impl Analyses {
         page(request, &tasks.cloned().collect::<Vec<_>>())
     }
 
-    fn retrieve_task(&mut self, id: &str) -> Answer {
+    fn retrieve_task(&mut self, id: &str, pace: &Pace) -> Answer {
         let Some(task) = self.tasks.get_mut(id) else {
             return missing("analyze_tasks", id);
         };
-        task.proceed();
+        task.proceed(pace);
         reply(200, &task.task)
     }
 
@@ -222,7 +227,9 @@ impl Analyses {
     fn cancel_task(&mut self, id: &str) -> Answer {
         match self.tasks.get_mut(id) {
             None => missing("analyze_tasks", id),
-            Some(task) if task.task["status"] == "ready" => error(409, "task_has_ended", "The task has ended."),
+            Some(task) if matches!(task.task["status"].as_str(), Some("ready" | "failed")) => {
+                error(409, "task_has_ended", "The task has ended.")
+            }
             Some(task) => {
                 task.cancel("user_canceled");
                 reply(200, &json!({ "task_id": id, "status": "canceled" }))
@@ -236,7 +243,7 @@ impl Analyses {
     }
 
     fn list_batches(&self, request: &Request) -> Answer {
-        let query = query_pairs(request);
+        let query = request.query();
         let wanted: Vec<&str> =
             query.iter().filter(|(key, _)| key == "status").map(|(_, value)| value.as_str()).collect();
         let batches =
@@ -246,13 +253,14 @@ impl Analyses {
         page(request, &batches.cloned().collect::<Vec<_>>())
     }
 
-    fn retrieve_batch(&mut self, id: &str) -> Answer {
-        self.of_batch(id).for_each(Task::proceed);
+    fn retrieve_batch(&mut self, id: &str, pace: &Pace) -> Answer {
+        self.of_batch(id).for_each(|task| task.proceed(pace));
         self.batch(id)
     }
 
     /// A batch, with its items counted anew.
     fn batch(&mut self, id: &str) -> Answer {
+        let ended = self.of_batch(id).all(|task| task.has_ended());
         let states: Vec<Value> = self.of_batch(id).map(|task| task.task["status"].clone()).collect();
         let Some(batch) = self.batches.get_mut(id) else {
             return missing("analyze_batches", id);
@@ -260,7 +268,6 @@ impl Analyses {
         for state in ["queued", "processing", "ready", "failed", "canceled"] {
             batch[format!("{state}_items")] = json!(states.iter().filter(|have| *have == state).count());
         }
-        let ended = states.iter().all(|state| matches!(state.as_str(), Some("ready" | "canceled")));
         batch["status"] = json!(match (batch["status"].as_str(), ended) {
             (Some("canceling" | "canceled"), false) => "canceling",
             (Some("canceling" | "canceled"), true) => "canceled",
@@ -306,10 +313,11 @@ impl Analyses {
         if let Some(batch) = self.batches.get_mut(id) {
             batch["status"] = json!("canceling");
         }
-        match self.batch(id) {
-            (200, body) => (202, body),
-            other => other,
+        let mut answer = self.batch(id);
+        if answer.status == 200 {
+            answer.status = 202;
         }
+        answer
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 
-use mockito::Request;
 use serde_json::{Value, json};
 
+use super::form::Part;
 use super::indexes::SCENES;
-use super::{Answer, State, error, form_parts, missing, query_pairs, reply};
+use super::request::Request;
+use super::state::{Answer, State, error, missing, reply};
 
 /// What was found, search by search, for the pages that are still to be asked for.
 #[derive(Default)]
@@ -24,8 +25,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
     Some(match (request.method(), segments) {
         ("POST", ["search"]) => create(state, request),
         ("GET", ["search", token]) => {
-            let include =
-                query_pairs(request).iter().any(|(key, value)| key == "include_user_metadata" && value == "true");
+            let include = request.query().iter().any(|(key, value)| key == "include_user_metadata" && value == "true");
             match token.strip_prefix("page-").and_then(|token| token.split_once('-')) {
                 Some((search, page)) => state.searches.page(search.parse().ok()?, page.parse().ok()?, include),
                 None => error(400, "page_token_invalid", "There is no page with this token."),
@@ -36,11 +36,8 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
 }
 
 fn create(state: &mut State, request: &Request) -> Answer {
-    let parts = form_parts(request);
-    let text = |name: &str| -> Option<String> {
-        let part = parts.iter().find(|part| part.name == name)?;
-        Some(String::from_utf8_lossy(&part.content).into_owned())
-    };
+    let parts = request.form();
+    let text = |name: &str| request.part(name).map(Part::text);
     let index_id = text("index_id").unwrap_or_default();
     if !state.indexes.exists(&index_id) {
         return missing("indexes", &index_id);
@@ -86,13 +83,14 @@ impl Searches {
         let Some(search) = self.made.get(number).filter(|search| page > 0 && search.page_limit > 0) else {
             return error(400, "page_token_invalid", "There is no page with this token.");
         };
-        let mut hits: Vec<Value> =
-            search.hits.iter().skip((page - 1) * search.page_limit).take(search.page_limit).cloned().collect();
+        let first = (page - 1).saturating_mul(search.page_limit);
+        let mut hits: Vec<Value> = search.hits.iter().skip(first).take(search.page_limit).cloned().collect();
         for hit in hits.iter_mut().filter_map(Value::as_object_mut).filter(|_| !include_user_metadata) {
             hit.remove("user_metadata");
         }
         let token = |page: usize| {
-            (page > 0 && (page - 1) * search.page_limit < search.hits.len()).then(|| format!("page-{number}-{page}"))
+            (page > 0 && (page - 1).saturating_mul(search.page_limit) < search.hits.len())
+                .then(|| format!("page-{number}-{page}"))
         };
         let body = json!({
             "data": hits,
@@ -100,7 +98,7 @@ impl Searches {
                 "limit_per_page": search.page_limit,
                 "total_results": search.hits.len(),
                 "page_expires_at": "2026-01-03T03:04:05Z",
-                "next_page_token": token(page + 1),
+                "next_page_token": token(page.saturating_add(1)),
                 "prev_page_token": token(page - 1),
             },
             "search_pool": {

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use mockito::Request;
 use serde_json::{Value, json};
 
 use super::indexes::SCENES;
-use super::{Answer, POLLS_UNTIL_READY, State, error, json_body, missing, page, query_pairs, reply};
+use super::request::Request;
+use super::state::{Answer, Pace, Stage, State, error, missing, page, reply};
 
 const TIME: &str = "2026-01-02T03:04:05Z";
 
@@ -43,7 +43,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         ("POST", []) => {
             let id = state.new_id();
             let mut store = json!({"_id": id, "created_at": TIME, "updated_at": TIME});
-            if !change(&mut store, &json_body(request), &["name", "description", "metadata", "ingestion_config"]) {
+            if !change(&mut store, &request.json(), &["name", "description", "metadata", "ingestion_config"]) {
                 return Some(no_name());
             }
             state.knowledge_stores.stores.insert(id.clone(), store);
@@ -52,7 +52,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         (_, [store, ..]) if !known.stores.contains_key(*store) => missing("knowledge-stores", store),
         ("GET", [store]) => reply(200, &known.store(store)),
         ("PATCH", [store]) => {
-            change(known.stores.get_mut(*store)?, &json_body(request), &["name", "description", "metadata"]);
+            change(known.stores.get_mut(*store)?, &request.json(), &["name", "description", "metadata"]);
             reply(200, &known.store(store))
         }
         ("DELETE", [store]) => {
@@ -61,13 +61,13 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
             known.collections.retain(|_, collection| collection.store != **store);
             reply(204, &Value::Null)
         }
-        ("POST", [store, "search"]) => known.search(store, json_body(request)),
+        ("POST", [store, "search"]) => known.search(store, request.json()),
         ("GET", [store, "items"]) => page(request, &known.items_in(store, request)),
-        ("POST", [store, "items"]) => add_item(state, store, &json_body(request)),
+        ("POST", [store, "items"]) => add_item(state, store, &request.json()),
         (method, [store, "items", id]) => match (method, known.items.get_mut(*id).filter(|item| item.store == **store))
         {
             (_, None) => missing("items", id),
-            ("GET", Some(item)) => item.retrieve(),
+            ("GET", Some(item)) => item.retrieve(&state.pace),
             ("DELETE", Some(_)) => {
                 known.items.remove(*id);
                 known.collections.values_mut().for_each(|collection| collection.members.retain(|member| member != id));
@@ -83,7 +83,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
             let id = state.new_id();
             let shown = json!({"_id": id, "knowledge_store_id": store, "created_at": TIME, "updated_at": TIME});
             let mut collection = Collection { store: store.to_string(), shown, members: Vec::new() };
-            if !change(&mut collection.shown, &json_body(request), &["name", "description", "metadata"]) {
+            if !change(&mut collection.shown, &request.json(), &["name", "description", "metadata"]) {
                 return Some(no_name());
             }
             let answer = reply(201, &collection.shown());
@@ -121,11 +121,14 @@ fn add_item(state: &mut State, store: &str, body: &Value) -> Answer {
 }
 
 impl Item {
-    fn retrieve(&mut self) -> Answer {
-        let ready = self.polls >= POLLS_UNTIL_READY;
-        self.polls += 1;
-        self.shown["status"] = json!(if ready { "ready" } else { "processing" });
-        if ready && self.shown["asset_type"] == "video" {
+    fn retrieve(&mut self, pace: &Pace) -> Answer {
+        let (status, is_ready) = match pace.poll(&mut self.polls) {
+            Stage::Working => ("processing", false),
+            Stage::Ready => ("ready", true),
+            Stage::Failed(_) => ("failed", false),
+        };
+        self.shown["status"] = json!(status);
+        if is_ready && self.shown["asset_type"] == "video" {
             self.shown["system_metadata"]["duration"] = json!(3800.0);
         }
         reply(200, &self.shown)
@@ -193,7 +196,7 @@ impl KnowledgeStores {
 
     /// The items in one of the states that are asked for, newest first.
     fn items_in(&self, store: &str, request: &Request) -> Vec<Value> {
-        let query = query_pairs(request);
+        let query = request.query();
         let states: Vec<&str> =
             query.iter().filter(|(name, _)| name == "status").map(|(_, state)| state.as_str()).collect();
         let wanted = |item: &&Item| {
@@ -209,7 +212,7 @@ impl KnowledgeStores {
         Some(match (method, rest) {
             ("GET", []) => reply(200, &collection.shown()),
             ("PATCH", []) => {
-                change(&mut collection.shown, &json_body(request), &["name", "description", "metadata"]);
+                change(&mut collection.shown, &request.json(), &["name", "description", "metadata"]);
                 reply(200, &collection.shown())
             }
             ("DELETE", []) => {
@@ -221,7 +224,7 @@ impl KnowledgeStores {
                 page(request, &members.map(|item| item.shown.clone()).collect::<Vec<_>>())
             }
             ("POST", ["items", action @ ("add" | "remove")]) => {
-                let body = json_body(request);
+                let body = request.json();
                 let ids: Vec<&str> =
                     body["item_ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 collection.members.retain(|member| !ids.contains(&member.as_str()));
@@ -290,8 +293,9 @@ impl KnowledgeStores {
             body["search_options"].clone()
         };
         let mut answer = json!({"data": hits.collect::<Value>(), "effective_search_options": options});
-        if from + page_size < total {
-            answer["next_page_token"] = json!(format!("{search}-{}", from + page_size));
+        let next = from.saturating_add(page_size);
+        if next < total {
+            answer["next_page_token"] = json!(format!("{search}-{next}"));
         }
         reply(200, &answer)
     }

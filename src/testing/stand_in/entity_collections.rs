@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mockito::Request;
 use serde_json::{Value, json};
 
-use super::{Answer, POLLS_UNTIL_READY, State, error, json_body, missing, page, query_pairs, reply};
+use super::request::Request;
+use super::state::{Answer, Pace, Stage, State, error, missing, page, reply};
 
 const TIME: &str = "2026-01-02T03:04:05Z";
 
@@ -34,13 +34,13 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         ("GET", []) => page(request, &found(request, collections.values().rev().cloned())),
         ("POST", []) => {
             let id = state.new_id();
-            state.entity_collections.create(id, &json_body(request))
+            state.entity_collections.create(id, &request.json())
         }
         (_, [id, ..]) if !collections.contains_key(*id) => missing("entity-collections", id),
         ("GET", [id]) => reply(200, &collections[*id]),
         ("PATCH", [id]) => {
             let collection = collections.get_mut(*id)?;
-            change(collection, &json_body(request));
+            change(collection, &request.json());
             reply(200, collection)
         }
         ("DELETE", [id]) => {
@@ -52,26 +52,26 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
             let entities = state.entity_collections.list(|entity| entity["entity_collection_id"] == **id);
             page(request, &found(request, entities.into_iter()))
         }
-        ("POST", [id, "entities"]) => match create_entity(state, id, &json_body(request)) {
+        ("POST", [id, "entities"]) => match create_entity(state, id, &request.json()) {
             Ok(entity) => reply(201, &entity),
             Err(reason) => error(400, "parameter_invalid", &reason),
         },
-        ("POST", [id, "entities", "bulk"]) => create_bulk(state, id, &json_body(request)),
+        ("POST", [id, "entities", "bulk"]) => create_bulk(state, id, &request.json()),
         (method, [_, "entities", id, rest @ ..]) => {
             let Some(stored) = state.entity_collections.entities.get_mut(*id) else {
                 return Some(missing("entities", id));
             };
             match (method, rest) {
-                ("GET", []) => stored.retrieve(),
+                ("GET", []) => stored.retrieve(&state.pace),
                 ("PATCH", []) => {
-                    change(&mut stored.entity, &json_body(request));
+                    change(&mut stored.entity, &request.json());
                     reply(200, &stored.entity)
                 }
                 ("DELETE", []) => {
                     state.entity_collections.entities.remove(*id);
                     reply(204, &Value::Null)
                 }
-                ("POST" | "DELETE", ["assets"]) => stored.change_assets(method, &json_body(request)),
+                ("POST" | "DELETE", ["assets"]) => stored.change_assets(method, &request.json()),
                 _ => return None,
             }
         }
@@ -97,11 +97,11 @@ impl EntityCollections {
 }
 
 impl Stored {
-    fn retrieve(&mut self) -> Answer {
-        if self.polls < POLLS_UNTIL_READY {
-            self.polls += 1;
-        } else {
-            self.entity["status"] = json!("ready");
+    fn retrieve(&mut self, pace: &Pace) -> Answer {
+        match pace.poll(&mut self.polls) {
+            Stage::Working => {}
+            Stage::Ready => self.entity["status"] = json!("ready"),
+            Stage::Failed(_) => self.entity["status"] = json!("failed"),
         }
         reply(200, &self.entity)
     }
@@ -178,7 +178,7 @@ fn change(thing: &mut Value, body: &Value) {
 
 /// The items that have the name and the state that are asked for.
 fn found(request: &Request, items: impl Iterator<Item = Value>) -> Vec<Value> {
-    let query = query_pairs(request);
+    let query = request.query();
     let fits = |item: &Value, name: &str| {
         query.iter().find(|(key, _)| key == name).is_none_or(|(_, value)| item[name] == value.as_str())
     };

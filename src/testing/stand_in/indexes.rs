@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mockito::Request;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, POLLS_UNTIL_READY, State, error, json_body, missing, page, query_pairs, reply};
+use super::request::Request;
+use super::state::{Answer, Pace, Stage, State, error, missing, page, reply};
 
 /// All indexes, by id, and all videos, by id.
 #[derive(Default)]
@@ -30,10 +30,10 @@ pub const SCENES: [(f64, f64, &str); 4] = [
 ];
 
 pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
-    if let ["indexes", id, _, ..] = segments {
-        if !state.indexes.exists(id) {
-            return Some(missing("indexes", id));
-        }
+    if let ["indexes", id, _, ..] = segments
+        && !state.indexes.exists(id)
+    {
+        return Some(missing("indexes", id));
     }
     Some(match (request.method(), segments) {
         ("POST", ["indexes"]) => {
@@ -46,7 +46,9 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         ("DELETE", ["indexes", id]) => state.indexes.delete(id),
         ("POST", ["indexes", id, "indexed-assets"]) => create_video(state, id, request),
         ("GET", ["indexes", id, "indexed-assets" | "videos"]) => state.indexes.list_videos(id, request),
-        ("GET", ["indexes", id, "indexed-assets" | "videos", video]) => state.indexes.look_at(id, video, request),
+        ("GET", ["indexes", id, "indexed-assets" | "videos", video]) => {
+            state.indexes.look_at(id, video, request, &state.pace)
+        }
         ("PATCH", ["indexes", id, "indexed-assets" | "videos", video]) => state.indexes.change(id, video, request),
         ("DELETE", ["indexes", id, "indexed-assets" | "videos", video]) => state.indexes.delete_video(id, video),
         ("GET", ["assets", asset, "indexed-assets"]) => state.indexes.list_by_asset(asset, request),
@@ -55,7 +57,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
 }
 
 fn create_video(state: &mut State, index_id: &str, request: &Request) -> Answer {
-    let body = json_body(request);
+    let body = request.json();
     let asset_id = body["asset_id"].as_str().unwrap_or_default();
     let Some(asset) = state.assets.get(asset_id) else {
         return missing("assets", asset_id);
@@ -93,21 +95,23 @@ impl Indexes {
     }
 
     /// Lets some of the indexing pass, and gives the video.
-    pub fn poll(&mut self, id: &str) -> Option<&Value> {
+    pub fn poll(&mut self, id: &str, pace: &Pace) -> Option<&Value> {
         let video = self.videos.get_mut(id)?;
-        if video.polls < POLLS_UNTIL_READY {
-            video.polls += 1;
-            video.shown["status"] = json!("indexing");
-        } else {
-            video.shown["status"] = json!("ready");
-            video.shown["indexed_at"] = json!("2026-01-02T03:09:05Z");
-            video.shown["system_metadata"]["duration"] = json!(3800.0);
+        match pace.poll(&mut video.polls) {
+            Stage::Working => video.shown["status"] = json!("indexing"),
+            Stage::Ready => {
+                video.shown["status"] = json!("ready");
+                video.shown["indexed_at"] = json!("2026-01-02T03:09:05Z");
+                video.shown["system_metadata"]["duration"] = json!(3800.0);
+            }
+            // The platform does not say why.
+            Stage::Failed(_) => video.shown["status"] = json!("failed"),
         }
         Some(&video.shown)
     }
 
     fn create(&mut self, id: String, request: &Request) -> Answer {
-        let body = json_body(request);
+        let body = request.json();
         let (Some(name), Some(models)) = (body["index_name"].as_str(), body["models"].as_array()) else {
             return error(400, "parameter_invalid", "The index_name and models parameters are needed.");
         };
@@ -127,7 +131,7 @@ impl Indexes {
     }
 
     fn list(&self, request: &Request) -> Answer {
-        let query = query_pairs(request);
+        let query = request.query();
         let name = query.iter().find(|(key, _)| key == "index_name").map_or("", |(_, value)| value);
         let named = |id: &&String| self.stored[*id]["index_name"].as_str().unwrap_or_default().contains(name);
         let found: Vec<Value> = self.stored.keys().rev().filter(named).map(|id| self.shown(id)).collect();
@@ -149,7 +153,7 @@ impl Indexes {
 
     fn rename(&mut self, id: &str, request: &Request) -> Answer {
         match self.stored.get_mut(id) {
-            Some(index) => index["index_name"] = json_body(request)["index_name"].clone(),
+            Some(index) => index["index_name"] = request.json()["index_name"].clone(),
             None => return missing("indexes", id),
         }
         reply(204, &Value::Null)
@@ -164,7 +168,7 @@ impl Indexes {
     }
 
     fn list_videos(&self, index_id: &str, request: &Request) -> Answer {
-        let query = query_pairs(request);
+        let query = request.query();
         let all = |name: &str| -> Vec<&str> {
             query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
         };
@@ -195,12 +199,12 @@ impl Indexes {
         self.videos.get_mut(id).filter(|video| video.index_id == index_id)
     }
 
-    fn look_at(&mut self, index_id: &str, id: &str, request: &Request) -> Answer {
+    fn look_at(&mut self, index_id: &str, id: &str, request: &Request, pace: &Pace) -> Answer {
         if self.video(index_id, id).is_none() {
             return missing("indexed-assets", id);
         }
-        let mut shown = self.poll(id).cloned().unwrap_or_default();
-        let query = query_pairs(request);
+        let mut shown = self.poll(id, pace).cloned().unwrap_or_default();
+        let query = request.query();
         if shown["status"] == "ready" && query.iter().any(|(key, value)| key == "transcription" && value == "true") {
             let lines = SCENES.map(|(start, end, value)| json!({"start": start, "end": end, "value": value}));
             shown["transcription"] = json!(lines);
@@ -225,7 +229,7 @@ impl Indexes {
             return missing("indexed-assets", id);
         };
         let mut metadata: Map<String, Value> = video.shown["user_metadata"].as_object().cloned().unwrap_or_default();
-        for (name, value) in json_body(request)["user_metadata"].as_object().into_iter().flatten() {
+        for (name, value) in request.json()["user_metadata"].as_object().into_iter().flatten() {
             metadata.insert(name.clone(), value.clone());
         }
         metadata.retain(|_, value| !value.is_null());

@@ -6,15 +6,17 @@
 use std::collections::BTreeMap;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use mockito::Request;
 use serde_json::{Value, json};
 
-use super::{Answer, POLLS_UNTIL_READY, Part, State, error, form_parts, json_body, missing, page, query_pairs, reply};
+use super::form::Part;
+use super::request::Request;
+use super::state::{Answer, Pace, Stage, State, error, missing, page, reply};
 
 /// How long every video and audio file is, in seconds.
 const DURATION: f64 = 12.5;
 const CLIP: f64 = 6.0;
 const DIMENSIONS: usize = 512;
+const MOST_DIMENSIONS: usize = 4096;
 const BROKEN: &str = "We could not process your media for embedding.";
 
 /// All embedding tasks, by id.
@@ -27,7 +29,7 @@ pub struct Embeddings {
 /// A task as it is in the list, and what is added once it is ready.
 struct Task {
     task: Value,
-    ready: Result<Value, &'static str>,
+    ready: Result<Value, String>,
     polls: u32,
 }
 
@@ -38,7 +40,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         ("GET", ["embed", "tasks"]) => list(&state.embeddings.older, request),
         ("GET", ["embed", "tasks", id, "status"]) => match state.embeddings.older.get_mut(*id) {
             Some(task) => {
-                task.poll();
+                task.poll(&state.pace);
                 reply(200, &task.task)
             }
             None => missing("embedding_tasks", id),
@@ -47,7 +49,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
             Some(task) => reply(200, &task.whole()),
             None => missing("embedding_tasks", id),
         },
-        ("POST", ["embed-v2"]) => match embed(state, &json_body(request)) {
+        ("POST", ["embed-v2"]) => match embed(state, &request.json()) {
             Ok((_, words)) if is_broken(&words) => refusal(BROKEN),
             Ok((answer, _)) => reply(200, &answer),
             Err(refusal) => refusal,
@@ -56,7 +58,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
         ("GET", ["embed-v2", "tasks"]) => list(&state.embeddings.current, request),
         ("GET", ["embed-v2", "tasks", id]) => match state.embeddings.current.get_mut(*id) {
             Some(task) => {
-                task.poll();
+                task.poll(&state.pace);
                 reply(200, &task.whole())
             }
             None => missing("embedding_tasks", id),
@@ -66,15 +68,17 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
 }
 
 impl Task {
-    fn new(task: Value, ready: Result<Value, &'static str>) -> Self {
+    fn new(task: Value, ready: Result<Value, String>) -> Self {
         Task { task, ready, polls: 0 }
     }
 
-    fn poll(&mut self) {
-        self.polls += 1;
-        if self.polls > POLLS_UNTIL_READY {
-            self.task["status"] = json!(if self.ready.is_ok() { "ready" } else { "failed" });
+    fn poll(&mut self, pace: &Pace) {
+        match pace.poll(&mut self.polls) {
+            Stage::Working => return,
+            Stage::Ready => {}
+            Stage::Failed(code) => self.ready = Err(format!("The embedding failed: {code}.")),
         }
+        self.task["status"] = json!(if self.ready.is_ok() { "ready" } else { "failed" });
     }
 
     /// With its vectors, or the reason why there are none, if it has ended.
@@ -93,7 +97,7 @@ impl Task {
 }
 
 fn list(tasks: &BTreeMap<String, Task>, request: &Request) -> Answer {
-    let query = query_pairs(request);
+    let query = request.query();
     let status = query.iter().find(|(name, _)| name == "status").map(|(_, value)| value.as_str());
     let newest_first = tasks.values().rev().map(|task| &task.task);
     let found = newest_first.filter(|task| status.is_none_or(|status| task["status"] == status)).cloned();
@@ -101,7 +105,7 @@ fn list(tasks: &BTreeMap<String, Task>, request: &Request) -> Answer {
 }
 
 fn create_task(state: &mut State, request: &Request) -> Answer {
-    let body = json_body(request);
+    let body = request.json();
     let (answer, words) = match embed(state, &body) {
         Ok(embedded) => embedded,
         Err(refusal) => return refusal,
@@ -115,7 +119,7 @@ fn create_task(state: &mut State, request: &Request) -> Answer {
         "created_at": "2026-01-02T03:04:05Z",
         format!("{kind}_embedding"): {"metadata": {"duration": DURATION}},
     });
-    let ready = if is_broken(&words) { Err(BROKEN) } else { Ok(answer) };
+    let ready = if is_broken(&words) { Err(BROKEN.into()) } else { Ok(answer) };
     state.embeddings.current.insert(id.clone(), Task::new(task, ready));
     reply(202, &json!({"_id": id, "status": "processing", "data": null}))
 }
@@ -140,7 +144,13 @@ fn embed(state: &State, body: &Value) -> Result<(Value, String), Answer> {
         }
         _ => return Err(refusal("The input_type parameter is not valid.")),
     };
-    let dimensions = body["embedding_dimension"].as_u64().map_or(DIMENSIONS, |n| usize::try_from(n).unwrap_or(1));
+    let dimensions = match body["embedding_dimension"].as_u64() {
+        None => DIMENSIONS,
+        Some(dimensions) => usize::try_from(dimensions)
+            .ok()
+            .filter(|dimensions| (1..=MOST_DIMENSIONS).contains(dimensions))
+            .ok_or_else(|| refusal("The embedding_dimension parameter is not valid."))?,
+    };
     let mut data = match kind {
         "audio" => clips(&words, input, &["audio"], dimensions),
         "video" => clips(&words, input, &["visual", "audio"], dimensions),
@@ -213,15 +223,14 @@ fn media_words(state: &State, source: &Value) -> Result<String, Answer> {
 }
 
 fn create_older(request: &Request) -> Answer {
-    let parts = form_parts(request);
-    let Some(model) = text_of(&parts, "model_name") else {
+    let Some(model) = text_of(request, "model_name") else {
         return error(400, "parameter_not_provided", "The model_name parameter is missing.");
     };
     let mut answer = json!({"model_name": model});
     for kind in ["text", "image", "audio"] {
         let words = match kind {
-            "text" => text_of(&parts, "text"),
-            kind => older_media(&parts, kind),
+            "text" => text_of(request, "text"),
+            kind => older_media(request, kind),
         };
         let Some(words) = words else { continue };
         let mut segment = json!({"float": vector(&words, DIMENSIONS)});
@@ -239,11 +248,10 @@ fn create_older(request: &Request) -> Answer {
 }
 
 fn create_older_task(state: &mut State, request: &Request) -> Answer {
-    let parts = form_parts(request);
-    let Some(model) = text_of(&parts, "model_name") else {
+    let Some(model) = text_of(request, "model_name") else {
         return error(400, "parameter_not_provided", "The model_name parameter is missing.");
     };
-    let Some(name) = older_media(&parts, "video") else {
+    let Some(name) = older_media(request, "video") else {
         return error(400, "parameter_not_provided", "Either video_file or video_url has to be given.");
     };
     let id = state.new_id();
@@ -268,7 +276,7 @@ fn create_older_task(state: &mut State, request: &Request) -> Answer {
         })
         .collect();
     let ready = if is_broken(&name) {
-        Err(BROKEN)
+        Err(BROKEN.into())
     } else {
         Ok(json!({"video_embedding": {"metadata": metadata, "segments": segments}}))
     };
@@ -276,14 +284,13 @@ fn create_older_task(state: &mut State, request: &Request) -> Answer {
     reply(201, &json!({"_id": id}))
 }
 
-fn older_media(parts: &[Part], kind: &str) -> Option<String> {
-    let file = parts.iter().find(|part| part.name == format!("{kind}_file")).and_then(|part| part.filename.clone());
-    text_of(parts, &format!("{kind}_url")).map(|url| last_segment(&url)).or(file)
+fn older_media(request: &Request, kind: &str) -> Option<String> {
+    let file = request.part(&format!("{kind}_file")).and_then(|part| part.filename.clone());
+    text_of(request, &format!("{kind}_url")).map(|url| last_segment(&url)).or(file)
 }
 
-fn text_of(parts: &[Part], name: &str) -> Option<String> {
-    let part = parts.iter().find(|part| part.name == name)?;
-    Some(String::from_utf8_lossy(&part.content).into_owned())
+fn text_of(request: &Request, name: &str) -> Option<String> {
+    request.part(name).map(Part::text)
 }
 
 fn last_segment(url: &str) -> String {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use mockito::Request;
 use serde_json::{Value, json};
 
 use super::analyze::example;
-use super::{Answer, State, error, json_body, missing, reply};
+use super::request::Request;
+use super::state::{Answer, Content, State, error, missing, reply};
 
 /// All sessions, by id.
 #[derive(Default)]
@@ -25,7 +25,7 @@ const TRUNCATED: &str = "at length";
 
 pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     match (request.method(), segments) {
-        ("POST", ["responses"]) => Some(respond(state, &json_body(request))),
+        ("POST", ["responses"]) => Some(respond(state, &request.json())),
         _ => None,
     }
 }
@@ -97,7 +97,7 @@ fn respond(state: &mut State, body: &Value) -> Answer {
         "created_at": "2026-01-02T03:04:05Z",
     });
     match body["stream"] == json!(true) {
-        true => (200, stream(&response)),
+        true => Answer::new(200, "text/event-stream", Content::Pieces(stream(&response))),
         false => reply(200, &response),
     }
 }
@@ -146,7 +146,7 @@ fn output(id: &str, status: &str, text: &str, body: &Value) -> Vec<Value> {
 }
 
 /// A response in pieces: server-sent events.
-fn stream(response: &Value) -> Vec<u8> {
+fn stream(response: &Value) -> Vec<Vec<u8>> {
     let mut begun = response.clone();
     begun["status"] = json!("in_progress");
     begun["output"] = json!([]);
@@ -194,5 +194,5 @@ fn stream(response: &Value) -> Vec<u8> {
         event["sequence_number"] = json!(n);
         format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
     });
-    (written.collect::<String>() + "data: [DONE]\n\n").into_bytes()
+    written.chain(["data: [DONE]\n\n".into()]).map(String::into_bytes).collect()
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mockito::Request;
 use serde_json::{Value, json};
 
-use super::{Answer, State, error, json_body, missing, page, reply};
+use super::request::Request;
+use super::state::{Answer, State, error, missing, page, reply};
 
 const TIME: &str = "2026-01-02T03:04:05Z";
 /// A file whose id has this in it is refused.
@@ -24,14 +24,14 @@ pub struct Connections {
 pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     let method = request.method();
     if let ("POST", ["connections:authorize"]) = (method, segments) {
-        return Some(authorize(state, &json_body(request)));
+        return Some(authorize(state, &request.json()));
     }
     let ["connections", rest @ ..] = segments else { return None };
     let known = &mut state.connections;
     Some(match (method, rest) {
         ("GET", []) => page(request, &newest(&known.connections)),
         ("GET", ["redirect-uris"]) => page(request, &newest(&known.redirect_uris)),
-        ("POST", ["redirect-uris"]) => register(state, &json_body(request)["redirect_uri"]),
+        ("POST", ["redirect-uris"]) => register(state, &request.json()["redirect_uri"]),
         ("DELETE", ["redirect-uris", id]) => match known.redirect_uris.remove(*id) {
             Some(_) => reply(204, &Value::Null),
             None => missing("redirect_uris", id),
@@ -46,7 +46,7 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
             let token = json!({ "access_token": "ya29.stand-in", "expires_in": 3600, "scope": "drive.readonly" });
             reply(200, &token)
         }
-        ("POST", [id, "imports"]) => import(state, id, &json_body(request)["items"]),
+        ("POST", [id, "imports"]) => import(state, id, &request.json()["items"]),
         ("GET", [id, "imports"]) => {
             let mut imports = newest(&known.imports);
             imports.retain(|import| import["connection_id"] == **id);
@@ -149,7 +149,7 @@ fn retrieve_import(state: &mut State, id: &str) -> Answer {
     let items = import["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
     let now = items.into_iter().filter_map(|mut item| {
         let Some(asset_id) = item["asset_id"].as_str().map(str::to_owned) else { return Some(item) };
-        state.assets.retrieve(&asset_id); // a poll of the import is one of its assets
+        state.assets.retrieve(&asset_id, &state.pace); // a poll of the import is one of its assets
         item["status"] = state.assets.get(&asset_id)?["status"].clone();
         Some(item)
     });
