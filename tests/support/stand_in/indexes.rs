@@ -30,10 +30,10 @@ pub const SCENES: [(f64, f64, &str); 4] = [
 ];
 
 pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
-    if let ["indexes", id, _, ..] = segments {
-        if !state.indexes.exists(id) {
-            return Some(missing("indexes", id));
-        }
+    if let ["indexes", id, _, ..] = segments
+        && !state.indexes.exists(id)
+    {
+        return Some(missing("indexes", id));
     }
     Some(match (request.method(), segments) {
         ("POST", ["indexes"]) => {
