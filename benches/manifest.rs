@@ -64,13 +64,13 @@ fn write_manifest(client: &TwelveLabs, path: &Path, files: usize, each: usize) -
     for _ in 0..each {
         for n in 0..files {
             line.clear();
-            write!(
+            writeln!(
                 line,
                 "{{\"event\":\"done\",\"path\":\"/recordings/2026/camera-{n:07}.mp4\",\"size\":104857600,\
                  \"modified\":1795542656727967971,\"asset_id\":\"65f0{n:020x}\",\"asset\":{{\"_id\":\"65f0{n:020x}\",\
                  \"method\":\"direct\",\"status\":\"ready\",\"filename\":\"camera-{n:07}.mp4\",\"file_type\":\"video/mp4\",\
                  \"created_at\":\"2026-01-02T03:04:05Z\",{user},\"size\":104857600,\"duration\":3600.5,\"hls\":null,\
-                 \"thumbnail\":null,\"error\":null}},\"permanent\":false,\"at\":\"2026-11-24T17:50:57.32510893Z\"}}\n"
+                 \"thumbnail\":null,\"error\":null}},\"permanent\":false,\"at\":\"2026-11-24T17:50:57.32510893Z\"}}"
             )?;
             output.write_all(line.as_bytes())?;
         }

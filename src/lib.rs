@@ -1,6 +1,7 @@
 // The README's links to pages of the guide lead to files; in here they lead to the modules, whose definitions come first.
 #![doc = include_str!("guide/links.md")]
 #![doc = include_str!("../README.md")]
+#![deny(missing_debug_implementations, missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]

@@ -64,7 +64,7 @@ impl Ahead {
 
     /// Waits for the answer to the request for a page, if it is on its way.
     pub(crate) fn take(&mut self, cursor: &Cursor) -> Option<Answer> {
-        let (_, receiver) = self.answers.pop_front_if(|(sent_for, _)| sent_for == cursor)?;
+        let (_, receiver) = if self.answers.front()?.0 == *cursor { self.answers.pop_front() } else { None }?;
         receiver.into_inner().unwrap_or_else(PoisonError::into_inner).recv().ok()
     }
 }

@@ -222,11 +222,11 @@ impl List {
 
     /// Fetches a page, and with it those before it that have other items by now.
     fn turn(&mut self, cursor: Cursor, ahead: Option<&mut Ahead>) -> Result<()> {
-        if let Cursor::Token(Some(token)) = &cursor {
-            if self.seen.contains(&hash([b"token", token.as_bytes()])) {
-                let message = "the server gave the token of a page again that was read before";
-                return Err(self.lies(&cursor, message.into()));
-            }
+        if let Cursor::Token(Some(token)) = &cursor
+            && self.seen.contains(&hash([b"token", token.as_bytes()]))
+        {
+            let message = "the server gave the token of a page again that was read before";
+            return Err(self.lies(&cursor, message.into()));
         }
         let page = self.fetch(&cursor, ahead)?;
         let size = Size::of(&page);
@@ -271,8 +271,7 @@ impl List {
         };
         let far = self.pages_of(&page, fewer).saturating_add(1);
         let mut pages = VecDeque::from([page]);
-        loop {
-            let Some(page) = pages.front() else { break };
+        while let Some(page) = pages.front() {
             if page.items().any(|item| self.knows(page, item)) {
                 break;
             }

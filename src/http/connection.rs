@@ -556,7 +556,10 @@ fn scan(input: &[u8]) -> Head {
 
 /// The addresses of names, kept for a short time: the library asks for them before each request, on kept connections too.
 #[derive(Clone, Default)]
-pub(super) struct Names(Arc<Mutex<HashMap<String, (Instant, Vec<SocketAddr>)>>>);
+pub(super) struct Names(Arc<Mutex<HashMap<String, Addresses>>>);
+
+/// When they were looked up, and what was found.
+type Addresses = (Instant, Vec<SocketAddr>);
 
 impl Names {
     fn forget(&self, uri: &Uri) {
@@ -567,10 +570,10 @@ impl Names {
 
     fn look_up(&self, host: &str, port: u16, timeout: NextTimeout) -> Result<Vec<SocketAddr>, ureq::Error> {
         let name = format!("{host}:{port}");
-        if let Some((at, addresses)) = lock(&self.0).get(&name) {
-            if at.elapsed() < NAMES_KEPT {
-                return Ok(addresses.clone());
-            }
+        if let Some((at, addresses)) = lock(&self.0).get(&name)
+            && at.elapsed() < NAMES_KEPT
+        {
+            return Ok(addresses.clone());
         }
         let limit = Limit::new(timeout.after, timeout.reason).left()?;
         let asked = name.clone();
