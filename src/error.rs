@@ -1,8 +1,10 @@
 //! What can go wrong, in the words of whoever knows the reason best.
 
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,6 +17,9 @@ use crate::text::{excerpt, printable};
 
 /// A wait longer than this is not congestion but a quota.
 const QUOTA: Duration = Duration::from_secs(600);
+
+/// What the operation of a request to the storage begins with.
+pub(crate) const STORAGE_OPERATION: &str = "PUT chunk";
 
 /// The codes of what is wrong with a file itself.
 const PERMANENT: [&str; 8] = [
@@ -34,7 +39,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a call did not give what was asked for.
 ///
 /// The text leads with the reason, in the platform's own words where it gave some, and ends with the request it
-/// belongs to. The cause, where there is one below it, is in [`source`](std::error::Error::source) and not repeated.
+/// belongs to. The cause, where there is one below it, is in [`source`](std::error::Error::source) and not repeated;
+/// `{:#}` writes all causes behind the text, on the same line.
 ///
 /// ```
 /// use twelvelabs::{Error, TwelveLabs};
@@ -53,10 +59,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The platform refused the request.
     #[error(transparent)]
-    Api(#[from] Box<ApiError>),
+    Api(#[from] Arc<ApiError>),
 
     /// Nothing moved for the time allowed, or the deadline of the call passed.
-    #[error("{message} ({operation})")]
+    #[error(fmt = timeout)]
     Timeout {
         /// The request, as `GET /assets/65f…`.
         operation: String,
@@ -69,7 +75,7 @@ pub enum Error {
     },
 
     /// The connection could not be made or broke.
-    #[error("{message} ({operation})")]
+    #[error(fmt = transport)]
     Transport {
         /// The request, as `GET /assets/65f…`.
         operation: String,
@@ -116,11 +122,14 @@ pub enum Error {
 
     /// The answer sends the request to another place, and the API key does not go there.
     #[error(
-        "the server redirects to {location} (status {status}), which is not followed; if that is the right place, set it as `base_url` ({operation})"
+        "{host} redirects to {location} (status {status}), which is not followed{} ({operation})",
+        way_out(operation)
     )]
     Redirect {
         /// The request, as `GET /assets/65f…`.
         operation: String,
+        /// The host that answered so.
+        host: String,
         /// Where the server wanted it to go.
         location: String,
         /// The status of the answer.
@@ -128,7 +137,7 @@ pub enum Error {
     },
 
     /// A file could not be read, or changed while it was being sent.
-    #[error("{}: {message}", path.display())]
+    #[error(fmt = file)]
     File {
         /// The file.
         path: PathBuf,
@@ -152,7 +161,7 @@ pub enum Error {
     Failed(#[from] Box<FailedError>),
 
     /// What was waited for was not done by the deadline. The work goes on at the platform.
-    #[error("{resource} {} is still `{}` after {} s; it goes on at the platform, wait again with a longer `max_wait_time`", printable(id, 100), printable(status, 100), waited.as_secs())]
+    #[error(fmt = wait_timeout)]
     WaitTimeout {
         /// What was waited for, as `asset`.
         resource: String,
@@ -189,7 +198,7 @@ pub enum Error {
     },
 
     /// A stream broke off before its end, or the platform ended it with an error.
-    #[error("{message} ({operation})")]
+    #[error(fmt = stream)]
     Stream {
         /// The request, as `POST /analyze`.
         operation: String,
@@ -270,6 +279,8 @@ pub struct ApiError {
     pub body: Vec<u8>,
     /// The request, as `GET /assets/65f…`.
     pub operation: String,
+    /// The host that answered: the API's, or the storage's for a chunk.
+    pub host: String,
     /// What this crate knows about the way out.
     pub hint: Option<String>,
 }
@@ -321,7 +332,7 @@ pub struct RateLimit {
 }
 
 /// Something that was waited for and ended badly.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{resource} {} ended as `{}`: {}", printable(id, 100), printable(status, 100), printable(message, 2000))]
 #[non_exhaustive]
 pub struct FailedError {
@@ -337,6 +348,19 @@ pub struct FailedError {
     pub message: String,
     /// All of what the platform said about it.
     pub raw: Value,
+}
+
+impl fmt::Debug for FailedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailedError")
+            .field("resource", &self.resource)
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .field("code", &self.code)
+            .field("message", &printable(&self.message, 2000))
+            .field("raw", &excerpt(self.raw.to_string().as_bytes()))
+            .finish()
+    }
 }
 
 /// A chunked upload that did not get through. The text leads with the reason, and
@@ -377,7 +401,8 @@ impl fmt::Display for UploadError {
         write!(f, "{}; ", self.cause)?;
         match (self.upload.upload_id.as_str(), asset) {
             ("", asset) => {
-                return write!(f, "the file has arrived as asset {}: wait for it", asset.unwrap_or_default());
+                write!(f, "the file has arrived as asset {}: wait for it", asset.unwrap_or_default())?;
+                return causes(f, self.cause.source());
             }
             (id, Some(asset)) => write!(f, "upload {} of asset {asset}", printable(id, 100))?,
             (id, None) => write!(f, "upload {}", printable(id, 100))?,
@@ -385,13 +410,86 @@ impl fmt::Display for UploadError {
         if total > 0 {
             write!(f, " lacks {missing} of {total} chunks and")?;
         }
-        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed: upload the file again" })
+        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed: upload the file again" })?;
+        causes(f, self.cause.source())
     }
 }
 
 impl std::error::Error for UploadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause.source()
+    }
+}
+
+// The texts of what has a cause: each writes its fields, and the causes where they are asked for.
+
+/// The causes of an error, if they are asked for (`{:#}`).
+fn causes<'a>(f: &mut fmt::Formatter<'_>, mut cause: Option<&'a (dyn std::error::Error + 'static)>) -> fmt::Result {
+    while let Some(e) = cause.filter(|_| f.alternate()) {
+        write!(f, ": {e}")?;
+        cause = e.source();
+    }
+    Ok(())
+}
+
+fn cause<E: std::error::Error + 'static>(source: &Option<E>) -> Option<&(dyn std::error::Error + 'static)> {
+    source.as_ref().map(|e| e as _)
+}
+
+type Fault = Option<Box<Error>>;
+
+fn timeout(operation: &str, message: &str, _: &bool, source: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{message} ({operation})")?;
+    causes(f, cause(source))
+}
+
+fn transport(
+    operation: &str,
+    message: &str,
+    _: &bool,
+    source: &Option<io::Error>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "{message} ({operation})")?;
+    causes(f, cause(source))
+}
+
+fn file(path: &Path, message: &str, source: &Option<io::Error>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{}: {message}", path.display())?;
+    causes(f, cause(source))
+}
+
+fn wait_timeout(
+    resource: &str,
+    id: &str,
+    status: &str,
+    waited: &Duration,
+    source: &Fault,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let (id, status, waited) = (printable(id, 100), printable(status, 100), waited.as_secs());
+    write!(f, "{resource} {id} is still `{status}` after {waited} s; it goes on at the platform, ")?;
+    f.write_str("wait again with a longer `max_wait_time`")?;
+    causes(f, cause(source))
+}
+
+fn stream(
+    operation: &str,
+    message: &str,
+    _: &Option<String>,
+    _: &str,
+    source: &Fault,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "{message} ({operation})")?;
+    causes(f, cause(source))
+}
+
+/// What to do about a redirect.
+fn way_out(operation: &str) -> &'static str {
+    match operation.starts_with(STORAGE_OPERATION) {
+        true => "",
+        false => "; if that is the right place, set it as `base_url`",
     }
 }
 
@@ -484,7 +582,7 @@ impl Error {
     }
 
     /// The platform's refusal, if that is the reason.
-    pub(crate) fn api(&self) -> Option<&ApiError> {
+    pub(crate) fn api(&self) -> Option<&Arc<ApiError>> {
         match self.reason() {
             Error::Api(e) => Some(e),
             _ => None,
@@ -601,12 +699,52 @@ impl Error {
         }
     }
 
-    /// The HTTP status of a refusal.
+    /// The HTTP status of a refusal, or of a redirect that was not followed.
     pub fn status(&self) -> Option<u16> {
         match self.reason() {
             Error::Api(e) => Some(e.status),
+            Error::Redirect { status, .. } => Some(*status),
             _ => None,
         }
+    }
+
+    /// The kind of a refusal, so that nobody has to remember the numbers.
+    ///
+    /// ```
+    /// use twelvelabs::ApiErrorKind;
+    ///
+    /// # fn show(e: twelvelabs::Error) {
+    /// match e.kind() {
+    ///     Some(ApiErrorKind::Conflict) => eprintln!("there is one already: {e}"),
+    ///     Some(ApiErrorKind::Unauthorized) => eprintln!("look at the API key: {e}"),
+    ///     _ => eprintln!("{e:#}"),
+    /// }
+    /// # }
+    /// ```
+    pub fn kind(&self) -> Option<ApiErrorKind> {
+        self.api().map(|e| e.kind)
+    }
+
+    /// Whether the platform knows nothing under this id (404), or nothing any more (410).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// match client.assets().retrieve("65f…").send() {
+    ///     Err(e) if e.is_not_found() => println!("it was deleted"),
+    ///     asset => println!("{}", asset?.id),
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn is_not_found(&self) -> bool {
+        // What the storage says is about one of its URLs.
+        let found = |e: &Arc<ApiError>| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION);
+        self.api().is_some_and(found)
+    }
+}
+
+impl From<Box<ApiError>> for Error {
+    fn from(e: Box<ApiError>) -> Self {
+        Error::Api(Arc::from(e))
     }
 }
 
@@ -617,7 +755,10 @@ impl fmt::Display for ApiError {
             Some(code) => write!(f, " [{code}, {}]", self.status)?,
             None => write!(f, " [{}]", self.status)?,
         }
-        write!(f, " ({})", self.operation)?;
+        match self.host.as_str() {
+            host if host.is_empty() || self.message.starts_with(host) => write!(f, " ({})", self.operation)?,
+            host => write!(f, " ({} at {host})", self.operation)?,
+        }
         if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
             write!(f, "; try again in {} s", wait.as_secs().max(1))?;
             let seconds = self.retry_at.and_then(|at| at.replace_nanosecond(0).ok());
@@ -639,6 +780,7 @@ impl fmt::Debug for ApiError {
             .field("code", &self.code)
             .field("message", &self.message)
             .field("operation", &self.operation)
+            .field("host", &self.host)
             .field("trace_id", &self.trace_id)
             .field("retry_after", &self.retry_after)
             .field("rate_limit", &self.rate_limit)

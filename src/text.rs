@@ -16,6 +16,14 @@ fn find_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
     text.as_bytes().windows(ascii.len()).position(|window| window.eq_ignore_ascii_case(ascii.as_bytes()))
 }
 
+/// Whether an ASCII text is in a body.
+pub(crate) fn contains(body: &[u8], ascii: &str) -> bool {
+    match std::str::from_utf8(body) {
+        Ok(text) => text.contains(ascii),
+        Err(_) => body.utf8_chunks().any(|chunk| chunk.valid().contains(ascii)),
+    }
+}
+
 /// The start of a body, for a reader's eyes.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     // Four bytes a character at the most: what is cut here was not going to be shown.

@@ -143,8 +143,8 @@ impl Stream {
         if events {
             request.header("accept", EVENT_STREAM);
         }
-        let HttpResponse { data: mut body, status, headers, .. } = request.run()?;
-        let mut response = HttpResponse { data: (), status, headers, body: Vec::new() };
+        let HttpResponse { data: mut body, status, headers, origin, .. } = request.run()?;
+        let mut response = HttpResponse { data: (), status, headers, body: Vec::new(), origin };
         let kind = response.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
         if kind.contains("html") || (events && !kind.is_empty() && !kind.starts_with(EVENT_STREAM)) {
             response.body = vec![0; SAMPLE];
@@ -171,9 +171,21 @@ impl Stream {
         self.request.operation()
     }
 
-    /// The next line that is not blank.
+    /// The next line that is not blank, without the key.
     pub(crate) fn json_line(&mut self) -> Result<Option<Vec<u8>>> {
-        self.lines.json().map_err(|fault| self.failed(fault))
+        let line = self.lines.json().map_err(|fault| self.failed(fault))?;
+        Ok(line.map(|line| self.redact(line)))
+    }
+
+    /// The next server-sent event, without the key.
+    fn event(&mut self, pending: &mut Pending) -> Result<Option<ServerSentEvent>> {
+        let event = self.lines.event(pending).map_err(|fault| self.failed(fault))?;
+        let redact = |text: String| String::from_utf8_lossy(&self.redact(text.into_bytes())).into_owned();
+        Ok(event.map(|event| ServerSentEvent {
+            event: redact(event.event),
+            data: redact(event.data),
+            id: event.id.map(redact),
+        }))
     }
 
     /// Checks the size of what is gathered from a stream, which may be as large as a line.
@@ -201,9 +213,8 @@ impl Stream {
         Error::Decode { operation: self.operation(), message, response: Box::new(response) }
     }
 
-    /// What the server says of an error, without the key.
-    pub(crate) fn redact(&self, line: Vec<u8>) -> Vec<u8> {
-        self.request.redact(HttpResponse { body: line, ..self.response.clone() }).body
+    fn redact(&self, text: Vec<u8>) -> Vec<u8> {
+        self.request.redact(HttpResponse { body: text, ..HttpResponse::<()>::default() }).body
     }
 }
 
@@ -355,7 +366,7 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.stream.as_mut()?;
-        let event = stream.lines.event(&mut self.pending).map_err(|fault| stream.failed(fault));
+        let event = stream.event(&mut self.pending);
         if !matches!(event, Ok(Some(_))) {
             self.stream = None;
         }

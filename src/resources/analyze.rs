@@ -513,7 +513,7 @@ impl AnalyzeEvent {
 
 /// The error that the platform ends a stream with.
 fn reported(stream: &Stream, line: Vec<u8>) -> Error {
-    let words = Words::read(&stream.redact(line.clone()));
+    let words = Words::read(&line);
     match words.message.or_else(|| words.code.clone()) {
         Some(message) => Error::Stream {
             operation: stream.operation(),

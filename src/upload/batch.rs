@@ -357,7 +357,7 @@ struct Queue {
 /// Why no further file is begun.
 enum Stopped {
     Canceled,
-    Refused(Box<ApiError>),
+    Refused(Arc<ApiError>),
     Manifest(PathBuf, String),
 }
 
@@ -633,7 +633,7 @@ impl Batch {
     fn failed(&self, task: Task, line: Line, e: Error) {
         // A quota or a key that is not valid: every other file would fail alike.
         if let Some(api) = e.api().filter(|api| (e.is_quota() || api.status == 401) && !is_of_storage(api)) {
-            self.stop(Stopped::Refused(Box::new(api.clone())));
+            self.stop(Stopped::Refused(api.clone()));
         }
         let noted = if e.is_canceled() {
             // The manifest knows already how far it had come, unless it could not be written.
