@@ -65,6 +65,8 @@ pub(crate) struct Exchange {
     head: AtomicBool,
     /// Whether a socket of this crate was opened: it knows when a byte has left.
     socket: AtomicBool,
+    /// Whether a byte of the request has left, for others to look at.
+    left: Arc<AtomicBool>,
     /// How many bytes of the request were handed to the connection.
     bytes: AtomicU64,
     /// What the layers above see and log in place of the URL's query, and the query itself.
@@ -132,7 +134,15 @@ impl Exchange {
         self.head.store(false, Ordering::Relaxed);
     }
 
+    /// Where others see that a byte of the request has left.
+    pub(crate) fn left(&self) -> &Arc<AtomicBool> {
+        &self.left
+    }
+
     fn reach(&self, stage: Stage) {
+        if stage == Stage::Sent {
+            self.left.store(true, Ordering::Relaxed);
+        }
         self.stage.store(stage as u8, Ordering::Relaxed);
     }
 

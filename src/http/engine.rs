@@ -131,14 +131,13 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
         let (tried, mut seen) = match url {
             Ok(url) => {
                 attempts += 1;
-                let (tried, event) = attempt(session, &plan, &url, announce, left, attempts);
+                let (tried, event) = attempt(session, &plan, &url, announce, left, attempts, permit);
                 let observer = settings.options.observer.as_ref();
                 (tried.map(|answer| (url, answer)), Some(Seen { event, observer }))
             }
             Err(e) if e.is_retryable() => (Err(Tried::Stopped(e)), None),
             Err(e) => return Err(e),
         };
-        drop(permit);
         let fresh = plan.body.is_none_or(|body| body.is_fresh());
         let (error, ended) = match tried {
             Ok((_, response)) if (200..300).contains(&response.status) => return call.success(response),
@@ -245,9 +244,13 @@ fn attempt(
     announce: bool,
     total: Option<Duration>,
     number: u32,
+    permit: Option<Permit<'_>>,
 ) -> (Result<HttpResponse<LiveBody>, Tried>, AttemptEvent) {
     let is_storage = matches!(plan.target, Target::Storage(_));
     let (url, exchange) = attempt::exchange(url, is_storage, plan.cancel.clone());
+    if let Some(permit) = &permit {
+        permit.watch(exchange.left());
+    }
     let started = Instant::now();
     let mut result = send(session, plan, &url, &exchange, announce, total);
     let host = exchange.contact();

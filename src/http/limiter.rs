@@ -1,9 +1,10 @@
 //! The rate limits of an account, which all calls of a session obey together.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A request counts as arrived no later than this, although it has no answer yet.
+/// A request has arrived no later than this after it has left, although it has no answer yet.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// How long to wait for an answer that makes room, before it is looked at again.
 const SLICE: Duration = Duration::from_millis(20);
@@ -33,8 +34,10 @@ struct State {
 struct Admitted {
     number: u64,
     since: Instant,
-    /// When it counts no longer.
-    until: Instant,
+    /// Whether it has left.
+    left: Arc<AtomicBool>,
+    /// When it counts no longer, if that is known.
+    until: Option<Instant>,
     answered: bool,
 }
 
@@ -43,6 +46,15 @@ pub(crate) struct Permit<'a> {
     limiter: &'a RateLimiter,
     number: u64,
     now: &'a dyn Fn() -> Instant,
+}
+
+impl Permit<'_> {
+    /// Where it will be told that the request has left.
+    pub(crate) fn watch(&self, left: &Arc<AtomicBool>) {
+        if let Some(request) = self.limiter.state().admitted.iter_mut().find(|request| request.number == self.number) {
+            request.left = left.clone();
+        }
+    }
 }
 
 impl RateLimiter {
@@ -75,17 +87,18 @@ impl RateLimiter {
             return Err(until);
         }
         let Some(pace) = self.pace else { return Ok(None) };
-        state.admitted.retain(|request| request.until > at);
+        for request in state.admitted.iter_mut().filter(|request| request.until.is_none()) {
+            request.until = request.left.load(Ordering::Relaxed).then(|| at + pace.per + ON_ITS_WAY);
+        }
+        state.admitted.retain(|request| request.until.is_none_or(|until| until > at));
         if state.admitted.len() >= pace.requests as usize {
-            let next = |request: &Admitted| match request.answered {
-                true => request.until,
-                false => request.until.min(at + SLICE),
-            };
-            return Err(state.admitted.iter().map(next).min().unwrap_or(at + SLICE));
+            let look_again = at + SLICE;
+            let next = |request: &Admitted| request.until.filter(|_| request.answered).unwrap_or(look_again);
+            return Err(state.admitted.iter().map(next).min().unwrap_or(look_again));
         }
         state.last += 1;
-        let (number, until) = (state.last, at + pace.per + ON_ITS_WAY);
-        state.admitted.push(Admitted { number, since: at, until, answered: false });
+        let number = state.last;
+        state.admitted.push(Admitted { number, since: at, left: Arc::default(), until: None, answered: false });
         Ok(Some(Permit { limiter: self, number, now }))
     }
 }
@@ -97,7 +110,8 @@ impl Drop for Permit<'_> {
         let mut state = self.limiter.state();
         if let Some(request) = state.admitted.iter_mut().find(|request| request.number == self.number) {
             // On a clock that does not show its pauses, it was admitted later than now.
-            request.until = request.until.min(request.since.max(now) + per);
+            let until = request.since.max(now) + per;
+            request.until = Some(request.until.map_or(until, |have| have.min(until)));
             request.answered = true;
         }
     }
@@ -132,18 +146,21 @@ mod tests {
         let limiter = RateLimiter::new(Some(Pace { requests: 2, per: SECOND }));
         let (answered, later) = (|| at(300), || at(5000));
         let first = limiter.admit(start, &answered).unwrap();
-        let second = limiter.admit(at(10), &later).unwrap();
+        let second = limiter.admit(at(10), &later).unwrap().unwrap();
         assert_eq!(held_back(&limiter, at(20)), Some(at(20) + SLICE), "an answer may come at any time");
         drop(first);
         assert_eq!(held_back(&limiter, at(300)), Some(at(300) + SLICE));
         assert_eq!(held_back(&limiter, at(1290)), Some(at(1300)), "a second after the answer");
         let third = limiter.admit(at(1300), &later).unwrap();
         assert!(third.is_some());
-        assert_eq!(held_back(&limiter, at(2009)), Some(at(2010)), "without an answer, it has arrived by now");
-        assert!(limiter.admit(at(2010), &later).is_ok());
-        drop(second);
-        drop(third);
-        assert!(held_back(&limiter, at(2011)).is_some());
+        assert!(held_back(&limiter, at(9000)).is_some(), "what has not left may arrive at any time");
+        let left = Arc::new(AtomicBool::new(false));
+        second.watch(&left);
+        assert!(held_back(&limiter, at(9000)).is_some());
+        left.store(true, Ordering::Relaxed);
+        assert!(held_back(&limiter, at(9000)).is_some());
+        assert!(held_back(&limiter, at(10_999)).is_some());
+        assert!(limiter.admit(at(11_000), &later).is_ok(), "without an answer, it has arrived by now");
     }
 
     #[test]
