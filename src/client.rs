@@ -9,6 +9,8 @@ use crate::call::request::check_header;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::http::attempt::Agent;
+use crate::http::limiter::Pace;
+use crate::http::observe::{AttemptEvent, Observer};
 use crate::http::session::{Options, Session};
 use crate::http::url;
 use crate::resources::analyze;
@@ -237,6 +239,8 @@ pub struct TwelveLabsBuilder {
     agent: Option<Agent>,
     proxy: Option<String>,
     root_certificates: Option<Vec<u8>>,
+    rate_limit: Option<Pace>,
+    observer: Option<Observer>,
 }
 
 impl TwelveLabsBuilder {
@@ -276,6 +280,50 @@ impl TwelveLabsBuilder {
     /// most text that is gathered.
     pub fn max_response_size(mut self, bytes: u64) -> Self {
         self.max_response_size = Some(bytes);
+        self
+    }
+
+    /// The most requests in a time, for all threads that use this client or a clone of it: what is more waits for its
+    /// turn. None by default.
+    ///
+    /// It is about requests to the API, retries and the pages of lists among them, and not about the chunks that go to
+    /// the storage. Set it to what your account allows, and several programs that share an account each to its part.
+    /// Whatever is set, the calls of a client wait together when the platform has refused one for too many requests
+    /// and named a time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let client = twelvelabs::TwelveLabs::builder()
+    ///     .api_key("tlk_example")
+    ///     .rate_limit(60, Duration::from_secs(60))
+    ///     .build()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn rate_limit(mut self, requests: u32, per: Duration) -> Self {
+        self.rate_limit = Some(Pace { requests, per });
+        self
+    }
+
+    /// Called once for each attempt of each request when it has ended, those of chunks and polls too, for metrics and
+    /// traces. It is called on the thread that made the attempt, so it should not take long.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let retries = Arc::new(AtomicU64::new(0));
+    /// let count = retries.clone();
+    /// let client = twelvelabs::TwelveLabs::builder()
+    ///     .api_key("tlk_example")
+    ///     .observer(move |event| {
+    ///         count.fetch_add(u64::from(event.retry_in.is_some()), Ordering::Relaxed);
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn observer(mut self, observer: impl Fn(&AttemptEvent) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -364,6 +412,9 @@ impl TwelveLabsBuilder {
         for (name, value) in &self.headers {
             check_header(name, value)?;
         }
+        if self.rate_limit.is_some_and(|pace| pace.requests == 0 || pace.per.is_zero()) {
+            return Err(Error::invalid("rate_limit", "must be at least one request, in a time greater than 0"));
+        }
         let base_url = self.base_url.or_else(|| variable("TWELVELABS_BASE_URL")).unwrap_or_else(|| BASE_URL.into());
         let base_url = base_url.trim().trim_end_matches('/').to_string();
         url::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
@@ -380,6 +431,8 @@ impl TwelveLabsBuilder {
             agent: self.agent,
             proxy: self.proxy,
             root_certificates: self.root_certificates,
+            rate_limit: self.rate_limit,
+            observer: self.observer,
         })?;
         Ok(TwelveLabs(session))
     }

@@ -2,9 +2,11 @@
 
 mod api;
 
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,6 +20,9 @@ pub use api::{ApiError, ApiErrorKind, RateLimit};
 
 /// A wait longer than this is not congestion but a quota.
 const QUOTA: Duration = Duration::from_secs(600);
+
+/// What the operation of a request to the storage begins with.
+pub(crate) const STORAGE_OPERATION: &str = "PUT chunk";
 
 /// The codes of what is wrong with a file itself.
 const PERMANENT: [&str; 8] = [
@@ -37,7 +42,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a call did not give what was asked for.
 ///
 /// The text leads with the reason, in the platform's own words where it gave some, and ends with the request it
-/// belongs to. The cause, where there is one below it, is in [`source`](std::error::Error::source) and not repeated.
+/// belongs to. The cause, where there is one below it, is in [`source`](std::error::Error::source) and not repeated;
+/// `{:#}` writes all causes behind the text, on the same line.
 ///
 /// ```
 /// use twelvelabs::{Error, TwelveLabs};
@@ -56,10 +62,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The platform refused the request.
     #[error(transparent)]
-    Api(#[from] Box<ApiError>),
+    Api(#[from] Arc<ApiError>),
 
     /// Nothing moved for the time allowed, or the deadline of the call passed.
-    #[error("{message} ({operation})")]
+    #[error(fmt = timeout)]
     Timeout {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
@@ -72,7 +78,7 @@ pub enum Error {
     },
 
     /// The connection could not be made or broke.
-    #[error("{message} ({operation})")]
+    #[error(fmt = transport)]
     Transport {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
@@ -120,11 +126,14 @@ pub enum Error {
 
     /// The answer sends the request to another place, and the API key does not go there.
     #[error(
-        "the server redirects to {location} (status {status}), which is not followed; if that is the right place, set it as `base_url` ({operation})"
+        "{host} redirects to {location} (status {status}), which is not followed{} ({operation})",
+        way_out(operation)
     )]
     Redirect {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
+        /// The host that answered so.
+        host: String,
         /// Where the server wanted it to go.
         location: String,
         /// The status of the answer.
@@ -132,7 +141,7 @@ pub enum Error {
     },
 
     /// A file could not be read, or changed while it was being sent.
-    #[error("{}: {message}", printable_path(path))]
+    #[error(fmt = file)]
     File {
         /// The file.
         path: PathBuf,
@@ -156,7 +165,7 @@ pub enum Error {
     Failed(#[from] Box<FailedError>),
 
     /// What was waited for was not done by the deadline. The work goes on at the platform.
-    #[error("{resource} {} is still `{}` after {} s; it goes on at the platform, wait again with a longer `max_wait_time`", printable(id, 100), printable(status, 100), waited.as_secs())]
+    #[error(fmt = wait_timeout)]
     WaitTimeout {
         /// What was waited for, such as `asset`.
         resource: String,
@@ -193,7 +202,7 @@ pub enum Error {
     },
 
     /// A stream broke off before its end, or the platform ended it with an error.
-    #[error("{message} ({operation})")]
+    #[error(fmt = stream)]
     Stream {
         /// The request, such as `POST /analyze`.
         operation: String,
@@ -254,7 +263,7 @@ pub enum Error {
 }
 
 /// Something that was waited for and ended badly.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{resource} {} ended as `{}`: {}", printable(id, 100), printable(status, 100), printable(message, 2000))]
 #[non_exhaustive]
 pub struct FailedError {
@@ -270,6 +279,19 @@ pub struct FailedError {
     pub message: String,
     /// All of what the platform said about it.
     pub raw: Value,
+}
+
+impl fmt::Debug for FailedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailedError")
+            .field("resource", &self.resource)
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .field("code", &self.code)
+            .field("message", &printable(&self.message, 2000))
+            .field("raw", &excerpt(self.raw.to_string().as_bytes()))
+            .finish()
+    }
 }
 
 /// A chunked upload that did not get through. The text leads with the reason, and
@@ -320,7 +342,8 @@ impl fmt::Display for UploadError {
         write!(f, "{}; ", self.cause)?;
         match (self.upload.upload_id.as_str(), asset) {
             ("", asset) => {
-                return write!(f, "the file has arrived as asset {}: wait for it", asset.unwrap_or_default());
+                write!(f, "the file has arrived as asset {}: wait for it", asset.unwrap_or_default())?;
+                return causes(f, self.cause.source());
             }
             (id, Some(asset)) => write!(f, "upload {} of asset {asset}", printable(id, 100))?,
             (id, None) => write!(f, "upload {}", printable(id, 100))?,
@@ -328,13 +351,87 @@ impl fmt::Display for UploadError {
         if total > 0 {
             write!(f, " lacks {missing} of {total} chunks and")?;
         }
-        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed: upload the file again" })
+        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed: upload the file again" })?;
+        causes(f, self.cause.source())
     }
 }
 
 impl std::error::Error for UploadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause.source()
+    }
+}
+
+// The texts of what has a cause: each writes its fields, and the causes where they are asked for.
+
+/// The causes of an error, if they are asked for (`{:#}`).
+fn causes<'a>(f: &mut fmt::Formatter<'_>, mut cause: Option<&'a (dyn std::error::Error + 'static)>) -> fmt::Result {
+    while let Some(e) = cause.filter(|_| f.alternate()) {
+        write!(f, ": {e}")?;
+        cause = e.source();
+    }
+    Ok(())
+}
+
+fn cause<E: std::error::Error + 'static>(source: &Option<E>) -> Option<&(dyn std::error::Error + 'static)> {
+    source.as_ref().map(|e| e as _)
+}
+
+type Fault = Option<Box<Error>>;
+
+fn timeout(operation: &str, message: &str, _: &bool, source: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{message} ({operation})")?;
+    causes(f, cause(source))
+}
+
+fn transport(
+    operation: &str,
+    message: &str,
+    _: &bool,
+    source: &Option<io::Error>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "{message} ({operation})")?;
+    causes(f, cause(source))
+}
+
+fn file(path: &Path, message: &str, source: &Option<io::Error>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{}: {message}", printable_path(path))?;
+    causes(f, cause(source))
+}
+
+fn wait_timeout(
+    resource: &str,
+    id: &str,
+    status: &str,
+    waited: &Duration,
+    source: &Fault,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let (id, status, waited) = (printable(id, 100), printable(status, 100), waited.as_secs());
+    write!(f, "{resource} {id} is still `{status}` after {waited} s; it goes on at the platform, ")?;
+    f.write_str("wait again with a longer `max_wait_time`")?;
+    causes(f, cause(source))
+}
+
+fn stream(
+    operation: &str,
+    message: &str,
+    _: &Option<String>,
+    _: &str,
+    _: &Generation,
+    source: &Fault,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "{message} ({operation})")?;
+    causes(f, cause(source))
+}
+
+/// What to do about a redirect.
+fn way_out(operation: &str) -> &'static str {
+    match operation.starts_with(STORAGE_OPERATION) {
+        true => "",
+        false => "; if that is the right place, set it as `base_url`",
     }
 }
 
@@ -427,7 +524,7 @@ impl Error {
     }
 
     /// The platform's refusal, if that is the reason.
-    pub(crate) fn api(&self) -> Option<&ApiError> {
+    pub(crate) fn api(&self) -> Option<&Arc<ApiError>> {
         match self.reason() {
             Error::Api(e) => Some(e),
             _ => None,
@@ -549,11 +646,51 @@ impl Error {
         }
     }
 
-    /// The HTTP status of a refusal.
+    /// The HTTP status of a refusal, or of a redirect that was not followed.
     pub fn status(&self) -> Option<u16> {
         match self.reason() {
             Error::Api(e) => Some(e.status),
+            Error::Redirect { status, .. } => Some(*status),
             _ => None,
         }
+    }
+
+    /// The kind of a refusal, so that nobody has to remember the numbers.
+    ///
+    /// ```
+    /// use twelvelabs::ApiErrorKind;
+    ///
+    /// # fn show(e: twelvelabs::Error) {
+    /// match e.kind() {
+    ///     Some(ApiErrorKind::Conflict) => eprintln!("there is one already: {e}"),
+    ///     Some(ApiErrorKind::Unauthorized) => eprintln!("look at the API key: {e}"),
+    ///     _ => eprintln!("{e:#}"),
+    /// }
+    /// # }
+    /// ```
+    pub fn kind(&self) -> Option<ApiErrorKind> {
+        self.api().map(|e| e.kind)
+    }
+
+    /// Whether the platform knows nothing under this id (404), or nothing any more (410).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// match client.assets().retrieve("65f…").send() {
+    ///     Err(e) if e.is_not_found() => println!("it was deleted"),
+    ///     asset => println!("{}", asset?.id),
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn is_not_found(&self) -> bool {
+        // What the storage says is about one of its URLs.
+        let found = |e: &Arc<ApiError>| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION);
+        self.api().is_some_and(found)
+    }
+}
+
+impl From<Box<ApiError>> for Error {
+    fn from(e: Box<ApiError>) -> Self {
+        Error::Api(Arc::from(e))
     }
 }

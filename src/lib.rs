@@ -40,6 +40,7 @@ pub use file::FileSource;
 pub use http::attempt::Agent;
 pub use http::body::Progress;
 pub use http::cancel::CancelHandle;
+pub use http::observe::AttemptEvent;
 pub use response::{Headers, HttpResponse};
 pub use time;
 

@@ -40,7 +40,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
 /// let everything: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct HttpResponse<T> {
     /// The decoded answer.
@@ -51,11 +51,38 @@ pub struct HttpResponse<T> {
     pub headers: Headers,
     /// The body as it came, decompressed.
     pub body: Vec<u8>,
+    pub(crate) origin: Origin,
+}
+
+/// How an answer came about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// The host that gave it.
+    pub host: String,
+    /// How many attempts it took.
+    pub attempts: u32,
 }
 
 impl<T> HttpResponse<T> {
     pub(crate) fn with<U>(self, data: U) -> HttpResponse<U> {
-        HttpResponse { data, status: self.status, headers: self.headers, body: self.body }
+        HttpResponse { data, status: self.status, headers: self.headers, body: self.body, origin: self.origin }
+    }
+
+    /// The `x-trace-id` to quote to the platform's support.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let answer = client.assets().retrieve("65f…").send_raw()?;
+    /// println!("{} after {} attempts", answer.trace_id().unwrap_or("no id"), answer.attempts());
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn trace_id(&self) -> Option<&str> {
+        self.headers.get("x-trace-id")
+    }
+
+    /// How many attempts it took to get this answer: 1 if the first one did. Redirects count, too.
+    pub fn attempts(&self) -> u32 {
+        self.origin.attempts
     }
 }
 
@@ -67,6 +94,7 @@ impl HttpResponse<()> {
             status: self.status,
             headers: self.headers.clone(),
             body: head(&self.body, KEPT).to_vec(),
+            origin: self.origin.clone(),
         }
     }
 }
@@ -84,16 +112,22 @@ impl<T: fmt::Debug> fmt::Debug for HttpResponse<T> {
 
 /// A line about an answer that has no words of its own.
 pub(crate) fn describe(response: &HttpResponse<()>) -> String {
-    let status = response.status;
+    let answered = match response.origin.host.as_str() {
+        "" => format!("the server answered with status {}", response.status),
+        host => format!("{} answered with status {}", printable(host, 100), response.status),
+    };
+    if let Some(encoding) = response.headers.get("content-encoding") {
+        return format!("{answered}, compressed as `{}`, which nobody asked for", printable(encoding, 80));
+    }
     if response.body.is_empty() {
-        return format!("the server answered with status {status} and an empty body");
+        return format!("{answered} and an empty body");
     }
     let text = String::from_utf8_lossy(head(&response.body, KEPT));
     if looks_like_html(&response.body) {
         return match html_title(&text) {
-            Some(title) => format!("the server answered with status {status} and an HTML page: {title}"),
-            None => format!("the server answered with status {status} and an HTML page"),
+            Some(title) => format!("{answered} and an HTML page: {title}"),
+            None => format!("{answered} and an HTML page"),
         };
     }
-    format!("the server answered with status {status}: {}", printable(&text, 300))
+    format!("{answered}: {}", printable(&text, 300))
 }

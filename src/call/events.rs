@@ -14,7 +14,7 @@ use crate::call::scan::is_whole;
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::http::attempt::{Failure, FailureKind, LiveBody};
-use crate::response::{Headers, HttpResponse, describe};
+use crate::response::{HttpResponse, describe};
 use crate::text::{BOM, excerpt, looks_like_html, printable};
 
 /// How much of an answer that is no stream is shown.
@@ -149,8 +149,8 @@ impl Stream {
         if events {
             request.header("accept", EVENT_STREAM);
         }
-        let HttpResponse { data: mut body, status, headers, .. } = request.run()?;
-        let mut response = request.redact(HttpResponse { data: (), status, headers, body: Vec::new() });
+        let HttpResponse { data: mut body, status, headers, origin, .. } = request.run()?;
+        let mut response = request.redact(HttpResponse { data: (), status, headers, body: Vec::new(), origin });
         let kind = response.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
         if kind.contains("html") || (events && !kind.is_empty() && !kind.starts_with(EVENT_STREAM)) {
             response.body = vec![0; SAMPLE];
@@ -220,7 +220,7 @@ impl Stream {
     }
 
     fn redact(&self, text: Vec<u8>) -> Vec<u8> {
-        self.request.redact(HttpResponse { data: (), status: 0, headers: Headers::default(), body: text }).body
+        self.request.redact(HttpResponse { body: text, ..HttpResponse::<()>::default() }).body
     }
 }
 

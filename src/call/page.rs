@@ -227,9 +227,9 @@ impl Page {
 
     /// The error of an item that cannot be decoded.
     pub(crate) fn malformed(&self, index: usize, item: &[u8], why: &str) -> Error {
-        let HttpResponse { status, headers, .. } = &self.response;
-        let body = head(item, KEPT).to_vec();
-        let response = HttpResponse { data: (), status: *status, headers: headers.clone(), body };
+        let HttpResponse { status, headers, origin, .. } = &self.response;
+        let (headers, origin) = (headers.clone(), origin.clone());
+        let response = HttpResponse { data: (), status: *status, headers, body: head(item, KEPT).to_vec(), origin };
         decode::undecodable(&self.operation, &response, format!("item {index} of page {}: {why}", self.number))
     }
 }

@@ -182,7 +182,8 @@ mod tests {
     }
 
     fn refused(status: u16, headers: &[(&str, &str)]) -> Result<Thing> {
-        let response = HttpResponse { data: (), status, headers: headers.iter().copied().collect(), body: Vec::new() };
+        let headers = headers.iter().copied().collect();
+        let response = HttpResponse { status, headers, ..HttpResponse::default() };
         Err(Box::new(ApiError::new("GET /things/1".into(), response, time::OffsetDateTime::UNIX_EPOCH)).into())
     }
 

@@ -1,6 +1,7 @@
 //! The untyped request as it is put together, and its encoding.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -457,7 +458,7 @@ impl Request {
             let over = payload.and_then(Payload::file_length).is_some_and(|length| length > limit);
             let says_so = e.status == 413 || e.code.as_deref().is_some_and(|code| code.contains("filesize"));
             if says_so || (over && matches!(e.status, 400 | 422)) {
-                e.hint = Some(hint.to_string());
+                Arc::make_mut(e).hint = Some(hint.to_string());
             }
         }
         e
@@ -470,9 +471,11 @@ impl Request {
         engine::failed(failure, self.operation(), limit, true)
     }
 
-    /// Takes the API key out of what the server sent, before any of it becomes an error's text.
+    /// Takes the API key out of what the server sent.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
-        self.session.redact(response)
+        let mut response = response.with(());
+        self.session.redact_success(&mut response);
+        response
     }
 }
 

@@ -46,6 +46,8 @@ pub struct ApiError {
     pub body: Vec<u8>,
     /// The request, such as `GET /assets/65f…`.
     pub operation: String,
+    /// The host that answered: the API's, or the storage's for a chunk.
+    pub host: String,
     /// What this crate knows about the way out.
     pub hint: Option<String>,
 }
@@ -121,7 +123,10 @@ impl fmt::Display for ApiError {
             Some(code) => write!(f, " [{code}, {}]", self.status)?,
             None => write!(f, " [{}]", self.status)?,
         }
-        write!(f, " ({})", self.operation)?;
+        match self.host.as_str() {
+            host if host.is_empty() || self.message.starts_with(host) => write!(f, " ({})", self.operation)?,
+            host => write!(f, " ({} at {host})", self.operation)?,
+        }
         if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
             write!(f, "; try again in {} s", wait.as_secs().max(1))?;
             let seconds = self.retry_at.and_then(|at| at.replace_nanosecond(0).ok());
@@ -143,6 +148,7 @@ impl fmt::Debug for ApiError {
             .field("code", &self.code)
             .field("message", &self.message)
             .field("operation", &self.operation)
+            .field("host", &self.host)
             .field("trace_id", &self.trace_id)
             .field("retry_after", &self.retry_after)
             .field("rate_limit", &self.rate_limit)

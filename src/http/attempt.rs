@@ -11,7 +11,9 @@ use ureq::http::{Request, Uri};
 use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 
 use crate::http::cancel::CancelHandle;
-use crate::http::connection::{Exchange, Names, Secret, Stage, connector};
+pub(super) use crate::http::connection::Exchange;
+use crate::http::connection::{Names, Secret, Stage, connector};
+use crate::http::session::stand_in;
 use crate::response::Headers;
 use crate::text::printable;
 
@@ -36,7 +38,6 @@ pub(super) struct Attempt<'a> {
     pub headers: &'a [(String, String)],
     pub body: Option<(&'a mut dyn Read, Option<u64>)>,
     pub limits: Limits,
-    pub cancel: Option<CancelHandle>,
 }
 
 /// The time limits of one try.
@@ -189,22 +190,38 @@ macro_rules! limited {
     };
 }
 
-pub(super) fn send(agent: &Agent, mut attempt: Attempt<'_>) -> Result<Answer, Failure> {
+/// The URL of a request for the library, and what its connection has to know. The query of a URL that is secret is put in
+/// by the connection, so that it is in no log.
+pub(super) fn exchange(url: &str, is_secret: bool, cancel: Option<CancelHandle>) -> (String, Arc<Exchange>) {
+    let query = url.split_once('?').filter(|(_, query)| is_secret && !query.is_empty() && !query.contains('#'));
+    let (url, query) = match query {
+        Some((path, query)) => {
+            let stand_in = stand_in(query.len());
+            (format!("{path}?{stand_in}"), Some((stand_in, query.to_string())))
+        }
+        None => (url.to_string(), None),
+    };
+    let uri: Option<Uri> = url.parse().ok();
+    let exchange = Exchange::new(uri.as_ref(), query, cancel);
+    (url, exchange)
+}
+
+pub(super) fn send(agent: &Agent, exchange: &Arc<Exchange>, mut attempt: Attempt<'_>) -> Result<Answer, Failure> {
     attempt.limits.total = attempt.limits.total.map(|total| total.min(FOREVER));
     let uri: Option<Uri> = attempt.url.parse().ok();
-    let exchange = Exchange::new(uri.as_ref(), attempt.cancel.take());
     let result = {
         let _entered = exchange.enter();
         run(agent, attempt, uri.as_ref())
     };
     exchange.head_read();
-    let response = result.and_then(|result| result.map_err(|e| failure(e, &exchange)))?;
+    let response = result.and_then(|result| result.map_err(|e| failure(e, exchange)))?;
     let (parts, body) = response.into_parts();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let reader = Box::new(body.into_with_config().limit(u64::MAX).reader());
     Ok(Answer {
         status: parts.status.as_u16(),
         headers: parts.headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect(),
-        body: LiveBody { reader: Box::new(body.into_with_config().limit(u64::MAX).reader()), exchange },
+        body: LiveBody { reader, exchange: exchange.clone() },
     })
 }
 

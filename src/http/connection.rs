@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,6 +65,12 @@ pub(crate) struct Exchange {
     head: AtomicBool,
     /// Whether a socket of this crate was opened: it knows when a byte has left.
     socket: AtomicBool,
+    /// Whether a byte of the request has left, for others to look at.
+    left: Arc<AtomicBool>,
+    /// How many bytes of the request were handed to the connection.
+    bytes: AtomicU64,
+    /// What the layers above see and log in place of the URL's query, and the query itself.
+    query: Option<(String, String)>,
     canceled: AtomicBool,
 }
 
@@ -83,10 +89,11 @@ impl Drop for Entered {
 }
 
 impl Exchange {
-    pub(crate) fn new(uri: Option<&Uri>, cancel: Option<CancelHandle>) -> Arc<Self> {
+    /// `query`: the stand-in that is in the URL, and what to send in its place.
+    pub(crate) fn new(uri: Option<&Uri>, query: Option<(String, String)>, cancel: Option<CancelHandle>) -> Arc<Self> {
         let target = uri.and_then(Uri::authority).map(|authority| authority.to_string()).unwrap_or_default();
         let contact = uri.and_then(Uri::host).unwrap_or_default().to_string();
-        Arc::new(Exchange { cancel, contact: contact.into(), target, head: true.into(), ..Self::default() })
+        Arc::new(Exchange { cancel, contact: contact.into(), target, query, head: true.into(), ..Self::default() })
     }
 
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
@@ -112,6 +119,11 @@ impl Exchange {
         self.canceled.load(Ordering::Relaxed)
     }
 
+    /// How many bytes of the request were handed to the connection.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// The host that was contacted last, in words.
     pub(crate) fn contact(&self) -> String {
         lock(&self.contact).clone()
@@ -122,7 +134,15 @@ impl Exchange {
         self.head.store(false, Ordering::Relaxed);
     }
 
+    /// Where others see that a byte of the request has left.
+    pub(crate) fn left(&self) -> &Arc<AtomicBool> {
+        &self.left
+    }
+
     fn reach(&self, stage: Stage) {
+        if stage == Stage::Sent {
+            self.left.store(true, Ordering::Relaxed);
+        }
         self.stage.store(stage as u8, Ordering::Relaxed);
     }
 
@@ -384,29 +404,36 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// The key, and what the layers above see and log in its place.
+/// The line of the key in a head, and what the layers above see and log in its place.
 #[derive(Clone)]
 pub(super) struct Secret {
-    api_key: Arc<str>,
-    /// As long as the key.
+    line: Arc<str>,
+    /// As long as the line.
     stand_in: Arc<str>,
 }
 
 impl Secret {
     pub(super) fn new(api_key: &str, stand_in: &str) -> Self {
-        Secret { api_key: api_key.into(), stand_in: format!("{KEY_FIELD}{stand_in}\r\n").into() }
+        let line = |value: &str| format!("{KEY_FIELD}{value}\r\n").into();
+        Secret { line: line(api_key), stand_in: line(stand_in) }
     }
 
-    /// Puts the key into the head of a request. An error if it cannot be found there: the stand-in is never sent.
-    fn put_in(&self, output: &mut [u8]) -> io::Result<()> {
-        let stand_in = self.stand_in.as_bytes();
-        let Some(at) = output.windows(stand_in.len()).position(|window| window == stand_in) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the headers of the request are too large"));
-        };
-        let start = at + KEY_FIELD.len();
-        output[start..start + self.api_key.len()].copy_from_slice(self.api_key.as_bytes());
-        Ok(())
+    /// Puts the key into the head of a request.
+    fn put_in(&self, head: &mut [u8]) -> io::Result<()> {
+        replace(head, &self.stand_in, &self.line)
     }
+}
+
+/// Puts what is meant into the head of a request, where its stand-in is. An error if that cannot be found there: it is
+/// never sent.
+fn replace(head: &mut [u8], stand_in: &str, meant: &str) -> io::Result<()> {
+    let at = head.windows(stand_in.len()).position(|window| window == stand_in.as_bytes());
+    let place = at.and_then(|at| head.get_mut(at..at + meant.len())).filter(|_| meant.len() == stand_in.len());
+    let Some(place) = place else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the headers of the request are too large"));
+    };
+    place.copy_from_slice(meant.as_bytes());
+    Ok(())
 }
 
 impl fmt::Debug for Secret {
@@ -463,21 +490,28 @@ impl<In: Transport> Transport for RequestTransport<In> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        let exchange = Exchange::current().filter(|_| self.is_target);
-        let first = exchange.as_ref().is_some_and(|exchange| !exchange.handed.swap(true, Ordering::Relaxed));
-        if first {
+        let Some(exchange) = Exchange::current().filter(|_| self.is_target) else {
+            return self.inner.transmit_output(amount, timeout);
+        };
+        if !exchange.handed.swap(true, Ordering::Relaxed) {
             self.offered = (0, 0);
             // Nothing of the input is of use before there is a whole head: else, the library would look for the end of
             // a head that comes in pieces without reading more of it.
             self.inner.buffers().input_consume(0);
+            let head = &mut self.inner.buffers().output()[..amount];
+            if let Some((stand_in, query)) = &exchange.query {
+                replace(head, &format!("?{stand_in} "), &format!("?{query} "))?;
+            }
             if let Some(secret) = &self.secret {
-                secret.put_in(&mut self.inner.buffers().output()[..amount])?;
+                secret.put_in(head)?;
             }
         }
-        if let Some(exchange) = exchange.filter(|_| !self.counts) {
+        if !self.counts {
             exchange.reach(Stage::Sent);
         }
-        self.inner.transmit_output(amount, timeout)
+        self.inner.transmit_output(amount, timeout)?;
+        exchange.bytes.fetch_add(amount as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// What is called when the library finds nothing of use in the input: it looks there itself for the body of an

@@ -4,15 +4,20 @@
 //! limiter. [`retry`](crate::http::retry) is the pure function that it asks.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use crate::error::STORAGE_OPERATION;
 use crate::error::{ApiError, Error, Result};
 use crate::http::attempt::{self, API_KEY_HEADER, Answer, Attempt, FOREVER, Failure, FailureKind, Limits, LiveBody};
 use crate::http::cancel::CancelHandle;
+use crate::http::limiter::Permit;
+use crate::http::observe::{AttemptEvent, Seen};
+use crate::http::refusal::scrub;
 use crate::http::retry::{self, Ended};
 use crate::http::session::Session;
 use crate::http::url::{same_origin, without_password};
-use crate::response::HttpResponse;
+use crate::response::{HttpResponse, Origin, describe};
 use crate::text::printable;
 
 /// A body above this size announces itself, so that a refusal arrives with its reason.
@@ -24,8 +29,6 @@ const MOST_REFUSAL: usize = 64 << 10;
 const MOST_HELD_BACK: u32 = 50;
 /// How often a pause checks whether it was canceled.
 const SLICE: Duration = Duration::from_millis(50);
-/// What the operation of a request to the storage begins with.
-pub(crate) const STORAGE_OPERATION: &str = "PUT chunk";
 
 /// What is to be sent, and how patiently.
 pub(crate) struct Plan<'a> {
@@ -100,6 +103,7 @@ enum Tried {
 pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<LiveBody>> {
     let settings = session.settings();
     let clock = &*settings.clock;
+    let now = || clock.now();
     let mut call = Call {
         session,
         operation: plan.operation.clone(),
@@ -112,34 +116,34 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
     // A chunk does not announce itself at first: that would cost a round trip each.
     let mut announce = is_api && plan.body.as_ref().is_some_and(large);
     let mut redirected: Option<String> = None;
-    let (mut retries, mut redirects, mut held_back, mut unanswered) = (0, 0, 0, 0);
+    let (mut attempts, mut retries, mut redirects, mut held_back, mut unanswered) = (0, 0, 0, 0, 0);
     // Whether a try may have been carried out although it gave no answer.
     let mut unsure = false;
     loop {
-        if is_api {
-            call.await_rate_limiter(plan.policy.deadline)?;
-        }
         call.check_canceled()?;
+        let permit = if is_api { call.admit(plan.policy.deadline, &now)? } else { None };
         let left = call.left(plan.policy.deadline)?;
         let url = match (&mut plan.target, &redirected) {
             (_, Some(url)) => Ok(url.clone()),
             (Target::Api(url), None) => Ok(url.clone()),
             (Target::Storage(url), None) => url(),
         };
-        let tried = match url {
+        let (tried, mut seen) = match url {
             Ok(url) => {
-                attempt(session, &plan, &url, announce, left).map(|answer| (url, answer)).inspect(|(_, answer)| {
-                    if is_api {
-                        session.learn_time(&answer.headers);
-                    }
-                })
+                attempts += 1;
+                let (tried, event) = attempt(session, &plan, &url, announce, left, attempts, permit);
+                if let (Ok(answer), true) = (&tried, is_api) {
+                    session.learn_time(&answer.headers);
+                }
+                let observer = settings.options.observer.as_ref();
+                (tried.map(|answer| (url, answer)), Some(Seen { event, observer }))
             }
-            Err(e) if e.is_retryable() => Err(Tried::Stopped(e)),
+            Err(e) if e.is_retryable() => (Err(Tried::Stopped(e)), None),
             Err(e) => return Err(e),
         };
         let fresh = plan.body.is_none_or(|body| body.is_fresh());
         let (error, ended) = match tried {
-            Ok((_, response)) if (200..300).contains(&response.status) => return Ok(response),
+            Ok((_, response)) if (200..300).contains(&response.status) => return call.success(response),
             // The try before it has deleted it, or somebody else has.
             Ok((_, mut response)) if response.status == 404 && plan.method == "DELETE" && unsure => {
                 (response.status, response.body) = (204, Vec::new());
@@ -149,15 +153,20 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
                 announce = false;
                 continue;
             }
-            Ok((url, response)) if is_api && is_redirect(&response) => {
-                redirected = Some(call.redirect(&plan, &url, response, redirects, fresh)?);
+            Ok((url, response)) if is_redirect(&response) => {
+                let follow = is_api && fresh && redirects < MOST_REDIRECTS;
+                redirected = Some(call.redirect(plan.method, &url, response, follow)?);
                 redirects += 1;
                 continue;
             }
-            Ok((_, response)) => {
-                let e = ApiError::new(plan.operation.clone(), session.redact(response), clock.utc_now());
+            Ok((url, response)) => {
+                let mut response = session.redact(response);
+                if !is_api {
+                    response = scrub(response, &url);
+                }
+                let e = ApiError::new(plan.operation.clone(), response, clock.utc_now());
                 let ended = Ended::Status(e.status, e.retry_after);
-                (Error::from(Box::new(e)), ended)
+                (Error::from(Arc::new(e)), ended)
             }
             // The URL of a chunk could not be had for now.
             Err(Tried::Stopped(e)) if !is_api && e.is_retryable() => (e, Ended::NotSent),
@@ -181,13 +190,17 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
             // What broke is announced the next time, so that the reason of an early refusal is read.
             announce |= ended == Ended::Broke;
         }
+        let asked = error.retry_after().unwrap_or_default();
+        let limited = is_api && matches!(ended, Ended::Status(429, _)) && !error.is_quota();
+        if limited && asked <= plan.policy.max_retry_after {
+            // The limit is the account's: every call waits, whether this one is tried again or not.
+            settings.limiter.pause_until(clock.now() + asked);
+        }
         let stopped = || plan.stop.as_ref().is_some_and(CancelHandle::is_canceled);
         if !fresh || stopped() || error.is_quota() || !retry::may_repeat(ended, plan.repeatable, is_api) {
             return Err(error);
         }
-        let limited = is_api && matches!(ended, Ended::Status(429, _));
         let counts = !(limited && plan.policy.patient && held_back < MOST_HELD_BACK);
-        let asked = error.retry_after().unwrap_or_default();
         if (counts && retries >= plan.policy.max_retries) || asked > plan.policy.max_retry_after {
             return Err(error);
         }
@@ -198,13 +211,20 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
         let wait = asked.max(retry::back_off(*tries, delay, clock.random()));
         *tries += 1;
         call.check_canceled()?;
-        if call.left(plan.policy.deadline)?.is_some_and(|left| wait >= left) {
-            return Err(call.timeout("the deadline of the call leaves no time for another try", Some(error)));
+        match call.left(plan.policy.deadline) {
+            Err(_) => return Err(call.timeout("the deadline of the call has passed", Some(error))),
+            Ok(Some(left)) if wait >= left => {
+                return Err(call.timeout("the deadline of the call leaves no time for another try", Some(error)));
+            }
+            Ok(_) => {}
         }
-        log::debug!("{error}; trying again in {wait:?}");
+        if let Some(seen) = &mut seen {
+            seen.event.retry_in = Some(wait);
+        }
+        drop(seen);
+        log::info!("{error}; trying again in {} ms", wait.as_millis());
         let until = clock.now() + wait.min(FOREVER);
         if limited {
-            // The limit is the account's: every call waits.
             settings.limiter.pause_until(until);
         }
         call.pause(wait, plan.stop.as_ref())?;
@@ -219,11 +239,54 @@ fn is_redirect<T>(response: &HttpResponse<T>) -> bool {
     (300..400).contains(&response.status) && response.headers.get("location").is_some()
 }
 
-/// One try: an answer, complete unless it is the start of a stream.
+/// One try: an answer, complete unless it is the start of a stream, and what is seen of it.
 fn attempt(
     session: &Session,
     plan: &Plan<'_>,
     url: &str,
+    announce: bool,
+    total: Option<Duration>,
+    number: u32,
+    permit: Option<Permit<'_>>,
+) -> (Result<HttpResponse<LiveBody>, Tried>, AttemptEvent) {
+    let is_storage = matches!(plan.target, Target::Storage(_));
+    let (url, exchange) = attempt::exchange(url, is_storage, plan.cancel.clone());
+    if let Some(permit) = &permit {
+        permit.watch(exchange.left());
+    }
+    let started = Instant::now();
+    let mut result = send(session, plan, &url, &exchange, announce, total);
+    let host = exchange.contact();
+    if let Ok(response) = &mut result {
+        response.origin = Origin { host: host.clone(), attempts: number };
+    }
+    let response = result.as_ref().ok();
+    let error = match &result {
+        Ok(_) => None,
+        Err(Tried::Stopped(e)) => Some(e.to_string()),
+        Err(Tried::Failed(failure)) if failure.kind == FailureKind::TooLarge => Some("the answer is too large".into()),
+        Err(Tried::Failed(failure)) => Some(failure.message.clone()),
+    };
+    let event = AttemptEvent {
+        operation: plan.operation.clone(),
+        host: printable(&host, 100),
+        attempt: number,
+        status: response.map(|response| response.status),
+        error,
+        duration: started.elapsed(),
+        bytes_sent: exchange.bytes_sent(),
+        bytes_received: response.map_or(0, |response| response.body.len() as u64),
+        trace_id: response.and_then(HttpResponse::trace_id).map(|id| printable(id, 200)),
+        retry_in: None,
+    };
+    (result, event)
+}
+
+fn send(
+    session: &Session,
+    plan: &Plan<'_>,
+    url: &str,
+    exchange: &Arc<attempt::Exchange>,
     announce: bool,
     total: Option<Duration>,
 ) -> Result<HttpResponse<LiveBody>, Tried> {
@@ -245,8 +308,7 @@ fn attempt(
     let mut reader = plan.body.map(|body| body.open()).transpose().map_err(Tried::Stopped)?;
     let body = reader.as_mut().map(|reader| (reader as &mut dyn Read, plan.body.and_then(|body| body.length())));
     let limits = Limits { answer, stream: policy.stream, total };
-    let cancel = plan.cancel.clone();
-    let result = attempt::send(agent, Attempt { method: plan.method, url, headers: &headers, body, limits, cancel });
+    let result = attempt::send(agent, exchange, Attempt { method: plan.method, url, headers: &headers, body, limits });
     if let Some(fault) = reader.as_mut().and_then(|reader| reader.take_fault()) {
         return Err(Tried::Stopped(fault));
     }
@@ -254,7 +316,8 @@ fn attempt(
     let success = (200..300).contains(&response.status);
     let ended = reader.map_or(Some(started), |reader| reader.ended());
     if success && ended.is_none() {
-        let message = format!("the server answered with status {} and took none of the body", response.status);
+        let (host, status) = (exchange.contact(), response.status);
+        let message = format!("{host} answered with status {status} and took none of the body");
         return Err(Tried::Failed(Failure::new(FailureKind::Broke, message)));
     }
     let deadline = ended.unwrap_or(started) + answer;
@@ -264,7 +327,8 @@ fn attempt(
         // The status counts, whatever becomes of the rest.
         false => attempt::read_start(&mut response, MOST_REFUSAL, deadline),
     };
-    Ok(HttpResponse { data: response.body, status: response.status, headers: response.headers, body })
+    let Answer { status, headers, body: data } = response;
+    Ok(HttpResponse { data, status, headers, body, origin: Origin::default() })
 }
 
 /// A call on its way through the loop.
@@ -288,12 +352,19 @@ impl Call<'_> {
     }
 
     /// Waits while the rate limiter holds requests back.
-    fn await_rate_limiter(&self, deadline: Option<Duration>) -> Result<()> {
-        let settings = self.session.settings();
+    fn admit<'s>(&self, deadline: Option<Duration>, clock: &'s dyn Fn() -> Instant) -> Result<Option<Permit<'s>>>
+    where
+        Self: 's,
+    {
+        let limiter = &self.session.settings().limiter;
         // A pause is taken once, also on a clock that does not show it.
-        let mut now = settings.clock.now();
+        let mut now = clock();
         now = self.paused_until.map_or(now, |until| until.max(now));
-        while let Some(until) = settings.limiter.paused_until(now) {
+        loop {
+            let until = match limiter.admit(now, clock) {
+                Ok(permit) => return Ok(permit),
+                Err(until) => until,
+            };
             let wait = until - now;
             if self.left(deadline)?.is_some_and(|left| wait >= left) {
                 let message = format!("the rate limit lasts {} s longer than the deadline of the call", wait.as_secs());
@@ -302,7 +373,6 @@ impl Call<'_> {
             self.pause(wait, None)?;
             now = until;
         }
-        Ok(())
     }
 
     fn pause(&self, duration: Duration, stop: Option<&CancelHandle>) -> Result<()> {
@@ -322,26 +392,42 @@ impl Call<'_> {
         }
     }
 
+    /// A success, if it can be read.
+    fn success(&self, mut response: HttpResponse<LiveBody>) -> Result<HttpResponse<LiveBody>> {
+        self.session.redact_success(&mut response);
+        // What can be decompressed has been, and says nothing of it any more.
+        let encoding = response.headers.get("content-encoding").unwrap_or_default().trim();
+        if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
+            return Ok(response);
+        }
+        let response = response.with(());
+        let (operation, message) = (self.operation.clone(), describe(&response));
+        Err(Error::Decode { operation, message, response: Box::new(response) })
+    }
+
     /// Where a redirect leads, if it may be followed.
-    fn redirect<T>(
-        &self,
-        plan: &Plan<'_>,
-        from: &str,
-        response: HttpResponse<T>,
-        redirects: u32,
-        fresh: bool,
-    ) -> Result<String> {
+    fn redirect<T>(&self, method: &str, from: &str, response: HttpResponse<T>, follow: bool) -> Result<String> {
         let response = self.session.redact(response);
         let location = response.headers.get("location").unwrap_or_default();
-        let keeps_method = matches!(response.status, 307 | 308) || plan.method == "GET";
+        let keeps_method =
+            matches!(response.status, 307 | 308) || (matches!(response.status, 301..=303) && method == "GET");
         match same_origin(from, location) {
-            Some(url) if keeps_method && fresh && redirects < MOST_REDIRECTS => Ok(url),
+            Some(url) if keeps_method && follow => Ok(url),
             _ => Err(Error::Redirect {
                 operation: self.operation.clone(),
-                location: printable(&without_password(location), 300),
+                host: printable(&response.origin.host, 100),
+                location: self.place(location),
                 status: response.status,
             }),
         }
+    }
+
+    /// A place that a server has named, as it may be shown: that of the storage without its query, which is as good as
+    /// a password.
+    fn place(&self, location: &str) -> String {
+        let is_storage = self.operation.starts_with(STORAGE_OPERATION);
+        let shown = if is_storage { location.split('?').next().unwrap_or_default() } else { location };
+        printable(&without_password(shown), 300)
     }
 
     fn failed(&self, failure: Failure, plan: &Plan<'_>) -> Error {

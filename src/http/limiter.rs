@@ -1,38 +1,171 @@
-//! The rate limit of an account, which all calls of a session obey together.
+//! The rate limits of an account, which all calls of a session obey together.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Holds requests back until a time that the platform has named.
+/// A request has arrived no later than this after it has left, although it has no answer yet.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+/// How long to wait for an answer that makes room, before it is looked at again.
+const SLICE: Duration = Duration::from_millis(20);
+
+/// Holds requests back until a time that the platform has named, and to the pace that the caller has set.
 #[derive(Default)]
-pub(crate) struct RateLimiter(Mutex<Option<Instant>>);
+pub(crate) struct RateLimiter {
+    state: Mutex<State>,
+    pace: Option<Pace>,
+}
+
+/// So many requests in so much time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pace {
+    pub requests: u32,
+    pub per: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    paused_until: Option<Instant>,
+    /// The requests that count, no more than the pace allows.
+    admitted: Vec<Admitted>,
+    last: u64,
+}
+
+struct Admitted {
+    number: u64,
+    since: Instant,
+    /// Whether it has left.
+    left: Arc<AtomicBool>,
+    /// When it counts no longer, if that is known.
+    until: Option<Instant>,
+    answered: bool,
+}
+
+/// A request that was admitted. It is answered when this is dropped.
+pub(crate) struct Permit<'a> {
+    limiter: &'a RateLimiter,
+    number: u64,
+    now: &'a dyn Fn() -> Instant,
+}
+
+impl Permit<'_> {
+    /// Where it will be told that the request has left.
+    pub(crate) fn watch(&self, left: &Arc<AtomicBool>) {
+        if let Some(request) = self.limiter.state().admitted.iter_mut().find(|request| request.number == self.number) {
+            request.left = left.clone();
+        }
+    }
+}
 
 impl RateLimiter {
-    /// Nothing is sent before `until`.
-    pub(crate) fn pause_until(&self, until: Instant) {
-        let mut paused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *paused = Some(paused.map_or(until, |have| have.max(until)));
+    pub(crate) fn new(pace: Option<Pace>) -> Self {
+        RateLimiter { pace, ..Self::default() }
     }
 
-    /// When the next request may be sent, if not now.
-    pub(crate) fn paused_until(&self, now: Instant) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).filter(|until| *until > now)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing is sent before `until`.
+    pub(crate) fn pause_until(&self, until: Instant) {
+        let mut state = self.state();
+        state.paused_until = Some(state.paused_until.map_or(until, |have| have.max(until)));
+    }
+
+    /// Lets a request pass, or tells when to ask again.
+    ///
+    /// The platform counts a request when it arrives, which is between its being sent and its being answered. So it
+    /// counts here until the time of the pace has passed since its answer, or since it has surely arrived: however
+    /// late some of them arrive, no more are within that time than are allowed.
+    pub(crate) fn admit<'a>(
+        &'a self,
+        at: Instant,
+        now: &'a dyn Fn() -> Instant,
+    ) -> Result<Option<Permit<'a>>, Instant> {
+        let mut state = self.state();
+        if let Some(until) = state.paused_until.filter(|until| *until > at) {
+            return Err(until);
+        }
+        let Some(pace) = self.pace else { return Ok(None) };
+        for request in state.admitted.iter_mut().filter(|request| request.until.is_none()) {
+            request.until = request.left.load(Ordering::Relaxed).then(|| at + pace.per + ON_ITS_WAY);
+        }
+        state.admitted.retain(|request| request.until.is_none_or(|until| until > at));
+        if state.admitted.len() >= pace.requests as usize {
+            let look_again = at + SLICE;
+            let next = |request: &Admitted| request.until.filter(|_| request.answered).unwrap_or(look_again);
+            return Err(state.admitted.iter().map(next).min().unwrap_or(look_again));
+        }
+        state.last += 1;
+        let number = state.last;
+        state.admitted.push(Admitted { number, since: at, left: Arc::default(), until: None, answered: false });
+        Ok(Some(Permit { limiter: self, number, now }))
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let now = (self.now)();
+        let per = self.limiter.pace.map_or(Duration::ZERO, |pace| pace.per);
+        let mut state = self.limiter.state();
+        if let Some(request) = state.admitted.iter_mut().find(|request| request.number == self.number) {
+            // On a clock that does not show its pauses, it was admitted later than now.
+            let until = request.since.max(now) + per;
+            request.until = Some(request.until.map_or(until, |have| have.min(until)));
+            request.answered = true;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// When a request may pass at last, if not at this time.
+    fn held_back(limiter: &RateLimiter, at: Instant) -> Option<Instant> {
+        limiter.admit(at, &Instant::now).err()
+    }
 
     #[test]
     fn the_later_of_two_pauses_counts() {
         let (limiter, now) = (RateLimiter::default(), Instant::now());
-        assert_eq!(limiter.paused_until(now), None);
-        let later = now + Duration::from_secs(5);
+        assert_eq!(held_back(&limiter, now), None);
+        let later = now + 5 * SECOND;
         limiter.pause_until(later);
-        limiter.pause_until(now + Duration::from_secs(1));
-        assert_eq!(limiter.paused_until(now), Some(later));
-        assert_eq!(limiter.paused_until(later), None);
+        limiter.pause_until(now + SECOND);
+        assert_eq!(held_back(&limiter, now), Some(later));
+        assert_eq!(held_back(&limiter, later), None);
+    }
+
+    #[test]
+    fn a_pace_counts_from_the_answer() {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let limiter = RateLimiter::new(Some(Pace { requests: 2, per: SECOND }));
+        let (answered, later) = (|| at(300), || at(5000));
+        let first = limiter.admit(start, &answered).unwrap();
+        let second = limiter.admit(at(10), &later).unwrap().unwrap();
+        assert_eq!(held_back(&limiter, at(20)), Some(at(20) + SLICE), "an answer may come at any time");
+        drop(first);
+        assert_eq!(held_back(&limiter, at(300)), Some(at(300) + SLICE));
+        assert_eq!(held_back(&limiter, at(1290)), Some(at(1300)), "a second after the answer");
+        let third = limiter.admit(at(1300), &later).unwrap();
+        assert!(third.is_some());
+        assert!(held_back(&limiter, at(9000)).is_some(), "what has not left may arrive at any time");
+        let left = Arc::new(AtomicBool::new(false));
+        second.watch(&left);
+        assert!(held_back(&limiter, at(9000)).is_some());
+        left.store(true, Ordering::Relaxed);
+        assert!(held_back(&limiter, at(9000)).is_some());
+        assert!(held_back(&limiter, at(10_999)).is_some());
+        assert!(limiter.admit(at(11_000), &later).is_ok(), "without an answer, it has arrived by now");
+    }
+
+    #[test]
+    fn without_a_pace_everything_passes() {
+        let (limiter, now) = (RateLimiter::default(), Instant::now());
+        assert!((0..1000).all(|_| held_back(&limiter, now).is_none()));
     }
 }

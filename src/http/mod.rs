@@ -6,6 +6,7 @@ pub(crate) mod cancel;
 mod connection;
 pub(crate) mod engine;
 pub(crate) mod limiter;
+pub(crate) mod observe;
 pub(crate) mod refusal;
 pub(crate) mod retry;
 pub(crate) mod session;

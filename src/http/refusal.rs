@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use crate::error::{ApiError, ApiErrorKind, RateLimit};
 use crate::http::retry;
 use crate::response::{Headers, HttpResponse, describe};
-use crate::text::{printable, without_bom};
+use crate::text::{looks_like_html, printable, without_bom};
 
 impl ApiError {
     pub(crate) fn new(operation: String, response: HttpResponse<()>, now: OffsetDateTime) -> Self {
@@ -17,6 +17,7 @@ impl ApiError {
             status: response.status,
             kind: ApiErrorKind::of(response.status),
             message: words.message.map(|message| printable(&message, 2000)).unwrap_or_else(|| describe(&response)),
+            host: printable(&response.origin.host, 100),
             code: words.code.map(|code| printable(&code, 100)),
             docs_url: words.docs_url,
             details: words.details,
@@ -29,6 +30,23 @@ impl ApiError {
             operation,
             hint: None,
         }
+    }
+}
+
+impl<T> HttpResponse<T> {
+    /// What the answer says about rate limits. Successes say it, too.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let answer = client.assets().retrieve("65f…").send_raw()?;
+    /// if answer.rate_limit().remaining == Some(0) {
+    ///     eprintln!("the next request has to wait until {:?}", answer.rate_limit().reset);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn rate_limit(&self) -> RateLimit {
+        let now = retry::server_time(&self.headers).unwrap_or_else(OffsetDateTime::now_utc);
+        RateLimit::read(&self.headers, now)
     }
 }
 
@@ -78,6 +96,47 @@ impl Words {
     }
 }
 
+/// Takes out of an answer of the storage what it repeats of the URL, whose query is as good as a password, and of its
+/// signature. Of a proper refusal, the code and the message stay.
+pub(crate) fn scrub(mut response: HttpResponse<()>, url: &str) -> HttpResponse<()> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1)).filter(|value| value.len() >= 8);
+    let mut secrets: Vec<String> = values.flat_map(|value| [value.to_string(), percent_decode(value)]).collect();
+    // The longest first, so that none is cut by another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let masked = |text: &str| secrets.iter().fold(text.to_string(), |text, secret| text.replace(secret, "***"));
+    for value in response.headers.values_mut() {
+        *value = masked(value);
+    }
+    let text = String::from_utf8_lossy(&response.body);
+    let words = Words::read_xml(&text);
+    response.body = if words.code.is_some() || words.message.is_some() {
+        let tag = |name: &str, text: Option<String>| {
+            text.map(|text| format!("<{name}>{}</{name}>", masked(&text))).unwrap_or_default()
+        };
+        format!("<Error>{}{}</Error>", tag("Code", words.code), tag("Message", words.message)).into_bytes()
+    } else if looks_like_html(&response.body) && !text.to_ascii_lowercase().contains("<html") {
+        // XML of another shape: nobody knows what is in it.
+        Vec::new()
+    } else {
+        masked(&text).into_bytes()
+    };
+    response
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.unwrap_or(b'%'));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 impl Words {
     /// The answer of a storage host: `<Error><Code>…</Code><Message>…</Message>`.
     fn read_xml(body: &str) -> Self {
@@ -97,6 +156,7 @@ impl Words {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::response::Origin;
 
     fn error(status: u16, headers: &[(&str, &str)], body: &str) -> ApiError {
         let response = HttpResponse {
@@ -104,6 +164,7 @@ mod tests {
             status,
             headers: headers.iter().copied().collect(),
             body: body.as_bytes().to_vec(),
+            origin: Origin::default(),
         };
         ApiError::new("GET /assets/1".into(), response, OffsetDateTime::UNIX_EPOCH)
     }
@@ -146,6 +207,29 @@ mod tests {
         let e = error(500, &[], &"\u{1b}[31m\u{202e}x\0y ".repeat(10_000));
         assert!(e.to_string().chars().count() < 500);
         assert!(!e.to_string().chars().any(|c| c.is_control() || c == '\u{202e}'));
+    }
+
+    #[test]
+    fn the_storage_does_not_repeat_its_urls() {
+        let url = "https://s.example/1?X-Amz-Signature=c0ffee11&X-Amz-Credential=AKIA1234%2F2026&part=7";
+        let scrubbed = |headers: &[(&str, &str)], body: &str| {
+            let headers = headers.iter().copied().collect();
+            let response = HttpResponse { status: 403, headers, body: body.into(), ..HttpResponse::default() };
+            let response = scrub(response, url);
+            (response.headers.get("location").map(String::from), String::from_utf8(response.body).unwrap())
+        };
+        let refusal = "<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>It is c0ffee11.</Message>\
+             <AWSAccessKeyId>AKIA</AWSAccessKeyId><StringToSign>AWS4\n2026</StringToSign></Error>";
+        let kept = "<Error><Code>SignatureDoesNotMatch</Code><Message>It is ***.</Message></Error>";
+        assert_eq!(scrubbed(&[], refusal).1, kept);
+        assert_eq!(scrubbed(&[], "<Fehler><StringToSign>x</StringToSign></Fehler>").1, "");
+        assert_eq!(scrubbed(&[], "no c0ffee11 or AKIA1234/2026 or AKIA1234%2F2026, 7").1, "no *** or *** or ***, 7");
+        let page = "<html><title>502</title>c0ffee11</html>";
+        assert_eq!(scrubbed(&[], page).1, "<html><title>502</title>***</html>");
+        let location = "https://t.example/1?X-Amz-Signature=c0ffee11";
+        let shown = "https://t.example/1?X-Amz-Signature=***";
+        assert_eq!(scrubbed(&[("Location", location)], "").0.as_deref(), Some(shown));
+        assert_eq!(percent_decode("a%2Fb%zz%2"), "a/b%zz%2");
     }
 
     #[test]

@@ -9,12 +9,15 @@ use time::OffsetDateTime;
 use crate::clock::{Clock, random_bits};
 use crate::error::{Error, Result};
 use crate::http::attempt::{self, Agent, Agents};
-use crate::http::limiter::RateLimiter;
+use crate::http::limiter::{Pace, RateLimiter};
+use crate::http::observe::Observer;
 use crate::http::retry;
 use crate::http::url::without_password;
 use crate::response::{Headers, HttpResponse};
 use crate::text::contains;
 
+/// A key of fewer characters is none that the platform gives.
+const SHORT_KEY: usize = 8;
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 
 /// The settings and connections of a client; clones share them.
@@ -39,6 +42,8 @@ pub(crate) struct Options {
     pub proxy: Option<String>,
     /// The certificates, in PEM, that are trusted in place of the standard ones.
     pub root_certificates: Option<Vec<u8>>,
+    pub rate_limit: Option<Pace>,
+    pub observer: Option<Observer>,
 }
 
 pub(crate) struct Settings {
@@ -67,8 +72,8 @@ impl Session {
         attempt::check_proxy(&config, |name| std::env::var(name).ok()).map_err(|why| Error::invalid("proxy", why))?;
         let key_stand_in = stand_in(options.api_key.len());
         let agents = Agents::new(config, &options.api_key, &key_stand_in);
-        let clock = options.clock.clone();
-        let (limiter, server_clock) = Default::default();
+        let (clock, limiter) = (options.clock.clone(), RateLimiter::new(options.rate_limit));
+        let server_clock = Mutex::default();
         Ok(Session(Arc::new(Settings { options, clock, limiter, server_clock, agents, key_stand_in })))
     }
 
@@ -93,17 +98,31 @@ impl Session {
         without_password(&self.0.options.base_url)
     }
 
-    /// Takes the API key out of what a server sent, before any of it becomes text.
+    /// Takes the API key out of what a server says of an error, before any of it becomes text.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
         let mut response = response.with(());
+        self.take_out_key(&mut response);
+        response
+    }
+
+    /// The same for a success. A key of a few characters, in a test perhaps, is no secret, and may be a word of what was
+    /// asked for: it stays.
+    pub(crate) fn redact_success<T>(&self, response: &mut HttpResponse<T>) {
+        if self.0.options.api_key.len() >= SHORT_KEY {
+            self.take_out_key(response);
+        }
+    }
+
+    fn take_out_key<T>(&self, response: &mut HttpResponse<T>) {
         let key = &self.0.options.api_key;
-        for value in response.headers.values_mut().filter(|value| value.contains(key)) {
-            *value = mask(value, key);
+        if response.headers.iter().any(|(_, value)| value.contains(key)) {
+            for value in response.headers.values_mut().filter(|value| value.contains(key)) {
+                *value = mask(value, key);
+            }
         }
         if contains(&response.body, key) {
             response.body = mask(&String::from_utf8_lossy(&response.body), key).into_bytes();
         }
-        response
     }
 }
 
@@ -115,8 +134,7 @@ impl fmt::Debug for Session {
 
 /// The text without the key. A key of a few characters, in a test perhaps, is one only where it is a word of its own.
 fn mask(text: &str, key: &str) -> String {
-    const SHORT: usize = 8;
-    if key.len() >= SHORT {
+    if key.len() >= SHORT_KEY {
         return text.replace(key, "***");
     }
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -137,8 +155,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Random hexadecimal digits, as many as the key has characters.
-fn stand_in(length: usize) -> String {
+/// Random hexadecimal digits, in place of something that is as long.
+pub(super) fn stand_in(length: usize) -> String {
     std::iter::repeat_with(|| format!("{:016x}", random_bits()))
         .flat_map(|text| text.into_bytes())
         .map(char::from)

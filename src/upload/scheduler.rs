@@ -484,9 +484,9 @@ impl Batch {
 
     fn failed_with(&self, task: Task, line: Line, e: Error) {
         // A quota, a rate limit that lasts, or a key that is not valid: every other file would fail alike.
-        let refuses_all = |api: &&ApiError| e.is_quota() || matches!(api.status, 401 | 429);
+        let refuses_all = |api: &&Arc<ApiError>| e.is_quota() || matches!(api.status, 401 | 429);
         if let Some(api) = e.api().filter(refuses_all).filter(|api| !is_of_storage(api)) {
-            self.stop(Stopped::Refused(Box::new(api.clone())));
+            self.stop(Stopped::Refused(api.clone()));
         }
         let noted = if e.is_canceled() {
             // The manifest knows already how far it had come, unless it could not be written.

@@ -1,6 +1,7 @@
 //! A file of a batch on its way to its outcome.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use time::OffsetDateTime;
@@ -71,7 +72,7 @@ impl Drop for Task<'_> {
 /// Why no further file is started.
 pub(super) enum Stopped {
     Canceled,
-    Refused(Box<ApiError>),
+    Refused(Arc<ApiError>),
     Manifest(PathBuf, String),
     Outage(String),
 }

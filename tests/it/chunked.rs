@@ -180,7 +180,7 @@ fn one_chunk_that_never_gets_through_ends_in_an_error_that_can_be_resumed() {
     let e = scene.upload().max_workers(3).send().unwrap_err();
     let text = e.to_string();
     let failed = upload_error(e);
-    assert!(text.starts_with("the server answered with status 500"), "{text}");
+    assert!(text.starts_with("127.0.0.1 answered with status 500"), "{text}");
     assert!(text.contains("PUT chunk 6 of 13") && text.contains(&failed.upload.upload_id), "{text}");
     assert!(failed.resumable && failed.missing.contains(&6) && failed.total_chunks == 13, "{failed:?}");
     assert!(failed.upload.asset_id.is_some());

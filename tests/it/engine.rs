@@ -1,1 +1,540 @@
+//! The rules of the engine: redirects, retries, deadlines and the rate limiter, by what the server saw.
 
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::files::content;
+use crate::server::{
+    Moving, Received, Server, Step, answer, answer_with, builder, client, client_in_time, in_time, read_body,
+};
+use serde_json::{Value, json};
+use twelvelabs::assets::UploadMethod;
+use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
+
+fn asset(id: &str) -> Value {
+    json!({"_id": id, "status": "ready"})
+}
+
+fn ready() -> Step {
+    Step::Answer(answer(200, &asset("a1")))
+}
+
+fn status(status: u16) -> Step {
+    Step::Answer(answer(status, &Value::Null))
+}
+
+fn too_many(retry_after: &str) -> Step {
+    Step::Answer(answer_with(429, &[("retry-after", retry_after)], &json!({"message": "Slow down."})))
+}
+
+fn by_url() -> UploadMethod {
+    UploadMethod::url("https://example.com/a.mp4")
+}
+
+fn seconds(seconds: &[f64]) -> Vec<Duration> {
+    seconds.iter().copied().map(Duration::from_secs_f64).collect()
+}
+
+/// Takes the request and never answers.
+fn silent() -> Step {
+    Step::Talk(Box::new(|stream, request| {
+        read_body(stream, request)?;
+        stream.read(&mut [0]).map(|_| false)
+    }))
+}
+
+// Redirects.
+
+fn moved(status: u16, place: &str) -> Step {
+    Step::Answer(answer_with(status, &[("location", place)], &Value::Null))
+}
+
+fn methods(received: &[Received]) -> Vec<String> {
+    received.iter().map(|request| format!("{} {}", request.method, request.path)).collect()
+}
+
+#[test]
+fn a_redirect_of_a_get_within_the_server_is_followed() {
+    for code in [301, 302, 303, 307, 308] {
+        let server = Server::start_with(|port| {
+            let whole = format!("http://127.0.0.1:{port}/v1.3/b?x=1");
+            [
+                moved(code, "/v1.3/a"),
+                moved(code, &whole),
+                ready(),
+                moved(code, "assets/c"),
+                Step::Answer(answer(200, &json!({"data": []}))),
+            ]
+        });
+        let (client, pauses) = client(&server);
+        let answer = client.assets().retrieve("a1").send_raw().unwrap();
+        assert_eq!((answer.data.id.as_str(), answer.attempts()), ("a1", 3));
+        drop(client.assets().list().send().unwrap());
+        let received = server.finish();
+        let paths = ["GET /v1.3/assets/a1", "GET /v1.3/a", "GET /v1.3/b", "GET /v1.3/assets", "GET /v1.3/assets/c"];
+        assert_eq!(methods(&received), paths, "{code}");
+        assert_eq!(received[2].query, [("x".to_string(), "1".to_string())]);
+        assert!(received.iter().all(|request| request.header("x-api-key").is_some()));
+        assert!(pauses.taken().is_empty());
+    }
+}
+
+#[test]
+fn only_a_redirect_that_keeps_the_method_is_followed_with_a_body() {
+    for code in [307, 308] {
+        let server = Server::start([moved(code, "/v1.3/b"), ready(), moved(code, "/v1.3/c"), status(204)]);
+        let (client, _) = client(&server);
+        let file = FileSource::bytes("clip.mp4", content(50_000));
+        client.assets().create(UploadMethod::direct(file)).send().unwrap();
+        client.assets().delete("a1").send().unwrap();
+        let received = server.finish();
+        assert_eq!(methods(&received)[1], "POST /v1.3/b");
+        assert_eq!(methods(&received)[3], "DELETE /v1.3/c");
+        assert!(received[1].file().bytes == content(50_000) && received[0].body == received[1].body);
+    }
+    for code in [300, 301, 302, 303, 304, 305] {
+        let server = Server::start([moved(code, "/v1.3/b"), moved(code, "/v1.3/c"), moved(code, "/v1.3/d")]);
+        let (client, pauses) = client(&server);
+        let errors = [
+            client.assets().create(by_url()).send().unwrap_err(),
+            client.assets().delete("a1").send().unwrap_err(),
+            client.assets().update_user_metadata("a1", json!({"a": 1})).send().unwrap_err(),
+        ];
+        for (e, place) in errors.iter().zip(["/v1.3/b", "/v1.3/c", "/v1.3/d"]) {
+            assert!(matches!(e, Error::Redirect { location, .. } if location == place), "{code}: {e:?}");
+            assert_eq!(e.status(), Some(code));
+            assert!(e.to_string().starts_with(&format!("127.0.0.1 redirects to {place} (status {code})")), "{e}");
+        }
+        assert_eq!(server.finish().len(), 3, "nothing is sent again");
+        assert!(pauses.taken().is_empty());
+    }
+}
+
+#[test]
+fn a_reader_that_was_used_does_not_follow_a_redirect() {
+    let server = Server::start([moved(307, "/v1.3/b")]);
+    let (client, _) = client(&server);
+    let reader = FileSource::reader("clip.mp4", io::Cursor::new(content(50_000)));
+    let e = client.assets().create(UploadMethod::direct(reader)).send().unwrap_err();
+    assert!(matches!(e, Error::Redirect { status: 307, .. }), "{e:?}");
+    assert_eq!(server.finish().len(), 1);
+}
+
+#[test]
+fn redirects_without_end_end() {
+    let server = Server::start((0..9).map(|n| moved(302, &format!("/v1.3/{n}"))));
+    let (client, _) = client(&server);
+    let e = client.assets().retrieve("a1").send().unwrap_err();
+    assert!(matches!(e, Error::Redirect { .. }), "{e:?}");
+    assert_eq!(server.received().len(), 6, "one request and five redirects");
+}
+
+/// A client whose only chunk goes to the server itself.
+fn chunk_to(server: &Server, query: &str, max_retries: u32) -> Error {
+    let (client, _) = client(server);
+    let url = format!("http://127.0.0.1:{}/storage{query}", server.port());
+    let session = json!({
+        "upload_id": "u1", "asset_id": "a1", "chunk_size": 1000, "total_chunks": 1,
+        "upload_urls": [{"chunk_index": 1, "url": url}],
+    });
+    let script = [Step::Answer(answer(201, &session))].into_iter().chain(server.script());
+    server.rewind(script.collect::<Vec<_>>());
+    let file = FileSource::bytes("clip.mp4", content(1000));
+    let upload = client.multipart_upload().upload_file(file).max_retries(max_retries);
+    upload.send().unwrap_err()
+}
+
+#[test]
+fn a_redirect_of_the_storage_is_not_followed_and_its_place_is_told_without_its_query() {
+    let elsewhere = Server::start([]);
+    let place = format!("http://127.0.0.1:{}/b", elsewhere.port());
+    for code in [301, 302, 307, 308] {
+        let server = Server::start([moved(code, &format!("{place}?X-Amz-Signature=c0ffee1122334455"))]);
+        let e = chunk_to(&server, "?X-Amz-Signature=c0ffee1122334455", 2);
+        assert_eq!(e.status(), Some(code), "{e:?}");
+        assert!(e.to_string().contains(&format!("127.0.0.1 redirects to {place} (status {code})")), "{e}");
+        assert!(!format!("{e} {e:#} {e:?}").contains("c0ffee"), "{e:?}");
+        assert_eq!(server.finish().len(), 2);
+    }
+    assert!(elsewhere.received().is_empty());
+}
+
+// Retries.
+
+/// What becomes of a call that meets this and then a server that answers properly: its pauses, or the error.
+fn after(first: Step, call: impl Fn(&TwelveLabs) -> twelvelabs::Result<()>) -> Result<Vec<Duration>, Error> {
+    let server = Server::start([first, ready()]);
+    let (client, clock) = client_in_time(&server);
+    call(&client).map(|()| clock.taken())
+}
+
+fn get(client: &TwelveLabs) -> twelvelabs::Result<()> {
+    client.assets().retrieve("a1").send().map(drop)
+}
+
+fn post(client: &TwelveLabs) -> twelvelabs::Result<()> {
+    client.assets().create(by_url()).send().map(drop)
+}
+
+#[test]
+fn the_table_of_retries() {
+    let wait: &[(&str, &str)] = &[("retry-after", "7")];
+    let answered = |status: u16, headers: &[(&str, &str)]| Step::Answer(answer_with(status, headers, &Value::Null));
+    for (status, headers, get_again, post_again) in [
+        (429, &[][..], true, true),
+        (429, wait, true, true),
+        (408, &[], true, true),
+        (503, &[], true, false),
+        (503, wait, true, true),
+        (500, &[], true, false),
+        (502, wait, true, false),
+        (504, &[], true, false),
+        (501, &[], false, false),
+        (409, wait, false, false),
+        (400, &[], false, false),
+        (404, &[], false, false),
+        (422, &[], false, false),
+    ] {
+        let pause = if headers.is_empty() { 0.5 } else { 7.0 };
+        let scene = format!("{status} {headers:?}");
+        for (again, result) in
+            [(get_again, after(answered(status, headers), get)), (post_again, after(answered(status, headers), post))]
+        {
+            match result {
+                Ok(pauses) => assert_eq!((again, pauses), (true, seconds(&[pause])), "{scene}"),
+                Err(e) => assert_eq!((again, e.status()), (false, Some(status)), "{scene}"),
+            }
+        }
+    }
+    // What broke after it was sent, and a POST that doing twice is as good as doing once.
+    assert!(after(Step::Close(Vec::new()), get).is_ok());
+    assert!(after(Step::Close(Vec::new()), post).unwrap_err().is_outcome_unknown());
+    let keyed = RequestOptions::new().additional_header("Idempotency-Key", "k1");
+    assert!(
+        after(Step::Close(Vec::new()), |c| {
+            c.assets().create(by_url()).request_options(keyed.clone()).send().map(drop)
+        })
+        .is_ok()
+    );
+}
+
+#[test]
+fn the_backoff_grows_and_has_jitter() {
+    let mut clock = Moving::default();
+    clock.random = 0.5;
+    let server = Server::start((0..7).map(|_| status(500)));
+    let client = builder(&server).clock(clock.clone()).max_retries(6).build().unwrap();
+    assert_eq!(get(&client).unwrap_err().status(), Some(500));
+    assert_eq!(clock.taken(), seconds(&[0.25, 0.5, 1.0, 2.0, 4.0, 5.0]), "half of 0.5, 1, 2, 4, 8 and 10 s");
+    server.finish();
+}
+
+#[test]
+fn a_wait_of_nothing_does_not_hammer() {
+    let server = Server::start((0..4).map(|_| too_many("0")));
+    let clock = Moving::default();
+    let client = builder(&server).clock(clock.clone()).max_retries(3).build().unwrap();
+    assert_eq!(get(&client).unwrap_err().status(), Some(429));
+    assert_eq!(clock.taken(), seconds(&[0.5, 1.0, 2.0]));
+    server.finish();
+}
+
+#[test]
+fn the_longest_wait_is_obeyed() {
+    for (most, asked, waits) in [(60, "60", true), (60, "61", false), (5, "6", false), (300, "299", true)] {
+        let server = Server::start([too_many(asked), ready()]);
+        let clock = Moving::default();
+        let client = builder(&server).clock(clock.clone()).max_retry_after(Duration::from_secs(most)).build().unwrap();
+        match get(&client) {
+            Ok(()) => assert_eq!((waits, clock.taken()), (true, seconds(&[asked.parse().unwrap()]))),
+            Err(e) => {
+                assert_eq!((waits, e.retry_after()), (false, Some(Duration::from_secs(asked.parse().unwrap()))));
+                assert!(clock.taken().is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_answered_is_sent_once_more_at_the_most() {
+    let server = Server::start([silent(), silent(), ready()]);
+    let client = builder(&server).timeout(Duration::from_millis(300)).max_retries(5).clock(Moving::default());
+    let client = client.build().unwrap();
+    let scene = client.clone();
+    let e = in_time(move || get(&scene).unwrap_err());
+    assert!(matches!(e, Error::Timeout { sent: true, .. }) && e.is_timeout(), "{e:?}");
+    assert!(e.to_string().starts_with("127.0.0.1 did not answer in time"), "{e}");
+    assert_eq!(server.received().len(), 2);
+    // A POST is not sent again at all.
+    server.rewind([silent(), ready()]);
+    let e = in_time(move || post(&client).unwrap_err());
+    assert!(e.is_timeout() && e.is_outcome_unknown(), "{e:?}");
+    assert_eq!(server.received().len(), 1);
+}
+
+#[test]
+fn a_delete_that_finds_nothing_after_a_broken_try_has_succeeded() {
+    for first in [Step::Close(Vec::new()), Step::Reset(0), status(500), status(502)] {
+        let server = Server::start([first, status(404)]);
+        let (client, _) = client(&server);
+        client.assets().delete("a1").send().unwrap();
+        server.finish();
+    }
+    // Nothing was there in the first place.
+    for first in [vec![], vec![too_many("1")]] {
+        let server = Server::start(first.into_iter().chain([status(404)]));
+        let (client, _) = client(&server);
+        let e = client.assets().delete("a1").send().unwrap_err();
+        assert!(e.is_not_found(), "{e:?}");
+        server.finish();
+    }
+    let server = Server::start([Step::Close(Vec::new()), status(404)]);
+    let (client, _) = client(&server);
+    assert!(get(&client).unwrap_err().is_not_found(), "a GET has not deleted anything");
+}
+
+// Deadlines.
+
+fn within(deadline: Duration) -> RequestOptions {
+    RequestOptions::new().deadline(deadline)
+}
+
+#[test]
+fn the_deadline_holds_between_tries() {
+    let server = Server::start([status(500), status(500), status(500), ready()]);
+    let clock = Moving::default();
+    let client = builder(&server).clock(clock.clone()).max_retries(9).build().unwrap();
+    let options = within(Duration::from_millis(2200));
+    let e = client.assets().retrieve("a1").request_options(options).send().unwrap_err();
+    match &e {
+        Error::Timeout { message, source: Some(source), .. } => {
+            assert!(message.contains("no time for another try"), "{e}");
+            assert_eq!(source.status(), Some(500));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(clock.taken(), seconds(&[0.5, 1.0]), "the pause of 2 s does not fit in");
+    assert_eq!(server.received().len(), 3);
+}
+
+#[test]
+fn the_deadline_holds_while_the_rate_limiter_pauses() {
+    let server = Server::start([too_many("30"), ready()]);
+    let (client, clock) = client_in_time(&server);
+    let other = client.clone();
+    // The limiter is closed by one call, and met by another.
+    let none = RequestOptions::new().max_retries(0);
+    client.assets().retrieve("a1").request_options(none).send().unwrap_err();
+    let e = other.assets().retrieve("a1").request_options(within(Duration::from_secs(5))).send().unwrap_err();
+    assert!(e.is_timeout() && !e.is_outcome_unknown(), "{e:?}");
+    assert!(e.to_string().contains("the rate limit lasts 30 s"), "{e}");
+    assert_eq!((clock.passed(), server.received().len()), (Duration::ZERO, 1));
+    // With the time for it, it waits, no longer than it must.
+    other.assets().retrieve("a1").request_options(within(Duration::from_secs(31))).send().unwrap();
+    assert_eq!(clock.passed(), Duration::from_secs(30));
+}
+
+#[test]
+fn the_deadline_holds_while_a_body_is_sent_on_a_slow_line() {
+    // 100 KB/s, so that the file would take 50 s.
+    let slow = Step::Talk(Box::new(|stream, request| {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        let mut buffer = [0; 5000];
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            request.body.extend_from_slice(&buffer[..read]);
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(false)
+    }));
+    let server = Server::start([slow]);
+    let client = builder(&server).max_retries(0).build().unwrap();
+    let file = FileSource::bytes("clip.mp4", content(20 << 20));
+    let e = in_time(move || {
+        let upload = client.assets().create(UploadMethod::direct(file));
+        upload.request_options(within(Duration::from_millis(1500))).send().unwrap_err()
+    });
+    assert!(matches!(e, Error::Timeout { sent: true, .. }) && e.is_outcome_unknown(), "{e:?}");
+    assert!(e.to_string().contains("the deadline of the call has passed"), "{e}");
+    assert!(server.received()[0].body.len() < 20 << 20);
+}
+
+#[test]
+fn a_server_that_takes_nothing_of_a_body_is_silent() {
+    let deaf = Step::Talk(Box::new(|stream, _| {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        thread::sleep(Duration::from_secs(3));
+        Ok(false)
+    }));
+    let server = Server::start([deaf]);
+    let client = builder(&server).max_retries(0).timeout(Duration::from_millis(400)).build().unwrap();
+    let file = FileSource::bytes("clip.mp4", content(30 << 20));
+    let e = in_time(move || client.assets().create(UploadMethod::direct(file)).send().unwrap_err());
+    assert!(matches!(e, Error::Timeout { sent: true, .. }), "{e:?}");
+    assert!(e.to_string().starts_with("127.0.0.1 stopped taking the request"), "{e}");
+}
+
+#[test]
+fn the_deadline_holds_while_an_answer_trickles() {
+    let trickle = || {
+        Step::Live(Box::new(|stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")?;
+            while stream.write_all(b" ").is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Ok(())
+        }))
+    };
+    let head = || {
+        Step::Live(Box::new(|stream| {
+            while stream.write_all(b"H").is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Ok(())
+        }))
+    };
+    let server = Server::start([trickle(), head()]);
+    let client = builder(&server).max_retries(0).build().unwrap();
+    for _ in 0..2 {
+        let client = client.clone();
+        let e = in_time(move || {
+            let call = client.assets().retrieve("a1");
+            call.request_options(within(Duration::from_millis(400))).send().unwrap_err()
+        });
+        assert!(matches!(e, Error::Timeout { sent: true, .. }), "{e:?}");
+        assert!(e.to_string().contains("the deadline of the call has passed"), "{e}");
+    }
+}
+
+#[test]
+fn a_deadline_that_passes_says_that_the_outcome_is_unknown() {
+    let server = Server::start([silent(), silent()]);
+    let client = builder(&server).build().unwrap();
+    let options = within(Duration::from_millis(300));
+    let e = in_time(move || {
+        client.assets().update_user_metadata("a1", json!({"a": 1})).request_options(options).send().unwrap_err()
+    });
+    assert!(e.is_timeout() && e.is_outcome_unknown(), "{e:?}");
+}
+
+// The rate limiter.
+
+#[test]
+fn all_threads_wait_after_a_429_and_none_for_ever() {
+    const THREADS: usize = 8;
+    let clock = Moving::default();
+    let seen: Arc<Mutex<Vec<Duration>>> = Arc::default();
+    let at_answer = |answer: Vec<u8>| {
+        let (seen, clock) = (seen.clone(), clock.clone());
+        Step::Talk(Box::new(move |stream, request| {
+            read_body(stream, request)?;
+            seen.lock().unwrap().push(clock.passed());
+            stream.write_all(&answer).map(|()| true)
+        }))
+    };
+    let refusal = answer_with(429, &[("retry-after", "40")], &json!({"message": "Slow down."}));
+    let script = [at_answer(refusal)].into_iter().chain((0..THREADS).map(|_| at_answer(answer(200, &asset("a1")))));
+    let server = Server::start(script.collect::<Vec<_>>());
+    let client = builder(&server).clock(clock.clone()).build().unwrap();
+    // One thread closes the limiter, with a call that is not tried again.
+    let none = RequestOptions::new().max_retries(0);
+    client.assets().retrieve("a1").request_options(none).send().unwrap_err();
+    let barrier = Arc::new(Barrier::new(THREADS));
+    let calls: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let (client, barrier) = (client.clone(), barrier.clone());
+            thread::spawn(move || {
+                barrier.wait();
+                get(&client)
+            })
+        })
+        .collect();
+    in_time(move || calls.into_iter().for_each(|call| call.join().unwrap().unwrap()));
+    server.finish();
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0], Duration::ZERO);
+    assert!(seen[1..].iter().all(|at| *at >= Duration::from_secs(40)), "not too early: {seen:?}");
+    assert!(
+        clock.taken().iter().all(|pause| *pause <= Duration::from_secs(40)),
+        "and not too long: {:?}",
+        clock.taken()
+    );
+}
+
+#[test]
+fn a_quota_does_not_close_the_rate_limiter() {
+    let quota = |headers: &[(&str, &str)], code: &str| {
+        Step::Answer(answer_with(429, headers, &json!({"code": code, "message": "Used up."})))
+    };
+    for refusal in [
+        quota(&[("retry-after", "11382")], "too_many_requests"),
+        quota(&[("retry-after", "30")], "plan_limit_exceeded"),
+        quota(&[("retry-after", "90")], "too_many_requests"),
+    ] {
+        let server = Server::start([refusal, ready()]);
+        let (client, clock) = client_in_time(&server);
+        assert_eq!(get(&client).unwrap_err().status(), Some(429));
+        get(&client).unwrap();
+        assert!(clock.taken().is_empty(), "{:?}", clock.taken());
+        server.finish();
+    }
+}
+
+#[test]
+fn a_pace_is_kept_by_all_threads_together() {
+    const CALLS: usize = 240;
+    const MOST: usize = 20;
+    let per = Duration::from_millis(200);
+    let (times, refused): (Arc<Mutex<Vec<Instant>>>, Arc<AtomicUsize>) = Default::default();
+    let step = |_| {
+        let (times, refused) = (times.clone(), refused.clone());
+        Step::Talk(Box::new(move |stream, request| {
+            read_body(stream, request)?;
+            let now = Instant::now();
+            let recent = |at: &&Instant| now.saturating_duration_since(**at) < per;
+            let is_too_much = {
+                let mut times = times.lock().unwrap();
+                let is_too_much = times.iter().filter(recent).count() >= MOST;
+                times.extend((!is_too_much).then_some(now));
+                is_too_much
+            };
+            refused.fetch_add(usize::from(is_too_much), Ordering::SeqCst);
+            let answer = match is_too_much {
+                true => answer_with(429, &[("retry-after", "0.2")], &Value::Null),
+                false => answer(200, &asset("a1")),
+            };
+            stream.write_all(&answer).map(|()| true)
+        }))
+    };
+    let server = Server::start((0..CALLS * 2).map(step).collect::<Vec<_>>());
+    let client = builder(&server).rate_limit(MOST as u32, per).max_retries(9).build().unwrap();
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let client = client.clone();
+            thread::spawn(move || (0..CALLS / 8).for_each(|_| get(&client).unwrap()))
+        })
+        .collect();
+    in_time(move || calls.into_iter().for_each(|call| call.join().unwrap()));
+    assert_eq!(refused.load(Ordering::SeqCst), 0);
+    assert_eq!(server.received().len(), CALLS);
+}
+
+#[test]
+fn a_pace_obeys_the_deadline_and_has_to_be_one() {
+    let server = Server::start([ready(), ready()]);
+    let clock = Moving::default();
+    let client = builder(&server).clock(clock.clone()).rate_limit(1, Duration::from_secs(60)).build().unwrap();
+    get(&client).unwrap();
+    let hasty = client.assets().retrieve("a1").request_options(within(Duration::from_secs(10)));
+    let e = hasty.send().unwrap_err();
+    assert!(e.is_timeout() && !e.is_outcome_unknown(), "{e:?}");
+    assert_eq!((clock.passed(), server.received().len()), (Duration::ZERO, 1));
+    get(&client).unwrap();
+    assert_eq!(clock.passed(), Duration::from_secs(60));
+    for (requests, per) in [(0, 1), (1, 0)] {
+        let e = builder(&server).rate_limit(requests, Duration::from_secs(per)).build().unwrap_err();
+        assert!(e.to_string().starts_with("rate_limit: "), "{e}");
+    }
+}

@@ -63,7 +63,7 @@ fn all_pages_are_read_with_the_settings_of_the_first() {
 #[test]
 fn a_page_that_cannot_be_fetched_is_one_error_and_not_the_end_in_silence() {
     let server = Server::start([hits(&["v1"], Some("t2")), refused(400, "page_token_expired")]);
-    assert_eq!(videos(&server), ["v1", "error: refused [page_token_expired, 400] (GET /search/t2)"]);
+    assert_eq!(videos(&server), ["v1", "error: refused [page_token_expired, 400] (GET /search/t2 at 127.0.0.1)"]);
     server.finish();
     // A GET may be repeated, and is.
     let server = Server::start([hits(&["v1"], Some("t2")), refused(500, "x"), hits(&["v2"], None)]);

@@ -224,7 +224,7 @@ fn answers_that_are_no_stream() {
         batches(&a_client).unwrap_err(),
         a_client.call("GET", &["x"]).send_events().unwrap_err(),
     ] {
-        assert!(e.to_string().starts_with("the server answered with status 200 and an HTML page: Sign in"), "{e}");
+        assert!(e.to_string().starts_with("127.0.0.1 answered with status 200 and an HTML page: Sign in"), "{e}");
     }
     // A page of another name.
     let page = "<html>\n<title>Sign in</title>\n</html>\n";
@@ -316,7 +316,7 @@ fn a_stream_is_tried_again_until_it_begins_and_not_after() {
     let server = Server::start([Step::Answer(answer(400, &refusal)), Step::Answer(answer(500, &Value::Null))]);
     let (client, pauses) = client(&server);
     let e = client.analyze_stream().send().unwrap_err();
-    assert_eq!(e.to_string(), "No video. [parameter_invalid, 400] (POST /analyze)");
+    assert_eq!(e.to_string(), "No video. [parameter_invalid, 400] (POST /analyze at 127.0.0.1)");
     assert_eq!(client.analyze_stream().send().unwrap_err().status(), Some(500));
     assert!(pauses.taken().is_empty());
     server.finish();

@@ -212,6 +212,11 @@ impl Server {
         self.port
     }
 
+    /// What is left of the script.
+    pub fn script(&self) -> Vec<Step> {
+        self.script.lock().unwrap().drain(..).collect()
+    }
+
     /// Begins another script, whatever is left of the one before it.
     pub fn rewind(&self, script: impl IntoIterator<Item = Step>) {
         *self.script.lock().unwrap() = script.into_iter().collect();

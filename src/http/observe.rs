@@ -1,0 +1,69 @@
+//! What can be seen of the attempts of a session: a line in the log, and an observer of the caller's.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::text::printable;
+
+/// One attempt of a request, as the [observer](crate::TwelveLabsBuilder::observer) of a client is told of it.
+///
+/// Nothing of it is secret: it has no key, no query of a URL, nothing of what was sent and nothing of a body.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AttemptEvent {
+    /// The request, as `GET /assets/65f…`, or `PUT chunk 3 of 5 of upload 68f…` for a chunk.
+    pub operation: String,
+    /// The host that was contacted last: the API's, the storage's, or `the proxy` with its own.
+    pub host: String,
+    /// The number of the attempt within its call, from 1. Redirects count, too.
+    pub attempt: u32,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// Why there was no answer, or not all of it.
+    pub error: Option<String>,
+    /// How long it took; of a stream, until it began.
+    pub duration: Duration,
+    /// How many bytes of the request, its headers and its body, were handed to the network.
+    pub bytes_sent: u64,
+    /// The size of the answer's body in bytes, after decompression; 0 for a stream.
+    pub bytes_received: u64,
+    /// The `x-trace-id` to quote to the platform's support.
+    pub trace_id: Option<String>,
+    /// The pause before the next attempt, if another one follows after a pause.
+    pub retry_in: Option<Duration>,
+}
+
+impl fmt::Display for AttemptEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, attempt {} at {}: ", self.operation, self.attempt, self.host)?;
+        match (self.status, &self.error) {
+            (Some(status), None) => write!(f, "{status}")?,
+            (Some(status), Some(error)) => write!(f, "{status}, {}", printable(error, 300))?,
+            (None, error) => f.write_str(&printable(error.as_deref().unwrap_or("no answer"), 300))?,
+        }
+        let (sent, received) = (self.bytes_sent, self.bytes_received);
+        write!(f, " after {} ms, {sent} bytes sent, {received} received", self.duration.as_millis())?;
+        match &self.trace_id {
+            Some(id) => write!(f, ", trace id {id}"),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(crate) type Observer = Arc<dyn Fn(&AttemptEvent) + Send + Sync>;
+
+/// An attempt that has ended. It is told once, whatever comes after it.
+pub(super) struct Seen<'a> {
+    pub event: AttemptEvent,
+    pub observer: Option<&'a Observer>,
+}
+
+impl Drop for Seen<'_> {
+    fn drop(&mut self) {
+        log::debug!("{}", self.event);
+        if let Some(observer) = self.observer {
+            observer(&self.event);
+        }
+    }
+}
