@@ -390,7 +390,7 @@ mod tests {
             type Error = String;
 
             fn try_from(text: String) -> Result<Self, String> {
-                if text.len() % 2 == 0 { Ok(Even(text.len())) } else { Err(format!("{} is odd", text.len())) }
+                if text.len().is_multiple_of(2) { Ok(Even(text.len())) } else { Err(format!("{} is odd", text.len())) }
             }
         }
 

@@ -13,7 +13,7 @@ use crate::file::FileSource;
 use crate::http::attempt::{Failure, LiveBody};
 use crate::http::body::{Part, Payload, ProgressCallback};
 use crate::http::engine::{self, Plan, Target};
-use crate::http::session::Session;
+use crate::http::session::{SHORT_KEY, Session};
 use crate::response::HttpResponse;
 use crate::text::printable;
 
@@ -437,6 +437,12 @@ impl Request {
     /// Takes the API key out of what the server sent, before any of it becomes an error's text.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
         self.session.redact(response)
+    }
+
+    /// The same for what becomes data, where a key of a few characters, as in a test, is a word like others.
+    pub(crate) fn redact_data(&self, response: HttpResponse<()>) -> HttpResponse<()> {
+        let short = self.session.settings().options.api_key.len() < SHORT_KEY;
+        if short { response } else { self.redact(response) }
     }
 }
 
