@@ -62,9 +62,15 @@ impl Ahead {
         started
     }
 
+    /// Gives up what is on its way.
+    pub(crate) fn clear(&mut self) {
+        self.answers.clear();
+    }
+
     /// Waits for the answer to the request for a page, if it is on its way.
     pub(crate) fn take(&mut self, cursor: &Cursor) -> Option<Answer> {
-        let (_, receiver) = if self.answers.front()?.0 == *cursor { self.answers.pop_front() } else { None }?;
+        self.answers.front().filter(|(sent_for, _)| sent_for == cursor)?;
+        let (_, receiver) = self.answers.pop_front()?;
         receiver.into_inner().unwrap_or_else(PoisonError::into_inner).recv().ok()
     }
 }

@@ -213,14 +213,14 @@ impl Stream {
 
     /// A line is not what it should be.
     pub(crate) fn malformed(&self, why: &str, line: Vec<u8>) -> Error {
-        let response = HttpResponse { body: line, ..self.response.clone() };
+        let response = self.request.redact(HttpResponse { body: line, ..self.response.clone() });
         let shown = if looks_like_html(&response.body) { describe(&response) } else { excerpt(&response.body) };
         let message = format!("line {} of the stream: {why}; it begins: {shown}", self.lines.number);
         decode::undecodable(&self.operation(), &response, message)
     }
 
     fn redact(&self, text: Vec<u8>) -> Vec<u8> {
-        self.request.redact(HttpResponse { body: text, ..HttpResponse::<()>::default() }).body
+        self.request.redact_data(HttpResponse { body: text, ..HttpResponse::<()>::default() }).body
     }
 }
 
@@ -462,6 +462,15 @@ mod tests {
             assert_eq!(lines(text.as_bytes(), &[cut]), expected, "split at {cut}");
         }
         assert_eq!(lines(text.as_bytes(), &(0..text.len()).collect::<Vec<_>>()), expected, "byte by byte");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_matter() {
+        let text = "\u{feff}{\"a\":1}\n\u{feff}{\"b\":NaN}\r\n\u{feff}\n\u{feff}[\"c\", 1e999]";
+        let expected = ["{\"a\":1}", "{\"b\":NaN}", "[\"c\", 1e999]"].map(|line| Ok(line.to_string()));
+        assert_eq!(lines(text.as_bytes(), &[]), expected);
+        let found = events("\u{feff}data: 1\n\n\u{feff}event: a\ndata: 2\n\n".as_bytes(), &[]);
+        assert_eq!(found, [event("", "1", None), event("a", "2", None)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::call::ahead::Ahead;
 use crate::call::page::{Cursor, Page, hash};
 use crate::call::request::{Paging, Request};
 use crate::error::{Error, Result};
+use crate::response::HttpResponse;
 
 /// Pages after which a list without a known end is taken for an endless one.
 const MOST_PAGES: u64 = 100_000;
@@ -228,7 +229,20 @@ impl List {
             let message = "the server gave the token of a page again that was read before";
             return Err(self.lies(&cursor, message.into()));
         }
-        let page = self.fetch(&cursor, ahead)?;
+        let early = ahead.and_then(|ahead| Some((ahead.take(&cursor)?, ahead)));
+        let page = match early {
+            None => self.fetch(&cursor)?,
+            Some((answer, ahead)) => {
+                let page = self.read(&cursor, answer?)?;
+                if self.last.is_none_or(|last| last == Size::of(&page)) || matches!(cursor, Cursor::Token(_)) {
+                    page
+                } else {
+                    // The list has changed, and nobody knows in which order these pages were made.
+                    ahead.clear();
+                    self.fetch(&cursor)?
+                }
+            }
+        };
         let size = Size::of(&page);
         let fewer = self.last.and_then(|last| last.beyond(size)).unwrap_or(0);
         let more = self.last.and_then(|last| size.beyond(last)).unwrap_or(0);
@@ -248,14 +262,17 @@ impl List {
         }
     }
 
-    fn fetch(&self, cursor: &Cursor, ahead: Option<&mut Ahead>) -> Result<Page> {
+    fn fetch(&self, cursor: &Cursor) -> Result<Page> {
+        self.read(cursor, self.request_for(cursor).execute()?)
+    }
+
+    fn read(&self, cursor: &Cursor, answer: HttpResponse<()>) -> Result<Page> {
         let request = self.request_for(cursor);
-        let answer = ahead.and_then(|ahead| ahead.take(cursor)).unwrap_or_else(|| request.execute())?;
         let number = match cursor {
             Cursor::Number(number) => *number,
             Cursor::Token(_) => self.fetched.saturating_add(1),
         };
-        Page::read(request.operation(), self.request.items, cursor.clone(), number, request.redact(answer))
+        Page::read(request.operation(), self.request.items, cursor.clone(), number, answer)
     }
 
     fn lies(&self, cursor: &Cursor, message: String) -> Error {
@@ -287,7 +304,7 @@ impl List {
             if page.number <= self.lowest {
                 return lost(page, "items may have moved to pages before the one that it was begun with");
             }
-            pages.push_front(self.fetch(&Cursor::Number(page.number - 1), None)?);
+            pages.push_front(self.fetch(&Cursor::Number(page.number - 1))?);
         }
         Ok(pages.into())
     }
@@ -301,7 +318,7 @@ impl List {
                 break;
             };
             let Some(next) = &page.next else { break };
-            pages.push(self.fetch(next, None)?);
+            pages.push(self.fetch(next)?);
         }
         Ok(pages)
     }

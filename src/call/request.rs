@@ -471,9 +471,13 @@ impl Request {
         engine::failed(failure, self.operation(), limit, true)
     }
 
-    /// Takes the API key out of what the server sent.
+    /// Takes the API key out of what the server says of an error.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
-        let mut response = response.with(());
+        self.session.redact(response)
+    }
+
+    /// The same for a part of a stream.
+    pub(crate) fn redact_data(&self, mut response: HttpResponse<()>) -> HttpResponse<()> {
         self.session.redact_success(&mut response);
         response
     }

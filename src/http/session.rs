@@ -16,7 +16,7 @@ use crate::http::url::without_password;
 use crate::response::{Headers, HttpResponse};
 use crate::text::contains;
 
-/// A key of fewer characters is none that the platform gives.
+/// A key that is shorter is none of the platform's, but one of a test.
 const SHORT_KEY: usize = 8;
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 

@@ -627,6 +627,7 @@ pub struct StreamMetadata {
 /// Dropping it closes the connection.
 ///
 /// [`text`](Self::text) gathers all of it.
+#[must_use = "the answer comes as it is read: iterate over it, or call `.text()`"]
 pub struct AnalyzeStream {
     stream: Option<Stream>,
     text: String,
