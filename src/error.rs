@@ -591,7 +591,11 @@ impl Error {
 
     /// Whether it was stopped through a [`CancelHandle`](crate::CancelHandle).
     pub fn is_canceled(&self) -> bool {
-        matches!(self.reason(), Error::Canceled { .. })
+        match self.reason() {
+            Error::Canceled { .. } => true,
+            Error::Stream { source: Some(e), .. } => e.is_canceled(),
+            _ => false,
+        }
     }
 
     /// Whether the same file can never succeed, as with `video_duration_too_short`: a repetition is pointless.

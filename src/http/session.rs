@@ -134,8 +134,8 @@ fn mask(text: &str, key: &str) -> String {
     out
 }
 
-/// Random hexadecimal digits, in place of something that is as long.
-pub(super) fn stand_in(length: usize) -> String {
+/// Random hexadecimal digits, as many as the key has characters.
+fn stand_in(length: usize) -> String {
     std::iter::repeat_with(|| format!("{:016x}", random_bits()))
         .flat_map(|text| text.into_bytes())
         .map(char::from)

@@ -655,6 +655,7 @@ fn broken(operation: String, e: Error, text: &str) -> Error {
         Error::Timeout { .. } => "the stream fell silent before its end",
         Error::Transport { .. } => "the stream broke off before its end",
         Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
+        Error::Canceled { .. } => "canceled before the end of the stream",
         _ => "the stream has a line that is no event",
     };
     Error::Stream { operation, message: message.into(), code: None, text: text.into(), source: Some(Box::new(e)) }
