@@ -57,6 +57,15 @@ pub(crate) fn random_bits() -> u64 {
     hasher.finish()
 }
 
+/// So many random hexadecimal digits, in place of something that is as long.
+pub(crate) fn random_hex(length: usize) -> String {
+    std::iter::repeat_with(|| format!("{:016x}", random_bits()))
+        .flat_map(|text| text.into_bytes())
+        .map(char::from)
+        .take(length)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

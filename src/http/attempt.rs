@@ -13,7 +13,6 @@ use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 use crate::http::cancel::CancelHandle;
 pub(super) use crate::http::connection::Exchange;
 use crate::http::connection::{Names, Secret, Stage, connector};
-use crate::http::session::stand_in;
 use crate::response::Headers;
 use crate::text::printable;
 
@@ -190,20 +189,9 @@ macro_rules! limited {
     };
 }
 
-/// The URL of a request for the library, and what its connection has to know. The query of a URL that is secret is put in
-/// by the connection, so that it is in no log.
-pub(super) fn exchange(url: &str, is_secret: bool, cancel: Option<CancelHandle>) -> (String, Arc<Exchange>) {
-    let query = url.split_once('?').filter(|(_, query)| is_secret && !query.is_empty() && !query.contains('#'));
-    let (url, query) = match query {
-        Some((path, query)) => {
-            let stand_in = stand_in(query.len());
-            (format!("{path}?{stand_in}"), Some((stand_in, query.to_string())))
-        }
-        None => (url.to_string(), None),
-    };
-    let uri: Option<Uri> = url.parse().ok();
-    let exchange = Exchange::new(uri.as_ref(), query, cancel);
-    (url, exchange)
+/// What is known of a request that goes to this URL.
+pub(super) fn exchange(url: &str, cancel: Option<CancelHandle>) -> Arc<Exchange> {
+    Exchange::new(url.parse().ok().as_ref(), cancel)
 }
 
 pub(super) fn send(agent: &Agent, exchange: &Arc<Exchange>, mut attempt: Attempt<'_>) -> Result<Answer, Failure> {

@@ -69,8 +69,6 @@ pub(crate) struct Exchange {
     left: Arc<AtomicBool>,
     /// How many bytes of the request were handed to the connection.
     bytes: AtomicU64,
-    /// What the layers above see and log in place of the URL's query, and the query itself.
-    query: Option<(String, String)>,
     canceled: AtomicBool,
 }
 
@@ -89,11 +87,10 @@ impl Drop for Entered {
 }
 
 impl Exchange {
-    /// `query`: the stand-in that is in the URL, and what to send in its place.
-    pub(crate) fn new(uri: Option<&Uri>, query: Option<(String, String)>, cancel: Option<CancelHandle>) -> Arc<Self> {
+    pub(crate) fn new(uri: Option<&Uri>, cancel: Option<CancelHandle>) -> Arc<Self> {
         let target = uri.and_then(Uri::authority).map(|authority| authority.to_string()).unwrap_or_default();
         let contact = uri.and_then(Uri::host).unwrap_or_default().to_string();
-        Arc::new(Exchange { cancel, contact: contact.into(), target, query, head: true.into(), ..Self::default() })
+        Arc::new(Exchange { cancel, contact: contact.into(), target, head: true.into(), ..Self::default() })
     }
 
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
@@ -404,36 +401,29 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// The line of the key in a head, and what the layers above see and log in its place.
+/// The key, and what the layers above see and log in its place.
 #[derive(Clone)]
 pub(super) struct Secret {
-    line: Arc<str>,
-    /// As long as the line.
+    api_key: Arc<str>,
+    /// As long as the key.
     stand_in: Arc<str>,
 }
 
 impl Secret {
     pub(super) fn new(api_key: &str, stand_in: &str) -> Self {
-        let line = |value: &str| format!("{KEY_FIELD}{value}\r\n").into();
-        Secret { line: line(api_key), stand_in: line(stand_in) }
+        Secret { api_key: api_key.into(), stand_in: format!("{KEY_FIELD}{stand_in}\r\n").into() }
     }
 
-    /// Puts the key into the head of a request.
-    fn put_in(&self, head: &mut [u8]) -> io::Result<()> {
-        replace(head, &self.stand_in, &self.line)
+    /// Puts the key into the head of a request. An error if it cannot be found there: the stand-in is never sent.
+    fn put_in(&self, output: &mut [u8]) -> io::Result<()> {
+        let stand_in = self.stand_in.as_bytes();
+        let Some(at) = output.windows(stand_in.len()).position(|window| window == stand_in) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the headers of the request are too large"));
+        };
+        let start = at + KEY_FIELD.len();
+        output[start..start + self.api_key.len()].copy_from_slice(self.api_key.as_bytes());
+        Ok(())
     }
-}
-
-/// Puts what is meant into the head of a request, where its stand-in is. An error if that cannot be found there: it is
-/// never sent.
-fn replace(head: &mut [u8], stand_in: &str, meant: &str) -> io::Result<()> {
-    let at = head.windows(stand_in.len()).position(|window| window == stand_in.as_bytes());
-    let place = at.and_then(|at| head.get_mut(at..at + meant.len())).filter(|_| meant.len() == stand_in.len());
-    let Some(place) = place else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the headers of the request are too large"));
-    };
-    place.copy_from_slice(meant.as_bytes());
-    Ok(())
 }
 
 impl fmt::Debug for Secret {
@@ -498,12 +488,8 @@ impl<In: Transport> Transport for RequestTransport<In> {
             // Nothing of the input is of use before there is a whole head: else, the library would look for the end of
             // a head that comes in pieces without reading more of it.
             self.inner.buffers().input_consume(0);
-            let head = &mut self.inner.buffers().output()[..amount];
-            if let Some((stand_in, query)) = &exchange.query {
-                replace(head, &format!("?{stand_in} "), &format!("?{query} "))?;
-            }
             if let Some(secret) = &self.secret {
-                secret.put_in(head)?;
+                secret.put_in(&mut self.inner.buffers().output()[..amount])?;
             }
         }
         if !self.counts {

@@ -249,16 +249,17 @@ fn attempt(
     number: u32,
     permit: Option<Permit<'_>>,
 ) -> (Result<HttpResponse<LiveBody>, Tried>, AttemptEvent) {
-    let is_storage = matches!(plan.target, Target::Storage(_));
-    let (url, exchange) = attempt::exchange(url, is_storage, plan.cancel.clone());
+    let exchange = attempt::exchange(url, plan.cancel.clone());
     if let Some(permit) = &permit {
         permit.watch(exchange.left());
     }
     let started = Instant::now();
-    let mut result = send(session, plan, &url, &exchange, announce, total);
+    let mut result = send(session, plan, url, &exchange, announce, total);
     let host = exchange.contact();
+    let bytes_received = result.as_ref().map_or(0, |response| response.body.len() as u64);
     if let Ok(response) = &mut result {
         response.origin = Origin { host: host.clone(), attempts: number };
+        session.redact_success(response);
     }
     let response = result.as_ref().ok();
     let error = match &result {
@@ -275,7 +276,7 @@ fn attempt(
         error,
         duration: started.elapsed(),
         bytes_sent: exchange.bytes_sent(),
-        bytes_received: response.map_or(0, |response| response.body.len() as u64),
+        bytes_received,
         trace_id: response.and_then(HttpResponse::trace_id).map(|id| printable(id, 200)),
         retry_in: None,
     };
@@ -393,8 +394,7 @@ impl Call<'_> {
     }
 
     /// A success, if it can be read.
-    fn success(&self, mut response: HttpResponse<LiveBody>) -> Result<HttpResponse<LiveBody>> {
-        self.session.redact_success(&mut response);
+    fn success(&self, response: HttpResponse<LiveBody>) -> Result<HttpResponse<LiveBody>> {
         // What can be decompressed has been, and says nothing of it any more.
         let encoding = response.headers.get("content-encoding").unwrap_or_default().trim();
         if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::clock::{Clock, random_bits};
+use crate::clock::{Clock, random_hex};
 use crate::error::{Error, Result};
 use crate::http::attempt::{self, Agent, Agents};
 use crate::http::limiter::{Pace, RateLimiter};
@@ -70,7 +70,7 @@ impl Session {
             None => attempt::config(USER_AGENT, proxy, roots).map_err(|(name, why)| Error::invalid(name, why))?,
         };
         attempt::check_proxy(&config, |name| std::env::var(name).ok()).map_err(|why| Error::invalid("proxy", why))?;
-        let key_stand_in = stand_in(options.api_key.len());
+        let key_stand_in = random_hex(options.api_key.len());
         let agents = Agents::new(config, &options.api_key, &key_stand_in);
         let (clock, limiter) = (options.clock.clone(), RateLimiter::new(options.rate_limit));
         let server_clock = Mutex::default();
@@ -153,15 +153,6 @@ fn mask(text: &str, key: &str) -> String {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Random hexadecimal digits, in place of something that is as long.
-pub(super) fn stand_in(length: usize) -> String {
-    std::iter::repeat_with(|| format!("{:016x}", random_bits()))
-        .flat_map(|text| text.into_bytes())
-        .map(char::from)
-        .take(length)
-        .collect()
 }
 
 #[cfg(test)]

@@ -701,7 +701,7 @@ pub(crate) fn broken(operation: String, e: Error, text: &str, generation: &Gener
                 Error::Timeout { .. } => "the stream fell silent before its end",
                 Error::Transport { .. } => "the stream broke off before its end",
                 Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
-                Error::Canceled { .. } => "canceled",
+                Error::Canceled { .. } => "canceled before the end of the stream",
                 _ => "the stream has a line that is no event",
             };
             (message.into(), None, Some(Box::new(e)))

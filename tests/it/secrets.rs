@@ -1,0 +1,209 @@
+//! What is secret reaches no text, whatever a server does with it.
+
+use std::sync::{Arc, Mutex};
+
+use crate::files::content;
+use crate::server::{Server, Step, answer, answer_of_type, answer_with, builder};
+use serde_json::{Value, json};
+use twelvelabs::assets::Asset;
+use twelvelabs::{Error, FileSource, TwelveLabs};
+
+const KEY: &str = "tlk_2D7FA7BQ1K3X9Z";
+
+fn client(server: &Server) -> TwelveLabs {
+    builder(server).api_key(KEY).max_retries(0).build().unwrap()
+}
+
+fn is_clean(text: &str) {
+    assert!(!text.contains(KEY) && !text.contains("2D7FA7BQ"), "{text}");
+}
+
+#[test]
+fn a_success_that_echoes_the_key_does_not_show_it() {
+    let words = json!({"_id": "a1", "status": "ready", "filename": format!("of {KEY}.mp4"), "new": [KEY]});
+    let echo = answer_with(200, &[("x-echo", &format!("key={KEY}")), ("x-trace-id", KEY)], &words);
+    let server = Server::start([Step::Answer(echo.clone()), Step::Answer(echo)]);
+    let client = client(&server);
+    let response = client.assets().retrieve("a1").send_raw().unwrap();
+    is_clean(&format!("{response:?} {:?}", response.trace_id()));
+    is_clean(&String::from_utf8(response.body).unwrap());
+    assert_eq!(response.data.filename.as_deref(), Some("of ***.mp4"));
+    assert_eq!(response.headers.get("x-echo"), Some("key=***"));
+    let response = client.call("GET", &["x"]).send_raw().unwrap();
+    is_clean(&format!("{response:?}"));
+    assert_eq!(response.data["new"], json!(["***"]));
+    assert!(server.finish().iter().all(|request| request.header("x-api-key") == Some(KEY)));
+}
+
+#[test]
+fn a_key_of_a_few_letters_is_no_secret_and_changes_no_data() {
+    let words = json!({"_id": "a1", "filename": "test.mp4"});
+    let refusal = json!({"message": "The key test is not valid."});
+    let server = Server::start([Step::Answer(answer(200, &words)), Step::Answer(answer(401, &refusal))]);
+    let client = builder(&server).api_key("test").build().unwrap();
+    assert_eq!(client.assets().retrieve("a1").send().unwrap().filename.as_deref(), Some("test.mp4"));
+    let e = client.assets().retrieve("a1").send().unwrap_err();
+    assert!(e.to_string().starts_with("The key *** is not valid."), "{e}");
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_does_not_show_the_key() {
+    let html = format!("<html><title>{KEY}</title>{KEY}</html>");
+    let mut binary = answer_of_type(200, "application/json", &format!("xx{KEY}"));
+    let at = binary.len() - KEY.len() - 2;
+    binary[at] = 0xff;
+    for bytes in [
+        answer_of_type(200, "application/json", &format!("{{\"_id\": {KEY}}}")),
+        answer_of_type(200, "application/json", &format!("{{\"_id\": [\"{KEY}\"]}}")),
+        answer_of_type(200, "text/html", &html),
+        answer_of_type(500, "text/html", &html),
+        answer_of_type(401, "application/json", &format!("{{\"message\":\"The key {KEY} is not valid.\"}}")),
+        answer_with(302, &[("location", &format!("https://other.example/?key={KEY}"))], &Value::Null),
+        answer_with(404, &[("x-echo", KEY)], &json!({"code": KEY, "details": {"key": KEY}, "docs_url": KEY})),
+        binary,
+    ] {
+        let server = Server::start([Step::Answer(bytes)]);
+        let e = client(&server).assets().retrieve("a1").send().unwrap_err();
+        is_clean(&format!("{e} {e:#} {e:?}"));
+        match &e {
+            Error::Api(e) => {
+                is_clean(&format!("{:?} {:?} {:?}", e.headers, e.details, String::from_utf8_lossy(&e.body)))
+            }
+            Error::Decode { response, .. } => is_clean(&String::from_utf8_lossy(&response.body)),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn pages_streams_and_failures_do_not_show_the_key() {
+    let page = json!({"data": [{"_id": "a1", "filename": KEY}, {"_id": 7, "filename": KEY}], "page_info": {"page": 1, "total_page": 1}});
+    let text = json!({"event_type": "text_generation", "text": KEY});
+    let error = json!({"event_type": "error", "error": {"message": format!("The key {KEY} is used up."), "code": KEY}});
+    let lines = format!("{{\"task_id\":\"{KEY}\"}}\nno json {KEY}\n");
+    let failed = json!({"_id": "a1", "status": "failed", "error": {"message": KEY, "code": KEY}, "raw": KEY});
+    let server = Server::start([
+        Step::Answer(answer(200, &page)),
+        Step::Answer(answer_of_type(200, "application/x-ndjson", &format!("{text}\n{error}\n"))),
+        Step::Answer(answer_of_type(200, "application/jsonl", &lines)),
+        Step::Answer(answer_of_type(200, "text/event-stream", &format!("event: {KEY}\nid: {KEY}\ndata: {KEY}\n\n"))),
+        Step::Answer(answer_of_type(200, &format!("text/{KEY}"), KEY)),
+        Step::Answer(answer(200, &failed)),
+    ]);
+    let client = client(&server);
+    let list = client.assets().list().send().unwrap();
+    is_clean(&format!("{:?}", list.response()));
+    for item in list {
+        is_clean(&format!("{item:?}"));
+    }
+    for event in client.analyze_stream().send().unwrap() {
+        is_clean(&format!("{event:?}"));
+    }
+    for result in client.analyze_async().batches().results("b").send().unwrap() {
+        is_clean(&format!("{result:?}"));
+    }
+    for event in client.call("GET", &["x"]).send_events().unwrap() {
+        is_clean(&format!("{event:?}"));
+    }
+    is_clean(&format!("{:?}", client.call("GET", &["x"]).send_events().unwrap_err()));
+    let e = client.assets().wait_for_done("a1").send().unwrap_err();
+    is_clean(&format!("{e} {e:?}"));
+    match e {
+        Error::Failed(e) => is_clean(&e.raw.to_string()),
+        other => panic!("{other:?}"),
+    }
+    server.finish();
+}
+
+#[test]
+fn a_failure_is_short_in_debug() {
+    let failed =
+        json!({"_id": "a1", "status": "failed", "error": {"message": "x".repeat(1 << 20)}, "y": "y".repeat(1 << 20)});
+    let server = Server::start([Step::Answer(answer(200, &failed))]);
+    let e = client(&server).assets().wait_for_done("a1").send().unwrap_err();
+    assert!(format!("{e:?}").len() < 10_000 && e.to_string().len() < 10_000, "{}", format!("{e:?}").len());
+}
+
+/// What a storage says when a signature does not fit, as of its documentation.
+fn signature_does_not_match(signature: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>SignatureDoesNotMatch</Code><Message>The request \
+         signature we calculated does not match the signature you provided.</Message><AWSAccessKeyId>AKIAIOSFODNN7\
+         </AWSAccessKeyId><StringToSign>AWS4-HMAC-SHA256\n20261124T000000Z\n</StringToSign><SignatureProvided>\
+         {signature}</SignatureProvided><StringToSignBytes>41 57 53 34</StringToSignBytes><CanonicalRequest>PUT\n/b\n\
+         X-Amz-Security-Token=IQoJb3JpZ2lu</CanonicalRequest><RequestId>R1</RequestId><HostId>H1</HostId></Error>"
+    )
+}
+
+#[test]
+fn a_refusal_of_the_storage_shows_neither_signature_nor_access_key() {
+    const SIGNATURE: &str = "c0ffee1122334455667788990011";
+    const CREDENTIAL: &str = "AKIAIOSFODNN7%2F20261124%2Fus-east-1";
+    let query = format!("X-Amz-Credential={CREDENTIAL}&X-Amz-Signature={SIGNATURE}&X-Amz-Security-Token=IQoJb3JpZ2lu");
+    let bodies = [
+        ("application/xml", signature_does_not_match(SIGNATURE)),
+        ("text/html", format!("<html><title>403</title>no /b?{query}</html>")),
+        (
+            "application/json",
+            json!({"message": "denied", "query": query, "id": "AKIAIOSFODNN7/20261124/us-east-1"}).to_string(),
+        ),
+        ("application/xml", "<Fault><StringToSign>AWS4-HMAC-SHA256</StringToSign></Fault>".to_string()),
+    ];
+    for (kind, body) in bodies {
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 403 Forbidden\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nx-amz-url: /b?{query}\r\n\r\n"
+        );
+        let refusal = [head.into_bytes(), body.into_bytes()].concat();
+        let server = Server::start_with(|port| {
+            let session = json!({
+                "upload_id": "u1", "asset_id": "a1", "chunk_size": 1000, "total_chunks": 1,
+                "upload_urls": [{"chunk_index": 1, "url": format!("http://127.0.0.1:{port}/b?{query}")}],
+            });
+            [Step::Answer(answer(201, &session)), Step::Answer(refusal)]
+        });
+        let file = FileSource::bytes("clip.mp4", content(1000));
+        let e = client(&server).multipart_upload().upload_file(file).max_retries(0).send().unwrap_err();
+        let mut shown = format!("{e} {e:#} {e:?}");
+        let cause = match &e {
+            Error::Upload(e) => &*e.cause,
+            other => other,
+        };
+        match cause {
+            Error::Api(e) => {
+                shown += &format!("{:?} {:?} {}", e.headers, e.details, String::from_utf8_lossy(&e.body));
+                assert_eq!((e.status, e.host.as_str()), (403, "127.0.0.1"));
+                if kind.contains("xml") && e.code.is_some() {
+                    assert_eq!(e.code.as_deref(), Some("SignatureDoesNotMatch"));
+                    assert!(e.message.contains("does not match the signature you provided"), "{}", e.message);
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+        for secret in [SIGNATURE, CREDENTIAL, "AKIA", "AWS4-HMAC", "41 57 53", "IQoJb3JpZ2lu"] {
+            assert!(!shown.contains(secret), "{kind}: {secret} in {shown}");
+        }
+        let request = &server.finish()[1];
+        assert_eq!(request.path, "/b");
+        assert!(request.query.contains(&("X-Amz-Signature".into(), SIGNATURE.into())), "the query itself is sent");
+        assert!(request.header("x-api-key").is_none());
+    }
+}
+
+#[test]
+fn an_observer_is_told_nothing_secret() {
+    let server = Server::start([
+        Step::Answer(answer_with(200, &[("x-trace-id", KEY)], &json!({"_id": "a1"}))),
+        Step::Answer(answer(401, &json!({"message": KEY}))),
+    ]);
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let events = seen.clone();
+    let client = builder(&server).api_key(KEY).observer(move |event| {
+        events.lock().unwrap().push(format!("{event} {event:?}"));
+    });
+    let client = client.build().unwrap();
+    let asset: Asset = client.assets().retrieve("a1").send().unwrap();
+    client.assets().retrieve(&asset.id).send().unwrap_err();
+    seen.lock().unwrap().iter().for_each(|text| is_clean(text));
+    assert_eq!(seen.lock().unwrap().len(), 2);
+}
