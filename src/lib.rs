@@ -45,12 +45,16 @@ pub use response::{Headers, HttpResponse};
 pub use time;
 
 /// Analysis: text about a video or about images, at once or as it is written.
+///
+/// See [the guide](crate::guide::analyze).
 pub mod analyze {
     pub use crate::generation::{FinishReason, Generation, TokenUsage};
     pub use crate::resources::analyze::*;
 }
 
 /// Analyses that run in the background: tasks and batches.
+///
+/// See [the guide](crate::guide::analyze).
 pub mod analyze_async {
     pub use crate::resources::analyze_async::batches::*;
     pub use crate::resources::analyze_async::tasks::*;
@@ -58,35 +62,47 @@ pub mod analyze_async {
 }
 
 /// Assets: files uploaded to the platform, one or many.
+///
+/// See [the guide](crate::guide::upload).
 pub mod assets {
     pub use crate::resources::assets::*;
-    pub use crate::upload::batch::{UploadAll, UploadOutcome, UploadOutcomeKind, Uploads};
+    pub use crate::upload::batch::{UploadAll, UploadOutcome, UploadOutcomeKind, UploadSummary, Uploads};
     pub use crate::upload::progress::{UploadProgress, UploadState};
     pub use crate::upload::single::UploadAsset;
 }
 
 /// Data connectors: connections to accounts at other providers, to import files from.
+///
+/// See [the guide](crate::guide::imports).
 pub mod data_connectors {
     pub use crate::resources::data_connectors::*;
 }
 
 /// Embeddings: vectors of text and media.
+///
+/// See [the guide](crate::guide::embeddings).
 pub mod embed {
     pub use crate::resources::embed::*;
 }
 
 /// Entity collections: known people and things, to be found in videos.
+///
+/// See [the guide](crate::guide::entities).
 pub mod entity_collections {
     pub use crate::resources::entity_collections::entities::*;
     pub use crate::resources::entity_collections::*;
 }
 
 /// Imports: files of a connected account that become assets.
+///
+/// See [the guide](crate::guide::imports).
 pub mod imports {
     pub use crate::resources::imports::*;
 }
 
 /// Indexes: videos made searchable.
+///
+/// See [the guide](crate::guide::search).
 pub mod indexes {
     pub use crate::resources::indexes::indexed_assets::*;
     pub use crate::resources::indexes::videos::*;
@@ -94,22 +110,30 @@ pub mod indexes {
 }
 
 /// Collections of items of a knowledge store.
+///
+/// See [the guide](crate::guide::knowledge_stores).
 pub mod knowledge_store_item_collections {
     pub use crate::resources::knowledge_store_item_collections::*;
 }
 
 /// The items of knowledge stores: assets, processed to be searched.
+///
+/// See [the guide](crate::guide::knowledge_stores).
 pub mod knowledge_store_items {
     pub use crate::resources::knowledge_store_items::*;
 }
 
 /// Knowledge stores: videos and images together with what the platform understands of them.
+///
+/// See [the guide](crate::guide::knowledge_stores).
 pub mod knowledge_stores {
     pub use crate::resources::knowledge_stores::search::*;
     pub use crate::resources::knowledge_stores::*;
 }
 
 /// Chunked uploads, for files beyond what one request can carry.
+///
+/// See [the guide](crate::guide::upload).
 pub mod multipart_upload {
     pub use crate::resources::multipart_upload::*;
     pub use crate::resumable::{FileStamp, ResumableUpload};
@@ -118,17 +142,23 @@ pub mod multipart_upload {
 }
 
 /// Responses: answers about what is in a knowledge store.
+///
+/// See [the guide](crate::guide::responses).
 pub mod responses {
     pub use crate::resources::responses::stream::*;
     pub use crate::resources::responses::*;
 }
 
 /// Search: the moments of an index that fit a text or an image.
+///
+/// See [the guide](crate::guide::search).
 pub mod search {
     pub use crate::resources::search::*;
 }
 
 /// Tasks: uploading and indexing a video in one go, the older way.
+///
+/// See [the guide](crate::guide::search).
 pub mod tasks {
     pub use crate::resources::tasks::*;
 }
