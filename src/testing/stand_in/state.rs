@@ -9,7 +9,7 @@ use super::{responses, search, storage, tasks, uploads};
 use crate::testing::TestClock;
 
 /// How many bytes of bodies are kept.
-const MOST_KEPT: usize = 256 << 20;
+const MOST_KEPT: usize = 64 << 20;
 
 /// Everything that the stand-in knows, resource by resource.
 pub(super) struct State {
