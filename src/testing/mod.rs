@@ -1,19 +1,12 @@
-//! Test your own code.
+// The links of the guide's page lead to files; in here they lead to items, whose definitions come first.
+#![doc = include_str!("../guide/links.md")]
+//! A platform inside of your tests, a clock that does not wait, and things to test with.
 //!
-//! The feature `testing` brings a platform that runs inside of your test: no key, no network, no runtime, and nothing
-//! is waited for in real time. [The guide](crate::guide::testing) has three tests to begin with: with the
-//! [stand-in](StandIn), with a [fault](Fault), and with `mockito` and a [`TestClock`]. Functions of assets, hits or
-//! transcriptions need none of this: [`fixtures`] has some to begin with.
+//! [`StandIn`] is the platform, [`Fault`] what goes wrong with it, [`Request`] and [`Upload`] what it has seen. [`TestClock`] is a clock
+//! on which sleeping takes no time. [`fixtures`] has answers for tests that need no platform. It all costs one small crate, which the
+//! feature `webhooks` has, too.
 //!
-//! ```
-//! use twelvelabs::FileSource;
-//! use twelvelabs::testing::StandIn;
-//!
-//! let stand_in = StandIn::start();
-//! let asset = stand_in.client().assets().upload(FileSource::bytes("holiday.mp4", "frames")).send()?;
-//! assert_eq!(stand_in.uploads()[0].filename, "holiday.mp4");
-//! # Ok::<(), twelvelabs::Error>(())
-//! ```
+#![doc = include_str!("../guide/testing.md")]
 
 mod clock;
 pub mod fixtures;

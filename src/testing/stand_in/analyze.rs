@@ -9,7 +9,7 @@ use super::state::{Answer, Pace, Stage, State, error, lines, missing, page, repl
 
 /// All tasks and batches, by id.
 #[derive(Default)]
-pub struct Analyses {
+pub(super) struct Analyses {
     tasks: BTreeMap<String, Task>,
     batches: BTreeMap<String, Value>,
     /// What was answered to requests with an idempotency key.
@@ -23,7 +23,7 @@ struct Task {
 
 const CREATED_AT: &str = "2026-01-02T03:04:05Z";
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     Some(match (request.method(), segments) {
         ("POST", ["analyze"]) => analyze(state, &request.json()),
         ("POST", ["analyze", "tasks"]) => create_task(state, request),
@@ -80,7 +80,7 @@ fn text(body: &Value) -> String {
 }
 
 /// A value that fits a simple schema.
-pub fn example(schema: &Value) -> Value {
+pub(super) fn example(schema: &Value) -> Value {
     match schema["type"].as_str() {
         Some("object") => {
             let properties = schema["properties"].as_object();

@@ -11,7 +11,7 @@ use super::uploads::{Arrived, Source};
 
 /// All assets, by id.
 #[derive(Default)]
-pub struct Assets {
+pub(super) struct Assets {
     stored: BTreeMap<String, Stored>,
 }
 
@@ -23,7 +23,7 @@ struct Stored {
     polls: u32,
 }
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     Some(match (request.method(), segments) {
         ("POST", ["assets"]) => {
             let id = state.new_id();
@@ -48,12 +48,12 @@ pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option
 }
 
 impl Assets {
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.stored.len()
     }
 
     /// Adds the asset of a completed chunked upload.
-    pub fn add_uploaded(&mut self, id: &str, filename: &str, size: u64, user_metadata: &Value) {
+    pub(super) fn add_uploaded(&mut self, id: &str, filename: &str, size: u64, user_metadata: &Value) {
         let asset = json!({
             "_id": id,
             "method": "multipart",
@@ -68,7 +68,7 @@ impl Assets {
     }
 
     /// Adds the asset of a file that is imported, and gives it.
-    pub fn add_imported(&mut self, id: String, filename: &str) -> Value {
+    pub(super) fn add_imported(&mut self, id: String, filename: &str) -> Value {
         let asset = json!({
             "_id": id,
             "method": "connector",
@@ -82,12 +82,12 @@ impl Assets {
     }
 
     /// The asset, if there is one with this id.
-    pub fn get(&self, id: &str) -> Option<&Value> {
+    pub(super) fn get(&self, id: &str) -> Option<&Value> {
         self.stored.get(id).map(|stored| &stored.asset)
     }
 
     /// The name of an asset's file.
-    pub fn filename(&self, id: &str) -> Option<&str> {
+    pub(super) fn filename(&self, id: &str) -> Option<&str> {
         self.get(id)?["filename"].as_str()
     }
 
@@ -147,7 +147,7 @@ impl Assets {
         page(request, &found)
     }
 
-    pub fn retrieve(&mut self, id: &str, pace: &Pace) -> Answer {
+    pub(super) fn retrieve(&mut self, id: &str, pace: &Pace) -> Answer {
         let Some(stored) = self.stored.get_mut(id) else {
             return missing("assets", id);
         };

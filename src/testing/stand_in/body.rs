@@ -50,8 +50,8 @@ impl Body {
         self.bytes.len()
     }
 
-    /// The bytes, if they are kept: those of a part of a form up to 16 MiB, and those of anything else up to 64 MiB, until
-    /// a stand-in keeps 256 MiB in all.
+    /// The bytes, if they are kept: those of a part of a form up to 16 MiB, and those of anything else, until a stand-in
+    /// keeps 64 MiB in all.
     pub fn bytes(&self) -> Option<&[u8]> {
         self.hash.is_none().then_some(&self.bytes)
     }

@@ -13,7 +13,7 @@ const MISSING: &str = "missing";
 const MOST_FILES: usize = 100;
 
 #[derive(Default)]
-pub struct Connections {
+pub(super) struct Connections {
     connections: BTreeMap<String, Value>,
     redirect_uris: BTreeMap<String, Value>,
     imports: BTreeMap<String, Value>,
@@ -21,7 +21,7 @@ pub struct Connections {
     files: BTreeMap<String, String>,
 }
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     let method = request.method();
     if let ("POST", ["connections:authorize"]) = (method, segments) {
         return Some(authorize(state, &request.json()));

@@ -21,7 +21,7 @@ const BROKEN: &str = "We could not process your media for embedding.";
 
 /// All embedding tasks, by id.
 #[derive(Default)]
-pub struct Embeddings {
+pub(super) struct Embeddings {
     older: BTreeMap<String, Task>,
     current: BTreeMap<String, Task>,
 }
@@ -33,7 +33,7 @@ struct Task {
     polls: u32,
 }
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     Some(match (request.method(), segments) {
         ("POST", ["embed"]) => create_older(request),
         ("POST", ["embed", "tasks"]) => create_older_task(state, request),

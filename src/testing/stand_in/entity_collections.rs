@@ -11,7 +11,7 @@ const TIME: &str = "2026-01-02T03:04:05Z";
 
 /// All collections and their entities, by id.
 #[derive(Default)]
-pub struct EntityCollections {
+pub(super) struct EntityCollections {
     collections: BTreeMap<String, Value>,
     entities: BTreeMap<String, Stored>,
 }
@@ -21,7 +21,7 @@ struct Stored {
     polls: u32,
 }
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     if let ("GET", ["assets", asset, "entities"]) = (request.method(), segments) {
         let has_asset = |entity: &Value| entity["asset_ids"].as_array().is_some_and(|ids| ids.contains(&json!(asset)));
         return Some(page(request, &state.entity_collections.list(has_asset)));

@@ -171,7 +171,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no endpoint: write the method and the path, as \"GET /assets/{{id}}\"");
         let (method, path) = text.split_once(' ').ok_or_else(wrong)?;
         if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
@@ -186,11 +186,11 @@ impl Endpoint {
         Ok(Endpoint { text: text.into(), method: method.into(), segments })
     }
 
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    pub fn is(&self, method: &str, segments: &[&str]) -> bool {
+    pub(super) fn is(&self, method: &str, segments: &[&str]) -> bool {
         self.method == method
             && self.segments.len() == segments.len()
             && self.segments.iter().zip(segments).all(|(own, have)| own.as_ref().is_none_or(|own| own == have))

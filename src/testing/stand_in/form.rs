@@ -49,7 +49,7 @@ enum Place {
 
 impl FormReader {
     /// A reader for a body of this type, if it is a form.
-    pub fn new(content_type: &str) -> Option<Self> {
+    pub(super) fn new(content_type: &str) -> Option<Self> {
         let (kind, boundary) = content_type.split_once("boundary=")?;
         let boundary = boundary.split(';').next().unwrap_or_default().trim().trim_matches('"');
         if boundary.is_empty() || !kind.trim_start().to_ascii_lowercase().starts_with("multipart/") {
@@ -60,13 +60,13 @@ impl FormReader {
         Some(FormReader { delimiter, pending: b"\r\n".to_vec(), place: Place::Elsewhere, parts: Vec::new(), kept: 0 })
     }
 
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
         while self.step() {}
     }
 
     /// The parts, without one that has no end.
-    pub fn finish(mut self) -> Vec<Part> {
+    pub(super) fn finish(mut self) -> Vec<Part> {
         if matches!(self.place, Place::Content) {
             self.parts.pop();
         }

@@ -9,27 +9,27 @@ use super::state::{Answer, Pace, Stage, State, error, missing, page, reply};
 
 /// All indexes, by id, and all videos, by id.
 #[derive(Default)]
-pub struct Indexes {
+pub(super) struct Indexes {
     stored: BTreeMap<String, Value>,
-    pub videos: BTreeMap<String, Video>,
+    pub(super) videos: BTreeMap<String, Video>,
 }
 
-pub struct Video {
-    pub index_id: String,
+pub(super) struct Video {
+    pub(super) index_id: String,
     /// As an answer shows it.
-    pub shown: Value,
+    pub(super) shown: Value,
     polls: u32,
 }
 
 /// What happens in every video: from, to, and what is said.
-pub const SCENES: [(f64, f64, &str); 4] = [
+pub(super) const SCENES: [(f64, f64, &str); 4] = [
     (0.5, 4.25, "Hello there, and welcome to the beach."),
     (61.0, 68.75, "Look, the dog runs into the water."),
     (130.5, 141.0, "Now we build a castle of sand."),
     (3725.0, 3731.5, "The sun goes down, time to go home."),
 ];
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     if let ["indexes", id, _, ..] = segments
         && !state.indexes.exists(id)
     {
@@ -78,16 +78,16 @@ fn create_video(state: &mut State, index_id: &str, request: &Request) -> Answer 
 }
 
 impl Indexes {
-    pub fn exists(&self, id: &str) -> bool {
+    pub(super) fn exists(&self, id: &str) -> bool {
         self.stored.contains_key(id)
     }
 
     /// Whether a video of an index was made of this asset.
-    pub fn refer_to(&self, asset_id: &str) -> bool {
+    pub(super) fn refer_to(&self, asset_id: &str) -> bool {
         self.videos.values().any(|video| video.shown["asset_id"] == asset_id)
     }
 
-    pub fn add_video(&mut self, id: &str, index_id: &str, mut shown: Value) {
+    pub(super) fn add_video(&mut self, id: &str, index_id: &str, mut shown: Value) {
         shown["_id"] = json!(id);
         shown["status"] = json!("pending");
         shown["created_at"] = json!("2026-01-02T03:04:05Z");
@@ -95,7 +95,7 @@ impl Indexes {
     }
 
     /// Lets some of the indexing pass, and gives the video.
-    pub fn poll(&mut self, id: &str, pace: &Pace) -> Option<&Value> {
+    pub(super) fn poll(&mut self, id: &str, pace: &Pace) -> Option<&Value> {
         let video = self.videos.get_mut(id)?;
         match pace.poll(&mut video.polls) {
             Stage::Working => video.shown["status"] = json!("indexing"),

@@ -13,7 +13,7 @@ const TIME: &str = "2026-01-02T03:04:05Z";
 
 /// All knowledge stores, items and collections, by id.
 #[derive(Default)]
-pub struct KnowledgeStores {
+pub(super) struct KnowledgeStores {
     stores: BTreeMap<String, Value>,
     items: BTreeMap<String, Item>,
     collections: BTreeMap<String, Collection>,
@@ -33,7 +33,7 @@ struct Collection {
     members: Vec<String>,
 }
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     let ["knowledge-stores", rest @ ..] = segments else {
         return None;
     };
@@ -183,7 +183,7 @@ impl Collection {
 
 impl KnowledgeStores {
     /// Whether there is a store with this id.
-    pub fn has(&self, id: &str) -> bool {
+    pub(super) fn has(&self, id: &str) -> bool {
         self.stores.contains_key(id)
     }
 

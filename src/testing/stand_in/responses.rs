@@ -10,7 +10,7 @@ use super::state::{Answer, Content, State, error, missing, reply};
 
 /// All sessions, by id.
 #[derive(Default)]
-pub struct Responses {
+pub(super) struct Responses {
     sessions: BTreeMap<String, Session>,
 }
 
@@ -23,7 +23,7 @@ struct Session {
 const FAILS: &str = "please fail";
 const TRUNCATED: &str = "at length";
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     match (request.method(), segments) {
         ("POST", ["responses"]) => Some(respond(state, &request.json())),
         _ => None,

@@ -11,7 +11,7 @@ use super::state::{Answer, State, error, missing, reply};
 
 /// What was found, search by search, for the pages that are still to be asked for.
 #[derive(Default)]
-pub struct Searches {
+pub(super) struct Searches {
     made: Vec<Search>,
 }
 
@@ -21,7 +21,7 @@ struct Search {
     page_limit: usize,
 }
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     Some(match (request.method(), segments) {
         ("POST", ["search"]) => create(state, request),
         ("GET", ["search", token]) => {

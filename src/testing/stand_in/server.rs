@@ -33,7 +33,7 @@ pub(super) struct Shared {
 
 /// The thread that accepts connections at one port.
 pub(super) struct Port {
-    pub number: u16,
+    pub(super) number: u16,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -42,7 +42,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub fn new(state: State) -> Self {
+    pub(super) fn new(state: State) -> Self {
         Shared {
             state: Mutex::new(state),
             arrived: Condvar::new(),
@@ -52,12 +52,12 @@ impl Shared {
         }
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
     /// Waits until the state is like this, at the most this long.
-    pub fn wait_until(&self, most: Duration, is_so: impl Fn(&State) -> bool) -> bool {
+    pub(super) fn wait_until(&self, most: Duration, is_so: impl Fn(&State) -> bool) -> bool {
         let waited = self.arrived.wait_timeout_while(self.state(), most, |state| !is_so(state));
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
@@ -76,7 +76,7 @@ impl Shared {
     }
 
     /// Accepts connections at a free port of the loopback interface.
-    pub fn listen(self: &Arc<Self>, host: Host) -> io::Result<Port> {
+    pub(super) fn listen(self: &Arc<Self>, host: Host) -> io::Result<Port> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let number = listener.local_addr()?.port();
         let shared = self.clone();
@@ -111,7 +111,7 @@ impl Shared {
     }
 
     /// Ends all threads.
-    pub fn stop(&self, ports: &mut [Port]) {
+    pub(super) fn stop(&self, ports: &mut [Port]) {
         *lock(&self.stopped) = true;
         self.stopping.notify_all();
         for port in ports {

@@ -9,28 +9,28 @@ use super::{responses, search, storage, tasks, uploads};
 use crate::testing::TestClock;
 
 /// How many bytes of bodies are kept.
-const MOST_KEPT: usize = 256 << 20;
+const MOST_KEPT: usize = 64 << 20;
 
 /// Everything that the stand-in knows, resource by resource.
 pub(super) struct State {
-    pub analyses: analyze::Analyses,
-    pub assets: assets::Assets,
-    pub connections: connections::Connections,
-    pub entity_collections: entity_collections::EntityCollections,
-    pub embeddings: embed::Embeddings,
-    pub uploads: uploads::Uploads,
-    pub indexes: indexes::Indexes,
-    pub knowledge_stores: knowledge_stores::KnowledgeStores,
-    pub responses: responses::Responses,
-    pub searches: search::Searches,
-    pub tasks: tasks::Tasks,
-    pub polls_until_ready: u32,
+    pub(super) analyses: analyze::Analyses,
+    pub(super) assets: assets::Assets,
+    pub(super) connections: connections::Connections,
+    pub(super) entity_collections: entity_collections::EntityCollections,
+    pub(super) embeddings: embed::Embeddings,
+    pub(super) uploads: uploads::Uploads,
+    pub(super) indexes: indexes::Indexes,
+    pub(super) knowledge_stores: knowledge_stores::KnowledgeStores,
+    pub(super) responses: responses::Responses,
+    pub(super) searches: search::Searches,
+    pub(super) tasks: tasks::Tasks,
+    pub(super) polls_until_ready: u32,
     /// How far the thing gets that the present request looks at.
-    pub pace: Pace,
+    pub(super) pace: Pace,
     /// Everything that came, in order.
-    pub log: Vec<Request>,
-    pub script: Vec<Scripted>,
-    pub own_answers: Vec<(Endpoint, Value)>,
+    pub(super) log: Vec<Request>,
+    pub(super) script: Vec<Scripted>,
+    pub(super) own_answers: Vec<(Endpoint, Value)>,
     kept: usize,
     most_kept: usize,
     created: u64,
@@ -38,9 +38,9 @@ pub(super) struct State {
 
 /// A fault that was asked for.
 pub(super) struct Scripted {
-    pub endpoint: Endpoint,
-    pub fault: Fault,
-    pub met: bool,
+    pub(super) endpoint: Endpoint,
+    pub(super) fault: Fault,
+    pub(super) met: bool,
 }
 
 /// How far something gets whose status is asked for.
@@ -62,7 +62,7 @@ pub(super) enum Stage {
 
 impl Pace {
     /// What one more poll sees.
-    pub fn poll(&self, polls: &mut u32) -> Stage {
+    pub(super) fn poll(&self, polls: &mut u32) -> Stage {
         match self {
             Pace::After(most) if *polls >= *most => Stage::Ready,
             Pace::Fails(code) => Stage::Failed(code.clone()),
@@ -77,9 +77,9 @@ impl Pace {
 /// What is sent back.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub content: Content,
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) content: Content,
 }
 
 #[derive(Debug, Clone)]
@@ -90,11 +90,11 @@ pub(super) enum Content {
 }
 
 impl Answer {
-    pub fn new(status: u16, content_type: &str, content: Content) -> Self {
+    pub(super) fn new(status: u16, content_type: &str, content: Content) -> Self {
         Answer { status, headers: vec![("content-type".into(), content_type.into())], content }
     }
 
-    pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(super) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
@@ -150,7 +150,7 @@ pub(super) fn page_of(field: &str, request: &Request, all: &[Value]) -> Result<V
 }
 
 impl State {
-    pub fn new(clock: TestClock) -> Self {
+    pub(super) fn new(clock: TestClock) -> Self {
         State {
             analyses: Default::default(),
             assets: Default::default(),
@@ -175,7 +175,7 @@ impl State {
     }
 
     /// Notes a request whose headers have come, and says what goes wrong with it.
-    pub fn begin(&mut self, request: &mut Request) -> Option<Kind> {
+    pub(super) fn begin(&mut self, request: &mut Request) -> Option<Kind> {
         request.number = self.log.len();
         self.log.push(request.clone());
         let segments = request.segments();
@@ -194,7 +194,7 @@ impl State {
     }
 
     /// Notes a request with its body, and gives it as it is to be answered: the storage needs no bytes for that.
-    pub fn received(&mut self, request: Request) -> Request {
+    pub(super) fn received(&mut self, request: Request) -> Request {
         let mut noted = request.clone();
         if self.kept + noted.kept() > self.most_kept {
             noted.let_go();
@@ -206,7 +206,7 @@ impl State {
         if request.is_to_storage() { noted } else { request }
     }
 
-    pub fn answer(&mut self, request: &Request, fault: Option<&Kind>) -> Answer {
+    pub(super) fn answer(&mut self, request: &Request, fault: Option<&Kind>) -> Answer {
         if request.host == Host::Storage {
             return storage::answer(&mut self.uploads.storage, request);
         }
@@ -243,7 +243,7 @@ impl State {
     }
 
     /// An id that no other thing has. Ids grow, so that a map keeps the order of creation.
-    pub fn new_id(&mut self) -> String {
+    pub(super) fn new_id(&mut self) -> String {
         self.created += 1;
         format!("65f0{:020x}", self.created)
     }

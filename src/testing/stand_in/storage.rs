@@ -13,18 +13,18 @@ use crate::Clock;
 use crate::testing::TestClock;
 
 /// A header without which the storage takes nothing, as the platform's `upload_headers` say.
-pub const UPLOAD_HEADER: (&str, &str) = ("x-storage-class", "stand-in");
+pub(super) const UPLOAD_HEADER: (&str, &str) = ("x-storage-class", "stand-in");
 
 const REFUSAL: &str =
     "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
 
 /// What was sent to the storage, and the URLs that it was sent to.
-pub struct Storage {
+pub(super) struct Storage {
     /// Where it is, as `http://127.0.0.1:1234`.
-    pub base: String,
+    pub(super) base: String,
     /// How many connections were made.
-    pub connections: usize,
-    pub clock: TestClock,
+    pub(super) connections: usize,
+    pub(super) clock: TestClock,
     urls: BTreeMap<String, Url>,
     chunks: BTreeMap<(String, u32), Chunk>,
 }
@@ -36,16 +36,16 @@ struct Url {
 }
 
 /// A chunk that has arrived completely.
-pub struct Chunk {
-    pub etag: String,
-    pub body: Arc<Body>,
+pub(super) struct Chunk {
+    pub(super) etag: String,
+    pub(super) body: Arc<Body>,
 }
 
-pub fn refusal() -> Answer {
+pub(super) fn refusal() -> Answer {
     Answer::new(403, "application/xml", Content::Whole(REFUSAL.into()))
 }
 
-pub fn answer(storage: &mut Storage, request: &Request) -> Answer {
+pub(super) fn answer(storage: &mut Storage, request: &Request) -> Answer {
     let Some(place) = place(request).filter(|_| request.is_fresh) else { return refusal() };
     if request.header(UPLOAD_HEADER.0) != Some(UPLOAD_HEADER.1) {
         return refusal();
@@ -62,7 +62,7 @@ pub fn answer(storage: &mut Storage, request: &Request) -> Answer {
 }
 
 /// The chunk that a request is about.
-pub fn place(request: &Request) -> Option<(String, u32)> {
+pub(super) fn place(request: &Request) -> Option<(String, u32)> {
     match (request.method(), request.segments().as_slice()) {
         ("PUT", ["storage", upload_id, index]) => Some((upload_id.to_string(), index.parse().ok()?)),
         _ => None,
@@ -70,12 +70,12 @@ pub fn place(request: &Request) -> Option<(String, u32)> {
 }
 
 impl Storage {
-    pub fn new(clock: TestClock) -> Self {
+    pub(super) fn new(clock: TestClock) -> Self {
         Storage { base: String::new(), connections: 0, clock, urls: BTreeMap::new(), chunks: BTreeMap::new() }
     }
 
     /// A URL that takes one chunk once, within the hour.
-    pub fn presign(&mut self, upload_id: &str, index: u32) -> (String, OffsetDateTime) {
+    pub(super) fn presign(&mut self, upload_id: &str, index: u32) -> (String, OffsetDateTime) {
         let signature = format!("s{}", self.urls.len());
         let expires_at = self.clock.utc_now() + Duration::HOUR;
         let url = format!("{}/storage/{upload_id}/{index}?X-Amz-Signature={signature}", self.base);
@@ -84,7 +84,7 @@ impl Storage {
     }
 
     /// Uses up the URL of a request that has just begun.
-    pub fn claim(&mut self, request: &mut Request) {
+    pub(super) fn claim(&mut self, request: &mut Request) {
         let signature = request.query().iter().find(|(name, _)| name == "X-Amz-Signature").map(|(_, value)| value);
         let url = signature.and_then(|signature| self.urls.get_mut(signature));
         let now = self.clock.utc_now();
@@ -95,11 +95,11 @@ impl Storage {
     }
 
     /// No URL that was given out works any more.
-    pub fn expire_urls(&mut self) {
+    pub(super) fn expire_urls(&mut self) {
         self.urls.values_mut().for_each(|url| url.used = true);
     }
 
-    pub fn chunk(&self, upload_id: &str, index: u32) -> Option<&Chunk> {
+    pub(super) fn chunk(&self, upload_id: &str, index: u32) -> Option<&Chunk> {
         self.chunks.get(&(upload_id.to_string(), index))
     }
 }

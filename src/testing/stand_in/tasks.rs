@@ -10,11 +10,11 @@ use super::state::{Answer, State, error, missing, page, reply};
 
 /// The video of each task, by the id of the task.
 #[derive(Default)]
-pub struct Tasks {
+pub(super) struct Tasks {
     videos: BTreeMap<String, String>,
 }
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     Some(match (request.method(), segments) {
         ("POST", ["tasks"]) => create(state, request),
         ("GET", ["tasks"]) => {

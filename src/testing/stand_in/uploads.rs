@@ -30,30 +30,30 @@ pub struct Upload {
 }
 
 /// The same before its hash is asked for.
-pub struct Arrived {
-    pub asset_id: String,
-    pub filename: String,
-    pub length: u64,
-    pub from: Source,
+pub(super) struct Arrived {
+    pub(super) asset_id: String,
+    pub(super) filename: String,
+    pub(super) length: u64,
+    pub(super) from: Source,
 }
 
 /// Where a file is that arrived.
-pub enum Source {
+pub(super) enum Source {
     /// In this request of the log.
     Request(usize),
     Session(String),
 }
 
 /// All sessions, by id.
-pub struct Uploads {
+pub(super) struct Uploads {
     sessions: BTreeMap<String, Session>,
     /// Whatever arrived whole, in order.
-    pub arrived: Vec<Arrived>,
-    pub storage: Storage,
+    pub(super) arrived: Vec<Arrived>,
+    pub(super) storage: Storage,
     /// How large the chunks of new sessions are.
-    pub chunk_size: u64,
+    pub(super) chunk_size: u64,
     /// How many URLs come with a new session.
-    pub first_urls: u32,
+    pub(super) first_urls: u32,
 }
 
 struct Session {
@@ -74,7 +74,7 @@ struct Session {
 /// The most chunks of a session.
 const MOST_CHUNKS: u64 = 100_000;
 
-pub fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     let ["assets", "multipart-uploads", rest @ ..] = segments else { return None };
     state.uploads.let_time_pass();
     Some(match (request.method(), rest) {
@@ -104,7 +104,7 @@ fn date(date: OffsetDateTime) -> Value {
 }
 
 impl Uploads {
-    pub fn new(clock: TestClock) -> Self {
+    pub(super) fn new(clock: TestClock) -> Self {
         Uploads {
             sessions: BTreeMap::new(),
             arrived: Vec::new(),
@@ -122,24 +122,24 @@ impl Uploads {
     }
 
     /// The ids of all sessions, oldest first.
-    pub fn ids(&self) -> Vec<String> {
+    pub(super) fn ids(&self) -> Vec<String> {
         self.sessions.keys().cloned().collect()
     }
 
     /// The session's 24 hours are over.
-    pub fn expire(&mut self, id: &str) {
+    pub(super) fn expire(&mut self, id: &str) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.status = "expired";
         }
     }
 
     /// What was reported of a session, in order, repetitions included.
-    pub fn reported(&self, id: &str) -> Vec<u32> {
+    pub(super) fn reported(&self, id: &str) -> Vec<u32> {
         self.sessions.get(id).map(|session| session.reported.clone()).unwrap_or_default()
     }
 
     /// The bytes of a completed upload, put together.
-    pub fn assembled(&self, id: &str) -> Option<Vec<u8>> {
+    pub(super) fn assembled(&self, id: &str) -> Option<Vec<u8>> {
         let session = self.sessions.get(id).filter(|session| session.status == "completed")?;
         (1..=session.total_chunks).try_fold(Vec::new(), |mut bytes, index| {
             bytes.extend(self.storage.chunk(id, index)?.body.bytes()?);
@@ -148,7 +148,7 @@ impl Uploads {
     }
 
     /// The files that arrived, with their hashes.
-    pub fn uploads(&self, log: &[Request]) -> Vec<Upload> {
+    pub(super) fn uploads(&self, log: &[Request]) -> Vec<Upload> {
         let upload = |arrived: &Arrived| {
             let (upload_id, sha256) = match &arrived.from {
                 Source::Request(number) => {
