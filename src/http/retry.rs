@@ -98,7 +98,7 @@ pub(crate) fn rate_limit(headers: &Headers, field: &str) -> Option<u64> {
     let number = |family: &&str| headers.get(&format!("{family}{field}"))?.trim().parse().ok();
     // Of several families, the one that is used up is meant.
     let used_up = FAMILIES.iter().filter(|family| is_used_up(headers, family) == Some(true));
-    used_up.chain(&FAMILIES).find_map(|family| number(&family))
+    used_up.chain(&FAMILIES).find_map(number)
 }
 
 /// Whether nothing is left of a limit, where it says so.
@@ -119,7 +119,7 @@ pub(crate) fn reset_time(headers: &Headers, now: OffsetDateTime) -> Option<Offse
         }
     };
     let latest = |wanted: Option<bool>| {
-        FAMILIES.iter().filter(|family| is_used_up(headers, family) == wanted).filter_map(|family| reset(&family)).max()
+        FAMILIES.iter().filter(|family| is_used_up(headers, family) == wanted).filter_map(reset).max()
     };
     latest(Some(true)).or_else(|| latest(None))
 }
