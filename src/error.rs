@@ -1,6 +1,9 @@
 //! What can go wrong, in the words of whoever knows the reason best.
 
 mod api;
+mod display;
+#[cfg(feature = "webhooks")]
+mod webhook;
 
 use std::error::Error as _;
 use std::fmt;
@@ -14,9 +17,12 @@ use serde_json::Value;
 use crate::generation::Generation;
 use crate::response::HttpResponse;
 use crate::resumable::ResumableUpload;
-use crate::text::{excerpt, printable, printable_path};
+use crate::text::{excerpt, printable};
 
 pub use api::{ApiError, ApiErrorKind, RateLimit};
+use display::{causes, file, stream, timeout, transport, wait_timeout, way_out};
+#[cfg(feature = "webhooks")]
+pub use webhook::WebhookError;
 
 /// A wait longer than this is not congestion but a quota.
 const QUOTA: Duration = Duration::from_secs(600);
@@ -363,139 +369,6 @@ impl std::error::Error for UploadError {
 }
 
 // The texts of what has a cause: each writes its fields, and the causes where they are asked for.
-
-/// The causes of an error, if they are asked for (`{:#}`).
-fn causes<'a>(f: &mut fmt::Formatter<'_>, mut cause: Option<&'a (dyn std::error::Error + 'static)>) -> fmt::Result {
-    while let Some(e) = cause.filter(|_| f.alternate()) {
-        write!(f, ": {e}")?;
-        cause = e.source();
-    }
-    Ok(())
-}
-
-fn cause<E: std::error::Error + 'static>(source: &Option<E>) -> Option<&(dyn std::error::Error + 'static)> {
-    source.as_ref().map(|e| e as _)
-}
-
-type Fault = Option<Box<Error>>;
-
-fn timeout(operation: &str, message: &str, _: &bool, source: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{message} ({operation})")?;
-    causes(f, cause(source))
-}
-
-fn transport(
-    operation: &str,
-    message: &str,
-    _: &bool,
-    source: &Option<io::Error>,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    write!(f, "{message} ({operation})")?;
-    causes(f, cause(source))
-}
-
-fn file(path: &Path, message: &str, source: &Option<io::Error>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{}: {message}", printable_path(path))?;
-    causes(f, cause(source))
-}
-
-fn wait_timeout(
-    resource: &str,
-    id: &str,
-    status: &str,
-    waited: &Duration,
-    source: &Fault,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    let (id, status, waited) = (printable(id, 100), printable(status, 100), waited.as_secs());
-    write!(f, "{resource} {id} is still `{status}` after {waited} s; it goes on at the platform, ")?;
-    f.write_str("wait again with a longer `max_wait_time`")?;
-    causes(f, cause(source))
-}
-
-fn stream(
-    operation: &str,
-    message: &str,
-    _: &Option<String>,
-    _: &str,
-    _: &Generation,
-    source: &Fault,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    write!(f, "{message} ({operation})")?;
-    causes(f, cause(source))
-}
-
-/// What to do about a redirect.
-fn way_out(operation: &str) -> &'static str {
-    match operation.starts_with(STORAGE_OPERATION) {
-        true => "",
-        false => "; if that is the right place, set it as `base_url`",
-    }
-}
-
-/// Why a delivery to a webhook was refused. No text of it has a secret or a signature.
-///
-/// ```
-/// use twelvelabs::webhooks::{Webhook, WebhookError};
-///
-/// match Webhook::new("whsec_…").verify(b"{}", None) {
-///     Ok(event) => println!("{}", event.id),
-///     Err(e @ (WebhookError::TooOld { .. } | WebhookError::FromTheFuture { .. })) => eprintln!("is the clock right? {e}"),
-///     Err(e) => eprintln!("{e}"),
-/// }
-/// ```
-#[cfg(feature = "webhooks")]
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WebhookError {
-    /// A secret is empty: with it, everyone could sign. Nothing is verified then.
-    #[error("a secret of the webhook is empty; take it from the dashboard, and look at how this program reads it")]
-    EmptySecret,
-
-    /// There is no signature. Whoever sent it need not be the platform.
-    #[error("the delivery has no header `TL-Signature`")]
-    MissingHeader,
-
-    /// The header does not have the form `t=<seconds>,v1=<signature>`.
-    #[error("the header `TL-Signature` is malformed: {message}")]
-    MalformedHeader {
-        /// What is wrong with it.
-        message: String,
-    },
-
-    /// It was signed too long ago: it is a recorded one, it waited somewhere, or this machine's clock is fast.
-    #[error("the delivery was signed {} s ago, which is more than {} s; verify one that waited in a queue with `verify_at` and the time of its receipt, otherwise look at this machine's clock", age.as_secs(), tolerance.as_secs_f64())]
-    TooOld {
-        /// How long ago, in whole seconds, rounded up.
-        age: Duration,
-        /// The most that is accepted.
-        tolerance: Duration,
-    },
-
-    /// It was signed too far in the future: this machine's clock is slow.
-    #[error("the delivery was signed {} s in the future, which is more than {} s; look at this machine's clock", ahead.as_secs(), tolerance.as_secs_f64())]
-    FromTheFuture {
-        /// How far, in whole seconds, rounded up.
-        ahead: Duration,
-        /// The most that is accepted.
-        tolerance: Duration,
-    },
-
-    /// No signature of the header was made with one of the secrets over this body.
-    #[error(
-        "no signature of the delivery fits; if it comes from the platform, the secret has to be this endpoint's and the body the bytes as they arrived"
-    )]
-    WrongSignature,
-
-    /// The signature is right, but the body is not an event that this crate can read.
-    #[error("the delivery is signed, but is not an event: {message}")]
-    NotAnEvent {
-        /// What is wrong with it, and where.
-        message: String,
-    },
-}
 
 impl Error {
     pub(crate) fn invalid(argument: impl Into<String>, message: impl Into<String>) -> Self {

@@ -15,8 +15,9 @@ use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, LOCAL_LIMIT};
 use crate::upload::chunks::NewAsset;
-use crate::upload::manifest::{Folders, Kind, Manifest, Paths};
+use crate::upload::manifest::{Kind, Manifest};
 use crate::upload::no_thread;
+use crate::upload::paths::{Folders, Paths};
 use crate::upload::progress::UploadProgress;
 use crate::upload::scheduler::Batch;
 

@@ -3,9 +3,8 @@
 //! The first line says whose it is. Every event is written at once and completely, and the last line about a file says
 //! all that is known of it. A line that was torn by a crash is passed over.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -22,6 +21,7 @@ use crate::resources::assets::Asset;
 use crate::resumable::ResumableUpload;
 use crate::text::{printable, printable_path, public_url};
 use crate::upload::lock::{Lock, beside, leads_to};
+use crate::upload::paths::{Folders, PathId, Paths};
 
 const VERSION: u32 = 1;
 /// What every journal begins with.
@@ -80,56 +80,6 @@ impl FileKey {
         };
         let path = folders.lock().unwrap_or_else(PoisonError::into_inner).key(path);
         Ok(FileKey { path, size: stamp.size, modified: stamp.modified })
-    }
-}
-
-/// The folders that files are in, each looked up once.
-#[derive(Default)]
-pub(crate) struct Folders(HashMap<PathBuf, PathBuf>);
-
-impl Folders {
-    /// The absolute path as text, the same for every way that leads to the file but a link to the file itself. One that
-    /// is not Unicode is written so that no other is written alike.
-    pub(crate) fn key(&mut self, path: &Path) -> String {
-        let place = self.place(path);
-        place.to_str().map_or_else(|| format!("{place:?}"), Into::into)
-    }
-
-    fn place(&mut self, path: &Path) -> PathBuf {
-        let place = match (path.parent(), path.file_name()) {
-            (Some(folder), Some(name)) => self.canonical(folder).map(|folder| folder.join(name)),
-            _ => None,
-        };
-        place.or_else(|| std::path::absolute(path).ok()).unwrap_or_else(|| path.to_path_buf())
-    }
-
-    fn canonical(&mut self, folder: &Path) -> Option<&Path> {
-        if !self.0.contains_key(folder) {
-            let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            self.0.insert(folder.into(), here.canonicalize().ok()?);
-        }
-        self.0.get(folder).map(PathBuf::as_path)
-    }
-}
-
-/// The paths of a batch. There may be a million of them, so that each is known by 128 bits of a hash that nobody can
-/// foresee.
-#[derive(Default)]
-pub(crate) struct Paths {
-    hashers: [RandomState; 2],
-    own: HashSet<PathId>,
-}
-
-type PathId = [u64; 2];
-
-impl Paths {
-    /// Whether it was not among them.
-    pub(crate) fn insert(&mut self, key: &str) -> bool {
-        self.own.insert(self.id(key))
-    }
-
-    fn id(&self, key: &str) -> PathId {
-        [self.hashers[0].hash_one(key), self.hashers[1].hash_one(key)]
     }
 }
 
@@ -239,10 +189,10 @@ fn if_it_fits<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(deserializer: 
 /// As much of a line as says which file it is about.
 #[derive(Deserialize)]
 struct Known<'a> {
-    #[serde(rename = "event")]
-    _event: Event,
     #[serde(borrow)]
     path: std::borrow::Cow<'a, str>,
+    #[serde(rename = "event")]
+    _event: Event,
     #[serde(rename = "size")]
     _size: u64,
 }

@@ -12,7 +12,8 @@ use crate::resources::assets::{Asset, AssetStatus};
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
 use crate::upload::chunks::Journal;
-use crate::upload::manifest::{Event, FileKey, Folders, Kind, Line, Manifest, Paths};
+use crate::upload::manifest::{Event, FileKey, Kind, Line, Manifest};
+use crate::upload::paths::{Folders, Paths};
 use crate::upload::session::is_of;
 
 /// An open state file. Clones are the same one.

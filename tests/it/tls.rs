@@ -22,14 +22,14 @@ const OTHER_ROOT: &[u8] = include_bytes!("../fixtures/tls/other_root.pem");
 
 type Secure = StreamOwned<ServerConnection, TcpStream>;
 
-type Talk = dyn FnOnce(&mut Secure) -> io::Result<()> + Send;
+type Conversation = dyn FnOnce(&mut Secure) -> io::Result<()> + Send;
 
 /// What the server does with one connection.
 enum Play {
     /// Before the handshake.
     Raw(Box<dyn FnOnce(TcpStream) + Send>),
     /// After it. It ends as TLS ends, or just so.
-    Talk(Box<Talk>),
+    Talk(Box<Conversation>),
 }
 
 struct Server {

@@ -1,0 +1,210 @@
+//! What is known of the exchange under way, and how long it may wait.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::Timeout;
+use ureq::http::Uri;
+use ureq::unversioned::transport::time;
+
+use crate::http::cancel::CancelHandle;
+
+/// The longest wait of the operating system before cancellation is looked at again.
+pub(super) const SLICE: Duration = Duration::from_millis(50);
+
+/// How far an exchange has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// Nothing was done yet, or a kept connection has taken nothing yet.
+    Ready,
+    /// The name of the server is being looked up.
+    Resolving,
+    Connecting,
+    /// The connection stands; what is left is the handshake of TLS, if there is one.
+    Securing,
+    /// A byte of the request has left.
+    Sent,
+}
+
+/// What the connection has to know of the exchange under way, and tells about it.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    cancel: Option<CancelHandle>,
+    /// The authority of the request's URL: a proxy's connection is not to be taken for one to it.
+    pub(super) target: String,
+    stage: AtomicU8,
+    /// The host that was contacted last, in words: the target or a proxy.
+    contact: Mutex<String>,
+    /// Whether the request was handed to the connection; before that, its bytes are those of a proxy.
+    pub(super) handed: AtomicBool,
+    /// Whether the answer's head is still awaited.
+    pub(super) head: AtomicBool,
+    /// Whether a socket of this crate was opened: it knows when a byte has left.
+    pub(super) socket: AtomicBool,
+    /// Whether a byte of the request has left, for others to look at.
+    left: Arc<AtomicBool>,
+    /// How many bytes of the request were handed to the connection.
+    pub(super) bytes: AtomicU64,
+    canceled: AtomicBool,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Exchange>>> = const { RefCell::new(None) };
+}
+
+/// While this lives, the connections that this thread uses belong to the exchange.
+pub(crate) struct Entered(Option<Arc<Exchange>>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        CURRENT.with(|current| current.replace(before));
+    }
+}
+
+impl Exchange {
+    pub(crate) fn new(uri: Option<&Uri>, cancel: Option<CancelHandle>) -> Arc<Self> {
+        let target = uri.and_then(Uri::authority).map(|authority| authority.to_string()).unwrap_or_default();
+        let contact = uri.and_then(Uri::host).unwrap_or_default().to_string();
+        Arc::new(Exchange { cancel, contact: contact.into(), target, head: true.into(), ..Self::default() })
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
+        Entered(CURRENT.with(|current| current.replace(Some(self.clone()))))
+    }
+
+    pub(super) fn current() -> Option<Arc<Self>> {
+        CURRENT.with(|current| current.borrow().clone())
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        let stages = [Stage::Ready, Stage::Resolving, Stage::Connecting, Stage::Securing];
+        stages.get(usize::from(self.stage.load(Ordering::Relaxed))).copied().unwrap_or(Stage::Sent)
+    }
+
+    /// Whether a byte of the request has left.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.stage() == Stage::Sent
+    }
+
+    /// Whether it ended because it was canceled.
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.canceled.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes of the request were handed to the connection.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The host that was contacted last, in words.
+    pub(crate) fn contact(&self) -> String {
+        lock(&self.contact).clone()
+    }
+
+    /// The head of the answer is there; what follows is its body.
+    pub(crate) fn head_read(&self) {
+        self.head.store(false, Ordering::Relaxed);
+    }
+
+    /// Where others see that a byte of the request has left.
+    pub(crate) fn left(&self) -> &Arc<AtomicBool> {
+        &self.left
+    }
+
+    pub(super) fn reach(&self, stage: Stage) {
+        if stage == Stage::Sent {
+            self.left.store(true, Ordering::Relaxed);
+        }
+        self.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn check(&self) -> io::Result<()> {
+        if self.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
+            self.canceled.store(true, Ordering::Relaxed);
+            return Err(io::Error::other("canceled"));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn is_cancelable() -> bool {
+    Exchange::current().is_some_and(|exchange| exchange.cancel.is_some())
+}
+
+/// An error if the exchange under way is canceled.
+pub(in crate::http) fn check() -> io::Result<()> {
+    Exchange::current().map_or(Ok(()), |exchange| exchange.check())
+}
+
+pub(super) fn reach(stage: Stage, uri: &Uri) {
+    if let Some(exchange) = Exchange::current() {
+        exchange.reach(stage);
+        let host = uri.host().unwrap_or_default();
+        let is_target = uri.authority().is_some_and(|authority| authority.as_str() == exchange.target);
+        *lock(&exchange.contact) = if is_target { host.into() } else { format!("the proxy {host}") };
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does something that the system cannot be kept from waiting for. On a thread of its own it can be abandoned when the
+/// time is over or the exchange is canceled; if the system has no thread left, it is done here.
+pub(super) fn in_background<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> io::Result<T> + Clone + Send + 'static,
+) -> io::Result<T> {
+    let (sender, result) = mpsc::sync_channel(1);
+    let here = work.clone();
+    let thread = std::thread::Builder::new().name("twelvelabs-connect".into());
+    if thread.spawn(move || sender.send(work())).is_err() {
+        return here();
+    }
+    let limit = Limit::new(time::Duration::Exact(limit), Timeout::Connect);
+    loop {
+        check()?;
+        let Ok(left) = limit.left() else { return Err(io::ErrorKind::TimedOut.into()) };
+        match result.recv_timeout(left.min(SLICE)) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the connecting thread has ended")),
+        }
+    }
+}
+
+/// As good as no limit, and small enough to be added to a point in time.
+pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A time limit from now on.
+pub(super) struct Limit {
+    since: Instant,
+    after: Duration,
+    reason: Timeout,
+}
+
+impl Limit {
+    pub(super) fn new(after: time::Duration, reason: Timeout) -> Self {
+        let after = match after {
+            time::Duration::Exact(after) => after.min(NEVER),
+            time::Duration::NotHappening => NEVER,
+        };
+        Limit { since: Instant::now(), after, reason }
+    }
+
+    pub(super) fn left(&self) -> Result<Duration, ureq::Error> {
+        if self.after == NEVER {
+            return Ok(NEVER);
+        }
+        match self.after.saturating_sub(self.since.elapsed()) {
+            Duration::ZERO => Err(ureq::Error::Timeout(self.reason)),
+            left => Ok(left),
+        }
+    }
+}

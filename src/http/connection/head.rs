@@ -1,0 +1,225 @@
+//! The last link of a connection, which sees requests and answers in clear: it puts in the key, and finds the head of an
+//! answer among what comes before it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ureq::Timeout;
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, time};
+
+use crate::http::connection::exchange::{Exchange, Limit, NEVER, Stage};
+
+/// A longer head of an answer is an error of the library's.
+const MOST_HEADERS: usize = 64 << 10;
+/// The stand-in for the key goes by this name.
+const KEY_FIELD: &str = "x-api-key: ";
+
+/// The key, and what the layers above see and log in its place.
+#[derive(Clone)]
+pub(in crate::http) struct Secret {
+    api_key: Arc<str>,
+    /// As long as the key.
+    stand_in: Arc<str>,
+}
+
+impl Secret {
+    pub(in crate::http) fn new(api_key: &str, stand_in: &str) -> Self {
+        Secret { api_key: api_key.into(), stand_in: format!("{KEY_FIELD}{stand_in}\r\n").into() }
+    }
+
+    /// Puts the key into the head of a request. An error if it cannot be found there: the stand-in is never sent.
+    fn put_in(&self, output: &mut [u8]) -> io::Result<()> {
+        let stand_in = self.stand_in.as_bytes();
+        let Some(at) = output.windows(stand_in.len()).position(|window| window == stand_in) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the headers of the request are too large"));
+        };
+        let start = at + KEY_FIELD.len();
+        output[start..start + self.api_key.len()].copy_from_slice(self.api_key.as_bytes());
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").finish_non_exhaustive()
+    }
+}
+
+/// Makes the last link.
+#[derive(Debug)]
+pub(super) struct RequestConnector(pub Option<Secret>);
+
+impl<In: Transport> Connector<In> for RequestConnector {
+    type Out = RequestTransport<In>;
+
+    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+        let authority = details.uri.authority().map(|authority| authority.as_str());
+        let exchange = Exchange::current();
+        let is_target = exchange.as_ref().is_some_and(|exchange| authority == Some(exchange.target.as_str()));
+        let counts = exchange.is_some_and(|exchange| exchange.socket.load(Ordering::Relaxed));
+        let secret = self.0.clone().filter(|_| is_target);
+        Ok(chained.map(|inner| RequestTransport { inner, secret, is_target, counts, offered: (0, 0) }))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct RequestTransport<In> {
+    inner: In,
+    secret: Option<Secret>,
+    /// Whether this is a connection to the server, and not one to the proxy that leads there.
+    is_target: bool,
+    /// Whether the socket below counts what leaves.
+    counts: bool,
+    /// How long the input was when the library was last told of a head in it, and how often in a row.
+    offered: (usize, u32),
+}
+
+impl<In: Transport> RequestTransport<In> {
+    fn read_more(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match self.inner.await_input(timeout) {
+            // The library takes a reset, and TLS that ends without saying so, for the end of a body without a length.
+            Err(ureq::Error::Io(e)) if matches!(e.kind(), ConnectionReset | ConnectionAborted | UnexpectedEof) => {
+                Err(io::Error::other(e).into())
+            }
+            other => other,
+        }
+    }
+}
+
+impl<In: Transport> Transport for RequestTransport<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let Some(exchange) = Exchange::current().filter(|_| self.is_target) else {
+            return self.inner.transmit_output(amount, timeout);
+        };
+        if !exchange.handed.swap(true, Ordering::Relaxed) {
+            self.offered = (0, 0);
+            // Nothing of the input is of use before there is a whole head: else, the library would look for the end of
+            // a head that comes in pieces without reading more of it.
+            self.inner.buffers().input_consume(0);
+            if let Some(secret) = &self.secret {
+                secret.put_in(&mut self.inner.buffers().output()[..amount])?;
+            }
+        }
+        if !self.counts {
+            exchange.reach(Stage::Sent);
+        }
+        self.inner.transmit_output(amount, timeout)?;
+        exchange.bytes.fetch_add(amount as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What is called when the library finds nothing of use in the input: it looks there itself for the body of an
+    /// answer, and never for the head, for which see `transmit_output`.
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let awaits_head = |exchange: Arc<Exchange>| exchange.head.load(Ordering::Relaxed);
+        if !self.is_target || !Exchange::current().is_some_and(awaits_head) {
+            return self.read_more(timeout);
+        }
+        let limit = Limit::new(timeout.after, timeout.reason);
+        loop {
+            let buffers = self.inner.buffers();
+            match scan(buffers.input()) {
+                // Once while it waits for 100 and once for the answer: more often, the library needs more to read it.
+                Head::Final if self.offered != (buffers.input().len(), 2) => {
+                    let length = buffers.input().len();
+                    let before = if self.offered.0 == length { self.offered.1 } else { 0 };
+                    self.offered = (length, before + 1);
+                    return Ok(true);
+                }
+                Head::Interim { status, length } => {
+                    buffers.input_consume(length);
+                    buffers.input_consume(0);
+                    if status == 100 && timeout.reason == Timeout::Await100 {
+                        // The body may be sent: the same as if nothing had come for long enough.
+                        return Err(ureq::Error::Timeout(Timeout::Await100));
+                    }
+                }
+                Head::Final | Head::Incomplete => {
+                    let after = match limit.left()? {
+                        NEVER => time::Duration::NotHappening,
+                        left => time::Duration::Exact(left),
+                    };
+                    if !self.read_more(NextTimeout { after, ..timeout })? {
+                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+}
+
+/// What the start of the input is.
+#[derive(Debug, PartialEq)]
+enum Head {
+    Incomplete,
+    /// An answer of 1xx, after which another one comes.
+    Interim {
+        status: u16,
+        length: usize,
+    },
+    Final,
+}
+
+fn scan(input: &[u8]) -> Head {
+    let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(input.len());
+    let head = &input[start..];
+    let crlf = head.windows(3).position(|window| window == b"\n\r\n").map(|at| at + 3);
+    let lf = || head.windows(2).position(|window| window == b"\n\n").map(|at| at + 2);
+    let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
+    match (crlf.or_else(lf), status) {
+        (Some(length), Some(status @ (100 | 102..=199))) => Head::Interim { status, length: start + length },
+        (Some(_), _) => Head::Final,
+        (None, _) if input.len() > MOST_HEADERS => Head::Final,
+        (None, _) => Head::Incomplete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_of_answers() {
+        let interim = |status, length| Head::Interim { status, length };
+        for (input, head) in [
+            ("", Head::Incomplete),
+            ("HTTP/1.1 100 Continue\r\n", Head::Incomplete),
+            ("HTTP/1.1 100 Continue\r\n\r\n", interim(100, 25)),
+            ("HTTP/1.1 100 Continue\r\nx: y\r\n\r\nHTTP", interim(100, 31)),
+            ("HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", interim(103, 37)),
+            ("HTTP/1.1 101 Switching\r\n\r\n", Head::Final),
+            ("HTTP/1.1 401 No\r\ncontent-length: 2\r\n", Head::Incomplete),
+            ("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\n{}", Head::Final),
+            ("\r\n\r\nHTTP/1.1 200 OK\r\n", Head::Incomplete),
+            ("\r\nHTTP/1.1 102 Wait\r\n\r\n", interim(102, 23)),
+            ("nonsense\n\n", Head::Final),
+        ] {
+            assert_eq!(scan(input.as_bytes()), head, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_takes_the_place_of_its_stand_in_or_nothing_is_sent() {
+        let secret = Secret::new("tlk_key", "0000000");
+        let mut head = *b"GET / HTTP/1.1\r\nx-api-key: 0000000\r\n\r\n";
+        secret.put_in(&mut head).unwrap();
+        assert_eq!(&head, b"GET / HTTP/1.1\r\nx-api-key: tlk_key\r\n\r\n");
+        assert!(secret.put_in(&mut head).is_err());
+        assert!(!format!("{secret:?}").contains("tlk"));
+    }
+}
