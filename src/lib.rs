@@ -2,6 +2,7 @@
 #![doc = include_str!("guide/links.md")]
 #![doc = include_str!("../README.md")]
 #![deny(missing_debug_implementations, missing_docs)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
