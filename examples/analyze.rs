@@ -133,6 +133,6 @@ fn task(client: &TwelveLabs, video: VideoContext, prompt: &str) -> Result {
         })
         .send()?;
     let result = task.result.unwrap_or_default();
-    writeln!(std::io::stdout(), "{}", result.data.unwrap_or_default())?;
+    writeln!(std::io::stdout(), "{}", result.complete()?)?;
     Ok(())
 }

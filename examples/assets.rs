@@ -1,6 +1,7 @@
 //! A small command line for assets. It reads the key from the environment.
 //!
 //! ```text
+//! cargo run --example assets                        # without a key: against a stand-in on this machine
 //! cargo run --example assets -- create [--no-wait] PATH|URL
 //! cargo run --example assets -- list
 //! cargo run --example assets -- retrieve ID
@@ -17,9 +18,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use support::Result;
-use twelvelabs::TwelveLabs;
-use twelvelabs::assets::{Asset, TranscriptionInclude, TranscriptionStatus, UploadMethod, UploadProgress, UploadState};
+use support::{Demo, Result};
+use twelvelabs::assets::{Asset, TranscriptionInclude, UploadMethod, UploadProgress, UploadState};
+use twelvelabs::{FileSource, TwelveLabs};
 
 const USAGE: &str =
     "usage: assets create [--no-wait] PATH|URL | list | retrieve ID | delete ID | transcript ID [srt|vtt|text]";
@@ -33,6 +34,7 @@ fn run() -> Result {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
 
     match arguments.as_slice() {
+        [] if !support::has_key() => demo(),
         ["create", "--no-wait", source] => create(&TwelveLabs::from_env()?, source, false),
         ["create", source] => create(&TwelveLabs::from_env()?, source, true),
         ["list"] => list(&TwelveLabs::from_env()?),
@@ -42,6 +44,16 @@ fn run() -> Result {
         ["transcript", id, format @ ("srt" | "vtt" | "text")] => transcript(&TwelveLabs::from_env()?, id, format),
         _ => Err(USAGE.into()),
     }
+}
+
+/// Each command once.
+fn demo() -> Result {
+    let Demo { client, stand_in: _stand_in } = Demo::start()?;
+    let asset = client.assets().upload(FileSource::bytes("sample.mp4", vec![0; 1000])).send()?;
+    list(&client)?;
+    retrieve(&client, &asset.id)?;
+    transcript(&client, &asset.id, "srt")?;
+    delete(&client, &asset.id)
 }
 
 fn create(client: &TwelveLabs, source: &str, wait: bool) -> Result {
@@ -108,14 +120,11 @@ fn delete(client: &TwelveLabs, id: &str) -> Result {
 
 fn transcript(client: &TwelveLabs, id: &str, format: &str) -> Result {
     let include = [TranscriptionInclude::Sentences, TranscriptionInclude::Utterances];
-    let transcription = client.assets().retrieve_transcription(id).include(include).send()?;
-    if transcription.status != Some(TranscriptionStatus::Ready) {
-        return Err("the transcript is not ready".into());
-    }
+    let transcription = client.assets().wait_for_transcription(id).include(include).send()?;
     let text = match format {
-        "srt" => transcription.to_srt(),
-        "vtt" => transcription.to_vtt(),
-        _ => transcription.to_text(),
+        "srt" => transcription.to_srt()?,
+        "vtt" => transcription.to_vtt()?,
+        _ => transcription.to_text()?,
     };
     write!(std::io::stdout(), "{text}")?;
     Ok(())

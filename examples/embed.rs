@@ -72,8 +72,7 @@ impl Media {
 
 fn compare(client: &TwelveLabs, text: &str, media: Vec<Media>) -> Result {
     eprintln!("Embedding the text: {text}");
-    let answer = client.embed().v2().create(EmbedInput::text(text), MODEL).send()?;
-    let text = answer.embedding().ok_or("the platform gave no vector for the text")?;
+    let text = client.embed().v2().create(EmbedInput::text(text), MODEL).send()?.into_embedding()?;
 
     let mut found = Vec::new();
     for media in media {
@@ -83,9 +82,10 @@ fn compare(client: &TwelveLabs, text: &str, media: Vec<Media>) -> Result {
         } else {
             client.embed().v2().create(EmbedInput::image(media.source), MODEL).send()?.data
         };
-        let similarities = embeddings.iter().map(|data| (cosine_similarity(text, &data.embedding), data));
+        let similarities = embeddings.iter().map(|data| Ok((cosine_similarity(&text, &data.embedding)?, data)));
         let (similarity, data) = similarities
-            .filter_map(|(similarity, data)| Some((similarity?, data)))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
             .max_by(|(a, _), (b, _)| a.total_cmp(b))
             .ok_or_else(|| format!("{}: there is no vector to compare", media.name))?;
         let clip = data.start_sec.zip(data.end_sec).map(|(start, end)| format!("  {start:.1} s to {end:.1} s"));
@@ -117,7 +117,7 @@ fn samples(client: &TwelveLabs) -> Result<Vec<Media>> {
     let photo = FileSource::bytes("photo.jpg", *b"a dog sleeps on a sofa");
     Ok(vec![
         Media::new("photo.jpg", MediaSource::file(photo)),
-        Media::new("dog-and-waves-on-a-beach.mp4", MediaSource::asset_id(asset.id)),
+        Media::new("dog-and-waves-on-a-beach.mp4", MediaSource::from(&asset)),
         Media::new("a-city-at-night.jpg", MediaSource::url("https://example.com/a-city-at-night.jpg")),
     ])
 }

@@ -16,13 +16,16 @@ use crate::http::url;
 use crate::resources::analyze;
 use crate::resources::analyze_async::AnalyzeAsyncClient;
 use crate::resources::assets::AssetsClient;
+use crate::resources::data_connectors::DataConnectorsClient;
 use crate::resources::embed::EmbedClient;
 use crate::resources::entity_collections::EntityCollectionsClient;
+use crate::resources::imports::ImportsClient;
 use crate::resources::indexes::IndexesClient;
 use crate::resources::knowledge_store_item_collections::KnowledgeStoreItemCollectionsClient;
 use crate::resources::knowledge_store_items::KnowledgeStoreItemsClient;
 use crate::resources::knowledge_stores::KnowledgeStoresClient;
 use crate::resources::multipart_upload::MultipartUploadClient;
+use crate::resources::responses::ResponsesClient;
 use crate::resources::search::SearchClient;
 use crate::resources::tasks::TasksClient;
 
@@ -49,7 +52,9 @@ pub struct TwelveLabs(pub(crate) Session);
 impl TwelveLabs {
     /// A client with this API key. The base URL comes from `TWELVELABS_BASE_URL`, if that is set.
     ///
-    /// Fails if the key is empty or cannot be sent as a header.
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if the key is empty or cannot be sent as a header, or if the base URL is none.
     ///
     /// ```
     /// let client = twelvelabs::TwelveLabs::new("tlk_example")?;
@@ -60,7 +65,11 @@ impl TwelveLabs {
     }
 
     /// A client with the API key from the environment: `TWELVELABS_API_KEY`, then `TWELVE_LABS_API_KEY`, then
-    /// `TL_API_KEY`. Fails if none of them is set.
+    /// `TL_API_KEY`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if none of them is set; else as [`new`](TwelveLabs::new).
     ///
     /// ```no_run
     /// let client = twelvelabs::TwelveLabs::from_env()?;
@@ -81,14 +90,14 @@ impl TwelveLabs {
     /// the work of [`analyze_async`](TwelveLabs::analyze_async). It may take minutes: the time limit is 600 s unless
     /// you set another.
     ///
-    /// [`json`](Analyze::json) in place of `send` gives the answer in a type of your own.
+    /// [`json`](analyze::Analyze::json) in place of `send` gives the answer in a type of your own.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let answer = client.analyze().video(VideoContext::asset_id("65f…")).prompt("What happens here?").send()?;
-    /// println!("{}", answer.data.unwrap_or_default());
+    /// println!("{}", answer.complete()?);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn analyze(&self) -> analyze::Analyze {
@@ -97,7 +106,7 @@ impl TwelveLabs {
 
     /// As [`analyze`](TwelveLabs::analyze), with the answer in pieces as the model writes it.
     ///
-    /// It returns as soon as the answer begins. See [`AnalyzeStream`] for how it ends.
+    /// It returns as soon as the answer begins. See [`AnalyzeStream`](analyze::AnalyzeStream) for how it ends.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -166,6 +175,21 @@ impl TwelveLabs {
     /// Collections of items of a knowledge store.
     pub fn knowledge_store_item_collections(&self) -> KnowledgeStoreItemCollectionsClient {
         KnowledgeStoreItemCollectionsClient(self.0.clone())
+    }
+
+    /// Responses: answers about what is in a knowledge store.
+    pub fn responses(&self) -> ResponsesClient {
+        ResponsesClient(self.0.clone())
+    }
+
+    /// Data connectors: connections to accounts at other providers, to import files from.
+    pub fn data_connectors(&self) -> DataConnectorsClient {
+        DataConnectorsClient(self.0.clone())
+    }
+
+    /// Imports: files of a connected account that become assets.
+    pub fn imports(&self) -> ImportsClient {
+        ImportsClient(self.0.clone())
     }
 
     /// A request to an endpoint that this crate has no method for. Each segment of the path is encoded by itself.
@@ -362,7 +386,13 @@ impl TwelveLabsBuilder {
         self
     }
 
+    when_some!();
+
     /// Makes the client. What was not set comes from the environment, then from the defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if there is no API key, or if a setting cannot be used.
     pub fn build(self) -> Result<TwelveLabs> {
         self.build_with(|name| std::env::var(name).ok())
     }

@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 /// The time and the randomness that retries, waits and deadlines use.
 ///
 /// The default is the system's. A test of your own program can give its own to
-/// [`TwelveLabsBuilder::clock`](crate::TwelveLabsBuilder::clock), so that nothing waits in real time.
+/// [`TwelveLabsBuilder::clock`](crate::TwelveLabsBuilder::clock), so that nothing waits in real time:
+/// `twelvelabs::testing::TestClock`, with the feature `testing`, or one like this.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,6 +55,15 @@ pub(crate) fn random_bits() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u64(0);
     hasher.finish()
+}
+
+/// So many random hexadecimal digits, in place of something that is as long.
+pub(crate) fn random_hex(length: usize) -> String {
+    std::iter::repeat_with(|| format!("{:016x}", random_bits()))
+        .flat_map(|text| text.into_bytes())
+        .map(char::from)
+        .take(length)
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What can go wrong, in the words of whoever knows the reason best.
 
+mod api;
+
 use std::error::Error as _;
 use std::fmt;
 use std::io;
@@ -8,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use crate::response::{Headers, HttpResponse};
+use crate::generation::Generation;
+use crate::response::HttpResponse;
 use crate::resumable::ResumableUpload;
-use crate::text::{excerpt, printable};
+use crate::text::{excerpt, printable, printable_path};
+
+pub use api::{ApiError, ApiErrorKind, RateLimit};
 
 /// A wait longer than this is not congestion but a quota.
 const QUOTA: Duration = Duration::from_secs(600);
@@ -64,7 +67,7 @@ pub enum Error {
     /// Nothing moved for the time allowed, or the deadline of the call passed.
     #[error(fmt = timeout)]
     Timeout {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// What took too long, and whether the platform may have acted.
         message: String,
@@ -77,7 +80,7 @@ pub enum Error {
     /// The connection could not be made or broke.
     #[error(fmt = transport)]
     Transport {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// What happened, and whether the platform may have acted.
         message: String,
@@ -87,14 +90,15 @@ pub enum Error {
         source: Option<io::Error>,
     },
 
-    /// The answer was not what this call returns: cut off, not JSON, without an id, of another shape.
+    /// The answer was not what this call returns: truncated, not JSON, without an id, of another shape.
     #[error("{message} ({operation})")]
     Decode {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// What was wrong and where, with the start of the answer.
         message: String,
-        /// The answer as it came.
+        /// The answer, with at most 64 KiB of its body. If it is about one item of a list, or one line of a stream,
+        /// the body is that item or line.
         response: Box<HttpResponse<()>>,
     },
 
@@ -114,7 +118,7 @@ pub enum Error {
         "the answer is larger than the limit of {limit} bytes; raise `max_response_size` if it is meant to be ({operation})"
     )]
     ResponseTooLarge {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// The limit, in bytes after decompression.
         limit: u64,
@@ -126,7 +130,7 @@ pub enum Error {
         way_out(operation)
     )]
     Redirect {
-        /// The request, as `GET /assets/65f…`.
+        /// The request, such as `GET /assets/65f…`.
         operation: String,
         /// The host that answered so.
         host: String,
@@ -163,7 +167,7 @@ pub enum Error {
     /// What was waited for was not done by the deadline. The work goes on at the platform.
     #[error(fmt = wait_timeout)]
     WaitTimeout {
-        /// What was waited for, as `asset`.
+        /// What was waited for, such as `asset`.
         resource: String,
         /// Its id.
         id: String,
@@ -191,7 +195,7 @@ pub enum Error {
     /// The file failed for good in an earlier run of the batch, and was not tried again.
     #[error("{}{} (in an earlier run; `retry_permanent(true)` tries it again)", printable(message, 2000), code.as_ref().map(|code| format!(" [{}]", printable(code, 100))).unwrap_or_default())]
     PreviouslyFailed {
-        /// The platform's code, as `video_duration_too_short`.
+        /// The platform's code, such as `video_duration_too_short`.
         code: Option<String>,
         /// What was said then.
         message: String,
@@ -200,7 +204,7 @@ pub enum Error {
     /// A stream broke off before its end, or the platform ended it with an error.
     #[error(fmt = stream)]
     Stream {
-        /// The request, as `POST /analyze`.
+        /// The request, such as `POST /analyze`.
         operation: String,
         /// The platform's reason, or that the stream broke off.
         message: String,
@@ -208,23 +212,38 @@ pub enum Error {
         code: Option<String>,
         /// The text that had arrived.
         text: String,
+        /// What had been said of the answer by then: its id, the tokens that it took, why the model stopped.
+        generation: Box<Generation>,
         /// Why it broke off; nothing if the platform ended it.
         source: Option<Box<Error>>,
     },
 
-    /// The model stopped at the limit of tokens (`finish_reason` is `length`), so its answer is not complete.
-    #[error("the answer was cut off at the limit of tokens after {} characters; raise `max_tokens`, or ask for less", text.chars().count())]
+    /// What was asked of it cannot be done in the state that it is in: a transcription that is not ready has no
+    /// subtitles.
+    #[error("the {resource} is `{}`: {}", printable(status, 100), printable(message, 2000))]
+    NotReady {
+        /// What it is, such as `transcription`.
+        resource: String,
+        /// Its status, such as `processing`.
+        status: String,
+        /// What to do, or the platform's reason if it failed.
+        message: String,
+    },
+
+    /// The model stopped at the limit of tokens (`finish_reason` is `length`, or the `status` of a response
+    /// `incomplete`), so its answer is not complete.
+    #[error("the answer was cut off at the limit of tokens after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
     Truncated {
         /// The answer as far as it goes.
         text: String,
     },
 
-    /// A text that a model answered, or the data of an event, is not JSON or not of the type that was asked for.
-    #[error("{message}; the text begins: {}", excerpt(text.as_bytes()))]
+    /// What a model answered, or the data of an event, is not JSON or not of the type that was asked for.
+    #[error("{message}{}", beginning(text))]
     InvalidOutput {
         /// What does not fit, and where.
         message: String,
-        /// The text as it came.
+        /// The text as it came; empty if there is none.
         text: String,
     },
 
@@ -236,99 +255,11 @@ pub enum Error {
     /// A list did not behave like one: a page that repeats, lies about its number, or never ends.
     #[error("{message} ({operation})")]
     Paging {
-        /// The request, as `GET /assets`.
+        /// The request, such as `GET /assets`.
         operation: String,
         /// What the server did.
         message: String,
     },
-}
-
-/// The platform's refusal, as much of it as came.
-///
-/// ```
-/// # fn show(e: &twelvelabs::ApiError) {
-/// eprintln!("{} (support id {})", e.message, e.trace_id.as_deref().unwrap_or("none"));
-/// # }
-/// ```
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct ApiError {
-    /// The HTTP status.
-    pub status: u16,
-    /// The status by its name in the Python SDK.
-    pub kind: ApiErrorKind,
-    /// The platform's code, as `resource_not_exist`.
-    pub code: Option<String>,
-    /// The platform's message; where it gave none, what its answer looked like.
-    pub message: String,
-    /// A page of the documentation about it.
-    pub docs_url: Option<String>,
-    /// Further details, where the platform gave any.
-    pub details: Option<Value>,
-    /// The `x-trace-id` to quote to the platform's support.
-    pub trace_id: Option<String>,
-    /// What the answer said about rate limits.
-    pub rate_limit: RateLimit,
-    /// How long the platform asked to wait.
-    pub retry_after: Option<Duration>,
-    /// The date and time before which a repetition is pointless.
-    pub retry_at: Option<OffsetDateTime>,
-    /// The headers of the answer.
-    pub headers: Headers,
-    /// The body of the answer as it came.
-    pub body: Vec<u8>,
-    /// The request, as `GET /assets/65f…`.
-    pub operation: String,
-    /// The host that answered: the API's, or the storage's for a chunk.
-    pub host: String,
-    /// What this crate knows about the way out.
-    pub hint: Option<String>,
-}
-
-/// The kinds of [`ApiError`], one per error class of the Python SDK.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ApiErrorKind {
-    /// 400: something in the request is not valid.
-    BadRequest,
-    /// 401: the API key is missing or not valid.
-    Unauthorized,
-    /// 403: the API key does not allow this.
-    Forbidden,
-    /// 404: there is nothing under this id.
-    NotFound,
-    /// 409: something else stands against it, such as a name that is taken.
-    Conflict,
-    /// 410: it is gone for good.
-    Gone,
-    /// 413: the request is too large.
-    ContentTooLarge,
-    /// 422: the request is well-formed, but its content is not valid.
-    UnprocessableEntity,
-    /// 429: the rate limit or a quota is used up.
-    TooManyRequests,
-    /// 500: a fault of the platform.
-    InternalServer,
-    /// 503: the platform cannot take it at the moment.
-    ServiceUnavailable,
-    /// 504: the platform took too long.
-    GatewayTimeout,
-    /// Any other status.
-    Other,
-}
-
-/// What an answer says about rate limits, from whichever family of headers it has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RateLimit {
-    /// Requests allowed in the window.
-    pub limit: Option<u64>,
-    /// Requests left in the window.
-    pub remaining: Option<u64>,
-    /// Requests used in the window.
-    pub used: Option<u64>,
-    /// When the window ends.
-    pub reset: Option<OffsetDateTime>,
 }
 
 /// Something that was waited for and ended badly.
@@ -336,11 +267,11 @@ pub struct RateLimit {
 #[error("{resource} {} ended as `{}`: {}", printable(id, 100), printable(status, 100), printable(message, 2000))]
 #[non_exhaustive]
 pub struct FailedError {
-    /// What was waited for, as `asset`.
+    /// What was waited for, such as `asset`.
     pub resource: String,
     /// Its id.
     pub id: String,
-    /// The state it ended in, as `failed` or `canceled`.
+    /// The state it ended in, such as `failed` or `canceled`.
     pub status: String,
     /// The platform's code for the reason.
     pub code: Option<String>,
@@ -388,10 +319,20 @@ pub struct UploadError {
     pub missing: Vec<u32>,
     /// How many chunks the file has.
     pub total_chunks: u32,
-    /// Whether the upload can be resumed: not if the file changed or the session is gone.
+    /// Whether the upload can be resumed: not if the file changed or the session has ended.
     pub resumable: bool,
+    /// Whether the file is not the one that the upload was started with.
+    pub(crate) mismatch: bool,
     /// The reason.
     pub cause: Box<Error>,
+}
+
+/// The beginning of a text, behind a message about it.
+fn beginning(text: &str) -> String {
+    match excerpt(text.as_bytes()) {
+        beginning if beginning.is_empty() => beginning,
+        beginning => format!("; the text begins: {beginning}"),
+    }
 }
 
 impl fmt::Display for UploadError {
@@ -455,7 +396,7 @@ fn transport(
 }
 
 fn file(path: &Path, message: &str, source: &Option<io::Error>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{}: {message}", path.display())?;
+    write!(f, "{}: {message}", printable_path(path))?;
     causes(f, cause(source))
 }
 
@@ -478,6 +419,7 @@ fn stream(
     message: &str,
     _: &Option<String>,
     _: &str,
+    _: &Generation,
     source: &Fault,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
@@ -565,7 +507,7 @@ impl Error {
     }
 
     /// The error itself, or what kept a chunked upload from getting through.
-    fn reason(&self) -> &Error {
+    pub(crate) fn reason(&self) -> &Error {
         match self {
             Error::Upload(e) => e.cause.reason(),
             other => other,
@@ -593,7 +535,7 @@ impl Error {
     pub fn is_canceled(&self) -> bool {
         match self.reason() {
             Error::Canceled { .. } => true,
-            Error::Stream { source: Some(e), .. } => e.is_canceled(),
+            Error::Stream { source, .. } => source.as_ref().is_some_and(|e| e.is_canceled()),
             _ => false,
         }
     }
@@ -687,11 +629,12 @@ impl Error {
             missing: Vec::new(),
             total_chunks: 0,
             resumable: true,
+            mismatch: false,
             cause: Box::new(self),
         }))
     }
 
-    /// The platform's code, as `resource_not_exist`: of a refusal, of what failed while it was waited for, or of a
+    /// The platform's code, such as `resource_not_exist`: of a refusal, of what failed while it was waited for, or of a
     /// stream that the platform ended.
     pub fn code(&self) -> Option<&str> {
         match self.reason() {
@@ -749,68 +692,5 @@ impl Error {
 impl From<Box<ApiError>> for Error {
     fn from(e: Box<ApiError>) -> Self {
         Error::Api(Arc::from(e))
-    }
-}
-
-impl fmt::Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.code {
-            Some(code) => write!(f, " [{code}, {}]", self.status)?,
-            None => write!(f, " [{}]", self.status)?,
-        }
-        match self.host.as_str() {
-            host if host.is_empty() || self.message.starts_with(host) => write!(f, " ({})", self.operation)?,
-            host => write!(f, " ({} at {host})", self.operation)?,
-        }
-        if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
-            write!(f, "; try again in {} s", wait.as_secs().max(1))?;
-            let seconds = self.retry_at.and_then(|at| at.replace_nanosecond(0).ok());
-            if let Some(at) = seconds.and_then(|at| at.format(&Rfc3339).ok()) {
-                write!(f, ", at {at}")?;
-            }
-        }
-        if let Some(hint) = &self.hint {
-            write!(f, "; {hint}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiError")
-            .field("status", &self.status)
-            .field("code", &self.code)
-            .field("message", &self.message)
-            .field("operation", &self.operation)
-            .field("host", &self.host)
-            .field("trace_id", &self.trace_id)
-            .field("retry_after", &self.retry_after)
-            .field("rate_limit", &self.rate_limit)
-            .field("body", &excerpt(&self.body))
-            .finish_non_exhaustive()
-    }
-}
-
-impl std::error::Error for ApiError {}
-
-impl ApiErrorKind {
-    pub(crate) fn of(status: u16) -> Self {
-        match status {
-            400 => Self::BadRequest,
-            401 => Self::Unauthorized,
-            403 => Self::Forbidden,
-            404 => Self::NotFound,
-            409 => Self::Conflict,
-            410 => Self::Gone,
-            413 => Self::ContentTooLarge,
-            422 => Self::UnprocessableEntity,
-            429 => Self::TooManyRequests,
-            500 => Self::InternalServer,
-            503 => Self::ServiceUnavailable,
-            504 => Self::GatewayTimeout,
-            _ => Self::Other,
-        }
     }
 }

@@ -1,16 +1,20 @@
 //! Where the bytes of an upload come from, and whether they can be read again.
 
+mod background;
+
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
+use self::background::{Background, Origin};
+pub(crate) use self::background::{at_once, is_same, open_at_once};
 use crate::error::{Error, Result};
-use crate::resources::assets::AssetType;
+use crate::resumable::FileStamp;
 
 /// How many bytes are encoded at once: a multiple of three, so that only the last block is padded.
 const BASE64_BLOCK: usize = 3 << 14;
@@ -39,35 +43,49 @@ pub struct FileSource {
 enum Content {
     Path(PathBuf),
     Bytes(Arc<Vec<u8>>),
-    Reader { once: Arc<Mutex<Once>>, length: Option<u64> },
+    Reader { once: Arc<Once>, length: Option<u64> },
 }
 
 struct Once {
-    reader: Box<dyn Read + Send>,
-    touched: bool,
+    origin: Mutex<Option<Origin>>,
+    touched: AtomicBool,
+}
+
+impl Once {
+    fn new(origin: Origin) -> Arc<Self> {
+        Arc::new(Once { origin: Mutex::new(Some(origin)), touched: AtomicBool::new(false) })
+    }
 }
 
 impl FileSource {
     /// A file on disk, streamed when it is sent. The same as `FileSource::from(path)`.
     ///
-    /// The request fails with [`Error::File`] if the file is missing, empty, a directory, or changes meanwhile.
+    /// The request fails with [`Error::File`] if the file is missing, empty, a directory, or changes meanwhile. A pipe or
+    /// a device is read as a [`reader`](Self::reader) is.
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self::new(None, Content::Path(path.into()))
     }
 
-    /// Bytes in memory. The name tells the platform what they are: give it the right extension.
+    /// Bytes in memory. The platform goes by the extension of the name: give it the right one.
     pub fn bytes(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(Some(name.into()), Content::Bytes(Arc::new(bytes.into())))
     }
 
-    /// Anything that can be read, once. Say its [`length`](FileSource::length) if you know it.
+    /// Anything that can be read, once. Say its [`length`](FileSource::length) if you know it. One that gives nothing at
+    /// all is an error.
+    ///
+    /// It is read on a thread of its own, up to 128 KiB ahead, so that a call can be canceled while it is silent. A read
+    /// itself cannot be broken off: the thread lasts until the read returns, and what that gives is lost. A pipe that was
+    /// given as a [`path`](Self::path) has no such thread left, on Unix, and nothing of it is lost. A read of a file is
+    /// waited for, also on a network that has gone silent.
     pub fn reader(name: impl Into<String>, reader: impl Read + Send + 'static) -> Self {
-        let once = Once { reader: Box::new(reader), touched: false };
-        Self::new(Some(name.into()), Content::Reader { once: Arc::new(Mutex::new(once)), length: None })
+        let once = Once::new(Origin::Reader(Box::new(reader)));
+        Self::new(Some(name.into()), Content::Reader { once, length: None })
     }
 
     /// How many bytes a reader will give: the request then announces its size instead of being sent in chunks.
-    /// A reader that gives more or fewer fails the request. No effect on paths and bytes, which know their length.
+    /// No more than that is read, and a reader that gives less fails the request. No effect on paths and bytes, which
+    /// know their length.
     pub fn length(mut self, bytes: u64) -> Self {
         if let Content::Reader { length, .. } = &mut self.content {
             *length = Some(bytes);
@@ -86,6 +104,8 @@ impl FileSource {
         self.content_type = Some(content_type.into());
         self
     }
+
+    when_some!();
 
     fn new(name: Option<String>, content: Content) -> Self {
         Self { name, content_type: None, content }
@@ -117,14 +137,11 @@ impl FileSource {
         }
     }
 
-    /// The type of asset that the MIME type stands for.
-    pub(crate) fn asset_type(&self) -> Option<AssetType> {
-        match self.mime_type().split('/').next()? {
-            "video" => Some(AssetType::Video),
-            "audio" => Some(AssetType::Audio),
-            "image" => Some(AssetType::Image),
-            "text" => Some(AssetType::Document),
-            _ => (self.mime_type() == "application/pdf").then_some(AssetType::Document),
+    /// The path of a file on disk.
+    pub(crate) fn as_path(&self) -> Option<&Path> {
+        match &self.content {
+            Content::Path(path) => Some(path),
+            _ => None,
         }
     }
 
@@ -139,7 +156,7 @@ impl FileSource {
     /// Whether the bytes can still be sent from their start.
     pub(crate) fn is_fresh(&self) -> bool {
         match &self.content {
-            Content::Reader { once, .. } => !once.lock().unwrap_or_else(PoisonError::into_inner).touched,
+            Content::Reader { once, .. } => !once.touched.load(Ordering::SeqCst),
             _ => true,
         }
     }
@@ -147,68 +164,69 @@ impl FileSource {
     /// Looks at the source without reading it: what is sent later is held against this.
     pub(crate) fn inspect(&self) -> Result<Inspected> {
         let label = self.label();
+        let inspected =
+            |content, stamp, length| Inspected { content, label: label.clone(), stamp, length, base64: false };
         let (stamp, length) = match &self.content {
             Content::Reader { length, .. } => (None, *length),
-            Content::Bytes(bytes) => (None, Some(bytes.len() as u64)),
-            Content::Path(path) => {
-                let file = open(path)?;
-                let stamp = Stamp::of(&file, path)?;
-                let length = match stamp {
-                    Some(stamp) => Some(stamp.length),
-                    // A pipe or a device: it has no length, and no second try.
-                    None => {
-                        let once = Once { reader: Box::new(file), touched: false };
-                        let content = Content::Reader { once: Arc::new(Mutex::new(once)), length: None };
-                        return Ok(Inspected { content, label, stamp: None, length: None, base64: false });
-                    }
-                };
-                (stamp, length)
-            }
+            Content::Bytes(bytes) => (Some(FileStamp::of_bytes(bytes.len() as u64)), Some(bytes.len() as u64)),
+            Content::Path(path) => match look(path)? {
+                Some(_) => {
+                    let stamp = stamp(&open(path)?, path)?;
+                    (Some(stamp), Some(stamp.size))
+                }
+                // A pipe or a device: it has no length, and no second try.
+                None => {
+                    let content = Content::Reader { once: Once::new(Origin::Pipe(path.clone())), length: None };
+                    return Ok(inspected(content, None, None));
+                }
+            },
         };
         if length == Some(0) {
             return Err(Error::file(&label, "the file is empty; there is nothing to upload", None));
         }
-        Ok(Inspected { content: self.content.clone(), label, stamp, length, base64: false })
+        Ok(inspected(self.content.clone(), stamp, length))
     }
 }
 
-/// A source that was looked at: its length if it has one, and how the file was.
+/// A source that was inspected: its length if it has one, and how the file was.
 #[derive(Clone)]
 pub(crate) struct Inspected {
     content: Content,
     label: PathBuf,
-    stamp: Option<Stamp>,
+    stamp: Option<FileStamp>,
     length: Option<u64>,
     base64: bool,
 }
 
-/// What tells one version of a file from another.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Stamp {
-    pub length: u64,
-    pub modified: Option<SystemTime>,
+/// How a file is, without opening it. `None` for what is neither a file nor a directory.
+pub(crate) fn look(path: &Path) -> Result<Option<FileStamp>> {
+    let metadata = path.metadata().map_err(|e| unreadable(path, e))?;
+    if metadata.is_dir() {
+        return Err(Error::file(path, "this is a directory; name a file in it", None));
+    }
+    Ok(metadata.is_file().then(|| FileStamp::of_file(&metadata)))
 }
 
-impl Stamp {
-    /// `None` for what is neither a file nor a directory.
-    fn of(file: &File, path: &Path) -> Result<Option<Self>> {
-        let metadata = file.metadata().map_err(|e| Error::file(path, "cannot look at the file", Some(e)))?;
-        if metadata.is_dir() {
-            return Err(Error::file(path, "this is a directory; name a file in it", None));
-        }
-        Ok(metadata.is_file().then(|| Stamp { length: metadata.len(), modified: metadata.modified().ok() }))
+/// How an open file is.
+fn stamp(file: &File, path: &Path) -> Result<FileStamp> {
+    let metadata = file.metadata().map_err(|e| unreadable(path, e))?;
+    match metadata.is_file() {
+        true => Ok(FileStamp::of_file(&metadata)),
+        false => Err(Error::file(path, "this is no longer a file", None)),
     }
 }
 
+fn unreadable(path: &Path, e: io::Error) -> Error {
+    let message = match e.kind() {
+        io::ErrorKind::NotFound => "there is no such file",
+        io::ErrorKind::PermissionDenied => "no permission to read the file",
+        _ => "cannot open the file",
+    };
+    Error::file(path, message, Some(e))
+}
+
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| {
-        let message = match e.kind() {
-            io::ErrorKind::NotFound => "there is no such file",
-            io::ErrorKind::PermissionDenied => "no permission to read the file",
-            _ => "cannot open the file",
-        };
-        Error::file(path, message, Some(e))
-    })
+    open_at_once(path).map_err(|e| unreadable(path, e))
 }
 
 impl Inspected {
@@ -231,22 +249,28 @@ impl Inspected {
         FileSource::new(None, self.content.clone()).is_fresh()
     }
 
+    /// How the file was when it was inspected.
+    pub(crate) fn stamp(&self) -> Option<FileStamp> {
+        self.stamp
+    }
+
     /// Opens the source at its start. A file that is not what it was when it was inspected is refused.
     pub(crate) fn open(&self) -> Result<SourceReader> {
-        let (reader, file): (Box<dyn Read + Send>, _) = match &self.content {
-            Content::Bytes(bytes) => (Box::new(io::Cursor::new(SharedBytes(bytes.clone()))), None),
-            Content::Reader { once, .. } => (Box::new(OnceReader(once.clone())), None),
-            Content::Path(path) => {
-                let file = open(path)?;
-                if Stamp::of(&file, path)? != self.stamp {
-                    return Err(self.changed("changed since the upload began"));
-                }
-                let handle = file.try_clone().map_err(|e| Error::file(path, "cannot read the file", Some(e)))?;
-                (Box::new(file), Some(handle))
-            }
+        let reader = match &self.content {
+            Content::Bytes(bytes) => Opened::Bytes(bytes.clone(), 0),
+            Content::Reader { once, length } => Opened::Waiting(once.clone(), *length),
+            Content::Path(path) => Opened::File(self.open_unchanged(path)?),
         };
         let encoded = self.base64.then(Encoded::default);
-        Ok(SourceReader { reader, file, source: self.clone(), left: self.length, encoded })
+        Ok(SourceReader { reader, source: self.clone(), left: self.length, is_empty: true, encoded })
+    }
+
+    fn open_unchanged(&self, path: &Path) -> Result<File> {
+        let file = open(path)?;
+        match self.is_changed(&stamp(&file, path)?) {
+            true => Err(self.changed("changed since the upload began")),
+            false => Ok(file),
+        }
     }
 
     /// Whether a read may give less than was asked for without being at the end.
@@ -254,12 +278,19 @@ impl Inspected {
         matches!(self.content, Content::Reader { .. })
     }
 
+    /// Whether a file that is like this is another than what was inspected.
+    fn is_changed(&self, now: &FileStamp) -> bool {
+        // A new name or other permissions do no harm while it is sent.
+        self.stamp.is_some_and(|then| FileStamp { changed: None, ..then }.difference(now).is_some())
+    }
+
     /// Whether the file behind this handle is still what was inspected.
     fn check_unchanged(&self, file: &File) -> Result<()> {
-        match (Stamp::of(file, &self.label)?, self.stamp) {
-            (Some(now), Some(then)) if now.length > then.length => Err(self.changed("grew while it was being sent")),
-            (Some(now), Some(then)) if now.length < then.length => Err(self.changed("shrank while it was being sent")),
-            (now, then) if now != then => Err(self.changed("changed while it was being sent")),
+        let now = stamp(file, &self.label)?;
+        match self.stamp {
+            Some(then) if now.size > then.size => Err(self.changed("grew while it was being sent")),
+            Some(then) if now.size < then.size => Err(self.changed("shrank while it was being sent")),
+            _ if self.is_changed(&now) => Err(self.changed("changed while it was being sent")),
             _ => Ok(()),
         }
     }
@@ -272,11 +303,20 @@ impl Inspected {
 
 /// Gives exactly as many bytes as were announced, or an error.
 pub(crate) struct SourceReader {
-    reader: Box<dyn Read + Send>,
-    file: Option<File>,
+    reader: Opened,
     source: Inspected,
     left: Option<u64>,
+    /// Whether nothing has been read.
+    is_empty: bool,
     encoded: Option<Encoded>,
+}
+
+enum Opened {
+    File(File),
+    Bytes(Arc<Vec<u8>>, usize),
+    /// A reader that nothing was asked of, and the bytes that it is to give.
+    Waiting(Arc<Once>, Option<u64>),
+    Reader(Box<Background>),
 }
 
 /// A block of base64 and how much of it was taken.
@@ -287,11 +327,12 @@ struct Encoded {
 }
 
 impl SourceReader {
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+    /// Reads on. `proceed` is asked again and again while a reader is silent, and ends that with its error.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], proceed: &mut dyn FnMut() -> Result<()>) -> Result<usize> {
         if self.encoded.as_ref().is_some_and(|encoded| encoded.taken == encoded.block.len()) {
-            self.encoded = Some(Encoded { block: self.encode_block()?, taken: 0 });
+            self.encoded = Some(Encoded { block: self.encode_block(proceed)?, taken: 0 });
         }
-        let Some(encoded) = &mut self.encoded else { return self.read_plain(buffer) };
+        let Some(encoded) = &mut self.encoded else { return self.read_plain(buffer, proceed) };
         let rest = encoded.block.as_bytes().get(encoded.taken..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
@@ -299,11 +340,11 @@ impl SourceReader {
         Ok(count)
     }
 
-    fn encode_block(&mut self) -> Result<String> {
+    fn encode_block(&mut self, proceed: &mut dyn FnMut() -> Result<()>) -> Result<String> {
         let mut plain = vec![0; BASE64_BLOCK];
         let mut filled = 0;
         while filled < plain.len() {
-            match self.read_plain(&mut plain[filled..])? {
+            match self.read_plain(&mut plain[filled..], proceed)? {
                 0 => break,
                 read => filled += read,
             }
@@ -311,43 +352,72 @@ impl SourceReader {
         Ok(BASE64_STANDARD.encode(&plain[..filled]))
     }
 
-    fn read_plain(&mut self, buffer: &mut [u8]) -> Result<usize> {
+    fn read_plain(&mut self, buffer: &mut [u8], proceed: &mut dyn FnMut() -> Result<()>) -> Result<usize> {
         let most = match self.left {
             Some(0) => return self.end().map(|()| 0),
             Some(left) => buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
             None => buffer.len(),
         };
+        let fail = |label: &Path, e| Error::file(label, "cannot read the file", Some(e));
         let read = loop {
             match self.reader.read(&mut buffer[..most]) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::file(&self.source.label, "cannot read the file", Some(e))),
-                Ok(read) => break read.min(most),
+                Err(e) => return Err(fail(&self.source.label, e)),
+                Ok(Some(read)) => break read.min(most),
+                Ok(None) => proceed()?,
             }
         };
+        self.is_empty &= read == 0;
         match &mut self.left {
-            Some(_) if read == 0 && most > 0 => Err(self.source.changed("shrank while it was being sent")),
+            Some(_) if read == 0 && most > 0 => Err(match self.reader {
+                Opened::File(_) => self.source.changed("shrank while it was being sent"),
+                _ => Error::file(&self.source.label, "it gave fewer bytes than its `length` said", None),
+            }),
             Some(left) => {
                 *left -= read as u64;
                 Ok(read)
+            }
+            None if self.is_empty && most > 0 => {
+                Err(Error::file(&self.source.label, "it gave no bytes; there is nothing to upload", None))
             }
             None => Ok(read),
         }
     }
 
-    /// The announced bytes have been read: is the source still what it was?
+    /// The announced bytes have been read: is the file still what it was?
     fn end(&mut self) -> Result<()> {
-        if let Some(file) = &self.file {
-            return self.source.check_unchanged(file);
-        }
-        match self.reader.read(&mut [0]) {
-            Ok(0) => Ok(()),
-            Ok(_) => Err(self.source.changed("gave more bytes than its length said")),
-            Err(e) => Err(Error::file(&self.source.label, "cannot read the file", Some(e))),
+        match &self.reader {
+            Opened::File(file) => self.source.check_unchanged(file),
+            _ => Ok(()),
         }
     }
 }
 
-/// A source of its own for reading stretches of a file, in any order.
+impl Opened {
+    /// What has been read; nothing if nothing has come for a while.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match self {
+            Opened::File(file) => file.read(buffer).map(Some),
+            Opened::Bytes(bytes, at) => {
+                let rest = bytes.get(*at..).unwrap_or_default();
+                let count = rest.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&rest[..count]);
+                *at += count;
+                Ok(Some(count))
+            }
+            Opened::Reader(reader) => reader.read(buffer),
+            Opened::Waiting(once, length) => {
+                once.touched.store(true, Ordering::SeqCst);
+                let origin = once.origin.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let origin = origin.ok_or_else(|| io::Error::other("a reader is read once, and this one was"))?;
+                *self = Opened::Reader(Box::new(Background::start(origin, *length)?));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A source of its own for reading byte ranges of a file, in any order.
 pub(crate) struct Stretches {
     source: Inspected,
     file: Option<File>,
@@ -364,10 +434,10 @@ impl Inspected {
         self.stretches()?.check_unchanged()
     }
 
-    /// Opens the source for reading stretches. A reader cannot be.
+    /// Opens the source for reading byte ranges. A reader cannot be.
     pub(crate) fn stretches(&self) -> Result<Stretches> {
         let file = match &self.content {
-            Content::Path(path) => Some(open(path)?),
+            Content::Path(path) => Some(self.open_unchanged(path)?),
             Content::Bytes(_) => None,
             Content::Reader { .. } => {
                 let message = "only a file or bytes can be uploaded in chunks; a reader goes in one request";
@@ -406,24 +476,6 @@ impl Stretches {
     }
 }
 
-struct SharedBytes(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for SharedBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-struct OnceReader(Arc<Mutex<Once>>);
-
-impl Read for OnceReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut once = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        once.touched = true;
-        once.reader.read(buffer)
-    }
-}
-
 impl fmt::Debug for FileSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("FileSource");
@@ -436,33 +488,29 @@ impl fmt::Debug for FileSource {
     }
 }
 
-impl From<&str> for FileSource {
-    fn from(path: &str) -> Self {
+/// A file on disk: whatever becomes a path, by value or by reference.
+impl<P: Into<PathBuf>> From<P> for FileSource {
+    fn from(path: P) -> Self {
         Self::path(path)
     }
 }
 
-impl From<String> for FileSource {
-    fn from(path: String) -> Self {
-        Self::path(path)
+impl From<&FileSource> for FileSource {
+    fn from(source: &FileSource) -> Self {
+        source.clone()
     }
 }
 
-impl From<&Path> for FileSource {
-    fn from(path: &Path) -> Self {
-        Self::path(path)
-    }
-}
-
-impl From<PathBuf> for FileSource {
-    fn from(path: PathBuf) -> Self {
-        Self::path(path)
-    }
-}
-
-impl From<&PathBuf> for FileSource {
-    fn from(path: &PathBuf) -> Self {
-        Self::path(path)
+/// Paths and bytes are compared, and a reader is the same as itself alone.
+impl PartialEq for FileSource {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (&self.content, &other.content) {
+            (Content::Path(a), Content::Path(b)) => a == b,
+            (Content::Bytes(a), Content::Bytes(b)) => a == b,
+            (Content::Reader { once: a, .. }, Content::Reader { once: b, .. }) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        same && self.name == other.name && self.content_type == other.content_type
     }
 }
 
@@ -515,7 +563,7 @@ mod tests {
         let mut out = Vec::new();
         let mut buffer = [0; 3];
         loop {
-            match reader.read(&mut buffer)? {
+            match reader.read(&mut buffer, &mut || Ok(()))? {
                 0 => return Ok(out),
                 n => out.extend_from_slice(&buffer[..n]),
             }
@@ -544,10 +592,66 @@ mod tests {
         assert!(source.is_fresh());
         assert_eq!(read_all(&source).unwrap(), b"hello");
         assert!(!source.is_fresh());
-        let long = FileSource::reader("a", &b"hello"[..]).length(3);
-        assert!(read_all(&long).unwrap_err().to_string().contains("more bytes"));
+        let e = read_all(&source).unwrap_err();
+        assert!(matches!(&e, Error::File { source: Some(e), .. } if e.to_string().contains("is read once")), "{e:?}");
         let short = FileSource::reader("a", &b"hello"[..]).length(9);
-        assert!(read_all(&short).unwrap_err().to_string().contains("shrank"));
+        assert_eq!(read_all(&short).unwrap_err().to_string(), "a: it gave fewer bytes than its `length` said");
+        let empty = FileSource::reader("a", io::empty());
+        assert_eq!(read_all(&empty).unwrap_err().to_string(), "a: it gave no bytes; there is nothing to upload");
+    }
+
+    /// Counts how many bytes were asked for.
+    struct Counting(Arc<std::sync::atomic::AtomicUsize>);
+
+    impl Read for Counting {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.fetch_add(buffer.len(), Ordering::SeqCst);
+            buffer.fill(b'x');
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_length_says() {
+        let asked = Arc::default();
+        let source = FileSource::reader("a", Counting(Arc::clone(&asked))).length(200_001);
+        assert_eq!(read_all(&source).unwrap().len(), 200_001);
+        assert_eq!(asked.load(Ordering::SeqCst), 200_001);
+    }
+
+    #[test]
+    fn a_reader_that_panics_or_fails_is_an_error() {
+        struct Fails(bool);
+        impl Read for Fails {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                assert!(!self.0, "on purpose");
+                Err(io::Error::other("no more"))
+            }
+        }
+        for panics in [true, false] {
+            let e = read_all(&FileSource::reader("a", Fails(panics))).unwrap_err();
+            let Error::File { source: Some(source), .. } = e else { panic!("{e:?}") };
+            assert_eq!(source.to_string(), if panics { "the reader has panicked" } else { "no more" });
+        }
+    }
+
+    #[test]
+    fn a_read_of_a_silent_reader_ends_when_it_is_told_to() {
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        struct Silent(std::sync::mpsc::Receiver<()>);
+        impl Read for Silent {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                self.0.recv().map(|()| 0).map_err(io::Error::other)
+            }
+        }
+        let mut reader = FileSource::reader("a", Silent(receiver)).inspect().unwrap().open().unwrap();
+        let mut asked = 0;
+        let e = reader.read(&mut [0; 9], &mut || {
+            asked += 1;
+            if asked < 3 { Ok(()) } else { Err(Error::Canceled { operation: "upload".into(), sent: false }) }
+        });
+        assert!(e.unwrap_err().is_canceled() && asked == 3);
+        drop(sender);
     }
 
     #[test]
@@ -567,7 +671,7 @@ mod tests {
                 let mut reader = source.open().unwrap();
                 let (mut out, mut buffer) = (Vec::new(), [0; 1000]);
                 loop {
-                    match reader.read(&mut buffer).unwrap() {
+                    match reader.read(&mut buffer, &mut || Ok(())).unwrap() {
                         0 => break,
                         n => out.extend_from_slice(&buffer[..n]),
                     }
@@ -576,6 +680,33 @@ mod tests {
                 assert!(source.sent_length().is_none_or(|length| length == out.len() as u64));
             }
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_and_pipes_that_are_empty_are_errors() {
+        let e = read_all(&FileSource::from("/dev/null")).unwrap_err();
+        assert_eq!(e.to_string(), "/dev/null: it gave no bytes; there is nothing to upload");
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_inspected_is_not_opened() {
+        let path = std::env::temp_dir().join(format!("twelvelabs-inspected-{}", std::process::id()));
+        std::fs::write(&path, "12345").unwrap();
+        let source = FileSource::from(&path);
+        let inspected = source.inspect().unwrap();
+        assert!(inspected.open().is_ok() && inspected.stretches().is_ok());
+        let time = path.metadata().unwrap().modified().unwrap() - std::time::Duration::from_secs(1);
+        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        for e in [inspected.open().err(), inspected.stretches().err()] {
+            assert!(e.unwrap().to_string().contains("changed since the upload began"));
+        }
+        // Another name and other permissions are no change.
+        let inspected = source.inspect().unwrap();
+        std::fs::hard_link(&path, path.with_extension("link")).unwrap();
+        assert!(inspected.open().is_ok() && inspected.stretches().is_ok());
+        std::fs::remove_file(path.with_extension("link")).unwrap();
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

@@ -1,6 +1,8 @@
+// The README's links to pages of the guide lead to files; in here they lead to the modules, whose definitions come first.
+#![doc = include_str!("guide/links.md")]
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
-#![deny(missing_docs)]
+#![deny(missing_debug_implementations, missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
 mod call;
@@ -8,15 +10,21 @@ mod client;
 mod clock;
 mod error;
 mod file;
+mod generation;
+pub mod guide;
 mod http;
 mod resources;
 mod response;
 mod resumable;
 pub mod subtitles;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod text;
 pub mod types;
 mod upload;
 #[cfg(feature = "webhooks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
 pub mod webhooks;
 
 pub use call::events::{Events, JsonLines, ServerSentEvent};
@@ -24,6 +32,7 @@ pub use call::options::RequestOptions;
 pub use call::pager::{PageInfo, Pages, SyncPager};
 pub use call::typed::{Call, CustomCall, Output};
 pub use call::wait::Wait;
+pub use call::wait_all::{WaitAll, Waiting};
 pub use client::{TwelveLabs, TwelveLabsBuilder};
 pub use clock::Clock;
 pub use error::{ApiError, ApiErrorKind, Error, FailedError, RateLimit, Result, UploadError};
@@ -36,11 +45,16 @@ pub use response::{Headers, HttpResponse};
 pub use time;
 
 /// Analysis: text about a video or about images, at once or as it is written.
+///
+/// See [the guide](crate::guide::analyze).
 pub mod analyze {
+    pub use crate::generation::{FinishReason, Generation, TokenUsage};
     pub use crate::resources::analyze::*;
 }
 
 /// Analyses that run in the background: tasks and batches.
+///
+/// See [the guide](crate::guide::analyze).
 pub mod analyze_async {
     pub use crate::resources::analyze_async::batches::*;
     pub use crate::resources::analyze_async::tasks::*;
@@ -48,25 +62,47 @@ pub mod analyze_async {
 }
 
 /// Assets: files uploaded to the platform, one or many.
+///
+/// See [the guide](crate::guide::upload).
 pub mod assets {
     pub use crate::resources::assets::*;
-    pub use crate::upload::batch::{UploadAll, UploadOutcome, UploadOutcomeKind, Uploads};
+    pub use crate::upload::batch::{UploadAll, UploadOutcome, UploadOutcomeKind, UploadSummary, Uploads};
     pub use crate::upload::progress::{UploadProgress, UploadState};
     pub use crate::upload::single::UploadAsset;
 }
 
+/// Data connectors: connections to accounts at other providers, to import files from.
+///
+/// See [the guide](crate::guide::imports).
+pub mod data_connectors {
+    pub use crate::resources::data_connectors::*;
+}
+
 /// Embeddings: vectors of text and media.
+///
+/// See [the guide](crate::guide::embeddings).
 pub mod embed {
     pub use crate::resources::embed::*;
 }
 
 /// Entity collections: known people and things, to be found in videos.
+///
+/// See [the guide](crate::guide::entities).
 pub mod entity_collections {
     pub use crate::resources::entity_collections::entities::*;
     pub use crate::resources::entity_collections::*;
 }
 
+/// Imports: files of a connected account that become assets.
+///
+/// See [the guide](crate::guide::imports).
+pub mod imports {
+    pub use crate::resources::imports::*;
+}
+
 /// Indexes: videos made searchable.
+///
+/// See [the guide](crate::guide::search).
 pub mod indexes {
     pub use crate::resources::indexes::indexed_assets::*;
     pub use crate::resources::indexes::videos::*;
@@ -74,35 +110,55 @@ pub mod indexes {
 }
 
 /// Collections of items of a knowledge store.
+///
+/// See [the guide](crate::guide::knowledge_stores).
 pub mod knowledge_store_item_collections {
     pub use crate::resources::knowledge_store_item_collections::*;
 }
 
 /// The items of knowledge stores: assets, processed to be searched.
+///
+/// See [the guide](crate::guide::knowledge_stores).
 pub mod knowledge_store_items {
     pub use crate::resources::knowledge_store_items::*;
 }
 
 /// Knowledge stores: videos and images together with what the platform understands of them.
+///
+/// See [the guide](crate::guide::knowledge_stores).
 pub mod knowledge_stores {
     pub use crate::resources::knowledge_stores::search::*;
     pub use crate::resources::knowledge_stores::*;
 }
 
 /// Chunked uploads, for files beyond what one request can carry.
+///
+/// See [the guide](crate::guide::upload).
 pub mod multipart_upload {
     pub use crate::resources::multipart_upload::*;
-    pub use crate::resumable::ResumableUpload;
+    pub use crate::resumable::{FileStamp, ResumableUpload};
     pub use crate::upload::progress::UploadResult;
     pub use crate::upload::upload_file::UploadFile;
 }
 
+/// Responses: answers about what is in a knowledge store.
+///
+/// See [the guide](crate::guide::responses).
+pub mod responses {
+    pub use crate::resources::responses::stream::*;
+    pub use crate::resources::responses::*;
+}
+
 /// Search: the moments of an index that fit a text or an image.
+///
+/// See [the guide](crate::guide::search).
 pub mod search {
     pub use crate::resources::search::*;
 }
 
 /// Tasks: uploading and indexing a video in one go, the older way.
+///
+/// See [the guide](crate::guide::search).
 pub mod tasks {
     pub use crate::resources::tasks::*;
 }

@@ -1,12 +1,13 @@
 //! An answer as it came.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::text::{excerpt, html_title, looks_like_html, printable};
+use crate::text::{KEPT, excerpt, head, html_title, looks_like_html, printable};
 
 /// The headers of an answer. Names are compared without regard to case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers(Arc<Vec<(String, String)>>);
 
 impl Headers {
     /// The first value of a header.
@@ -20,17 +21,17 @@ impl Headers {
     }
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        self.0.iter_mut().map(|(_, value)| value)
+        Arc::make_mut(&mut self.0).iter_mut().map(|(_, value)| value)
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
-        Headers(headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Headers(Arc::new(headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
     }
 }
 
-/// An answer with all that came: what [`send_raw`](Call::send_raw) returns.
+/// An answer with all that came: what [`send_raw`](crate::Call::send_raw) returns.
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -85,6 +86,19 @@ impl<T> HttpResponse<T> {
     }
 }
 
+impl HttpResponse<()> {
+    /// As much of it as an error keeps.
+    pub(crate) fn abridged(&self) -> Self {
+        HttpResponse {
+            data: (),
+            status: self.status,
+            headers: self.headers.clone(),
+            body: head(&self.body, KEPT).to_vec(),
+            origin: self.origin.clone(),
+        }
+    }
+}
+
 impl<T: fmt::Debug> fmt::Debug for HttpResponse<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpResponse")
@@ -108,7 +122,7 @@ pub(crate) fn describe(response: &HttpResponse<()>) -> String {
     if response.body.is_empty() {
         return format!("{answered} and an empty body");
     }
-    let text = String::from_utf8_lossy(&response.body);
+    let text = String::from_utf8_lossy(head(&response.body, KEPT));
     if looks_like_html(&response.body) {
         return match html_title(&text) {
             Some(title) => format!("{answered} and an HTML page: {title}"),

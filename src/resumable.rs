@@ -1,6 +1,9 @@
 //! What it takes to resume a chunked upload.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::Metadata;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -8,7 +11,10 @@ use time::OffsetDateTime;
 /// What it takes to go on with an upload. Keep it as JSON if it has to outlive the program.
 ///
 /// An `upload_id` alone becomes one, too: the rest is asked of the platform, except for the headers of the chunks'
-/// requests and the asset's id, which it tells only once.
+/// requests and the asset's id, which it gives only once, and for how the file was, which it does not know.
+///
+/// The JSON has the headers, which may carry a signature: keep it where you would keep the file. `Debug` shows their
+/// names alone.
 ///
 /// ```
 /// use twelvelabs::multipart_upload::ResumableUpload;
@@ -18,7 +24,7 @@ use time::OffsetDateTime;
 /// assert_eq!(serde_json::from_str::<ResumableUpload>(&kept)?, upload);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResumableUpload {
     /// The id of the session.
@@ -33,6 +39,86 @@ pub struct ResumableUpload {
     /// When the session ends.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
+    /// How the file was when the upload began: another one is not resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileStamp>,
+}
+
+impl fmt::Debug for ResumableUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResumableUpload")
+            .field("upload_id", &self.upload_id)
+            .field("asset_id", &self.asset_id)
+            .field("chunk_size", &self.chunk_size)
+            .field("upload_headers", &self.upload_headers.keys().collect::<Vec<_>>())
+            .field("expires_at", &self.expires_at)
+            .field("file", &self.file)
+            .finish()
+    }
+}
+
+/// What distinguishes one version of a file from another, as far as the system knows it.
+///
+/// Times are in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FileStamp {
+    /// Its size in bytes.
+    pub size: u64,
+    /// When its content was changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<i64>,
+    /// When its content, its name or its permissions were changed last (on Unix).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<i64>,
+    /// Its number in its file system (on Unix).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
+}
+
+impl FileStamp {
+    /// Bytes in memory have nothing but a size.
+    pub(crate) fn of_bytes(size: u64) -> Self {
+        FileStamp { size, modified: None, changed: None, inode: None }
+    }
+
+    pub(crate) fn of_file(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let (changed, inode) = {
+            use std::os::unix::fs::MetadataExt;
+            let seconds = metadata.ctime().checked_mul(1_000_000_000);
+            (seconds.and_then(|n| n.checked_add(metadata.ctime_nsec())), Some(metadata.ino()))
+        };
+        #[cfg(not(unix))]
+        let (changed, inode) = (None, None);
+        let modified = metadata.modified().ok().and_then(nanoseconds);
+        FileStamp { size: metadata.len(), modified, changed, inode }
+    }
+
+    /// What makes `now` another file than this one, or another version of it. Nothing speaks for another version of
+    /// which this one says nothing.
+    pub(crate) fn difference(&self, now: &FileStamp) -> Option<String> {
+        fn differ<T: PartialEq>(then: Option<T>, now: Option<T>) -> bool {
+            then.is_some() && then != now
+        }
+        if self.size != now.size {
+            return Some(format!("it had {} bytes and has {}", self.size, now.size));
+        }
+        if differ(self.modified, now.modified) {
+            return Some("it was changed meanwhile".into());
+        }
+        if differ(self.inode, now.inode) {
+            return Some("another file has taken its place".into());
+        }
+        differ(self.changed, now.changed).then(|| "it, its name or its permissions were changed meanwhile".into())
+    }
+}
+
+fn nanoseconds(time: SystemTime) -> Option<i64> {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_nanos()).ok(),
+        Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(|n| -n),
+    }
 }
 
 impl From<&str> for ResumableUpload {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::resources::assets::AssetTranscription;
+use crate::error::{Error, Result};
+use crate::resources::assets::{AssetTranscription, TranscriptionStatus};
 use crate::resources::search::SearchItem;
 use crate::types::TranscriptionEntry;
 
@@ -53,9 +54,9 @@ fn milliseconds(seconds: Option<f64>) -> Option<u64> {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Cue {
-    /// Where it begins, in seconds.
+    /// The start, in seconds.
     pub start: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end: Option<f64>,
     /// The text, of one line or several.
     pub text: String,
@@ -75,6 +76,8 @@ impl Cue {
         self
     }
 
+    when_some!();
+
     /// The lines that have text, without control characters and without space around them. An empty one would end
     /// the cue, so every character that some reader takes for a line end is one here.
     fn lines(&self) -> Vec<String> {
@@ -90,7 +93,7 @@ impl Cue {
         Some(name.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
     }
 
-    /// The lines with the speaker before them, as `Ana: Good morning.`
+    /// The lines with the speaker before them: `Ana: Good morning.`
     fn lines_with_name(&self) -> Vec<String> {
         let mut lines = self.lines();
         if let (Some(name), Some(first)) = (self.name(), lines.first_mut()) {
@@ -102,9 +105,10 @@ impl Cue {
 
 /// Cues to write as a subtitle file or as plain text.
 ///
-/// They are collected from whatever has cues: a [`Cue`], a [transcription](AssetTranscription), a search hit.
+/// They are collected from whatever has cues: a [`Cue`], a search hit, the
+/// [subtitles of a transcription](AssetTranscription::subtitles).
 ///
-/// Nothing is lost for want of times. A cue without a start begins where the one before it ends; one without an end,
+/// Nothing is lost for want of times. A cue without a start starts where the one before it ends; one without an end,
 /// or whose end is not after its start, lasts until the next one begins, at most 2 s; negative times are zero. In the
 /// files, cues are in the order of their times. Those without text are left out.
 ///
@@ -139,7 +143,7 @@ impl Subtitles {
         file
     }
 
-    /// Writes WebVTT (`.vtt`). Speakers become voice tags, as `<v Ana>`, and what would be markup is escaped.
+    /// Writes WebVTT (`.vtt`). Speakers become voice tags, such as `<v Ana>`, and what would be markup is escaped.
     pub fn to_vtt(&self) -> String {
         let mut file = "WEBVTT\n".to_string();
         for (start, end, cue) in self.timed() {
@@ -196,7 +200,7 @@ impl From<Cue> for Subtitles {
     }
 }
 
-/// The clip, or the clips of the video. One in which nothing is said has its rank for a text, as `#1`.
+/// The clip, or the clips of the video. One in which nothing is said has its rank for a text, such as `#1`.
 impl From<&SearchItem> for Subtitles {
     fn from(item: &SearchItem) -> Self {
         if let Some(clips @ [_, ..]) = item.clips.as_deref() {
@@ -214,47 +218,64 @@ impl From<SearchItem> for Subtitles {
     }
 }
 
-/// Sentence by sentence, with the speakers of the utterances if there are both; else utterance by utterance; else the
-/// words, put together into lines.
-impl From<&AssetTranscription> for Subtitles {
-    fn from(transcription: &AssetTranscription) -> Self {
-        let turns = cues(&transcription.utterances);
-        let mut sentences = cues(&transcription.sentences);
-        for sentence in sentences.iter_mut().filter(|sentence| sentence.speaker.is_none()) {
-            sentence.speaker = speaker_of(sentence, &turns);
-        }
-        Subtitles { cues: first_of([sentences, turns, lines_of_words(cues(&transcription.words))]) }
-    }
-}
-
 impl AssetTranscription {
-    /// Writes what is said as SubRip (`.srt`), of the finest of sentences and utterances that is there, else of the
-    /// words, which are put together into lines. See [`Subtitles`].
+    /// The cues of what is said: sentence by sentence, with the speakers of the utterances if there are both; else
+    /// utterance by utterance; else the words, put together into lines.
     ///
     /// Ask for sentences where you can: an utterance may be too long to read at once. With utterances as well, the
-    /// speakers are named. A transcription that is not ready has no text.
+    /// speakers are named.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let include = ["sentences", "utterances"];
-    /// let transcription = client.assets().retrieve_transcription("65f…").include(include).send()?;
-    /// std::fs::write("holiday.srt", transcription.to_srt()).unwrap();
+    /// let transcription = client.assets().wait_for_transcription("65f…").include(include).send()?;
+    /// println!("{} cues", transcription.subtitles()?.cues.len());
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn to_srt(&self) -> String {
-        Subtitles::from(self).to_srt()
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotReady`] if the transcription is not ready, or failed: it has no text.
+    pub fn subtitles(&self) -> Result<Subtitles> {
+        self.check_ready()?;
+        let turns = cues(&self.utterances);
+        let mut sentences = cues(&self.sentences);
+        for sentence in sentences.iter_mut().filter(|sentence| sentence.speaker.is_none()) {
+            sentence.speaker = speaker_of(sentence, &turns);
+        }
+        Ok(Subtitles { cues: first_of([sentences, turns, lines_of_words(cues(&self.words))]) })
     }
 
-    /// Writes what is said as WebVTT (`.vtt`), of the same pieces as [`to_srt`](Self::to_srt).
+    /// Writes what is said as SubRip (`.srt`), with the cues of [`subtitles`](Self::subtitles).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let transcription = client.assets().retrieve_transcription("65f…").include(["sentences"]).send()?;
-    /// std::fs::write("holiday.vtt", transcription.to_vtt()).unwrap();
+    /// let transcription = client.assets().wait_for_transcription("65f…").include(["sentences"]).send()?;
+    /// std::fs::write("holiday.srt", transcription.to_srt()?).unwrap();
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn to_vtt(&self) -> String {
-        Subtitles::from(self).to_vtt()
+    ///
+    /// # Errors
+    ///
+    /// As [`subtitles`](Self::subtitles).
+    pub fn to_srt(&self) -> Result<String> {
+        Ok(self.subtitles()?.to_srt())
+    }
+
+    /// Writes what is said as WebVTT (`.vtt`), with the cues of [`subtitles`](Self::subtitles).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let transcription = client.assets().wait_for_transcription("65f…").include(["sentences"]).send()?;
+    /// std::fs::write("holiday.vtt", transcription.to_vtt()?).unwrap();
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`subtitles`](Self::subtitles).
+    pub fn to_vtt(&self) -> Result<String> {
+        Ok(self.subtitles()?.to_vtt())
     }
 
     /// Writes what is said as plain text: a line for each utterance, else for each sentence, else of words that are
@@ -262,13 +283,32 @@ impl AssetTranscription {
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let transcription = client.assets().retrieve_transcription("65f…").include(["utterances"]).send()?;
-    /// print!("{}", transcription.to_text());
+    /// let transcription = client.assets().wait_for_transcription("65f…").include(["utterances"]).send()?;
+    /// print!("{}", transcription.to_text()?);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn to_text(&self) -> String {
+    ///
+    /// # Errors
+    ///
+    /// As [`subtitles`](Self::subtitles).
+    pub fn to_text(&self) -> Result<String> {
+        self.check_ready()?;
         let words = lines_of_words(cues(&self.words));
-        Subtitles { cues: first_of([cues(&self.utterances), cues(&self.sentences), words]) }.to_text()
+        Ok(Subtitles { cues: first_of([cues(&self.utterances), cues(&self.sentences), words]) }.to_text())
+    }
+
+    /// One that does not say its status is taken as it is.
+    fn check_ready(&self) -> Result<()> {
+        let message = match &self.status {
+            None | Some(TranscriptionStatus::Ready) => return Ok(()),
+            Some(TranscriptionStatus::Failed) => {
+                let reason = self.error.as_ref().and_then(|e| e.message.clone());
+                reason.unwrap_or_else(|| "the platform gave no reason".into())
+            }
+            Some(_) => "wait for it with `assets().wait_for_transcription(…)`".into(),
+        };
+        let status = self.status.as_ref().map(ToString::to_string).unwrap_or_default();
+        Err(Error::NotReady { resource: "transcription".into(), status, message })
     }
 }
 

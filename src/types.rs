@@ -5,14 +5,15 @@ use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
-use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::error::Result;
 
 /// Numbers to filter by: one, or all from one to another, ends included.
 ///
 /// Setters take it as Rust writes it: `.duration(10.0..=60.0)`, `.width(1280..)`, `.size(..=5_000_000)`,
-/// `.height(720)`. A range whose end is before its begin, and a number that is not finite, are refused before
+/// `.height(720)`. A range whose end is before its start, and a number that is not finite, are refused before
 /// anything is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NumberRange(Limits);
@@ -70,11 +71,11 @@ impl Serialize for NumberRange {
         if [first, last].into_iter().flatten().any(Value::is_null) {
             return Err(S::Error::custom("the numbers of a filter have to be finite"));
         }
-        if let (Some(first), Some(last)) = (first, last) {
-            if first.as_f64() > last.as_f64() {
-                let why = format!("the range from {first} to {last} has nothing in it; the smaller number comes first");
-                return Err(S::Error::custom(why));
-            }
+        if let (Some(first), Some(last)) = (first, last)
+            && first.as_f64() > last.as_f64()
+        {
+            let why = format!("the range from {first} to {last} has nothing in it; the smaller number comes first");
+            return Err(S::Error::custom(why));
         }
         match &self.0 {
             Limits::Equal(number) => number.serialize(serializer),
@@ -87,6 +88,53 @@ impl Serialize for NumberRange {
                 }
                 map.end()
             }
+        }
+    }
+}
+
+/// A date and time to filter by: an [`OffsetDateTime`], or text as the platform reads it, such as
+/// `2026-01-02T03:04:05Z`.
+///
+/// ```no_run
+/// use twelvelabs::time::{Duration, OffsetDateTime};
+///
+/// # let client = twelvelabs::TwelveLabs::from_env()?;
+/// let yesterday = OffsetDateTime::now_utc() - Duration::DAY;
+/// let new = client.indexes().list().created_at(yesterday).send()?;
+/// # Ok::<(), twelvelabs::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct DateFilter(Option<String>);
+
+impl From<OffsetDateTime> for DateFilter {
+    fn from(at: OffsetDateTime) -> Self {
+        DateFilter(at.checked_to_offset(UtcOffset::UTC).and_then(|at| at.format(&Rfc3339).ok()))
+    }
+}
+
+impl From<&str> for DateFilter {
+    fn from(text: &str) -> Self {
+        DateFilter(Some(text.into()))
+    }
+}
+
+impl From<String> for DateFilter {
+    fn from(text: String) -> Self {
+        DateFilter(Some(text))
+    }
+}
+
+impl From<&String> for DateFilter {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl Serialize for DateFilter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(text) => serializer.serialize_str(text),
+            None => Err(S::Error::custom("the year of a date has to be between 0 and 9999")),
         }
     }
 }
@@ -154,17 +202,17 @@ pub struct VideoSystemMetadata {
     pub width: Option<i64>,
     /// The height in pixels.
     pub height: Option<i64>,
-    /// The size in bytes.
-    pub size: Option<u64>,
+    /// The size in bytes. The platform gives fractions, too.
+    pub size: Option<f64>,
 }
 
-/// What became of one of several files that were sent together.
+/// The outcome of one of several files or inputs that were sent together.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BulkOutcome<T> {
-    /// The file's path or name, or the URL.
+    /// The file's path or name, the URL, the asset or the text.
     pub source: String,
-    /// What it became, or why it did not.
+    /// The result, or why there is none.
     pub result: Result<T>,
 }
 
@@ -213,11 +261,11 @@ pub struct VideoSegment {
     pub float: Option<Vec<f32>>,
     /// The start of the segment, in seconds.
     pub start_offset_sec: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end_offset_sec: Option<f64>,
-    /// What was embedded, as `visual-text` or `audio`.
+    /// What was embedded, such as `visual-text` or `audio`.
     pub embedding_option: Option<String>,
-    /// What the embedding is of, as `clip` or `video`.
+    /// What the embedding is of, such as `clip` or `video`.
     pub embedding_scope: Option<String>,
 }
 
@@ -225,9 +273,9 @@ pub struct VideoSegment {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TranscriptionEntry {
-    /// Where it begins, in seconds.
+    /// The start, in seconds.
     pub start: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end: Option<f64>,
     /// What is said.
     pub value: Option<String>,
@@ -251,6 +299,17 @@ mod tests {
         assert_eq!(written(..=u64::MAX), Ok(json!({"lte": u64::MAX})));
         assert_eq!(written(13.25), Ok(json!(13.25)));
         assert_eq!(written(5..=5), Ok(json!({"gte": 5, "lte": 5})));
+    }
+
+    #[test]
+    fn dates_are_written_in_utc() {
+        let at = |text: &str| OffsetDateTime::parse(text, &Rfc3339).unwrap();
+        let text = |date: DateFilter| serde_json::to_value(date).map_err(|e| e.to_string());
+        assert_eq!(text(at("2026-01-02T12:04:05+09:00").into()), Ok(json!("2026-01-02T03:04:05Z")));
+        assert_eq!(text(at("2026-01-02T03:04:05.25Z").into()), Ok(json!("2026-01-02T03:04:05.25Z")));
+        assert_eq!(text(DateFilter::from("yesterday")), Ok(json!("yesterday")));
+        let first = at("0000-01-01T00:00:00+01:00");
+        assert!(text(first.into()).unwrap_err().contains("year"));
     }
 
     #[test]

@@ -129,6 +129,8 @@ impl Webhook {
         self
     }
 
+    when_some!();
+
     /// Verifies a delivery that has just arrived, and reads its event.
     ///
     /// `body` is the body as it arrived, `header` the value of [`TL-Signature`](SIGNATURE_HEADER): a `&str` or an
@@ -136,7 +138,7 @@ impl Webhook {
     ///
     /// # Errors
     ///
-    /// A [`WebhookError`], with a variant for each reason. The signature is looked at before the time, and both before
+    /// A [`WebhookError`], with a variant for each reason. The signature is checked before the time, and both before
     /// the body: so [`TooOld`](WebhookError::TooOld) and [`NotAnEvent`](WebhookError::NotAnEvent) are only said of what
     /// someone signed who knows the secret.
     ///
@@ -311,7 +313,7 @@ fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
     black_box(a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b))) == 0
 }
 
-/// What the platform tells: that something happened to a task.
+/// What the platform reports: that something happened to a task.
 ///
 /// As JSON, it is written as it came ([`raw`](Self::raw)) and can be read back, such as from a queue.
 ///
@@ -356,9 +358,9 @@ impl WebhookEvent {
             data: T,
         }
         fn data<T: DeserializeOwned>(raw: &Value) -> Result<T, String> {
-            decode::from_value::<Of<T>>(raw.clone()).map(|of| of.data)
+            decode::from_value::<Of<T>>(raw).map(|of| of.data)
         }
-        let Envelope { id, created_at, kind } = decode::from_value(raw.clone())?;
+        let Envelope { id, created_at, kind } = decode::from_value(&raw)?;
         let data = match kind.as_str() {
             "index.task.ready" => WebhookEventData::IndexTaskReady(data(&raw)?),
             "index.task.failed" => WebhookEventData::IndexTaskFailed(data(&raw)?),
@@ -446,6 +448,7 @@ pub struct IndexTaskWebhookData {
 pub struct WebhookModel {
     /// The name, such as `marengo3.0`.
     pub name: Option<String>,
-    /// What it looked at, such as `visual`. Older models have more than [`ModelOption`](crate::indexes::ModelOption) knows.
+    /// What it takes into account, such as `visual`. Older models have more than
+    /// [`ModelOption`](crate::indexes::ModelOption) knows.
     pub options: Option<Vec<String>>,
 }

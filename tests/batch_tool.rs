@@ -10,12 +10,14 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
+use std::process::Command;
 use std::rc::Rc;
 
 use batch::support::Demo;
 use batch::{Arguments, upload};
 use files::{Folder, content};
 use serde_json::Value;
+use twelvelabs::testing::Fault;
 
 /// A stand-in, and a folder with three media files and some others.
 struct Scene {
@@ -187,7 +189,7 @@ fn a_second_run_skips_what_is_done_and_leaves_alone_what_is_hopeless() {
     let scene = Scene::new("again");
     let manifest = scene.manifest();
     let options = ["--manifest", manifest.as_str(), "--workers", "1"];
-    scene.demo.stand_in.fail("POST", "assets", 1, 400, "video_file_broken");
+    scene.demo.stand_in.fault("POST /assets", Fault::status(400).code("video_file_broken"));
     let (code, rows, _) = scene.json(&options);
     assert_eq!(code, 1);
     let error = &rows.iter().find(|row| row["kind"] == "failed").unwrap()["error"];
@@ -207,7 +209,7 @@ fn a_second_run_skips_what_is_done_and_leaves_alone_what_is_hopeless() {
 #[test]
 fn a_quota_ends_it_with_an_exit_code_of_its_own() {
     let scene = Scene::new("quota");
-    scene.demo.stand_in.fail("POST", "assets", 9, 402, "plan_limit_exceeded");
+    scene.demo.stand_in.fail("POST /assets", 9, 402);
     let (code, rows, summary) = scene.json(&["--workers", "1"]);
     assert_eq!((code, rows.len(), &summary["stopped"]), (3, 3, &"quota".into()));
     assert_eq!((&summary["failed"], &summary["not_started"]), (&1.into(), &2.into()));
@@ -227,4 +229,32 @@ fn a_reader_that_goes_away_does_not_stop_it() {
         let closed = || Box::new(Closed(kind));
         assert_eq!(scene.run_into(&["--json"], closed(), closed()), expected);
     }
+}
+
+/// The other process of the next test: the tool as it is started by hand.
+#[test]
+#[ignore = "it is started by another test"]
+fn child_process() {
+    let folder = std::env::var("BATCH_FOLDER").unwrap();
+    let code = batch::start(parse(&["--manifest", &format!("{folder}/uploads.jsonl"), &folder]));
+    std::process::exit(code.into());
+}
+
+#[test]
+fn a_second_run_with_the_same_manifest_ends_at_once_with_exit_code_2() {
+    let scene = Scene::new("second");
+    let files = ["a.mp4", "c.png"].map(|name| scene.folder.path(name));
+    scene.demo.stand_in.polls_until_ready(u32::MAX);
+    let first = scene.demo.client.assets().upload_all(files).manifest(scene.manifest()).send().unwrap();
+    let mut second = Command::new(std::env::current_exe().unwrap());
+    second.args(["--ignored", "--exact", "child_process", "--nocapture"]).env("BATCH_FOLDER", scene.folder.root());
+    second.env("TWELVELABS_API_KEY", "tlk_stand_in").env("TWELVELABS_BASE_URL", scene.demo.stand_in.url());
+    let output = second.output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(err.contains(&format!("uploads.jsonl: in use by process {} since 20", std::process::id())), "{err}");
+    drop(first);
+    scene.demo.stand_in.polls_until_ready(0);
+    assert_eq!(second.output().unwrap().status.code(), Some(0));
+    assert_eq!(scene.demo.stand_in.asset_count(), 3);
 }

@@ -36,7 +36,8 @@ no harm either if there is a manifest. (Give it </dev/null before you send it to
 exit codes:
   0    every file is uploaded, now or in an earlier run
   1    some were not
-  2    nothing was begun: wrong usage, no API key, a list or a manifest that cannot be read
+  2    nothing was begun: wrong usage, no API key, a list or a manifest that cannot be read, or a manifest that another
+       run uses or that is of another account
   3    stopped early by a quota of the account; the summary says when to come back
   130  stopped early on request
 ";
@@ -48,7 +49,7 @@ pub struct Arguments {
     pub lists: Vec<PathBuf>,
     pub recursive: bool,
     pub manifest: Option<PathBuf>,
-    pub workers: Option<usize>,
+    pub workers: Option<u32>,
     pub threshold: Option<u64>,
     pub no_wait: bool,
     pub retry_permanent: bool,
@@ -89,7 +90,7 @@ impl Arguments {
                 "--workers" => {
                     let workers = number(name, value("N")?)?;
                     parsed.workers = Some(
-                        usize::try_from(workers)
+                        u32::try_from(workers)
                             .ok()
                             .filter(|workers| *workers > 0)
                             .ok_or_else(|| format!("{name} has to be at least 1, not {workers}"))?,

@@ -34,7 +34,11 @@ use support::{Demo, KEY_NAMES, Result, has_key, with_causes};
 use twelvelabs::{CancelHandle, TwelveLabs};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse(std::env::args_os().skip(1));
+    ExitCode::from(start(Arguments::parse(std::env::args_os().skip(1))))
+}
+
+/// Does what was asked for, and gives the exit code.
+pub fn start(arguments: Result<Arguments, String>) -> u8 {
     let result = match &arguments {
         Ok(Arguments { help: true, .. }) => {
             // Whoever asked for help and does not read it has none.
@@ -44,10 +48,10 @@ fn main() -> ExitCode {
         Ok(arguments) => run(arguments),
         Err(e) => Err(format!("{e}; --help shows how it is used").into()),
     };
-    ExitCode::from(result.unwrap_or_else(|e| {
+    result.unwrap_or_else(|e| {
         tell(&format!("batch: {}", with_causes(e.as_ref())));
         2
-    }))
+    })
 }
 
 /// Chooses between the platform and the stand-in.

@@ -2,19 +2,16 @@
 
 #![allow(dead_code)]
 
-#[path = "../../tests/support/stand_in/mod.rs"]
-pub mod stand_in;
-
 use std::error::Error;
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use stand_in::StandIn;
+use twelvelabs::TwelveLabs;
 use twelvelabs::assets::UploadMethod;
-use twelvelabs::{Clock, TwelveLabs};
+use twelvelabs::testing::{Fault, StandIn};
 
 pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -34,32 +31,17 @@ pub struct Demo {
 impl Demo {
     pub fn start() -> Result<Self> {
         eprintln!("No API key is set: using a stand-in for the platform on this machine.");
-        Self::start_silently()
+        let demo = Self::start_silently()?;
+        // As if a model wrote it.
+        for endpoint in ["POST /analyze", "POST /responses"] {
+            demo.stand_in.fault(endpoint, Fault::trickle(Duration::from_millis(20)).always());
+        }
+        Ok(demo)
     }
 
     pub fn start_silently() -> Result<Self> {
-        let stand_in = StandIn::start();
-        let client = TwelveLabs::builder()
-            .api_key("tlk_stand_in")
-            .base_url(stand_in.url())
-            .clock(Hurry(Instant::now()))
-            .build()?;
-        Ok(Demo { client, stand_in })
-    }
-}
-
-/// A clock that runs a hundred times as fast as others: the stand-in has little to do, and nobody wants to wait for it.
-struct Hurry(Instant);
-
-const SPEED: u32 = 100;
-
-impl Clock for Hurry {
-    fn now(&self) -> Instant {
-        self.0 + self.0.elapsed() * SPEED
-    }
-
-    fn sleep(&self, duration: Duration) {
-        std::thread::sleep(duration / SPEED);
+        let stand_in = StandIn::try_start()?;
+        Ok(Demo { client: stand_in.client(), stand_in })
     }
 }
 

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::decode;
 use crate::call::request::Request;
+use crate::call::scan::is_whole;
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::http::attempt::{Failure, FailureKind, LiveBody};
-use crate::response::HttpResponse;
-use crate::response::describe;
-use crate::text::{excerpt, looks_like_html, printable};
+use crate::response::{HttpResponse, describe};
+use crate::text::{BOM, excerpt, looks_like_html, printable};
 
 /// How much of an answer that is no stream is shown.
 const SAMPLE: usize = 4096;
@@ -87,8 +87,8 @@ impl<R: Read> Lines<R> {
 
     fn line(&mut self, mut bytes: Vec<u8>, ended: bool) -> Line {
         self.number += 1;
-        if self.number == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
-            bytes.drain(..3);
+        if bytes.starts_with(BOM) {
+            bytes.drain(..BOM.len());
         }
         Line { bytes, ended }
     }
@@ -99,7 +99,8 @@ impl<R: Read> Lines<R> {
             if line.bytes.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            if !line.ended && serde_json::from_slice::<IgnoredAny>(&line.bytes).is_err() {
+            let complete = || is_whole(&line.bytes) || serde_json::from_slice::<IgnoredAny>(&line.bytes).is_ok();
+            if !line.ended && !complete() {
                 return Err(Fault::Truncated);
             }
             return Ok(Some(line.bytes));
@@ -138,13 +139,18 @@ impl Stream {
         Self::receive(request, false)
     }
 
+    /// Sends the request for server-sent events. It returns when the headers of the answer are there.
+    pub(crate) fn events(request: Request) -> Result<Self> {
+        Self::receive(request.slow(), true)
+    }
+
     fn receive(request: Request, events: bool) -> Result<Self> {
         let mut request = request.stream();
         if events {
             request.header("accept", EVENT_STREAM);
         }
         let HttpResponse { data: mut body, status, headers, origin, .. } = request.run()?;
-        let mut response = HttpResponse { data: (), status, headers, body: Vec::new(), origin };
+        let mut response = request.redact(HttpResponse { data: (), status, headers, body: Vec::new(), origin });
         let kind = response.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
         if kind.contains("html") || (events && !kind.is_empty() && !kind.starts_with(EVENT_STREAM)) {
             response.body = vec![0; SAMPLE];
@@ -178,7 +184,7 @@ impl Stream {
     }
 
     /// The next server-sent event, without the key.
-    fn event(&mut self, pending: &mut Pending) -> Result<Option<ServerSentEvent>> {
+    pub(crate) fn event(&mut self, pending: &mut Pending) -> Result<Option<ServerSentEvent>> {
         let event = self.lines.event(pending).map_err(|fault| self.failed(fault))?;
         let redact = |text: String| String::from_utf8_lossy(&self.redact(text.into_bytes())).into_owned();
         Ok(event.map(|event| ServerSentEvent {
@@ -210,11 +216,11 @@ impl Stream {
         let response = self.request.redact(HttpResponse { body: line, ..self.response.clone() });
         let shown = if looks_like_html(&response.body) { describe(&response) } else { excerpt(&response.body) };
         let message = format!("line {} of the stream: {why}; it begins: {shown}", self.lines.number);
-        Error::Decode { operation: self.operation(), message, response: Box::new(response) }
+        decode::undecodable(&self.operation(), &response, message)
     }
 
     fn redact(&self, text: Vec<u8>) -> Vec<u8> {
-        self.request.redact(HttpResponse { body: text, ..HttpResponse::<()>::default() }).body
+        self.request.redact_data(HttpResponse { body: text, ..HttpResponse::<()>::default() }).body
     }
 }
 
@@ -235,6 +241,7 @@ impl Stream {
 /// }
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
+#[must_use = "nothing is read before it is iterated over, and dropping it closes the connection"]
 pub struct JsonLines<T> {
     stream: Option<Stream>,
     item: PhantomData<fn() -> T>,
@@ -301,6 +308,10 @@ impl ServerSentEvent {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOutput`] if the data is not JSON, or not of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         decode::from_json(self.data.as_bytes())
             .map_err(|message| Error::InvalidOutput { message, text: self.data.clone() })
@@ -309,11 +320,11 @@ impl ServerSentEvent {
 
 /// What the lines of an event have said so far.
 #[derive(Default)]
-struct Pending {
+pub(crate) struct Pending {
     event: String,
     data: Option<String>,
     id: Option<String>,
-    /// Whether an event has begun and not ended.
+    /// Whether an event has started and not ended.
     open: bool,
 }
 
@@ -350,6 +361,7 @@ impl Pending {
 ///
 /// A connection that breaks, an answer that ends within an event, and an event larger than
 /// [`max_response_size`](crate::TwelveLabsBuilder::max_response_size) are one error each, and then it has ended.
+#[must_use = "nothing is read before it is iterated over, and dropping it closes the connection"]
 pub struct Events {
     stream: Option<Stream>,
     pending: Pending,
@@ -357,7 +369,7 @@ pub struct Events {
 
 impl Events {
     pub(crate) fn open(request: Request) -> Result<Self> {
-        Ok(Events { stream: Some(Stream::receive(request.slow(), true)?), pending: Pending::default() })
+        Ok(Events { stream: Some(Stream::events(request)?), pending: Pending::default() })
     }
 }
 
@@ -450,6 +462,15 @@ mod tests {
             assert_eq!(lines(text.as_bytes(), &[cut]), expected, "split at {cut}");
         }
         assert_eq!(lines(text.as_bytes(), &(0..text.len()).collect::<Vec<_>>()), expected, "byte by byte");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_matter() {
+        let text = "\u{feff}{\"a\":1}\n\u{feff}{\"b\":NaN}\r\n\u{feff}\n\u{feff}[\"c\", 1e999]";
+        let expected = ["{\"a\":1}", "{\"b\":NaN}", "[\"c\", 1e999]"].map(|line| Ok(line.to_string()));
+        assert_eq!(lines(text.as_bytes(), &[]), expected);
+        let found = events("\u{feff}data: 1\n\n\u{feff}event: a\ndata: 2\n\n".as_bytes(), &[]);
+        assert_eq!(found, [event("", "1", None), event("a", "2", None)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::call::json::{to_value, unwritable};
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::Policy;
 use crate::http::retry::RETRY_DELAY;
@@ -38,6 +39,8 @@ pub struct RequestOptions {
     pub(crate) cancel: Option<CancelHandle>,
     /// Whether a rate limit is waited for as long as it lasts, as in a batch.
     pub(crate) patient: bool,
+    /// The first fault of an argument: a call with these settings says so instead of being sent.
+    pub(crate) invalid: Option<(String, String)>,
 }
 
 impl RequestOptions {
@@ -88,17 +91,30 @@ impl RequestOptions {
         self
     }
 
-    /// Sends another query parameter; a list repeats it.
+    /// Sends another query parameter; a list repeats it. Null, an empty list and what JSON cannot write are refused
+    /// when the call is sent.
     pub fn additional_query_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
-        self.query.push((name.into(), serde_json::to_value(value).unwrap_or_default()));
+        let value = to_value(&value).and_then(|value| match unwritable(&value) {
+            Some(why) => Err(why.into()),
+            None => Ok(value),
+        });
+        let name = name.into();
+        if let Some(value) = self.checked(&name, value) {
+            self.query.push((name, value));
+        }
         self
     }
 
-    /// Sends another field of the JSON body or the form.
+    /// Sends another field of the JSON body or the form. What JSON cannot write is refused when the call is sent.
     pub fn additional_body_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
-        self.body.push((name.into(), serde_json::to_value(value).unwrap_or_default()));
+        let name = name.into();
+        if let Some(value) = self.checked(&name, to_value(&value)) {
+            self.body.push((name, value));
+        }
         self
     }
+
+    when_some!();
 
     /// How often a failed try is repeated: these settings, then the client's, then the default.
     pub(crate) fn retries(&self, session: &Session, standard: u32) -> u32 {
@@ -119,5 +135,9 @@ impl RequestOptions {
             max_response_size: settings.max_response_size,
             patient: self.patient,
         }
+    }
+
+    fn checked(&mut self, name: &str, value: Result<Value, String>) -> Option<Value> {
+        value.map_err(|why| self.invalid.get_or_insert_with(|| (name.into(), why))).ok()
     }
 }

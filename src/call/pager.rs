@@ -1,55 +1,25 @@
 //! Lists that come in pages.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter::FusedIterator;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use serde_json::value::RawValue;
-use time::OffsetDateTime;
 
+use crate::call::ahead::Ahead;
 use crate::call::decode;
-use crate::call::request::{Paging, Request};
+use crate::call::list::{List, Start};
+use crate::call::page::{Page, Reading};
+use crate::call::request::Request;
 use crate::call::{Output, sealed};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::response::HttpResponse;
-use crate::text::excerpt;
 
-/// Pages after which a list without a known end is taken for an endless one.
-const MOST_PAGES: u64 = 100_000;
-
-/// Where a page stands in its list. Lists count their pages, searches name them by tokens.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct PageInfo {
-    /// The number of this page, from 1.
-    pub page: Option<u64>,
-    /// The most items on a page.
-    pub limit_per_page: Option<u64>,
-    /// How many pages there are.
-    pub total_page: Option<u64>,
-    /// How many items there are on all pages.
-    pub total_results: Option<u64>,
-    /// How many clips match a search on all pages.
-    pub total_inner_matches: Option<u64>,
-    /// The token of the next page of a search. The last page has none.
-    pub next_page_token: Option<String>,
-    /// The token of the page before, of a search.
-    pub prev_page_token: Option<String>,
-    /// When the pages of a search can no longer be asked for.
-    #[serde(default, with = "time::serde::rfc3339::option")]
-    pub page_expires_at: Option<OffsetDateTime>,
-}
+pub use crate::call::page::PageInfo;
 
 /// A list across its pages: an iterator that asks for the next page when the items of this one are used up.
 ///
-/// The items come in order, and one that moves to the next page because others arrived is given once. N pages cost
-/// N requests. An item that cannot be decoded is an error in its place and the rest follow; a page that cannot be
-/// fetched is one error, and then the list has ended. A server that repeats a page or a token, or never ends, is an
-/// error. The settings of the first request, its [`RequestOptions`](crate::RequestOptions) too, hold for all pages.
+/// The settings of the first request, its [`RequestOptions`](crate::RequestOptions) too, hold for all pages.
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -62,197 +32,196 @@ pub struct PageInfo {
 /// }
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
+///
+/// # What you can rely on
+///
+/// - The items come in order, and N pages cost N requests. An empty page in the middle is not the end.
+/// - An item that cannot be decoded is an error in its place, and the rest follow.
+/// - A page that cannot be fetched is one error. If the reason is one that passes (a timeout, a broken connection, a
+///   fault of the server, a rate limit, a cancellation), the next call of `next` asks for that page again, up to ten times
+///   in a row; otherwise the list has ended. Once it has given `None`, it gives nothing else.
+/// - An item that moves to the next page because others arrived is given once.
+/// - A list that gets shorter while it is read loses nothing: the items that moved to pages which were read are fetched
+///   from there, at the cost of some requests, or the list ends in an [`Error::Paging`](crate::Error::Paging) that
+///   says so. It is noticed by the number of items that the platform gives with each page.
+/// - A server that repeats pages, lies about their number, or never ends is an
+///   [`Error::Paging`](crate::Error::Paging) after a few requests.
+///
+/// # Changing a list while it is read
+///
+/// Gather the items first, then change them: that costs the fewest requests.
+///
+/// ```no_run
+/// use twelvelabs::assets::Asset;
+///
+/// # let client = twelvelabs::TwelveLabs::from_env()?;
+/// let assets: Vec<Asset> = client.assets().list().page_limit(50).send()?.collect::<Result<_, _>>()?;
+/// for asset in assets {
+///     client.assets().delete(&asset.id).send()?;
+/// }
+/// # Ok::<(), twelvelabs::Error>(())
+/// ```
+#[must_use = "a list gives nothing before it is iterated over"]
 pub struct SyncPager<T> {
-    /// The request for the first page.
-    request: Request,
-    items: std::vec::IntoIter<Result<T>>,
-    info: Option<PageInfo>,
-    response: HttpResponse<()>,
-    /// The page after this one.
-    next: Option<Cursor>,
-    trail: Trail,
-}
-
-/// Which page is asked for.
-#[derive(Clone)]
-enum Cursor {
-    Number(u64),
-    /// Of a list whose pages have tokens. The first page has none.
-    Token(Option<String>),
-}
-
-/// What is known of the pages so far: the guard against lists that repeat themselves or never end.
-#[derive(Clone, Default)]
-struct Trail {
-    /// The items and tokens that were seen.
-    seen: HashSet<u64>,
-    /// The number of pages when the list began, and how many were fetched.
-    expected: Option<u64>,
-    fetched: u64,
-    /// The content of the last page.
-    content: u64,
-}
-
-/// The fields of a page as they came, of which one has the items.
-type Page<'a> = HashMap<String, &'a RawValue>;
-
-#[derive(Deserialize)]
-struct Identity<'a> {
-    #[serde(rename = "_id", borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    task_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    batch_id: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Next {
-    next_page_token: Option<String>,
+    list: Arc<List>,
+    page: Page,
+    reading: Reading,
+    /// The items that are not taken yet, once they were decoded.
+    items: OnceLock<std::vec::IntoIter<Result<T>>>,
+    ahead: Option<Ahead>,
 }
 
 impl<T: DeserializeOwned + 'static> sealed::Sealed for SyncPager<T> {}
 
 impl<T: DeserializeOwned + 'static> Output for SyncPager<T> {
-    fn receive(mut request: Request) -> Result<HttpResponse<Self>> {
-        for name in ["page", "page_limit"] {
-            if request.text(name) == Some("0") {
-                let range = if name == "page" { "pages are counted from 1" } else { "the platform allows 1 to 50" };
-                request.reject(name, &format!("0 is not possible, {range}"));
-            }
-        }
-        let first = match request.paging {
-            Paging::Number => Cursor::Number(request.text("page").and_then(|page| page.parse().ok()).unwrap_or(1)),
-            Paging::Token(_) => Cursor::Token(None),
-        };
-        let pager = SyncPager::fetch(request, first, Trail::default())?;
-        let response = pager.response.clone();
-        Ok(response.with(pager))
+    fn receive(request: Request) -> Result<HttpResponse<Self>> {
+        let (list, page) = begin(request)?;
+        let response = page.response.clone();
+        Ok(response.with(SyncPager::new(Arc::new(list), page)))
     }
 }
 
-impl<T: DeserializeOwned + 'static> SyncPager<T> {
-    fn fetch(first: Request, cursor: Cursor, mut trail: Trail) -> Result<Self> {
-        let request = match (&cursor, first.paging) {
-            (Cursor::Number(number), _) => first.with_query("page", &number.to_string()),
-            (Cursor::Token(Some(token)), Paging::Token(request)) => request(&first, token),
-            _ => first.clone(),
-        };
-        let operation = request.operation();
-        let lies = |message: String| Error::Paging { operation: operation.clone(), message };
-        if let Cursor::Token(Some(token)) = &cursor {
-            if !trail.seen.insert(hash(&("token", token))) {
-                return Err(lies("the server gave the token of a page again that was read before".into()));
-            }
+/// The first page of a list.
+fn begin(mut request: Request) -> Result<(List, Page)> {
+    for name in ["page", "page_limit"] {
+        if request.text(name) == Some("0") {
+            let range = if name == "page" { "pages are counted from 1" } else { "the platform allows 1 to 50" };
+            request.reject(name, &format!("0 is not possible, {range}"));
         }
-        let response = request.execute()?;
-        let fail = |message: String| Error::Decode {
-            operation: operation.clone(),
-            message,
-            response: Box::new(response.clone()),
-        };
-        let not_a_list = || {
-            // Either no JSON at all, which this says well, or of a shape that is no list.
-            let described = decode::body::<Value>(&operation, &response).err();
-            described.unwrap_or_else(|| fail(format!("this is not a list: {}", excerpt(&response.body))))
-        };
-        let page: Page = serde_json::from_slice(&response.body).map_err(|_| not_a_list())?;
-        let mut info: Option<PageInfo> =
-            page.get("page_info").and_then(|info| decode::from_json(info.get().as_bytes()).ok());
-        let raw: Option<Vec<&RawValue>> = match page.get(first.items) {
-            Some(items) => serde_json::from_str(items.get()).map_err(|_| not_a_list())?,
-            None => None,
-        };
-        if raw.is_none() && info.is_none() {
-            return Err(fail(format!("the answer has no `{}`: {}", first.items, excerpt(&response.body))));
-        }
-        let raw = raw.unwrap_or_default();
-        let number = match cursor {
-            Cursor::Number(number) => number,
-            Cursor::Token(_) => trail.fetched.saturating_add(1),
-        };
-        if let Some(page) = info.as_ref().and_then(|info| info.page).filter(|page| *page != number) {
-            return Err(lies(format!("page {number} was asked for, the server gave page {page}")));
-        }
-        let content = hash(&raw.iter().map(|item| item.get()).collect::<Vec<_>>());
-        if trail.fetched > 0 && !raw.is_empty() && content == trail.content {
-            return Err(lies(format!("the server gave page {} again as page {number}", number - 1)));
-        }
-        let next = match cursor {
-            Cursor::Number(number) => {
-                let total = info.as_ref().and_then(total_pages);
-                trail.expected = trail.expected.or(total);
-                let more = total.map_or(!raw.is_empty(), |total| number < total);
-                more.then(|| Cursor::Number(number.saturating_add(1)))
-            }
-            Cursor::Token(_) => {
-                // Strictly: a token that cannot be read would end the list in silence.
-                let field = |name: &str| page.get(name).map_or("null", |field| field.get());
-                let within: Option<Next> = serde_json::from_str(field("page_info"))
-                    .map_err(|e| fail(format!("`page_info.next_page_token`: {e}")))?;
-                let beside: Option<String> = serde_json::from_str(field("next_page_token"))
-                    .map_err(|e| fail(format!("`next_page_token`: {e}")))?;
-                if beside.is_some() {
-                    info.get_or_insert_default().next_page_token.clone_from(&beside);
-                }
-                let token = within.and_then(|next| next.next_page_token).or(beside).filter(|token| !token.is_empty());
-                token.map(|token| Cursor::Token(Some(token)))
-            }
-        };
-        if trail.fetched >= trail.expected.map_or(MOST_PAGES, |pages| pages.saturating_mul(2).saturating_add(1000)) {
-            return Err(lies(format!("the list does not end, {} pages were read", trail.fetched)));
-        }
-        let items: Vec<Result<T>> = raw
-            .into_iter()
-            .enumerate()
-            .filter(|(_, item)| is_new(item, &mut trail.seen))
-            .map(|(index, item)| {
-                decode::from_json(item.get().as_bytes())
-                    .map_err(|why| fail(format!("item {index} of page {number}: {why}")))
-            })
-            .collect();
-        trail.fetched += 1;
-        trail.content = content;
-        Ok(SyncPager { request: first, items: items.into_iter(), info, response, next, trail })
     }
-
-    /// Fetches the page after this one, or gives `None` if this is the last.
-    pub fn next_page(&self) -> Result<Option<Self>> {
-        let fetch = |next: &Cursor| Self::fetch(self.request.clone(), next.clone(), self.trail.clone());
-        self.next.as_ref().map(fetch).transpose()
+    let start = request.from_token.as_deref().map(|token| Start::from_token(token, &request.operation()));
+    if let Some(None) = start {
+        request.reject("from_token", "is no token of this list; give what `SyncPager::token` gave for the same call");
     }
-
-    /// The pages instead of the items: this one, then the rest.
-    pub fn iter_pages(self) -> Pages<T> {
-        Pages { next: Some(Ok(self)) }
+    let mut list = List::new(request, start.flatten());
+    match list.advance(None)? {
+        Some(page) => Ok((list, page)),
+        None => Err(list.without_pages()),
     }
 }
 
 impl<T> SyncPager<T> {
-    /// The items of this page that were not taken yet.
-    pub fn items(&self) -> &[Result<T>] {
-        self.items.as_slice()
+    fn new(list: Arc<List>, page: Page) -> Self {
+        let reading = page.reading();
+        SyncPager { list, page, reading, items: OnceLock::new(), ahead: None }
     }
 
     /// Whether there is a page after this one.
     pub fn has_next(&self) -> bool {
-        self.next.is_some()
+        self.list.has_next()
     }
 
     /// Where this page stands, if the platform says so.
     pub fn page_info(&self) -> Option<&PageInfo> {
-        self.info.as_ref()
-    }
-
-    /// The answer that this page came in, as another type.
-    pub(crate) fn decode_response<U: DeserializeOwned + 'static>(&self) -> Result<U> {
-        decode::body(&self.request.operation(), &self.response)
+        self.page.info.as_ref()
     }
 
     /// The answer that this page came in.
     pub fn response(&self) -> &HttpResponse<()> {
-        &self.response
+        &self.page.response
     }
+
+    /// A text with which the list goes on from here at another time, in another process: `from_token` of the same call
+    /// takes it. `None` at the end of the list.
+    ///
+    /// It goes on after the last item that was taken. If none of this page was, because you go page by page, it goes on
+    /// after this page. An item may come twice if the list has changed since; if the place cannot be found any more,
+    /// because the items around it were deleted, that is an [`Error::Paging`](crate::Error::Paging). The token of a
+    /// search works as long as the platform keeps its pages (see [`PageInfo::page_expires_at`]).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let mut assets = client.assets().list().page_limit(50).send()?;
+    /// for asset in assets.by_ref().take(1000) {
+    ///     println!("{}", asset?.id);
+    /// }
+    /// let token = assets.token();
+    /// // another day
+    /// if let Some(token) = token {
+    ///     for asset in client.assets().list().page_limit(50).from_token(token).send()? {
+    ///         println!("{}", asset?.id);
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn token(&self) -> Option<String> {
+        self.list.token(&self.page, self.reading.taken)
+    }
+
+    /// Fetches up to `pages` pages before they are asked for, on threads of their own: 32 at the most, 0 for none.
+    ///
+    /// It costs the same requests as without, in the same number, only earlier. The items and the errors stay in their
+    /// places. Searches, and lists that do not say how many pages they have, are fetched one page ahead. Nobody waits
+    /// for pages on their way when the list is dropped.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for asset in client.assets().list().page_limit(50).send()?.prefetch(4) {
+    ///     println!("{}", asset?.id);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn prefetch(mut self, pages: usize) -> Self {
+        let mut ahead = Ahead::new(pages);
+        self.list.send_ahead(&mut ahead);
+        self.ahead = Some(ahead);
+        self
+    }
+}
+
+impl<T: DeserializeOwned + 'static> SyncPager<T> {
+    /// The items of this page that were not taken yet.
+    pub fn items(&self) -> &[Result<T>] {
+        self.items.get_or_init(|| decoded(&self.page, self.reading).into_iter()).as_slice()
+    }
+
+    /// The items of this page that were not taken yet, by value. It asks for no other page.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for asset in client.assets().list().page_limit(50).send()?.into_items() {
+    ///     println!("{}", asset?.id);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn into_items(self) -> Vec<Result<T>> {
+        match self.items.into_inner() {
+            Some(items) => items.collect(),
+            None => decoded(&self.page, self.reading),
+        }
+    }
+
+    /// Fetches the page after this one, or gives `None` if this is the last.
+    ///
+    /// # Errors
+    ///
+    /// The page cannot be fetched or is not what it should be. Another call asks for it again.
+    pub fn next_page(&self) -> Result<Option<Self>> {
+        let mut list = List::clone(&self.list);
+        let page = list.advance(None)?;
+        Ok(page.map(|page| SyncPager::new(Arc::new(list), page)))
+    }
+
+    /// The pages instead of the items: this one, then the rest, each when it is asked for.
+    ///
+    /// A page that cannot be fetched is an error and can be asked for again, as with the items.
+    pub fn iter_pages(mut self) -> Pages<T> {
+        let (list, ahead) = (self.list.clone(), self.ahead.take());
+        Pages { first: Some(self), list, ahead }
+    }
+
+    /// The answer that this page came in, as another type.
+    pub(crate) fn decode_response<U: DeserializeOwned + 'static>(&self) -> Result<U> {
+        decode::body(&self.page.operation, &self.page.response)
+    }
+}
+
+fn decoded<T: DeserializeOwned>(page: &Page, mut reading: Reading) -> Vec<Result<T>> {
+    std::iter::from_fn(|| page.new_item(&mut reading)).map(|(index, item)| decode_item(page, index, item)).collect()
+}
+
+fn decode_item<T: DeserializeOwned>(page: &Page, index: usize, item: &[u8]) -> Result<T> {
+    decode::from_json(item).map_err(|why| page.malformed(index, item, &why))
 }
 
 impl<T: DeserializeOwned + 'static> Iterator for SyncPager<T> {
@@ -260,12 +229,18 @@ impl<T: DeserializeOwned + 'static> Iterator for SyncPager<T> {
 
     fn next(&mut self) -> Option<Result<T>> {
         loop {
-            if let Some(item) = self.items.next() {
-                return Some(item);
+            if let Some((index, item)) = self.page.new_item(&mut self.reading) {
+                return match self.items.get_mut() {
+                    Some(items) => items.next(),
+                    None => Some(decode_item(&self.page, index, item)),
+                };
             }
-            let next = self.next.take()?;
-            match Self::fetch(self.request.clone(), next, std::mem::take(&mut self.trail)) {
-                Ok(page) => *self = page,
+            match Arc::make_mut(&mut self.list).advance(self.ahead.as_mut()) {
+                Ok(page) => {
+                    self.page = page?;
+                    self.reading = self.page.reading();
+                    self.items = OnceLock::new();
+                }
                 Err(e) => return Some(Err(e)),
             }
         }
@@ -277,44 +252,38 @@ impl<T: DeserializeOwned + 'static> FusedIterator for SyncPager<T> {}
 impl<T> fmt::Debug for SyncPager<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SyncPager")
-            .field("items", &self.items.len())
-            .field("page_info", &self.info)
+            .field("items", &self.page.count)
+            .field("taken", &self.reading.taken)
+            .field("page_info", &self.page.info)
             .finish_non_exhaustive()
     }
 }
 
 /// The pages of a list, see [`SyncPager::iter_pages`].
-#[derive(Debug)]
+#[must_use = "the pages after the first are fetched when they are asked for"]
 pub struct Pages<T> {
-    next: Option<Result<SyncPager<T>>>,
+    first: Option<SyncPager<T>>,
+    list: Arc<List>,
+    ahead: Option<Ahead>,
 }
 
 impl<T: DeserializeOwned + 'static> Iterator for Pages<T> {
     type Item = Result<SyncPager<T>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let page = self.next.take()?;
-        if let Ok(page) = &page {
-            self.next = page.next_page().transpose();
+        if let Some(first) = self.first.take() {
+            return Some(Ok(first));
         }
-        Some(page)
+        // A copy only if a page that was given is still there.
+        let page = Arc::make_mut(&mut self.list).advance(self.ahead.as_mut()).transpose()?;
+        Some(page.map(|page| SyncPager::new(self.list.clone(), page)))
     }
 }
 
-fn total_pages(info: &PageInfo) -> Option<u64> {
-    let by_items = || Some(info.total_results?.div_ceil(info.limit_per_page.filter(|limit| *limit > 0)?));
-    info.total_page.or_else(by_items)
-}
+impl<T: DeserializeOwned + 'static> FusedIterator for Pages<T> {}
 
-/// Whether the item was not given before. Only an id tells.
-fn is_new(item: &RawValue, seen: &mut HashSet<u64>) -> bool {
-    let Ok(Identity { id, task_id, batch_id }) = serde_json::from_str(item.get()) else { return true };
-    let Some(id) = id.or(task_id).or(batch_id) else { return true };
-    seen.insert(hash(id.get()))
-}
-
-fn hash(value: &(impl Hash + ?Sized)) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+impl<T> fmt::Debug for Pages<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("ended", &(self.first.is_none() && !self.list.has_next())).finish()
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::call::json::{to_object, to_value, unwritable};
 use crate::call::options::RequestOptions;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
@@ -18,6 +19,8 @@ use crate::http::session::Session;
 use crate::response::HttpResponse;
 use crate::text::printable;
 
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call has begun with the other";
 const TIMEOUT: Duration = Duration::from_secs(60);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -28,6 +31,8 @@ pub struct Request {
     method: &'static str,
     path: String,
     query: Vec<(String, String)>,
+    /// More of the query: conditions by names of the caller's own.
+    conditions: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Body,
     /// The files whose base64 goes into the JSON body, each with the mark that stands for it there.
@@ -36,10 +41,13 @@ pub struct Request {
     /// The field that has the items of a page.
     pub(crate) items: &'static str,
     pub(crate) paging: Paging,
+    /// Where a list goes on that was read before.
+    pub(crate) from_token: Option<String>,
     invalid: Option<(String, String)>,
     one_of: Option<[&'static str; 2]>,
     slow: bool,
     repeatable: bool,
+    idempotent: bool,
     stream: bool,
     size_limit: Option<(u64, &'static str)>,
     pub(crate) progress: Option<ProgressCallback>,
@@ -91,16 +99,19 @@ impl Request {
             method: known.unwrap_or("GET"),
             path: String::new(),
             query: Vec::new(),
+            conditions: Vec::new(),
             headers: Vec::new(),
             body: Body::None,
             attached: Vec::new(),
             options: RequestOptions::default(),
             items: "data",
             paging: Paging::Number,
+            from_token: None,
             invalid: None,
             one_of: None,
             slow: false,
             repeatable: known != Some("POST"),
+            idempotent: false,
             stream: false,
             size_limit: None,
             progress: None,
@@ -116,6 +127,21 @@ impl Request {
             percent_encode(segment, &mut request.path);
         }
         request
+    }
+
+    /// Adds a custom method to the last segment of the path, such as `:authorize`.
+    pub(crate) fn custom_method(mut self, name: &str) -> Self {
+        self.path.push(':');
+        percent_encode(name, &mut self.path);
+        self
+    }
+
+    /// Gives the request a random `Idempotency-Key` when it is sent, the same on every try, unless it has one already:
+    /// the platform makes one thing of all requests with the same key.
+    pub(crate) fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self.repeatable = true;
+        self
     }
 
     /// The items of a page are in this field instead of `data`.
@@ -167,13 +193,28 @@ impl Request {
 
     pub(crate) fn query(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let value = self.value(name, value);
+        if let Some(why) = unwritable(&value) {
+            self.reject(name, why);
+        }
         query_pairs(name, &value, &mut self.query);
+    }
+
+    /// Asks for these conditions, by their names, instead of those before. A name that is `taken` by a parameter of the
+    /// list goes in brackets behind `prefix`.
+    pub(crate) fn conditions(&mut self, prefix: &str, conditions: &(impl Serialize + ?Sized), taken: &[&str]) {
+        let fields = self.filter(prefix, conditions);
+        self.conditions.clear();
+        for (name, value) in fields {
+            let name = if taken.contains(&name.as_str()) { format!("{prefix}[{name}]") } else { name };
+            query_pairs(&name, &value, &mut self.conditions);
+        }
     }
 
     pub(crate) fn json(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let value = self.value(name, value);
         match &mut self.body {
             Body::Json(fields) => drop(fields.insert(name.into(), value)),
+            Body::Form(_) => self.reject(name, BOTH_BODIES),
             body => *body = Body::Json(Map::from_iter([(name.to_string(), value)])),
         }
     }
@@ -181,6 +222,7 @@ impl Request {
     pub(crate) fn form(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let value = self.value(name, value);
         match value {
+            Value::Array(items) if items.is_empty() => self.reject(name, "is an empty list; leave it out"),
             Value::Array(items) => items.iter().for_each(|item| self.part(text_part(name, item))),
             value => self.part(text_part(name, &value)),
         }
@@ -224,27 +266,43 @@ impl Request {
     fn part(&mut self, part: Part) {
         match &mut self.body {
             Body::Form(parts) => parts.push(part),
+            Body::Json(_) => self.reject(part.name(), BOTH_BODIES),
             body => *body = Body::Form(vec![part]),
         }
     }
 
     /// The value of an argument as JSON.
     pub(crate) fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
-        serde_json::to_value(value).unwrap_or_else(|e| {
-            self.reject(name, &format!("cannot be sent: {e}"));
+        to_value(value).unwrap_or_else(|why| {
+            self.reject(name, &why);
             Value::Null
         })
     }
 
-    /// A value that has to be an object.
+    /// A value that has to be an object, or the JSON text of one.
     pub(crate) fn object(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Map<String, Value> {
-        match self.value(name, value) {
-            Value::Object(fields) => fields,
-            _ => {
-                self.reject(name, "must be an object of names and values");
-                Map::new()
-            }
+        to_object(value).unwrap_or_else(|why| {
+            self.reject(name, &why);
+            Map::new()
+        })
+    }
+
+    /// The JSON schema that an answer has to follow.
+    pub(crate) fn schema(&mut self, schema: &impl Serialize) -> Value {
+        let schema = self.value("schema", schema);
+        if !schema.is_object() {
+            self.reject("schema", "must be a JSON object, as {\"type\": \"object\", \"properties\": …}");
         }
+        schema
+    }
+
+    /// An object of conditions. One that is null would be none.
+    pub(crate) fn filter(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Map<String, Value> {
+        let fields = self.object(name, value);
+        if let Some((field, why)) = fields.iter().find_map(|(field, value)| Some((field, unwritable(value)?))) {
+            self.reject(name, &format!("`{field}` {why}"));
+        }
+        fields
     }
 
     /// The value of a query parameter or of a text field of the form, if it is set.
@@ -309,13 +367,19 @@ impl Request {
 
     /// Whether doing it twice is the same as doing it once.
     fn is_repeatable(&self) -> bool {
-        self.repeatable || self.has_header("idempotency-key")
+        self.repeatable || self.has_header(IDEMPOTENCY_KEY)
     }
 
     /// Whether all arguments can be sent.
     fn check(&self) -> Result<()> {
-        if let Some((argument, why)) = &self.invalid {
+        if let Some((argument, why)) = self.invalid.as_ref().or(self.options.invalid.as_ref()) {
             return Err(Error::invalid(argument, why));
+        }
+        if self.method == "GET" && !matches!(self.body, Body::None) {
+            return Err(Error::invalid(
+                "method",
+                "a GET request has no body; send the fields in the query, or use POST",
+            ));
         }
         let Some(names) = self.one_of else { return Ok(()) };
         let given = |name: &str| {
@@ -360,7 +424,7 @@ impl Request {
         for (name, value) in &self.options.query {
             query_pairs(name, value, &mut extra);
         }
-        for (n, (name, value)) in self.query.iter().chain(&extra).enumerate() {
+        for (n, (name, value)) in self.query.iter().chain(&self.conditions).chain(&extra).enumerate() {
             url.push(if n == 0 { '?' } else { '&' });
             percent_encode(name, &mut url);
             url.push('=');
@@ -376,6 +440,9 @@ impl Request {
     fn headers(&self, payload: Option<&Payload>) -> Result<Vec<(String, String)>> {
         let mut headers: Vec<(String, String)> = Vec::new();
         headers.extend(payload.and_then(|p| p.content_type.clone()).map(|value| ("content-type".into(), value)));
+        if self.idempotent {
+            headers.push((IDEMPOTENCY_KEY.into(), format!("{:016x}{:016x}", random_bits(), random_bits())));
+        }
         let own = &self.session.settings().options.headers;
         for (name, value) in own.iter().chain(&self.headers).chain(&self.options.headers) {
             check_header(name, value)?;
@@ -397,16 +464,20 @@ impl Request {
         e
     }
 
-    /// The error for an answer that broke off after it had begun.
+    /// The error for an answer that broke off after it had started.
     pub(crate) fn failed(&self, failure: Failure) -> Error {
         let limit = self.session.settings().options.max_response_size;
-        // Whatever the platform does, it has begun to answer.
+        // Whatever the platform does, it has started to answer.
         engine::failed(failure, self.operation(), limit, true)
     }
 
-    /// Takes the API key out of what the server sent.
+    /// Takes the API key out of what the server says of an error.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
-        let mut response = response.with(());
+        self.session.redact(response)
+    }
+
+    /// The same for a part of a stream.
+    pub(crate) fn redact_data(&self, mut response: HttpResponse<()>) -> HttpResponse<()> {
         self.session.redact_success(&mut response);
         response
     }
@@ -417,6 +488,7 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("operation", &self.operation())
             .field("query", &self.query)
+            .field("conditions", &self.conditions)
             .field("body", &self.body)
             .finish_non_exhaustive()
     }

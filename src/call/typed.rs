@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::response::HttpResponse;
+use crate::text::without_bom;
 
 /// What a call can return: any JSON type, nothing, a list, or a stream.
 pub trait Output: Sized + sealed::Sealed {
@@ -50,6 +51,12 @@ pub struct Call<T> {
     output: PhantomData<fn() -> T>,
 }
 
+impl<T> Clone for Call<T> {
+    fn clone(&self) -> Self {
+        self.request.clone().into()
+    }
+}
+
 impl<T> From<Request> for Call<T> {
     fn from(request: Request) -> Self {
         Call { request, output: PhantomData }
@@ -64,11 +71,23 @@ impl<T> fmt::Debug for Call<T> {
 
 impl<T: Output> Call<T> {
     /// Sends the request and decodes the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if an argument cannot be sent,
+    /// [`Error::Api`](crate::Error::Api) if the platform refuses the request, and the errors of every exchange: see
+    /// [`Error`](crate::Error).
+    #[inline]
     pub fn send(self) -> Result<T> {
         Ok(self.send_raw()?.data)
     }
 
     /// As [`send`](Call::send), with the status, the headers and the raw body: `with_raw_response` in Python.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Call::send).
+    #[inline]
     pub fn send_raw(self) -> Result<HttpResponse<T>> {
         T::receive(self.request)
     }
@@ -83,7 +102,10 @@ impl<T: Output> Call<T> {
 }
 
 /// A call to an endpoint that this crate has no method for, see [`TwelveLabs::call`](crate::TwelveLabs::call).
-#[derive(Debug)]
+///
+/// Its body is either JSON or a form. A call with both, a GET with a body, and a value that JSON cannot write are
+/// refused when it is sent.
+#[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CustomCall(pub(crate) Request);
 
@@ -92,7 +114,8 @@ impl CustomCall {
         CustomCall(Request::new(session, method, path))
     }
 
-    /// Adds a query parameter; a list repeats it.
+    /// Adds a query parameter; a list repeats it. Null and an empty list are refused: see
+    /// [`when_some`](CustomCall::when_some).
     pub fn query(mut self, name: &str, value: impl Serialize) -> Self {
         self.0.query(name, &value);
         self
@@ -125,27 +148,42 @@ impl CustomCall {
     when_some!();
 
     /// Sends the request. An empty answer gives `null`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::send`].
     pub fn send(self) -> Result<Value> {
         Ok(self.send_raw()?.data)
     }
 
     /// Sends the request and decodes the answer into a type of your own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::send`]; [`Error::Decode`](crate::Error::Decode) if the answer does not fit the type.
     pub fn send_as<T: DeserializeOwned + 'static>(self) -> Result<T> {
         Call::<T>::from(self.0).send()
     }
 
     /// As [`send`](CustomCall::send), with the status, the headers and the raw body.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::send`].
     pub fn send_raw(self) -> Result<HttpResponse<Value>> {
         let response = self.0.execute()?;
-        let empty = response.body.iter().all(u8::is_ascii_whitespace);
+        let empty = without_bom(&response.body).iter().all(u8::is_ascii_whitespace);
         let data = if empty { Value::Null } else { decode::body(&self.0.operation(), &response)? };
         Ok(response.with(data))
     }
 
     /// Sends the request and gives the server-sent events of the answer as they arrive.
     ///
-    /// It returns once the answer begins. An answer that is no `text/event-stream` is an error. The time limit, 600 s
-    /// unless you set another, is one for silence.
+    /// It returns once the answer starts. The time limit, 600 s unless you set another, is one for silence.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::send`]; [`Error::Decode`](crate::Error::Decode) if the answer is no `text/event-stream`.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

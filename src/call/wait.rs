@@ -60,6 +60,12 @@ impl<T: Output> Wait<T> {
         self
     }
 
+    /// Changes the request of each poll.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
+        change(&mut self.request);
+        self
+    }
+
     /// The time between two polls: by default 0.5 s, 1 s, 2 s and then 5 s.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.pace.sleep_interval = Some(sleep_interval);
@@ -91,10 +97,13 @@ impl<T: Output> Wait<T> {
 
     when_some!();
 
-    /// Waits, and gives what was waited for once it is done.
+    /// Waits, and returns what was waited for once it is done. A poll that fails for a passing reason does not end the
+    /// wait.
     ///
-    /// Fails with [`Error::Failed`] if it ended badly and with [`Error::WaitTimeout`] at the deadline. A poll that
-    /// fails for a passing reason does not end the wait.
+    /// # Errors
+    ///
+    /// [`Error::Failed`](crate::Error::Failed) if it ended badly, [`Error::WaitTimeout`](crate::Error::WaitTimeout) at the
+    /// deadline, and what a poll fails with for a lasting reason.
     pub fn send(mut self) -> Result<T> {
         self.pace.check()?;
         let session = self.request.session().clone();

@@ -13,10 +13,10 @@ use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 use crate::http::cancel::CancelHandle;
 pub(super) use crate::http::connection::Exchange;
 use crate::http::connection::{Names, Secret, Stage, connector};
-use crate::http::session::API_KEY_HEADER;
 use crate::response::Headers;
 use crate::text::printable;
 
+pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 /// A larger output buffer than the library's default sends a file a quarter faster.
 const OUTPUT_BUFFER: usize = 1 << 20;
 /// The room for an answer whose length is not known, and how it grows: at least and at most.
@@ -231,7 +231,7 @@ fn run(agent: &Agent, attempt: Attempt<'_>, uri: Option<&Uri>) -> Result<Sent, F
     }
     let limits = attempt.limits;
     match attempt.body {
-        // The one kind of request that the library has to be told to send a body with.
+        // The one kind of request with which the library sends a body only on demand.
         Some((reader, length)) if attempt.method == "DELETE" => {
             let request = request.body(()).map_err(invalid)?;
             let (parts, ()) = request.into_parts();
@@ -363,7 +363,7 @@ fn invalid(e: impl Into<ureq::http::Error>) -> Failure {
     Failure { sent: false, ..Failure::new(FailureKind::Invalid, format!("cannot be sent: {}", e.into())) }
 }
 
-/// What a fault means: whether anything was sent is known from the connection, and the fault itself tells the rest.
+/// What a fault means: whether anything was sent is known from the connection, and the fault itself says the rest.
 fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
     use FailureKind::{Broke, Canceled, Impossible, Invalid, TimedOut};
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
 use crate::file::{FileSource, Inspected, SourceReader};
+use crate::http::connection;
 use crate::http::engine::{Body, BodyReader};
 
 /// How much of a request was sent.
@@ -175,6 +176,9 @@ struct PayloadReader {
 
 impl PayloadReader {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        // While a source is silent, too.
+        let canceled = |_| Error::Canceled { operation: "upload".into(), sent: true };
+        let mut proceed = || connection::check().map_err(canceled);
         let mut filled = 0;
         while filled < buffer.len() {
             let Some(segment) = self.segments.front_mut() else { break };
@@ -189,7 +193,7 @@ impl PayloadReader {
                     }
                 }
                 Opened::Source { reader, trickles } => {
-                    let count = reader.read(&mut buffer[filled..])?;
+                    let count = reader.read(&mut buffer[filled..], &mut proceed)?;
                     filled += count;
                     let wait_no_longer = *trickles && count > 0;
                     if count == 0 {

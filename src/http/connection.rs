@@ -15,8 +15,8 @@ use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, time,
 };
 
-pub(super) use crate::http::connection::exchange::{Exchange, Stage};
-use crate::http::connection::exchange::{Limit, SLICE, check, in_background, is_cancelable, reach};
+pub(super) use crate::http::connection::exchange::{Exchange, Stage, check};
+use crate::http::connection::exchange::{Limit, SLICE, in_background, is_cancelable, reach};
 use crate::http::connection::head::RequestConnector;
 pub(super) use crate::http::connection::head::Secret;
 pub(super) use crate::http::connection::names::Names;

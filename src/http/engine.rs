@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 pub(crate) use crate::error::STORAGE_OPERATION;
 use crate::error::{ApiError, Error, Result};
-use crate::http::attempt::{self, Answer, Attempt, FOREVER, Failure, FailureKind, Limits, LiveBody};
+use crate::http::attempt::{self, API_KEY_HEADER, Answer, Attempt, FOREVER, Failure, FailureKind, Limits, LiveBody};
 use crate::http::cancel::CancelHandle;
 use crate::http::limiter::Permit;
 use crate::http::observe::{AttemptEvent, Seen};
 use crate::http::refusal::scrub;
 use crate::http::retry::{self, Ended};
-use crate::http::session::{API_KEY_HEADER, Session};
+use crate::http::session::Session;
 use crate::http::url::{same_origin, without_password};
 use crate::response::{HttpResponse, Origin, describe};
 use crate::text::printable;
@@ -25,9 +25,9 @@ const ANNOUNCED: u64 = 1 << 20;
 const MOST_REDIRECTS: u32 = 5;
 /// No more is kept of the body of a refusal.
 const MOST_REFUSAL: usize = 64 << 10;
-/// How often a patient call may be told to come back later.
+/// How often a patient call may be refused for a rate limit.
 const MOST_HELD_BACK: u32 = 50;
-/// How often a pause looks whether it was canceled.
+/// How often a pause checks whether it was canceled.
 const SLICE: Duration = Duration::from_millis(50);
 
 /// What is to be sent, and how patiently.
@@ -132,6 +132,9 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
             Ok(url) => {
                 attempts += 1;
                 let (tried, event) = attempt(session, &plan, &url, announce, left, attempts, permit);
+                if let (Ok(answer), true) = (&tried, is_api) {
+                    session.learn_time(&answer.headers);
+                }
                 let observer = settings.options.observer.as_ref();
                 (tried.map(|answer| (url, answer)), Some(Seen { event, observer }))
             }

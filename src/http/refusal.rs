@@ -6,10 +6,11 @@ use time::OffsetDateTime;
 use crate::error::{ApiError, ApiErrorKind, RateLimit};
 use crate::http::retry;
 use crate::response::{Headers, HttpResponse, describe};
-use crate::text::{looks_like_html, printable};
+use crate::text::{looks_like_html, printable, without_bom};
 
 impl ApiError {
     pub(crate) fn new(operation: String, response: HttpResponse<()>, now: OffsetDateTime) -> Self {
+        let response = response.abridged();
         let words = Words::read(&response.body);
         let retry_after = retry::retry_after(response.status, &response.headers, words.message.as_deref(), now);
         ApiError {
@@ -72,7 +73,7 @@ pub(crate) struct Words {
 
 impl Words {
     pub(crate) fn read(body: &[u8]) -> Self {
-        let Ok(Value::Object(outer)) = serde_json::from_slice(body) else {
+        let Ok(Value::Object(outer)) = serde_json::from_slice(without_bom(body)) else {
             return Self::read_xml(&String::from_utf8_lossy(body));
         };
         let inner = match outer.get("error") {

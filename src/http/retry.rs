@@ -49,7 +49,7 @@ pub(crate) fn back_off(retry: u32, delay: Duration, random: f64) -> Duration {
     longest.mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// The families of headers that tell of a rate limit.
+/// The families of headers about a rate limit.
 const FAMILIES: [&str; 4] = ["x-ratelimit-", "x-ratelimit-request-", "x-ratelimit-duration-", "ratelimit-"];
 /// A reset below this is a number of seconds from now, and not a date.
 const SECONDS_AT_MOST: f64 = 1e9;

@@ -1,21 +1,23 @@
 //! What every request of a client shares: the key, the connections, the limits, the clock.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::{Clock, random_bits};
+use time::OffsetDateTime;
+
+use crate::clock::{Clock, random_hex};
 use crate::error::{Error, Result};
 use crate::http::attempt::{self, Agent, Agents};
 use crate::http::limiter::{Pace, RateLimiter};
 use crate::http::observe::Observer;
+use crate::http::retry;
 use crate::http::url::without_password;
-use crate::response::HttpResponse;
+use crate::response::{Headers, HttpResponse};
 use crate::text::contains;
 
-/// A key of fewer characters is none that the platform gives.
+/// A key that is shorter is none of the platform's, but one of a test.
 const SHORT_KEY: usize = 8;
-pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 
 /// The settings and connections of a client; clones share them.
@@ -48,6 +50,8 @@ pub(crate) struct Settings {
     pub options: Options,
     pub clock: Arc<dyn Clock>,
     pub limiter: RateLimiter,
+    /// How far the API's clock is ahead of this machine's, as far as is known.
+    server_clock: Mutex<time::Duration>,
     pub(super) agents: Agents,
     /// What the agent is given for the key.
     pub(super) key_stand_in: String,
@@ -66,14 +70,27 @@ impl Session {
             None => attempt::config(USER_AGENT, proxy, roots).map_err(|(name, why)| Error::invalid(name, why))?,
         };
         attempt::check_proxy(&config, |name| std::env::var(name).ok()).map_err(|why| Error::invalid("proxy", why))?;
-        let key_stand_in = stand_in(options.api_key.len());
+        let key_stand_in = random_hex(options.api_key.len());
         let agents = Agents::new(config, &options.api_key, &key_stand_in);
         let (clock, limiter) = (options.clock.clone(), RateLimiter::new(options.rate_limit));
-        Ok(Session(Arc::new(Settings { options, clock, limiter, agents, key_stand_in })))
+        let server_clock = Mutex::default();
+        Ok(Session(Arc::new(Settings { options, clock, limiter, server_clock, agents, key_stand_in })))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0
+    }
+
+    /// Learns from an answer of the API what time it is there.
+    pub(super) fn learn_time(&self, headers: &Headers) {
+        if let Some(there) = retry::server_time(headers) {
+            *lock(&self.0.server_clock) = there - self.0.clock.utc_now();
+        }
+    }
+
+    /// A time of this machine's clock as the API's clock shows it.
+    pub(crate) fn server_time(&self, here: OffsetDateTime) -> OffsetDateTime {
+        here.saturating_add(*lock(&self.0.server_clock))
     }
 
     /// The base URL without a password.
@@ -134,13 +151,8 @@ fn mask(text: &str, key: &str) -> String {
     out
 }
 
-/// Random hexadecimal digits, as many as the key has characters.
-fn stand_in(length: usize) -> String {
-    std::iter::repeat_with(|| format!("{:016x}", random_bits()))
-        .flat_map(|text| text.into_bytes())
-        .map(char::from)
-        .take(length)
-        .collect()
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

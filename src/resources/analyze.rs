@@ -14,8 +14,10 @@ use crate::call::events::{Fault, Stream};
 use crate::call::request::Request;
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
+use crate::generation::{FinishReason, Generation, TokenUsage};
 use crate::http::refusal::Words;
 use crate::http::session::Session;
+use crate::resources::assets::Asset;
 use crate::response::HttpResponse;
 use crate::text::printable;
 
@@ -33,7 +35,7 @@ macro_rules! analyze_request {
             $name -> $output {
                 /// The model. The platform's default is `pegasus1.5`.
                 json model_name: into AnalyzeModelName,
-                /// The video. Excludes [`image`](Self::image).
+                /// The video: a [`VideoContext`], or a reference to an [`Asset`]. Excludes [`image`](Self::image).
                 json video: into VideoContext,
                 /// The images, 1 to 20. Needs `pegasus1.6` and a [`prompt`](Self::prompt); excludes
                 /// [`video`](Self::video) and [`prompt_v2`](Self::prompt_v2).
@@ -50,9 +52,9 @@ macro_rules! analyze_request {
                 /// The most tokens of the answer: 512 to 98,304, 4,096 by default. One that reaches it ends with the
                 /// finish reason `length`.
                 json max_tokens: u32,
-                /// Where in the video to begin, in seconds of the video's own clock.
+                /// The start of the part to analyse, in seconds of the video's own clock.
                 json start_time: f64,
-                /// Where in the video to end, in seconds of the video's own clock; at least 1 s after the start.
+                /// The end of the part to analyse, in seconds of the video's own clock; at least 1 s after the start.
                 json end_time: f64,
             }
         }
@@ -60,21 +62,19 @@ macro_rules! analyze_request {
 }
 
 analyze_request! {
-    /// Options of [`TwelveLabs::analyze`].
+    /// Options of [`TwelveLabs::analyze`](crate::TwelveLabs::analyze).
     Analyze -> AnalyzeResponse
 }
 
 analyze_request! {
-    /// Options of [`TwelveLabs::analyze_stream`].
+    /// Options of [`TwelveLabs::analyze_stream`](crate::TwelveLabs::analyze_stream).
     StreamAnalyze -> AnalyzeStream
 }
 
 impl Analyze {
     /// Sends the request with a JSON schema, and decodes the text of the answer into a type of your own.
     ///
-    /// The schema is sent as the [`response_format`](Self::response_format). Code fences around the answer are taken
-    /// off. An answer that was cut off at the limit of tokens is an [`Error::Truncated`], and one that does not fit the
-    /// type an [`Error::InvalidOutput`]; both have the text.
+    /// The schema is sent as the [`response_format`](Self::response_format). Code fences around the answer are removed.
     ///
     /// The platform knows a part of JSON Schema: no `additionalProperties`, no limits of a length.
     ///
@@ -103,33 +103,32 @@ impl Analyze {
     ///     }))?;
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); [`Error::Truncated`] if the model stopped at the limit of tokens, and
+    /// [`Error::InvalidOutput`] if the answer does not fit the type. Both have the text.
     pub fn json<T: DeserializeOwned>(mut self, schema: impl Serialize) -> Result<T> {
-        let schema = self.0.value("schema", &schema);
-        if !schema.is_object() {
-            self.0.reject("schema", "must be a JSON object, as {\"type\": \"object\", \"properties\": …}");
-        }
+        let schema = self.0.schema(&schema);
         self.response_format(ResponseFormat::json_schema(schema)).send()?.json()
+    }
+}
+
+/// The text that a model answered, if it is all of it.
+pub(crate) fn complete(text: Option<String>, finish_reason: Option<&FinishReason>) -> Result<String> {
+    let text = text.unwrap_or_default();
+    match finish_reason {
+        Some(FinishReason::Length) => Err(Error::Truncated { text }),
+        _ if text.trim().is_empty() => Err(Error::InvalidOutput { message: "the answer has no text".into(), text }),
+        _ => Ok(text),
     }
 }
 
 /// Decodes the text that a model answered into `T`.
 pub(crate) fn typed<T: DeserializeOwned>(text: Option<&str>, finish_reason: Option<&FinishReason>) -> Result<T> {
-    let text = text.unwrap_or_default();
-    if finish_reason == Some(&FinishReason::Length) {
-        return Err(Error::Truncated { text: text.into() });
-    }
+    let text = &complete(text.map(Into::into), finish_reason)?;
     let unfit = |message: String| Error::InvalidOutput { message, text: text.into() };
-    if text.trim().is_empty() {
-        return Err(unfit("the answer has no text".into()));
-    }
-    let mut json = serde_json::Deserializer::from_str(without_fences(text));
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-        let why = if e.inner().is_data() { "does not fit" } else { "is not JSON" };
-        let place = Some(e.path().to_string()).filter(|path| path != ".").map(|path| format!("`{path}`: "));
-        unfit(format!("the answer {why}: {}", printable(&format!("{}{}", place.unwrap_or_default(), e.inner()), 300)))
-    })?;
-    json.end().map_err(|_| unfit("the answer is not JSON alone: there is something after it".into()))?;
-    Ok(value)
+    decode::strictly_from_json(without_fences(text).as_bytes()).map_err(|why| unfit(format!("the answer {why}")))
 }
 
 /// What is between the first code fence and the last, if the text does not begin as JSON.
@@ -153,16 +152,6 @@ open_enum! {
         Pegasus16 = "pegasus1.6",
         /// Pegasus 1.5, the default.
         Pegasus15 = "pegasus1.5",
-    }
-}
-
-open_enum! {
-    /// Why a model stopped.
-    FinishReason {
-        /// It had said everything.
-        Stop = "stop",
-        /// It reached the limit of tokens: the text is cut off.
-        Length = "length",
     }
 }
 
@@ -245,7 +234,24 @@ impl VideoContext {
 
     /// The bytes of a small video, sent with the request: this encodes them. For anything large, upload an asset.
     pub fn base64(bytes: impl AsRef<[u8]>) -> Self {
-        Self::Base64String { base64_string: BASE64_STANDARD.encode(bytes) }
+        Self::base64_string(BASE64_STANDARD.encode(bytes))
+    }
+
+    /// Base64 that you have already.
+    pub fn base64_string(base64_string: impl Into<String>) -> Self {
+        Self::Base64String { base64_string: base64_string.into() }
+    }
+}
+
+impl From<&Asset> for VideoContext {
+    fn from(asset: &Asset) -> Self {
+        Self::asset_id(&asset.id)
+    }
+}
+
+impl From<&VideoContext> for VideoContext {
+    fn from(video: &VideoContext) -> Self {
+        video.clone()
     }
 }
 
@@ -270,7 +276,12 @@ impl AnalyzeImageInput {
 
     /// The bytes of an image, sent with the request: this encodes them.
     pub fn base64(name: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
-        Self::new(name).field("base64_string", BASE64_STANDARD.encode(bytes))
+        Self::base64_string(name, BASE64_STANDARD.encode(bytes))
+    }
+
+    /// Base64 that you have already.
+    pub fn base64_string(name: impl Into<String>, base64_string: impl Into<String>) -> Self {
+        Self::new(name).field("base64_string", base64_string.into())
     }
 }
 
@@ -369,6 +380,8 @@ impl ResponseFormat {
         self.segment_time_format = Some(segment_time_format.into());
         self
     }
+
+    when_some!();
 }
 
 input! {
@@ -376,9 +389,9 @@ input! {
     SegmentDefinition(id: String, description: String) {
         /// What to say of each segment.
         fields: [SegmentField],
-        /// Images that help to tell such a segment, 4 at the most.
+        /// Images that help to recognise such a segment, 4 at the most.
         media_sources: [SmeMediaSource],
-        /// Where to look: ranges of at least 2 s that do not overlap. Excludes a start, an end and durations.
+        /// The parts to search: ranges of at least 2 s that do not overlap. Excludes a start, an end and durations.
         time_ranges: [AnalyzeTimeRange],
     }
 }
@@ -406,7 +419,7 @@ input! {
 }
 
 input! {
-    /// A part of a video, in seconds of the video's own clock. A range as `10.0..=60.0` becomes one too.
+    /// A part of a video, in seconds of the video's own clock. A range such as `10.0..=60.0` becomes one too.
     AnalyzeTimeRange(start_time: f64, end_time: f64) {}
 }
 
@@ -416,7 +429,7 @@ impl From<RangeInclusive<f64>> for AnalyzeTimeRange {
     }
 }
 
-/// What [`TwelveLabs::analyze`] gives.
+/// What [`TwelveLabs::analyze`](crate::TwelveLabs::analyze) returns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeResponse {
@@ -424,16 +437,39 @@ pub struct AnalyzeResponse {
     pub id: Option<String>,
     /// The text.
     pub data: Option<String>,
-    /// Why the model stopped: look at it before you take the text for complete.
+    /// Why the model stopped: [`complete`](Self::complete) gives the text only if it is all of it.
     pub finish_reason: Option<FinishReason>,
     /// The tokens that it took.
     pub usage: Option<TokenUsage>,
-    /// A warning, as that the text was cut off.
+    /// A warning, such as that the text was truncated.
     pub error: Option<AnalyzeError>,
 }
 
 impl AnalyzeResponse {
+    /// The text, if the model has said everything.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// # let asset = client.assets().retrieve("65f…").send()?;
+    /// let text = client.analyze().video(&asset).prompt("What happens here?").send()?.complete()?;
+    /// println!("{text}");
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`], with the text, if the model stopped at the limit of tokens; [`Error::InvalidOutput`] if
+    /// there is no text.
+    pub fn complete(self) -> Result<String> {
+        complete(self.data, self.finish_reason.as_ref())
+    }
+
     /// The text, decoded from JSON into a type of your own as by [`Analyze::json`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] if the model stopped at the limit of tokens, [`Error::InvalidOutput`] if the text does not
+    /// fit. Both have the text.
     ///
     /// ```no_run
     /// # fn read(answer: twelvelabs::analyze::AnalyzeResponse) -> Result<(), twelvelabs::Error> {
@@ -446,23 +482,13 @@ impl AnalyzeResponse {
     }
 }
 
-/// The tokens that an answer took.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct TokenUsage {
-    /// Those of the text.
-    pub output_tokens: Option<u64>,
-    /// Those of the prompt and the media.
-    pub input_tokens: Option<u64>,
-}
-
 /// Why an analysis failed or was canceled, or what is wrong with its answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeError {
     /// A code for the reason, where the platform gives one.
     pub code: Option<String>,
-    /// The reason, in words.
+    /// The reason, as text.
     pub message: Option<String>,
 }
 
@@ -471,7 +497,7 @@ pub struct AnalyzeError {
 #[serde(tag = "event_type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AnalyzeEvent {
-    /// The model begins.
+    /// The model starts.
     StreamStart(StreamStart),
     /// A piece of the text.
     TextGeneration(TextGeneration),
@@ -491,28 +517,48 @@ impl AnalyzeEvent {
         }
     }
 
+    /// Takes over what it says of the answer as a whole.
+    fn add_to(&self, generation: &mut Generation) {
+        let metadata = match self {
+            Self::StreamStart(start) => &start.metadata,
+            Self::StreamEnd(end) => {
+                generation.finish_reason = end.finish_reason.clone();
+                &end.metadata
+            }
+            _ => return,
+        };
+        let StreamMetadata { generation_id, usage } = metadata.clone().unwrap_or_default();
+        generation.generation_id = generation_id.or(generation.generation_id.take());
+        generation.usage = usage.or(generation.usage.take());
+    }
+
     /// Reads an event, or the error that there is in its place.
-    fn read(stream: &Stream, line: Vec<u8>) -> Result<Self> {
+    fn read(stream: &Stream, line: Vec<u8>, generation: &mut Generation) -> Result<Self> {
         let event: Value = match decode::from_json(&line) {
             Ok(event) => event,
             Err(why) => return Err(stream.malformed(&why, line)),
         };
         let event = match event["event_type"].as_str() {
-            Some("stream_start") => decode::from_value(event).map(Self::StreamStart),
-            Some("text_generation") => decode::from_value(event).map(Self::TextGeneration),
-            Some("stream_end") => decode::from_value(event).map(Self::StreamEnd),
+            Some("stream_start") => decode::from_json(&line).map(Self::StreamStart),
+            Some("text_generation") => decode::from_json(&line).map(Self::TextGeneration),
+            Some("stream_end") => decode::from_json(&line).map(Self::StreamEnd),
             Some(other) if other != "error" => Ok(Self::Other(event)),
             _ => return Err(reported(stream, line)),
         };
-        match event {
-            Ok(Self::StreamEnd(end)) if end.is_failure() => Err(reported(stream, line)),
-            event => event.map_err(|why| stream.malformed(&why, line)),
+        let event = match event {
+            Ok(event) => event,
+            Err(why) => return Err(stream.malformed(&why, line)),
+        };
+        event.add_to(generation);
+        match &event {
+            Self::StreamEnd(end) if end.is_failure() => Err(reported(stream, line)),
+            _ => Ok(event),
         }
     }
 }
 
 /// The error that the platform ends a stream with.
-fn reported(stream: &Stream, line: Vec<u8>) -> Error {
+pub(crate) fn reported(stream: &Stream, line: Vec<u8>) -> Error {
     let words = Words::read(&line);
     match words.message.or_else(|| words.code.clone()) {
         Some(message) => Error::Stream {
@@ -520,13 +566,14 @@ fn reported(stream: &Stream, line: Vec<u8>) -> Error {
             message: printable(&message, 2000),
             code: words.code.map(|code| printable(&code, 100)),
             text: String::new(),
+            generation: Box::default(),
             source: None,
         },
         None => stream.malformed("this is no event", line),
     }
 }
 
-/// The beginning of an analysis.
+/// The start of an analysis.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StreamStart {
@@ -547,16 +594,16 @@ pub struct TextGeneration {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StreamEnd {
-    /// Why the model stopped: look at it before you take the text for complete.
+    /// Why the model stopped: [`Length`](FinishReason::Length) if the text is truncated.
     pub finish_reason: Option<FinishReason>,
     /// What it belongs to, and the tokens that it took.
     pub metadata: Option<StreamMetadata>,
-    /// The warning that comes with a text that was cut off.
+    /// The warning that comes with a truncated text.
     pub error: Option<AnalyzeError>,
 }
 
 impl StreamEnd {
-    /// An error beside a text that was cut off is a warning, any other is a failure.
+    /// An error beside a truncated text is a warning, any other is a failure.
     fn is_failure(&self) -> bool {
         let says_something = |e: &AnalyzeError| e.code.is_some() || e.message.is_some();
         self.error.as_ref().is_some_and(says_something) && self.finish_reason != Some(FinishReason::Length)
@@ -573,16 +620,18 @@ pub struct StreamMetadata {
     pub usage: Option<TokenUsage>,
 }
 
-/// The events of an analysis as they arrive, see [`TwelveLabs::analyze_stream`].
+/// The events of an analysis as they arrive, see [`TwelveLabs::analyze_stream`](crate::TwelveLabs::analyze_stream).
 ///
 /// It ends with [`StreamEnd`](AnalyzeEvent::StreamEnd). Before that, an error that the platform reports, a stream that
 /// breaks off and a line that is no event are an [`Error::Stream`], which has the text so far, and then it has ended.
 /// Dropping it closes the connection.
 ///
 /// [`text`](Self::text) gathers all of it.
+#[must_use = "the answer comes as it is read: iterate over it, or call `.text()`"]
 pub struct AnalyzeStream {
     stream: Option<Stream>,
     text: String,
+    generation: Generation,
 }
 
 impl sealed::Sealed for AnalyzeStream {}
@@ -590,12 +639,18 @@ impl sealed::Sealed for AnalyzeStream {}
 impl Output for AnalyzeStream {
     fn receive(request: Request) -> Result<HttpResponse<Self>> {
         let stream = Stream::open(request)?;
-        Ok(stream.response().clone().with(AnalyzeStream { stream: Some(stream), text: String::new() }))
+        let response = stream.response().clone();
+        let generation = Generation::default();
+        Ok(response.with(AnalyzeStream { stream: Some(stream), text: String::new(), generation }))
     }
 }
 
 impl AnalyzeStream {
-    /// Waits for the end and gives the whole text, together with what was said of it.
+    /// Waits for the end and returns the whole text, together with what was said of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stream`], with the text so far, if the stream does not come to its end.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -607,23 +662,14 @@ impl AnalyzeStream {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn text(mut self) -> Result<AnalyzeText> {
-        let mut answer = AnalyzeText::default();
+        let mut error = None;
         for event in &mut self {
-            let metadata = match event? {
-                AnalyzeEvent::StreamStart(start) => start.metadata,
-                AnalyzeEvent::StreamEnd(end) => {
-                    answer.finish_reason = end.finish_reason;
-                    answer.error = end.error;
-                    end.metadata
-                }
-                _ => None,
-            };
-            let metadata = metadata.unwrap_or_default();
-            answer.generation_id = metadata.generation_id.or(answer.generation_id);
-            answer.usage = metadata.usage.or(answer.usage);
+            if let AnalyzeEvent::StreamEnd(end) = event? {
+                error = end.error;
+            }
         }
-        answer.text = self.text;
-        Ok(answer)
+        let Generation { generation_id, usage, finish_reason } = self.generation;
+        Ok(AnalyzeText { text: self.text, finish_reason, usage, generation_id, error })
     }
 }
 
@@ -633,12 +679,12 @@ impl Iterator for AnalyzeStream {
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.stream.as_mut()?;
         let line = stream.json_line().and_then(|line| line.ok_or_else(|| stream.failed(Fault::Truncated)));
-        let event = line.and_then(|line| AnalyzeEvent::read(stream, line)).and_then(|event| {
+        let event = line.and_then(|line| AnalyzeEvent::read(stream, line, &mut self.generation)).and_then(|event| {
             self.text.push_str(event.text());
             stream.check_size(self.text.len())?;
             Ok(event)
         });
-        let event = event.map_err(|e| broken(stream.operation(), e, &self.text));
+        let event = event.map_err(|e| broken(stream.operation(), e, &self.text, &self.generation));
         if matches!(event, Err(_) | Ok(AnalyzeEvent::StreamEnd(_))) {
             self.stream = None;
         }
@@ -646,19 +692,22 @@ impl Iterator for AnalyzeStream {
     }
 }
 
-/// The error of a stream, with the text before it.
-fn broken(operation: String, e: Error, text: &str) -> Error {
-    let message = match e {
-        Error::Stream { operation, message, code, source, .. } => {
-            return Error::Stream { operation, message, code, text: text.into(), source };
+/// The error of a stream, with what came before it.
+pub(crate) fn broken(operation: String, e: Error, text: &str, generation: &Generation) -> Error {
+    let (message, code, source) = match e {
+        Error::Stream { message, code, source, .. } => (message, code, source),
+        e => {
+            let message = match e {
+                Error::Timeout { .. } => "the stream fell silent before its end",
+                Error::Transport { .. } => "the stream broke off before its end",
+                Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
+                Error::Canceled { .. } => "canceled before the end of the stream",
+                _ => "the stream has a line that is no event",
+            };
+            (message.into(), None, Some(Box::new(e)))
         }
-        Error::Timeout { .. } => "the stream fell silent before its end",
-        Error::Transport { .. } => "the stream broke off before its end",
-        Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
-        Error::Canceled { .. } => "canceled before the end of the stream",
-        _ => "the stream has a line that is no event",
     };
-    Error::Stream { operation, message: message.into(), code: None, text: text.into(), source: Some(Box::new(e)) }
+    Error::Stream { operation, message, code, text: text.into(), generation: Box::new(generation.clone()), source }
 }
 
 impl FusedIterator for AnalyzeStream {}
@@ -678,18 +727,31 @@ impl fmt::Debug for AnalyzeStream {
 pub struct AnalyzeText {
     /// The text.
     pub text: String,
-    /// Why the model stopped: look at it before you take the text for complete.
+    /// Why the model stopped: [`complete`](Self::complete) gives the text only if it is all of it.
     pub finish_reason: Option<FinishReason>,
     /// The tokens that it took.
     pub usage: Option<TokenUsage>,
     /// The id of the answer.
     pub generation_id: Option<String>,
-    /// The warning that comes with a text that was cut off.
+    /// The warning that comes with a truncated text.
     pub error: Option<AnalyzeError>,
 }
 
 impl AnalyzeText {
+    /// The text, if the model has said everything.
+    ///
+    /// # Errors
+    ///
+    /// As [`AnalyzeResponse::complete`].
+    pub fn complete(self) -> Result<String> {
+        complete(Some(self.text), self.finish_reason.as_ref())
+    }
+
     /// The text, decoded from JSON into a type of your own as by [`Analyze::json`].
+    ///
+    /// # Errors
+    ///
+    /// As [`AnalyzeResponse::json`].
     ///
     /// ```no_run
     /// # fn read(answer: twelvelabs::analyze::AnalyzeText) -> Result<(), twelvelabs::Error> {

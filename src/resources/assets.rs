@@ -11,6 +11,7 @@ use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::request::Request;
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::session::Session;
@@ -23,7 +24,7 @@ const LOCAL_HINT: &str = "the platform documents 200 MB for a local video, audio
 const URL_HINT: &str = "the platform documents 4 GB for a video or audio file by URL, 512 MB for a document and 32 MB \
      for an image; larger ones have to be uploaded in chunks, with `assets().upload(…)`";
 
-/// Uploads files and keeps track of them, see [`TwelveLabs::assets`].
+/// Uploads files and keeps track of them, see [`TwelveLabs::assets`](crate::TwelveLabs::assets).
 #[derive(Debug, Clone)]
 pub struct AssetsClient(pub(crate) Session);
 
@@ -80,7 +81,7 @@ impl AssetsClient {
         self.0.get(&["assets"]).into()
     }
 
-    /// Gets one asset with all that is known about it.
+    /// Gets one asset with everything that is known about it.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -105,17 +106,15 @@ impl AssetsClient {
         self.0.delete(&["assets", asset_id]).into()
     }
 
-    /// Gets what is said in a video or audio asset. Fails with 404 if the asset has no transcription.
+    /// Gets the transcription of a video or audio asset. An asset without a transcription is a 404.
     ///
-    /// The platform transcribes in the background: look at the
-    /// [`status`](AssetTranscription::status) before the rest.
+    /// The platform transcribes in the background: [`wait_for_transcription`](Self::wait_for_transcription) waits until
+    /// it is done. This returns what there is; its [`status`](field@AssetTranscription::status) says how far it is.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let transcription = client.assets().retrieve_transcription("65f…").include(["utterances"]).send()?;
-    /// for line in transcription.utterances.unwrap_or_default() {
-    ///     println!("{:?}: {}", line.start, line.value.unwrap_or_default());
-    /// }
+    /// println!("{:?}", transcription.status);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn retrieve_transcription(&self, asset_id: &str) -> RetrieveTranscription {
@@ -158,7 +157,7 @@ impl AssetsClient {
         self.0.delete(&["assets", asset_id, "user-metadata"]).into()
     }
 
-    /// Waits until an asset is ready, and gives it.
+    /// Waits until an asset is ready, and returns it.
     ///
     /// A failed asset is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
     ///
@@ -170,6 +169,47 @@ impl AssetsClient {
     pub fn wait_for_done(&self, asset_id: &str) -> Wait<Asset> {
         Wait::new(self.0.get(&["assets", asset_id]), asset_id)
     }
+
+    /// Waits until all of these assets are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.assets().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<Asset> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["assets", id]))
+    }
+
+    /// Waits until the transcription of a video or audio asset is ready, and returns it.
+    ///
+    /// A transcription that failed is an [`Error::Failed`](crate::Error::Failed), and an asset without one a 404.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let transcription = client.assets().wait_for_transcription("65f…").include(["utterances"]).send()?;
+    /// for turn in transcription.utterances.unwrap_or_default() {
+    ///     println!("{:?}: {}", turn.start, turn.value.unwrap_or_default());
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_transcription(&self, asset_id: &str) -> Wait<AssetTranscription> {
+        Wait::new(self.0.get(&["assets", asset_id, "transcription"]), asset_id)
+    }
+}
+
+impl Wait<AssetTranscription> {
+    /// Which segmentations to return. The platform's default is words.
+    pub fn include(self, include: impl IntoIterator<Item = impl Into<TranscriptionInclude>>) -> Self {
+        let include: Vec<TranscriptionInclude> = include.into_iter().map(Into::into).collect();
+        self.with(|request| {
+            request.forget("include");
+            request.query("include", &include);
+        })
+    }
 }
 
 fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<()> {
@@ -179,7 +219,7 @@ fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<(
 }
 
 /// How a file gets to the platform.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum UploadMethod {
     /// Sent by this program.
@@ -225,7 +265,7 @@ impl CreateAsset {
 request! {
     /// Options of [`AssetsClient::list`].
     ListAssets -> SyncPager<Asset> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -337,7 +377,7 @@ open_enum! {
 }
 
 /// A file on the platform.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Asset {
     /// The id.
@@ -399,7 +439,7 @@ impl Waitable for Asset {
 pub struct AssetError {
     /// A code for the reason, where the platform gives one.
     pub code: Option<String>,
-    /// The reason, in words.
+    /// The reason, as text.
     pub message: Option<String>,
 }
 
@@ -407,7 +447,7 @@ pub struct AssetError {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetSource {
-    /// The kind of source, as `connector`.
+    /// The kind of source, such as `connector`.
     #[serde(rename = "type")]
     pub kind: Option<String>,
     /// What the provider says about the file.
@@ -418,7 +458,7 @@ pub struct AssetSource {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetSourceDetails {
-    /// The provider, as `google_drive`.
+    /// The provider, such as `google_drive`.
     pub provider: Option<String>,
     /// The file's id there.
     pub source_id: Option<String>,
@@ -462,6 +502,24 @@ pub struct AssetTranscription {
     pub utterances: Option<Vec<TranscriptionEntry>>,
     /// Why it failed.
     pub error: Option<AssetError>,
+}
+
+impl Waitable for AssetTranscription {
+    const RESOURCE: &'static str = "transcription";
+
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
+    }
+
+    fn progressing(&self) -> Progressing {
+        match &self.status {
+            Some(TranscriptionStatus::Ready) => Progressing::Done,
+            Some(TranscriptionStatus::Failed) => {
+                Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
+            }
+            _ => Progressing::Working,
+        }
+    }
 }
 
 /// What the platform read from the file. A field that does not apply is `None`.
@@ -605,7 +663,7 @@ pub struct VideoStream {
     pub pixel_format: Option<String>,
     /// Bits per sample.
     pub bit_depth: Option<i64>,
-    /// The range of the colors, as `tv` or `pc`.
+    /// The range of the colors, such as `tv` or `pc`.
     pub color_range: Option<String>,
     /// The transfer characteristics of the colors.
     pub color_transfer: Option<String>,

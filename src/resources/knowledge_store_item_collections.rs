@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::call::request::Request;
+use crate::call::{Call, texts};
 use crate::http::session::Session;
 use crate::resources::knowledge_store_items::KnowledgeStoreItem;
 use crate::types::SortOption;
@@ -107,7 +107,7 @@ impl KnowledgeStoreItemCollectionsClient {
         &self,
         knowledge_store_id: &str,
         collection_id: &str,
-        item_ids: impl IntoIterator<Item = impl Into<String>>,
+        item_ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Call<KnowledgeStoreItemCollection> {
         self.with_items(knowledge_store_id, collection_id, "add", item_ids).into()
     }
@@ -124,7 +124,7 @@ impl KnowledgeStoreItemCollectionsClient {
         &self,
         knowledge_store_id: &str,
         collection_id: &str,
-        item_ids: impl IntoIterator<Item = impl Into<String>>,
+        item_ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Call<()> {
         self.with_items(knowledge_store_id, collection_id, "remove", item_ids).into()
     }
@@ -134,11 +134,11 @@ impl KnowledgeStoreItemCollectionsClient {
         knowledge_store_id: &str,
         collection_id: &str,
         action: &str,
-        item_ids: impl IntoIterator<Item = impl Into<String>>,
+        item_ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Request {
         let path = ["knowledge-stores", knowledge_store_id, "item-collections", collection_id, "items", action];
         let mut request = self.0.post(&path).repeatable();
-        let item_ids: Vec<String> = item_ids.into_iter().map(Into::into).collect();
+        let item_ids = texts(item_ids);
         if item_ids.is_empty() {
             request.reject("item_ids", "is empty; give the id of at least one item");
         }
@@ -150,7 +150,7 @@ impl KnowledgeStoreItemCollectionsClient {
 request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::list`].
     ListKnowledgeStoreItemCollections -> SyncPager<KnowledgeStoreItemCollection> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -187,7 +187,7 @@ request! {
 request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::list_items`].
     ListItemsOfCollection -> SyncPager<KnowledgeStoreItem> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,

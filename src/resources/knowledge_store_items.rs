@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::http::session::Session;
 use crate::resources::assets::{AssetError, AssetType};
 use crate::types::{SortBy, SortOption};
@@ -76,7 +77,7 @@ impl KnowledgeStoreItemsClient {
         self.0.delete(&["knowledge-stores", knowledge_store_id, "items", item_id]).into()
     }
 
-    /// Waits until an item is ready to be searched for, and gives it.
+    /// Waits until an item is ready to be searched for, and returns it.
     ///
     /// One that failed is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
     ///
@@ -88,12 +89,30 @@ impl KnowledgeStoreItemsClient {
     pub fn wait_for_done(&self, knowledge_store_id: &str, item_id: &str) -> Wait<KnowledgeStoreItem> {
         Wait::new(self.0.get(&["knowledge-stores", knowledge_store_id, "items", item_id]), item_id)
     }
+
+    /// Waits until all of these items are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.knowledge_store_items().wait_for_all("65a…", ["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: AsRef<str>>(
+        &self,
+        knowledge_store_id: &str,
+        ids: impl IntoIterator<Item = I>,
+    ) -> WaitAll<KnowledgeStoreItem> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["knowledge-stores", knowledge_store_id, "items", id]))
+    }
 }
 
 request! {
     /// Options of [`KnowledgeStoreItemsClient::list`].
     ListKnowledgeStoreItems -> SyncPager<KnowledgeStoreItem> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -122,7 +141,7 @@ open_enum! {
     KnowledgeStoreItemStatus {
         /// Waiting for its turn.
         Queued = "queued",
-        /// About to begin.
+        /// About to start.
         Pending = "pending",
         /// In process.
         Processing = "processing",

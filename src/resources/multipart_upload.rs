@@ -1,6 +1,7 @@
 //! Chunked uploads: sessions, chunks, and the helper that does all of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -13,15 +14,16 @@ use crate::error::Result;
 use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resumable::ResumableUpload;
+use crate::text::public_url;
 
-/// Uploads files in chunks, see [`TwelveLabs::multipart_upload`].
+/// Uploads files in chunks, see [`TwelveLabs::multipart_upload`](crate::TwelveLabs::multipart_upload).
 ///
 /// [`upload_file`](Self::upload_file) does the whole of it; the other methods are its steps.
 #[derive(Debug, Clone)]
 pub struct MultipartUploadClient(pub(crate) Session);
 
 impl MultipartUploadClient {
-    /// Lists the sessions that were begun and not completed, for those that can still be resumed.
+    /// Lists the sessions that are not completed, for those that can still be resumed.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -35,7 +37,8 @@ impl MultipartUploadClient {
         self.0.get(&["assets", "multipart-uploads"]).into()
     }
 
-    /// Begins a session for a file of `total_size` bytes. It lives for 24 hours, and its `asset_id` is reserved at once.
+    /// Starts a session for a file of `total_size` bytes. It lives for 24 hours, and its `asset_id` is reserved at
+    /// once.
     ///
     /// The answer says how large the chunks have to be and where the first ones go. The platform documents up to 10 GB.
     ///
@@ -47,9 +50,14 @@ impl MultipartUploadClient {
     /// println!("{} chunks of {} bytes", session.total_chunks.unwrap_or(0), session.chunk_size.unwrap_or(0));
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn create(&self, filename: &str, r#type: impl Into<AssetType>, total_size: u64) -> CreateUploadSession {
+    pub fn create(
+        &self,
+        filename: impl Into<String>,
+        r#type: impl Into<AssetType>,
+        total_size: u64,
+    ) -> CreateUploadSession {
         let mut request = self.0.post(&["assets", "multipart-uploads"]);
-        request.json("filename", filename);
+        request.json("filename", &filename.into());
         request.json("type", &r#type.into());
         request.json("total_size", &total_size);
         request.into()
@@ -148,7 +156,7 @@ request! {
 request! {
     /// Options of [`MultipartUploadClient::list_incomplete_uploads`].
     ListIncompleteUploads -> SyncPager<IncompleteUpload> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -158,7 +166,7 @@ request! {
 request! {
     /// Options of [`MultipartUploadClient::get_status`].
     GetUploadStatus -> SyncPager<ChunkInfo> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most chunks on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -191,8 +199,8 @@ open_enum! {
     }
 }
 
-/// A session that was begun.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A session of a chunked upload. `Debug` shows no signatures and no values of headers.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UploadSession {
     /// The id of the session.
@@ -212,8 +220,8 @@ pub struct UploadSession {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// Where a chunk goes. The URL is a secret while it works.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// Where a chunk goes. The URL is a secret while it works: `Debug` leaves its signature out.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PresignedUrl {
     /// The chunk's number, from 1.
@@ -329,12 +337,36 @@ pub struct UploadStatus {
     pub total_size: Option<u64>,
     /// How many bytes have arrived.
     pub uploaded_size: Option<u64>,
-    /// When the session began.
+    /// When the session was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it changed last.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
+}
+
+impl fmt::Debug for UploadSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadSession")
+            .field("upload_id", &self.upload_id)
+            .field("asset_id", &self.asset_id)
+            .field("upload_urls", &self.upload_urls)
+            .field("upload_headers", &self.upload_headers.as_ref().map(|headers| headers.keys().collect::<Vec<_>>()))
+            .field("chunk_size", &self.chunk_size)
+            .field("total_chunks", &self.total_chunks)
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+impl fmt::Debug for PresignedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresignedUrl")
+            .field("chunk_index", &self.chunk_index)
+            .field("url", &self.url.as_deref().map(public_url))
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
 }
 
 impl Waitable for UploadStatus {
@@ -358,7 +390,9 @@ impl Waitable for UploadStatus {
 impl SyncPager<ChunkInfo> {
     /// The state of the session as a whole, as it was when this page was fetched.
     ///
-    /// An error if the answer cannot be read as one.
+    /// # Errors
+    ///
+    /// [`Error::Decode`](crate::Error::Decode) if the answer cannot be read as one.
     pub fn upload_status(&self) -> Result<UploadStatus> {
         self.decode_response()
     }
@@ -378,7 +412,7 @@ pub struct IncompleteUpload {
     pub chunk_size: Option<u64>,
     /// How many chunks there are.
     pub total_chunks: Option<u32>,
-    /// When the session began.
+    /// When the session was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// When it ends.
@@ -394,6 +428,7 @@ impl From<&UploadSession> for ResumableUpload {
             chunk_size: session.chunk_size,
             upload_headers: session.upload_headers.clone().unwrap_or_default(),
             expires_at: session.expires_at,
+            file: None,
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Search: the moments of an index that fit a text or an image.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,15 +9,18 @@ use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::types::NumberRange;
 
-/// Searches indexes, see [`TwelveLabs::search`].
+/// Searches indexes, see [`TwelveLabs::search`](crate::TwelveLabs::search).
 #[derive(Debug, Clone)]
 pub struct SearchClient(pub(crate) Session);
 
 impl SearchClient {
-    /// Searches an index, and gives the hits of all pages one after the other.
+    /// Searches an index, and returns the hits of all pages one after the other.
     ///
     /// Ask with a text, with images, or with both. All settings hold for all pages, and a page that cannot be fetched
     /// is an error in the list and not its end.
+    ///
+    /// The Python SDK's `adjust_confidence_level`, `threshold` and `sort_option` are left out: the platform ignores
+    /// them, and that SDK does not send them either. Hits come best first; their [`rank`](SearchItem::rank) says so.
     ///
     /// ```no_run
     /// use twelvelabs::search::{SearchFilter, SearchOption};
@@ -60,7 +61,7 @@ impl SearchClient {
         request.into()
     }
 
-    /// Searches an index, and gives the first page as it is. [`query`](Self::query) gives all pages.
+    /// Searches an index, and returns the first page as it is. [`query`](Self::query) returns all pages.
     ///
     /// ```no_run
     /// use twelvelabs::search::SearchOption;
@@ -110,27 +111,16 @@ fn page(first: &Request, token: &str) -> Request {
     request
 }
 
-fn conditions(request: &mut Request, filter: &impl Serialize) -> Map<String, Value> {
-    let text = match serde_json::to_value(filter) {
-        Ok(Value::String(text)) => serde_json::from_str::<Value>(&text).ok(),
-        _ => None,
-    };
-    match text {
-        Some(value) => request.object("filter", &value),
-        None => request.object("filter", filter),
-    }
-}
-
 /// The options of both ways to search.
 macro_rules! search {
-    ($(#[$meta:meta])* $name:ident -> $output:ty) => {
+    ($(#[$meta:meta])* $name:ident -> $($output:tt)+) => {
         request! {
             $(#[$meta])*
-            $name -> $output {
-                /// What to look for, in words. `<@id>` stands for the entity with that id. The documented limit is 500
+            $name -> $($output)+ {
+                /// What to search for, as text. `<@id>` stands for the entity with that id. The documented limit is 500
                 /// tokens.
                 form query_text: into String,
-                /// What kind of media to look for. Needed with images.
+                /// The kind of media to search with. Needed with images.
                 form query_media_type: into QueryMediaType,
                 /// How the text is compared with what is said. The platform's default is both ways.
                 form transcription_options: [TranscriptionOption],
@@ -143,43 +133,38 @@ macro_rules! search {
                 form page_limit: u32,
                 /// Whether the hits have the metadata of their videos.
                 form include_user_metadata: bool,
+                /// Only hits in videos that match this: a [`SearchFilter`], an object of your own, or the JSON text of
+                /// one. A null and an empty list in it are refused, since they would be no conditions.
+                form filter: filter,
             }
         }
 
         impl $name {
-            /// An image to look for, by its public URL. The platform documents up to 10 images.
-            pub fn query_media_url(self, query_media_url: impl Into<String>) -> Self {
+            /// An image to search with, by its public URL. The platform documents up to 10 images.
+            pub fn query_media_url(self, query_media_url: impl AsRef<str>) -> Self {
                 self.query_media_urls([query_media_url])
             }
 
-            /// Several images to look for, by their public URLs.
+            /// Several images to search with, by their public URLs.
             pub fn query_media_urls(
                 mut self,
-                query_media_urls: impl IntoIterator<Item = impl Into<String>>,
+                query_media_urls: impl IntoIterator<Item = impl AsRef<str>>,
             ) -> Self {
-                query_media_urls.into_iter().for_each(|url| self.0.form_url("query_media_url", &url.into()));
+                query_media_urls.into_iter().for_each(|url| self.0.form_url("query_media_url", url.as_ref()));
                 self
             }
 
-            /// An image to look for: a path, or any [`FileSource`]. The platform documents up to 10 images.
+            /// An image to search with: a path, or any [`FileSource`]. The platform documents up to 10 images.
             pub fn query_media_file(self, query_media_file: impl Into<FileSource>) -> Self {
                 self.query_media_files([query_media_file])
             }
 
-            /// Several images to look for.
+            /// Several images to search with.
             pub fn query_media_files(
                 mut self,
                 query_media_files: impl IntoIterator<Item = impl Into<FileSource>>,
             ) -> Self {
                 query_media_files.into_iter().for_each(|file| self.0.file("query_media_file", &file.into()));
-                self
-            }
-
-            /// Only hits in videos that this fits: a [`SearchFilter`], an object of your own, or the JSON text of one.
-            pub fn filter(mut self, filter: impl Serialize) -> Self {
-                let fields = conditions(&mut self.0, &filter);
-                self.0.forget("filter");
-                self.0.form("filter", &fields);
                 self
             }
         }
@@ -204,81 +189,45 @@ request! {
     }
 }
 
-/// Which videos a search looks at, by what the platform knows of them and by your own metadata.
-///
-/// ```
-/// use twelvelabs::search::SearchFilter;
-///
-/// let filter = SearchFilter::new()
-///     .id(["67c…", "67d…"])
-///     .duration(600.0..=800.0)
-///     .width(1280..)
-///     .field("category", "recent")
-///     .range("rating", 7.5..);
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[must_use]
-pub struct SearchFilter(BTreeMap<String, Condition>);
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-enum Condition {
-    Equal(Value),
-    Number(NumberRange),
+input! {
+    /// Which videos are searched, by what the platform knows of them and by your own metadata.
+    ///
+    /// ```
+    /// use twelvelabs::search::SearchFilter;
+    ///
+    /// let filter = SearchFilter::new()
+    ///     .id(["67c…", "67d…"])
+    ///     .duration(600.0..=800.0)
+    ///     .width(1280..)
+    ///     .field("category", "recent")
+    ///     .range("rating", 7.5..);
+    /// ```
+    #[derive(Default)]
+    SearchFilter() {
+        /// Only videos with one of these ids: those of indexed assets.
+        id: [String],
+        /// Only videos of this duration, in seconds.
+        duration: into NumberRange,
+        /// Only videos of this width, in pixels.
+        width: into NumberRange,
+        /// Only videos of this height, in pixels.
+        height: into NumberRange,
+        /// Only videos of this size, in bytes.
+        size: into NumberRange,
+        /// Only videos of exactly this file name.
+        filename: into String,
+    }
 }
 
 impl SearchFilter {
-    /// No condition yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Only videos with one of these ids.
-    pub fn id(self, id: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let ids: Vec<String> = id.into_iter().map(Into::into).collect();
-        self.field("id", ids)
-    }
-
-    /// Only videos of this duration, in seconds.
-    pub fn duration(self, duration: impl Into<NumberRange>) -> Self {
-        self.range("duration", duration)
-    }
-
-    /// Only videos of this width, in pixels.
-    pub fn width(self, width: impl Into<NumberRange>) -> Self {
-        self.range("width", width)
-    }
-
-    /// Only videos of this height, in pixels.
-    pub fn height(self, height: impl Into<NumberRange>) -> Self {
-        self.range("height", height)
-    }
-
-    /// Only videos of this size, in bytes.
-    pub fn size(self, size: impl Into<NumberRange>) -> Self {
-        self.range("size", size)
-    }
-
-    /// Only videos of exactly this file name.
-    pub fn filename(self, filename: impl Into<String>) -> Self {
-        self.field("filename", filename.into())
-    }
-
-    /// Only videos whose field has this value: your own metadata, or a field that this crate does not know.
-    pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.0.insert(name.into(), Condition::Equal(value.into()));
-        self
-    }
-
     /// Only videos whose field is in this range: your own metadata, or a field that this crate does not know.
-    pub fn range(mut self, name: impl Into<String>, range: impl Into<NumberRange>) -> Self {
-        self.0.insert(name.into(), Condition::Number(range.into()));
-        self
+    pub fn range(self, name: &str, range: impl Into<NumberRange>) -> Self {
+        self.field(name, range.into())
     }
 }
 
 open_enum! {
-    /// What a search looks at.
+    /// What a search takes into account.
     SearchOption {
         /// What is seen.
         Visual = "visual",
@@ -292,9 +241,9 @@ open_enum! {
 open_enum! {
     /// How a text is compared with what is said.
     TranscriptionOption {
-        /// By its words.
+        /// Word by word.
         Lexical = "lexical",
-        /// By its meaning.
+        /// By meaning.
         Semantic = "semantic",
     }
 }
@@ -355,12 +304,18 @@ pub struct SearchPool {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchItem {
-    /// Where the clip begins, in seconds.
+    /// The start of the clip, in seconds.
     pub start: Option<f64>,
-    /// Where it ends, in seconds.
+    /// Its end, in seconds.
     pub end: Option<f64>,
-    /// The video that it is in: an [`IndexedAsset`](crate::indexes::IndexedAsset).
+    /// The video that it is in: the id of an [`IndexedAsset`](crate::indexes::IndexedAsset), and not that of the asset
+    /// it was made of.
     pub video_id: Option<String>,
+    /// The asset that the video was made of, where the platform says so. Else
+    /// [`retrieve`](crate::indexes::IndexedAssetsClient::retrieve) the indexed asset, which has its
+    /// [`asset_id`](crate::indexes::IndexedAsset::asset_id).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asset_id: Option<String>,
     /// Its place among the hits. 1 is the best.
     pub rank: Option<i64>,
     /// An image of it, by a URL that expires.

@@ -8,18 +8,19 @@ use time::OffsetDateTime;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
-use crate::call::{Call, RequestOptions};
+use crate::call::wait_all::WaitAll;
+use crate::call::{Call, RequestOptions, texts};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::session::Session;
-use crate::types::{BulkOutcome, HlsObject, SortBy, SortOption, VideoSystemMetadata};
+use crate::types::{BulkOutcome, DateFilter, HlsObject, SortBy, SortOption, VideoSystemMetadata};
 
 const LIMIT: u64 = 2_000_000_000;
-const HINT: &str = "the platform documents 2 GB for a video of a task; upload a larger one with `assets().upload(…)` \
+const HINT: &str = "the platform documents 2 GB for the video of a task; upload a larger one with `assets().upload(…)` \
      and index it with `indexes().indexed_assets().create(…)`";
 
-/// Uploads and indexes videos in one go, see [`TwelveLabs::tasks`].
+/// Uploads and indexes videos in one go, see [`TwelveLabs::tasks`](crate::TwelveLabs::tasks).
 ///
 /// The platform plans to remove this way: upload with [`AssetsClient`](crate::assets::AssetsClient) and index with
 /// [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) instead.
@@ -116,7 +117,7 @@ impl TasksClient {
         self.0.delete(&["tasks", task_id]).into()
     }
 
-    /// Waits until a video is indexed, and gives its task.
+    /// Waits until a video is indexed, and returns its task.
     ///
     /// A failed task is an [`Error::Failed`].
     ///
@@ -127,6 +128,20 @@ impl TasksClient {
     /// ```
     pub fn wait_for_done(&self, task_id: &str) -> Wait<VideoIndexingTask> {
         Wait::new(self.0.get(&["tasks", task_id]), task_id)
+    }
+
+    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.tasks().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<VideoIndexingTask> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["tasks", id]))
     }
 }
 
@@ -155,7 +170,7 @@ impl CreateVideoIndexingTask {
 request! {
     /// Options of [`TasksClient::list`].
     ListVideoIndexingTasks -> SyncPager<VideoIndexingTask> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -175,15 +190,15 @@ request! {
         query width: i64,
         /// Only tasks of videos of exactly this height, in pixels.
         query height: i64,
-        /// Only tasks created at this time or later, as `2026-01-02T03:04:05Z`.
-        query created_at: into String,
-        /// Only tasks changed at this time or later, as `2026-01-02T03:04:05Z`.
-        query updated_at: into String,
+        /// Only tasks created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query created_at: into DateFilter,
+        /// Only tasks changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query updated_at: into DateFilter,
     }
 }
 
 /// Several videos to upload and index. Nothing happens before [`send`](CreateVideoIndexingTasks::send).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CreateVideoIndexingTasks {
     tasks: TasksClient,
@@ -202,8 +217,8 @@ impl CreateVideoIndexingTasks {
     }
 
     /// Videos that the platform fetches from public URLs.
-    pub fn video_urls(mut self, video_urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.video_urls.extend(video_urls.into_iter().map(Into::into));
+    pub fn video_urls(mut self, video_urls: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.video_urls.extend(texts(video_urls));
         self
     }
 
@@ -219,7 +234,13 @@ impl CreateVideoIndexingTasks {
         self
     }
 
-    /// Uploads all videos, and gives one outcome for each. Fails only if there is no video.
+    when_some!();
+
+    /// Uploads all videos, and returns one outcome for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if there is no video. What happens to one video is in its outcome.
     pub fn send(self) -> Result<Vec<BulkOutcome<VideoIndexingTask>>> {
         let CreateVideoIndexingTasks { tasks, index_id, video_files, video_urls, .. } = self;
         if video_files.is_empty() && video_urls.is_empty() {

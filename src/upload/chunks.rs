@@ -1,46 +1,47 @@
 //! The chunked upload: workers that send chunks, and one thread that reports them.
 //!
 //! Chunks are handed out in order to workers, which read them straight from the file. The calling thread takes what
-//! they have done, reports it in batches, asks for URLs ahead of need and tells the progress. A chunk is done once the
-//! platform has counted it.
+//! they have done, reports it in batches, asks for URLs ahead of need and reports the progress. A chunk is done once
+//! the platform has counted it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use time::OffsetDateTime;
 
+use crate::call::json::Metadata;
 use crate::call::options::RequestOptions;
-use crate::call::request::check_header;
 use crate::error::{Error, Result, UploadError};
-use crate::file::{FileSource, Inspected};
+use crate::file::FileSource;
 use crate::http::attempt::FOREVER;
 use crate::http::cancel::CancelHandle;
-use crate::http::engine::STORAGE_OPERATION;
-use crate::http::session::{API_KEY_HEADER, Session};
+use crate::http::session::Session;
 use crate::resources::assets::AssetType;
-use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, PresignedUrl, UploadSessionStatus};
+use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, UploadSessionStatus};
 use crate::resumable::ResumableUpload;
-use crate::text::printable;
 use crate::upload::no_thread;
-use crate::upload::progress::{UploadProgress, UploadResult, UploadState};
+use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
+use crate::upload::session::{UploadPlan, chunk_headers, is_gone, not_resumable};
 use crate::upload::workers::{Event, Job, Queue};
 
 /// Chunks that are done are reported after this time although their batch is not full.
 const LONGEST_UNREPORTED: Duration = Duration::from_secs(5);
-/// How often progress is told, and a cancellation noticed, while no chunk is completed.
+/// How often progress is reported, and a cancellation noticed, while no chunk is completed.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// What is known of a canceled upload is reported, if that takes no longer.
 const LAST_REPORT: Duration = Duration::from_secs(5);
-/// A session of more chunks than this is a mistake.
-const MOST_CHUNKS: u32 = 1_000_000;
-/// Headers that a session cannot set: they are the connection's, or must never go to the storage.
-const OWN_HEADERS: [&str; 5] = [API_KEY_HEADER, "host", "content-length", "transfer-encoding", "connection"];
 
-pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
+/// Keeps what it takes to resume an upload.
+pub(crate) trait Journal: Send {
+    /// A session has started, or is resumed. Nothing is sent before this returns, nor at all if it fails.
+    fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
+    /// The file is about to be sent in one request. Nothing is sent if this fails.
+    fn sending(&mut self, since: OffsetDateTime) -> Result<()>;
+}
 
 /// How an upload is done.
 #[derive(Default)]
@@ -48,6 +49,9 @@ pub(crate) struct Settings {
     pub tuning: Tuning,
     pub progress: Option<Callback>,
     pub resume: Option<ResumableUpload>,
+    /// Whether to resume although the file is another than then.
+    pub resume_anyway: bool,
+    pub journal: Option<Box<dyn Journal>>,
 }
 
 /// What the asset of a new session will be.
@@ -57,26 +61,22 @@ pub(crate) struct NewAsset {
     pub file_type: Option<AssetType>,
     pub enable_hls: Option<bool>,
     pub enable_thumbnail: Option<bool>,
-    pub user_metadata: Option<Value>,
+    pub user_metadata: Option<Metadata>,
 }
 
 impl NewAsset {
     /// An error if it cannot be asked for.
     pub(crate) fn check(&self) -> Result<()> {
-        match &self.user_metadata {
-            Some(metadata) if !metadata.is_object() => {
-                Err(Error::invalid("user_metadata", "must be an object of names and values"))
-            }
-            _ => Ok(()),
-        }
+        let checked = self.user_metadata.as_ref().map_or(Ok(()), Metadata::check);
+        checked.map_err(|why| Error::invalid("user_metadata", why))
     }
 }
 
 /// The numbers among the settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Tuning {
-    pub batch_size: usize,
-    pub max_workers: usize,
+    pub batch_size: u32,
+    pub max_workers: u32,
     /// How often a chunk is sent again, if that was set for this upload.
     pub max_retries: Option<u32>,
     pub retry_delay: Duration,
@@ -117,7 +117,7 @@ impl fmt::Debug for Settings {
 pub(crate) fn upload(client: &Session, file: &FileSource, asset: NewAsset, settings: Settings) -> Result<UploadResult> {
     asset.check()?;
     let source = &file.inspect()?;
-    let Settings { tuning, mut progress, resume, .. } = settings;
+    let Settings { tuning, mut progress, resume, resume_anyway, journal, .. } = settings;
     for (name, value) in [("batch_size", tuning.batch_size), ("max_workers", tuning.max_workers)] {
         if value == 0 {
             return Err(Error::invalid(name, "must be at least 1"));
@@ -126,37 +126,40 @@ pub(crate) fn upload(client: &Session, file: &FileSource, asset: NewAsset, setti
     // Tells at once that a source cannot be read in chunks.
     source.stretches()?;
     let length = source.length().unwrap_or_default();
-    let begun = match resume {
-        Some(upload) => Begun::again(client, source, upload, length, &tuning.options)?,
-        None => Begun::anew(client, file, asset, length, &tuning.options)?,
+    let opened = match resume {
+        Some(upload) => UploadPlan::resume(client, source, upload, resume_anyway, &tuning.options)?,
+        None => UploadPlan::create(client, file, source, asset, &tuning.options)?,
     };
-    let headers = chunk_headers(&begun.upload).map_err(|e| gone((*begun.upload).clone(), e))?;
+    let headers = chunk_headers(&opened.upload).map_err(|e| not_resumable((*opened.upload).clone(), e))?;
+    if let Some(mut journal) = journal {
+        journal.session(&opened.upload).map_err(|e| opened.stopped(e))?;
+    }
     let job = Job {
         client,
         source,
         tuning: &tuning,
-        upload: begun.upload.clone(),
+        upload: opened.upload.clone(),
         headers,
-        chunk_size: begun.chunk_size,
-        total_chunks: begun.total_chunks,
+        chunk_size: opened.chunk_size,
+        total_chunks: opened.total_chunks,
         length,
         stop: CancelHandle::new(),
         sent: AtomicU64::new(0),
         queue: Mutex::new(Queue {
             chunks: VecDeque::new(),
-            urls: begun.urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))).collect(),
+            urls: opened.urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))).collect(),
             fetching: false,
             asked_ahead: 0,
         }),
         changed: Condvar::new(),
     };
     let mut tally = Tally {
-        missing: begun.missing,
+        missing: opened.missing,
         unreported: Vec::new(),
         last_report: Instant::now(),
         no_report_before: Instant::now(),
         counted: None,
-        asset_id: begun.upload.asset_id.clone(),
+        asset_id: opened.upload.asset_id.clone(),
         asset_url: None,
     };
     let result = job.send_missing(&mut tally, &mut progress).and_then(|()| job.verify(&mut tally, &mut progress));
@@ -166,7 +169,7 @@ pub(crate) fn upload(client: &Session, file: &FileSource, asset: NewAsset, setti
     match result {
         Ok(()) => {
             job.tell(&tally, &mut progress, UploadState::Uploaded);
-            let upload_id = begun.upload.upload_id.clone();
+            let upload_id = opened.upload.upload_id.clone();
             let Some(asset_id) = tally.asset_id else {
                 let name = job.name();
                 let message =
@@ -176,171 +179,15 @@ pub(crate) fn upload(client: &Session, file: &FileSource, asset: NewAsset, setti
             Ok(UploadResult { asset_id, asset_url: tally.asset_url, upload_id })
         }
         Err(cause) => Err(Error::from(Box::new(UploadError {
-            upload: ResumableUpload { asset_id: tally.asset_id, ..(*begun.upload).clone() },
+            upload: ResumableUpload { asset_id: tally.asset_id, ..(*opened.upload).clone() },
             missing: tally.missing.into_iter().collect(),
-            total_chunks: begun.total_chunks,
+            total_chunks: opened.total_chunks,
             // A file that cannot be read for now has not changed.
             resumable: !matches!(cause, Error::File { source: None, .. }) && !is_gone(&cause),
+            mismatch: false,
             cause: Box::new(cause),
         }))),
     }
-}
-
-/// A session, and what is left to do in it.
-struct Begun {
-    upload: Arc<ResumableUpload>,
-    chunk_size: u64,
-    total_chunks: u32,
-    urls: Vec<PresignedUrl>,
-    missing: BTreeSet<u32>,
-}
-
-impl Begun {
-    fn anew(
-        client: &Session,
-        file: &FileSource,
-        asset: NewAsset,
-        length: u64,
-        options: &RequestOptions,
-    ) -> Result<Self> {
-        let filename = asset.filename.unwrap_or_else(|| file.file_name());
-        let file_type = asset.file_type.or_else(|| file.asset_type()).unwrap_or(AssetType::Video);
-        let session = client
-            .multipart_upload()
-            .create(&filename, file_type, length)
-            .when_some(asset.enable_hls, |call, enable_hls| call.enable_hls(enable_hls))
-            .when_some(asset.enable_thumbnail, |call, enable_thumbnail| call.enable_thumbnail(enable_thumbnail))
-            .when_some(asset.user_metadata, |call, user_metadata| call.user_metadata(user_metadata))
-            .request_options(options.clone())
-            .send()?;
-        let upload = ResumableUpload::from(&session);
-        let unusable = |message: String| {
-            gone(upload.clone(), Error::Protocol { operation: "POST /assets/multipart-uploads".into(), message })
-        };
-        let Some(chunk_size) = session.chunk_size.filter(|size| *size > 0) else {
-            return Err(unusable("the platform gave no size for the chunks".into()));
-        };
-        let total_chunks = count(length, chunk_size).map_err(&unusable)?;
-        if session.total_chunks.is_some_and(|total| total != total_chunks) {
-            let told = session.total_chunks.unwrap_or_default();
-            let message = format!("{length} bytes in chunks of {chunk_size} are {total_chunks} chunks, not {told}");
-            return Err(unusable(message));
-        }
-        Ok(Begun {
-            upload: Arc::new(upload),
-            chunk_size,
-            total_chunks,
-            urls: session.upload_urls.unwrap_or_default(),
-            missing: (1..=total_chunks).collect(),
-        })
-    }
-
-    fn again(
-        client: &Session,
-        source: &Inspected,
-        mut upload: ResumableUpload,
-        length: u64,
-        options: &RequestOptions,
-    ) -> Result<Self> {
-        let uploads = client.multipart_upload();
-        let id = upload.upload_id.clone();
-        let chunks = match uploads.get_status(&id).page_limit(50).request_options(options.clone()).send() {
-            Err(e) if is_gone(&e) => return Err(gone(upload, e)),
-            chunks => chunks?,
-        };
-        let status = chunks.upload_status()?;
-        let name = printable(&id, 100);
-        let refuse = |message: String| Err(Error::invalid("resume", format!("upload {name} {message}")));
-        if let Some(size) = status.total_size.filter(|size| *size != length) {
-            let file = source.label().display();
-            return refuse(format!(
-                "is of a file of {size} bytes; {file} has {length}. Give the file that it was begun with"
-            ));
-        }
-        if let Some(ended @ (UploadSessionStatus::Failed | UploadSessionStatus::Expired)) = &status.status {
-            let message = format!("upload {name} is {ended}; upload the file anew");
-            return Err(gone(upload, Error::invalid("resume", message)));
-        }
-        let counts = [status.chunks_completed, status.chunks_failed, status.chunks_pending];
-        let told_chunks = counts.into_iter().map(|count| count.map(u64::from)).sum::<Option<u64>>();
-        let mut told_chunks = told_chunks.filter(|total| *total > 0);
-        if upload.chunk_size.is_none() {
-            for incomplete in
-                uploads.list_incomplete_uploads().page_limit(50).request_options(options.clone()).send()?
-            {
-                let incomplete = incomplete?;
-                if incomplete.upload_id == id {
-                    upload.chunk_size = incomplete.chunk_size;
-                    upload.expires_at = incomplete.expires_at;
-                    told_chunks = incomplete.total_chunks.map(u64::from).or(told_chunks);
-                    break;
-                }
-            }
-        }
-        let Some(chunk_size) = upload.chunk_size.filter(|size| *size > 0) else {
-            let why = match status.status {
-                Some(UploadSessionStatus::Completed) => "is complete already; look for its asset in `assets().list()`",
-                _ => "is not among the incomplete uploads, so the size of its chunks is not known",
-            };
-            return refuse(why.into());
-        };
-        let total_chunks = count(length, chunk_size).map_err(|why| Error::invalid("resume", why))?;
-        if let Some(told) = told_chunks.filter(|told| *told != u64::from(total_chunks)) {
-            return refuse(format!("has {told} chunks; this file would have {total_chunks} of {chunk_size} bytes"));
-        }
-        let mut missing: BTreeSet<u32> = (1..=total_chunks).collect();
-        for chunk in chunks {
-            let chunk = chunk?;
-            let Some(index) = chunk.index else { continue };
-            if index == 0 || index > total_chunks {
-                return refuse(format!("has a chunk {index}; this file has chunks 1 to {total_chunks}"));
-            }
-            if chunk.status == Some(ChunkStatus::Completed) {
-                missing.remove(&index);
-            }
-        }
-        if status.status == Some(UploadSessionStatus::Completed) {
-            missing.clear();
-        }
-        Ok(Begun { upload: Arc::new(upload), chunk_size, total_chunks, urls: Vec::new(), missing })
-    }
-}
-
-fn count(length: u64, chunk_size: u64) -> Result<u32, String> {
-    let chunks = u32::try_from(length.div_ceil(chunk_size)).ok().filter(|chunks| *chunks <= MOST_CHUNKS);
-    chunks.ok_or_else(|| format!("{length} bytes are too many chunks of {chunk_size} bytes"))
-}
-
-/// The headers of the requests that carry the chunks.
-fn chunk_headers(upload: &ResumableUpload) -> Result<Vec<(String, String)>> {
-    let mut headers = vec![("content-type".to_string(), "application/octet-stream".to_string())];
-    for (name, value) in &upload.upload_headers {
-        check_header(name, value)?;
-        let name = name.to_ascii_lowercase();
-        if OWN_HEADERS.contains(&name.as_str()) {
-            log::debug!("the header {name} of the session is left out");
-            continue;
-        }
-        headers.retain(|(have, _)| *have != name);
-        headers.push((name, value.clone()));
-    }
-    Ok(headers)
-}
-
-/// An upload that cannot be gone on with.
-fn gone(upload: ResumableUpload, cause: Error) -> Error {
-    Error::from(Box::new(UploadError {
-        upload,
-        missing: Vec::new(),
-        total_chunks: 0,
-        resumable: false,
-        cause: Box::new(cause),
-    }))
-}
-
-/// Whether the platform no longer knows the session. What the storage says is about one of its URLs.
-pub(super) fn is_gone(e: &Error) -> bool {
-    e.api().is_some_and(|e| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION))
 }
 
 /// What has been achieved, as the calling thread keeps it.
@@ -382,7 +229,7 @@ impl Job<'_> {
             queue.asked_ahead = 0;
             self.stop.reset();
         }
-        let workers = self.tuning.max_workers.min(tally.missing.len());
+        let workers = (self.tuning.max_workers as usize).min(tally.missing.len());
         let (sender, events) = mpsc::channel();
         let mut fault = None;
         std::thread::scope(|scope| {
@@ -411,7 +258,7 @@ impl Job<'_> {
                 if fault.is_some() {
                     continue;
                 }
-                let full = tally.unreported.len() >= self.tuning.batch_size;
+                let full = tally.unreported.len() >= self.tuning.batch_size as usize;
                 let late = !tally.unreported.is_empty() && tally.last_report.elapsed() > LONGEST_UNREPORTED;
                 let due = (full || late) && Instant::now() >= tally.no_report_before;
                 let fetched = self.fetch_ahead();
@@ -451,7 +298,7 @@ impl Job<'_> {
     }
 
     fn report_batch(&self, options: RequestOptions, tally: &mut Tally) -> Result<()> {
-        let count = self.tuning.batch_size.min(tally.unreported.len());
+        let count = (self.tuning.batch_size as usize).min(tally.unreported.len());
         let batch = tally.unreported[..count].to_vec();
         let report = self.client.multipart_upload().report_chunk_batch(&self.upload.upload_id, batch);
         let report = report.request_options(options).send()?;

@@ -2,9 +2,15 @@
 
 pub(crate) mod batch;
 pub(crate) mod chunks;
+mod find;
+pub(crate) mod lock;
 pub(crate) mod manifest;
 pub(crate) mod progress;
+mod scheduler;
+pub(crate) mod session;
 pub(crate) mod single;
+pub(crate) mod state_file;
+mod task;
 pub(crate) mod upload_file;
 mod workers;
 

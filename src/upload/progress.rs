@@ -1,13 +1,13 @@
 //! How far an upload is, and what it gives.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::resumable::ResumableUpload;
 
 /// What an upload is busy with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum UploadState {
     /// The file is being sent.
@@ -20,8 +20,17 @@ pub enum UploadState {
     Ready,
 }
 
+names! {
+    UploadState {
+        Uploading = "uploading",
+        Uploaded = "uploaded",
+        Processing = "processing",
+        Ready = "ready",
+    }
+}
+
 /// The progress of an upload.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct UploadProgress {
     /// What it is busy with.
@@ -51,7 +60,7 @@ impl UploadProgress {
         }
     }
 
-    /// The id of the session, for a later [`resume`](UploadFile::resume).
+    /// The id of the session, for a later [`resume`](crate::multipart_upload::UploadFile::resume).
     pub fn upload_id(&self) -> Option<&str> {
         self.upload.as_ref().map(|upload| upload.upload_id.as_str())
     }
@@ -67,4 +76,61 @@ pub struct UploadResult {
     pub asset_url: Option<String>,
     /// The id of the session.
     pub upload_id: String,
+}
+
+pub(super) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
+
+/// The caller's callback, for the parts of an upload one after the other.
+#[derive(Clone)]
+pub(super) struct Reporter(Option<Arc<Mutex<Reported>>>);
+
+pub(super) struct Reported {
+    callback: Callback,
+    /// What was sent when it was reported last: of a reader, nobody knows its length before.
+    sent: u64,
+}
+
+impl Reporter {
+    pub(super) fn new(callback: Option<Callback>) -> Self {
+        Reporter(callback.map(|callback| Arc::new(Mutex::new(Reported { callback, sent: 0 }))))
+    }
+
+    pub(super) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn report(&self, progress: impl FnOnce(u64) -> UploadProgress) {
+        if let Some(reported) = &self.0 {
+            let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
+            let progress = progress(reported.sent);
+            reported.sent = progress.sent;
+            (reported.callback)(&progress);
+        }
+    }
+
+    /// A part of the file was sent in one request.
+    pub(super) fn sending(&self, sent: u64, total: Option<u64>) {
+        self.report(|_| UploadProgress::of(UploadState::Uploading, sent, total, None));
+    }
+
+    /// The file has arrived.
+    pub(super) fn state(&self, state: UploadState, length: Option<u64>, asset_id: &str) {
+        self.report(|sent| {
+            let total = length.unwrap_or(sent);
+            UploadProgress::of(state, total, Some(total), Some(asset_id.into()))
+        });
+    }
+
+    /// The same for the chunks.
+    pub(super) fn callback(&self) -> Option<Callback> {
+        let reporter = self.clone();
+        let report = move |progress: &UploadProgress| reporter.report(|_| progress.clone());
+        self.is_some().then(|| Box::new(report) as Callback)
+    }
+}
+
+impl UploadProgress {
+    fn of(state: UploadState, sent: u64, total: Option<u64>, asset_id: Option<String>) -> Self {
+        UploadProgress { state, sent, total, completed_chunks: 0, total_chunks: 0, upload: None, asset_id }
+    }
 }

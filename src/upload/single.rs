@@ -1,22 +1,28 @@
 //! Uploading a file the right way for its size, and waiting until the asset is ready.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::call::RequestOptions;
+use crate::call::json::Metadata;
 use crate::call::poll::{MOST_UNKNOWN, Pace};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
-use crate::upload::chunks::{self, Callback, NewAsset, Settings};
-use crate::upload::progress::{UploadProgress, UploadState};
+use crate::text::printable;
+use crate::upload::chunks::{self, NewAsset, Settings};
+use crate::upload::find::{Claimed, find};
+use crate::upload::progress::{Reporter, UploadProgress, UploadState};
+use crate::upload::session::is_hopeless;
+use crate::upload::state_file::StateFile;
 
 /// Options of [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
 #[must_use = "nothing is sent before `.send()`"]
@@ -27,6 +33,11 @@ pub struct UploadAsset {
     pub(crate) threshold: u64,
     wait: bool,
     pace: Pace,
+    state_file: Option<PathBuf>,
+    /// When it was sent in one request whose outcome is unknown.
+    pub(super) sent_at: Option<OffsetDateTime>,
+    /// The assets of other files.
+    pub(super) claimed: Option<Claimed>,
     pub(crate) settings: Settings,
 }
 
@@ -39,6 +50,9 @@ impl UploadAsset {
             threshold: LOCAL_LIMIT,
             wait: true,
             pace: Pace::default(),
+            state_file: None,
+            sent_at: None,
+            claimed: None,
             settings: Settings::default(),
         }
     }
@@ -68,9 +82,9 @@ impl UploadAsset {
     }
 
     /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
-    /// has those that it was begun with.
+    /// has those that it was started with.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
     }
 
@@ -100,7 +114,7 @@ impl UploadAsset {
     }
 
     /// How many chunks are sent at a time, each on a connection of its own: 5 by default.
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
+    pub fn max_workers(mut self, max_workers: u32) -> Self {
         self.settings.tuning.max_workers = max_workers;
         self
     }
@@ -118,6 +132,36 @@ impl UploadAsset {
         self
     }
 
+    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times show: no
+    /// by default. Only if you know that its content is the same, as after a copy or a change of its permissions.
+    pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
+        self.settings.resume_anyway = resume_anyway;
+        self
+    }
+
+    /// Keeps in this file what it takes to go on after a kill, a failure or a cancellation: run the same again.
+    ///
+    /// The file is written, and on the disk, when a session has started and before the first chunk is sent. The next
+    /// run with it sends only the chunks that are missing, or, once the file has arrived, waits for the asset and
+    /// uploads nothing. It is removed when the asset is ready, or has failed at the platform for good. With
+    /// [`wait(false)`](Self::wait) it stays until a run finds the asset ready. A file that goes in one request and was
+    /// being sent at a kill is looked for among the assets before it is sent again.
+    ///
+    /// It is for one file on disk, which is uploaded from the start if it was changed meanwhile (see
+    /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or was
+    /// written with another account or for another base URL, as the
+    /// [manifest](crate::assets::UploadAll::manifest) of a batch, whose form it has.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client.assets().upload("holiday.mp4").state_file("holiday.mp4.upload").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn state_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_file = Some(path.into());
+        self
+    }
+
     /// Lets another thread stop it.
     pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
         self.settings.tuning.options.cancel = Some(cancel_handle.clone());
@@ -132,41 +176,66 @@ impl UploadAsset {
 
     when_some!();
 
-    /// Uploads the file, and gives the asset once it is ready.
+    /// Uploads the file, and returns the asset once it is ready.
     ///
-    /// A chunked upload that does not get through is an [`Error::Upload`](crate::Error::Upload) that can be resumed. An
+    /// # Errors
+    ///
+    /// [`Error::File`](crate::Error::File) if the file cannot be read or changes while it is sent. A chunked upload that does not get through is an [`Error::Upload`](crate::Error::Upload) that can be resumed. An
     /// asset that the platform cannot process is an [`Error::Failed`](crate::Error::Failed), one that is not ready in
     /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
     pub fn send(mut self) -> Result<Asset> {
         self.pace.check()?;
-        let progress = Shared::new(self.settings.progress.take());
-        let (wait, pace, assets) = (self.wait, self.pace, self.client.assets());
-        let options = self.settings.tuning.options.clone();
-        let Uploaded { asset_id, asset, length } = self.transfer(&progress)?;
-        let asset = match (wait, asset) {
-            (true, _) => {
-                let (polls, id) = (progress.clone(), asset_id.clone());
-                assets
-                    .wait_for_done(&asset_id)
-                    .forgive_unknown(MOST_UNKNOWN)
-                    .pace(pace)
-                    .request_options(options)
-                    .callback(move |_| polls.tell_state(UploadState::Processing, length, &id))
-                    .send()
-            }
-            (false, Some(asset)) => Ok(asset),
-            (false, None) => assets.retrieve(&asset_id).request_options(options).send(),
+        let progress = &Reporter::new(self.settings.progress.take());
+        let follow = Follow {
+            client: self.client.clone(),
+            wait: self.wait,
+            pace: self.pace,
+            options: self.settings.tuning.options.clone(),
+            length: self.source.size(),
+            progress: progress.clone(),
         };
-        // Whatever goes wrong now, the file is at the platform.
-        let asset = asset.map_err(|e| e.with_asset_id(&asset_id))?;
-        if wait {
-            progress.tell_state(UploadState::Ready, length, &asset_id);
+        let Some(path) = self.state_file.take() else {
+            let uploaded = self.transfer(progress)?;
+            return follow.send(uploaded);
+        };
+        let (state, left) = StateFile::open(&path, &self.client, &self.source, self.settings.resume_anyway)?;
+        let own = self.settings.resume.is_none();
+        if let Some(asset_id) = left.asset_id.filter(|_| own) {
+            match follow.send(Uploaded { asset_id, asset: None, length: follow.length, note: None }) {
+                Err(e) if e.status() == Some(404) => log::warn!("{e}; the file is uploaded again"),
+                result => return state.ended(result),
+            }
         }
-        Ok(asset)
+        self.sent_at = left.sent_at.filter(|_| own);
+        self.settings.resume = self.settings.resume.or(left.upload);
+        let again = UploadAsset {
+            asset: self.asset.clone(),
+            threshold: self.threshold,
+            settings: Settings {
+                tuning: self.settings.tuning.clone(),
+                journal: Some(Box::new(state.clone())),
+                ..Settings::default()
+            },
+            ..UploadAsset::new(&self.client, self.source.clone())
+        };
+        self.settings.journal = Some(Box::new(state.clone()));
+        let result = match self.transfer(progress) {
+            Err(e) if own && is_hopeless(&e) => {
+                log::warn!("{e}; uploading from the start");
+                again.transfer(progress)
+            }
+            result => result,
+        };
+        if matches!(&result, Err(Error::Upload(e)) if !e.resumable) {
+            state.lost();
+        }
+        let uploaded = result?;
+        state.arrived(&uploaded.asset_id);
+        state.ended(follow.send(uploaded))
     }
 
     /// Sends the file and does not wait for anything else.
-    pub(crate) fn transfer(self, progress: &Shared) -> Result<Uploaded> {
+    pub(super) fn transfer(self, progress: &Reporter) -> Result<Uploaded> {
         let length = self.source.size();
         if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
             return self.direct(length, progress);
@@ -179,28 +248,97 @@ impl UploadAsset {
             ..self.asset
         };
         let result = chunks::upload(&self.client, &self.source, asset, settings)?;
-        Ok(Uploaded { asset_id: result.asset_id, asset: None, length })
+        Ok(Uploaded { asset_id: result.asset_id, asset: None, length, note: None })
     }
 
-    fn direct(self, length: Option<u64>, progress: &Shared) -> Result<Uploaded> {
-        let tell = progress.clone();
-        let asset = self
-            .client
+    /// Sends the file in one request, unless it is there already.
+    fn direct(mut self, length: Option<u64>, progress: &Reporter) -> Result<Uploaded> {
+        let (client, claimed) = (self.client.clone(), self.claimed.take());
+        let options = self.settings.tuning.options.clone();
+        let name = self.asset.filename.clone().unwrap_or_else(|| self.source.file_name());
+        let look = |since| find(&client, &name, length, since, claimed.as_ref(), &options);
+        let arrived = |asset: Asset, note| {
+            progress.state(UploadState::Uploaded, length, &asset.id);
+            Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length, note }
+        };
+        if let Some(since) = self.sent_at
+            && let Some(found) = look(since)?
+        {
+            let note = found.note();
+            return Ok(arrived(found.asset, note));
+        }
+        let since = client.settings().clock.utc_now();
+        if let Some(journal) = &mut self.settings.journal {
+            journal.sending(since)?;
+        }
+        let report = progress.clone();
+        let sent = client
             .assets()
             .create(UploadMethod::direct(self.source))
-            .request_options(self.settings.tuning.options)
+            .request_options(options.clone())
             .when_some(self.asset.filename, |call, filename| call.filename(filename))
             .when_some(self.asset.enable_hls, |call, enable_hls| call.enable_hls(enable_hls))
             .when_some(self.asset.enable_thumbnail, |call, enable_thumbnail| call.enable_thumbnail(enable_thumbnail))
             .when_some(self.asset.user_metadata, |call, metadata| call.user_metadata(metadata))
             .when_some(progress.is_some().then_some(()), |call, ()| {
                 call.progress_callback(move |Progress { sent, total }| {
-                    tell.tell(&progress_of(UploadState::Uploading, sent, total, None));
+                    report.sending(sent, total);
                 })
             })
-            .send()?;
-        progress.tell_state(UploadState::Uploaded, length, &asset.id);
-        Ok(Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length })
+            .send();
+        match sent {
+            Ok(asset) => Ok(arrived(asset, None)),
+            // The platform may have it all the same.
+            Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match look(since) {
+                Ok(Some(found)) => {
+                    log::warn!("{e}; the file is there as asset {}", printable(&found.asset.id, 100));
+                    let note = found.note();
+                    Ok(arrived(found.asset, note))
+                }
+                _ => Err(e),
+            },
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// What happens once the file has arrived.
+struct Follow {
+    client: Session,
+    wait: bool,
+    pace: Pace,
+    options: RequestOptions,
+    length: Option<u64>,
+    progress: Reporter,
+}
+
+impl Follow {
+    fn send(&self, uploaded: Uploaded) -> Result<Asset> {
+        let Uploaded { asset_id, asset, length, note } = uploaded;
+        if let Some(note) = note {
+            log::warn!("asset {}: {note}", printable(&asset_id, 100));
+        }
+        let (assets, options) = (self.client.assets(), self.options.clone());
+        let asset = match asset {
+            Some(asset) if !self.wait => Ok(asset),
+            None if !self.wait => assets.retrieve(&asset_id).request_options(options).send(),
+            _ => {
+                let (polls, id) = (self.progress.clone(), asset_id.clone());
+                assets
+                    .wait_for_done(&asset_id)
+                    .forgive_unknown(MOST_UNKNOWN)
+                    .pace(self.pace)
+                    .request_options(options)
+                    .callback(move |_| polls.state(UploadState::Processing, length, &id))
+                    .send()
+            }
+        };
+        // Whatever goes wrong now, the file is at the platform.
+        let asset = asset.map_err(|e| e.with_asset_id(&asset_id))?;
+        if self.wait {
+            self.progress.state(UploadState::Ready, length, &asset_id);
+        }
+        Ok(asset)
     }
 }
 
@@ -210,47 +348,8 @@ pub(crate) struct Uploaded {
     /// The asset, if the platform has given it already.
     pub asset: Option<Asset>,
     pub length: Option<u64>,
-}
-
-fn progress_of(state: UploadState, sent: u64, total: Option<u64>, asset_id: Option<&str>) -> UploadProgress {
-    UploadProgress {
-        state,
-        sent,
-        total,
-        completed_chunks: 0,
-        total_chunks: 0,
-        upload: None,
-        asset_id: asset_id.map(Into::into),
-    }
-}
-
-/// The caller's callback, for the parts of an upload one after the other.
-#[derive(Clone)]
-pub(crate) struct Shared(Option<Arc<Mutex<Callback>>>);
-
-impl Shared {
-    pub(crate) fn new(callback: Option<Callback>) -> Self {
-        Shared(callback.map(|callback| Arc::new(Mutex::new(callback))))
-    }
-
-    fn is_some(&self) -> bool {
-        self.0.is_some()
-    }
-
-    fn tell(&self, progress: &UploadProgress) {
-        if let Some(callback) = &self.0 {
-            (callback.lock().unwrap_or_else(PoisonError::into_inner))(progress);
-        }
-    }
-
-    pub(crate) fn tell_state(&self, state: UploadState, length: Option<u64>, asset_id: &str) {
-        self.tell(&progress_of(state, length.unwrap_or_default(), length, Some(asset_id)));
-    }
-
-    fn callback(&self) -> Option<Callback> {
-        let shared = self.clone();
-        self.is_some().then(|| Box::new(move |progress: &UploadProgress| shared.tell(progress)) as Callback)
-    }
+    /// What is not certain about it.
+    pub note: Option<String>,
 }
 
 impl fmt::Debug for UploadAsset {
@@ -259,6 +358,7 @@ impl fmt::Debug for UploadAsset {
             .field("source", &self.source)
             .field("threshold", &self.threshold)
             .field("wait", &self.wait)
+            .field("state_file", &self.state_file)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::call::json::Metadata;
 use crate::call::options::RequestOptions;
 use crate::error::Result;
 use crate::file::FileSource;
@@ -61,7 +62,7 @@ impl UploadFile {
         self
     }
 
-    /// The type of the asset, instead of the one that the file's name stands for (a video if it does not tell).
+    /// The type of the asset, instead of the one that the file's name stands for (a video if it does not say).
     pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
         self.asset.file_type = Some(file_type.into());
         self
@@ -80,20 +81,20 @@ impl UploadFile {
     }
 
     /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
-    /// has those that it was begun with.
+    /// has those that it was started with.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.asset.user_metadata = Some(serde_json::to_value(user_metadata).unwrap_or_default());
+        self.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
     }
 
     /// How many chunks are reported at a time: 10 by default.
-    pub fn batch_size(mut self, batch_size: usize) -> Self {
+    pub fn batch_size(mut self, batch_size: u32) -> Self {
         self.settings.tuning.batch_size = batch_size;
         self
     }
 
     /// How many chunks are sent at a time, each on a connection of its own: 5 by default.
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
+    pub fn max_workers(mut self, max_workers: u32) -> Self {
         self.settings.tuning.max_workers = max_workers;
         self
     }
@@ -119,7 +120,9 @@ impl UploadFile {
     /// Goes on with an earlier upload of the same file and sends only the chunks that the platform lacks.
     ///
     /// Takes an `upload_id`, or better the [`ResumableUpload`] that progress and errors have: it also has what the
-    /// platform does not tell again. Refused if the size of the file or the number of its chunks does not match.
+    /// platform does not say again. Refused if the size of the file or the number of its chunks does not match, and,
+    /// with a [`ResumableUpload`], if the file was changed or replaced since: its chunks would be mixed with those of
+    /// another file. See [`resume_anyway`](Self::resume_anyway).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -128,6 +131,13 @@ impl UploadFile {
     /// ```
     pub fn resume(mut self, upload: impl Into<ResumableUpload>) -> Self {
         self.settings.resume = Some(upload.into());
+        self
+    }
+
+    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times show: no
+    /// by default. Only if you know that its content is the same, as after a copy or a change of its permissions.
+    pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
+        self.settings.resume_anyway = resume_anyway;
         self
     }
 
@@ -148,8 +158,11 @@ impl UploadFile {
 
     /// Uploads the file.
     ///
-    /// An error after the session has begun is an [`Error::Upload`](crate::Error::Upload), which carries what is
-    /// needed to resume it.
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if an argument cannot be used, and
+    /// [`Error::File`](crate::Error::File) if the file cannot be read or changes while it is sent. An error after the
+    /// session has started is an [`Error::Upload`](crate::Error::Upload), which carries what is needed to resume it.
     pub fn send(self) -> Result<UploadResult> {
         chunks::upload(&self.client, &self.source, self.asset, self.settings)
     }

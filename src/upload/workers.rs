@@ -19,7 +19,8 @@ use crate::http::session::Session;
 use crate::resources::multipart_upload::{CompletedChunk, PresignedUrl};
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
-use crate::upload::chunks::{TICK, Tuning, is_gone};
+use crate::upload::chunks::{TICK, Tuning};
+use crate::upload::session::is_gone;
 
 /// The platform gives no more URLs in one answer.
 const MOST_URLS: u32 = 50;
@@ -42,7 +43,7 @@ pub(super) struct Job<'a> {
     pub chunk_size: u64,
     pub total_chunks: u32,
     pub length: u64,
-    /// Set when no chunk is to be begun or sent again any more. What is being sent goes on.
+    /// Set when no chunk is to be started or sent again any more. What is being sent goes on.
     pub stop: CancelHandle,
     /// Bytes of the file that have arrived or are on their way.
     pub sent: AtomicU64,
@@ -107,7 +108,7 @@ impl Job<'_> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No chunk is begun any more.
+    /// No chunk is started any more.
     pub(super) fn stop(&self) {
         self.stop.cancel();
         self.changed.notify_all();
@@ -217,7 +218,7 @@ impl Job<'_> {
     /// Asks for URLs before a worker has to wait for them.
     pub(super) fn fetch_ahead(&self) -> Result<()> {
         let mut queue = self.queue();
-        let near = queue.chunks.iter().take(self.tuning.max_workers.saturating_mul(2));
+        let near = queue.chunks.iter().take((self.tuning.max_workers as usize).saturating_mul(2));
         let Some(next) = near.copied().find(|index| !queue.urls.contains_key(index)) else { return Ok(()) };
         if queue.fetching || queue.asked_ahead == next || self.stop.is_canceled() {
             return Ok(());
@@ -263,7 +264,7 @@ impl Drop for Fetching<'_> {
 }
 
 impl Queue {
-    /// How many chunks from `index` on are not begun and have no URL.
+    /// How many chunks from `index` on are not started and have no URL.
     fn run_without_url(&self, index: u32) -> u32 {
         let open = |n: &u32| self.chunks.contains(n) && !self.urls.contains_key(n);
         let last = (1..MOST_URLS).take_while(|n| open(&index.saturating_add(*n))).last();

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::stand_in::StandIn;
 use serde_json::json;
 use twelvelabs::analyze::{AnalyzeModelName, FinishReason, VideoContext};
 use twelvelabs::analyze_async::{
     AnalysisMode, AnalyzeTaskStatus, BatchDefaults, BatchItemRequest, BatchItemStatus, BatchStatus,
 };
 use twelvelabs::assets::UploadMethod;
+use twelvelabs::testing::StandIn;
 use twelvelabs::{Error, FileSource, TwelveLabs};
 
 const PAUSE: Duration = Duration::from_millis(5);

@@ -11,14 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::files::{Folder, content};
-use crate::stand_in::StandIn;
-use crate::stand_in::storage::StorageFault;
 use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
 use twelvelabs::assets::{AssetStatus, UploadAll, UploadOutcome, UploadOutcomeKind};
+use twelvelabs::testing::{Fault, StandIn, TestClock};
 use twelvelabs::{CancelHandle, Clock, Error, TwelveLabs};
 
-const KEY: &str = "tlk_never_seen_by_the_storage";
-const CHUNK: u64 = 16 << 10;
+pub const KEY: &str = "tlk_never_seen_by_the_storage";
+pub const CHUNK: u64 = 16 << 10;
 
 /// A clock on which a pause takes a hundredth of its time.
 struct Fast;
@@ -29,20 +28,20 @@ impl Clock for Fast {
     }
 }
 
-fn client(url: &str) -> TwelveLabs {
+pub fn client(url: &str) -> TwelveLabs {
     TwelveLabs::builder().api_key(KEY).base_url(url).clock(Fast).build().unwrap()
 }
 
 /// A batch of everything in the folder but the manifest, in which files above 100 KB go in chunks.
-fn batch(client: &TwelveLabs, folder: &Folder) -> UploadAll {
+pub fn batch(client: &TwelveLabs, folder: &Folder) -> UploadAll {
     let names = folder.names();
-    let paths = names.iter().filter(|name| *name != "manifest.jsonl").map(|name| folder.path(name));
+    let paths = names.iter().filter(|name| !name.starts_with("manifest.jsonl")).map(|name| folder.path(name));
     let all = client.assets().upload_all(paths).threshold(100_000).sleep_interval(Duration::from_millis(1));
     all.manifest(folder.path("manifest.jsonl"))
 }
 
 /// The outcomes by the file's name.
-fn outcomes(all: UploadAll) -> BTreeMap<String, UploadOutcome> {
+pub fn outcomes(all: UploadAll) -> BTreeMap<String, UploadOutcome> {
     let uploads = all.send().unwrap();
     let expected = uploads.len();
     let mut found = BTreeMap::new();
@@ -54,11 +53,11 @@ fn outcomes(all: UploadAll) -> BTreeMap<String, UploadOutcome> {
     found
 }
 
-fn kinds(outcomes: &BTreeMap<String, UploadOutcome>) -> Vec<(&str, UploadOutcomeKind)> {
+pub fn kinds(outcomes: &BTreeMap<String, UploadOutcome>) -> Vec<(&str, UploadOutcomeKind)> {
     outcomes.iter().map(|(name, outcome)| (name.as_str(), outcome.kind)).collect()
 }
 
-fn small_files(folder: &Folder, count: usize) {
+pub fn small_files(folder: &Folder, count: usize) {
     for number in 0..count {
         folder.write(&format!("{number:02}.mp4"), &content(1000 + number));
     }
@@ -108,9 +107,9 @@ fn a_batch_that_is_run_again_does_only_what_is_left() {
     folder.write("large.mp4", &content(200_000));
     folder.write("short-video_duration_too_short.mp4", &content(500));
     let client = client(&stand_in.url());
-    // One file fails for a passing reason, one chunk of the large one never gets through.
-    stand_in.fail_exactly("POST", "assets", 1, 500, "internal");
-    (0..4).for_each(|_| stand_in.storage().fault(Some(5), StorageFault::Status(500)));
+    // One file is refused once, one chunk of the large one never gets through.
+    stand_in.fail("POST /assets", 1, 400);
+    stand_in.fault("PUT /storage/{upload_id}/5", Fault::status(500).times(4));
     let first = outcomes(batch(&client, &folder).workers(1));
     assert_eq!(
         kinds(&first),
@@ -147,7 +146,7 @@ fn a_batch_that_is_run_again_does_only_what_is_left() {
     );
     assert_eq!(stand_in.upload_ids(), std::slice::from_ref(&upload), "the large file was resumed");
     assert_eq!(stand_in.assembled(&upload).unwrap(), content(200_000));
-    let begun = stand_in.storage().begun(&upload);
+    let begun = stand_in.sent_chunks(&upload);
     for index in reported {
         assert_eq!(begun.iter().filter(|begun| **begun == index).count(), 1, "chunk {index} was sent once");
     }
@@ -174,7 +173,7 @@ fn an_asset_that_was_not_ready_is_waited_for_and_not_uploaded_again() {
     let third = outcomes(batch(&client, &folder));
     assert!(third.values().all(|o| o.result.as_ref().unwrap().status == Some(AssetStatus::Ready)), "{third:?}");
     assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Skipped));
-    assert_eq!(stand_in.requests("POST", "assets"), 2, "each file was uploaded once");
+    assert_eq!(stand_in.count("POST /assets"), 2, "each file was uploaded once");
 }
 
 #[test]
@@ -183,16 +182,16 @@ fn an_asset_that_the_platform_knows_a_moment_late_is_not_uploaded_twice() {
     stand_in.chunks(CHUNK, 3);
     folder.write("large.mp4", &content(200_000));
     let client = client(&stand_in.url());
-    stand_in.fail("GET", "assets/65f0", 2, 404, "resource_not_exist");
+    stand_in.fail("GET /assets/{id}", 2, 404);
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
     assert_eq!(stand_in.upload_ids().len(), 1);
     // One that was deleted is uploaded anew by the batch after the one that finds out.
     folder.write("other.mp4", &content(1000));
     outcomes(batch(&client, &folder).max_wait_time(Duration::ZERO));
-    stand_in.fail("GET", "assets/65f0", 1, 404, "resource_not_exist");
+    stand_in.fail("GET /assets/{id}", 1, 404);
     assert_eq!(kinds(&outcomes(batch(&client, &folder)))[1], ("other.mp4", Failed));
     assert_eq!(kinds(&outcomes(batch(&client, &folder)))[1], ("other.mp4", Uploaded));
-    assert_eq!(stand_in.requests("POST", "assets"), 2 + stand_in.requests("POST", "multipart-uploads"));
+    assert_eq!(stand_in.count("POST /assets"), 2);
 }
 
 #[test]
@@ -201,7 +200,7 @@ fn a_session_that_has_expired_meanwhile_is_begun_anew() {
     stand_in.chunks(CHUNK, 3);
     folder.write("large.mp4", &content(200_000));
     let client = client(&stand_in.url());
-    (0..4).for_each(|_| stand_in.storage().fault(Some(2), StorageFault::Status(500)));
+    stand_in.fault("PUT /storage/{upload_id}/2", Fault::status(500).times(4));
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Failed)]);
     stand_in.expire_session(&stand_in.upload_ids()[0]);
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
@@ -217,7 +216,7 @@ fn a_quota_ends_the_batch_with_everything_accounted_for() {
     let client = client(&stand_in.url());
     // The first two files get through.
     let asset = |outcome: &UploadOutcome| outcome.result.as_ref().ok().map(|asset| asset.id.clone());
-    stand_in.fail_after("POST", "assets", 2, 402, "plan_limit_exceeded");
+    stand_in.fault("POST /assets", Fault::status(402).after(2).always());
     let found = outcomes(batch(&client, &folder).workers(2));
     let count = |kind| found.values().filter(|outcome| outcome.kind == kind).count();
     assert_eq!(count(Uploaded), 2);
@@ -227,42 +226,18 @@ fn a_quota_ends_the_batch_with_everything_accounted_for() {
         let e = outcome.result.as_ref().unwrap_err();
         assert!(e.is_quota() && e.code() == Some("plan_limit_exceeded"), "{e}");
     }
-    assert!(stand_in.requests("POST", "assets") <= 4, "no file was begun once the quota was known to be used up");
+    assert!(stand_in.count("POST /assets") <= 4, "no file was begun once the quota was known to be used up");
     stand_in.forgive();
     let again = outcomes(batch(&client, &folder));
     assert_eq!(again.values().filter(|outcome| outcome.kind == Skipped).count(), 2);
     assert_eq!(again.values().filter(|outcome| outcome.kind == Uploaded).count(), 10);
 }
 
-/// A clock on which only sleeping takes time, for all threads together.
-#[derive(Clone)]
-struct SleepClock {
-    start: Instant,
-    slept: Arc<Mutex<Duration>>,
-}
-
-impl SleepClock {
-    fn passed(&self) -> Duration {
-        *self.slept.lock().unwrap()
-    }
-}
-
-impl Clock for SleepClock {
-    fn now(&self) -> Instant {
-        self.start + self.passed()
-    }
-
-    fn sleep(&self, duration: Duration) {
-        *self.slept.lock().unwrap() += duration;
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn a_rate_limit_is_one_pause_for_all_workers() {
     const FILES: usize = 40;
-    const WORKERS: usize = 4;
-    let clock = SleepClock { start: Instant::now(), slept: Arc::default() };
+    const WORKERS: u32 = 4;
+    let clock = TestClock::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     // When each request came, on the clock of the client, and whether it was refused.
@@ -311,7 +286,7 @@ fn a_rate_limit_is_one_pause_for_all_workers() {
     let refused = requests.iter().position(|(_, refused)| *refused).unwrap();
     let until = requests[refused].0 + Duration::from_secs(30);
     let early = requests[refused + 1..].iter().filter(|(at, _)| *at < until).count();
-    assert!(early < WORKERS, "only what was on its way came within the pause: {early}");
+    assert!(early < WORKERS as usize, "only what was on its way came within the pause: {early}");
 }
 
 /// A clock on which no pause takes any time.
@@ -327,7 +302,7 @@ impl Clock for Impatient {
 fn a_clock_that_shows_no_pause_is_enough_for_a_batch() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("impatient"));
     small_files(&folder, 3);
-    stand_in.fail_exactly("POST", "assets", 1, 429, "too_many_requests");
+    stand_in.fail("POST /assets", 1, 429);
     let slept: Arc<Mutex<Duration>> = Arc::default();
     let client = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(Impatient(slept.clone()));
     let all = batch(&client.build().unwrap(), &folder).workers(1).sleep_interval(Duration::from_secs(3600));
@@ -343,11 +318,11 @@ fn a_canceled_batch_accounts_for_every_file_and_goes_on_later() {
     stand_in.chunks(CHUNK, 3);
     folder.write("00-large.mp4", &content(200_000));
     small_files(&folder, 5);
-    stand_in.storage().fault(Some(1), StorageFault::Silent(10));
+    stand_in.fault("PUT /storage/{upload_id}/1", Fault::silent(10));
     let cancel = CancelHandle::new();
-    let (remote, storage) = (cancel.clone(), stand_in.storage());
+    let (remote, stand_in_too) = (cancel.clone(), stand_in.clone());
     let canceler = std::thread::spawn(move || {
-        storage.wait_for_begun(1);
+        assert!(stand_in_too.wait_for("PUT /storage/{upload_id}/{chunk}", 1));
         remote.cancel();
     });
     let client = client(&stand_in.url());
@@ -367,10 +342,10 @@ fn a_batch_that_is_dropped_stops() {
     let mut uploads = batch(&client(&stand_in.url()), &folder).workers(1).send().unwrap();
     assert!(uploads.next().is_some());
     drop(uploads);
-    let sent = stand_in.requests("POST", "assets");
+    let sent = stand_in.count("POST /assets");
     assert!(sent < 30, "{sent} files were sent");
     std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(stand_in.requests("POST", "assets"), sent, "nothing goes on behind the caller's back");
+    assert_eq!(stand_in.count("POST /assets"), sent, "nothing goes on behind the caller's back");
 }
 
 #[test]
@@ -393,7 +368,7 @@ fn a_manifest_that_cannot_be_written_is_an_error_before_anything_is_sent() {
         let e = batch(&client(&stand_in.url()), &folder).manifest(path).send().unwrap_err();
         assert!(matches!(&e, Error::File { .. }) && e.to_string().contains("manifest"), "{e}");
     }
-    assert_eq!(stand_in.requests("POST", "assets"), 0);
+    assert_eq!(stand_in.count("POST /assets"), 0);
 }
 
 #[test]
@@ -405,19 +380,19 @@ fn a_manifest_torn_at_any_byte_of_its_last_line_loses_no_more_than_that_line() {
     assert!(outcomes(batch(&client, &folder).workers(1)).values().all(|outcome| outcome.kind == Uploaded));
     let whole = fs::read(&path).unwrap();
     let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
-    assert_eq!(lines.len(), 4, "two events for each file");
-    assert!(String::from_utf8_lossy(lines[3]).contains(r#""event":"done""#));
-    let last = lines[3].len();
+    assert_eq!(lines.len(), 7, "the first line, and three events for each file");
+    assert!(String::from_utf8_lossy(lines[6]).contains(r#""event":"done""#));
+    let last = lines[6].len();
     for kept in 0..=last {
         fs::write(&path, &whole[..whole.len() - last + kept]).unwrap();
-        let sent = stand_in.requests("POST", "assets");
+        let sent = stand_in.count("POST /assets");
         let found = outcomes(batch(&client, &folder));
         // Only the line end is missing: the line still counts. Otherwise the line before says that it was uploaded.
         let complete = kept >= last - 1;
         let skipped = found.values().filter(|outcome| outcome.kind == Skipped).count();
         assert_eq!(skipped, if complete { 2 } else { 1 }, "{kept} bytes kept");
         assert!(found.values().all(|outcome| outcome.result.is_ok()), "{kept} bytes kept: {found:?}");
-        assert_eq!(stand_in.requests("POST", "assets"), sent, "{kept} bytes kept: nothing is uploaded again");
+        assert_eq!(stand_in.count("POST /assets"), sent, "{kept} bytes kept: nothing is uploaded again");
         // What was written after the torn line can be read.
         let again = outcomes(batch(&client, &folder));
         assert!(again.values().all(|outcome| outcome.kind == Skipped), "{kept} bytes kept");
@@ -436,7 +411,7 @@ fn child_process() {
     assert_eq!(failed, 0);
 }
 
-fn child(stand_in: &StandIn, folder: &Folder) -> Command {
+pub fn child(stand_in: &StandIn, folder: &Folder) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "batch::child_process"]);
     command.env("BATCH_FOLDER", folder.root()).env("BATCH_URL", stand_in.url());
@@ -445,7 +420,7 @@ fn child(stand_in: &StandIn, folder: &Folder) -> Command {
 }
 
 /// Waits until something is so.
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < Duration::from_secs(30), "{what}");
@@ -464,25 +439,25 @@ fn a_batch_that_is_killed_at_any_point_is_completed_by_the_next() {
         folder.write("large.mp4", &large);
         folder.write("small.mp4", &content(3000));
         match stuck {
-            Some(chunk) => stand_in.storage().fault(Some(chunk), StorageFault::Silent(100)),
+            Some(chunk) => stand_in.fault(&format!("PUT /storage/{{upload_id}}/{chunk}"), Fault::silent(100)),
             None => stand_in.polls_until_ready(u32::MAX),
         }
         let mut process = child(&stand_in, &folder).spawn().unwrap();
         match stuck {
             Some(chunk) => until("the chunk is begun", || {
                 let ids = stand_in.upload_ids();
-                let begun = ids.first().map(|id| stand_in.storage().begun(id)).unwrap_or_default();
+                let begun = ids.first().map(|id| stand_in.sent_chunks(id)).unwrap_or_default();
                 // With the chunks that the other workers can do meanwhile.
                 begun.contains(&chunk) && (begun.len() >= CHUNKS.min(chunk as usize + 4))
             }),
-            None => until("the asset is waited for", || stand_in.requests("GET", "assets/65f0") > 3),
+            None => until("the asset is waited for", || stand_in.count("GET /assets/{id}") > 3),
         }
         process.kill().unwrap();
         assert!(!process.wait().unwrap().success());
 
         let id = stand_in.upload_ids().pop().unwrap();
         let before = stand_in.reported_chunks(&id);
-        let begun_before = stand_in.storage().begun(&id).len();
+        let begun_before = stand_in.sent_chunks(&id).len();
         stand_in.polls_until_ready(1);
         assert!(
             child(&stand_in, &folder).status().unwrap().success(),
@@ -490,11 +465,11 @@ fn a_batch_that_is_killed_at_any_point_is_completed_by_the_next() {
         );
         assert_eq!(stand_in.upload_ids(), std::slice::from_ref(&id), "{stuck:?}: the session was resumed");
         assert!(stand_in.assembled(&id).unwrap() == large, "{stuck:?}: the bytes arrive as they are");
-        let again: BTreeSet<u32> = stand_in.storage().begun(&id)[begun_before..].iter().copied().collect();
+        let again: BTreeSet<u32> = stand_in.sent_chunks(&id)[begun_before..].iter().copied().collect();
         assert!(before.iter().all(|index| !again.contains(index)), "{stuck:?}: {before:?} were sent again: {again:?}");
         assert_eq!(stand_in.asset_count(), 2, "{stuck:?}: each file is one asset");
-        for head in stand_in.storage().heads() {
-            assert!(!head.to_lowercase().contains("x-api-key") && !head.contains(KEY), "{head}");
+        for request in stand_in.requests().iter().filter(|request| request.is_to_storage()) {
+            assert!(request.header("x-api-key").is_none() && !format!("{request:?}").contains(KEY), "{request:?}");
         }
         assert_eq!(folder.names(), ["large.mp4", "manifest.jsonl", "small.mp4"], "nothing else is written");
     }
@@ -519,7 +494,7 @@ fn files_are_not_kept_waiting_by_assets_that_are_not_ready() {
     // A look at an asset is always due.
     let all = batch(&client(&stand_in.url()), &folder).workers(1).sleep_interval(Duration::from_nanos(1));
     let uploads = all.cancel_handle(&cancel).send().unwrap();
-    until("every file is sent", || stand_in.requests("POST", "assets") == 5);
+    until("every file is sent", || stand_in.count("POST /assets") == 5);
     cancel.cancel();
     assert_eq!(uploads.count(), 5);
 }
@@ -529,14 +504,14 @@ fn an_asset_that_was_not_looked_at_in_time_is_looked_at_all_the_same() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
     small_files(&folder, 2);
     stand_in.polls_until_ready(0);
-    let clock = SleepClock { start: Instant::now(), slept: Arc::default() };
+    let clock = TestClock::new();
     let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(clock.clone());
     let hours = Duration::from_secs(7200);
     let all = batch(&builder.build().unwrap(), &folder).workers(1).sleep_interval(Duration::from_secs(5));
     // The only worker is at the second file for hours.
     let found = outcomes(all.progress_callback(move |path: &Path, progress| {
         if path.ends_with("01.mp4") && progress.state == twelvelabs::assets::UploadState::Uploaded {
-            *clock.slept.lock().unwrap() += hours;
+            clock.advance(hours);
         }
     }));
     assert_eq!(kinds(&found), [("00.mp4", Uploaded), ("01.mp4", Uploaded)], "{found:?}");
@@ -576,9 +551,11 @@ fn what_a_manifest_has_besides_is_passed_over_and_kept() {
     let path = folder.path("manifest.jsonl");
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
     let known = fs::read_to_string(&path).unwrap();
+    let (first, known) = known.split_once('\n').unwrap();
     let newer = known.lines().last().unwrap().replace(r#""event":"done""#, r#""event":"archived""#);
     let with_more = known.lines().last().unwrap().replacen('{', r#"{"version":9,"more":{"a":[1]},"#, 1);
-    let mut strange = b"null\n[]\n42\n{}\n\n\n\"text\"\n{\"event\":\"done\"}\n\xff\xfe\0\n".to_vec();
+    let mut strange = first.as_bytes().to_vec();
+    strange.extend(b"\nnull\n[]\n42\n{}\n\n\n\"text\"\n{\"event\":\"done\"}\n\xff\xfe\0\n");
     strange.extend([b"x".repeat(3 << 20), b"[".repeat(100_000)].join(&b'\n'));
     strange.extend(format!("\r\n{newer}\n{known}{with_more}\r\n{newer}\n").into_bytes());
     fs::write(&path, &strange).unwrap();
@@ -586,7 +563,7 @@ fn what_a_manifest_has_besides_is_passed_over_and_kept() {
     folder.write("01.mp4", &content(99));
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped), ("01.mp4", Uploaded)]);
     assert!(fs::read(&path).unwrap().starts_with(&strange), "nothing of it is changed");
-    assert_eq!(stand_in.requests("POST", "assets"), 2);
+    assert_eq!(stand_in.count("POST /assets"), 2);
 }
 
 #[cfg(unix)]
@@ -618,11 +595,12 @@ fn a_canceled_batch_writes_no_more_about_assets_that_it_waited_for() {
     let uploads = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
     let path = folder.path("manifest.jsonl");
     let lines = || fs::read_to_string(&path).unwrap().lines().count();
-    until("every file is at the platform", || lines() == 3);
+    // The first, and two for each file.
+    until("every file is at the platform", || lines() == 7);
     cancel.cancel();
     assert!(uploads.into_iter().all(|outcome| outcome.result.is_err_and(|e| e.is_canceled())));
-    assert_eq!(lines(), 3);
+    assert_eq!(lines(), 7);
     stand_in.polls_until_ready(0);
     assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Uploaded));
-    assert_eq!(stand_in.requests("POST", "assets"), 3, "nothing was uploaded again");
+    assert_eq!(stand_in.count("POST /assets"), 3, "nothing was uploaded again");
 }

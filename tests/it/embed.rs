@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::stand_in::StandIn;
+use crate::server::{self, Server, Step, answer};
 use twelvelabs::embed::{
     EmbedInput, EmbedTaskVideo, EmbeddingTaskStatus, MediaSegmentation, MediaSource, cosine_similarity,
 };
 use twelvelabs::embed::{MultiInput, MultiInputMediaSource, VideoInput};
+use twelvelabs::testing::StandIn;
 use twelvelabs::types::EmbeddingScope;
-use twelvelabs::{Error, FileSource, TwelveLabs};
+use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
 
 const SLEEP: Duration = Duration::from_millis(1);
 
@@ -39,12 +40,88 @@ fn what_is_alike_is_close() {
 }
 
 #[test]
-fn likeness_needs_two_directions_in_one_space() {
-    assert_eq!(cosine_similarity(&[3.0, 4.0], &[-3.0, -4.0]), Some(-1.0));
-    for (a, b) in [(&[][..], &[][..]), (&[0.0], &[1.0]), (&[1.0], &[1.0, 0.0]), (&[f32::NAN], &[1.0])] {
-        assert_eq!(cosine_similarity(a, b), None);
+fn many_inputs_have_one_outcome_each_in_their_order() {
+    let (stand_in, client) = start();
+    let v2 = client.embed().v2();
+    let texts: Vec<String> =
+        (0..20).map(|n| if n == 7 { "no/such/file.jpg".into() } else { format!("dog {n}") }).collect();
+    let inputs =
+        || texts.iter().map(|text| if text.contains('/') { EmbedInput::image(text) } else { EmbedInput::text(text) });
+    for workers in [1, 3, 100] {
+        let before = stand_in.count("POST /embed-v2");
+        let outcomes = v2.create_many(inputs(), "marengo3.0").workers(workers).send().unwrap();
+        assert_eq!(stand_in.count("POST /embed-v2") - before, 19);
+        assert_eq!(outcomes.iter().map(|outcome| outcome.source.as_str()).collect::<Vec<_>>(), texts);
+        for (n, outcome) in outcomes.into_iter().enumerate() {
+            match outcome.result {
+                Ok(answer) => assert_eq!((n != 7, answer.into_embedding().unwrap().len()), (true, 512)),
+                Err(e) => assert_eq!((n, e.to_string().as_str()), (7, "no/such/file.jpg: there is no such file")),
+            }
+        }
     }
-    assert_eq!(cosine_similarity(&[1e30], &[1e30]), Some(1.0), "no overflow");
+    assert!(v2.create_many(inputs(), "marengo3.0").workers(0).send().unwrap_err().to_string().contains("workers"));
+    assert!(v2.create_many([], "marengo3.0").send().unwrap().is_empty());
+}
+
+#[test]
+fn options_of_many_hold_for_each() {
+    let answers = || Step::Answer(answer(200, &serde_json::json!({"data": [{"embedding": [1.0]}]})));
+    let server = Server::start([answers(), answers()]);
+    let inputs = ["a", "b"].map(EmbedInput::text);
+    let many = server::client(&server).0.embed().v2().create_many(inputs, "marengo3.5").auto_truncate(true);
+    let options = RequestOptions::new().additional_header("x-team", "films");
+    many.embedding_uncertainty(true).embedding_dimension(64).request_options(options).send().unwrap();
+    let mut texts = Vec::new();
+    for received in server.finish() {
+        let body = received.json();
+        assert_eq!((&body["auto_truncate"], &body["embedding_uncertainty"]), (&true.into(), &true.into()));
+        assert_eq!((body["embedding_dimension"].as_u64(), received.header("x-team")), (Some(64), Some("films")));
+        texts.push(body["text"]["input_text"].as_str().unwrap().to_string());
+    }
+    texts.sort();
+    assert_eq!(texts, ["a", "b"]);
+}
+
+#[test]
+fn a_reader_that_panics_costs_its_own_input_alone() {
+    struct Panics;
+    impl std::io::Read for Panics {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            panic!("a fault of the caller's own")
+        }
+    }
+    let (_stand_in, client) = start();
+    let inputs = [EmbedInput::image(FileSource::reader("a.jpg", Panics)), EmbedInput::text("a dog")];
+    let outcomes = client.embed().v2().create_many(inputs, "marengo3.0").workers(2).send().unwrap();
+    assert!(outcomes[0].result.is_err());
+    assert!(outcomes[1].result.is_ok());
+}
+
+#[test]
+fn vectors_of_a_task_are_kept_with_their_segments() {
+    let (_stand_in, client) = start();
+    let tasks = client.embed().v2().tasks();
+    let task =
+        tasks.create(EmbedInput::video(MediaSource::url("https://example.com/dog.mp4")), "marengo3.0").send().unwrap();
+    let e = task.clone().into_records("a1", "marengo3.0").unwrap_err();
+    assert!(matches!(&e, Error::NotReady { status, .. } if status == "processing"), "{e}");
+    let ready = tasks.wait_for_done(&task.id).sleep_interval(SLEEP).send().unwrap();
+    let data = ready.data.clone().unwrap();
+    let records = ready.into_records("a1", "marengo3.0").unwrap();
+    assert!(records.len() == data.len() && !records.is_empty());
+    for (n, (record, data)) in records.into_iter().zip(data).enumerate() {
+        assert_eq!((record.id, record.dimension), (format!("a1/marengo3.0/{n}"), data.embedding.len()));
+        assert_eq!((record.asset_id.as_str(), record.model_name.as_str(), record.data), ("a1", "marengo3.0", data));
+    }
+}
+
+#[test]
+fn likeness_needs_two_directions_in_one_space() {
+    assert_eq!(cosine_similarity(&[3.0, 4.0], &[-3.0, -4.0]).unwrap(), -1.0);
+    for (a, b) in [(&[][..], &[][..]), (&[0.0], &[1.0]), (&[1.0], &[1.0, 0.0]), (&[f32::NAN], &[1.0])] {
+        assert!(cosine_similarity(a, b).is_err());
+    }
+    assert_eq!(cosine_similarity(&[1e30], &[1e30]).unwrap(), 1.0, "no overflow");
 }
 
 #[test]
@@ -58,7 +135,7 @@ fn a_task_gives_its_vectors_when_it_is_ready() {
     let task = tasks.create(EmbedInput::video(video), "marengo3.5").embedding_dimension(256).send().unwrap();
     assert_eq!((task.status, task.data), (Some(EmbeddingTaskStatus::Processing), None));
     let ready = tasks.wait_for_done(&task.id).sleep_interval(SLEEP).send().unwrap();
-    assert_eq!(stand_in.requests("GET", "embed-v2/tasks"), 3);
+    assert_eq!(stand_in.count("GET /embed-v2/tasks/{id}"), 3);
     let clips = ready.data.unwrap();
     let spans: Vec<_> = clips.iter().map(|clip| (clip.start_sec, clip.end_sec)).collect();
     assert_eq!(spans, [(Some(0.0), Some(5.0)), (Some(5.0), Some(10.0)), (Some(10.0), Some(12.5))]);

@@ -72,7 +72,7 @@ fn a_redirect_of_a_get_within_the_server_is_followed() {
         let (client, pauses) = client(&server);
         let answer = client.assets().retrieve("a1").send_raw().unwrap();
         assert_eq!((answer.data.id.as_str(), answer.attempts()), ("a1", 3));
-        client.assets().list().send().unwrap();
+        drop(client.assets().list().send().unwrap());
         let received = server.finish();
         let paths = ["GET /v1.3/assets/a1", "GET /v1.3/a", "GET /v1.3/b", "GET /v1.3/assets", "GET /v1.3/assets/c"];
         assert_eq!(methods(&received), paths, "{code}");

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::stand_in::StandIn;
 use twelvelabs::assets::UploadMethod;
 use twelvelabs::entity_collections::{EntityInput, EntityStatus};
+use twelvelabs::testing::StandIn;
 use twelvelabs::{FileSource, Result, TwelveLabs};
 
 #[test]

@@ -8,9 +8,8 @@ use twelvelabs::knowledge_store_items::KnowledgeStoreItemStatus;
 use twelvelabs::knowledge_stores::{
     IngestionConfig, KnowledgeStoreGroupBy, SearchKnowledgeStoreFilter, SearchKnowledgeStoreHit,
 };
+use twelvelabs::testing::StandIn;
 use twelvelabs::{FileSource, Result, TwelveLabs};
-
-use crate::stand_in::StandIn;
 
 #[test]
 fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
@@ -39,7 +38,7 @@ fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
 
     // The stand-in refuses a token with other settings than those of its search.
     let hits: Vec<_> = search().page_size(2).include_metadata(true).send()?.collect::<Result<_>>()?;
-    assert_eq!((hits.len(), stand_in.requests("POST", "/search")), (5, 4));
+    assert_eq!((hits.len(), stand_in.count("POST /knowledge-stores/{id}/search")), (5, 4));
     assert_eq!(hits.iter().map(|hit| hit.rank()).collect::<Vec<_>>(), [1, 2, 3, 4, 5].map(Some));
     assert!(hits[0].matches()[0].transcription.as_deref().is_some_and(|said| said.contains("dog")));
     let SearchKnowledgeStoreHit::Video(first) = &hits[0] else { panic!("{:?}", hits[0]) };

@@ -169,6 +169,31 @@ fn a_wait_sees_every_look_from_the_first() {
 }
 
 #[test]
+fn a_wait_for_a_transcription_asks_for_what_it_includes() {
+    let mut server = Server::new();
+    let include = Matcher::Regex("^include=sentences&include=words$".into());
+    let looks: [&'static str; 2] =
+        [r#"{"status":"processing"}"#, r#"{"status":"ready","sentences":[{"start":1,"value":"Hello"}]}"#];
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    let mock = server
+        .mock("GET", "/assets/1/transcription")
+        .match_query(include)
+        .with_body_from_request(move |_| looks[counted.fetch_add(1, Ordering::SeqCst)].into())
+        .expect(2)
+        .create();
+    let client = client(&server, &FakeClock::new());
+    let wait = client.assets().wait_for_transcription("1").include(["utterances"]).include(["sentences", "words"]);
+    let srt = wait.send().unwrap().to_srt().unwrap();
+    assert!(srt.ends_with("\nHello\n\n"), "{srt}");
+    mock.assert();
+    let failed = r#"{"status":"failed","error":{"message":"No speech."}}"#;
+    server.mock("GET", "/assets/2/transcription").with_body(failed).create();
+    let e = client.assets().wait_for_transcription("2").send().unwrap_err();
+    assert_eq!(e.to_string(), "transcription 2 ended as `failed`: No speech.");
+}
+
+#[test]
 fn a_failed_asset_is_an_error_with_the_platforms_reason() {
     let mut server = Server::new();
     let (_mock, _) = looks(&mut server, &[r#"{"_id":"1","status":"failed","error":{"message":"too short"}}"#]);
@@ -215,8 +240,9 @@ fn every_state_that_ends_a_wait() {
     }
     type Ends = (fn(&TwelveLabs) -> Result<(), Error>, &'static [&'static str], &'static [&'static str]);
     // What is waited for, the states in which it is done, and those in which it has failed.
-    let waits: [Ends; 9] = [
+    let waits: [Ends; 10] = [
         (wait!(client => client.assets().wait_for_done("1")), &["ready"], &["failed"]),
+        (wait!(client => client.assets().wait_for_transcription("1")), &["ready"], &["failed"]),
         (wait!(client => client.indexes().indexed_assets().wait_for_done("1", "1")), &["ready"], &["failed"]),
         (wait!(client => client.tasks().wait_for_done("1")), &["ready"], &["failed"]),
         (wait!(client => client.embed().tasks().wait_for_done("1")), &["ready"], &["failed"]),

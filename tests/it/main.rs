@@ -3,30 +3,38 @@
 #[path = "../support/files.rs"]
 mod files;
 mod server;
-#[path = "../support/stand_in/mod.rs"]
-mod stand_in;
 
+mod accepted;
 mod analyze;
 mod batch;
 mod cancel;
 mod chunked;
 mod connection;
+mod connectors;
 mod embed;
 mod engine;
 mod entities;
 mod errors;
 mod faults;
 mod knowledge_stores;
+mod lists;
 mod lists_and_waits;
+mod manifest;
 mod observe;
 mod proxies;
+mod refused;
+mod responses;
 mod search;
 mod secrets;
 mod sending;
+mod sources;
+mod state_file;
 mod streams;
 mod subtitles;
+mod testing;
 #[cfg(feature = "rustls")]
 mod tls;
+mod waits;
 #[cfg(feature = "webhooks")]
 mod webhooks;
 mod wire;

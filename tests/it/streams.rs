@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::server::{API_KEY, Server, Step, answer, answer_of_type, answer_with, client};
 use serde_json::{Value, json};
 use twelvelabs::analyze::{AnalyzeEvent, AnalyzeStream, FinishReason};
-use twelvelabs::analyze_async::BatchResultItem;
-use twelvelabs::{Error, Events, JsonLines, RequestOptions, TwelveLabs};
+use twelvelabs::analyze_async::{AnalyzeTaskResult, BatchResultItem};
+use twelvelabs::responses::{ResponseInclude, ResponseStatus, ResponseStream, ResponseStreamEvent};
+use twelvelabs::{CancelHandle, Error, Events, JsonLines, RequestOptions, TwelveLabs};
 
 const START: &str = r#"{"event_type":"stream_start","metadata":{"generation_id":"g1"}}"#;
 const ONE: &str = r#"{"event_type":"text_generation","text":"one "}"#;
@@ -99,6 +100,11 @@ fn an_event_reaches_the_caller_before_the_next_is_sent() {
     arrives_one_by_one("text/event-stream", events, "\n\n", |client| {
         client.call("POST", &["responses"]).json("stream", true).send_events()
     });
+    let events = ["response.created", "response.output_text.delta", "response.completed"]
+        .map(|kind| format!("event: keepalive\ndata: {{}}\n\nevent: {kind}\ndata: {{}}"));
+    arrives_one_by_one("text/event-stream", events.each_ref().map(String::as_str), "\n\n", |client| {
+        client.responses().create_stream("ks_1", "Who?").send()
+    });
 }
 
 #[test]
@@ -160,6 +166,26 @@ fn a_stream_that_breaks_off_is_an_error_that_has_the_text_so_far() {
 }
 
 #[test]
+fn an_error_of_a_stream_has_what_was_said_of_the_answer() {
+    let ended = |lines_of: &[&str]| match fault(analyze(Step::Answer(lines(lines_of)))) {
+        Error::Stream { generation, .. } => *generation,
+        e => panic!("{e:?}"),
+    };
+    let broken = ended(&[START, ONE]);
+    assert_eq!((broken.generation_id.as_deref(), broken.usage, broken.finish_reason), (Some("g1"), None, None));
+    let failed = r#"{"event_type":"stream_end","finish_reason":"error","error":{"message":"Too much."},
+        "metadata":{"usage":{"output_tokens":2,"input_tokens":9}}}"#;
+    let failed = ended(&[START, ONE, &failed.replace('\n', "")]);
+    assert_eq!(failed.generation_id.as_deref(), Some("g1"));
+    assert_eq!(failed.finish_reason, Some(FinishReason::Other("error".into())));
+    assert_eq!(failed.usage.map(|usage| (usage.output_tokens, usage.input_tokens)), Some((Some(2), Some(9))));
+    let text = analyze(Step::Answer(lines(&[START, ONE, END]))).text().unwrap();
+    assert_eq!(text.generation_id.as_deref(), Some("g1"));
+    assert_eq!(text.usage.as_ref().and_then(|usage| usage.output_tokens), Some(2));
+    assert_eq!(text.complete().unwrap(), "one ");
+}
+
+#[test]
 fn errors_that_the_platform_reports_in_a_stream() {
     for error in [
         r#"{"event_type":"error","error":{"code":"overloaded","message":"Too much."}}"#,
@@ -184,6 +210,7 @@ fn errors_that_the_platform_reports_in_a_stream() {
     assert_eq!((text.text.as_str(), &text.finish_reason), ("one ", &Some(FinishReason::Length)));
     assert_eq!(text.error.as_ref().unwrap().message.as_deref(), Some("output truncated"));
     assert!(matches!(text.json::<Value>(), Err(Error::Truncated { text }) if text == "one "));
+    assert!(matches!(text.complete(), Err(Error::Truncated { text }) if text == "one "));
 }
 
 #[test]
@@ -369,7 +396,363 @@ fn streams_can_be_read_in_another_thread() {
     fn send<T: Send>() {}
     send::<AnalyzeStream>();
     send::<Events>();
+    send::<ResponseStream>();
     send::<JsonLines<BatchResultItem>>();
+}
+
+/// The data of the six events of the example in the platform's text.
+fn example() -> Vec<Value> {
+    let fixture: Value = serde_json::from_str(include_str!("../fixtures/doc/responses.create_stream.json")).unwrap();
+    fixture["exchanges"][0]["response"]["body"].as_array().unwrap().clone()
+}
+
+fn server_sent(events: &[Value]) -> String {
+    events.iter().map(|data| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap())).collect()
+}
+
+/// Plays these events as an answer to `responses().create_stream`, and the mark that ends them.
+fn respond(events: &[Value]) -> ResponseStream {
+    respond_with(Step::Answer(answer_of_type(200, "text/event-stream", &(server_sent(events) + "data: [DONE]\n\n"))))
+}
+
+fn respond_with(step: Step) -> ResponseStream {
+    let server = Server::start([step]);
+    let (client, _) = client(&server);
+    client.responses().create_stream("ks_1", "Who?").send().unwrap()
+}
+
+fn created() -> Value {
+    json!({"type": "response.created", "response": {"id": "r1", "status": "in_progress", "output": []}})
+}
+
+fn added(index: usize, phase: &str) -> Value {
+    let item = json!({"type": "message", "id": format!("m{index}"), "phase": phase});
+    json!({"type": "response.output_item.added", "output_index": index, "item": item})
+}
+
+fn delta(index: usize, delta: &str) -> Value {
+    let item_id = format!("m{index}");
+    json!({"type": "response.output_text.delta", "item_id": item_id, "output_index": index, "content_index": 0, "delta": delta})
+}
+
+/// The end of a response: with this status, and with the output of this text if there is one.
+fn ended(status: &str, text: Option<&str>) -> Value {
+    let part = text.map(|text| json!([{"type": "output_text", "text": text}]));
+    let output = part.map(|part| json!([{"type": "message", "id": "m0", "content": part}]));
+    json!({"type": "response.completed", "response": {"id": "r1", "status": status, "output": output}})
+}
+
+#[test]
+fn every_event_of_the_example_arrives_wherever_the_bytes_are_split() {
+    let example = example();
+    let text = server_sent(&example) + "data: [DONE]\n\n";
+    let server = Server::start([]);
+    let (client, _) = client(&server);
+    let play = |cuts: Vec<usize>| {
+        let text = text.clone();
+        server.rewind([Step::Live(Box::new(move |stream| {
+            begin(stream, "text/event-stream")?;
+            let bounds = [&[0], cuts.as_slice(), &[text.len()]].concat();
+            bounds.windows(2).try_for_each(|piece| chunk(stream, &text[piece[0]..piece[1]]))?;
+            chunk(stream, "")
+        }))]);
+        let stream = client.responses().create_stream("ks_1", "Give me the highlight.").send().unwrap();
+        let events: Vec<Value> = stream.map(|event| serde_json::to_value(event.unwrap()).unwrap()).collect();
+        assert_eq!(kinds(&events), kinds(&example));
+        events
+    };
+    let whole = play(Vec::new());
+    assert_eq!(whole[5]["response"]["output"][0]["content"][0]["text"], example[4]["text"]);
+    // Every place is one of the cuts of some run.
+    for first in 1..=50 {
+        assert_eq!(play((first..text.len()).step_by(50).collect()), whole, "split at {first} and on");
+    }
+    assert_eq!(play((1..text.len()).collect()), whole, "byte by byte");
+}
+
+fn kinds(events: &[Value]) -> Vec<&Value> {
+    events.iter().map(|event| &event["type"]).collect()
+}
+
+#[test]
+fn a_response_grows_into_what_it_is_in_the_end() {
+    let example = example();
+    let last = example[4]["text"].as_str().unwrap();
+    let mut stream = respond(&example);
+    let mut seen = Vec::new();
+    assert_eq!(stream.snapshot().id, "");
+    while let Some(event) = stream.next() {
+        event.unwrap();
+        let snapshot = stream.snapshot();
+        assert_eq!(snapshot.id, example[0]["response"]["id"].as_str().unwrap());
+        seen.push((snapshot.text(), snapshot.status.clone().unwrap().to_string()));
+    }
+    let first = "The video captures a heated sideline moment".to_string();
+    let both = format!("{first}{}", example[3]["delta"].as_str().unwrap());
+    let expected = [("", false), ("", false), (&first, false), (&both, false), (last, false), (last, true)];
+    let expected = expected
+        .map(|(text, is_done)| (text.to_string(), if is_done { "completed" } else { "in_progress" }.to_string()));
+    assert_eq!(seen, expected);
+    let response = stream.finish().unwrap();
+    assert_eq!(response.text(), last);
+    assert_eq!((response.usage.unwrap().output_tokens, response.session_id.is_some()), (Some(289), true));
+
+    assert_eq!(respond(&example).text().unwrap(), last);
+    assert_eq!(respond(&example).finish().unwrap().id, response.id);
+    let mut stream = respond(&example);
+    let deltas: Vec<String> = stream.text_deltas().collect::<Result<_, _>>().unwrap();
+    assert_eq!(deltas.concat(), both);
+    assert_eq!(stream.finish().unwrap().text(), last, "the rest is there after the text");
+}
+
+#[test]
+fn the_steps_on_the_way_to_an_answer_are_not_the_answer() {
+    let call = json!({"type": "function_call", "id": "f1", "name": "search"});
+    let part = json!({"type": "output_text", "text": "42.", "annotations": [{"type": "video_citation"}]});
+    let events = [
+        created(),
+        added(0, "commentary"),
+        delta(0, "I look."),
+        json!({"type": "response.output_item.added", "output_index": 1, "item": call}),
+        json!({"type": "response.function_call_arguments.done", "item_id": "f1", "output_index": 1, "arguments": "{}"}),
+        json!({"type": "keepalive", "sequence_number": 7}),
+        json!({"type": "keepalive", "sequence_number": "?"}),
+        added(2, "final_answer"),
+        json!({"type": "response.content_part.added", "item_id": "m2", "content_index": 0, "part": {"text": ""}}),
+        delta(2, "4"),
+        json!({"type": "response.in_progress", "response": {"id": "r1", "status": "in_progress", "output": []}}),
+        delta(2, "2."),
+        json!({"type": "response.content_part.done", "item_id": "m2", "content_index": 0, "part": part}),
+        json!({"type": "response.completed"}),
+    ];
+    let mut stream = respond(&events);
+    assert_eq!(stream.text_deltas().collect::<Result<Vec<_>, _>>().unwrap(), ["4", "2."]);
+    let response = stream.finish().unwrap();
+    assert_eq!((response.text().as_str(), response.status), ("42.", Some(ResponseStatus::Completed)));
+    let output = serde_json::to_value(response.output.unwrap()).unwrap();
+    assert_eq!(output[0]["content"][0]["text"], "I look.");
+    assert_eq!(output[1]["arguments"], "{}");
+    assert_eq!(output[2]["content"][0]["annotations"][0]["type"], "video_citation");
+    assert_eq!(respond(&events).count(), 12, "without the heartbeats");
+}
+
+#[test]
+fn events_that_name_no_place_are_about_what_is_last() {
+    let bare = |kind: &str, name: &str, value: Value| json!({"type": kind, name: value});
+    let events = [
+        created(),
+        bare("response.output_text.delta", "delta", json!("a")),
+        bare("response.output_text.delta", "delta", json!("b")),
+        bare("response.output_item.added", "item", json!({"type": "message", "id": "m1"})),
+        bare("response.output_text.delta", "delta", json!("c")),
+        json!({"type": "response.output_text.delta", "output_index": u64::MAX, "content_index": u64::MAX, "delta": "d"}),
+        json!({"type": "response.completed", "response": {"id": "r1"}}),
+    ];
+    let mut stream = respond(&events);
+    assert_eq!(stream.text_deltas().collect::<Result<String, _>>().unwrap(), "abcd");
+    assert_eq!(stream.finish().unwrap().text(), "abcd");
+}
+
+/// Reads a stream that goes wrong, and gives the last item as [`fault`] does; both ways to wait for the end tell the same.
+fn response_fault(events: &str) -> Error {
+    let play = || {
+        let body = events.to_string();
+        respond_with(Step::Close(
+            format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{body}")
+                .into_bytes(),
+        ))
+    };
+    let mut stream = play();
+    let mut items: Vec<_> = stream.by_ref().collect();
+    assert!(stream.next().is_none() && stream.text_deltas().next().is_none(), "it has ended");
+    let last = items.pop().unwrap().unwrap_err();
+    assert!(items.iter().all(Result::is_ok), "{items:?}");
+    for e in [play().finish().unwrap_err(), play().text().unwrap_err(), stream.finish().unwrap_err()] {
+        assert_eq!(e.to_string(), last.to_string());
+    }
+    let e = play().text_deltas().last().unwrap().unwrap_err();
+    assert_eq!(e.to_string(), last.to_string());
+    last
+}
+
+#[test]
+fn a_response_that_breaks_off_is_an_error_that_has_the_text_so_far() {
+    let begun =
+        server_sent(&[created(), added(0, "commentary"), delta(0, "Hm. "), added(1, "final_answer"), delta(1, "one ")]);
+    let unfinished = server_sent(&[ended("completed", Some("one two"))]);
+    for (end, what) in [
+        (String::new(), "no end"),
+        ("data: [DONE]\n\n".into(), "the mark of an end alone"),
+        (unfinished.trim_end().into(), "in an event"),
+        (unfinished[..unfinished.len() - 30].into(), "in a line"),
+        ("event: keepalive\ndata: {}\n\n".into(), "a heartbeat"),
+    ] {
+        let e = response_fault(&(begun.clone() + &end));
+        assert_eq!(e.to_string(), "the stream broke off before its end (POST /responses)", "{what}");
+        assert!(e.is_retryable() && e.is_outcome_unknown(), "{what}");
+        let Error::Stream { text, source: Some(source), code: None, .. } = e else { panic!("{what}: {e:?}") };
+        assert_eq!(text, "one ", "{what}");
+        assert!(matches!(*source, Error::Transport { .. }), "{what}");
+    }
+    // The sparse stream that was recorded has no end either: all that it has arrives before the error.
+    let fixture: Value = serde_json::from_str(include_str!("../fixtures/min/responses.create_stream.json")).unwrap();
+    let sparse = fixture["exchanges"][0]["response"]["body"].as_array().unwrap();
+    let items: Vec<_> = respond(&sparse[..sparse.len() - 1]).collect();
+    assert_eq!((items.len(), items.iter().filter(|item| item.is_ok()).count()), (12, 11));
+    let e = respond(&[json!({"type": "response.completed"})]).finish().unwrap_err();
+    assert_eq!(e.to_string(), "the stream has no response (POST /responses)");
+}
+
+#[test]
+fn an_unknown_event_is_kept_and_a_malformed_one_is_an_error() {
+    let news = "event: news\ndata: {\"of\": [\"the future\"]}\n\nevent: response.poem\ndata: Roses are\ndata: red\n\n";
+    let text = server_sent(&[created()]) + news + &server_sent(&[ended("completed", Some("one"))]);
+    let events: Vec<_> =
+        respond_with(Step::Answer(answer_of_type(200, "text/event-stream", &text))).map(Result::unwrap).collect();
+    let other = |event: &str, data: Value| ResponseStreamEvent::Other { event: event.into(), data };
+    assert_eq!(events[1], other("news", json!({"of": ["the future"]})));
+    assert_eq!(events[2], other("response.poem", json!("Roses are\nred")));
+    assert_eq!(serde_json::to_value(&events[1]).unwrap(), json!({"of": ["the future"]}));
+    assert_eq!(events.len(), 4);
+
+    let begun = server_sent(&[created(), delta(0, "one ")]);
+    for (event, why) in [
+        (r#"{"type":"response.output_text.delta","delta":5}"#, "`delta` of the event is malformed"),
+        (r#"{"type":"response.output_text.done","text":["x"]}"#, "`text` of the event is malformed"),
+        (r#"{"type":"response.completed","response":5}"#, "`response` of the event is malformed"),
+        (r#"{"type":"response.completed","response":{"status":"completed"}}"#, "missing field `id`"),
+        (r#"{"type":"response.output_item.done","item":{"type":"message"}}"#, "missing field `id`"),
+        (r#"{"type":"response.content_part.done","part":"x"}"#, "`part` of the event is malformed"),
+        (r#"{"type":"response.completed","response":{"id":"r1"}"#, "the answer is cut off"),
+        (r#"["response.completed"]"#, "this is no event"),
+        (r#"{"no":"type"}"#, "this is no event"),
+        ("<html>", "the answer is not JSON"),
+    ] {
+        let e = response_fault(&format!("{begun}data: {event}\n\n{}", server_sent(&[delta(0, "two")])));
+        assert_eq!(e.to_string(), "the stream has a line that is no event (POST /responses)", "{event}");
+        let Error::Stream { text, source: Some(source), .. } = e else { panic!("{event}: {e:?}") };
+        assert_eq!(text, "one ");
+        assert!(source.to_string().contains(why), "{event}: {source}");
+    }
+    // By the name of the event, too; and what is malformed further inside costs no more than itself.
+    let e = response_fault(&format!("{begun}event: response.completed\ndata: [1, {{\"id\":\"r1\"}}]\n\n"));
+    assert!(matches!(e, Error::Stream { source: Some(source), .. } if source.to_string().contains("no object")));
+    let response = json!({"id": 7, "status": "completed", "created_at": "yesterday", "usage": 5, "output": [{"id": "m0",
+        "type": "message", "content": [{"text": "one", "annotations": "none"}]}]});
+    let completed = json!({"type": "response.completed", "sequence_number": "?", "response": response});
+    let response = respond(&[created(), completed]).finish().unwrap();
+    assert_eq!((response.id.as_str(), response.text().as_str(), response.usage), ("7", "one", None));
+}
+
+#[test]
+fn a_response_that_failed_is_an_error_with_the_reason() {
+    let failed = |response: Value| json!({"type": "response.failed", "response": response});
+    let reason = json!({"code": "overloaded", "message": format!("Too much for {API_KEY}.")});
+    for (event, message, code) in [
+        (failed(json!({"id": "r1", "status": "failed", "error": reason})), "Too much for ***.", Some("overloaded")),
+        (json!({"type": "response.failed", "error": reason}), "Too much for ***.", Some("overloaded")),
+        (failed(json!({"id": "r1", "error": "Too much."})), "Too much.", None),
+        (failed(json!({"id": "r1"})), "the response failed, and the platform gave no reason", None),
+        (json!({"type": "error", "error": reason}), "Too much for ***.", Some("overloaded")),
+        (json!({"type": "error", "code": "c", "message": "No."}), "No.", Some("c")),
+    ] {
+        let e = response_fault(&server_sent(&[created(), delta(0, "one "), event.clone(), delta(0, "two")]));
+        assert_eq!((e.to_string(), e.code()), (format!("{message} (POST /responses)"), code), "{event}");
+        assert!(matches!(&e, Error::Stream { text, source: None, .. } if text == "one "), "{e:?}");
+    }
+    let mut stream =
+        respond(&[created(), failed(json!({"id": "r1", "status": "failed", "error": {"message": "No."}}))]);
+    assert!(stream.nth(1).unwrap().is_ok_and(|event| matches!(event, ResponseStreamEvent::Failed(_))));
+    assert_eq!(stream.snapshot().status, Some(ResponseStatus::Failed));
+    assert_eq!(stream.snapshot().error.as_ref().unwrap().message.as_deref(), Some("No."));
+    assert_eq!(stream.finish().unwrap_err().to_string(), "No. (POST /responses)", "it was not asked for before");
+}
+
+#[test]
+fn a_response_that_was_truncated_says_so() {
+    let mut incomplete = ended("incomplete", Some("one"));
+    for kind in ["response.completed", "response.incomplete"] {
+        incomplete["type"] = kind.into();
+        assert_eq!(
+            respond(&[created(), incomplete.clone()]).finish().unwrap().status,
+            Some(ResponseStatus::Incomplete)
+        );
+        let e = respond(&[created(), incomplete.clone()]).text().unwrap_err();
+        assert!(matches!(e, Error::Truncated { text } if text == "one"), "{kind}");
+    }
+}
+
+#[test]
+fn dropping_a_response_closes_the_connection_and_its_size_has_a_limit() {
+    let endless = |kind: &'static str, closed: Sender<()>| {
+        Step::Live(Box::new(move |stream| {
+            begin(stream, "text/event-stream")?;
+            let event =
+                format!("data: {{\"type\":\"{kind}\",\"delta\":\"0123456789\",\"item\":{{\"id\":\"m0\"}}}}\n\n");
+            while chunk(stream, &event).is_ok() {}
+            closed.send(()).map_err(io::Error::other)
+        }))
+    };
+    let (closed, wait) = channel();
+    let mut stream = respond_with(endless("response.output_text.delta", closed.clone()));
+    assert!(stream.next().unwrap().is_ok());
+    drop(stream);
+    wait.recv_timeout(LONG).expect("the server sees that nobody reads");
+    for kind in ["response.output_text.delta", "response.output_item.added"] {
+        let server = Server::start([endless(kind, closed.clone())]);
+        let client = TwelveLabs::builder().api_key(API_KEY).base_url(server.url()).max_response_size(10_000);
+        let stream = client.build().unwrap().responses().create_stream("ks_1", "Who?").send().unwrap();
+        let e = stream.finish().unwrap_err();
+        assert_eq!(e.to_string(), "the stream is larger than allowed (POST /responses)");
+    }
+}
+
+#[test]
+fn a_response_can_be_canceled_while_it_is_silent() {
+    let server = Server::start([Step::Live(Box::new(|stream| {
+        begin(stream, "text/event-stream")?;
+        chunk(stream, &server_sent(&[created(), delta(0, "one ")]))?;
+        io::Read::read(stream, &mut [0]).map(drop)
+    }))]);
+    let (client, _) = client(&server);
+    let cancel = CancelHandle::new();
+    let options = RequestOptions::new().cancel_handle(&cancel);
+    let mut stream = client.responses().create_stream("ks_1", "Who?").request_options(options).send().unwrap();
+    assert!(stream.nth(1).unwrap().is_ok());
+    let canceler = thread::spawn(move || cancel.cancel());
+    let e = stream.finish().unwrap_err();
+    assert!(e.is_canceled() && !e.is_retryable() && e.to_string() == "canceled (POST /responses)", "{e:?}");
+    assert!(matches!(e, Error::Stream { text, .. } if text == "one "));
+    canceler.join().unwrap();
+}
+
+#[test]
+fn a_response_in_a_type_of_the_callers() {
+    let respond = |response: Value| {
+        let server = Server::start([Step::Answer(answer(200, &response))]);
+        let (client, _) = client(&server);
+        let ask = client.responses().create("ks_1", "Summarise.").include([ResponseInclude::IntermediateOutputs]);
+        let summary = ask.json::<Summary>(json!({"type": "object"}));
+        let format = json!({"type": "json_schema", "name": "answer", "schema": {"type": "object"}});
+        assert_eq!(server.finish()[0].json()["text"], json!({"format": format}));
+        summary
+    };
+    let with = |status: &str, text: &str| {
+        let content = json!([{"type": "output_text", "text": text}]);
+        let output = json!([{"id": "m0", "type": "message", "phase": "commentary", "content": [{"text": "Hm."}]},
+            {"id": "m1", "type": "message", "content": content}]);
+        json!({"id": "r1", "status": status, "output": output, "error": {"code": "c", "message": "Why."}})
+    };
+    let summary = respond(with("completed", r#"{"title":"a","times":[1]}"#)).unwrap();
+    assert_eq!(summary, Summary { title: "a".into(), times: vec![1.0] });
+    assert!(matches!(respond(with("completed", "{}")), Err(Error::InvalidOutput { text, .. }) if text == "{}"));
+    assert!(matches!(respond(with("incomplete", "{\"ti")), Err(Error::Truncated { text }) if text == "{\"ti"));
+    let e = respond(with("failed", "")).unwrap_err();
+    assert_eq!((e.to_string().as_str(), e.code()), ("response r1 ended as `failed`: Why.", Some("c")));
+    let server = Server::start([]);
+    let (client, _) = client(&server);
+    let e = client.responses().create("ks_1", "Who?").json::<Summary>(5).unwrap_err();
+    assert!(e.to_string().starts_with("schema: must be a JSON object"), "{e}");
 }
 
 #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -384,6 +767,30 @@ fn typed(text: &str, finish_reason: &str) -> (Result<Summary, Error>, Value) {
     let (client, _) = client(&server);
     let summary = client.analyze().prompt("Summarise.").json(json!({"type": "object"}));
     (summary, server.finish().remove(0).json())
+}
+
+#[test]
+fn a_text_is_complete_or_an_error() {
+    let answers = [
+        json!({"data": "All of it.", "finish_reason": "stop"}),
+        json!({"data": "All of"}),
+        json!({"data": "All o", "finish_reason": "length"}),
+        json!({"data": " ", "finish_reason": "stop"}),
+        json!({"finish_reason": "stop"}),
+    ];
+    let server = Server::start(answers.clone().map(|body| Step::Answer(answer(200, &body))));
+    let (client, _) = client(&server);
+    let mut at_once = answers.clone().map(|_| client.analyze().send().unwrap().complete()).into_iter();
+    let mut of_tasks =
+        answers.map(|body| serde_json::from_value::<AnalyzeTaskResult>(body).unwrap().complete()).into_iter();
+    for texts in [&mut at_once, &mut of_tasks] {
+        assert_eq!(texts.next().unwrap().unwrap(), "All of it.");
+        assert_eq!(texts.next().unwrap().unwrap(), "All of");
+        assert!(matches!(texts.next().unwrap(), Err(Error::Truncated { text }) if text == "All o"));
+        for text in texts {
+            assert_eq!(text.unwrap_err().to_string(), "the answer has no text");
+        }
+    }
 }
 
 #[test]

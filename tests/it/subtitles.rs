@@ -1,6 +1,7 @@
 //! Subtitle files beside strict readers of the two formats, which share nothing with the writers.
 
 use proptest::prelude::*;
+use twelvelabs::Error;
 use twelvelabs::assets::AssetTranscription;
 use twelvelabs::search::SearchItem;
 use twelvelabs::subtitles::{Cue, Subtitles, format_timestamp};
@@ -210,14 +211,14 @@ proptest! {
         }).collect();
         let spoken: Vec<&str> = words.iter().filter_map(|word| word["value"].as_str()).collect();
         let transcription = transcription(serde_json::json!({"status": "ready", "words": words}));
-        let cues = Subtitles::from(&transcription).cues;
+        let cues = transcription.subtitles().unwrap().cues;
         let lines: Vec<&str> = cues.iter().map(|cue| cue.text.as_str()).collect();
         prop_assert_eq!(lines.join(" "), spoken.join(" "));
         for cue in &cues {
             prop_assert!(cue.text.chars().count() <= 84 && cue.end.unwrap() - cue.start.unwrap() <= 7.0, "{cue:?}");
             prop_assert!(!cue.text.trim_end_matches(['.', '?']).contains(['.', '?']), "{cue:?} is one sentence");
         }
-        prop_assert_eq!(read_vtt(&transcription.to_vtt()).len(), cues.len());
+        prop_assert_eq!(read_vtt(&transcription.to_vtt().unwrap()).len(), cues.len());
     }
 }
 
@@ -309,15 +310,41 @@ fn a_transcription_uses_the_best_that_is_there() {
     ]);
     let json = serde_json::json!({"status": "ready", "words": words, "sentences": null, "utterances": []});
     let mut transcription = transcription(json);
-    assert_eq!(transcription.to_text(), "Hello there.\nBye\n");
-    assert_eq!(read_srt(&transcription.to_srt()).len(), 2);
+    assert_eq!(transcription.to_text().unwrap(), "Hello there.\nBye\n");
+    assert_eq!(read_srt(&transcription.to_srt().unwrap()).len(), 2);
     transcription.sentences = serde_json::from_value(sentences).unwrap();
-    assert!(transcription.to_vtt().ends_with("\n00:00:01.400 --> 00:00:02.000\nBye\n"));
+    assert!(transcription.to_vtt().unwrap().ends_with("\n00:00:01.400 --> 00:00:02.000\nBye\n"));
     transcription.utterances = serde_json::from_value(utterances).unwrap();
-    assert_eq!(transcription.to_text(), "Ana: Hello there.\nRita: Bye\n");
-    assert!(transcription.to_vtt().ends_with("\n00:00:01.400 --> 00:00:02.000\n<v Rita>Bye\n"));
+    assert_eq!(transcription.to_text().unwrap(), "Ana: Hello there.\nRita: Bye\n");
+    assert!(transcription.to_vtt().unwrap().ends_with("\n00:00:01.400 --> 00:00:02.000\n<v Rita>Bye\n"));
     transcription.sentences = None;
-    assert!(transcription.to_srt().contains("\nAna: Hello there.\n"));
+    assert!(transcription.to_srt().unwrap().contains("\nAna: Hello there.\n"));
+}
+
+#[test]
+fn a_transcription_that_is_not_ready_is_no_empty_file() {
+    let words = serde_json::json!([{"start": 0, "end": 1, "value": "Hello"}]);
+    for (status, why) in [
+        ("pending", "the transcription is `pending`: wait for it with `assets().wait_for_transcription(…)`"),
+        ("processing", "the transcription is `processing`: wait for it with `assets().wait_for_transcription(…)`"),
+        ("failed", "the transcription is `failed`: too much noise"),
+    ] {
+        let error = serde_json::json!({"message": "too much noise"});
+        let transcription = transcription(serde_json::json!({"status": status, "words": words, "error": error}));
+        for result in [
+            transcription.to_srt(),
+            transcription.to_vtt(),
+            transcription.to_text(),
+            transcription.subtitles().map(|subtitles| subtitles.to_srt()),
+        ] {
+            let e = result.unwrap_err();
+            assert!(matches!(&e, Error::NotReady { status: is, .. } if is == status), "{e:?}");
+            assert_eq!(e.to_string(), why);
+        }
+    }
+    let silent = transcription(serde_json::json!({"status": "ready", "words": []}));
+    assert_eq!(silent.to_srt().unwrap(), "", "nothing is said in it");
+    assert!(transcription(serde_json::json!({"words": words})).to_srt().unwrap().contains("Hello"));
 }
 
 #[test]
@@ -325,7 +352,7 @@ fn words_without_spaces_between_them() {
     let words = ["今日", "は", "晴れ", "です", "。", "Rust", "も", "楽しい", "！"];
     let words: Vec<_> = words.iter().map(|word| serde_json::json!({"value": word})).collect();
     let transcription = transcription(serde_json::json!({"status": "ready", "words": words}));
-    assert_eq!(transcription.to_text(), "今日は晴れです。\nRust も楽しい！\n");
+    assert_eq!(transcription.to_text().unwrap(), "今日は晴れです。\nRust も楽しい！\n");
 }
 
 #[test]
@@ -333,7 +360,7 @@ fn parts_of_many_kinds_are_collected() {
     let transcription = transcription(serde_json::json!({
         "status": "ready", "sentences": [{"start": 0, "end": 1, "value": "a"}, {"start": 1, "end": 2, "value": "b"}]
     }));
-    let both: Subtitles = [&transcription, &transcription].into_iter().collect();
+    let both: Subtitles = [&transcription, &transcription].map(|part| part.subtitles().unwrap()).into_iter().collect();
     assert_eq!(both.cues.len(), 4);
     let of_results: Result<Subtitles, String> = [Ok(Cue::new(0.0, 1.0, "a")), Err("no".into())].into_iter().collect();
     assert_eq!(of_results, Err("no".into()));

@@ -22,6 +22,8 @@ const OTHER_ROOT: &[u8] = include_bytes!("../fixtures/tls/other_root.pem");
 
 type Secure = StreamOwned<ServerConnection, TcpStream>;
 
+type Talk = dyn FnOnce(&mut Secure) -> io::Result<()> + Send;
+
 type Conversation = dyn FnOnce(&mut Secure) -> io::Result<()> + Send;
 
 /// What the server does with one connection.
@@ -29,7 +31,7 @@ enum Play {
     /// Before the handshake.
     Raw(Box<dyn FnOnce(TcpStream) + Send>),
     /// After it. It ends as TLS ends, or just so.
-    Talk(Box<Conversation>),
+    Talk(Box<Talk>),
 }
 
 struct Server {

@@ -56,6 +56,11 @@ def body_of(content_type, content):
     return {"kind": "multipart", "parts": parts}
 
 
+def event(data):
+    """A server-sent event."""
+    return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n"
+
+
 class Handler(BaseHTTPRequestHandler):
     """Notes a request beside the answer that it gets: the first one left for its path, else the first one left."""
 
@@ -88,7 +93,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         data = response["body"]
         lines = isinstance(data, list) and response["content_type"] != "application/json"
-        texts = [json.dumps(line) + "\n" for line in data] if lines else [json.dumps(data)]
+        events = response["content_type"] == "text/event-stream"
+        texts = [event(line) if events else json.dumps(line) + "\n" for line in data] if lines else [json.dumps(data)]
+        texts += ["data: [DONE]\n\n"] if events else []
         out = "" if data is None else "".join(texts).replace("127.0.0.1:PORT", f"127.0.0.1:{self.server.server_port}")
         if response["status"] != 204:
             self.send_header("content-length", str(len(out.encode())))

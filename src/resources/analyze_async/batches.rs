@@ -34,7 +34,7 @@ impl AnalyzeBatchesClient {
         self.0.get(&["analyze", "batches"]).into()
     }
 
-    /// Begins the analysis of many videos, a task for each.
+    /// Starts the analysis of many videos, a task for each.
     ///
     /// The platform takes 1 to 1,000 requests and 2,000 hours in a batch, and 5 batches at a time. What is not done 24
     /// hours later is canceled; results can be read for 30 days.
@@ -126,9 +126,9 @@ impl AnalyzeBatchesClient {
         self.0.post(&["analyze", "batches", batch_id, "cancel"]).into()
     }
 
-    /// Waits until a batch is completed, and gives it.
+    /// Waits until a batch is completed, and returns it.
     ///
-    /// `completed` means that every item has ended, not that every item succeeded: look at
+    /// `completed` means that every item has ended, not that every item succeeded: check
     /// [`failed_items`](AnalyzeBatch::failed_items) and at the state of each of the [`results`](Self::results). A batch
     /// that was canceled or has expired is an [`Error::Failed`](crate::Error::Failed).
     ///
@@ -149,7 +149,7 @@ impl AnalyzeBatchesClient {
 request! {
     /// Options of [`AnalyzeBatchesClient::list`].
     ListAnalyzeBatches -> SyncPager<AnalyzeBatch> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -187,9 +187,9 @@ input! {
         min_segment_duration: f64,
         /// The longest segment in seconds, 2 at least.
         max_segment_duration: f64,
-        /// Where in the video to begin, in seconds of the video's own clock.
+        /// The start of the part to analyse, in seconds of the video's own clock.
         start_time: f64,
-        /// Where in the video to end, in seconds of the video's own clock.
+        /// The end of the part to analyse, in seconds of the video's own clock.
         end_time: f64,
     }
 }
@@ -209,9 +209,9 @@ input! {
         min_segment_duration: f64,
         /// The longest segment in seconds, 2 at least.
         max_segment_duration: f64,
-        /// Where in the video to begin, in seconds of the video's own clock.
+        /// The start of the part to analyse, in seconds of the video's own clock.
         start_time: f64,
-        /// Where in the video to end, in seconds of the video's own clock.
+        /// The end of the part to analyse, in seconds of the video's own clock.
         end_time: f64,
     }
 }
@@ -324,7 +324,7 @@ pub struct CreatedBatchItem {
     pub custom_id: Option<String>,
 }
 
-/// What came of one item of a batch.
+/// The result of one item of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BatchResultItem {
@@ -334,7 +334,7 @@ pub struct BatchResultItem {
     pub custom_id: Option<String>,
     /// Its status.
     pub status: Option<BatchItemStatus>,
-    /// What came of it, if it is ready.
+    /// The result, if it is ready.
     pub data: Option<AnalyzeTaskResult>,
     /// Why it failed or was canceled.
     pub error: Option<AnalyzeError>,

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Result;
+use crate::generation::{FinishReason, TokenUsage};
 use crate::http::session::Session;
-use crate::resources::analyze::{FinishReason, TokenUsage, typed};
+use crate::resources::analyze::{complete, typed};
 use batches::AnalyzeBatchesClient;
 use tasks::AnalyzeTasksClient;
 
-/// Analyses that run in the background, see [`TwelveLabs::analyze_async`].
+/// Analyses that run in the background, see [`TwelveLabs::analyze_async`](crate::TwelveLabs::analyze_async).
 #[derive(Debug, Clone)]
 pub struct AnalyzeAsyncClient(pub(crate) Session);
 
@@ -79,7 +80,7 @@ impl From<MaxTokens> for Value {
     }
 }
 
-/// What came of an analysis.
+/// The result of an analysis.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeTaskResult {
@@ -87,14 +88,27 @@ pub struct AnalyzeTaskResult {
     pub generation_id: Option<String>,
     /// The text; for segments it is JSON.
     pub data: Option<String>,
-    /// Why the model stopped: look at it before you take the text for complete.
+    /// Why the model stopped: [`complete`](Self::complete) gives the text only if it is all of it.
     pub finish_reason: Option<FinishReason>,
     /// The tokens that it took.
     pub usage: Option<TokenUsage>,
 }
 
 impl AnalyzeTaskResult {
+    /// The text, if the model has said everything.
+    ///
+    /// # Errors
+    ///
+    /// As [`AnalyzeResponse::complete`](crate::analyze::AnalyzeResponse::complete).
+    pub fn complete(self) -> Result<String> {
+        complete(self.data, self.finish_reason.as_ref())
+    }
+
     /// The text, decoded from JSON into a type of your own as by [`Analyze::json`](crate::analyze::Analyze::json).
+    ///
+    /// # Errors
+    ///
+    /// As [`AnalyzeResponse::json`](crate::analyze::AnalyzeResponse::json).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -7,7 +7,9 @@ use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo, MaxTokens};
 use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
+use crate::call::request::IDEMPOTENCY_KEY;
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::http::session::Session;
 use crate::resources::analyze::{
     AnalyzeError, AnalyzeImageInput, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, SmeMediaSource, VideoContext,
@@ -35,13 +37,14 @@ impl AnalyzeTasksClient {
         self.0.get(&["analyze", "tasks"]).into()
     }
 
-    /// Begins the analysis of a video or of some images.
+    /// Starts the analysis of a video or of some images.
     ///
-    /// It returns at once: [`wait_for_done`](Self::wait_for_done) gives the result. The platform takes videos of up to
-    /// 2 hours, or of 4 hours of which 2 are analysed, and 1 to 20 images.
+    /// It returns at once: [`wait_for_done`](Self::wait_for_done) returns the result. The platform takes videos of up
+    /// to 2 hours, or of 4 hours of which 2 are analysed, and 1 to 20 images.
     ///
-    /// With an [`idempotency_key`](CreateAnalyzeTask::idempotency_key) it is tried again where a POST otherwise is not,
-    /// and makes one task however often it is sent.
+    /// It is retried where a POST otherwise is not: every call has a random key by which the platform makes one task
+    /// of all attempts. With an [`idempotency_key`](CreateAnalyzeTask::idempotency_key) of your own it makes one of several
+    /// calls, too.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -59,7 +62,7 @@ impl AnalyzeTasksClient {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn create(&self) -> CreateAnalyzeTask {
-        self.0.post(&["analyze", "tasks"]).into()
+        self.0.post(&["analyze", "tasks"]).idempotent().into()
     }
 
     /// Gets a task, with its result once it is ready.
@@ -74,7 +77,8 @@ impl AnalyzeTasksClient {
         self.0.get(&["analyze", "tasks", task_id]).into()
     }
 
-    /// Deletes a task for good. The platform refuses it while the task is in process: [`cancel`](Self::cancel) it first.
+    /// Deletes a task for good. The platform refuses it while the task is in process:
+    /// [`cancel`](Self::cancel) it first.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -99,10 +103,10 @@ impl AnalyzeTasksClient {
         self.0.post(&["analyze", "tasks", task_id, "cancel"]).into()
     }
 
-    /// Waits until a task is ready, and gives it with its result.
+    /// Waits until a task is ready, and returns it with its result.
     ///
     /// A task that failed or was canceled is an [`Error::Failed`](crate::Error::Failed) with the platform's reason. An
-    /// [`error`](AnalyzeTask::error) of a task that is ready is a warning, as that segments are missing.
+    /// [`error`](AnalyzeTask::error) of a task that is ready is a warning, such as that segments are missing.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -113,12 +117,26 @@ impl AnalyzeTasksClient {
     pub fn wait_for_done(&self, task_id: &str) -> Wait<AnalyzeTask> {
         Wait::new(self.0.get(&["analyze", "tasks", task_id]), task_id)
     }
+
+    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.analyze_async().tasks().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<AnalyzeTask> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["analyze", "tasks", id]))
+    }
 }
 
 request! {
     /// Options of [`AnalyzeTasksClient::list`].
     ListAnalyzeTasks -> SyncPager<AnalyzeTask> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -141,7 +159,8 @@ request! {
         /// An id of your own, that comes back with the task: 1 to 64 letters, digits, hyphens and underscores. It need
         /// not be the only one of its kind.
         json custom_id: into String,
-        /// The video. Excludes [`image`](Self::image).
+        /// The video: a [`VideoContext`], or a reference to an [`Asset`](crate::assets::Asset). Excludes
+        /// [`image`](Self::image).
         json video: into VideoContext,
         /// The images, 1 to 20. Needs `pegasus1.6` and a [`prompt`](Self::prompt); excludes [`video`](Self::video) and
         /// [`prompt_v2`](Self::prompt_v2).
@@ -163,18 +182,18 @@ request! {
         json min_segment_duration: f64,
         /// The longest segment in seconds, 2 at least.
         json max_segment_duration: f64,
-        /// Where in the video to begin, in seconds of the video's own clock.
+        /// The start of the part to analyse, in seconds of the video's own clock.
         json start_time: f64,
-        /// Where in the video to end, in seconds of the video's own clock; 1 s to 2 hours after the start.
+        /// The end of the part to analyse, in seconds of the video's own clock; 1 s to 2 hours after the start.
         json end_time: f64,
     }
 }
 
 impl CreateAnalyzeTask {
-    /// A key of your own: the platform makes one task of all requests with the same key. It is sent as the header
-    /// `Idempotency-Key`, and lets this crate send the request again where it broke or the platform stumbled.
+    /// A key of your own in place of a random one: the platform makes one task of all requests with the same key. It is
+    /// sent as the header `Idempotency-Key`.
     pub fn idempotency_key(mut self, idempotency_key: impl Into<String>) -> Self {
-        self.0.header("idempotency-key", &idempotency_key.into());
+        self.0.header(IDEMPOTENCY_KEY, &idempotency_key.into());
         self
     }
 }
@@ -184,7 +203,7 @@ open_enum! {
     AnalyzeTaskStatus {
         /// Not started.
         Queued = "queued",
-        /// About to begin.
+        /// About to start.
         Pending = "pending",
         /// In process.
         Processing = "processing",
@@ -219,7 +238,7 @@ pub struct AnalyzeTask {
     /// When it ended.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub completed_at: Option<OffsetDateTime>,
-    /// What came of it, once it is ready.
+    /// The result, once it is ready.
     pub result: Option<AnalyzeTaskResult>,
     /// Why it failed or was canceled; of a task that is ready, a warning.
     pub error: Option<AnalyzeError>,
@@ -294,8 +313,8 @@ pub struct AnalyzeTaskParams {
     pub min_segment_duration: Option<f64>,
     /// The longest segment in seconds.
     pub max_segment_duration: Option<f64>,
-    /// Where in the video to begin, in seconds.
+    /// The start of the part that was analysed, in seconds.
     pub start_time: Option<f64>,
-    /// Where in the video to end, in seconds.
+    /// The end of the part that was analysed, in seconds.
     pub end_time: Option<f64>,
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod tasks;
 pub(crate) mod v_2;
+pub(crate) mod vectors;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +12,9 @@ use crate::types::{EmbeddingOption, EmbeddingScope, VideoSegment};
 
 pub use tasks::*;
 pub use v_2::*;
+pub use vectors::*;
 
-/// Makes embeddings, see [`TwelveLabs::embed`].
+/// Makes embeddings, see [`TwelveLabs::embed`](crate::TwelveLabs::embed).
 #[derive(Debug, Clone)]
 pub struct EmbedClient(pub(crate) Session);
 
@@ -63,7 +65,7 @@ request! {
         form_url audio_url: into String,
         /// The audio file to embed: a path, or any [`FileSource`].
         file audio_file: into FileSource,
-        /// Where in the audio to begin, in seconds. The platform's default is 0.
+        /// The start of the part to embed, in seconds. The platform's default is 0.
         form audio_start_offset_sec: f64,
     }
 }
@@ -74,15 +76,15 @@ request! {
 pub struct EmbeddingResponse {
     /// The model that made them.
     pub model_name: Option<String>,
-    /// What became of the text.
+    /// The result for the text.
     pub text_embedding: Option<EmbeddingResult>,
-    /// What became of the image.
+    /// The result for the image.
     pub image_embedding: Option<EmbeddingResult>,
-    /// What became of the audio file.
+    /// The result for the audio file.
     pub audio_embedding: Option<EmbeddingResult>,
 }
 
-/// What became of one text or file: its vectors, or why there are none.
+/// The result for one text or file: its vectors, or why there are none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingResult {
@@ -104,9 +106,9 @@ pub struct EmbeddingMetadata {
     pub input_filename: Option<String>,
     /// The duration in seconds of video and audio.
     pub duration: Option<f64>,
-    /// Where the embedded part of audio begins, in seconds.
+    /// The start of the embedded part of audio, in seconds.
     pub start_offset_sec: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end_offset_sec: Option<f64>,
     /// The length in seconds of each clip of a video.
     pub video_clip_length: Option<f64>,
@@ -140,22 +142,4 @@ open_enum! {
         /// There will be no vectors.
         Failed = "failed",
     }
-}
-
-/// How alike two vectors are: 1 if they point the same way, 0 if they have nothing in common, -1 if they are opposed.
-///
-/// `None` if they differ in length (vectors of two models, or of two settings of `embedding_dimension`), or if one has
-/// no direction.
-///
-/// ```
-/// use twelvelabs::embed::cosine_similarity;
-///
-/// assert_eq!(cosine_similarity(&[1.0, 0.0], &[2.0, 0.0]), Some(1.0));
-/// assert_eq!(cosine_similarity(&[1.0, 0.0], &[0.0, 3.0]), Some(0.0));
-/// assert_eq!(cosine_similarity(&[1.0, 0.0], &[1.0]), None);
-/// ```
-pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Option<f32> {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    let lengths = (dot(a, a) * dot(b, b)).sqrt();
-    (a.len() == b.len() && lengths > 0.0 && lengths.is_finite()).then(|| (dot(a, b) / lengths) as f32)
 }

@@ -4,15 +4,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::call::json::Fields;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::call::{Call, RequestOptions};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::resources::assets::UploadMethod;
-use crate::types::{BulkOutcome, EmbeddingOption, EmbeddingScope};
+use crate::types::{BulkOutcome, DateFilter, EmbeddingOption, EmbeddingScope};
 
 use super::{EmbeddingResult, EmbeddingTaskStatus};
 
@@ -41,7 +43,7 @@ impl EmbedTasksClient {
         self.0.get(&["embed", "tasks"]).into()
     }
 
-    /// Begins to embed a video. Give exactly one of [`video_file`](CreateEmbedTask::video_file) and
+    /// Starts to embed a video. Give exactly one of [`video_file`](CreateEmbedTask::video_file) and
     /// [`video_url`](CreateEmbedTask::video_url). The documented limit is 2 GB.
     ///
     /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done), then
@@ -63,7 +65,7 @@ impl EmbedTasksClient {
         request.into()
     }
 
-    /// Begins to embed several videos, one after the other.
+    /// Starts to embed several videos, one after the other.
     ///
     /// There is one outcome for each video, in the order in which they were given. A video that fails does not stop
     /// the rest.
@@ -121,7 +123,7 @@ impl EmbedTasksClient {
         self.0.get(&["embed", "tasks", task_id]).into()
     }
 
-    /// Waits until a task is ready, and gives its status. [`retrieve`](Self::retrieve) gives the vectors.
+    /// Waits until a task is ready, and returns its status. [`retrieve`](Self::retrieve) returns the vectors.
     ///
     /// A failed task is an [`Error::Failed`].
     ///
@@ -133,18 +135,32 @@ impl EmbedTasksClient {
     pub fn wait_for_done(&self, task_id: &str) -> Wait<MediaEmbeddingTask> {
         Wait::new(self.0.get(&["embed", "tasks", task_id, "status"]), task_id)
     }
+
+    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.embed().tasks().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<MediaEmbeddingTask> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["embed", "tasks", id, "status"]))
+    }
 }
 
 request! {
     /// Options of [`EmbedTasksClient::list`] and [`EmbedV2TasksClient::list`](super::EmbedV2TasksClient::list).
     ListEmbedTasks -> SyncPager<MediaEmbeddingTask> {
-        /// Only tasks created after this time, in RFC 3339.
-        query started_at: into String,
-        /// Only tasks created before this time, in RFC 3339.
-        query ended_at: into String,
+        /// Only tasks created after this time: an [`OffsetDateTime`], or RFC 3339 text.
+        query started_at: into DateFilter,
+        /// Only tasks created before this time: an [`OffsetDateTime`], or RFC 3339 text.
+        query ended_at: into DateFilter,
         /// Only tasks in this state.
         query status: into EmbeddingTaskStatus,
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -158,9 +174,9 @@ request! {
         file video_file: into FileSource,
         /// A video that the platform fetches from a public URL.
         form_url video_url: into String,
-        /// Where in the video to begin, in seconds. The platform's default is 0. It wants the end as well.
+        /// The start of the part to embed, in seconds. The platform's default is 0; it needs the end as well.
         form video_start_offset_sec: f64,
-        /// Where in the video to end, in seconds. The platform wants the start as well.
+        /// The end of the part to embed, in seconds. The platform needs the start as well.
         form video_end_offset_sec: f64,
         /// The length of a clip in seconds: 2 to 10, 6 by default.
         form video_clip_length: f64,
@@ -172,13 +188,13 @@ request! {
 request! {
     /// Options of [`EmbedTasksClient::retrieve`].
     RetrieveEmbedTask -> MediaEmbeddingTask {
-        /// Which vectors to give. All of them if it is left out.
+        /// Which vectors to return. All of them if it is left out.
         query embedding_option: [EmbeddingOption],
     }
 }
 
 /// Several videos to embed. Nothing happens before [`send`](CreateEmbedTasks::send).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CreateEmbedTasks {
     tasks: EmbedTasksClient,
@@ -194,41 +210,53 @@ impl CreateEmbedTasks {
         self
     }
 
-    /// Sends all videos, and gives one outcome for each. Fails only if there is no video.
+    when_some!();
+
+    /// Sends all videos, and returns one outcome for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if there is no video. What happens to one video is in its outcome.
     pub fn send(self) -> Result<Vec<BulkOutcome<MediaEmbeddingTask>>> {
         if self.videos.is_empty() {
             return Err(Error::invalid("videos", "are missing; give at least one video"));
         }
         let create = |video: EmbedTaskVideo| {
             let task = self.tasks.create(self.model_name.as_str()).request_options(self.request_options.clone());
-            let (source, mut task) = match video.method {
+            let (source, mut task) = match video.1 {
                 UploadMethod::Direct(file) => (file.label().display().to_string(), task.video_file(file)),
                 UploadMethod::Url(url) => (url.clone(), task.video_url(url)),
             };
-            video.fields.iter().for_each(|(name, value)| task.0.form(name, value));
+            match video.0.checked() {
+                // In the order of the options, as one call has them.
+                Ok(fields) => VIDEO_OPTIONS.iter().for_each(|name| {
+                    fields.get(*name).into_iter().for_each(|value| task.0.form(name, value));
+                }),
+                Err(why) => task.0.reject("videos", why),
+            }
             BulkOutcome { source, result: task.send() }
         };
         Ok(self.videos.into_iter().map(create).collect())
     }
 }
 
+const VIDEO_OPTIONS: [&str; 4] =
+    ["video_start_offset_sec", "video_end_offset_sec", "video_clip_length", "video_embedding_scope"];
+
 /// A video for [`EmbedTasksClient::create_bulk`], with options of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[must_use]
-pub struct EmbedTaskVideo {
-    method: UploadMethod,
-    fields: Vec<(&'static str, Value)>,
-}
+pub struct EmbedTaskVideo(Fields, UploadMethod);
 
 impl EmbedTaskVideo {
     /// A video that this program sends: a path, or any [`FileSource`].
     pub fn video_file(video_file: impl Into<FileSource>) -> Self {
-        Self { method: UploadMethod::direct(video_file), fields: Vec::new() }
+        Self(Fields::default(), UploadMethod::direct(video_file))
     }
 
     /// A video that the platform fetches from a public URL.
     pub fn video_url(video_url: impl Into<String>) -> Self {
-        Self { method: UploadMethod::url(video_url), fields: Vec::new() }
+        Self(Fields::default(), UploadMethod::url(video_url))
     }
 
     input!(@options
@@ -242,10 +270,12 @@ impl EmbedTaskVideo {
         video_embedding_scope: [EmbeddingScope],
     );
 
-    fn set(&mut self, name: &'static str, value: &impl Serialize) {
-        self.fields.retain(|(have, _)| *have != name);
-        self.fields.push((name, serde_json::to_value(value).unwrap_or_default()));
+    /// What an option is set to.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
     }
+
+    when_some!();
 }
 
 /// An embedding task, as the older calls and the lists give it.

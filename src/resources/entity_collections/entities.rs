@@ -5,12 +5,13 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::EntitySortBy;
-use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::request::Request;
 use crate::call::wait::Wait;
+use crate::call::{Call, texts};
 use crate::http::session::Session;
+use crate::types::SortOption;
 
 /// Creates and manages the entities of a collection, see
 /// [`EntityCollectionsClient::entities`](crate::entity_collections::EntityCollectionsClient::entities).
@@ -52,7 +53,7 @@ impl EntitiesClient {
         &self,
         entity_collection_id: &str,
         name: impl Into<String>,
-        asset_ids: impl IntoIterator<Item = impl Into<String>>,
+        asset_ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> CreateEntity {
         let mut request = self.0.post(&["entity-collections", entity_collection_id, "entities"]);
         request.json("name", &name.into());
@@ -141,7 +142,7 @@ impl EntitiesClient {
         &self,
         entity_collection_id: &str,
         entity_id: &str,
-        asset_ids: impl IntoIterator<Item = impl Into<String>>,
+        asset_ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Call<Entity> {
         let path = ["entity-collections", entity_collection_id, "entities", entity_id, "assets"];
         with_assets(self.0.post(&path), asset_ids).into()
@@ -160,7 +161,7 @@ impl EntitiesClient {
         &self,
         entity_collection_id: &str,
         entity_id: &str,
-        asset_ids: impl IntoIterator<Item = impl Into<String>>,
+        asset_ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Call<Entity> {
         let path = ["entity-collections", entity_collection_id, "entities", entity_id, "assets"];
         with_assets(self.0.delete(&path), asset_ids).into()
@@ -179,7 +180,7 @@ impl EntitiesClient {
         self.0.get(&["assets", asset_id, "entities"]).into()
     }
 
-    /// Waits until an entity is ready to be searched for, and gives it.
+    /// Waits until an entity is ready to be searched for, and returns it.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -191,8 +192,8 @@ impl EntitiesClient {
     }
 }
 
-fn with_assets(mut request: Request, asset_ids: impl IntoIterator<Item = impl Into<String>>) -> Request {
-    let asset_ids: Vec<String> = asset_ids.into_iter().map(Into::into).collect();
+fn with_assets(mut request: Request, asset_ids: impl IntoIterator<Item = impl AsRef<str>>) -> Request {
+    let asset_ids = texts(asset_ids);
     if asset_ids.is_empty() {
         request.reject("asset_ids", "is empty; give the id of at least one asset");
     }
@@ -203,7 +204,7 @@ fn with_assets(mut request: Request, asset_ids: impl IntoIterator<Item = impl In
 request! {
     /// Options of [`EntitiesClient::list`].
     ListEntities -> SyncPager<Entity> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -213,15 +214,15 @@ request! {
         query status: into EntityStatus,
         /// What to sort by.
         query sort_by: into EntitySortBy,
-        /// The direction: `asc` or `desc`, which is the platform's default.
-        query sort_option: into String,
+        /// The direction. The platform's default is the newest first.
+        query sort_option: into SortOption,
     }
 }
 
 request! {
     /// Options of [`EntitiesClient::list_by_asset`].
     ListEntitiesByAsset -> SyncPager<Entity> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -257,7 +258,7 @@ input! {
         /// What the entity is.
         description: into String,
         /// Your own metadata: strings, numbers, booleans. Send lists and objects as strings.
-        metadata: into Value,
+        metadata: object,
     }
 }
 
@@ -271,7 +272,7 @@ open_enum! {
     }
 }
 
-/// A known person or thing. A search finds it where the text of the query has its id as `<@id>`, as in
+/// A known person or thing. A search finds it where the text of the query has its id in the form `<@id>`:
 /// `<@65f…> is walking`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -314,7 +315,7 @@ impl Waitable for Entity {
     }
 }
 
-/// What became of entities that were created at once.
+/// The outcome of entities that were created at once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BulkCreateEntityResponse {
@@ -336,6 +337,6 @@ pub struct BulkCreateEntityError {
     pub entity_index: Option<u64>,
     /// Its name, as it was sent.
     pub entity_name: Option<String>,
-    /// The reason, in words.
+    /// The reason, as text.
     pub error_reason: Option<String>,
 }

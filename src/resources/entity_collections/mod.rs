@@ -8,9 +8,11 @@ use time::OffsetDateTime;
 use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::http::session::Session;
+use crate::types::SortOption;
 use entities::EntitiesClient;
 
-/// Creates and manages collections of entities, see [`TwelveLabs::entity_collections`].
+/// Creates and manages collections of entities, see
+/// [`TwelveLabs::entity_collections`](crate::TwelveLabs::entity_collections).
 #[derive(Debug, Clone)]
 pub struct EntityCollectionsClient(pub(crate) Session);
 
@@ -85,7 +87,7 @@ impl EntityCollectionsClient {
 request! {
     /// Options of [`EntityCollectionsClient::list`].
     ListEntityCollections -> SyncPager<EntityCollection> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -93,8 +95,8 @@ request! {
         query name: into String,
         /// What to sort by.
         query sort_by: into EntitySortBy,
-        /// The direction: `asc` or `desc`, which is the platform's default.
-        query sort_option: into String,
+        /// The direction. The platform's default is the newest first.
+        query sort_option: into SortOption,
     }
 }
 

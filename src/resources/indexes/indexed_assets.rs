@@ -4,17 +4,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::filter_by_metadata;
+use super::PARAMETERS;
 use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::http::session::Session;
 use crate::types::{
-    EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment, VideoSystemMetadata,
+    DateFilter, EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment,
+    VideoSystemMetadata,
 };
 
-/// Indexes assets and keeps track of them, see [`IndexesClient::indexed_assets`](crate::indexes::IndexesClient::indexed_assets).
+/// Indexes assets and keeps track of them, see
+/// [`IndexesClient::indexed_assets`](crate::indexes::IndexesClient::indexed_assets).
 #[derive(Debug, Clone)]
 pub struct IndexedAssetsClient(pub(crate) Session);
 
@@ -120,7 +123,7 @@ impl IndexedAssetsClient {
         self.0.get(&["assets", asset_id, "indexed-assets"]).into()
     }
 
-    /// Waits until an asset is indexed, and gives it.
+    /// Waits until an asset is indexed, and returns it.
     ///
     /// One that could not be indexed is an [`Error::Failed`](crate::Error::Failed).
     ///
@@ -137,12 +140,30 @@ impl IndexedAssetsClient {
     pub fn wait_for_done(&self, index_id: &str, indexed_asset_id: &str) -> Wait<IndexedAsset> {
         Wait::new(self.0.get(&["indexes", index_id, "indexed-assets", indexed_asset_id]), indexed_asset_id)
     }
+
+    /// Waits until all of these indexed assets are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.indexes().indexed_assets().wait_for_all("65a…", ["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: AsRef<str>>(
+        &self,
+        index_id: &str,
+        ids: impl IntoIterator<Item = I>,
+    ) -> WaitAll<IndexedAsset> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["indexes", index_id, "indexed-assets", id]))
+    }
 }
 
 request! {
     /// Options of [`IndexedAssetsClient::list`].
     ListIndexedAssets -> SyncPager<IndexedAsset> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -164,17 +185,20 @@ request! {
         query height: into NumberRange,
         /// Only those of this size, in bytes.
         query size: into NumberRange,
-        /// Only those created at this time or later, as `2026-01-02T03:04:05Z`.
-        query created_at: into String,
-        /// Only those whose metadata was changed at this time or later, as `2026-01-02T03:04:05Z`.
-        query updated_at: into String,
+        /// Only those created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query created_at: into DateFilter,
+        /// Only those whose metadata was changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query updated_at: into DateFilter,
     }
 }
 
 impl ListIndexedAssets {
-    /// Only those with this metadata: an object of names and the values that they must have.
+    /// Only those with this metadata: an object of names and the values that they must have, or the JSON text of one.
+    ///
+    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name
+    /// of a parameter of this list, such as `size`, is sent as `user_metadata[size]`, as the Python SDK sends it.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        filter_by_metadata(&mut self.0, &user_metadata);
+        self.0.conditions("user_metadata", &user_metadata, &[&PARAMETERS[..], &["status"]].concat());
         self
     }
 }
@@ -194,7 +218,7 @@ request! {
     RetrieveIndexedAsset -> IndexedAsset {
         /// Which embeddings to return. The index needs a Marengo model.
         query embedding_option: [EmbeddingOption],
-        /// Whether to return what is said.
+        /// Whether to return the transcription.
         query transcription: bool,
     }
 }
@@ -210,7 +234,7 @@ request! {
 request! {
     /// Options of [`IndexedAssetsClient::list_by_asset`].
     ListIndexedAssetsByAsset -> SyncPager<IndexedAssetSummary> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,

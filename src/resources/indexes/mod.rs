@@ -7,15 +7,14 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::pager::SyncPager;
-use crate::call::request::Request;
 use crate::call::{Call, RequestOptions};
 use crate::error::Result;
 use crate::http::session::Session;
-use crate::types::{SortBy, SortOption};
+use crate::types::{DateFilter, SortBy, SortOption};
 use indexed_assets::IndexedAssetsClient;
 use videos::VideosClient;
 
-/// Creates and manages indexes and the videos in them, see [`TwelveLabs::indexes`].
+/// Creates and manages indexes and the videos in them, see [`TwelveLabs::indexes`](crate::TwelveLabs::indexes).
 #[derive(Debug, Clone)]
 pub struct IndexesClient(pub(crate) Session);
 
@@ -60,7 +59,7 @@ impl IndexesClient {
 
     /// Creates an index. Its models and their options cannot be changed later.
     ///
-    /// The platform's answer has little more than the id: [`retrieve`](Self::retrieve) gives the rest. A name that is
+    /// The platform's answer has little more than the id: [`retrieve`](Self::retrieve) returns the rest. A name that is
     /// taken is a conflict (409, `index_name_already_exists`): [`ensure`](Self::ensure) takes that index instead.
     ///
     /// ```no_run
@@ -121,8 +120,8 @@ impl IndexesClient {
 
     /// Finds the index of exactly this name, or creates it.
     ///
-    /// If another program creates it at the same moment, that index is found. An index that is there is given as it
-    /// is, also if it has other models than these, which cannot be changed: look at [`Index::models`] if that matters.
+    /// If another program creates it at the same moment, that index is found. An index that exists is returned as it
+    /// is, also if it has other models than these, which cannot be changed: check [`Index::models`] if that matters.
     ///
     /// ```no_run
     /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
@@ -149,7 +148,7 @@ impl IndexesClient {
 }
 
 /// A search for an index that creates it if there is none. Nothing happens before [`send`](EnsureIndex::send).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct EnsureIndex {
     indexes: IndexesClient,
@@ -160,7 +159,7 @@ pub struct EnsureIndex {
 
 impl EnsureIndex {
     /// The add-ons of the index if it is created, as [`CreateIndex::addons`].
-    pub fn addons(mut self, addons: impl IntoIterator<Item = impl Into<String>>) -> Self {
+    pub fn addons(mut self, addons: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.create = self.create.addons(addons);
         self
     }
@@ -171,7 +170,13 @@ impl EnsureIndex {
         self
     }
 
+    when_some!();
+
     /// Finds the index or creates it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::send`], of any of its requests. A conflict that is about another thing than the name stays one.
     pub fn send(self) -> Result<EnsuredIndex> {
         let EnsureIndex { indexes, create, index_name, request_options } = self;
         // The filter of the platform need not be exact: it may find more, and after a conflict nothing is left to it.
@@ -199,7 +204,7 @@ impl EnsureIndex {
 }
 
 /// What [`IndexesClient::ensure`] found or created.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EnsuredIndex {
     /// The index.
@@ -211,7 +216,7 @@ pub struct EnsuredIndex {
 request! {
     /// Options of [`IndexesClient::list`].
     ListIndexes -> SyncPager<Index> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -221,14 +226,14 @@ request! {
         query sort_option: into SortOption,
         /// Only indexes of this name.
         query index_name: into String,
-        /// Only indexes with these model options, separated by commas, as `visual,audio`.
+        /// Only indexes with these model options, separated by commas, such as `visual,audio`.
         query model_options: into String,
         /// Only indexes with a model of this family: `marengo` or `pegasus`.
         query model_family: into String,
-        /// Only indexes created at this time or later, as `2026-01-02T03:04:05Z`.
-        query created_at: into String,
-        /// Only indexes changed at this time or later, as `2026-01-02T03:04:05Z`.
-        query updated_at: into String,
+        /// Only indexes created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query created_at: into DateFilter,
+        /// Only indexes changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        query updated_at: into DateFilter,
     }
 }
 
@@ -242,7 +247,7 @@ request! {
 }
 
 input! {
-    /// A model for a new index, and what it looks at.
+    /// A model for a new index, and what it takes into account.
     ///
     /// ```
     /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
@@ -253,7 +258,7 @@ input! {
 }
 
 open_enum! {
-    /// What a model of an index looks at.
+    /// What a model of an index takes into account.
     ModelOption {
         /// What is seen.
         Visual = "visual",
@@ -282,8 +287,8 @@ pub struct Index {
     pub expires_at: Option<OffsetDateTime>,
     /// The duration of all its videos in seconds.
     pub total_duration: Option<f64>,
-    /// How many videos are in it.
-    pub video_count: Option<u64>,
+    /// How many videos are in it. The platform gives fractions, too.
+    pub video_count: Option<f64>,
     /// Its models.
     pub models: Option<Vec<IndexModel>>,
     /// Its add-ons.
@@ -294,36 +299,26 @@ pub struct Index {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexModel {
-    /// The name, as `marengo3.0`.
+    /// The name, such as `marengo3.0`.
     pub model_name: Option<String>,
-    /// What it looks at.
+    /// What it takes into account.
     pub model_options: Option<Vec<ModelOption>>,
     /// Its add-ons.
     pub addons: Option<Vec<String>>,
 }
 
-/// Filters by metadata are parameters of their own, by the names of the metadata.
-fn filter_by_metadata(request: &mut Request, user_metadata: &impl Serialize) {
-    const OTHERS: [&str; 13] = [
-        "page",
-        "page_limit",
-        "sort_by",
-        "sort_option",
-        "status",
-        "filename",
-        "duration",
-        "fps",
-        "width",
-        "height",
-        "size",
-        "created_at",
-        "updated_at",
-    ];
-    for (name, value) in request.object("user_metadata", user_metadata) {
-        if OTHERS.contains(&name.as_str()) {
-            let why = format!("cannot filter by `{name}`: the platform would take it for its own parameter");
-            request.reject("user_metadata", &why);
-        }
-        request.query(&name, &value);
-    }
-}
+/// The parameters that both lists of videos have. Metadata of these names cannot be asked for by the name alone.
+const PARAMETERS: [&str; 12] = [
+    "page",
+    "page_limit",
+    "sort_by",
+    "sort_option",
+    "filename",
+    "duration",
+    "fps",
+    "width",
+    "height",
+    "size",
+    "created_at",
+    "updated_at",
+];

@@ -2,17 +2,18 @@
 
 use serde::Serialize;
 
-use super::filter_by_metadata;
+use super::PARAMETERS;
 use super::indexed_assets::IndexedAsset;
 use crate::call::Call;
 use crate::call::pager::SyncPager;
 use crate::http::session::Session;
-use crate::types::{EmbeddingOption, NumberRange, SortBy, SortOption};
+use crate::types::{DateFilter, EmbeddingOption, NumberRange, SortBy, SortOption};
 
 /// Manages the videos of an index by the platform's older endpoints, see
 /// [`IndexesClient::videos`](crate::indexes::IndexesClient::videos).
 ///
-/// The platform plans to remove them: [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) has the same and more.
+/// The platform plans to remove them: [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) has the same and
+/// more.
 #[derive(Debug, Clone)]
 pub struct VideosClient(pub(crate) Session);
 
@@ -69,7 +70,7 @@ impl VideosClient {
 request! {
     /// Options of [`VideosClient::list`].
     ListVideos -> SyncPager<IndexedAsset> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -89,17 +90,21 @@ request! {
         query height: into NumberRange,
         /// Only videos of this size, in bytes.
         query size: into NumberRange,
-        /// Only videos created at this time or later, as `2026-01-02T03:04:05Z`.
-        query created_at: into String,
-        /// Only videos whose metadata was changed at this time or later, as `2026-01-02T03:04:05Z`.
-        query updated_at: into String,
+        /// Only videos created at this time or later: an [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339 text.
+        query created_at: into DateFilter,
+        /// Only videos whose metadata was changed at this time or later: an
+        /// [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339 text.
+        query updated_at: into DateFilter,
     }
 }
 
 impl ListVideos {
-    /// Only videos with this metadata: an object of names and the values that they must have.
+    /// Only videos with this metadata: an object of names and the values that they must have, or the JSON text of one.
+    ///
+    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name
+    /// of a parameter of this list, such as `size`, is sent as `user_metadata[size]`, as the Python SDK sends it.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        filter_by_metadata(&mut self.0, &user_metadata);
+        self.0.conditions("user_metadata", &user_metadata, &PARAMETERS);
         self
     }
 }
@@ -109,7 +114,7 @@ request! {
     RetrieveVideo -> IndexedAsset {
         /// Which embeddings to return. The index needs a Marengo model.
         query embedding_option: [EmbeddingOption],
-        /// Whether to return what is said.
+        /// Whether to return the transcription.
         query transcription: bool,
     }
 }

@@ -137,7 +137,7 @@ impl KnowledgeStoresClient {
 request! {
     /// Options of [`KnowledgeStoresClient::list`].
     ListKnowledgeStores -> SyncPager<KnowledgeStore> {
-        /// The page to begin with, from 1.
+        /// The first page to fetch, from 1.
         query page: u32,
         /// The most items on a page: 1 to 50, 10 by default.
         query page_limit: u32,
@@ -178,7 +178,7 @@ open_enum! {
     EnrichmentConfigType {
         /// By a JSON schema.
         JsonSchema = "json_schema",
-        /// In words.
+        /// By a text.
         Description = "description",
     }
 }

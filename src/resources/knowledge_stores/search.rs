@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::call::decode;
 use crate::call::pager::SyncPager;
 use crate::call::request::Request;
+use crate::call::texts;
 use crate::error::Result;
 use crate::resources::assets::AssetType;
 
@@ -22,13 +23,13 @@ pub(super) fn page(first: &Request, token: &str) -> Request {
 request! {
     /// Options of [`KnowledgeStoresClient::search`](crate::knowledge_stores::KnowledgeStoresClient::search).
     SearchKnowledgeStore -> SyncPager<SearchKnowledgeStoreHit> {
-        /// Which items to look at: a [`SearchKnowledgeStoreFilter`], or an object of your own. All by default.
-        json filter: object,
+        /// Which items to search: a [`SearchKnowledgeStoreFilter`], or an object of your own. All by default.
+        json filter: filter,
         /// How items are matched: [`SearchKnowledgeStoreOptions`], or an object of your own. By default what is seen.
         json search_options: object,
         /// Whether a hit is one clip, which is the platform's default, or a video with all its clips that fit.
         json group_by: into KnowledgeStoreGroupBy,
-        /// The page to begin with: the [`next_page_token`](crate::PageInfo::next_page_token) of the one before, of the
+        /// The first page to fetch: the [`next_page_token`](crate::PageInfo::next_page_token) of the one before, of the
         /// same search with the same settings.
         json page_token: into String,
         /// Whether the hits have the metadata of their items.
@@ -48,7 +49,7 @@ impl SearchKnowledgeStore {
 }
 
 input! {
-    /// What to look for in a knowledge store, in words. Text becomes one.
+    /// What to search for in a knowledge store, as text. Text becomes one.
     KnowledgeStoreSearchQuery(text: String) {}
 }
 
@@ -65,7 +66,7 @@ impl From<String> for KnowledgeStoreSearchQuery {
 }
 
 input! {
-    /// Which items of a knowledge store a search looks at. All conditions have to hold.
+    /// Which items of a knowledge store are searched. All conditions have to hold.
     ///
     /// ```
     /// use twelvelabs::assets::AssetType;
@@ -95,14 +96,13 @@ impl SearchKnowledgeStoreFilter {
     }
 
     /// Only these items.
-    pub fn item_ids(self, item_ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let ids: Vec<String> = item_ids.into_iter().map(Into::into).collect();
-        self.field("item_id", json!({"in": ids}))
+    pub fn item_ids(self, item_ids: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.field("item_id", json!({"in": texts(item_ids)}))
     }
 }
 
 open_enum! {
-    /// What of a video a search of a knowledge store looks at.
+    /// What of a video a search of a knowledge store takes into account.
     VideoSearchModality {
         /// What is seen.
         Visual = "visual",
@@ -148,6 +148,8 @@ impl SearchKnowledgeStoreOptions {
         self.video = Some(VideoSearchOptions { modalities: Some(modalities) });
         self
     }
+
+    when_some!();
 }
 
 /// How videos are matched, see [`SearchKnowledgeStoreOptions`].
@@ -205,8 +207,8 @@ impl<'de> Deserialize<'de> for SearchKnowledgeStoreHit {
         let hit = Value::Object(Map::deserialize(deserializer)?);
         // By itself, so that a malformed field of a hit costs no more than that field.
         let hit = match hit["asset_type"].as_str() {
-            Some("video") => decode::from_value(hit).map(Self::Video),
-            Some("image") => decode::from_value(hit).map(Self::Image),
+            Some("video") => decode::from_value(&hit).map(Self::Video),
+            Some("image") => decode::from_value(&hit).map(Self::Image),
             _ => Ok(Self::Other(hit)),
         };
         hit.map_err(D::Error::custom)
@@ -216,7 +218,9 @@ impl<'de> Deserialize<'de> for SearchKnowledgeStoreHit {
 impl SyncPager<SearchKnowledgeStoreHit> {
     /// The options that the platform searched with, its defaults included.
     ///
-    /// An error if the answer does not say.
+    /// # Errors
+    ///
+    /// [`Error::Decode`](crate::Error::Decode) if the answer does not have them.
     pub fn effective_search_options(&self) -> Result<SearchKnowledgeStoreOptions> {
         #[derive(Deserialize)]
         struct Page {
@@ -256,9 +260,9 @@ pub struct ImageSearchHit {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoMatch {
-    /// Where it begins, in seconds.
+    /// The start, in seconds.
     pub start_sec: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end_sec: Option<f64>,
     /// What of it fits.
     pub modalities: Option<Vec<VideoSearchModality>>,

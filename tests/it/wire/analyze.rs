@@ -12,7 +12,7 @@ use crate::server::{Received, Server, Step, answer, answer_of_type, client};
 use crate::wire::{Outcome, Row, list, one, same, to_json};
 
 /// The items of a stream.
-fn stream<T: serde::Serialize>(items: twelvelabs::Result<impl Iterator<Item = twelvelabs::Result<T>>>) -> Outcome {
+pub fn stream<T: serde::Serialize>(items: twelvelabs::Result<impl Iterator<Item = twelvelabs::Result<T>>>) -> Outcome {
     match items {
         Ok(items) => items.map(|item| item.map(to_json)).collect(),
         Err(e) => vec![Err(e)],
@@ -339,24 +339,54 @@ fn every_option_of_a_batch() {
     assert!(e.to_string().starts_with("requests: there is none"), "{e}");
 }
 
+/// The idempotency keys of what arrived, each of which is there once.
+fn keys(server: &Server) -> Vec<String> {
+    let key = |request: &Received| {
+        let mut keys = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
+        let (key, more) = (keys.next().expect("a key"), keys.next());
+        assert_eq!(more, None, "one key");
+        key.1.clone()
+    };
+    server.finish().iter().map(key).collect()
+}
+
 #[test]
-fn a_task_with_an_idempotency_key_is_made_again_where_it_broke() {
-    let server = Server::start([
-        Step::Close(Vec::new()),
-        Step::Answer(answer(500, &Value::Null)),
-        Step::Answer(answer(202, &json!({"task_id": "t1"}))),
-        Step::Close(Vec::new()),
-    ]);
+fn a_task_is_made_again_where_it_broke_under_the_same_key() {
+    let breaks = || {
+        [
+            Step::Close(Vec::new()),
+            Step::Answer(answer(500, &Value::Null)),
+            Step::Answer(answer(202, &json!({"task_id": "t1"}))),
+        ]
+    };
+    let server = Server::start(breaks().into_iter().chain(breaks()));
     let (client, _) = client(&server);
     let create = || client.analyze_async().tasks().create().prompt("Summarise.");
+    assert_eq!(create().send().unwrap().task_id, "t1");
+    assert_eq!(create().send().unwrap().task_id, "t1");
+    let random = keys(&server);
+    assert!(random[0].len() == 32 && random[0].bytes().all(|byte| byte.is_ascii_hexdigit()), "{random:?}");
+    assert!(random[..3].iter().all(|key| *key == random[0]) && random[3..].iter().all(|key| *key == random[3]));
+    assert_ne!(random[0], random[3], "each call has a key of its own");
+
+    server.rewind(breaks());
     assert_eq!(create().idempotency_key("once").send().unwrap().task_id, "t1");
-    let e = create().send().unwrap_err();
-    assert!(e.is_outcome_unknown() && e.to_string().contains("unknown whether the platform acted"), "{e}");
-    let received = server.finish();
-    let keys: Vec<_> = received.iter().map(|request| request.header("idempotency-key")).collect();
-    assert_eq!(keys, [Some("once"), Some("once"), Some("once"), None]);
+    assert_eq!(keys(&server), ["once"; 3]);
+    server.rewind(breaks());
+    let options = RequestOptions::new().additional_header("Idempotency-Key", "twice");
+    assert_eq!(create().request_options(options).send().unwrap().task_id, "t1");
+    assert_eq!(keys(&server), ["twice"; 3]);
     let e = create().idempotency_key("a\nb").send().unwrap_err();
     assert!(e.to_string().starts_with("header idempotency-key"), "{e}");
+}
+
+#[test]
+fn a_key_of_the_client_stays() {
+    let server = Server::start([Step::Answer(answer(202, &json!({"task_id": "t1"})))]);
+    let client =
+        twelvelabs::TwelveLabs::builder().api_key("k").base_url(server.url()).header("Idempotency-Key", "mine");
+    client.build().unwrap().analyze_async().tasks().create().prompt("Summarise.").send().unwrap();
+    assert_eq!(keys(&server), ["mine"]);
 }
 
 #[test]

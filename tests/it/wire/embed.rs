@@ -173,7 +173,8 @@ fn every_option_of_the_older_tasks_arrives() {
         .send()
         .unwrap();
     let (started_at, ended_at) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
-    tasks.list().started_at(started_at).ended_at(ended_at).status("ready").page(2).page_limit(50).send().unwrap();
+    let _ =
+        tasks.list().started_at(started_at).ended_at(ended_at).status("ready").page(2).page_limit(50).send().unwrap();
     tasks.retrieve("t1").embedding_option([EmbeddingOption::VisualText, EmbeddingOption::Audio]).send().unwrap();
     let video = EmbedTaskVideo::video_file(video)
         .video_start_offset_sec(0.0)
@@ -332,7 +333,16 @@ fn every_option_of_the_current_calls_arrives() {
         .unwrap();
     v2.tasks().create(EmbedInput::text("a"), "m").embedding_uncertainty(true).embedding_dimension(512).send().unwrap();
     let (started_at, ended_at) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
-    v2.tasks().list().started_at(started_at).ended_at(ended_at).status("ready").page(2).page_limit(50).send().unwrap();
+    let _ = v2
+        .tasks()
+        .list()
+        .started_at(started_at)
+        .ended_at(ended_at)
+        .status("ready")
+        .page(2)
+        .page_limit(50)
+        .send()
+        .unwrap();
     let received = server.finish();
     let text = json!({"input_text": "a"});
     assert_eq!(

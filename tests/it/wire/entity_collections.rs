@@ -151,7 +151,7 @@ fn every_option_of_a_collection_arrives() {
 
     let request = sent(&json!({"data": [], "page_info": {"page": 2, "total_page": 2}}), |client| {
         let list = client.entity_collections().list().page(2).page_limit(50).name("a&b=é");
-        list.sort_by(EntitySortBy::UpdatedAt).sort_option("asc").send().unwrap();
+        let _ = list.sort_by(EntitySortBy::UpdatedAt).sort_option("asc").send().unwrap();
     });
     let expected =
         [("page", "2"), ("page_limit", "50"), ("name", "a&b=é"), ("sort_by", "updated_at"), ("sort_option", "asc")];
@@ -180,7 +180,7 @@ fn every_option_of_an_entity_arrives() {
     let page = json!({"data": [], "page_info": {"page": 3, "total_page": 3}});
     let request = sent(&page, |client| {
         let list = client.entity_collections().entities().list("c1").page(3).page_limit(1).name("Ana");
-        list.status(EntityStatus::Ready).sort_by("name").sort_option("desc").send().unwrap();
+        let _ = list.status(EntityStatus::Ready).sort_by("name").sort_option("desc").send().unwrap();
     });
     let expected = [
         ("page", "3"),
@@ -193,7 +193,7 @@ fn every_option_of_an_entity_arrives() {
     assert_eq!(query(&request), expected);
 
     let request = sent(&page, |client| {
-        client.entity_collections().entities().list_by_asset("a1").page(3).page_limit(9).send().unwrap();
+        let _ = client.entity_collections().entities().list_by_asset("a1").page(3).page_limit(9).send().unwrap();
     });
     assert_eq!(query(&request), [("page", "3"), ("page_limit", "9")]);
 

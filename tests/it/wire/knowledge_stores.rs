@@ -214,7 +214,7 @@ fn every_option_of_a_knowledge_store_arrives() {
 
     let request = sent(&empty_page(), |client| {
         let list = client.knowledge_stores().list().page(2).page_limit(50);
-        list.sort_by(SortBy::UpdatedAt).sort_option(SortOption::Asc).send().unwrap();
+        let _ = list.sort_by(SortBy::UpdatedAt).sort_option(SortOption::Asc).send().unwrap();
     });
     let expected = json!(["page=2", "page_limit=50", "sort_by=updated_at", "sort_option=asc"]);
     assert_eq!(request, ("GET /knowledge-stores".into(), expected));
@@ -232,13 +232,13 @@ fn every_option_of_an_item_arrives() {
     let request = sent(&empty_page(), |client| {
         let list = client.knowledge_store_items().list("k1").page(2).page_limit(50).sort_by(SortBy::UpdatedAt);
         let status = [KnowledgeStoreItemStatus::Queued, KnowledgeStoreItemStatus::Ready];
-        list.sort_option("asc").status(status).send().unwrap();
+        let _ = list.sort_option("asc").status(status).send().unwrap();
     });
     let expected =
         json!(["page=2", "page_limit=50", "sort_by=updated_at", "sort_option=asc", "status=queued", "status=ready"]);
     assert_eq!(request, ("GET /knowledge-stores/k1/items".into(), expected));
     let request = sent(&json!({"data": []}), |client| {
-        client.knowledge_store_items().list("k1").status(["ready"]).send().unwrap();
+        let _ = client.knowledge_store_items().list("k1").status(["ready"]).send().unwrap();
     });
     assert_eq!(request.1, json!(["status=ready", "page=1"]));
 }
@@ -262,13 +262,13 @@ fn every_option_of_a_collection_of_items_arrives() {
 
     let request = sent(&empty_page(), |client| {
         let list = client.knowledge_store_item_collections().list("k1").page(2).page_limit(50);
-        list.sort_by(KnowledgeStoreItemCollectionSortBy::Name).sort_option(SortOption::Desc).send().unwrap();
+        let _ = list.sort_by(KnowledgeStoreItemCollectionSortBy::Name).sort_option(SortOption::Desc).send().unwrap();
     });
     let expected = json!(["page=2", "page_limit=50", "sort_by=name", "sort_option=desc"]);
     assert_eq!(request, ("GET /knowledge-stores/k1/item-collections".into(), expected));
 
     let request = sent(&empty_page(), |client| {
-        client.knowledge_store_item_collections().list_items("k1", "c1").page(2).page_limit(50).send().unwrap();
+        let _ = client.knowledge_store_item_collections().list_items("k1", "c1").page(2).page_limit(50).send().unwrap();
     });
     let expected = json!(["page=2", "page_limit=50"]);
     assert_eq!(request, ("GET /knowledge-stores/k1/item-collections/c1/items".into(), expected));
@@ -313,14 +313,15 @@ fn every_option_of_a_search_arrives() {
         let request = sent(&page, |client| {
             let search = client.knowledge_stores().search("k1", "a goal").filter(filter).search_options(options);
             let search = search.group_by(KnowledgeStoreGroupBy::Item).page_size(5).page_token("t1");
-            search.include_metadata(true).send().unwrap();
+            let _ = search.include_metadata(true).send().unwrap();
         });
         assert_eq!(request, ("POST /knowledge-stores/k1/search".into(), expected.clone()));
     }
     let filter = SearchKnowledgeStoreFilter::new().asset_types([AssetType::Video, AssetType::Image]).item_id("i1");
     let request = sent(&page, |client| {
         let query = KnowledgeStoreSearchQuery::new("a goal").field("new", 1);
-        client.knowledge_stores().search("k1", query).filter(filter.field("x", json!({"eq": 2}))).send().unwrap();
+        let _ =
+            client.knowledge_stores().search("k1", query).filter(filter.field("x", json!({"eq": 2}))).send().unwrap();
     });
     let expected = json!({
         "query": {"text": "a goal", "new": 1},

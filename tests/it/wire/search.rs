@@ -62,7 +62,7 @@ fn every_option_of_a_search_is_a_form_part() {
         };
     }
     let options = [SearchOption::Visual, SearchOption::Audio, SearchOption::Transcription];
-    with_every_option!(client.search().query("i1", options.clone()), filter);
+    let _ = with_every_option!(client.search().query("i1", options.clone()), filter);
     with_every_option!(client.search().create("i1", options.clone()), conditions.clone());
     with_every_option!(client.search().create("i1", options), conditions.to_string());
     for received in server.finish() {

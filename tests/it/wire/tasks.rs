@@ -89,8 +89,8 @@ fn a_setter_that_is_called_again_replaces_what_was_set() {
     let create = client.tasks().create("i1").video_file(FileSource::bytes("a.mp4", *b"a")).enable_video_stream(true);
     let create = create.user_metadata(json!({"a": 1})).video_file(FileSource::bytes("b.mp4", *b"b"));
     create.user_metadata(json!({"b": 2})).enable_video_stream(false).send().unwrap();
-    client.tasks().list().page(1).status(["ready", "failed"]).page(2).status(["queued"]).send().unwrap();
-    client.indexes().videos().list("i1").page(2).duration(1..=9).fps(24).duration(5..).send().unwrap();
+    let _ = client.tasks().list().page(1).status(["ready", "failed"]).page(2).status(["queued"]).send().unwrap();
+    let _ = client.indexes().videos().list("i1").page(2).duration(1..=9).fps(24).duration(5..).send().unwrap();
     let received = server.finish();
     let mut parts: Vec<(String, String)> =
         received[0].parts().iter().map(|part| (part.name.clone(), part.text())).collect();

@@ -1,6 +1,7 @@
 //! The current embedding calls.
 
 pub(crate) mod input;
+pub(crate) mod many;
 pub(crate) mod tasks;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use crate::http::session::Session;
 use crate::types::{EmbeddingOption, EmbeddingScope};
 
 pub use input::*;
+pub use many::*;
 pub use tasks::*;
 
 /// The current embedding calls, see [`EmbedClient::v2`](super::EmbedClient::v2).
@@ -23,7 +25,7 @@ impl EmbedV2Client {
         EmbedV2TasksClient(self.0.clone())
     }
 
-    /// Makes embeddings and gives them at once: for a query, or for something short.
+    /// Makes embeddings and returns them at once: for a query, or for something short.
     ///
     /// Which inputs a model takes is up to the platform: `marengo3.5` takes [`multi_input`](EmbedInput::multi_input)
     /// alone, with up to 30 s of audio or video; `marengo3.0` takes the others, with up to 10 minutes. Longer media
@@ -34,29 +36,53 @@ impl EmbedV2Client {
     /// [`Error::File`](crate::Error::File).
     ///
     /// ```no_run
-    /// use twelvelabs::embed::{EmbedInput, MediaSource};
+    /// use twelvelabs::embed::EmbedInput;
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let v2 = client.embed().v2();
-    /// let text = v2.create(EmbedInput::text("a dog on a beach"), "marengo3.0").send()?;
-    /// let image = v2.create(EmbedInput::image(MediaSource::file("dog.jpg")), "marengo3.0").send()?;
-    /// if let (Some(text), Some(image)) = (text.embedding(), image.embedding()) {
-    ///     println!("{:?}", twelvelabs::embed::cosine_similarity(text, image));
-    /// }
+    /// let text = v2.create(EmbedInput::text("a dog on a beach"), "marengo3.0").send()?.into_embedding()?;
+    /// let image = v2.create(EmbedInput::image("dog.jpg"), "marengo3.0").send()?.into_embedding()?;
+    /// println!("{}", twelvelabs::embed::cosine_similarity(&text, &image)?);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn create(&self, input: EmbedInput, model_name: impl Into<String>) -> CreateEmbeddingV2 {
         input.into_request(self.0.post(&["embed-v2"]).slow(), model_name.into()).into()
+    }
+
+    /// Makes embeddings of many inputs, several at a time: a [`create`](Self::create) for each.
+    ///
+    /// There is one outcome for each input, in the order in which they were given. An input that fails does not stop
+    /// the rest.
+    ///
+    /// ```no_run
+    /// use twelvelabs::embed::EmbedInput;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let texts = ["a dog on a beach", "a castle"].map(EmbedInput::text);
+    /// for outcome in client.embed().v2().create_many(texts, "marengo3.0").workers(8).send()? {
+    ///     match outcome.result {
+    ///         Ok(answer) => println!("{}: {:?}", outcome.source, answer.into_embedding()?),
+    ///         Err(e) => eprintln!("{}: {e}", outcome.source),
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create_many(
+        &self,
+        inputs: impl IntoIterator<Item = EmbedInput>,
+        model_name: impl Into<String>,
+    ) -> CreateManyEmbeddings {
+        CreateManyEmbeddings::new(self, inputs.into_iter().collect(), model_name.into())
     }
 }
 
 request! {
     /// Options of [`EmbedV2Client::create`].
     CreateEmbeddingV2 -> EmbeddingSuccessResponse {
-        /// Whether a text of more than 2,000 tokens is cut ([`EmbeddingUsage::truncated`] says so) instead of refused.
-        /// Needs `marengo3.5`.
+        /// Whether a text of more than 2,000 tokens is truncated ([`EmbeddingUsage::truncated`] says so) instead of
+        /// refused. Needs `marengo3.5`.
         json auto_truncate: bool,
-        /// Whether to give how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
+        /// Whether to return how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
         /// `marengo3.5`, and either a text or media, no document.
         json embedding_uncertainty: bool,
         /// How many dimensions a vector has: 512 by default. Fewer are the first ones of the 512. Needs `marengo3.5`.
@@ -91,22 +117,31 @@ pub struct EmbeddingData {
     /// The vector.
     pub embedding: Vec<f32>,
     /// How uncertain each of its dimensions is, if that was asked for. More is less certain.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_uncertainty: Option<Vec<f32>>,
     /// What was embedded.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_option: Option<EmbeddingOption>,
     /// How much of the file it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_scope: Option<EmbeddingScope>,
     /// The start of the segment, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_sec: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_sec: Option<f64>,
     /// The first page of a PDF that it is of, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_page_number: Option<u64>,
     /// The last page, which is included.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_page_number: Option<u64>,
     /// The quarter of the page that it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub quadrant: Option<EmbeddingQuadrant>,
-    /// The place of the chunk in its text, from 0. The order of the embeddings does not tell it.
+    /// The place of the chunk in its text, from 0. The order of the embeddings does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk_index: Option<u64>,
 }
 
@@ -125,7 +160,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// Why an input was cut.
+    /// Why an input was truncated.
     EmbeddingTruncationReason {
         /// It was longer than the model can take in.
         ModelContextWindow = "model_context_window",
@@ -138,9 +173,9 @@ open_enum! {
 pub struct EmbeddingUsage {
     /// The tokens used, by the kind of content: `text`, `image`, `audio`, `video`, `document`.
     pub input_tokens: Option<BTreeMap<String, u64>>,
-    /// Whether the input was cut.
+    /// Whether the input was truncated.
     pub truncated: Option<bool>,
-    /// Why it was cut.
+    /// Why it was truncated.
     pub truncation_reason: Option<EmbeddingTruncationReason>,
 }
 
@@ -148,7 +183,7 @@ pub struct EmbeddingUsage {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingMediaMetadata {
-    /// The kind of input, as `video` or `multi_input`.
+    /// The kind of input, such as `video` or `multi_input`.
     pub input_type: Option<String>,
     /// The URL that was given.
     pub input_url: Option<String>,
@@ -162,9 +197,9 @@ pub struct EmbeddingMediaMetadata {
     pub embedding_dimension: Option<u64>,
     /// The duration in seconds of video and audio.
     pub duration: Option<f64>,
-    /// Where the embedded part begins, in seconds.
+    /// The start of the embedded part, in seconds.
     pub start_offset_sec: Option<f64>,
-    /// Where it ends, in seconds.
+    /// The end, in seconds.
     pub end_offset_sec: Option<f64>,
     /// The length of a clip in seconds, if all have the same.
     pub clip_length: Option<f64>,

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use crate::call::Call;
 use crate::call::poll::{Progressing, Waitable};
 use crate::call::wait::Wait;
+use crate::call::wait_all::WaitAll;
 use crate::http::session::Session;
 use crate::resources::embed::{EmbeddingTaskStatus, ListEmbedTasks};
 
@@ -29,7 +30,7 @@ impl EmbedV2TasksClient {
         self.0.get(&["embed-v2", "tasks"]).into()
     }
 
-    /// Begins to embed audio or video, and with `marengo3.5` also an image or a document.
+    /// Starts to embed audio or video, and with `marengo3.5` also an image or a document.
     ///
     /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done) gives them. A fault of the media
     /// may show only then. A local file is sent as base64 and may have 36 MB if it is audio or video,
@@ -70,7 +71,7 @@ impl EmbedV2TasksClient {
         self.0.get(&["embed-v2", "tasks", task_id]).into()
     }
 
-    /// Waits until a task is ready, and gives it with its vectors.
+    /// Waits until a task is ready, and returns it with its vectors.
     ///
     /// A failed task is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
     ///
@@ -83,12 +84,26 @@ impl EmbedV2TasksClient {
     pub fn wait_for_done(&self, task_id: &str) -> Wait<EmbeddingTask> {
         Wait::new(self.0.get(&["embed-v2", "tasks", task_id]), task_id)
     }
+
+    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.embed().v2().tasks().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<EmbeddingTask> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["embed-v2", "tasks", id]))
+    }
 }
 
 request! {
     /// Options of [`EmbedV2TasksClient::create`].
     CreateEmbedV2Task -> EmbeddingTask {
-        /// Whether to give how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
+        /// Whether to return how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
         /// `marengo3.5`, a scope of clips alone for audio and video, and `local` alone for a text; there is none for a
         /// PDF.
         json embedding_uncertainty: bool,
@@ -126,7 +141,7 @@ pub struct EmbeddingTask {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingTaskError {
-    /// The reason, in words.
+    /// The reason, as text.
     pub message: Option<String>,
 }
 

@@ -1,0 +1,231 @@
+//! A reader on a thread of its own, so that nobody has to wait for one that is silent.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The most that is read at once.
+const BLOCK: usize = 64 << 10;
+/// How long a read waits before it says that nothing has come.
+const TICK: Duration = Duration::from_millis(50);
+/// The pauses between two polls of a pipe that is silent.
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
+
+/// Opens without waiting: neither for the writer of a pipe, nor for a device.
+#[cfg(unix)]
+const O_NONBLOCK: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
+    if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        0x80
+    } else if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
+        0x4000
+    } else {
+        0x800
+    }
+} else if cfg!(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+)) {
+    0x4
+} else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
+    0x80
+} else {
+    0
+};
+
+/// The same options, with which a pipe is opened at once.
+pub(crate) fn at_once(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, O_NONBLOCK);
+    options
+}
+
+/// Opens a file for reading, and waits for nobody. From a pipe it reads what is there.
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
+    match at_once(OpenOptions::new().read(true)).open(path) {
+        // Another program has a lease on the file, and gives it back to whoever waits.
+        Err(e) if e.kind() == ErrorKind::WouldBlock && path.is_file() => File::open(path),
+        other => other,
+    }
+}
+
+/// What can be read once.
+pub(crate) enum Origin {
+    Reader(Box<dyn Read + Send>),
+    /// A pipe or a device, opened when it is read.
+    Pipe(PathBuf),
+}
+
+/// The reading end.
+pub(crate) struct Background {
+    blocks: Option<Receiver<io::Result<Vec<u8>>>>,
+    block: Vec<u8>,
+    taken: usize,
+    pipe: Option<PathBuf>,
+    thread: JoinHandle<()>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    abandoned: AtomicBool,
+    opened: AtomicBool,
+}
+
+impl Background {
+    /// Begins to read, `length` bytes if that is known, and never one more.
+    pub(crate) fn start(origin: Origin, length: Option<u64>) -> io::Result<Self> {
+        let (sender, blocks) = sync_channel(1);
+        let pipe = match &origin {
+            Origin::Pipe(path) => Some(path.clone()),
+            Origin::Reader(_) => None,
+        };
+        let shared = Arc::<Shared>::default();
+        let theirs = shared.clone();
+        let thread = std::thread::Builder::new().name("twelvelabs-read".into());
+        let thread = thread.spawn(move || {
+            if let Err(e) = read(origin, length, &sender, &theirs) {
+                // Nobody listens any more if it was abandoned.
+                let _ = sender.send(Err(e));
+            }
+        })?;
+        Ok(Background { blocks: Some(blocks), block: Vec::new(), taken: 0, pipe, thread, shared })
+    }
+
+    /// Gives what has come: 0 bytes at the end, and nothing if nothing has come for a while.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        if self.taken == self.block.len() {
+            let Some(blocks) = &self.blocks else { return Ok(Some(0)) };
+            match blocks.recv_timeout(TICK) {
+                Ok(block) => (self.block, self.taken) = (block?, 0),
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the reader has panicked")),
+            }
+            if self.block.is_empty() {
+                self.blocks = None;
+            }
+        }
+        let rest = self.block.get(self.taken..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.taken += count;
+        Ok(Some(count))
+    }
+}
+
+/// The thread's part: sends a block for each read, and an empty one at the end.
+fn read(
+    origin: Origin,
+    mut left: Option<u64>,
+    blocks: &SyncSender<io::Result<Vec<u8>>>,
+    shared: &Shared,
+) -> io::Result<()> {
+    let is_pipe = matches!(origin, Origin::Pipe(_));
+    let mut reader = match origin {
+        Origin::Reader(reader) => reader,
+        Origin::Pipe(path) => Box::new(open_pipe(&path, shared)?),
+    };
+    let mut pause = PAUSES[0];
+    while left != Some(0) {
+        let most = left.map_or(BLOCK, |left| usize::try_from(left).unwrap_or(BLOCK).min(BLOCK));
+        let mut block = vec![0; most];
+        match reader.read(&mut block) {
+            Ok(count) => {
+                block.truncate(count);
+                left = left.map(|left| left.saturating_sub(count as u64));
+                pause = PAUSES[0];
+                if blocks.send(Ok(block)).is_err() || count == 0 {
+                    return Ok(());
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock && is_pipe => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(PAUSES[1]);
+            }
+            Err(e) => return Err(e),
+        }
+        if shared.abandoned.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a writer, and gives a handle on which no read waits, so that one that was abandoned takes nothing.
+fn open_pipe(path: &Path, shared: &Shared) -> io::Result<File> {
+    if shared.abandoned.load(Ordering::SeqCst) {
+        return Err(ErrorKind::Interrupted.into());
+    }
+    let waited = File::open(path)?;
+    shared.opened.store(true, Ordering::SeqCst);
+    if !cfg!(unix) {
+        return Ok(waited);
+    }
+    let file = open_at_once(path)?;
+    Ok(if is_same(&file.metadata()?, &waited.metadata()?) { file } else { waited })
+}
+
+/// Whether they are of one file. Where files have no numbers, that is not known, and taken to be so.
+pub(crate) fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        (one.dev(), one.ino()) == (other.dev(), other.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (one, other);
+        true
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::SeqCst);
+        self.blocks = None;
+        let Some(path) = self.pipe.take().filter(|_| cfg!(unix)) else { return };
+        // The thread may wait for a writer, and then for nothing but the flag.
+        for _ in 0..100 {
+            if self.shared.opened.load(Ordering::SeqCst) || self.thread.is_finished() {
+                return;
+            }
+            drop(at_once(OpenOptions::new().write(true)).open(&path));
+            std::thread::sleep(PAUSES[0]);
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_a_pipe_that_was_abandoned() {
+        let path = std::env::temp_dir().join(format!("twelvelabs-pipe-{}", std::process::id()));
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for has_writer in [false, true] {
+            let mut background = Background::start(Origin::Pipe(path.clone()), None).unwrap();
+            let writer = has_writer.then(|| OpenOptions::new().write(true).open(&path).unwrap());
+            assert_eq!(background.read(&mut [0; 9]).unwrap(), None);
+            let thread = Arc::downgrade(&background.shared);
+            drop(background);
+            let began = Instant::now();
+            while thread.strong_count() > 0 {
+                assert!(began.elapsed() < Duration::from_secs(30), "a thread is left (with a writer: {has_writer})");
+                std::thread::sleep(PAUSES[0]);
+            }
+            drop(writer);
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+}

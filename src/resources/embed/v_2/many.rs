@@ -1,0 +1,122 @@
+//! Many embeddings at once.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::{CreateEmbeddingV2, EmbedInput, EmbedV2Client, EmbeddingSuccessResponse};
+use crate::call::RequestOptions;
+use crate::error::{Error, Result};
+use crate::types::BulkOutcome;
+
+/// Many inputs to embed, see [`EmbedV2Client::create_many`]. Nothing happens before
+/// [`send`](CreateManyEmbeddings::send).
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent before `.send()`"]
+pub struct CreateManyEmbeddings {
+    client: EmbedV2Client,
+    inputs: Vec<EmbedInput>,
+    model_name: String,
+    workers: u32,
+    auto_truncate: Option<bool>,
+    embedding_uncertainty: Option<bool>,
+    embedding_dimension: Option<u32>,
+    request_options: RequestOptions,
+}
+
+impl CreateManyEmbeddings {
+    pub(super) fn new(client: &EmbedV2Client, inputs: Vec<EmbedInput>, model_name: String) -> Self {
+        CreateManyEmbeddings {
+            client: client.clone(),
+            inputs,
+            model_name,
+            workers: 4,
+            auto_truncate: None,
+            embedding_uncertainty: None,
+            embedding_dimension: None,
+            request_options: RequestOptions::new(),
+        }
+    }
+
+    /// How many inputs are sent at a time, each on a connection of its own: 4 by default.
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// See [`CreateEmbeddingV2::auto_truncate`].
+    pub fn auto_truncate(mut self, auto_truncate: bool) -> Self {
+        self.auto_truncate = Some(auto_truncate);
+        self
+    }
+
+    /// See [`CreateEmbeddingV2::embedding_uncertainty`].
+    pub fn embedding_uncertainty(mut self, embedding_uncertainty: bool) -> Self {
+        self.embedding_uncertainty = Some(embedding_uncertainty);
+        self
+    }
+
+    /// See [`CreateEmbeddingV2::embedding_dimension`].
+    pub fn embedding_dimension(mut self, embedding_dimension: u32) -> Self {
+        self.embedding_dimension = Some(embedding_dimension);
+        self
+    }
+
+    /// Settings for each of the calls.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.request_options = request_options;
+        self
+    }
+
+    when_some!();
+
+    /// Sends all inputs, and returns one outcome for each, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if there are to be no workers. What happens to one input is in its outcome.
+    pub fn send(self) -> Result<Vec<BulkOutcome<EmbeddingSuccessResponse>>> {
+        if self.workers == 0 {
+            return Err(Error::invalid("workers", "must be greater than 0"));
+        }
+        let create = |input: EmbedInput| {
+            self.client
+                .create(input, self.model_name.as_str())
+                .when_some(self.auto_truncate, CreateEmbeddingV2::auto_truncate)
+                .when_some(self.embedding_uncertainty, CreateEmbeddingV2::embedding_uncertainty)
+                .when_some(self.embedding_dimension, CreateEmbeddingV2::embedding_dimension)
+                .request_options(self.request_options.clone())
+        };
+        // What a worker that panicked was at keeps this error.
+        let lost = || Error::Transport {
+            operation: "POST /embed-v2".into(),
+            message: "the thread that sent it panicked; it is unknown whether the platform acted".into(),
+            sent: true,
+            source: None,
+        };
+        let outcomes = self.inputs.iter().map(|input| BulkOutcome { source: input.label(), result: Err(lost()) });
+        let outcomes = Mutex::new(outcomes.collect::<Vec<_>>());
+        let queue = Mutex::new(self.inputs.iter().enumerate());
+        let work = || {
+            while let Some((place, input)) = { lock(&queue).next() } {
+                let result = create(input.clone()).send();
+                if let Some(outcome) = lock(&outcomes).get_mut(place) {
+                    outcome.result = result;
+                }
+            }
+        };
+        thread::scope(|scope| {
+            let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+            let workers = (self.workers as usize).min(self.inputs.len());
+            let threads: Vec<_> = (0..workers).map_while(spawn).collect();
+            if threads.is_empty() {
+                work();
+            }
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        });
+        Ok(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,304 @@
+//! Imports: files of a connected account that become assets.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::call::Call;
+use crate::call::pager::SyncPager;
+use crate::call::poll::{Progressing, Waitable};
+use crate::call::wait::Wait;
+use crate::error::{Error, FailedError, Result};
+use crate::http::session::Session;
+use crate::resources::data_connectors::ConnectionProvider;
+
+/// Imports files from accounts at other providers, see [`TwelveLabs::imports`](crate::TwelveLabs::imports). They are connected by
+/// [`data_connectors`](crate::TwelveLabs::data_connectors).
+#[derive(Debug, Clone)]
+pub struct ImportsClient(pub(crate) Session);
+
+impl ImportsClient {
+    /// Imports files, 1 to 100 at a time and each once, by their ids at the provider.
+    ///
+    /// It returns at once, with an item for each file in the order of the request: one that is refused has an
+    /// [`error`](ImportItem::error), the others are assets that [`wait_for_done`](Self::wait_for_done) waits for. `Ok`
+    /// does not mean that all were taken. A file that was imported before is not fetched again unless that failed.
+    ///
+    /// The platform takes videos of up to 10 GB, audio of 4 GB and images of 32 MB.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let import = client.imports().import_files("66f…", ["1AbC…", "2DeF…"]).send()?;
+    /// for item in import.items.unwrap_or_default() {
+    ///     println!("{:?} {:?} {:?}", item.source_id, item.action, item.error);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn import_files(
+        &self,
+        connection_id: &str,
+        items: impl IntoIterator<Item = impl Into<ImportItemInput>>,
+    ) -> Call<ImportResult> {
+        let items: Vec<ImportItemInput> = items.into_iter().map(Into::into).collect();
+        let mut request = self.0.post(&["connections", connection_id, "imports"]);
+        if items.is_empty() {
+            request.reject("items", "there is none; an import has 1 to 100 files");
+        }
+        request.json("items", &items);
+        request.into()
+    }
+
+    /// Lists the imports of a connection, newest first. Their files come with [`retrieve_import`](Self::retrieve_import).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for import in client.imports().list_imports("66f…").send()? {
+    ///     let import = import?;
+    ///     println!("{} {:?}", import.id, import.item_count);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list_imports(&self, connection_id: &str) -> ListImports {
+        self.0.get(&["connections", connection_id, "imports"]).into()
+    }
+
+    /// Gets an import, with its files and their status now.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let import = client.imports().retrieve_import("66f…", "670…").send()?;
+    /// println!("{:?}", import.items);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve_import(&self, connection_id: &str, import_id: &str) -> Call<ImportDetail> {
+        self.0.get(&["connections", connection_id, "imports", import_id]).into()
+    }
+
+    /// Waits until every file of an import has ended, well or not, and gives the import with all of them.
+    ///
+    /// A file that failed does not end the wait and is none of its errors: [`ImportItem::outcome`] says what became of
+    /// each. Only files whose asset was deleted meanwhile are missing, and
+    /// [`item_count`](ImportDetail::item_count) counts them.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let imports = client.imports();
+    /// let import = imports.import_files("66f…", ["1AbC…", "2DeF…"]).send()?;
+    /// let import = imports.wait_for_done("66f…", &import.id).send()?;
+    /// for item in import.items.unwrap_or_default() {
+    ///     match item.outcome() {
+    ///         Some(Ok(asset_id)) => println!("{asset_id}"),
+    ///         Some(Err(e)) => eprintln!("{e}"),
+    ///         None => {} // still in the works, not after a wait
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn wait_for_done(&self, connection_id: &str, import_id: &str) -> Wait<ImportDetail> {
+        Wait::new(self.0.get(&["connections", connection_id, "imports", import_id]), import_id)
+    }
+}
+
+request! {
+    /// Options of [`ImportsClient::list_imports`].
+    ListImports -> SyncPager<Import> {
+        /// The page to begin with, from 1.
+        query page: u32,
+        /// The most items on a page: 1 to 50, 10 by default.
+        query page_limit: u32,
+    }
+}
+
+input! {
+    /// A file to import, by its id at the provider: `ImportFilesRequestItemsItem` in the Python SDK. The id alone becomes
+    /// one, too.
+    ImportItemInput(source_id: String) {}
+}
+
+impl From<&str> for ImportItemInput {
+    fn from(source_id: &str) -> Self {
+        Self::new(source_id)
+    }
+}
+
+impl From<&String> for ImportItemInput {
+    fn from(source_id: &String) -> Self {
+        Self::new(source_id)
+    }
+}
+
+impl From<String> for ImportItemInput {
+    fn from(source_id: String) -> Self {
+        Self::new(source_id)
+    }
+}
+
+open_enum! {
+    /// What an import did with a file.
+    ImportItemAction {
+        /// It made an asset.
+        Created = "created",
+        /// The file was imported before, and its asset is there.
+        Skipped = "skipped",
+        /// The file was imported before without success, and is fetched again.
+        Retried = "retried",
+        /// It was refused: see [`ImportItem::error`].
+        Rejected = "rejected",
+    }
+}
+
+open_enum! {
+    /// The status of the asset of an imported file.
+    ImportItemStatus {
+        /// It is being fetched.
+        Processing = "processing",
+        /// It can be used.
+        Ready = "ready",
+        /// It could not be fetched, or not be used.
+        Failed = "failed",
+    }
+}
+
+/// An import of files, as a list has it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Import {
+    /// The id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// The connection.
+    pub connection_id: Option<String>,
+    /// Where the files come from.
+    pub provider: Option<ConnectionProvider>,
+    /// Your own label of the connection.
+    pub custom_id: Option<String>,
+    /// How many files were asked for.
+    pub item_count: Option<u64>,
+    /// When it was created.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+}
+
+/// An import with its files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ImportDetail {
+    /// The id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// The connection.
+    pub connection_id: Option<String>,
+    /// Where the files come from.
+    pub provider: Option<ConnectionProvider>,
+    /// Your own label of the connection.
+    pub custom_id: Option<String>,
+    /// How many files were asked for. More than there are items, if assets were deleted meanwhile.
+    pub item_count: Option<u64>,
+    /// When it was created.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// The files, in the order of the request.
+    pub items: Option<Vec<ImportItem>>,
+}
+
+impl Waitable for ImportDetail {
+    const RESOURCE: &'static str = "import";
+
+    fn status(&self) -> Option<&str> {
+        let working = self.items.iter().flatten().find(|item| item.outcome().is_none())?;
+        working.status.as_ref().map(|status| status.as_str())
+    }
+
+    fn progressing(&self) -> Progressing {
+        match &self.items {
+            Some(items) if items.iter().all(|item| item.outcome().is_some()) => Progressing::Done,
+            _ => Progressing::Working,
+        }
+    }
+}
+
+/// What [`ImportsClient::import_files`] gives.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ImportResult {
+    /// The id of the import.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// Whether a file was refused.
+    pub has_failures: Option<bool>,
+    /// The files, in the order of the request.
+    pub items: Option<Vec<ImportItem>>,
+}
+
+/// One file of an import.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ImportItem {
+    /// Its id at the provider.
+    pub source_id: Option<String>,
+    /// What the import did with it. Imports of long ago do not say so.
+    pub action: Option<ImportItemAction>,
+    /// Its asset; none if it was refused.
+    pub asset_id: Option<String>,
+    /// The status of the asset.
+    pub status: Option<ImportItemStatus>,
+    /// Why it was refused.
+    pub error: Option<ImportItemError>,
+}
+
+impl ImportItem {
+    /// What became of it: the id of its asset, or why there is none; nothing while it is in the works.
+    ///
+    /// # Errors
+    /// A file that was refused or failed is an [`Error::Failed`] with the platform's reason. The reason of a failure is
+    /// in the asset: [`assets().retrieve(…)`](crate::assets::AssetsClient::retrieve).
+    pub fn outcome(&self) -> Option<Result<&str>> {
+        let failed = |status: &str, message: String| {
+            let error = self.error.clone().unwrap_or_default();
+            Some(Err(Error::from(Box::new(FailedError {
+                resource: "file".into(),
+                id: self.source_id.clone().unwrap_or_default(),
+                status: status.into(),
+                code: error.code,
+                message: error.message.unwrap_or(message),
+                raw: serde_json::to_value(self).unwrap_or_default(),
+            }))))
+        };
+        match (&self.status, &self.asset_id) {
+            (Some(ImportItemStatus::Ready), Some(asset_id)) => Some(Ok(asset_id)),
+            (Some(ImportItemStatus::Ready), None) => failed("ready", "the platform names no asset".into()),
+            (Some(ImportItemStatus::Failed), Some(id)) => failed("failed", format!("asset {id} has the reason")),
+            (Some(ImportItemStatus::Failed), None) => failed("failed", "the platform gave no reason".into()),
+            (Some(_), _) => None,
+            (None, _) if self.action == Some(ImportItemAction::Rejected) || self.error.is_some() => {
+                failed("rejected", "the platform gave no reason".into())
+            }
+            (None, _) => None,
+        }
+    }
+}
+
+/// Why a file was refused.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ImportItemError {
+    /// A code for the reason, as `source_unavailable` or `unsupported_media_type`.
+    pub code: Option<String>,
+    /// The reason, in words.
+    pub message: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_an_import_is_that_of_what_is_waited_for() {
+        let status = |items: serde_json::Value| {
+            let import: ImportDetail = serde_json::from_value(serde_json::json!({"_id": "1", "items": items})).unwrap();
+            import.status().map(str::to_string)
+        };
+        let items = serde_json::json!([{"status": "ready", "asset_id": "a"}, {"error": {}}, {"status": "pondering"}]);
+        assert_eq!(status(items).as_deref(), Some("pondering"));
+        assert_eq!(status(serde_json::json!([{}])), None);
+    }
+}

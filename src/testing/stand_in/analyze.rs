@@ -1,0 +1,360 @@
+//! Analyses of the stand-in: at once, in tasks and in batches.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::request::Request;
+use super::state::{Answer, Pace, Stage, State, error, lines, missing, page, reply};
+
+/// All tasks and batches, by id.
+#[derive(Default)]
+pub(super) struct Analyses {
+    tasks: BTreeMap<String, Task>,
+    batches: BTreeMap<String, Value>,
+    /// What was answered to requests with an idempotency key.
+    keys: BTreeMap<String, Value>,
+}
+
+struct Task {
+    task: Value,
+    polls: u32,
+}
+
+const CREATED_AT: &str = "2026-01-02T03:04:05Z";
+
+pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
+    Some(match (request.method(), segments) {
+        ("POST", ["analyze"]) => analyze(state, &request.json()),
+        ("POST", ["analyze", "tasks"]) => create_task(state, request),
+        ("GET", ["analyze", "tasks"]) => state.analyses.list_tasks(request),
+        ("GET", ["analyze", "tasks", id]) => state.analyses.retrieve_task(id, &state.pace),
+        ("DELETE", ["analyze", "tasks", id]) => state.analyses.delete_task(id),
+        ("POST", ["analyze", "tasks", id, "cancel"]) => state.analyses.cancel_task(id),
+        ("POST", ["analyze", "batches"]) => create_batch(state, &request.json()),
+        ("GET", ["analyze", "batches"]) => state.analyses.list_batches(request),
+        ("GET", ["analyze", "batches", id]) => state.analyses.retrieve_batch(id, &state.pace),
+        ("DELETE", ["analyze", "batches", id]) => state.analyses.delete_batch(id),
+        ("GET", ["analyze", "batches", id, "results"]) => state.analyses.results(id),
+        ("POST", ["analyze", "batches", id, "cancel"]) => state.analyses.cancel_batch(id),
+        _ => return None,
+    })
+}
+
+/// What is wrong with what is to be analysed.
+fn refusal(state: &State, body: &Value) -> Option<Answer> {
+    let invalid = |message: &str| Some(error(400, "parameter_invalid", message));
+    if body["video"].is_null() == body["image"].is_null() {
+        return invalid("Provide either the video or the image parameter.");
+    }
+    if body["prompt"].is_null() && body["prompt_v2"].is_null() && body["analysis_mode"] != "time_based_metadata" {
+        return invalid("The prompt parameter is missing.");
+    }
+    let id = body["video"]["asset_id"].as_str()?;
+    match state.assets.get(id) {
+        None => Some(missing("assets", id)),
+        Some(asset) if asset["status"] != "ready" => invalid("The asset is not ready."),
+        Some(_) => None,
+    }
+}
+
+/// What the stand-in says of everything: JSON if a schema or segments are asked for.
+fn text(body: &Value) -> String {
+    let prompt = body["prompt"].as_str().or(body["prompt_v2"]["input_text"].as_str()).unwrap_or_default();
+    match body["response_format"]["type"].as_str() {
+        Some("json_schema") => {
+            format!("```json\n{}\n```", example(&body["response_format"]["json_schema"]))
+        }
+        Some("segment_definitions") => {
+            let definitions = body["response_format"]["segment_definitions"].as_array();
+            let segments = definitions.into_iter().flatten().filter_map(|definition| {
+                Some((definition["id"].as_str()?.to_owned(), json!([{ "start_time": 0.0, "end_time": 12.5 }])))
+            });
+            Value::Object(segments.collect()).to_string()
+        }
+        _ => format!(
+            "You asked: {prompt}\nThe stand-in has watched nothing, but it can say what a video has: a beginning, \
+             a middle and an end. At 0:02 a dog runs along the beach. At 0:07 it finds a ball."
+        ),
+    }
+}
+
+/// A value that fits a simple schema.
+pub(super) fn example(schema: &Value) -> Value {
+    match schema["type"].as_str() {
+        Some("object") => {
+            let properties = schema["properties"].as_object();
+            properties.into_iter().flatten().map(|(name, schema)| (name.clone(), example(schema))).collect()
+        }
+        Some("array") => json!([example(&schema["items"])]),
+        Some("integer") => json!(3),
+        Some("number") => json!(2.5),
+        Some("boolean") => json!(true),
+        _ => json!("a dog on the beach"),
+    }
+}
+
+/// The text, why it ended, and its tokens. A token is a word here.
+fn generated(body: &Value) -> (String, &'static str, Value) {
+    let whole = text(body);
+    let words: Vec<&str> = whole.split_inclusive(' ').collect();
+    let most = body["max_tokens"].as_u64().map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let text: String = words.iter().take(most).copied().collect();
+    let finish_reason = if words.len() > most { "length" } else { "stop" };
+    (text, finish_reason, json!({ "input_tokens": 1200, "output_tokens": words.len().min(most) }))
+}
+
+fn analyze(state: &mut State, body: &Value) -> Answer {
+    if let Some(refusal) = refusal(state, body) {
+        return refusal;
+    }
+    let id = state.new_id();
+    let (text, finish_reason, usage) = generated(body);
+    if body["stream"] == json!(false) {
+        return reply(200, &json!({ "id": id, "data": text, "finish_reason": finish_reason, "usage": usage }));
+    }
+    let start = json!({ "event_type": "stream_start", "metadata": { "generation_id": id } });
+    let pieces = text.split_inclusive(' ').map(|word| json!({ "event_type": "text_generation", "text": word }));
+    let end = json!({
+        "event_type": "stream_end",
+        "finish_reason": finish_reason,
+        "metadata": { "generation_id": id, "usage": usage },
+    });
+    lines(200, &std::iter::once(start).chain(pieces).chain([end]).collect::<Vec<_>>())
+}
+
+fn create_task(state: &mut State, request: &Request) -> Answer {
+    let body = request.json();
+    let key = request.header("idempotency-key");
+    if let Some(made) = key.and_then(|key| state.analyses.keys.get(key)) {
+        return reply(202, made);
+    }
+    if let Some(refusal) = refusal(state, &body) {
+        return refusal;
+    }
+    let made = new_task(state, &body, None);
+    if let Some(key) = key {
+        state.analyses.keys.insert(key.into(), made.clone());
+    }
+    reply(202, &made)
+}
+
+/// Makes a task, and gives what the platform says of a new one.
+fn new_task(state: &mut State, body: &Value, batch_id: Option<&str>) -> Value {
+    let id = state.new_id();
+    let mut task = json!({
+        "task_id": id,
+        "custom_id": body["custom_id"],
+        "status": "queued",
+        "created_at": CREATED_AT,
+        "video_source": body["video"],
+        "request_params": body,
+    });
+    if let Some(batch_id) = batch_id {
+        task["batch_id"] = json!(batch_id);
+    }
+    state.analyses.tasks.insert(id.clone(), Task { task, polls: 0 });
+    json!({ "task_id": id, "custom_id": body["custom_id"], "status": "queued" })
+}
+
+impl Task {
+    /// Lets time pass, as with every poll.
+    fn proceed(&mut self, pace: &Pace) {
+        if self.has_ended() {
+            return;
+        }
+        match pace.poll(&mut self.polls) {
+            Stage::Working => self.task["status"] = json!("processing"),
+            Stage::Ready => {
+                let (text, finish_reason, usage) = generated(&self.task["request_params"]);
+                self.task["status"] = json!("ready");
+                self.task["completed_at"] = json!(CREATED_AT);
+                self.task["result"] = json!({
+                    "generation_id": self.task["task_id"], "data": text, "finish_reason": finish_reason, "usage": usage,
+                });
+            }
+            Stage::Failed(code) => {
+                self.task["status"] = json!("failed");
+                self.task["error"] = json!({ "message": format!("The analysis failed: {code}."), "code": code });
+            }
+        }
+    }
+
+    fn cancel(&mut self, code: &str) {
+        self.task["status"] = json!("canceled");
+        self.task["error"] = json!({ "code": code, "message": "The task was canceled." });
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.task["status"].as_str(), Some("ready" | "failed" | "canceled"))
+    }
+}
+
+impl Analyses {
+    fn list_tasks(&self, request: &Request) -> Answer {
+        let query = request.query();
+        let asked = |name: &str, value: &Value| {
+            let mut wanted = query.iter().filter(|(key, _)| key == name);
+            wanted.all(|(_, wanted)| value.as_str() == Some(wanted))
+        };
+        let tasks = self.tasks.values().rev().map(|task| &task.task).filter(|task| {
+            asked("status", &task["status"])
+                && asked("asset_id", &task["video_source"]["asset_id"])
+                && asked("video_url", &task["video_source"]["url"])
+        });
+        page(request, &tasks.cloned().collect::<Vec<_>>())
+    }
+
+    fn retrieve_task(&mut self, id: &str, pace: &Pace) -> Answer {
+        let Some(task) = self.tasks.get_mut(id) else {
+            return missing("analyze_tasks", id);
+        };
+        task.proceed(pace);
+        reply(200, &task.task)
+    }
+
+    fn delete_task(&mut self, id: &str) -> Answer {
+        match self.tasks.get(id) {
+            None => missing("analyze_tasks", id),
+            Some(task) if !task.has_ended() => error(409, "task_in_process", "The task is in process."),
+            Some(_) => {
+                self.tasks.remove(id);
+                reply(204, &Value::Null)
+            }
+        }
+    }
+
+    fn cancel_task(&mut self, id: &str) -> Answer {
+        match self.tasks.get_mut(id) {
+            None => missing("analyze_tasks", id),
+            Some(task) if matches!(task.task["status"].as_str(), Some("ready" | "failed")) => {
+                error(409, "task_has_ended", "The task has ended.")
+            }
+            Some(task) => {
+                task.cancel("user_canceled");
+                reply(200, &json!({ "task_id": id, "status": "canceled" }))
+            }
+        }
+    }
+
+    /// The tasks of a batch, in the order of its requests.
+    fn of_batch<'a>(&'a mut self, id: &'a str) -> impl Iterator<Item = &'a mut Task> {
+        self.tasks.values_mut().filter(move |task| task.task["batch_id"] == id)
+    }
+
+    fn list_batches(&self, request: &Request) -> Answer {
+        let query = request.query();
+        let wanted: Vec<&str> =
+            query.iter().filter(|(key, _)| key == "status").map(|(_, value)| value.as_str()).collect();
+        let batches =
+            self.batches.values().rev().filter(|batch| {
+                wanted.is_empty() || batch["status"].as_str().is_some_and(|have| wanted.contains(&have))
+            });
+        page(request, &batches.cloned().collect::<Vec<_>>())
+    }
+
+    fn retrieve_batch(&mut self, id: &str, pace: &Pace) -> Answer {
+        self.of_batch(id).for_each(|task| task.proceed(pace));
+        self.batch(id)
+    }
+
+    /// A batch, with its items counted anew.
+    fn batch(&mut self, id: &str) -> Answer {
+        let ended = self.of_batch(id).all(|task| task.has_ended());
+        let states: Vec<Value> = self.of_batch(id).map(|task| task.task["status"].clone()).collect();
+        let Some(batch) = self.batches.get_mut(id) else {
+            return missing("analyze_batches", id);
+        };
+        for state in ["queued", "processing", "ready", "failed", "canceled"] {
+            batch[format!("{state}_items")] = json!(states.iter().filter(|have| *have == state).count());
+        }
+        batch["status"] = json!(match (batch["status"].as_str(), ended) {
+            (Some("canceling" | "canceled"), false) => "canceling",
+            (Some("canceling" | "canceled"), true) => "canceled",
+            (_, true) => "completed",
+            (_, false) => "processing",
+        });
+        reply(200, batch)
+    }
+
+    fn delete_batch(&mut self, id: &str) -> Answer {
+        match self.batches.get(id).map(|batch| batch["status"].as_str()) {
+            None => missing("analyze_batches", id),
+            Some(Some("completed" | "canceled")) => {
+                self.batches.remove(id);
+                self.tasks.retain(|_, task| task.task["batch_id"] != id);
+                reply(204, &Value::Null)
+            }
+            Some(_) => error(409, "batch_in_process", "The batch is in process."),
+        }
+    }
+
+    fn results(&mut self, id: &str) -> Answer {
+        if !self.batches.contains_key(id) {
+            return missing("analyze_batches", id);
+        }
+        let results = self.of_batch(id).map(|Task { task, .. }| {
+            let mut line =
+                json!({ "task_id": task["task_id"], "custom_id": task["custom_id"], "status": task["status"] });
+            for (name, have) in [("data", "result"), ("error", "error")] {
+                if !task[have].is_null() {
+                    line[name] = task[have].clone();
+                }
+            }
+            line
+        });
+        lines(200, &results.collect::<Vec<_>>())
+    }
+
+    fn cancel_batch(&mut self, id: &str) -> Answer {
+        for task in self.of_batch(id).filter(|task| task.task["status"] == "queued") {
+            task.cancel("batch_canceled");
+        }
+        if let Some(batch) = self.batches.get_mut(id) {
+            batch["status"] = json!("canceling");
+        }
+        let mut answer = self.batch(id);
+        if answer.status == 200 {
+            answer.status = 202;
+        }
+        answer
+    }
+}
+
+fn create_batch(state: &mut State, body: &Value) -> Answer {
+    let merged: Vec<Value> = body["requests"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|request| {
+            let mut merged = body["defaults"].as_object().cloned().unwrap_or_default();
+            merged.extend(request.as_object().cloned().unwrap_or_default());
+            let mut merged = Value::Object(merged);
+            merged["analysis_mode"] = body["analysis_mode"].clone();
+            // Prompts are objects in batches.
+            merged["prompt_v2"] = merged["prompt"].take();
+            merged
+        })
+        .collect();
+    if merged.is_empty() {
+        return error(400, "parameter_invalid", "The requests parameter is empty.");
+    }
+    if let Some(refusal) = merged.iter().find_map(|request| refusal(state, request)) {
+        return refusal;
+    }
+    let id = state.new_id();
+    let items: Vec<Value> = merged.iter().map(|request| new_task(state, request, Some(&id))).collect();
+    let batch = json!({
+        "batch_id": id,
+        "analysis_mode": body["analysis_mode"],
+        "model_name": body["model_name"],
+        "status": "pending",
+        "total_items": items.len(),
+        "created_at": CREATED_AT,
+        "expires_at": "2026-01-03T03:04:05Z",
+    });
+    state.analyses.batches.insert(id, batch.clone());
+    let mut created = batch;
+    created["items"] = json!(items);
+    reply(201, &created)
+}

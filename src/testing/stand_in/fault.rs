@@ -1,0 +1,215 @@
+//! What goes wrong on demand, and with which requests.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::request::segments;
+
+/// Something that goes wrong with a request, or with several: see [`StandIn::fault`](super::StandIn::fault).
+///
+/// It happens once, with the next request, unless [`times`](Self::times), [`always`](Self::always) or
+/// [`after`](Self::after) say otherwise.
+///
+/// ```
+/// use twelvelabs::testing::{Fault, StandIn};
+///
+/// let stand_in = StandIn::start();
+/// stand_in.fault("POST /indexes", Fault::status(429).retry_after(30).times(2));
+/// stand_in.fault("GET /indexes/{id}", Fault::reset_answer().after(1));
+/// stand_in.fault("GET /assets/{id}", Fault::failed("video_duration_too_short"));
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing goes wrong before the stand-in is given this"]
+pub struct Fault {
+    pub(super) kind: Kind,
+    pub(super) after: usize,
+    pub(super) times: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Status { status: u16, code: String, message: String, headers: Vec<(String, String)>, body: Option<Value> },
+    Expired,
+    WithoutHeader(String),
+    Slow(Duration),
+    Trickle(Duration),
+    ResetRequest(u64),
+    Silent(u64),
+    ResetAnswer,
+    NeverReady,
+    Failed(String),
+}
+
+impl Fault {
+    fn new(kind: Kind) -> Self {
+        Fault { kind, after: 0, times: 1 }
+    }
+
+    /// The request has no effect and is answered with this status.
+    pub fn status(status: u16) -> Self {
+        let code = match status {
+            401 => "api_key_invalid",
+            402 => "plan_limit_exceeded",
+            404 => "resource_not_exist",
+            410 => "upload_expired",
+            429 => "too_many_requests",
+            500.. => "internal_server_error",
+            _ => "parameter_invalid",
+        };
+        let message = "The stand-in was told to answer like this.".into();
+        Self::new(Kind::Status { status, code: code.into(), message, headers: Vec::new(), body: None })
+    }
+
+    /// A presigned URL is refused as if its hour were over.
+    pub fn expired_url() -> Self {
+        Self::new(Kind::Expired)
+    }
+
+    /// The answer lacks a header, such as the `ETag` of a chunk.
+    pub fn without_header(name: impl Into<String>) -> Self {
+        Self::new(Kind::WithoutHeader(name.into()))
+    }
+
+    /// The answer begins this much later, in real time.
+    pub fn slow(delay: Duration) -> Self {
+        Self::new(Kind::Slow(delay))
+    }
+
+    /// The answer comes piece by piece, a stream line by line, with this pause after each, in real time.
+    pub fn trickle(pause: Duration) -> Self {
+        Self::new(Kind::Trickle(pause))
+    }
+
+    /// The connection is reset after this many bytes of the request's body. The request has no effect.
+    pub fn reset_request(bytes: u64) -> Self {
+        Self::new(Kind::ResetRequest(bytes))
+    }
+
+    /// This many bytes of the request's body are read, and then nothing happens until the other side gives up. The
+    /// request has no effect.
+    pub fn silent(bytes: u64) -> Self {
+        Self::new(Kind::Silent(bytes))
+    }
+
+    /// The request has its effect, and the connection is reset in the middle of the answer.
+    pub fn reset_answer() -> Self {
+        Self::new(Kind::ResetAnswer)
+    }
+
+    /// What is looked at is not ready, [each time](Self::always).
+    pub fn never_ready() -> Self {
+        Self::new(Kind::NeverReady).always()
+    }
+
+    /// What is looked at has failed, [each time](Self::always): with this code, where the platform tells one.
+    pub fn failed(code: impl Into<String>) -> Self {
+        Self::new(Kind::Failed(code.into())).always()
+    }
+
+    /// The code in the answer of a [`status`](Self::status).
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        if let Kind::Status { code: have, .. } = &mut self.kind {
+            *have = code.into();
+        }
+        self
+    }
+
+    /// The message in the answer of a [`status`](Self::status).
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        if let Kind::Status { message: have, .. } = &mut self.kind {
+            *have = message.into();
+        }
+        self
+    }
+
+    /// A body of its own for a [`status`](Self::status), in place of the code and the message: none for null.
+    pub fn body(mut self, body: Value) -> Self {
+        if let Kind::Status { body: have, .. } = &mut self.kind {
+            *have = Some(body);
+        }
+        self
+    }
+
+    /// One more header in the answer of a [`status`](Self::status).
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Kind::Status { headers, .. } = &mut self.kind {
+            headers.push((name.into(), value.into()));
+        }
+        self
+    }
+
+    /// `Retry-After` in the answer of a [`status`](Self::status), in seconds.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.header("retry-after", seconds.to_string())
+    }
+
+    /// It happens this many times.
+    pub fn times(mut self, times: usize) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// It happens each time.
+    pub fn always(self) -> Self {
+        self.times(usize::MAX)
+    }
+
+    /// It happens after this many requests that are answered as usual.
+    pub fn after(mut self, requests: usize) -> Self {
+        self.after = requests;
+        self
+    }
+}
+
+/// A method and a path, in which `{…}` stands for any one segment.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    text: String,
+    method: String,
+    segments: Vec<Option<String>>,
+}
+
+impl Endpoint {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no endpoint: write the method and the path, as \"GET /assets/{{id}}\"");
+        let (method, path) = text.split_once(' ').ok_or_else(wrong)?;
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Err(wrong());
+        }
+        if !path.starts_with('/') || path.contains(['?', ' ']) {
+            return Err(wrong());
+        }
+        let segments = segments(path.strip_prefix("/v1.3").filter(|rest| rest.starts_with('/')).unwrap_or(path));
+        let is_any = |segment: &String| segment.starts_with('{') && segment.ends_with('}');
+        let segments = segments.into_iter().map(|segment| (!is_any(&segment)).then_some(segment)).collect();
+        Ok(Endpoint { text: text.into(), method: method.into(), segments })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn is(&self, method: &str, segments: &[&str]) -> bool {
+        self.method == method
+            && self.segments.len() == segments.len()
+            && self.segments.iter().zip(segments).all(|(own, have)| own.as_ref().is_none_or(|own| own == have))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_method_and_a_path() {
+        let is = |text: &str, method: &str, path: &[&str]| Endpoint::parse(text).unwrap().is(method, path);
+        assert!(is("GET /assets", "GET", &["assets"]) && is("GET /v1.3/assets/", "GET", &["assets"]));
+        assert!(is("PUT /storage/{upload}/4", "PUT", &["storage", "a/b", "4"]));
+        assert!(!is("GET /assets", "POST", &["assets"]) && !is("GET /assets", "GET", &["assets", "1"]));
+        assert!(!is("GET /assets/{id}", "GET", &["assets"]) && !is("GET /assets/1", "GET", &["assets", "2"]));
+        for text in ["", "GET", "GET assets", "get /assets", "GET /assets?page=1", " /assets", "GET /a b"] {
+            assert!(Endpoint::parse(text).unwrap_err().contains("GET /assets/{id}"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! The stand-in: a small platform that speaks HTTP on the loopback interface and keeps everything in memory.
+//!
+//! `server` reads requests and writes answers, `state` finds the answer, and each resource is a file of its own. To add
+//! one:
+//!
+//! - its file has a struct with what it knows, which becomes a field of [`state::State`], and a function
+//!   `answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer>` that matches on the method and
+//!   the path, in the list of `State::answer`; `None` means that the path is another's;
+//! - it reads `request.json()`, `.query()` and `.form()`, and answers with `reply(status, &json)`, `page` (a list),
+//!   `lines` (a stream of JSON texts; `Content::Pieces` for any other), `error` or `missing`;
+//! - ids come from `state.new_id()`, and dates, if they matter, from the stand-in's clock;
+//! - what takes the platform time counts its polls: `state.pace.poll(&mut polls)` says what this one sees, so that
+//!   `polls_until_ready`, `Fault::never_ready` and `Fault::failed` work for it;
+//! - whatever comes is refused if it is wrong: no panic, no number that a sum or an allocation cannot bear.
+
+mod analyze;
+mod assets;
+mod body;
+mod connections;
+mod embed;
+mod entity_collections;
+mod fault;
+mod form;
+mod indexes;
+mod knowledge_stores;
+mod request;
+mod responses;
+mod search;
+mod server;
+mod state;
+mod storage;
+mod tasks;
+mod uploads;
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use self::body::Body;
+use self::fault::Endpoint;
+pub use self::fault::Fault;
+pub use self::form::Part;
+use self::request::Host;
+pub use self::request::Request;
+use self::server::{Port, Shared};
+use self::state::{Scripted, State};
+pub use self::uploads::Upload;
+use super::TestClock;
+use crate::{TwelveLabs, TwelveLabsBuilder};
+
+const API_KEY: &str = "tlk_stand_in";
+
+/// The longest wait for a request.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// A small platform inside of a test. It stops when its last clone is dropped.
+///
+/// It answers as the platform is documented to, with state, to as many connections at once as are made:
+///
+/// - Assets, in one request or in chunks, their transcriptions and metadata. Each has 12.5 s, and one whose file name
+///   contains `video_duration_too_short` fails with this code.
+/// - Indexes and the videos in them, tasks, search. In every video the same is said: `Hello there, and welcome to the
+///   beach.`, `Look, the dog runs into the water.`, `Now we build a castle of sand.` and `The sun goes down, time to go
+///   home.` The clips that have most words of a query are the first hits.
+/// - Analysis: at once, as a stream, in tasks and in batches. The answer begins with `You asked: …`, or fits the schema
+///   or the segments that were asked for.
+/// - Responses, whole or as a stream, in sessions that remember the questions. A question with `please fail` fails, one
+///   with `at length` is truncated.
+/// - Connections, whose users agree to everything at once, and imports. A file whose id has `missing` in it is refused.
+/// - Embeddings: what shares words, in its text or in the name of its file, is alike. Media with the word `broken`
+///   cannot be embedded.
+/// - Entity collections and entities; knowledge stores with their items and collections, which are searched as indexes
+///   are.
+///
+/// What takes the platform time is ready after two polls, see [`polls_until_ready`](Self::polls_until_ready). The
+/// presigned URLs of chunks lead to a second port: the storage, which takes each chunk once.
+///
+/// Endpoints are written as `"POST /assets"` or `"GET /assets/{id}"`, where `{…}` is any one segment of the path.
+///
+/// ```
+/// use twelvelabs::assets::UploadMethod;
+/// use twelvelabs::testing::StandIn;
+///
+/// let stand_in = StandIn::start();
+/// let client = stand_in.client();
+/// let asset = client.assets().create(UploadMethod::url("https://example.com/holiday.mp4")).send()?;
+/// let asset = client.assets().wait_for_done(&asset.id).send()?;
+/// assert_eq!((asset.filename.as_deref(), asset.duration), (Some("holiday.mp4"), Some(12.5)));
+/// # Ok::<(), twelvelabs::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct StandIn(Arc<Running>);
+
+struct Running {
+    shared: Arc<Shared>,
+    /// The platform's and the storage's.
+    ports: [Port; 2],
+    client: TwelveLabs,
+    clock: TestClock,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.stop(&mut self.ports);
+    }
+}
+
+impl StandIn {
+    /// Starts a stand-in on two free ports of the loopback interface.
+    ///
+    /// # Panics
+    /// If the system has no port or no thread for it, see [`try_start`](Self::try_start).
+    #[must_use = "it stops when it is dropped"]
+    #[track_caller]
+    pub fn start() -> Self {
+        match Self::try_start() {
+            Ok(stand_in) => stand_in,
+            Err(e) => panic!("the stand-in cannot be started: {e}"),
+        }
+    }
+
+    /// The same, for those who can do without one.
+    ///
+    /// # Errors
+    /// If the system has no port or no thread for it.
+    pub fn try_start() -> io::Result<Self> {
+        let clock = TestClock::new();
+        let shared = Arc::new(Shared::new(State::new(clock.clone())));
+        let ports = [shared.listen(Host::Api)?, shared.listen(Host::Storage)?];
+        shared.state().uploads.storage.base = format!("http://127.0.0.1:{}", ports[1].number);
+        let client = builder(ports[0].number, &clock).build().map_err(io::Error::other)?;
+        Ok(StandIn(Arc::new(Running { shared, ports, client, clock })))
+    }
+
+    /// The base URL for a client, by address: `http://127.0.0.1:…/v1.3`.
+    pub fn url(&self) -> String {
+        url("127.0.0.1", self.0.ports[0].number)
+    }
+
+    /// The base URL by name: `http://localhost:…/v1.3`. The presigned URLs name the storage in the same way from now on.
+    pub fn url_by_name(&self) -> String {
+        let [api, storage] = &self.0.ports;
+        self.state().uploads.storage.base = format!("http://localhost:{}", storage.number);
+        url("localhost", api.number)
+    }
+
+    /// A client of the stand-in, whose time is the [`clock`](Self::clock): it waits for nothing in real time.
+    pub fn client(&self) -> TwelveLabs {
+        self.0.client.clone()
+    }
+
+    /// The same client before it is made, for settings of your own.
+    ///
+    /// ```
+    /// let stand_in = twelvelabs::testing::StandIn::start();
+    /// let client = stand_in.builder().max_retries(0).build()?;
+    /// stand_in.fail("GET /assets", 1, 503);
+    /// assert!(client.assets().list().send().is_err());
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn builder(&self) -> TwelveLabsBuilder {
+        builder(self.0.ports[0].number, &self.0.clock)
+    }
+
+    /// The time of the stand-in and its clients. Presigned URLs end after an hour of it, sessions after 24.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let stand_in = twelvelabs::testing::StandIn::start();
+    /// stand_in.fault("GET /assets", twelvelabs::testing::Fault::status(429).retry_after(20));
+    /// stand_in.client().assets().list().send()?;
+    /// assert_eq!(stand_in.clock().slept(), [Duration::from_secs(20)]);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn clock(&self) -> TestClock {
+        self.0.clock.clone()
+    }
+
+    /// Answers the next `times` requests with this status, without effect.
+    ///
+    /// # Panics
+    /// If the endpoint is not written as `"METHOD /path"`.
+    #[track_caller]
+    pub fn fail(&self, endpoint: &str, times: usize, status: u16) {
+        self.fault(endpoint, Fault::status(status).times(times));
+    }
+
+    /// Lets something go wrong with the next requests. Of several faults for an endpoint, the first that was given
+    /// comes first. Chunks go to `"PUT /storage/{upload_id}/{chunk}"`.
+    ///
+    /// ```
+    /// use twelvelabs::FileSource;
+    /// use twelvelabs::testing::{Fault, StandIn};
+    ///
+    /// let stand_in = StandIn::start();
+    /// stand_in.chunks(1000, 10);
+    /// stand_in.fault("PUT /storage/{upload_id}/3", Fault::reset_request(500));
+    /// let file = FileSource::bytes("holiday.mp4", vec![7; 4500]);
+    /// let upload = stand_in.client().multipart_upload().upload_file(file).send()?;
+    /// assert_eq!(stand_in.sent_chunks(&upload.upload_id).len(), 6, "one of five is sent twice");
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the endpoint is not written as `"METHOD /path"`.
+    #[track_caller]
+    pub fn fault(&self, endpoint: &str, fault: Fault) {
+        let endpoint = parsed(endpoint);
+        self.state().script.push(Scripted { endpoint, fault, met: false });
+    }
+
+    /// Answers all requests of this method to this path with status 200 and this JSON, whether the stand-in knows the
+    /// endpoint or not. The last answer that was given counts.
+    ///
+    /// ```
+    /// use serde_json::json;
+    ///
+    /// let stand_in = twelvelabs::testing::StandIn::start();
+    /// stand_in.answer("GET", "/assets/{id}", json!({"_id": "42", "status": "archived"}));
+    /// let asset = stand_in.client().assets().retrieve("42").send()?;
+    /// assert_eq!(asset.status.unwrap().as_str(), "archived");
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the method is not in capitals or the path does not begin with `/`.
+    #[track_caller]
+    pub fn answer(&self, method: &str, path: &str, json: Value) {
+        let endpoint = parsed(&format!("{method} {path}"));
+        self.state().own_answers.push((endpoint, json));
+    }
+
+    /// Takes back all faults and answers that were given.
+    pub fn forgive(&self) {
+        let mut state = self.state();
+        state.script.clear();
+        state.own_answers.clear();
+    }
+
+    /// The endpoints of the faults that no request has met: a test that ends with some has not tried what it is about.
+    ///
+    /// ```
+    /// let stand_in = twelvelabs::testing::StandIn::start();
+    /// stand_in.fail("GET /asset", 1, 503);
+    /// stand_in.client().assets().list().send()?;
+    /// assert_eq!(stand_in.unmet_faults(), ["GET /asset"]);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn unmet_faults(&self) -> Vec<String> {
+        let state = self.state();
+        state.script.iter().filter(|scripted| !scripted.met).map(|scripted| scripted.endpoint.text().into()).collect()
+    }
+
+    /// Sets how many polls see something at work that takes the platform time: 2 by default.
+    pub fn polls_until_ready(&self, polls: u32) {
+        self.state().polls_until_ready = polls;
+    }
+
+    /// Sets how large the chunks of new sessions are in bytes, 5 MiB by default, and how many URLs come with a session,
+    /// 10 by default.
+    pub fn chunks(&self, chunk_size: u64, first_urls: u32) {
+        let uploads = &mut self.state().uploads;
+        (uploads.chunk_size, uploads.first_urls) = (chunk_size.max(1), first_urls);
+    }
+
+    /// Ends a session as if its 24 hours were over.
+    pub fn expire_session(&self, upload_id: &str) {
+        self.state().uploads.expire(upload_id);
+    }
+
+    /// Ends all presigned URLs that were given out, as if their hour were over.
+    pub fn expire_urls(&self) {
+        self.state().uploads.storage.expire_urls();
+    }
+
+    /// Everything that has come, in order, to the platform and to the storage.
+    ///
+    /// ```
+    /// let stand_in = twelvelabs::testing::StandIn::start();
+    /// stand_in.client().assets().list().page_limit(5).send()?;
+    ///
+    /// let request = &stand_in.requests()[0];
+    /// assert_eq!((request.method(), request.path()), ("GET", "/assets"));
+    /// assert!(request.query().contains(&("page_limit".to_string(), "5".to_string())));
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn requests(&self) -> Vec<Request> {
+        self.state().log.clone()
+    }
+
+    /// Everything that has come to this endpoint, in order.
+    ///
+    /// # Panics
+    /// If the endpoint is not written as `"METHOD /path"`.
+    #[track_caller]
+    pub fn requests_to(&self, endpoint: &str) -> Vec<Request> {
+        let endpoint = parsed(endpoint);
+        self.state().log.iter().filter(|request| endpoint.is(request.method(), &request.segments())).cloned().collect()
+    }
+
+    /// How many requests have come to this endpoint.
+    ///
+    /// # Panics
+    /// If the endpoint is not written as `"METHOD /path"`.
+    #[track_caller]
+    pub fn count(&self, endpoint: &str) -> usize {
+        count(&self.state(), &parsed(endpoint))
+    }
+
+    /// Waits until the headers of this many requests have come to this endpoint. False if they have not within 30 s.
+    ///
+    /// ```
+    /// use twelvelabs::testing::{Fault, StandIn};
+    /// use twelvelabs::{CancelHandle, FileSource};
+    ///
+    /// let stand_in = StandIn::start();
+    /// stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::silent(10));
+    /// let cancel = CancelHandle::new();
+    /// let (remote, other) = (cancel.clone(), stand_in.clone());
+    /// std::thread::spawn(move || {
+    ///     if other.wait_for("PUT /storage/{upload_id}/{chunk}", 1) {
+    ///         remote.cancel();
+    ///     }
+    /// });
+    /// let file = FileSource::bytes("holiday.mp4", vec![7; 4500]);
+    /// let upload = stand_in.client().multipart_upload().upload_file(file).cancel_handle(&cancel).send();
+    /// assert!(upload.unwrap_err().is_canceled());
+    /// ```
+    ///
+    /// # Panics
+    /// If the endpoint is not written as `"METHOD /path"`.
+    #[must_use]
+    #[track_caller]
+    pub fn wait_for(&self, endpoint: &str, requests: usize) -> bool {
+        let endpoint = parsed(endpoint);
+        self.0.shared.wait_until(LONGEST, |state| count(state, &endpoint) >= requests)
+    }
+
+    /// The files that arrived whole as assets, in one request or in chunks, in order.
+    ///
+    /// ```
+    /// use twelvelabs::{FileSource, assets::UploadMethod};
+    ///
+    /// let stand_in = twelvelabs::testing::StandIn::start();
+    /// let file = FileSource::bytes("clip.mp4", "frames");
+    /// let asset = stand_in.client().assets().create(UploadMethod::direct(file)).send()?;
+    ///
+    /// let upload = &stand_in.uploads()[0];
+    /// assert_eq!((&upload.asset_id, upload.filename.as_str(), upload.length), (&asset.id, "clip.mp4", 6));
+    /// assert!(upload.sha256.as_ref().unwrap().starts_with("594cfd26"));
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn uploads(&self) -> Vec<Upload> {
+        let state = self.state();
+        state.uploads.uploads(&state.log)
+    }
+
+    /// The ids of all sessions for chunks, oldest first.
+    pub fn upload_ids(&self) -> Vec<String> {
+        self.state().uploads.ids()
+    }
+
+    /// The numbers of the chunks whose sending has begun, in order, repetitions included.
+    pub fn sent_chunks(&self, upload_id: &str) -> Vec<u32> {
+        let state = self.state();
+        state.log.iter().filter_map(storage::place).filter(|(id, _)| id == upload_id).map(|(_, index)| index).collect()
+    }
+
+    /// The numbers of the chunks that were reported, in order, repetitions included.
+    pub fn reported_chunks(&self, upload_id: &str) -> Vec<u32> {
+        self.state().uploads.reported(upload_id)
+    }
+
+    /// The bytes of a completed session, if they are not too many to be kept: see [`Body::bytes`](super::Body::bytes).
+    pub fn assembled(&self, upload_id: &str) -> Option<Vec<u8>> {
+        self.state().uploads.assembled(upload_id)
+    }
+
+    /// How many assets there are.
+    pub fn asset_count(&self) -> usize {
+        self.state().assets.count()
+    }
+
+    /// How many connections were made to the storage.
+    pub fn storage_connections(&self) -> usize {
+        self.state().uploads.storage.connections
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.shared.state()
+    }
+}
+
+fn url(host: &str, port: u16) -> String {
+    format!("http://{host}:{port}/v1.3")
+}
+
+fn builder(port: u16, clock: &TestClock) -> TwelveLabsBuilder {
+    TwelveLabs::builder().api_key(API_KEY).base_url(url("127.0.0.1", port)).clock(clock.clone())
+}
+
+/// A test that names no endpoint tests nothing.
+#[track_caller]
+fn parsed(endpoint: &str) -> Endpoint {
+    match Endpoint::parse(endpoint) {
+        Ok(endpoint) => endpoint,
+        Err(why) => panic!("{why}"),
+    }
+}
+
+fn count(state: &State, endpoint: &Endpoint) -> usize {
+    state.log.iter().filter(|request| endpoint.is(request.method(), &request.segments())).count()
+}
+
+impl fmt::Debug for StandIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StandIn").field("url", &self.url()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,206 @@
+//! A request as it came.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::body::Body;
+use super::form::Part;
+
+/// What stands in the place of the API key.
+const HIDDEN: &str = "(not shown)";
+
+/// Which of the two servers was asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Host {
+    Api,
+    Storage,
+}
+
+/// A request as it came, without the value of the API key.
+#[derive(Clone)]
+pub struct Request {
+    pub(super) host: Host,
+    /// Its place in the log.
+    pub(super) number: usize,
+    /// Whether its URL was given out by the storage, and is neither used nor over.
+    pub(super) is_fresh: bool,
+    method: String,
+    path: String,
+    segments: Vec<String>,
+    query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+    length: u64,
+    body: Arc<Body>,
+    form: Arc<Vec<Part>>,
+}
+
+impl Request {
+    pub(super) fn new(host: Host, method: &str, target: &str, mut headers: Vec<(String, String)>) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        // A proxy is given the whole URL.
+        let path = path.split_once("://").map_or(path, |(_, rest)| &rest[rest.find('/').unwrap_or(rest.len())..]);
+        let path = path.strip_prefix("/v1.3").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+        let segments = segments(path);
+        let query = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name, true), decoded(value, true))
+        });
+        for (_, value) in headers.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("x-api-key")) {
+            *value = HIDDEN.into();
+        }
+        Request {
+            host,
+            number: 0,
+            is_fresh: false,
+            method: method.into(),
+            path: path.into(),
+            segments,
+            query: query.collect(),
+            headers,
+            length: 0,
+            body: Arc::new(Body::new(0)),
+            form: Arc::default(),
+        }
+    }
+
+    pub(super) fn set_body(&mut self, length: u64, body: Body, form: Vec<Part>) {
+        (self.length, self.body, self.form) = (length, Arc::new(body), Arc::new(form));
+    }
+
+    pub(super) fn shared_body(&self) -> Arc<Body> {
+        self.body.clone()
+    }
+
+    /// How many bytes it keeps in memory.
+    pub(super) fn kept(&self) -> usize {
+        self.body.kept() + self.form.iter().map(|part| part.body.kept()).sum::<usize>()
+    }
+
+    /// Keeps the lengths and hashes of its body alone.
+    pub(super) fn let_go(&mut self) {
+        let part = |part: &Part| Part { body: part.body.without_bytes(), ..part.clone() };
+        self.body = Arc::new(self.body.without_bytes());
+        self.form = Arc::new(self.form.iter().map(part).collect());
+    }
+
+    /// The segments of the path, decoded.
+    pub(super) fn segments(&self) -> Vec<&str> {
+        self.segments.iter().map(String::as_str).collect()
+    }
+
+    /// The method, as `POST`.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The path as it came, without the version: `/assets/65f…`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The pairs of the query, decoded.
+    pub fn query(&self) -> &[(String, String)] {
+        &self.query
+    }
+
+    /// The headers. The API key has no value here.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// The first value of a header, whatever its case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// How many bytes of the body have come.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The body. Empty if it is a [form](Self::form).
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The body as JSON; null if it is something else.
+    ///
+    /// ```
+    /// # use twelvelabs::{indexes::IndexModelInput, testing::StandIn};
+    /// let stand_in = StandIn::start();
+    /// let models = [IndexModelInput::new("marengo3.0", ["visual"])];
+    /// stand_in.client().indexes().create("holidays", models).send()?;
+    /// assert_eq!(stand_in.requests_to("POST /indexes")[0].json()["index_name"], "holidays");
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn json(&self) -> Value {
+        self.body.bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+    }
+
+    /// The parts of the body, if it is a form.
+    pub fn form(&self) -> &[Part] {
+        &self.form
+    }
+
+    /// The first part of the form with this name.
+    pub fn part(&self, name: &str) -> Option<&Part> {
+        self.form.iter().find(|part| part.name == name)
+    }
+
+    /// Whether it came to the storage, the host of the presigned URLs, where the API key has no business.
+    pub fn is_to_storage(&self) -> bool {
+        self.host == Host::Storage
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query", &self.query)
+            .field("headers", &self.headers)
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The segments of a path, decoded.
+pub(super) fn segments(path: &str) -> Vec<String> {
+    path.trim_matches('/').split('/').map(|segment| decoded(segment, false)).collect()
+}
+
+/// Undoes the encoding of a path, or of a query, where `+` is a space.
+fn decoded(text: &str, is_query: bool) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits.filter(|_| *byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(match byte {
+            b'+' if is_query => b' ',
+            _ => escaped.unwrap_or(*byte),
+        });
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_decoded_and_has_no_key() {
+        let headers = vec![("X-Api-Key".into(), "tlk_secret".into()), ("A".into(), "b".into())];
+        let request = Request::new(Host::Api, "GET", "http://h:1/v1.3/assets/a%2Fb+c%zz?x=1+%C3%A9&y&x=%", headers);
+        assert_eq!((request.path(), request.segments()), ("/assets/a%2Fb+c%zz", vec!["assets", "a/b+c%zz"]));
+        let query: Vec<_> = request.query().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(query, [("x", "1 é"), ("y", ""), ("x", "%")]);
+        assert_eq!((request.header("x-api-key"), request.header("a")), (Some(HIDDEN), Some("b")));
+        assert!(!format!("{request:?}").contains("secret"));
+        assert_eq!(Request::new(Host::Api, "GET", "/v1.3x", Vec::new()).path(), "/v1.3x");
+    }
+}

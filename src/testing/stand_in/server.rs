@@ -1,0 +1,473 @@
+//! HTTP/1.1 on plain threads: one that accepts, and one for each connection.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::body::Body;
+use super::fault::Kind;
+use super::form::FormReader;
+use super::request::{Host, Request};
+use super::state::{Answer, Content, State, error, reply};
+
+/// The longest headers.
+const MOST_HEAD: usize = 64 << 10;
+/// What is kept of a body that is no form.
+const MOST_BODY: usize = 64 << 20;
+const BLOCK: usize = 64 << 10;
+/// How long somebody is listened to who was refused already.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What all threads of a stand-in share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Told when a request has come.
+    arrived: Condvar,
+    stopped: Mutex<bool>,
+    stopping: Condvar,
+    connections: Mutex<Vec<(Weak<TcpStream>, JoinHandle<()>)>>,
+}
+
+/// The thread that accepts connections at one port.
+pub(super) struct Port {
+    pub(super) number: u16,
+    thread: Option<JoinHandle<()>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(state: State) -> Self {
+        Shared {
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+            stopped: Mutex::new(false),
+            stopping: Condvar::new(),
+            connections: Mutex::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Waits until the state is like this, at the most this long.
+    pub(super) fn wait_until(&self, most: Duration, is_so: impl Fn(&State) -> bool) -> bool {
+        let waited = self.arrived.wait_timeout_while(self.state(), most, |state| !is_so(state));
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    fn is_stopped(&self) -> bool {
+        *lock(&self.stopped)
+    }
+
+    /// Lets time pass, unless the stand-in stops. An error if it does.
+    fn pause(&self, duration: Duration) -> io::Result<()> {
+        let waited = self.stopping.wait_timeout_while(lock(&self.stopped), duration, |stopped| !*stopped);
+        match *waited.unwrap_or_else(PoisonError::into_inner).0 {
+            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Accepts connections at a free port of the loopback interface.
+    pub(super) fn listen(self: &Arc<Self>, host: Host) -> io::Result<Port> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let number = listener.local_addr()?.port();
+        let shared = self.clone();
+        let thread = named("twelvelabs-stand-in").spawn(move || shared.accept(&listener, host))?;
+        Ok(Port { number, thread: Some(thread) })
+    }
+
+    fn accept(self: &Arc<Self>, listener: &TcpListener, host: Host) {
+        loop {
+            let accepted = listener.accept();
+            if self.is_stopped() {
+                return;
+            }
+            let Ok((stream, _)) = accepted else {
+                // Out of file descriptors, perhaps: others have to end first.
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            };
+            if host == Host::Storage {
+                self.state().uploads.storage.connections += 1;
+            }
+            let stream = Arc::new(stream);
+            let (shared, weak) = (self.clone(), Arc::downgrade(&stream));
+            let connection = named("twelvelabs-stand-in-connection").spawn(move || {
+                // Whoever is at the other end may go at any time.
+                let _ = shared.serve(&stream, host);
+            });
+            let mut connections = lock(&self.connections);
+            connections.retain(|(_, thread)| !thread.is_finished());
+            connections.extend(connection.ok().map(|thread| (weak, thread)));
+        }
+    }
+
+    /// Ends all threads.
+    pub(super) fn stop(&self, ports: &mut [Port]) {
+        *lock(&self.stopped) = true;
+        self.stopping.notify_all();
+        for port in ports {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
+            // It has to come back from its wait to see that it is over.
+            let woken = TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
+            if let Some(thread) = port.thread.take().filter(|_| woken) {
+                let _ = thread.join();
+            }
+        }
+        let connections = std::mem::take(&mut *lock(&self.connections));
+        for (stream, thread) in connections {
+            if let Some(stream) = stream.upgrade() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+            let _ = thread.join();
+        }
+    }
+
+    /// Answers what comes over one connection.
+    fn serve(&self, mut stream: &TcpStream, host: Host) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        loop {
+            let mut incoming = Incoming { stream, block: Vec::new() };
+            let Some(head) = incoming.head()? else { return Ok(()) };
+            let head = match head.and_then(|head| Head::parse(&head)) {
+                Ok(head) => head,
+                Err(why) => return incoming.refuse(&error(400, "bad_request", why)),
+            };
+            let mut request = Request::new(host, &head.method, &head.target, head.headers);
+            let fault = {
+                let mut state = self.state();
+                if host == Host::Storage {
+                    state.uploads.storage.claim(&mut request);
+                }
+                let fault = state.begin(&mut request);
+                self.arrived.notify_all();
+                fault
+            };
+            let early = match &fault {
+                Some(Kind::Status { .. } | Kind::Expired) if head.expects => self.scripted(fault.as_ref()),
+                _ => None,
+            };
+            if let Some(answer) = early {
+                incoming.finish_head()?;
+                return incoming.refuse(&answer);
+            }
+            // A connection that is closed with something unread is reset.
+            let is_reset = matches!(fault, Some(Kind::ResetRequest(_) | Kind::ResetAnswer));
+            if !(is_reset && head.length == Length::Known(0)) {
+                incoming.finish_head()?;
+            }
+            if head.expects {
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+            let most = match fault {
+                Some(Kind::ResetRequest(most) | Kind::Silent(most)) => most,
+                _ => u64::MAX,
+            };
+            match incoming.body(&mut request, head.length, most, is_reset)? {
+                Ok(()) => request = self.state().received(request),
+                Err(why) => return incoming.refuse(&error(400, "bad_request", why)),
+            }
+            match fault {
+                Some(Kind::ResetRequest(_)) => return Ok(()),
+                Some(Kind::Silent(_)) => return self.pause(Duration::from_secs(3600)),
+                Some(Kind::Slow(delay)) => self.pause(delay)?,
+                _ => {}
+            }
+            let answer =
+                self.answer(&request, fault.as_ref()).with_header("x-trace-id", format!("stand-in-{}", request.number));
+            match fault {
+                Some(Kind::ResetAnswer) => return send_half(stream, &answer),
+                Some(Kind::Trickle(pause)) => self.trickle(stream, answer, pause)?,
+                _ => send(stream, &answer)?,
+            }
+            if head.closes {
+                return Ok(());
+            }
+        }
+    }
+
+    fn answer(&self, request: &Request, fault: Option<&Kind>) -> Answer {
+        if let Some(answer) = self.scripted(fault) {
+            return answer;
+        }
+        let answer = catch_unwind(AssertUnwindSafe(|| self.state().answer(request, fault)));
+        let mut answer = answer.unwrap_or_else(|_| error(500, "stand_in_panicked", "This is a fault of the stand-in."));
+        if let Some(Kind::WithoutHeader(name)) = fault {
+            answer.headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+        }
+        answer
+    }
+
+    /// The answer of a fault that has one.
+    fn scripted(&self, fault: Option<&Kind>) -> Option<Answer> {
+        match fault? {
+            Kind::Expired => Some(super::storage::refusal()),
+            Kind::Status { status, code, message, headers, body } => {
+                let mut answer = match body {
+                    Some(body) => reply(*status, body),
+                    None => error(*status, code, message),
+                };
+                answer.headers.extend(headers.iter().cloned());
+                Some(answer)
+            }
+            _ => None,
+        }
+    }
+
+    fn trickle(&self, mut stream: &TcpStream, answer: Answer, pause: Duration) -> io::Result<()> {
+        let pieces = pieces(answer.content);
+        stream.write_all(&head(answer.status, &answer.headers, "transfer-encoding: chunked"))?;
+        for piece in pieces {
+            stream.write_all(&chunk(&piece))?;
+            self.pause(pause)?;
+        }
+        stream.write_all(b"0\r\n\r\n")
+    }
+}
+
+fn named(name: &str) -> Builder {
+    Builder::new().name(name.into())
+}
+
+/// The first line and the headers of a request.
+struct Head {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    length: Length,
+    expects: bool,
+    closes: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Length {
+    Known(u64),
+    Chunked,
+}
+
+impl Head {
+    fn parse(head: &str) -> Result<Self, &'static str> {
+        let mut lines = head.trim_end().split("\r\n");
+        let mut first = lines.next().unwrap_or_default().split(' ');
+        let (method, target, version) = (first.next(), first.next(), first.next());
+        let (Some(method), Some(target), Some(version), None) = (method, target, version, first.next()) else {
+            return Err("The first line is no request.");
+        };
+        if !version.starts_with("HTTP/1.") || method.is_empty() || target.is_empty() {
+            return Err("The first line is no request.");
+        }
+        let mut headers = Vec::new();
+        for line in lines {
+            let (name, value) = line.split_once(':').ok_or("A header has no colon.")?;
+            headers.push((name.to_string(), value.trim().to_string()));
+        }
+        let all = |wanted: &str| {
+            let named = headers.iter().filter(move |(name, _): &&(String, String)| name.eq_ignore_ascii_case(wanted));
+            named.map(|(_, value)| value.to_ascii_lowercase()).collect::<Vec<_>>().join(",")
+        };
+        let length = match (all("content-length").as_str(), all("transfer-encoding").as_str()) {
+            ("", "") => Length::Known(0),
+            ("", "chunked") => Length::Chunked,
+            (length, "") if length.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Length::Known(length.parse().map_err(|_| "The content-length is no length.")?)
+            }
+            (_, "") => return Err("The content-length is no length."),
+            _ => return Err("The length of the body cannot be told."),
+        };
+        let closes = match version {
+            "HTTP/1.0" => !all("connection").contains("keep-alive"),
+            _ => all("connection").contains("close"),
+        };
+        let expects = all("expect").contains("100-continue");
+        Ok(Head { method: method.into(), target: target.into(), length, expects, closes, headers })
+    }
+}
+
+/// What comes over a connection. Nothing is taken from it before it is needed, so that it can be reset at any point.
+struct Incoming<'a> {
+    stream: &'a TcpStream,
+    block: Vec<u8>,
+}
+
+impl Incoming<'_> {
+    /// The headers but for their last byte; nothing if the other side has gone.
+    fn head(&mut self) -> io::Result<Option<Result<String, &'static str>>> {
+        let mut head = Vec::new();
+        let mut coming = [0; 4096];
+        loop {
+            let arrived = self.stream.peek(&mut coming)?;
+            if arrived == 0 {
+                return Ok(None);
+            }
+            let before = head.len();
+            head.extend_from_slice(&coming[..arrived]);
+            // The end may have begun with what came before.
+            let from = before.saturating_sub(3);
+            let end = head[from..].windows(4).position(|window| window == b"\r\n\r\n").map(|at| from + at + 3);
+            head.truncate(end.unwrap_or(head.len()));
+            self.stream.read_exact(&mut coming[..head.len() - before])?;
+            if end.is_some() {
+                return Ok(Some(Ok(String::from_utf8_lossy(&head).into_owned())));
+            }
+            if head.len() > MOST_HEAD {
+                return Ok(Some(Err("The headers are too long.")));
+            }
+        }
+    }
+
+    /// Takes the last byte of the headers.
+    fn finish_head(&mut self) -> io::Result<()> {
+        self.stream.read_exact(&mut [0])
+    }
+
+    /// Reads the body, at most this much of it. With `is_reset`, its last byte stays unread.
+    fn body(
+        &mut self,
+        request: &mut Request,
+        length: Length,
+        most: u64,
+        is_reset: bool,
+    ) -> io::Result<Result<(), &'static str>> {
+        let mut form = FormReader::new(request.header("content-type").unwrap_or_default());
+        let (mut body, mut came) = (Body::new(MOST_BODY), 0);
+        let mut take = |bytes: &[u8]| {
+            came += bytes.len() as u64;
+            match &mut form {
+                Some(form) => form.push(bytes),
+                None => body.push(bytes),
+            }
+        };
+        let mut left = most;
+        match length {
+            Length::Known(length) => self.copy(length.min(left), is_reset && left >= length, &mut take)?,
+            Length::Chunked => loop {
+                let size = self.line()?;
+                let size = size.split(';').next().unwrap_or_default().trim();
+                let Ok(size) = u64::from_str_radix(size, 16) else { return Ok(Err("A chunk has no size.")) };
+                if size == 0 {
+                    // What may follow the last chunk, up to an empty line.
+                    while !is_reset && !self.line()?.is_empty() {}
+                    break;
+                }
+                self.copy(size.min(left), false, &mut take)?;
+                left = left.saturating_sub(size);
+                if left == 0 {
+                    break;
+                }
+                if !self.line()?.is_empty() {
+                    return Ok(Err("A chunk is longer than its size."));
+                }
+            },
+        }
+        request.set_body(came, body, form.map(FormReader::finish).unwrap_or_default());
+        Ok(Ok(()))
+    }
+
+    /// Takes this many bytes, or looks at the last of them without taking it.
+    fn copy(&mut self, length: u64, keeps_last: bool, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let mut left = length.saturating_sub(u64::from(keeps_last));
+        self.block.resize(BLOCK.min(usize::try_from(length).unwrap_or(BLOCK)), 0);
+        while left > 0 {
+            let most = self.block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let read = self.stream.read(&mut self.block[..most])?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            take(&self.block[..read]);
+            left -= read as u64;
+        }
+        if keeps_last && length > 0 {
+            let seen = self.stream.peek(&mut self.block[..1])?;
+            take(&self.block[..seen]);
+        }
+        Ok(())
+    }
+
+    /// A line of the framing of chunks.
+    fn line(&mut self) -> io::Result<String> {
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        while !line.ends_with(b"\r\n") {
+            self.stream.read_exact(&mut byte)?;
+            line.push(byte[0]);
+            if line.len() > MOST_HEAD {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        Ok(String::from_utf8_lossy(&line).trim_end().to_string())
+    }
+
+    /// Answers before all has come, and closes the connection once the answer can have been read.
+    fn refuse(&mut self, answer: &Answer) -> io::Result<()> {
+        send(self.stream, &answer.clone().with_header("connection", "close"))?;
+        self.stream.shutdown(Shutdown::Write)?;
+        self.stream.set_read_timeout(Some(LINGER))?;
+        self.block.resize(BLOCK, 0);
+        let began = Instant::now();
+        while began.elapsed() < LINGER && self.stream.read(&mut self.block)? > 0 {}
+        Ok(())
+    }
+}
+
+/// The status and the headers, with the one that tells the length of the body.
+fn head(status: u16, headers: &[(String, String)], length: &str) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} {}\r\n", if status < 400 { "OK" } else { "Refused" });
+    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}"));
+    for line in headers.chain([length.to_string()]).filter(|line| !line.is_empty()) {
+        // What a test gives as a value has no line of its own.
+        head.extend(line.chars().filter(|c| !matches!(c, '\r' | '\n')));
+        head.push_str("\r\n");
+    }
+    head.push_str("\r\n");
+    head.into_bytes()
+}
+
+fn chunk(piece: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()
+}
+
+fn pieces(content: Content) -> Vec<Vec<u8>> {
+    match content {
+        Content::Whole(bytes) => bytes.chunks(bytes.len().div_ceil(8).max(1)).map(<[u8]>::to_vec).collect(),
+        Content::Pieces(pieces) => pieces,
+    }
+}
+
+fn send(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
+    match &answer.content {
+        Content::Whole(_) if answer.status == 204 => stream.write_all(&head(answer.status, &answer.headers, "")),
+        Content::Whole(bytes) => {
+            let length = format!("content-length: {}", bytes.len());
+            stream.write_all(&[&head(answer.status, &answer.headers, &length), &bytes[..]].concat())
+        }
+        Content::Pieces(pieces) => {
+            stream.write_all(&head(answer.status, &answer.headers, "transfer-encoding: chunked"))?;
+            for piece in pieces {
+                stream.write_all(&chunk(piece))?;
+            }
+            stream.write_all(b"0\r\n\r\n")
+        }
+    }
+}
+
+/// Breaks off in the middle of the body, or of the headers if there is none.
+fn send_half(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
+    let half = match &answer.content {
+        Content::Whole(bytes) => {
+            let head = head(answer.status, &answer.headers, &format!("content-length: {}", bytes.len()));
+            if bytes.is_empty() { head[..head.len() / 2].to_vec() } else { [&head, &bytes[..bytes.len() / 2]].concat() }
+        }
+        Content::Pieces(pieces) => {
+            let head = head(answer.status, &answer.headers, "transfer-encoding: chunked");
+            std::iter::once(head).chain(pieces[..pieces.len() / 2].iter().map(|piece| chunk(piece))).flatten().collect()
+        }
+    };
+    stream.write_all(&half)
+}

@@ -1,0 +1,74 @@
+//! Looking for a file whose upload has no known outcome: the answer was lost, or the program was killed.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use time::{Duration, OffsetDateTime};
+
+use crate::call::options::RequestOptions;
+use crate::error::Result;
+use crate::http::session::Session;
+use crate::resources::assets::Asset;
+
+/// The dates of answers have no more than seconds.
+const TOLERANCE: Duration = Duration::seconds(2);
+
+/// The assets that belong to other files of a batch.
+pub(super) type Claimed = Arc<Mutex<HashSet<String>>>;
+
+/// An asset that is a file, as far as can be known.
+pub(super) struct Found {
+    pub asset: Asset,
+    /// How many others it could be as well.
+    pub others: usize,
+}
+
+impl Found {
+    /// What is not certain about it.
+    pub(super) fn note(&self) -> Option<String> {
+        let others = self.others;
+        (others > 0).then(|| {
+            format!(
+                "the answer to the upload was lost, and {others} more assets have the same name and came at the same \
+                 time: check that this is the file"
+            )
+        })
+    }
+}
+
+/// Looks for an asset of this name and size that was created since `since`, a time of this machine's clock.
+pub(super) fn find(
+    client: &Session,
+    filename: &str,
+    size: Option<u64>,
+    since: OffsetDateTime,
+    claimed: Option<&Claimed>,
+    options: &RequestOptions,
+) -> Result<Option<Found>> {
+    let mut found: Option<Found> = None;
+    let list = client.assets().list().filename(filename).page_limit(50).request_options(options.clone()).send()?;
+    // Now that it has answered, the platform's clock is known.
+    let since = client.server_time(since).saturating_sub(TOLERANCE);
+    for asset in list {
+        let asset = asset?;
+        let Some(created_at) = asset.created_at else { continue };
+        if created_at < since {
+            // The newest come first.
+            break;
+        }
+        let same = asset.filename.as_deref() == Some(filename)
+            && (asset.size.is_none() || size.is_none() || asset.size == size);
+        let is_claimed = |claimed: &Claimed| claimed.lock().unwrap_or_else(PoisonError::into_inner).contains(&asset.id);
+        if !same || claimed.is_some_and(is_claimed) {
+            continue;
+        }
+        match &mut found {
+            Some(found) => found.others += 1,
+            None => found = Some(Found { asset, others: 0 }),
+        }
+    }
+    if let (Some(found), Some(claimed)) = (&found, claimed) {
+        claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(found.asset.id.clone());
+    }
+    Ok(found)
+}

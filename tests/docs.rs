@@ -1,0 +1,154 @@
+//! The texts: links that lead somewhere, pages that are all there, code that fits on a page.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a code block of the rendered documentation shows without a scroll bar.
+const WIDEST_CODE: usize = 94;
+
+fn root() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+fn names(folder: &str, extension: &str) -> Vec<String> {
+    let files = fs::read_dir(root().join(folder)).unwrap().map(|file| file.unwrap().path());
+    let mut names: Vec<String> = files
+        .filter(|path| path.extension().is_some_and(|own| own == extension))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_string())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The Markdown files that are part of the rendered documentation.
+fn rendered() -> Vec<String> {
+    let pages = names("src/guide", "md").into_iter().filter(|name| name != "links");
+    std::iter::once("README.md".to_string()).chain(pages.map(|name| format!("src/guide/{name}.md"))).collect()
+}
+
+/// The lines of a text without its code blocks, and those in them.
+fn split(text: &str) -> (Vec<&str>, Vec<&str>) {
+    let (mut prose, mut code, mut inside) = (Vec::new(), Vec::new(), false);
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = !inside;
+        } else if inside {
+            code.push(line);
+        } else {
+            prose.push(line);
+        }
+    }
+    (prose, code)
+}
+
+/// The definitions of a Markdown text: `[label]: target`.
+fn definitions(text: &str) -> BTreeMap<&str, &str> {
+    let (prose, _) = split(text);
+    prose.iter().filter_map(|line| line.strip_prefix('[')?.split_once("]: ")).collect()
+}
+
+#[test]
+fn the_front_page_is_short() {
+    assert!(read("README.md").lines().count() <= 220);
+}
+
+#[test]
+fn code_fits_on_the_page() {
+    let mut wide = Vec::new();
+    for file in rendered() {
+        let text = read(&file);
+        let lines = split(&text).1.into_iter().filter(|line| !line.starts_with("# ") && !line.starts_with('{'));
+        wide.extend(lines.filter(|line| line.chars().count() > WIDEST_CODE).map(|line| format!("{file}: {line}")));
+    }
+    assert!(wide.is_empty(), "{}", wide.join("\n"));
+}
+
+#[test]
+fn links_to_files_lead_to_files() {
+    let mut files = rendered();
+    files.extend(names(".", "md").iter().map(|name| format!("{name}.md")));
+    files.push("examples/README.md".into());
+    let mut broken = Vec::new();
+    for file in files {
+        let text = read(&file);
+        let folder = Path::new(&file).parent().unwrap();
+        let inline = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        for target in definitions(&text).into_values().chain(inline) {
+            let path = target.split('#').next().unwrap();
+            if !target.contains("://") && !path.is_empty() && !root().join(folder).join(path).exists() {
+                broken.push(format!("{file}: {target}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// A label has two targets: in rustdoc the item of links.md, and elsewhere the file that the text itself names.
+#[test]
+fn links_lead_somewhere_in_rustdoc_and_elsewhere() {
+    let links = read("src/guide/links.md");
+    let items = definitions(&links);
+    let mut used = BTreeSet::new();
+    for file in rendered() {
+        let text = read(&file);
+        let own = definitions(&text);
+        for label in own.keys() {
+            assert!(items.contains_key(label), "{file}: [{label}] has no item in links.md");
+            assert!(text.matches(&format!("[{label}]")).count() > 1, "{file}: [{label}] is not used");
+        }
+        for label in items.keys().filter(|label| text.contains(&format!("][{label}]"))) {
+            assert!(own.contains_key(label), "{file}: [{label}] leads nowhere outside of rustdoc");
+        }
+        used.extend(own.keys().map(|label| label.to_string()));
+    }
+    let unused: Vec<_> = items.keys().filter(|label| !used.contains(**label)).collect();
+    assert!(unused.is_empty(), "links.md: {unused:?}");
+}
+
+#[test]
+fn every_page_of_the_guide_is_on_the_front_page() {
+    let (readme, module) = (read("README.md"), read("src/guide/mod.rs"));
+    for page in names("src/guide", "md").iter().filter(|page| *page != "links") {
+        assert!(readme.contains(&format!("][{page}]")), "README.md: {page}");
+        assert!(module.contains(&format!("\"{page}.md\"")), "src/guide/mod.rs: {page}");
+    }
+}
+
+#[test]
+fn every_method_of_the_python_sdk_is_in_the_guide() {
+    let text = read("src/guide/from_python.md");
+    let mut sections: BTreeMap<&str, &str> = BTreeMap::new();
+    for section in text.split("\n## ").skip(1) {
+        let (title, rows) = section.split_once('\n').unwrap();
+        for name in title.split(" and ") {
+            sections.insert(name.trim_matches('`'), rows);
+        }
+    }
+    let methods = read("tests/fixtures/methods.txt");
+    let missing: Vec<&str> = methods
+        .lines()
+        .filter(|method| !method.starts_with('#'))
+        .filter(|method| {
+            let (resource, name) = method.rsplit_once('.').unwrap_or((method, method));
+            !sections.get(resource).is_some_and(|rows| rows.contains(&format!("`{name}(")))
+        })
+        .collect();
+    assert!(missing.is_empty(), "src/guide/from_python.md: {missing:?}");
+}
+
+#[test]
+fn every_example_is_in_the_index() {
+    let index = read("examples/README.md");
+    let folders = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = folders.filter(|path| path.is_dir() && !path.ends_with("support"));
+    let mut examples = names("examples", "rs");
+    examples.extend(folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_string()));
+    for example in examples {
+        assert!(index.contains(&format!("`{example}`")), "examples/README.md: {example}");
+    }
+}

@@ -1,0 +1,589 @@
+//! Lists that change, fail and lie while they are read, that go on another day, and pages that are fetched ahead.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use twelvelabs::assets::Asset;
+use twelvelabs::search::SearchItem;
+use twelvelabs::{Error, RequestOptions, SyncPager, TwelveLabs};
+
+/// What a request is answered with: a status and a body.
+type Answer = (u16, Value);
+type Handler = dyn Fn(&str, &HashMap<String, String>) -> Answer + Send + Sync;
+
+/// A server that answers as many requests at a time as there are, and notes them.
+struct Server {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(handler: impl Fn(&str, &HashMap<String, String>) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (noted, handler): (_, Arc<Handler>) = (requests.clone(), Arc::new(handler));
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (noted, handler) = (noted.clone(), handler.clone());
+                thread::spawn(move || serve(stream, &noted, &*handler));
+            }
+        });
+        Server { url, requests }
+    }
+
+    /// With this one body for each page, and another for all pages after them.
+    fn of_pages(pages: impl Fn(u64) -> Value + Send + Sync + 'static) -> Self {
+        Server::start(move |_, query| (200, pages(query["page"].parse().unwrap())))
+    }
+
+    fn client(&self) -> TwelveLabs {
+        TwelveLabs::builder().api_key("tlk_test_key").base_url(&self.url).max_retries(0).build().unwrap()
+    }
+
+    fn count(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn serve(stream: TcpStream, noted: &Mutex<Vec<String>>, handler: &Handler) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        reader.read_line(&mut head).ok().filter(|read| *read > 0)?;
+        let mut line = String::new();
+        while reader.read_line(&mut line).ok()? > 2 {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            line.clear();
+        }
+        std::io::copy(&mut std::io::Read::take(&mut reader, length), &mut std::io::sink()).ok()?;
+        let target = head.rsplit_once(' ')?.0.to_string();
+        noted.lock().unwrap().push(target.clone());
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let query =
+            query.split('&').filter_map(|pair| pair.split_once('=')).map(|(a, b)| (a.into(), b.into())).collect();
+        let (status, body) = handler(path, &query);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = format!("HTTP/1.1 {status} S\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        (&stream).write_all(answer.as_bytes()).ok()?;
+    }
+}
+
+/// Assets that can be deleted and added, oldest first.
+#[derive(Clone)]
+struct Assets(Arc<Mutex<Vec<String>>>);
+
+impl Assets {
+    fn of(count: usize) -> Self {
+        Assets(Arc::new(Mutex::new((0..count).map(|n| format!("a{n}")).collect())))
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn remove(&self, id: &str) {
+        self.0.lock().unwrap().retain(|have| have != id);
+    }
+
+    fn add_first(&self, id: String) {
+        self.0.lock().unwrap().insert(0, id);
+    }
+
+    fn page(&self, query: &HashMap<String, String>) -> Value {
+        let number = |name: &str, otherwise| query.get(name).map_or(otherwise, |text| text.parse().unwrap());
+        let (page, limit) = (number("page", 1), number("page_limit", 10));
+        let all = self.ids();
+        let data: Vec<Value> = all.iter().skip((page - 1) * limit).take(limit).map(|id| json!({"_id": id})).collect();
+        let total = all.len().div_ceil(limit);
+        json!({
+            "data": data,
+            "page_info": {"page": page, "limit_per_page": limit, "total_page": total, "total_results": all.len()},
+        })
+    }
+
+    fn server(&self) -> Server {
+        let assets = self.clone();
+        Server::start(move |path, query| match path.strip_prefix("DELETE /assets/") {
+            Some(id) => {
+                assets.remove(id);
+                (204, Value::Null)
+            }
+            None => (200, assets.page(query)),
+        })
+    }
+}
+
+fn id(asset: Result<Asset, Error>) -> String {
+    asset.map_or_else(|e| format!("error: {e}"), |asset| asset.id)
+}
+
+fn page_requests(server: &Server) -> usize {
+    server.requests().iter().filter(|request| request.starts_with("GET")).count()
+}
+
+#[test]
+fn deleting_while_reading_loses_nothing() {
+    for limit in [1, 7, 10, 50, 200] {
+        for every in [1, 2, 3, 10, 40] {
+            let assets = Assets::of(169);
+            let server = assets.server();
+            let client = server.client();
+            let mut given = Vec::new();
+            for asset in client.assets().list().page_limit(limit).send().unwrap() {
+                let asset = asset.unwrap();
+                given.push(asset.id.clone());
+                if given.len() % every == 0 {
+                    client.assets().delete(&asset.id).send().unwrap();
+                }
+            }
+            let expected: Vec<String> = (0..169).map(|n| format!("a{n}")).collect();
+            assert_eq!(given, expected, "{limit} on a page, each {every}th deleted");
+            assert_eq!(assets.ids().len(), 169 - 169 / every);
+            assert!(page_requests(&server) <= 2 * 169_usize.div_ceil(limit as usize) + 2, "{}", page_requests(&server));
+        }
+    }
+}
+
+#[test]
+fn deleting_page_by_page_loses_nothing() {
+    let assets = Assets::of(169);
+    let server = assets.server();
+    let client = server.client();
+    let mut given = 0;
+    for page in client.assets().list().page_limit(50).send().unwrap().iter_pages() {
+        for asset in page.unwrap().into_items() {
+            given += 1;
+            client.assets().delete(&asset.unwrap().id).send().unwrap();
+        }
+    }
+    assert_eq!((given, assets.ids().len()), (169, 0));
+}
+
+#[test]
+fn a_list_that_keeps_its_items_costs_a_request_a_page() {
+    for (count, limit) in [(0, 10), (1, 10), (10, 10), (169, 10), (169, 50)] {
+        for ahead in [0, 1, 4, 1000] {
+            let server = Assets::of(count).server();
+            let list = server.client().assets().list().page_limit(limit).send().unwrap().prefetch(ahead);
+            let expected: Vec<String> = (0..count).map(|n| format!("a{n}")).collect();
+            assert_eq!(list.map(id).collect::<Vec<_>>(), expected, "{ahead} ahead");
+            let pages: HashSet<String> = server.requests().into_iter().collect();
+            let expected = count.div_ceil(limit as usize).max(1);
+            assert_eq!((server.count(), pages.len()), (expected, expected), "{ahead} ahead");
+        }
+    }
+}
+
+#[test]
+fn what_arrives_while_it_is_read_gives_nothing_twice() {
+    let assets = Assets::of(35);
+    let server = assets.server();
+    let mut given = Vec::new();
+    for asset in server.client().assets().list().send().unwrap() {
+        given.push(id(asset));
+        if given.len() % 5 == 0 && given.len() <= 15 {
+            // More than a page, so that whole pages repeat.
+            (0..8).for_each(|n| assets.add_first(format!("new{}-{n}", given.len())));
+        }
+    }
+    let all = given.len();
+    assert_eq!(given.iter().collect::<HashSet<_>>().len(), all, "{given:?}");
+    given.retain(|id| id.starts_with('a'));
+    assert_eq!(given, (0..35).map(|n| format!("a{n}")).collect::<Vec<_>>());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn whatever_is_deleted_and_added_the_rest_is_given_once(
+        limit in 1u32..8,
+        changes in proptest::collection::vec((0usize..60, 0usize..50, 0usize..12, 0usize..4), 0..12),
+        ahead in 0usize..3,
+    ) {
+        let assets = Assets::of(40);
+        let server = assets.server();
+        let mut given = Vec::new();
+        let mut deleted = HashSet::new();
+        let list = server.client().assets().list().page_limit(limit).send().unwrap().prefetch(ahead);
+        for asset in list.take(500) {
+            given.push(id(asset));
+            for (_, from, gone, new) in changes.iter().filter(|(at, ..)| *at == given.len()) {
+                let going: Vec<String> = assets.ids().into_iter().skip(from % 3 * from).take(*gone).collect();
+                // Fewer than go, so that the list gets shorter and it can be noticed.
+                let new = *new.min(&going.len().saturating_sub(1));
+                for id in going {
+                    assets.remove(&id);
+                    deleted.insert(id);
+                }
+                (0..new).for_each(|n| assets.add_first(format!("new{}-{n}", given.len())));
+            }
+        }
+        let once: HashSet<&String> = given.iter().collect();
+        prop_assert_eq!(once.len(), given.len(), "nothing is given twice");
+        for n in 0..40 {
+            let id = format!("a{n}");
+            prop_assert!(deleted.contains(&id) || once.contains(&id), "{} is lost: {:?}", id, given);
+        }
+    }
+}
+
+#[test]
+fn a_list_that_gets_shorter_and_has_no_ids_is_an_error_that_says_what_to_do() {
+    let server = Server::of_pages(|page| {
+        let items: Vec<Value> = (0..10).map(|n| json!({"filename": page * 10 + n})).collect();
+        let info = json!({"page": page, "limit_per_page": 10, "total_page": 4, "total_results": 40 - page * 5});
+        json!({"data": items, "page_info": info})
+    });
+    let items: Vec<_> = server.client().assets().list().send().unwrap().collect();
+    let Some(Err(e @ Error::Paging { .. })) = items.last() else { panic!("{items:?}") };
+    assert!(e.to_string().contains("got shorter while it was read") && e.to_string().contains("`collect`"), "{e}");
+    assert_eq!((items.len(), server.count()), (11, 2));
+}
+
+#[test]
+fn items_before_the_first_page_that_was_asked_for_are_an_error() {
+    let assets = Assets::of(60);
+    let server = assets.server();
+    let mut list = server.client().assets().list().page(3).send().unwrap();
+    let first: Vec<_> = list.by_ref().take(10).map(id).collect();
+    (20..60).take(20).for_each(|n| assets.remove(&format!("a{n}")));
+    (0..10).for_each(|n| assets.remove(&format!("a{n}")));
+    assert_eq!(first, (20..30).map(|n| format!("a{n}")).collect::<Vec<_>>());
+    let rest: Vec<_> = list.map(id).collect();
+    assert!(rest.len() == 1 && rest[0].contains("before the one that it was begun with"), "{rest:?}");
+}
+
+/// What a list ends with that goes on for ever, and after how many requests.
+fn end(server: &Server, ahead: usize) -> (String, usize) {
+    let list = server.client().assets().list().send().unwrap().prefetch(ahead);
+    let last = list.take(100_000).map(id).last().unwrap_or_default();
+    (last, server.count())
+}
+
+#[test]
+fn a_list_without_an_end_is_an_error_after_few_requests() {
+    let info = |page: u64, results: u64| json!({"page": page, "limit_per_page": 2, "total_page": 1_000_000_000_u64, "total_results": results});
+    let items = |ids: [u64; 2], page: u64| json!([{"_id": ids[0].to_string(), "n": page}, {"_id": ids[1].to_string(), "n": page}]);
+    type Pages = Box<dyn Fn(u64) -> Value + Send + Sync>;
+    let lists: [(&str, Pages); 7] = [
+        ("empty", Box::new(move |page| json!({"data": [], "page_info": info(page, 1 << 40)}))),
+        ("empty", Box::new(move |page| json!({"data": null, "page_info": info(page, 1 << 40)}))),
+        ("before", Box::new(move |page| json!({"data": items([1, 2], page), "page_info": info(page, 1 << 40)}))),
+        ("before", Box::new(move |page| json!({"data": items([page % 3, 7], page), "page_info": info(page, 1 << 40)}))),
+        (
+            "again",
+            Box::new(move |page| json!({"data": items([page % 3, 7], 0), "page_info": info(page, (1 << 40) + page)})),
+        ),
+        (
+            "before",
+            Box::new(
+                move |page| json!({"data": items([page % 3, 7], page), "page_info": info(page, (1 << 40) - page)}),
+            ),
+        ),
+        (
+            "again",
+            Box::new(
+                move |page| json!({"data": [{"n": 1}, {"n": page % 2}], "page_info": {"page": page, "total_page": 1_u64 << 40}}),
+            ),
+        ),
+    ];
+    for (n, (why, pages)) in lists.into_iter().enumerate() {
+        let pages = Arc::new(pages);
+        for ahead in [0, 3] {
+            let pages = pages.clone();
+            let server = Server::of_pages(move |page| pages(page));
+            let (last, requests) = end(&server, ahead);
+            assert!(last.starts_with("error: ") && last.contains(why), "list {n}: {last}");
+            assert!(requests <= 25, "list {n}: {requests} requests");
+        }
+    }
+    let server = Server::of_pages(|page| {
+        let chunks: Vec<Value> =
+            (1..=10).map(|n| json!({"index": n, "status": "completed", "updated_at": page})).collect();
+        json!({"uploaded_chunks": chunks, "page_info": {"page": page, "total_page": 1_000_000_000}})
+    });
+    let chunks = server.client().multipart_upload().get_status("u").send().unwrap();
+    assert!(chunks.last().is_some_and(|last| matches!(last, Err(Error::Paging { .. }))) && server.count() == 2);
+}
+
+#[test]
+fn a_page_that_failed_for_a_passing_reason_can_be_asked_for_again() {
+    let assets = Assets::of(30);
+    let failures = Arc::new(Mutex::new(HashMap::from([("2".to_string(), 2), ("3".to_string(), 1)])));
+    let (served, faults) = (assets.clone(), failures.clone());
+    let server = Server::start(move |_, query| {
+        let mut faults = faults.lock().unwrap();
+        match faults.get_mut(&query["page"]).filter(|left| **left > 0) {
+            Some(left) => {
+                *left -= 1;
+                (503, json!({"message": "later"}))
+            }
+            None => (200, served.page(query)),
+        }
+    });
+    for ahead in [0, 2] {
+        *failures.lock().unwrap() = HashMap::from([("2".to_string(), 2), ("3".to_string(), 1)]);
+        let mut list = server.client().assets().list().send().unwrap().prefetch(ahead);
+        let given: Vec<_> = list.by_ref().map(id).collect();
+        let errors: Vec<_> = (0..given.len()).filter(|n| given[*n].starts_with("error: later")).collect();
+        assert_eq!(errors, [10, 11, 22], "{given:?}");
+        let rest: Vec<_> = given.into_iter().filter(|id| !id.starts_with("error")).collect();
+        assert_eq!(rest, (0..30).map(|n| format!("a{n}")).collect::<Vec<_>>());
+        assert!(list.next().is_none() && list.next().is_none(), "after the end it stays ended");
+    }
+    // Page by page, too.
+    *failures.lock().unwrap() = HashMap::from([("2".to_string(), 1)]);
+    let pages = server.client().assets().list().send().unwrap().iter_pages();
+    let sizes: Vec<_> = pages.map(|page| page.map_or(0, |page| page.items().len())).collect();
+    assert_eq!(sizes, [10, 0, 10, 10]);
+    *failures.lock().unwrap() = HashMap::from([("2".to_string(), 1)]);
+    let first = server.client().assets().list().send().unwrap();
+    assert!(first.next_page().is_err());
+    assert_eq!(first.next_page().unwrap().unwrap().items().len(), 10);
+    // But not for ever.
+    *failures.lock().unwrap() = HashMap::from([("2".to_string(), usize::MAX)]);
+    let before = server.count();
+    let list = server.client().assets().list().send().unwrap();
+    assert_eq!(list.map(id).filter(|id| id.starts_with("error")).count(), 10);
+    assert_eq!(server.count() - before, 11);
+}
+
+#[test]
+fn a_list_goes_on_another_day() {
+    let assets = Assets::of(25);
+    let server = assets.server();
+    let client = server.client();
+    let all: Vec<String> = (0..25).map(|n| format!("a{n}")).collect();
+    for taken in 1..25 {
+        let mut list = client.assets().list().send().unwrap();
+        let given: Vec<_> = list.by_ref().take(taken).map(id).collect();
+        let token = list.token().unwrap();
+        let before = server.count();
+        let rest: Vec<_> = client.assets().list().from_token(&token).send().unwrap().map(id).collect();
+        assert_eq!([given, rest].concat(), all, "after {taken}: {token}");
+        assert_eq!(server.count() - before, 3 - taken / 10, "no page is read twice");
+    }
+    let mut list = client.assets().list().send().unwrap();
+    assert_eq!(list.by_ref().count(), 25);
+    assert_eq!(list.token(), None);
+    // Page by page, the token is that of the page after.
+    let pages: Vec<_> = client.assets().list().send().unwrap().iter_pages().map(|page| page.unwrap().token()).collect();
+    assert!(pages[0].is_some() && pages[1].is_some() && pages[2].is_none());
+    let rest: Vec<_> = client.assets().list().from_token(pages[0].as_ref().unwrap()).send().unwrap().map(id).collect();
+    assert_eq!(rest, all[10..]);
+    let e = client.assets().list().from_token("7").send().unwrap_err();
+    assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "from_token"), "{e}");
+    let e = client.indexes().list().from_token(pages[0].as_ref().unwrap()).send().unwrap_err();
+    assert!(e.to_string().contains("no token of this list"), "{e}");
+}
+
+#[test]
+fn a_list_that_changed_meanwhile_goes_on_at_its_place() {
+    for taken in [1, 9, 10, 11, 20, 29] {
+        for change in [-25, -3, 0, 3, 10, 25] {
+            let assets = Assets::of(60);
+            let server = assets.server();
+            let client = server.client();
+            let mut list = client.assets().list().send().unwrap();
+            let given: Vec<_> = list.by_ref().take(taken).map(id).collect();
+            let token = list.token().unwrap();
+            (0..change).for_each(|n| assets.add_first(format!("new{n}")));
+            // All but the last that was given.
+            (0..-change).take(taken - 1).for_each(|n| assets.remove(&format!("a{n}")));
+            let rest: Vec<_> = client.assets().list().from_token(token).send().unwrap().map(id).collect();
+            let all: Vec<_> = (0..60).map(|n| format!("a{n}")).collect();
+            assert_eq!([given, rest].concat(), all, "after {taken}, {change} more");
+        }
+    }
+    let assets = Assets::of(60);
+    let server = assets.server();
+    let mut list = server.client().assets().list().send().unwrap();
+    assert_eq!(list.by_ref().take(20).count(), 20);
+    let token = list.token().unwrap();
+    (0..20).for_each(|n| assets.remove(&format!("a{n}")));
+    let e = server.client().assets().list().from_token(token).send().unwrap_err();
+    assert!(matches!(e, Error::Paging { .. }) && e.to_string().contains("after which to go on is gone"), "{e}");
+}
+
+/// A search with pages of two hits.
+fn search_server() -> Server {
+    Server::start(|path, _| {
+        let page: u32 = path.rsplit_once("/search/t").map_or(1, |(_, page)| page.parse().unwrap());
+        let hits = [0, 1].map(|n| json!({"video_id": "v", "rank": (page - 1) * 2 + n, "start": 0, "end": 1}));
+        let next = (page < 4).then(|| format!("t{}", page + 1));
+        (200, json!({"data": hits, "page_info": {"limit_per_page": 2, "total_results": 8, "next_page_token": next}}))
+    })
+}
+
+fn rank(hit: Result<SearchItem, Error>) -> i64 {
+    hit.unwrap().rank.unwrap()
+}
+
+#[test]
+fn a_search_goes_on_another_day_and_is_fetched_one_page_ahead() {
+    let server = search_server();
+    let client = server.client();
+    let query = || client.search().query("i", ["visual"]).query_text("dogs");
+    for taken in 1..8 {
+        let mut hits = query().send().unwrap();
+        let given: Vec<_> = hits.by_ref().take(taken).map(rank).collect();
+        let rest: Vec<_> = query().from_token(hits.token().unwrap()).send().unwrap().map(rank).collect();
+        assert_eq!([given, rest].concat(), (0..8).collect::<Vec<_>>(), "after {taken}");
+    }
+    for ahead in [0, 1, 8] {
+        let before = server.count();
+        let hits = query().send().unwrap().prefetch(ahead);
+        assert_eq!(hits.map(rank).collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+        assert_eq!(server.count() - before, 4);
+    }
+}
+
+/// A server whose pages wait for a permission each, in any order.
+fn gated(pages: u64) -> (Server, Vec<std::sync::mpsc::Sender<()>>) {
+    let (senders, gates): (Vec<_>, Vec<Receiver<()>>) = (0..=pages).map(|_| channel()).unzip();
+    let gates: Vec<Mutex<Receiver<()>>> = gates.into_iter().map(Mutex::new).collect();
+    let server = Server::of_pages(move |page| {
+        if page > 1 {
+            let _ = gates[page as usize].lock().unwrap().recv();
+        }
+        json!({"data": [{"_id": page.to_string()}], "page_info": {"page": page, "total_page": pages}})
+    });
+    (server, senders)
+}
+
+fn until(server: &Server, requests: usize) {
+    while server.count() < requests {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn pages_are_fetched_ahead_at_the_same_time_and_given_in_order() {
+    let (server, gates) = gated(6);
+    let mut list = server.client().assets().list().send().unwrap().prefetch(3);
+    // These are on their way before anything was taken, and no more.
+    until(&server, 4);
+    for page in [4, 3, 2] {
+        gates[page].send(()).unwrap();
+    }
+    assert_eq!(list.by_ref().take(4).map(id).collect::<Vec<_>>(), ["1", "2", "3", "4"]);
+    until(&server, 6);
+    gates[6].send(()).unwrap();
+    gates[5].send(()).unwrap();
+    assert_eq!(list.map(id).collect::<Vec<_>>(), ["5", "6"]);
+    assert_eq!(server.count(), 6);
+}
+
+#[test]
+fn nobody_waits_for_pages_that_were_fetched_ahead() {
+    let (server, gates) = gated(6);
+    let list = server.client().assets().list().send().unwrap().prefetch(2);
+    until(&server, 3);
+    // Nobody has let these pages through: to wait for them would last for ever.
+    drop(list);
+    drop(gates);
+    assert!(server.count() <= 3);
+}
+
+#[test]
+fn what_fails_ahead_fails_in_its_place() {
+    let server = Server::start(|_, query| match query["page"].as_str() {
+        "3" => (400, json!({"message": "not this one"})),
+        page => (200, json!({"data": [{"_id": page}], "page_info": {"total_page": 5}})),
+    });
+    let list = server.client().assets().list().send().unwrap().prefetch(8);
+    let given: Vec<_> = list.map(id).collect();
+    assert!(given.len() == 3 && given[..2] == ["1", "2"] && given[2].starts_with("error: not this one"), "{given:?}");
+}
+
+#[test]
+fn without_a_known_end_one_page_is_fetched_ahead() {
+    let server =
+        Server::of_pages(
+            |page| {
+                if page <= 3 { json!({"data": [{"_id": page.to_string()}]}) } else { json!({"data": []}) }
+            },
+        );
+    let list = server.client().assets().list().send().unwrap().prefetch(8);
+    assert_eq!(list.map(id).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert_eq!(server.count(), 4);
+}
+
+#[test]
+fn pages_are_fetched_when_they_are_asked_for() {
+    let server = Assets::of(35).server();
+    let mut pages = server.client().assets().list().send().unwrap().iter_pages();
+    for number in 1..=4 {
+        let page = pages.next().unwrap().unwrap();
+        assert_eq!(server.count(), number);
+        let ids: Vec<_> = page.items().iter().map(|asset| asset.as_ref().unwrap().id.clone()).collect();
+        assert_eq!(page.into_items().into_iter().map(id).collect::<Vec<_>>(), ids);
+    }
+    assert!(pages.next().is_none() && pages.next().is_none());
+    // A page goes on by itself.
+    let page = server.client().assets().list().send().unwrap().iter_pages().nth(1).unwrap().unwrap();
+    assert_eq!(page.map(id).collect::<Vec<_>>(), (10..35).map(|n| format!("a{n}")).collect::<Vec<_>>());
+    // What was looked at is not taken.
+    let mut list = server.client().assets().list().send().unwrap();
+    assert_eq!(list.next().map(id).as_deref(), Some("a0"));
+    assert_eq!(list.items().len(), 9);
+    assert_eq!(list.next().map(id).as_deref(), Some("a1"));
+    assert_eq!(list.into_items().len(), 8);
+}
+
+#[test]
+fn pagers_can_be_sent_and_shared() {
+    fn shared<T: Send + Sync>() {}
+    shared::<SyncPager<Asset>>();
+    shared::<twelvelabs::Pages<Asset>>();
+}
+
+#[test]
+fn an_item_that_cannot_be_decoded_has_itself_and_not_its_page() {
+    let server = Server::of_pages(|page| {
+        let filler = "x".repeat(300_000);
+        json!({"data": [{"name": 1}, {"_id": "1", "filename": filler}, {"filename": filler}], "page_info": {"page": page, "total_page": 1}})
+    });
+    let list: Vec<_> = server.client().assets().list().send().unwrap().collect();
+    let sizes = list.iter().map(|asset| match asset {
+        Err(Error::Decode { response, .. }) => response.body.len(),
+        other => other.as_ref().map_or(0, |asset| asset.filename.as_ref().map_or(0, String::len)),
+    });
+    assert_eq!(sizes.collect::<Vec<_>>(), [10, 300_000, 64 << 10]);
+}
+
+#[test]
+fn the_key_is_in_no_item_and_no_error() {
+    let server = Server::of_pages(
+        |page| json!({"data": [{"name": "tlk_test_key"}, {"_id": "1", "filename": "tlk_test_key.mp4"}], "page_info": {"page": page}}),
+    );
+    let list = server.client().assets().list().send_raw().unwrap();
+    assert!(
+        !format!("{list:?}").contains("tlk_test_key") && !String::from_utf8_lossy(&list.body).contains("tlk_test_key")
+    );
+    let items = list.data.into_items();
+    assert!(items[0].is_err() && !format!("{items:?}").contains("tlk_test_key"), "{items:?}");
+    let server = Server::start(|_, _| (200, json!({"_id": "1", "filename": "tlk_test_key", "size": "tlk_test_key"})));
+    let options = RequestOptions::new();
+    let raw = server.client().assets().retrieve("1").request_options(options).send_raw().unwrap();
+    assert!(!format!("{raw:?}").contains("tlk_test_key"));
+    let e = server.client().indexes().retrieve("1").send().map(drop);
+    let e2 = server.client().call("GET", &["x"]).send_as::<Vec<u8>>().unwrap_err();
+    assert!(e.is_ok() && !format!("{e2} {e2:?}").contains("tlk_test_key"), "{e2:?}");
+    // A key of a few characters is one of a test, whose answers have such words.
+    let client = TwelveLabs::builder().api_key("tlk").base_url(&server.url).build().unwrap();
+    assert_eq!(client.assets().retrieve("1").send().unwrap().filename.as_deref(), Some("tlk_test_key"));
+}

@@ -1,0 +1,412 @@
+//! The manifest of a batch: whose it is, that nobody else has it, and that it says no more than it should.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use crate::batch::{CHUNK, KEY, batch, child, client, kinds, outcomes, small_files, until};
+use crate::files::{Folder, content};
+use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
+use serde_json::{Value, json};
+use twelvelabs::assets::UploadOutcomeKind;
+use twelvelabs::testing::{Fault, StandIn};
+use twelvelabs::{CancelHandle, Error, TwelveLabs};
+
+const NAME: &str = "manifest.jsonl";
+
+fn lines(folder: &Folder) -> Vec<String> {
+    fs::read_to_string(folder.path(NAME)).unwrap().lines().map(Into::into).collect()
+}
+
+/// A line about a file as it is.
+fn line(folder: &Folder, name: &str, event: Value) -> String {
+    let path = folder.path(name).canonicalize().unwrap();
+    let metadata = path.metadata().unwrap();
+    let since = metadata.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let mut line = json!({"path": path, "size": metadata.len(), "modified": since.as_nanos() as i64});
+    for (name, value) in event.as_object().unwrap() {
+        line[name] = value.clone();
+    }
+    line.to_string()
+}
+
+#[test]
+fn a_second_batch_in_the_same_program_is_told_who_has_the_manifest() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("locked"));
+    small_files(&folder, 2);
+    stand_in.polls_until_ready(u32::MAX);
+    let client = client(&stand_in.url());
+    let cancel = CancelHandle::new();
+    let first = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
+    let looked_at = || {
+        let looks = stand_in.requests_to("GET /assets/{id}");
+        looks.iter().map(|look| look.path().to_string()).collect::<HashSet<_>>().len()
+    };
+    until("both are waited for", || looked_at() == 2);
+    let e = batch(&client, &folder).send().unwrap_err();
+    let us = format!("in use by process {} since 20", std::process::id());
+    assert!(matches!(e, Error::File { .. }) && e.to_string().contains(&us), "{e}");
+    cancel.cancel();
+    // With the last outcome the manifest is free, also if the batch is still there.
+    let mut first = first;
+    assert_eq!(first.by_ref().count(), 2);
+    stand_in.polls_until_ready(0);
+    assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Uploaded));
+    drop(first);
+    assert_eq!(stand_in.count("POST /assets"), 2, "each file was uploaded once");
+    assert_eq!(folder.names(), ["00.mp4", "01.mp4", NAME], "nothing is left of the lock");
+}
+
+#[test]
+fn a_second_process_has_to_wait_and_the_lock_ends_with_the_first() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("processes"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(200_000));
+    folder.write("small.mp4", &content(3000));
+    stand_in.polls_until_ready(u32::MAX);
+    let mut process = child(&stand_in, &folder).spawn().unwrap();
+    until("the assets are waited for", || stand_in.asset_count() == 2 && stand_in.count("GET /assets/{id}") > 5);
+    let e = batch(&client(&stand_in.url()), &folder).send().unwrap_err();
+    assert!(e.to_string().contains(&format!("in use by process {} since 20", process.id())), "{e}");
+    assert!(!child(&stand_in, &folder).status().unwrap().success(), "another process is refused, too");
+    assert_eq!((stand_in.asset_count(), stand_in.upload_ids().len()), (2, 1));
+
+    process.kill().unwrap();
+    process.wait().unwrap();
+    stand_in.polls_until_ready(0);
+    let found = outcomes(batch(&client(&stand_in.url()), &folder));
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{found:?}");
+    assert_eq!(stand_in.asset_count(), 2, "nothing was uploaded again");
+    assert_eq!(folder.names(), ["large.mp4", NAME, "small.mp4"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_manifest_is_the_manifest() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("link"));
+    let real = Folder::new("behind");
+    small_files(&folder, 1);
+    std::os::unix::fs::symlink(real.path("real.jsonl"), folder.path(NAME)).unwrap();
+    fs::write(real.path("real.jsonl"), "").unwrap();
+    let client = client(&stand_in.url());
+    stand_in.polls_until_ready(u32::MAX);
+    let cancel = CancelHandle::new();
+    let first = batch(&client, &folder).manifest(real.path("real.jsonl")).cancel_handle(&cancel).send().unwrap();
+    assert!(batch(&client, &folder).send().unwrap_err().to_string().contains("in use by"));
+    cancel.cancel();
+    drop(first);
+    stand_in.polls_until_ready(0);
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
+    assert!(folder.path(NAME).is_symlink(), "the link stays one");
+    assert!(fs::read_to_string(real.path("real.jsonl")).unwrap().contains("00.mp4"));
+    assert_eq!(real.names(), ["real.jsonl"]);
+}
+
+#[test]
+fn a_file_that_is_no_manifest_is_refused_and_not_touched() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("foreign"));
+    small_files(&folder, 1);
+    let client = client(&stand_in.url());
+    let newer = r#"{"format":"twelvelabs-manifest","version":2,"base_url":"u","account":"a"}"#;
+    let state = r#"{"format":"twelvelabs-upload","version":1,"base_url":"u","account":"a"}"#;
+    for (text, why) in [
+        (&b"\0\0\0\x20ftypmp42\0\0\0\0mp42mp41"[..], "is not a manifest"),
+        (b"{}\n", "is not a manifest"),
+        (b"[1, 2]\n", "is not a manifest"),
+        (b"a,b\n1,2\n", "is not a manifest"),
+        (b"{\"event\":\"done\"}\n", "is not a manifest"),
+        (b"{\"event\":\"ended\",\"path\":\"/a\",\"size\":1}\n", "is not a manifest"),
+        (b"{\"format\":\"twelvelabs-manifest\"}\n", "is not a manifest"),
+        (b"\xff", "is not a manifest"),
+        (newer.as_bytes(), "update it"),
+        (state.as_bytes(), "`twelvelabs-upload`"),
+    ] {
+        let path = folder.write(NAME, text);
+        let modified = path.metadata().unwrap().modified().unwrap();
+        let e = batch(&client, &folder).send().unwrap_err();
+        assert!(matches!(e, Error::File { .. }) && e.to_string().contains(why), "{e}");
+        assert_eq!(fs::read(&path).unwrap(), text);
+        assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
+        assert_eq!(folder.names(), ["00.mp4", NAME]);
+    }
+    assert_eq!(stand_in.count("POST /assets"), 0);
+}
+
+#[test]
+fn a_line_without_end_is_refused() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("endless"));
+    small_files(&folder, 1);
+    let client = client(&stand_in.url());
+    outcomes(batch(&client, &folder));
+    // A GiB of zeros, which takes no space.
+    let file = File::options().write(true).open(folder.path(NAME)).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let e = batch(&client, &folder).send().unwrap_err();
+    assert!(e.to_string().contains("line 5 is longer than a manifest has any"), "{e}");
+    assert_eq!(file.metadata().unwrap().len(), 1 << 30);
+}
+
+#[test]
+fn another_account_and_another_base_url_are_refused() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("account"));
+    small_files(&folder, 1);
+    let url = stand_in.url().replace("http://", "http://user:pass@");
+    let other = |key: &str, url: &str| TwelveLabs::builder().api_key(key).base_url(url).build().unwrap();
+    assert_eq!(kinds(&outcomes(batch(&other(KEY, &url), &folder))), [("00.mp4", Uploaded)]);
+    let before = fs::read(folder.path(NAME)).unwrap();
+    let first: Value = serde_json::from_str(&lines(&folder)[0]).unwrap();
+    assert_eq!((&first["format"], &first["version"]), (&json!("twelvelabs-manifest"), &json!(1)));
+    assert_eq!(first["base_url"], json!(stand_in.url()), "without the password");
+    let account = first["account"].as_str().unwrap();
+    assert!(account.len() == 8 && !KEY.contains(account), "32 bits tell nobody the key");
+
+    for (client, why) in [
+        (other("tlk_of_somebody_else", &url), "remove the first line"),
+        (other(KEY, &format!("{}/v1.3", stand_in.url())), "use a file for each"),
+    ] {
+        let e = batch(&client, &folder).send().unwrap_err();
+        assert!(matches!(e, Error::File { .. }) && e.to_string().contains(why), "{e}");
+        assert!(!e.to_string().contains("tlk_") && !e.to_string().contains(KEY), "{e}");
+        assert_eq!(fs::read(folder.path(NAME)).unwrap(), before);
+    }
+    // The account has a new key, and somebody does what the error says.
+    fs::write(folder.path(NAME), lines(&folder)[1..].join("\n")).unwrap();
+    let renewed = other("tlk_renewed", &stand_in.url());
+    assert_eq!(kinds(&outcomes(batch(&renewed, &folder))), [("00.mp4", Skipped)]);
+    assert!(batch(&other(KEY, &stand_in.url()), &folder).send().is_err());
+    assert_eq!(stand_in.count("POST /assets"), 1);
+}
+
+#[test]
+fn a_manifest_without_a_first_line_is_taken_over_once() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("old"));
+    small_files(&folder, 2);
+    let client = client(&stand_in.url());
+    outcomes(batch(&client, &folder));
+    let all = lines(&folder);
+    let old = format!("{}\n{{\"event\":\"se", all[1..].join("\n"));
+    for mark in ["", "\u{feff}"] {
+        fs::write(folder.path(NAME), format!("{mark}{old}")).unwrap();
+        for _ in 0..2 {
+            let found = outcomes(batch(&client, &folder));
+            assert_eq!(kinds(&found), [("00.mp4", Skipped), ("01.mp4", Skipped)], "{mark:?}");
+            let now = fs::read_to_string(folder.path(NAME)).unwrap();
+            assert_eq!(now, format!("{}\n{old}", all[0]), "{mark:?}");
+        }
+    }
+    // All that there is of the first line ever is torn.
+    fs::write(folder.path(NAME), "{\"event\":\"ses").unwrap();
+    outcomes(batch(&client, &folder));
+    assert_eq!(lines(&folder)[..2], [all[0].as_str(), "{\"event\":\"ses"]);
+    assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Skipped));
+}
+
+#[test]
+fn a_manifest_that_goes_away_while_it_is_in_use_ends_the_batch() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 3] = [
+        ("removed", |path| fs::remove_file(path).unwrap()),
+        ("replaced", |path| {
+            fs::copy(path, path.with_extension("copy")).unwrap();
+            fs::rename(path.with_extension("copy"), path).unwrap();
+        }),
+        ("unlocked", |path| fs::remove_file(path.with_extension("jsonl.lock")).unwrap()),
+    ];
+    for (name, change) in changes {
+        let (stand_in, folder) = (StandIn::start(), Folder::new(name));
+        small_files(&folder, 3);
+        let change = Mutex::new(Some((change, folder.path(NAME))));
+        let all = batch(&client(&stand_in.url()), &folder).workers(1).progress_callback(move |_, _| {
+            if let Some((change, path)) = change.lock().unwrap().take() {
+                change(&path);
+            }
+        });
+        let found = outcomes(all);
+        let why = found["00.mp4"].manifest_error.as_deref().unwrap();
+        assert!(why.contains("was removed or replaced while it was in use"), "{name}: {why}");
+        assert_eq!(kinds(&found)[1..], [("01.mp4", NotStarted), ("02.mp4", NotStarted)], "{name}");
+        let e = found["01.mp4"].result.as_ref().unwrap_err();
+        assert!(e.to_string().ends_with("no further file was started"), "{name}: {e}");
+        assert_eq!(stand_in.count("POST /assets"), 1, "{name}");
+    }
+}
+
+/// The other process of the next test, which may not write much.
+#[test]
+#[ignore = "it is started by another test"]
+fn child_process_with_a_full_disk() {
+    let folder = std::path::PathBuf::from(std::env::var_os("BATCH_FOLDER").unwrap());
+    let paths = ["large.mp4", "small.mp4"].map(|name| folder.join(name));
+    let all = client(&std::env::var("BATCH_URL").unwrap()).assets().upload_all(paths).threshold(100_000);
+    let found: Vec<_> = all.manifest(folder.join(NAME)).workers(1).send().unwrap().collect();
+    assert_eq!((found[0].kind, found[1].kind), (Failed, NotStarted), "{found:?}");
+    let Err(Error::Upload(e)) = &found[0].result else { panic!("{found:?}") };
+    assert!(e.resumable && e.missing.len() == 13 && e.to_string().contains("cannot write to the manifest"), "{e}");
+    assert!(found[0].manifest_error.as_deref().unwrap().contains("cannot write"), "{found:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn no_chunk_is_sent_before_its_session_is_in_the_manifest() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("before"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(13 * CHUNK as usize));
+    let client = client(&stand_in.url());
+    stand_in.fault("PUT /storage/{upload_id}/1", Fault::silent(10));
+    let cancel = CancelHandle::new();
+    let uploads = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
+    assert!(stand_in.wait_for("PUT /storage/{upload_id}/1", 1));
+    let noted: Value = serde_json::from_str(&lines(&folder)[1]).unwrap();
+    assert_eq!((&noted["event"], &noted["upload"]["upload_id"]), (&json!("session"), &json!(stand_in.upload_ids()[0])));
+    cancel.cancel();
+    drop(uploads);
+
+    // And if it cannot be written, none is.
+    let (stand_in, folder) = (StandIn::start(), Folder::new("full"));
+    stand_in.chunks(CHUNK, 3);
+    let client = crate::batch::client(&stand_in.url());
+    outcomes(batch(&client, &folder));
+    let mut text = fs::read_to_string(folder.path(NAME)).unwrap();
+    text.push_str(&"x".repeat(2047 - text.len()));
+    fs::write(folder.path(NAME), text + "\n").unwrap();
+    folder.write("large.mp4", &content(13 * CHUNK as usize));
+    folder.write("small.mp4", &content(3000));
+    let mut limited = Command::new("bash");
+    limited.args(["-c", r#"trap "" XFSZ; ulimit -f 2; exec "$@""#, "limited"]).arg(std::env::current_exe().unwrap());
+    limited.args(["--ignored", "--exact", "manifest::child_process_with_a_full_disk"]);
+    limited.env("BATCH_FOLDER", folder.root()).env("BATCH_URL", stand_in.url()).stderr(Stdio::null());
+    let output = limited.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(stand_in.count("PUT /storage/{upload_id}/{chunk}"), 0, "no chunk was sent");
+    assert_eq!(folder.path(NAME).metadata().unwrap().len(), 2048);
+}
+
+#[test]
+fn most_of_a_large_manifest_is_old_and_goes() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("compacted"));
+    small_files(&folder, 3);
+    let client = client(&stand_in.url());
+    outcomes(batch(&client, &folder).workers(1));
+    let first = lines(&folder);
+    let strange = r#"{"event":"archived","path":"/elsewhere"}"#;
+    let failed = |n: usize| line(&folder, "01.mp4", json!({"event": "failed", "message": "x".repeat(900), "at": n}));
+    let mut text = format!("{}\n{strange}\n", first.join("\n"));
+    (0..2000).for_each(|n| text += &format!("{}\n", failed(n)));
+    let is_done = |line: &&String| line.contains(r#""event":"done""#);
+    let (done, others) = first.iter().filter(is_done).partition::<Vec<_>, _>(|line| line.contains("01.mp4"));
+    let done = done[0];
+    text += &format!("{done}\n{strange}");
+    let path = folder.path(NAME);
+    // Of these, the first is what a kill has left, and the second is somebody else's.
+    for (left, compacted) in [("{\"format\":\"twelve", true), ("mine", false), ("", true)] {
+        fs::write(&path, &text).unwrap();
+        folder.write("manifest.jsonl.new", left.as_bytes());
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        let mode = path.metadata().unwrap().permissions();
+        let found = outcomes(batch(&client, &folder));
+        assert!(found.values().all(|outcome| outcome.kind == Skipped), "{left:?}: {found:?}");
+        let now = lines(&folder);
+        assert_eq!(path.metadata().unwrap().permissions(), mode);
+        if compacted {
+            assert_eq!(now, [&first[0], others[0], others[1], strange, done, strange], "{left:?}");
+        } else {
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::read_to_string(folder.path("manifest.jsonl.new")).unwrap(), left);
+        }
+        fs::remove_file(folder.path("manifest.jsonl.new")).ok();
+    }
+    // What is written then can be read, too.
+    folder.write("03.mp4", &content(99));
+    outcomes(batch(&client, &folder));
+    assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Skipped));
+    assert_eq!(stand_in.count("POST /assets"), 4);
+}
+
+#[test]
+fn a_file_of_another_size_or_another_time_is_another_file() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("changed"));
+    let client = client(&stand_in.url());
+    let path = folder.write("00.mp4", &content(1000));
+    let file = File::options().write(true).open(&path).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    for (size, seconds, kind) in
+        [(1000, 0, Uploaded), (1000, 0, Skipped), (1000, 1, Uploaded), (1001, 1, Uploaded), (1001, 1, Skipped)]
+    {
+        file.set_len(size).unwrap();
+        file.set_modified(time + Duration::from_secs(seconds)).unwrap();
+        assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", kind)], "{size} bytes, at {seconds}");
+    }
+    assert_eq!(stand_in.count("POST /assets"), 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_known_on_whatever_way_it_is_reached() {
+    let (stand_in, folder, ways) = (StandIn::start(), Folder::new("ways"), Folder::new("more-ways"));
+    let client = client(&stand_in.url());
+    folder.write("00.mp4", &content(1000));
+    std::os::unix::fs::symlink(folder.root(), ways.path("link")).unwrap();
+    fs::create_dir(folder.path("sub")).unwrap();
+    let all =
+        |path| client.assets().upload_all([path]).manifest(ways.path(NAME)).sleep_interval(Duration::from_millis(1));
+    assert_eq!(kinds(&outcomes(all(folder.path("00.mp4")))), [("00.mp4", Uploaded)]);
+    for way in [ways.path("link/00.mp4"), folder.path("sub/../00.mp4"), folder.path("./00.mp4")] {
+        assert_eq!(kinds(&outcomes(all(way))), [("00.mp4", Skipped)]);
+    }
+    let twice = [folder.path("00.mp4"), ways.path("link/00.mp4")];
+    assert_eq!(client.assets().upload_all(twice).send().unwrap().count(), 1);
+}
+
+#[test]
+fn ids_that_cannot_be_asked_for_do_not_fail_a_file_for_ever() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("unusable"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(200_000));
+    let client = client(&stand_in.url());
+    stand_in.fail("GET /assets/multipart-uploads/refused", usize::MAX, 400);
+    let upload = |id: &str| json!({"upload_id": id, "chunk_size": CHUNK});
+    for known in [
+        json!({"event": "session", "upload": upload("..")}),
+        json!({"event": "session", "upload": upload("")}),
+        json!({"event": "failed", "upload": upload("a\nb")}),
+        json!({"event": "session", "upload": upload("refused")}),
+        json!({"event": "session", "upload": upload("65f0ffffffffffffffffffff")}),
+        json!({"event": "session", "upload": {"upload_id": "65f0", "chunk_size": 0}}),
+        json!({"event": "session", "upload": {"upload_id": "65f0", "upload_headers": {"a b": "c"}}}),
+        json!({"event": "session", "upload": 5}),
+        json!({"event": "uploaded", "asset_id": ".."}),
+        json!({"event": "failed", "asset_id": "a\u{1b}"}),
+        json!({"event": "done", "asset": {"_id": "..", "status": "ready"}}),
+        json!({"event": "done", "asset": "none", "code": [], "message": 1}),
+        json!({"event": "done", "at": "yesterday"}),
+    ] {
+        fs::write(folder.path(NAME), line(&folder, "large.mp4", known.clone())).unwrap();
+        let sent = stand_in.upload_ids().len();
+        let found = outcomes(batch(&client, &folder));
+        assert_eq!(kinds(&found), [("large.mp4", Uploaded)], "{known}: {found:?}");
+        assert_eq!(stand_in.upload_ids().len(), sent + 1, "{known}");
+    }
+}
+
+#[test]
+fn chunks_of_a_file_that_was_replaced_are_not_mixed_with_those_of_the_other() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("mixed"));
+    stand_in.chunks(CHUNK, 20);
+    let path = folder.write("large.mp4", &content(200_000));
+    let client = client(&stand_in.url());
+    stand_in.fault("PUT /storage/{upload_id}/5", Fault::status(500).times(4));
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Failed)]);
+    // Another file of the same size, with the same time of change.
+    let modified = path.metadata().unwrap().modified().unwrap();
+    let other: Vec<u8> = content(200_000).into_iter().rev().collect();
+    folder.write("other", &other);
+    File::options().write(true).open(folder.path("other")).unwrap().set_modified(modified).unwrap();
+    fs::rename(folder.path("other"), &path).unwrap();
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
+    let last = stand_in.upload_ids().pop().unwrap();
+    assert!(stand_in.assembled(&last).unwrap() == if cfg!(unix) { other } else { content(200_000) });
+}

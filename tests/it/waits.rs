@@ -1,0 +1,104 @@
+//! Waits on clocks of several kinds, and what a poll may find.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use twelvelabs::{CancelHandle, Clock, Error, RequestOptions, TwelveLabs};
+
+use crate::server::{Server, Step, answer, answer_with};
+
+/// A clock that shows no pause at all.
+#[derive(Clone, Default)]
+struct Frozen(Arc<Mutex<Duration>>);
+
+impl Clock for Frozen {
+    fn now(&self) -> Instant {
+        static BEGINNING: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        *BEGINNING.get_or_init(Instant::now)
+    }
+
+    fn sleep(&self, duration: Duration) {
+        *self.0.lock().unwrap() += duration;
+    }
+}
+
+fn client(server: &Server, clock: impl Clock + 'static) -> TwelveLabs {
+    TwelveLabs::builder().api_key("tlk_test").base_url(server.url()).clock(clock).build().unwrap()
+}
+
+fn asset(status: &str) -> Step {
+    Step::Answer(answer(200, &json!({"_id": "a1", "status": status})))
+}
+
+#[test]
+fn a_wait_ends_on_a_clock_that_shows_no_pause() {
+    let clock = Frozen::default();
+    let server = Server::start((0..20).map(|_| asset("processing")));
+    let wait = client(&server, clock.clone()).assets().wait_for_done("a1").max_wait_time(Duration::from_secs(30));
+    let e = wait.send().unwrap_err();
+    assert!(matches!(&e, Error::WaitTimeout { waited, .. } if waited.as_secs() == 30), "{e:?}");
+    assert_eq!(e.asset_id(), Some("a1"));
+    assert_eq!(*clock.0.lock().unwrap(), Duration::from_secs(30));
+}
+
+#[test]
+fn a_wait_for_an_asset_that_was_never_made_is_not_forgiven() {
+    let server = Server::start([Step::Answer(answer(404, &json!({"message": "no such asset"})))]);
+    let e = client(&server, Frozen::default()).assets().wait_for_done("a1").send().unwrap_err();
+    assert_eq!(e.status(), Some(404));
+    assert_eq!(server.finish().len(), 1);
+}
+
+#[test]
+fn an_upload_forgives_a_platform_that_does_not_know_the_asset_yet() {
+    let unknown = || Step::Answer(answer(404, &json!({"message": "no such asset"})));
+    let created = Step::Answer(answer(201, &json!({"_id": "a1", "status": "processing"})));
+    let server = Server::start([created, unknown(), unknown(), unknown(), asset("ready")]);
+    let file = twelvelabs::FileSource::bytes("a.mp4", "frames");
+    let uploaded = client(&server, Frozen::default()).assets().upload(file).send().unwrap();
+    assert_eq!(uploaded.id, "a1");
+    assert_eq!(server.finish().len(), 5);
+}
+
+#[test]
+fn what_a_poll_is_told_to_wait_counts_and_does_not_end_the_wait_early() {
+    let busy = || Step::Close(answer_with(503, &[("retry-after", "7"), ("connection", "close")], &Value::Null));
+    let server = Server::start([busy(), asset("ready")]);
+    let clock = Frozen::default();
+    let wait = client(&server, clock.clone()).assets().wait_for_done("a1").max_wait_time(Duration::from_secs(8));
+    let options = RequestOptions::new().max_retries(0);
+    wait.sleep_interval(Duration::from_secs(5)).request_options(options).send().unwrap();
+    assert_eq!(*clock.0.lock().unwrap(), Duration::from_secs(7));
+}
+
+#[test]
+fn a_wait_can_be_canceled_between_two_polls() {
+    let cancel = CancelHandle::new();
+    let server = Server::start([asset("processing"), asset("ready")]);
+    let remote = cancel.clone();
+    let wait = client(&server, Frozen::default()).assets().wait_for_done("a1").callback(move |_| remote.cancel());
+    let e = wait.request_options(RequestOptions::new().cancel_handle(&cancel)).send().unwrap_err();
+    assert!(e.is_canceled(), "{e:?}");
+    assert_eq!(server.received().len(), 1, "no other poll");
+}
+
+#[test]
+fn many_things_are_waited_for_on_one_thread_and_each_comes_once() {
+    let poll = |id: &str, status: &str| Step::Answer(answer(200, &json!({"_id": id, "status": status})));
+    let failed = json!({"_id": "a2", "status": "failed", "error": {"message": "too short"}});
+    let server = Server::start([
+        poll("a1", "processing"),
+        Step::Answer(answer(200, &failed)),
+        poll("a3", "ready"),
+        poll("a1", "ready"),
+    ]);
+    let clock = Frozen::default();
+    let results: Vec<_> =
+        client(&server, clock.clone()).assets().wait_for_all(["a1", "a2", "a3"]).send().unwrap().collect();
+    let seen: Vec<_> = results.iter().map(|(id, result)| (id.as_str(), result.is_ok())).collect();
+    assert_eq!(seen, [("a2", false), ("a3", true), ("a1", true)]);
+    assert!(results[0].1.as_ref().unwrap_err().to_string().contains("too short"));
+    assert_eq!(*clock.0.lock().unwrap(), Duration::from_millis(500));
+    assert_eq!(server.finish().len(), 4);
+}
