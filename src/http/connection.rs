@@ -15,8 +15,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, time,
 };
 
-pub(super) use crate::http::connection::exchange::check;
-pub(super) use crate::http::connection::exchange::{Exchange, Stage};
+pub(super) use crate::http::connection::exchange::{Exchange, Stage, check};
 use crate::http::connection::exchange::{Limit, SLICE, in_background, is_cancelable, reach};
 use crate::http::connection::head::RequestConnector;
 pub(super) use crate::http::connection::head::Secret;

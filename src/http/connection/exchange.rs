@@ -13,7 +13,7 @@ use ureq::unversioned::transport::time;
 
 use crate::http::cancel::CancelHandle;
 
-/// The longest wait of the operating system before cancellation is looked at again.
+/// The longest wait of the operating system before cancellation is checked again.
 pub(super) const SLICE: Duration = Duration::from_millis(50);
 
 /// How far an exchange has come.
@@ -31,7 +31,7 @@ pub(crate) enum Stage {
     Sent,
 }
 
-/// What the connection has to know of the exchange under way, and tells about it.
+/// What the connection has to know of the exchange under way, and reports about it.
 #[derive(Default)]
 pub(crate) struct Exchange {
     cancel: Option<CancelHandle>,
