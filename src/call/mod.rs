@@ -15,6 +15,8 @@ pub(crate) mod poll;
 mod repair;
 pub(crate) mod request;
 mod scan;
+#[cfg(feature = "schemars")]
+pub(crate) mod schema;
 pub(crate) mod typed;
 pub(crate) mod wait;
 pub(crate) mod wait_all;

@@ -12,6 +12,8 @@ use serde_json::Value;
 use crate::call::decode;
 use crate::call::events::{Fault, Stream};
 use crate::call::request::Request;
+#[cfg(feature = "schemars")]
+use crate::call::schema;
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation, TokenUsage};
@@ -111,6 +113,30 @@ impl Analyze {
     pub fn json<T: DeserializeOwned>(mut self, schema: impl Serialize) -> Result<T> {
         let schema = self.0.schema(&schema);
         self.response_format(ResponseFormat::json_schema(schema)).send()?.json()
+    }
+
+    /// As [`json`](Self::json), with the schema made from the type. What doc comments say of its fields is in the schema,
+    /// and so the model reads it.
+    ///
+    /// # Errors
+    /// As [`json`](Self::json).
+    ///
+    /// ```no_run
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Summary {
+    ///     /// At most ten words.
+    ///     title: String,
+    ///     keywords: Vec<String>,
+    /// }
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let summary: Summary = client.analyze().prompt("A title and keywords.").json_as()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    #[cfg(feature = "schemars")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
+    pub fn json_as<T: DeserializeOwned + schemars::JsonSchema>(self) -> Result<T> {
+        self.json(schema::of::<T>())
     }
 }
 
@@ -347,6 +373,23 @@ impl ResponseFormat {
     pub fn json_schema(schema: impl Into<Value>) -> Self {
         let kind = Some(ResponseFormatType::JsonSchema);
         ResponseFormat { kind, json_schema: Some(schema.into()), ..Self::default() }
+    }
+
+    /// The same with the schema made from a type, for tasks and batches.
+    ///
+    /// ```
+    /// #[derive(schemars::JsonSchema)]
+    /// struct Summary {
+    ///     title: String,
+    /// }
+    ///
+    /// let format = twelvelabs::analyze::ResponseFormat::json_schema_of::<Summary>();
+    /// assert_eq!(format.json_schema.unwrap()["properties"]["title"]["type"], "string");
+    /// ```
+    #[cfg(feature = "schemars")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
+    pub fn json_schema_of<T: schemars::JsonSchema>() -> Self {
+        Self::json_schema(schema::of::<T>())
     }
 
     /// Segments of the video, 1 to 20 kinds of them, for tasks and batches with the mode

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::request::Request;
+#[cfg(feature = "schemars")]
+use crate::call::schema;
 use crate::error::{Error, FailedError, Result};
 use crate::generation::{FinishReason, TokenUsage};
 use crate::http::session::Session;
@@ -153,6 +155,30 @@ impl CreateResponse {
     pub fn json<T: DeserializeOwned>(mut self, schema: impl Serialize) -> Result<T> {
         let schema = self.0.schema(&schema);
         self.text(TextParamFormat::json_schema("answer", schema)).send()?.json()
+    }
+
+    /// As [`json`](Self::json), with the schema made from the type. What doc comments say of its fields is in the schema,
+    /// and so the model reads it.
+    ///
+    /// # Errors
+    /// As [`json`](Self::json).
+    ///
+    /// ```no_run
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Summary {
+    ///     /// At most ten words.
+    ///     title: String,
+    ///     keywords: Vec<String>,
+    /// }
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let summary: Summary = client.responses().create("ks_01…", "Sum it up.").json_as()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    #[cfg(feature = "schemars")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
+    pub fn json_as<T: DeserializeOwned + schemars::JsonSchema>(self) -> Result<T> {
+        self.json(schema::of::<T>())
     }
 }
 
