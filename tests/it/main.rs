@@ -21,6 +21,7 @@ mod lists;
 mod lists_and_waits;
 mod manifest;
 mod observe;
+mod outage;
 mod proxies;
 mod refused;
 mod responses;

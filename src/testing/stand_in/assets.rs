@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use super::form::Part;
 use super::request::Request;
 use super::state::{Answer, Pace, Stage, State, error, missing, page, reply};
 use super::uploads::{Arrived, Source};
+use crate::Clock;
+use crate::testing::TestClock;
 
 /// All assets, by id.
-#[derive(Default)]
 pub(super) struct Assets {
     stored: BTreeMap<String, Stored>,
+    clock: TestClock,
 }
 
 /// A file whose name says so fails with this code.
@@ -48,6 +51,20 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
 }
 
 impl Assets {
+    pub(super) fn new(clock: TestClock) -> Self {
+        Assets { stored: BTreeMap::new(), clock }
+    }
+
+    /// When something is created now.
+    fn now(&self) -> String {
+        self.clock.utc_now().format(&Rfc3339).unwrap_or_default()
+    }
+
+    /// The time of an answer, as a header has it.
+    pub(super) fn http_date(&self) -> String {
+        self.clock.utc_now().format(&Rfc2822).unwrap_or_default().replace("+0000", "GMT")
+    }
+
     pub(super) fn count(&self) -> usize {
         self.stored.len()
     }
@@ -60,7 +77,7 @@ impl Assets {
             "status": "processing",
             "filename": filename,
             "file_type": file_type(filename),
-            "created_at": "2026-01-02T03:04:05Z",
+            "created_at": self.now(),
             "size": size,
             "user_metadata": user_metadata,
         });
@@ -75,7 +92,7 @@ impl Assets {
             "status": "processing",
             "filename": filename,
             "file_type": file_type(filename),
-            "created_at": "2026-01-02T03:04:05Z",
+            "created_at": self.now(),
         });
         self.stored.insert(id, Stored { asset: asset.clone(), polls: 0 });
         asset
@@ -110,7 +127,7 @@ impl Assets {
             "status": "processing",
             "filename": filename,
             "file_type": file_type(&filename),
-            "created_at": "2026-01-02T03:04:05Z",
+            "created_at": self.now(),
         });
         if let Some(size) = size {
             asset["size"] = json!(size);

@@ -181,8 +181,11 @@ impl Shared {
                 Some(Kind::Slow(delay)) => self.pause(delay)?,
                 _ => {}
             }
-            let answer =
+            let mut answer =
                 self.answer(&request, fault.as_ref()).with_header("x-trace-id", format!("stand-in-{}", request.number));
+            if !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
+                answer = answer.with_header("date", self.state().assets.http_date());
+            }
             match fault {
                 Some(Kind::ResetAnswer) => return send_half(stream, &answer),
                 Some(Kind::Trickle(pause)) => self.trickle(stream, answer, pause)?,

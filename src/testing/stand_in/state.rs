@@ -153,7 +153,7 @@ impl State {
     pub(super) fn new(clock: TestClock) -> Self {
         State {
             analyses: Default::default(),
-            assets: Default::default(),
+            assets: assets::Assets::new(clock.clone()),
             connections: Default::default(),
             entity_collections: Default::default(),
             embeddings: Default::default(),
