@@ -375,17 +375,7 @@ impl ResponseFormat {
         ResponseFormat { kind, json_schema: Some(schema.into()), ..Self::default() }
     }
 
-    /// The same with the schema made from a type, for tasks and batches.
-    ///
-    /// ```
-    /// #[derive(schemars::JsonSchema)]
-    /// struct Summary {
-    ///     title: String,
-    /// }
-    ///
-    /// let format = twelvelabs::analyze::ResponseFormat::json_schema_of::<Summary>();
-    /// assert_eq!(format.json_schema.unwrap()["properties"]["title"]["type"], "string");
-    /// ```
+    /// The same with the schema made from a type, for tasks and batches: see [`Analyze::json_as`].
     #[cfg(feature = "schemars")]
     #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
     pub fn json_schema_of<T: schemars::JsonSchema>() -> Self {
