@@ -16,17 +16,17 @@ use crate::error::Result;
 /// `.height(720)`. A range whose end is before its start, and a number that is not finite, are refused before
 /// anything is sent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NumberRange(Limits);
+pub struct NumberRange(Bounds);
 
 #[derive(Debug, Clone, PartialEq)]
-enum Limits {
+enum Bounds {
     Equal(Value),
     Within { gte: Option<Value>, lte: Option<Value> },
 }
 
 impl NumberRange {
     fn within(gte: Option<Value>, lte: Option<Value>) -> Self {
-        NumberRange(Limits::Within { gte, lte })
+        NumberRange(Bounds::Within { gte, lte })
     }
 }
 
@@ -34,7 +34,7 @@ macro_rules! number_ranges {
     ($($number:ty)*) => {$(
         impl From<$number> for NumberRange {
             fn from(number: $number) -> Self {
-                NumberRange(Limits::Equal(number.into()))
+                NumberRange(Bounds::Equal(number.into()))
             }
         }
 
@@ -64,8 +64,8 @@ number_ranges! { f64 i32 i64 u32 u64 }
 impl Serialize for NumberRange {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (first, last) = match &self.0 {
-            Limits::Equal(number) => (Some(number), None),
-            Limits::Within { gte, lte } => (gte.as_ref(), lte.as_ref()),
+            Bounds::Equal(number) => (Some(number), None),
+            Bounds::Within { gte, lte } => (gte.as_ref(), lte.as_ref()),
         };
         // A number that JSON does not have came as null.
         if [first, last].into_iter().flatten().any(Value::is_null) {
@@ -78,8 +78,8 @@ impl Serialize for NumberRange {
             return Err(S::Error::custom(why));
         }
         match &self.0 {
-            Limits::Equal(number) => number.serialize(serializer),
-            Limits::Within { gte, lte } => {
+            Bounds::Equal(number) => number.serialize(serializer),
+            Bounds::Within { gte, lte } => {
                 let mut map = serializer.serialize_map(None)?;
                 for (name, limit) in [("gte", gte), ("lte", lte)] {
                     if let Some(limit) = limit {

@@ -26,7 +26,7 @@ use crate::resumable::ResumableUpload;
 use crate::upload::no_thread;
 use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
 use crate::upload::session::{UploadPlan, chunk_headers, is_gone, not_resumable};
-use crate::upload::workers::{Event, Job, Queue};
+use crate::upload::workers::{Job, Queue, Report};
 
 /// Chunks that are done are reported after this time although their batch is not full.
 const LONGEST_UNREPORTED: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ pub(crate) trait Journal: Send {
 
 /// How an upload is done.
 #[derive(Default)]
-pub(crate) struct Settings {
+pub(crate) struct TransferSettings {
     pub tuning: Tuning,
     pub progress: Option<Callback>,
     pub resume: Option<ResumableUpload>,
@@ -104,9 +104,9 @@ impl Default for Tuning {
     }
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for TransferSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
+        f.debug_struct("TransferSettings")
             .field("tuning", &self.tuning)
             .field("resume", &self.resume.as_ref().map(|upload| &upload.upload_id))
             .finish_non_exhaustive()
@@ -114,10 +114,15 @@ impl fmt::Debug for Settings {
 }
 
 /// Uploads a file.
-pub(crate) fn upload(client: &Session, file: &FileSource, asset: NewAsset, settings: Settings) -> Result<UploadResult> {
+pub(crate) fn upload(
+    client: &Session,
+    file: &FileSource,
+    asset: NewAsset,
+    settings: TransferSettings,
+) -> Result<UploadResult> {
     asset.check()?;
     let source = &file.inspect()?;
-    let Settings { tuning, mut progress, resume, resume_anyway, journal, .. } = settings;
+    let TransferSettings { tuning, mut progress, resume, resume_anyway, journal, .. } = settings;
     for (name, value) in [("batch_size", tuning.batch_size), ("max_workers", tuning.max_workers)] {
         if value == 0 {
             return Err(Error::invalid(name, "must be at least 1"));
@@ -249,8 +254,8 @@ impl Job<'_> {
             drop(sender);
             loop {
                 match events.recv_timeout(TICK) {
-                    Ok(Event::Done(chunk)) => tally.unreported.push(chunk),
-                    Ok(Event::Failed(e)) => drop(fault.get_or_insert(e)),
+                    Ok(Report::Done(chunk)) => tally.unreported.push(chunk),
+                    Ok(Report::Failed(e)) => drop(fault.get_or_insert(e)),
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }

@@ -154,7 +154,7 @@ pub(crate) enum Event {
 
 /// One line: the state of a file from then on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Line {
+pub(crate) struct Entry {
     pub event: Event,
     #[serde(flatten)]
     pub file: FileKey,
@@ -197,9 +197,9 @@ struct Known<'a> {
     _size: u64,
 }
 
-impl Line {
+impl Entry {
     pub(crate) fn new(event: Event, file: &FileKey) -> Self {
-        Line {
+        Entry {
             event,
             file: file.clone(),
             upload: None,
@@ -215,7 +215,7 @@ impl Line {
 
     /// Without ids that cannot be asked for: a file does not fail for ever over them.
     fn usable(self) -> Self {
-        Line {
+        Entry {
             upload: self.upload.filter(|upload| is_id(&upload.upload_id)),
             asset_id: self.asset_id.filter(|id| is_id(id)),
             asset: self.asset.filter(|asset| is_id(&asset.id)),
@@ -301,18 +301,18 @@ impl Manifest {
     }
 
     /// What earlier runs knew of this file, unless it has changed since. It is given once.
-    pub(crate) fn take(&mut self, file: &FileKey) -> Result<Option<Line>> {
+    pub(crate) fn take(&mut self, file: &FileKey) -> Result<Option<Entry>> {
         Ok(self.take_any(&file.path)?.filter(|line| line.file == *file))
     }
 
     /// What earlier runs knew of this path, however the file was.
-    pub(crate) fn take_any(&mut self, path: &str) -> Result<Option<Line>> {
+    pub(crate) fn take_any(&mut self, path: &str) -> Result<Option<Entry>> {
         let Some(place) = self.known.remove(&self.paths.id(path)) else { return Ok(None) };
         let fail = |e| Error::file(&self.path, format!("cannot read the {}", self.kind.name()), Some(e));
         let mut text = Vec::new();
         self.file.seek(SeekFrom::Start(place.start)).map_err(fail)?;
         (&self.file).take(place.end - place.start).read_to_end(&mut text).map_err(fail)?;
-        match serde_json::from_slice::<Line>(text.strip_prefix(MARK).unwrap_or(&text)) {
+        match serde_json::from_slice::<Entry>(text.strip_prefix(MARK).unwrap_or(&text)) {
             Ok(line) => Ok(Some(line.usable()).filter(|line| line.file.path == path)),
             Err(e) => {
                 log::warn!("{}: a line is passed over: {e}", printable_path(&self.path));
@@ -322,12 +322,12 @@ impl Manifest {
     }
 
     /// Writes an event, and returns once it is on the disk.
-    pub(crate) fn write(&mut self, line: &Line) -> Result<()> {
+    pub(crate) fn write(&mut self, line: &Entry) -> Result<()> {
         let fail = |e| Error::file(&self.path, format!("cannot write to the {}", self.kind.name()), Some(e));
         let mut json = serde_json::to_string(line).map_err(|e| fail(e.into()))?;
         if json.len() as u64 >= MOST_LINE {
             // With its id, the asset can be asked for again.
-            json = serde_json::to_string(&Line { asset: None, ..line.clone() }).map_err(|e| fail(e.into()))?;
+            json = serde_json::to_string(&Entry { asset: None, ..line.clone() }).map_err(|e| fail(e.into()))?;
         }
         let text = format!("{}{json}\n", if self.torn { "\n" } else { "" });
         self.torn = true;
@@ -587,8 +587,8 @@ mod tests {
         FileKey { path: name.into(), size: 1, modified: Some(-1) }
     }
 
-    fn line(name: &str) -> Line {
-        Line::new(Event::Done, &key(name))
+    fn line(name: &str) -> Entry {
+        Entry::new(Event::Done, &key(name))
     }
 
     fn known(manifest: &mut Manifest, name: &str) -> bool {
@@ -645,7 +645,7 @@ mod tests {
         let mut manifest = folder.open(&[]).unwrap();
         let asset = format!(r#"{{"_id":"a1","filename":"{}"}}"#, "x".repeat(MOST_LINE as usize));
         let asset = Some(serde_json::from_str(&asset).unwrap());
-        manifest.write(&Line { asset_id: Some("a1".into()), asset, ..line("a") }).unwrap();
+        manifest.write(&Entry { asset_id: Some("a1".into()), asset, ..line("a") }).unwrap();
         drop(manifest);
         let line = folder.open(&["a"]).unwrap().take(&key("a")).unwrap().unwrap();
         assert_eq!((line.asset_id.as_deref(), line.asset.is_none()), (Some("a1"), true));

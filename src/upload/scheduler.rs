@@ -24,7 +24,7 @@ use crate::text::printable_path;
 use crate::upload::batch::{Options, UploadOutcome, UploadOutcomeKind};
 use crate::upload::chunks::Journal;
 use crate::upload::find::Claimed;
-use crate::upload::manifest::{Event, FileKey, Line, Manifest};
+use crate::upload::manifest::{Entry, Event, FileKey, Manifest};
 use crate::upload::paths::Folders;
 use crate::upload::progress::{Callback, Reporter, UploadProgress, UploadState};
 use crate::upload::session::{is_hopeless, is_of};
@@ -233,7 +233,7 @@ impl Batch {
     }
 
     /// Notes an event in the manifest. If that is not possible, no further file is started.
-    fn note(&self, mut line: Line) -> Result<()> {
+    fn note(&self, mut line: Entry) -> Result<()> {
         let mut manifest = lock(&self.manifest);
         let Some(manifest) = manifest.as_mut() else { return Ok(()) };
         line.at = Some(self.client.settings().clock.utc_now());
@@ -256,18 +256,18 @@ impl Batch {
         let progress = Reporter::new(self.callback(&task.file.path));
         if let Some(line) = known {
             match line {
-                Line { event: Event::Done, asset: Some(asset), .. } if self.is_enough(&asset) => {
+                Entry { event: Event::Done, asset: Some(asset), .. } if self.is_enough(&asset) => {
                     return task.finish(UploadOutcomeKind::Skipped, Ok(asset));
                 }
-                Line { event: Event::Done, asset: Some(asset), .. } => {
+                Entry { event: Event::Done, asset: Some(asset), .. } => {
                     return self.wait_on(task, key, asset.id, progress);
                 }
-                Line { permanent: true, code, message, .. } if !self.options.retry_permanent => {
+                Entry { permanent: true, code, message, .. } if !self.options.retry_permanent => {
                     let message = message.unwrap_or_default();
                     return task.finish(UploadOutcomeKind::Failed, Err(Error::PreviouslyFailed { code, message }));
                 }
-                Line { asset_id: Some(asset_id), .. } => return self.wait_on(task, key, asset_id, progress),
-                Line { upload, sent_at, .. } => {
+                Entry { asset_id: Some(asset_id), .. } => return self.wait_on(task, key, asset_id, progress),
+                Entry { upload, sent_at, .. } => {
                     let upload = upload.filter(|upload| is_of(upload, &task.file.path));
                     task.file.kept = Kept { upload, sent_at };
                 }
@@ -289,7 +289,7 @@ impl Batch {
                 lock(&self.claimed).insert(uploaded.asset_id.clone());
                 let asset_id = Some(uploaded.asset_id.clone());
                 // If that fails, so does the note at the end, which is in the outcome.
-                let _ = self.note(Line { asset_id, ..Line::new(Event::Uploaded, &key) });
+                let _ = self.note(Entry { asset_id, ..Entry::new(Event::Uploaded, &key) });
                 self.arrived(task, key, uploaded, progress, MOST_UNKNOWN);
             }
             Err(e) => {
@@ -312,7 +312,7 @@ impl Batch {
     }
 
     /// What earlier batches knew of a file.
-    fn known(&self, key: &FileKey) -> Result<Option<Line>> {
+    fn known(&self, key: &FileKey) -> Result<Option<Entry>> {
         match lock(&self.manifest).as_mut() {
             Some(manifest) => manifest.take(key),
             None => Ok(None),
@@ -463,15 +463,15 @@ impl Batch {
                 if asset.status == Some(AssetStatus::Ready) {
                     pending.progress.state(UploadState::Ready, length, &id);
                 }
-                let (asset_id, done) = (Some(asset.id.clone()), Line::new(Event::Done, &pending.key));
-                let noted = self.note(Line { asset_id, asset: Some(asset.clone()), ..done });
+                let (asset_id, done) = (Some(asset.id.clone()), Entry::new(Event::Done, &pending.key));
+                let noted = self.note(Entry { asset_id, asset: Some(asset.clone()), ..done });
                 task.finish_noted(UploadOutcomeKind::Uploaded, Ok(asset), noted);
             }
             Err(e) => {
                 // If it is at the platform, the next batch waits for it.
                 let lost = matches!(e, Error::Failed(_)) || e.status() == Some(404);
                 let asset_id = (!lost).then_some(id.clone());
-                let line = Line { asset_id, ..Line::new(Event::Failed, &pending.key) };
+                let line = Entry { asset_id, ..Entry::new(Event::Failed, &pending.key) };
                 self.failed_with(task, line, if lost { e } else { e.with_asset_id(&id) });
             }
         }
@@ -480,10 +480,10 @@ impl Batch {
     /// Ends a file with an error, and notes what a later batch can start from.
     fn failed(&self, task: Task, key: &FileKey, e: Error) {
         let Kept { upload, sent_at } = task.file.kept.clone();
-        self.failed_with(task, Line { upload, sent_at, ..Line::new(Event::Failed, key) }, e);
+        self.failed_with(task, Entry { upload, sent_at, ..Entry::new(Event::Failed, key) }, e);
     }
 
-    fn failed_with(&self, task: Task, line: Line, e: Error) {
+    fn failed_with(&self, task: Task, line: Entry, e: Error) {
         // A quota, a rate limit that lasts, or a key that is not valid: every other file would fail alike.
         let refuses_all = |api: &&Arc<ApiError>| e.is_quota() || matches!(api.status, 401 | 429);
         if let Some(api) = e.api().filter(refuses_all).filter(|api| !is_of_storage(api)) {
@@ -497,7 +497,7 @@ impl Batch {
             }
         } else {
             let (code, message, permanent) = (e.code().map(Into::into), Some(e.message()), e.is_permanent());
-            self.note(Line { code, message, permanent, ..line })
+            self.note(Entry { code, message, permanent, ..line })
         };
         task.finish_noted(UploadOutcomeKind::Failed, Err(e), noted);
     }
@@ -515,11 +515,11 @@ impl Journal for Note {
         if self.noted.as_ref() == Some(upload) {
             return Ok(());
         }
-        self.batch.note(Line { upload: Some(upload.clone()), ..Line::new(Event::Session, &self.key) })
+        self.batch.note(Entry { upload: Some(upload.clone()), ..Entry::new(Event::Session, &self.key) })
     }
 
     fn sending(&mut self, since: OffsetDateTime) -> Result<()> {
-        self.batch.note(Line { sent_at: Some(since), ..Line::new(Event::Sending, &self.key) })
+        self.batch.note(Entry { sent_at: Some(since), ..Entry::new(Event::Sending, &self.key) })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
-use crate::upload::chunks::{self, NewAsset, Settings};
+use crate::upload::chunks::{self, NewAsset, TransferSettings};
 use crate::upload::find::{Claimed, find};
 use crate::upload::progress::{Reporter, UploadProgress, UploadState};
 use crate::upload::session::is_hopeless;
@@ -38,7 +38,7 @@ pub struct UploadAsset {
     pub(super) sent_at: Option<OffsetDateTime>,
     /// The assets of other files.
     pub(super) claimed: Option<Claimed>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: TransferSettings,
 }
 
 impl UploadAsset {
@@ -53,7 +53,7 @@ impl UploadAsset {
             state_file: None,
             sent_at: None,
             claimed: None,
-            settings: Settings::default(),
+            settings: TransferSettings::default(),
         }
     }
 
@@ -211,10 +211,10 @@ impl UploadAsset {
         let again = UploadAsset {
             asset: self.asset.clone(),
             threshold: self.threshold,
-            settings: Settings {
+            settings: TransferSettings {
                 tuning: self.settings.tuning.clone(),
                 journal: Some(Box::new(state.clone())),
-                ..Settings::default()
+                ..TransferSettings::default()
             },
             ..UploadAsset::new(&self.client, self.source.clone())
         };
@@ -240,7 +240,7 @@ impl UploadAsset {
         if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
             return self.direct(length, progress);
         }
-        let settings = Settings { progress: progress.callback(), ..self.settings };
+        let settings = TransferSettings { progress: progress.callback(), ..self.settings };
         // As the platform does by itself for a file in one request: the size of a file makes no other asset of it.
         let asset = NewAsset {
             enable_hls: self.asset.enable_hls.or(Some(true)),

@@ -12,7 +12,7 @@ use crate::resources::assets::{Asset, AssetStatus};
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
 use crate::upload::chunks::Journal;
-use crate::upload::manifest::{Event, FileKey, Kind, Line, Manifest};
+use crate::upload::manifest::{Entry, Event, FileKey, Kind, Manifest};
 use crate::upload::paths::{Folders, Paths};
 use crate::upload::session::is_of;
 
@@ -66,7 +66,7 @@ impl StateFile {
 
     /// The file has arrived. If that cannot be kept, a later run uploads it again, but this one goes on.
     pub(crate) fn arrived(&self, asset_id: &str) {
-        let line = Line { asset_id: Some(asset_id.into()), ..Line::new(Event::Uploaded, &self.file) };
+        let line = Entry { asset_id: Some(asset_id.into()), ..Entry::new(Event::Uploaded, &self.file) };
         if let Err(e) = self.write(line) {
             log::error!("{e}; asset {} is not in it", printable(asset_id, 100));
         }
@@ -74,7 +74,7 @@ impl StateFile {
 
     /// The session is of no use any more.
     pub(crate) fn lost(&self) {
-        if let Err(e) = self.write(Line::new(Event::Failed, &self.file)) {
+        if let Err(e) = self.write(Entry::new(Event::Failed, &self.file)) {
             log::error!("{e}");
         }
     }
@@ -97,8 +97,8 @@ impl StateFile {
         }
     }
 
-    fn write(&self, line: Line) -> Result<()> {
-        self.manifest().write(&Line { at: Some(self.client.settings().clock.utc_now()), ..line })
+    fn write(&self, line: Entry) -> Result<()> {
+        self.manifest().write(&Entry { at: Some(self.client.settings().clock.utc_now()), ..line })
     }
 
     fn manifest(&self) -> MutexGuard<'_, Manifest> {
@@ -108,10 +108,10 @@ impl StateFile {
 
 impl Journal for StateFile {
     fn sending(&mut self, since: OffsetDateTime) -> Result<()> {
-        self.write(Line { sent_at: Some(since), ..Line::new(Event::Sending, &self.file) })
+        self.write(Entry { sent_at: Some(since), ..Entry::new(Event::Sending, &self.file) })
     }
 
     fn session(&mut self, upload: &ResumableUpload) -> Result<()> {
-        self.write(Line { upload: Some(upload.clone()), ..Line::new(Event::Session, &self.file) })
+        self.write(Entry { upload: Some(upload.clone()), ..Entry::new(Event::Session, &self.file) })
     }
 }

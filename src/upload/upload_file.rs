@@ -13,7 +13,7 @@ use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::MultipartUploadClient;
 use crate::resumable::ResumableUpload;
-use crate::upload::chunks::{self, NewAsset, Settings};
+use crate::upload::chunks::{self, NewAsset, TransferSettings};
 use crate::upload::progress::{UploadProgress, UploadResult};
 
 impl MultipartUploadClient {
@@ -40,7 +40,7 @@ impl MultipartUploadClient {
             client: self.0.clone(),
             source: file.into(),
             asset: NewAsset::default(),
-            settings: Settings::default(),
+            settings: TransferSettings::default(),
         }
     }
 }
@@ -52,7 +52,7 @@ pub struct UploadFile {
     client: Session,
     source: FileSource,
     asset: NewAsset,
-    settings: Settings,
+    settings: TransferSettings,
 }
 
 impl UploadFile {

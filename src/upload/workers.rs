@@ -63,14 +63,14 @@ pub(super) struct Queue {
 }
 
 /// What a worker has to say.
-pub(super) enum Event {
+pub(super) enum Report {
     Done(CompletedChunk),
     Failed(Error),
 }
 
 impl Job<'_> {
     /// Sends chunks until there are no more.
-    pub(super) fn work(&self, events: &Sender<Event>) {
+    pub(super) fn work(&self, events: &Sender<Report>) {
         let work = || -> Result<()> {
             let file = RefCell::new(self.source.stretches()?);
             while let Some(index) = self.take() {
@@ -80,7 +80,7 @@ impl Job<'_> {
                     done => done?,
                 };
                 // Nobody listens any more only if the calling thread has panicked.
-                let _ = events.send(Event::Done(done));
+                let _ = events.send(Report::Done(done));
             }
             Ok(())
         };
@@ -94,7 +94,7 @@ impl Job<'_> {
         });
         if let Err(e) = outcome {
             // In this order: what stops the others is the fault that counts.
-            let _ = events.send(Event::Failed(e));
+            let _ = events.send(Report::Failed(e));
             self.stop();
         }
     }
