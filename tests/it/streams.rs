@@ -721,7 +721,12 @@ fn a_response_can_be_canceled_while_it_is_silent() {
     assert!(stream.nth(1).unwrap().is_ok());
     let canceler = thread::spawn(move || cancel.cancel());
     let e = stream.finish().unwrap_err();
-    assert!(e.is_canceled() && !e.is_retryable() && e.to_string() == "canceled (POST /responses)", "{e:?}");
+    assert!(
+        e.is_canceled()
+            && !e.is_retryable()
+            && e.to_string() == "canceled before the end of the stream (POST /responses)",
+        "{e:?}"
+    );
     assert!(matches!(e, Error::Stream { text, .. } if text == "one "));
     canceler.join().unwrap();
 }
