@@ -1,4 +1,5 @@
-//! Asks for 5,000 small answers on one connection and holds it against the bare HTTP library.
+//! Asks for 5,000 small answers on one connection, of a server by address and by name, and holds it against the bare HTTP
+//! library.
 //!
 //! `cargo bench --bench requests`; the figure is the ratio of the medians.
 
@@ -19,7 +20,7 @@ const BODY: &str = r#"{"_id":"65f0","method":"direct","status":"ready","filename
 
 fn main() -> Fallible {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let base_url = format!("http://{}", listener.local_addr()?);
+    let port = listener.local_addr()?.port();
     let connections = Arc::new(AtomicUsize::new(0));
     let count = connections.clone();
     std::thread::spawn(move || {
@@ -28,9 +29,17 @@ fn main() -> Fallible {
             std::thread::spawn(move || serve(stream).ok());
         }
     });
+    for host in ["127.0.0.1", "localhost"] {
+        compare(&format!("http://{host}:{port}"), &connections)?;
+    }
+    Ok(())
+}
+
+fn compare(base_url: &str, connections: &AtomicUsize) -> Fallible {
+    println!("{base_url}");
     let agent = ureq::Agent::new_with_defaults();
     let url = format!("{base_url}/assets/65f0");
-    let client = TwelveLabs::builder().api_key("bench").base_url(&base_url).build()?;
+    let client = TwelveLabs::builder().api_key("bench").base_url(base_url).build()?;
 
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     let mut used = 0;
