@@ -32,14 +32,6 @@ fn find_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
     text.as_bytes().windows(ascii.len()).position(|window| window.eq_ignore_ascii_case(ascii.as_bytes()))
 }
 
-/// Whether an ASCII text is in a body.
-pub(crate) fn contains(body: &[u8], ascii: &str) -> bool {
-    match std::str::from_utf8(body) {
-        Ok(text) => text.contains(ascii),
-        Err(_) => body.utf8_chunks().any(|chunk| chunk.valid().contains(ascii)),
-    }
-}
-
 /// The start of a body, for a reader's eyes.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     // Four bytes a character at the most: what is cut here was not going to be shown.
@@ -65,6 +57,9 @@ pub(crate) fn head(body: &[u8], most: usize) -> &[u8] {
 
 /// `text` on one line, without control or direction characters, of at most `most` characters.
 pub(crate) fn printable(text: &str, most: usize) -> String {
+    if text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return text.into();
+    }
     let mut out = String::new();
     let mut count = 0;
     for word in text.split_whitespace() {

@@ -22,25 +22,28 @@ const MOST_TIMES: usize = 64;
 /// Decodes one JSON text of a type that is not named.
 type Decode<'a> = dyn FnMut(&[u8]) -> Result<(), serde_json::Error> + 'a;
 
+/// How the request is called in an error.
+type Operation<'a> = &'a dyn Fn() -> String;
+
 /// Decodes an answer. `Ok` means complete.
-pub(crate) fn body<T: DeserializeOwned + 'static>(operation: &str, response: &HttpResponse<()>) -> Result<T> {
+pub(crate) fn body<T: DeserializeOwned + 'static>(operation: Operation, response: &HttpResponse<()>) -> Result<T> {
     let nothing = TypeId::of::<T>() == TypeId::of::<()>();
     let text = readable(operation, response, nothing)?;
     from_json(text).map_err(|why| malformed(operation, response, &why))
 }
 
 /// The JSON of an answer, if it is not plainly something else.
-fn readable<'a>(operation: &str, response: &'a HttpResponse<()>, nothing: bool) -> Result<&'a [u8]> {
+fn readable<'a>(operation: Operation, response: &'a HttpResponse<()>, nothing: bool) -> Result<&'a [u8]> {
     let text = without_bom(&response.body);
     let empty = text.iter().all(u8::is_ascii_whitespace);
     if looks_like_html(text) || (empty && !nothing) {
-        return Err(undecodable(operation, response, describe(response)));
+        return Err(undecodable(&operation(), response, describe(response)));
     }
     Ok(if nothing { b"null" } else { text })
 }
 
-fn malformed(operation: &str, response: &HttpResponse<()>, why: &str) -> Error {
-    undecodable(operation, response, format!("{why}; the answer begins: {}", excerpt(&response.body)))
+fn malformed(operation: Operation, response: &HttpResponse<()>, why: &str) -> Error {
+    undecodable(&operation(), response, format!("{why}; the answer begins: {}", excerpt(&response.body)))
 }
 
 pub(crate) fn undecodable(operation: &str, response: &HttpResponse<()>, message: String) -> Error {

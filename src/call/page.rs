@@ -101,7 +101,7 @@ impl Page {
         let fail = |message: String| Err(decode::undecodable(&operation, &response, message));
         let Some(Outline { start, count, info, token }) = outline(&response.body, items) else {
             // Either no JSON at all, which the decoder says well, or of a shape that is no list.
-            decode::body::<IgnoredAny>(&operation, &response)?;
+            decode::body::<IgnoredAny>(&|| operation.clone(), &response)?;
             return fail(format!("this is not a list: {}", excerpt(&response.body)));
         };
         if start.is_none() && info.is_none() {

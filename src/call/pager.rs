@@ -212,7 +212,7 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
 
     /// The answer that this page came in, as another type.
     pub(crate) fn decode_response<U: DeserializeOwned + 'static>(&self) -> Result<U> {
-        decode::body(&self.page.operation, &self.page.response)
+        decode::body(&|| self.page.operation.clone(), &self.page.response)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::call::options::RequestOptions;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
 use crate::file::FileSource;
-use crate::http::attempt::{Failure, LiveBody};
+use crate::http::attempt::{ANSWER, Failure, LiveBody};
 use crate::http::body::{Part, Payload, ProgressCallback};
 use crate::http::engine::{self, Plan, Target};
 use crate::http::session::Session;
@@ -21,7 +21,6 @@ use crate::text::printable;
 
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call has begun with the other";
-const TIMEOUT: Duration = Duration::from_secs(60);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A request as it is put together. Every fault of an argument is kept and reported when it is sent.
@@ -338,7 +337,7 @@ impl Request {
 
     /// The request in an error's text, as `GET /assets/65f…`.
     pub(crate) fn operation(&self) -> String {
-        format!("{} {}", self.method, printable(&self.path, 200))
+        [self.method, " ", &printable(&self.path, 200)].concat()
     }
 
     /// Sends the request and gives the answer, complete, if it is a success.
@@ -358,7 +357,7 @@ impl Request {
             headers: self.headers(payload.as_ref())?,
             body: payload.as_ref().map(|payload| payload as &dyn engine::Body),
             repeatable: self.is_repeatable(),
-            policy: self.options.policy(&self.session, if self.slow { SLOW_TIMEOUT } else { TIMEOUT }, self.stream),
+            policy: self.options.policy(&self.session, if self.slow { SLOW_TIMEOUT } else { ANSWER }, self.stream),
             cancel: self.options.cancel.clone(),
             stop: None,
         };
@@ -419,7 +418,7 @@ impl Request {
     }
 
     fn url(&self) -> String {
-        let mut url = format!("{}{}", self.session.settings().options.base_url, self.path);
+        let mut url = [&self.session.settings().options.base_url, self.path.as_str()].concat();
         let mut extra = Vec::new();
         for (name, value) in &self.options.query {
             query_pairs(name, value, &mut extra);
@@ -545,8 +544,12 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
 /// Encodes everything but the unreserved characters of RFC 3986.
 fn percent_encode(text: &str, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if text.bytes().all(is_plain) {
+        return out.push_str(text);
+    }
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if is_plain(byte) {
             out.push(byte.into());
         } else {
             out.push('%');

@@ -32,7 +32,7 @@ impl<T: DeserializeOwned + 'static> sealed::Sealed for T {}
 impl<T: DeserializeOwned + 'static> Output for T {
     fn receive(request: Request) -> Result<HttpResponse<T>> {
         let response = request.execute()?;
-        let data = decode::body(&request.operation(), &response)?;
+        let data = decode::body(&|| request.operation(), &response)?;
         Ok(response.with(data))
     }
 }
@@ -173,7 +173,7 @@ impl CustomCall {
     pub fn send_raw(self) -> Result<HttpResponse<Value>> {
         let response = self.0.execute()?;
         let empty = without_bom(&response.body).iter().all(u8::is_ascii_whitespace);
-        let data = if empty { Value::Null } else { decode::body(&self.0.operation(), &response)? };
+        let data = if empty { Value::Null } else { decode::body(&|| self.0.operation(), &response)? };
         Ok(response.with(data))
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use ureq::Agent;
+use ureq::config::Config;
 use ureq::http::header::{self, HeaderName, HeaderValue};
 use ureq::http::{Request, Uri};
 use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 
-use crate::http::cancel::CancelHandle;
 pub(super) use crate::http::connection::Exchange;
 use crate::http::connection::{Names, Secret, Stage, connector};
 use crate::response::Headers;
@@ -25,6 +25,8 @@ const MUCH: usize = 1 << 20;
 /// The most room that is made for an answer because of its announced length alone.
 const BELIEVED: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
+/// The time limit of an answer, if there is no other.
+pub(crate) const ANSWER: Duration = Duration::from_secs(60);
 /// A time limit as good as none, to which no clock is too small to add it.
 pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long a connection may be silent while a body is being sent.
@@ -33,14 +35,17 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// What is sent in one try.
 pub(super) struct Attempt<'a> {
     pub method: &'a str,
-    pub url: &'a str,
     pub headers: &'a [(String, String)],
+    /// What stands for the key, if it is sent at all.
+    pub key: Option<&'a str>,
+    /// Whether the body waits until the server says that it takes it.
+    pub announce: bool,
     pub body: Option<(&'a mut dyn Read, Option<u64>)>,
     pub limits: Limits,
 }
 
 /// The time limits of one try.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Limits {
     /// For the whole answer once the request is sent, or for silence in a stream.
     pub answer: Duration,
@@ -100,23 +105,44 @@ impl Failure {
     }
 }
 
+/// Applies the limits to the settings of an agent or a request. A macro because the library's builder has a type of its
+/// own for each use.
+macro_rules! limited {
+    ($config:expr, $limits:expr) => {
+        $config
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global($limits.total)
+            .timeout_connect(Some(CONNECT))
+            .timeout_resolve(Some(CONNECT))
+            .timeout_per_write(Some(SILENCE.min($limits.answer)))
+            .timeout_per_read($limits.stream.then_some($limits.answer))
+            .timeout_recv_response(Some($limits.answer))
+            .timeout_recv_body((!$limits.stream).then_some($limits.answer))
+    };
+}
+
 /// The connections of a session.
 #[derive(Clone)]
 pub(super) struct Agents {
     /// For the API: puts in the key where its stand-in is.
-    pub api: Agent,
+    api: Agent,
     /// For the hosts of presigned URLs: knows no key.
-    pub storage: Agent,
+    storage: Agent,
+    /// The limits that are among their settings, and need not be set for each request.
+    limits: Option<Limits>,
 }
 
 impl Agents {
     /// Agents with these settings. `stand_in` is what the API's is given for the key, since it logs what it sends.
-    pub(super) fn new(config: ureq::config::Config, api_key: &str, stand_in: &str) -> Self {
+    pub(super) fn new(config: Config, limits: Option<Limits>, api_key: &str, stand_in: &str) -> Self {
         let names = Names::default();
         let secret = Secret::new(api_key, stand_in);
         Agents {
             api: Agent::with_parts(config.clone(), connector(names.clone(), Some(secret)), names.clone()),
             storage: Agent::with_parts(config, connector(names.clone(), None), names),
+            limits,
         }
     }
 }
@@ -124,10 +150,11 @@ impl Agents {
 /// The settings of the agents, unless the caller has some. An error is that of the builder's argument of this name.
 pub(super) fn config(
     user_agent: &str,
+    limits: Limits,
     proxy: Option<&str>,
     root_certificates: Option<&[u8]>,
-) -> Result<ureq::config::Config, (&'static str, String)> {
-    let mut config = Agent::config_builder()
+) -> Result<Config, (&'static str, String)> {
+    let mut config = limited!(Agent::config_builder(), limits)
         .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(64)
         .max_idle_connections_per_host(32)
@@ -169,37 +196,11 @@ fn tls(root_certificates: Option<&[u8]>) -> Result<ureq::tls::TlsConfig, String>
     Ok(TlsConfig::builder().provider(provider).root_certs(roots).build())
 }
 
-/// Applies the limits and the proxy to a request. A macro because the library's builder has a type of its own for each
-/// use.
-macro_rules! limited {
-    ($config:expr, $limits:expr, $proxy:expr) => {
-        $config
-            .proxy($proxy)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global($limits.total)
-            .timeout_connect(Some(CONNECT))
-            .timeout_resolve(Some(CONNECT))
-            .timeout_per_write(Some(SILENCE.min($limits.answer)))
-            .timeout_per_read($limits.stream.then_some($limits.answer))
-            .timeout_recv_response(Some($limits.answer))
-            .timeout_recv_body((!$limits.stream).then_some($limits.answer))
-            .build()
-    };
-}
-
-/// What is known of a request that goes to this URL.
-pub(super) fn exchange(url: &str, cancel: Option<CancelHandle>) -> Arc<Exchange> {
-    Exchange::new(url.parse().ok().as_ref(), cancel)
-}
-
-pub(super) fn send(agent: &Agent, exchange: &Arc<Exchange>, mut attempt: Attempt<'_>) -> Result<Answer, Failure> {
+pub(super) fn send(agents: &Agents, exchange: &Arc<Exchange>, mut attempt: Attempt<'_>) -> Result<Answer, Failure> {
     attempt.limits.total = attempt.limits.total.map(|total| total.min(FOREVER));
-    let uri: Option<Uri> = attempt.url.parse().ok();
     let result = {
         let _entered = exchange.enter();
-        run(agent, attempt, uri.as_ref())
+        run(agents, attempt, exchange.uri.as_ref())
     };
     exchange.head_read();
     let response = result.and_then(|result| result.map_err(|e| failure(e, exchange)))?;
@@ -215,21 +216,31 @@ pub(super) fn send(agent: &Agent, exchange: &Arc<Exchange>, mut attempt: Attempt
 
 type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
 
-fn run(agent: &Agent, attempt: Attempt<'_>, uri: Option<&Uri>) -> Result<Sent, Failure> {
-    if uri.is_none() {
+fn run(agents: &Agents, attempt: Attempt<'_>, uri: Option<&Uri>) -> Result<Sent, Failure> {
+    let Some(uri) = uri else {
         return Err(Failure {
             sent: false,
             ..Failure::new(FailureKind::Impossible, "the URL of the request is not valid")
         });
-    }
-    let proxy = proxy(agent, uri);
-    let mut request = Request::builder().method(attempt.method).uri(attempt.url);
+    };
+    let agent = if attempt.key.is_some() { &agents.api } else { &agents.storage };
+    let mut request = Request::builder().method(attempt.method).uri(uri.clone());
     for (name, value) in attempt.headers {
-        let mut value = HeaderValue::from_str(value).map_err(invalid)?;
-        value.set_sensitive(name == API_KEY_HEADER);
+        let value = HeaderValue::from_str(value).map_err(invalid)?;
         request = request.header(HeaderName::try_from(name).map_err(invalid)?, value);
     }
+    if let Some(key) = attempt.key {
+        let mut key = HeaderValue::from_str(key).map_err(invalid)?;
+        key.set_sensitive(true);
+        request = request.header(API_KEY_HEADER, key);
+    }
+    if attempt.announce {
+        request = request.header(header::EXPECT, "100-continue");
+    }
     let limits = attempt.limits;
+    let is_direct = is_direct(agent, uri);
+    // Settings of its own, if those of the agent do not fit.
+    let settings = (is_direct || agents.limits != Some(limits)).then_some((limits, is_direct));
     match attempt.body {
         // The one kind of request with which the library sends a body only on demand.
         Some((reader, length)) if attempt.method == "DELETE" => {
@@ -240,45 +251,50 @@ fn run(agent: &Agent, attempt: Attempt<'_>, uri: Option<&Uri>) -> Result<Sent, F
                 headers.extend(parts.headers);
                 headers.extend(length.map(|length| (header::CONTENT_LENGTH, length.into())));
             }
-            let config = builder.force_send_body().config();
-            Ok(limited!(config, limits, proxy).send(SendBody::from_reader(reader)))
+            let mut config = limited!(builder.force_send_body().config(), limits);
+            if is_direct {
+                config = config.proxy(None);
+            }
+            Ok(config.build().send(SendBody::from_reader(reader)))
         }
         Some((reader, length)) => {
             if let Some(length) = length {
                 request = request.header(header::CONTENT_LENGTH, length);
             }
-            run_with(agent, request.body(SendBody::from_reader(reader)), limits, proxy)
+            run_with(agent, request.body(SendBody::from_reader(reader)), settings)
         }
         None if matches!(attempt.method, "POST" | "PUT" | "PATCH") => {
-            run_with(agent, request.body(&[] as &[u8]), limits, proxy)
+            run_with(agent, request.body(&[] as &[u8]), settings)
         }
-        None => run_with(agent, request.body(()), limits, proxy),
+        None => run_with(agent, request.body(()), settings),
     }
 }
 
 fn run_with<B: AsSendBody>(
     agent: &Agent,
     request: Result<Request<B>, ureq::http::Error>,
-    limits: Limits,
-    proxy: Option<Proxy>,
+    settings: Option<(Limits, bool)>,
 ) -> Result<Sent, Failure> {
     let request = request.map_err(invalid)?;
-    Ok(agent.run(limited!(agent.configure_request(request), limits, proxy)))
+    let Some((limits, is_direct)) = settings else { return Ok(agent.run(request)) };
+    let mut config = limited!(agent.configure_request(request), limits);
+    if is_direct {
+        config = config.proxy(None);
+    }
+    Ok(agent.run(config.build()))
 }
 
-/// The proxy of a request. One of the environment is not asked for what is on this machine.
-fn proxy(agent: &Agent, uri: Option<&Uri>) -> Option<Proxy> {
-    let host = uri.and_then(Uri::host).unwrap_or_default().trim_matches(['[', ']']);
-    let address: Option<IpAddr> = host.parse().ok();
-    let is_here = host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback());
-    agent.config().proxy().filter(|proxy| !(is_here && proxy.is_from_env())).cloned()
+/// Whether a request goes past the proxy: one of the environment is not asked for what is on this machine.
+fn is_direct(agent: &Agent, uri: &Uri) -> bool {
+    agent.config().proxy().is_some_and(Proxy::is_from_env) && {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let address: Option<IpAddr> = host.parse().ok();
+        host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
+    }
 }
 
 /// Checks the proxy that the environment names, which the library would pass over in silence if it cannot use it.
-pub(super) fn check_proxy(
-    config: &ureq::config::Config,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<(), String> {
+pub(super) fn check_proxy(config: &Config, variable: impl Fn(&str) -> Option<String>) -> Result<(), String> {
     const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
     if config.proxy().is_some_and(|proxy| !proxy.is_from_env()) {
         return check_protocol("it", config.proxy());
@@ -344,10 +360,6 @@ pub(super) fn read_start(answer: &mut Answer, limit: usize, deadline: Instant) -
             Err(_) | Ok(0) => break,
             Ok(read) => body.extend_from_slice(&buffer[..read]),
         }
-    }
-    if body.len() < limit {
-        // To its end, so that the connection can be used again.
-        let _ = answer.body.read(&mut buffer);
     }
     body
 }

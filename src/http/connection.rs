@@ -90,7 +90,7 @@ impl<In: Transport> Connector<In> for SocketConnector {
 
 /// Tries the addresses one after the other, the first one for half of the time, and so on.
 fn connect(details: &ConnectionDetails) -> Result<TcpStream, ureq::Error> {
-    let limit = Limit::new(details.timeout.after, details.timeout.reason);
+    let mut limit = Limit::new(details.timeout.after, details.timeout.reason);
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for (tried, address) in details.addrs.iter().enumerate() {
         let left = limit.left()?;
@@ -126,7 +126,7 @@ impl Transport for Socket {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         let exchange = Exchange::current();
-        let whole = Limit::new(timeout.after, timeout.reason);
+        let mut whole = Limit::new(timeout.after, timeout.reason);
         let silence = || Limit::new(timeout.per_write.unwrap_or(time::Duration::NotHappening), Timeout::PerWrite);
         let (mut written, mut silent) = (0, silence());
         while written < amount {
@@ -158,7 +158,7 @@ impl Transport for Socket {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let exchange = Exchange::current();
         let timeout = timeout.for_read();
-        let limit = Limit::new(timeout.after, timeout.reason);
+        let mut limit = Limit::new(timeout.after, timeout.reason);
         loop {
             if let Some(exchange) = &exchange {
                 exchange.check()?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use crate::error::STORAGE_OPERATION;
 use crate::error::{ApiError, Error, Result};
-use crate::http::attempt::{self, API_KEY_HEADER, Answer, Attempt, FOREVER, Failure, FailureKind, Limits, LiveBody};
+use crate::http::attempt::{self, Answer, Attempt, Exchange, FOREVER, Failure, FailureKind, Limits, LiveBody};
 use crate::http::cancel::CancelHandle;
 use crate::http::limiter::Permit;
 use crate::http::observe::{AttemptEvent, Seen};
@@ -106,7 +106,7 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
     let now = || clock.now();
     let mut call = Call {
         session,
-        operation: plan.operation.clone(),
+        operation: std::mem::take(&mut plan.operation),
         cancel: plan.cancel.clone(),
         since: clock.now(),
         paused_until: None,
@@ -131,12 +131,11 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
         let (tried, mut seen) = match url {
             Ok(url) => {
                 attempts += 1;
-                let (tried, event) = attempt(session, &plan, &url, announce, left, attempts, permit);
+                let (tried, seen) = attempt(&call, &plan, &url, announce, left, attempts, permit);
                 if let (Ok(answer), true) = (&tried, is_api) {
                     session.learn_time(&answer.headers);
                 }
-                let observer = settings.options.observer.as_ref();
-                (tried.map(|answer| (url, answer)), Some(Seen { event, observer }))
+                (tried.map(|answer| (url, answer)), seen)
             }
             Err(e) if e.is_retryable() => (Err(Tried::Stopped(e)), None),
             Err(e) => return Err(e),
@@ -164,7 +163,7 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
                 if !is_api {
                     response = scrub(response, &url);
                 }
-                let e = ApiError::new(plan.operation.clone(), response, clock.utc_now());
+                let e = ApiError::new(call.operation.clone(), response, clock.utc_now());
                 let ended = Ended::Status(e.status, e.retry_after);
                 (Error::from(Arc::new(e)), ended)
             }
@@ -240,26 +239,30 @@ fn is_redirect<T>(response: &HttpResponse<T>) -> bool {
 }
 
 /// One try: an answer, complete unless it is the start of a stream, and what is seen of it.
-fn attempt(
-    session: &Session,
+fn attempt<'a>(
+    call: &Call<'a>,
     plan: &Plan<'_>,
     url: &str,
     announce: bool,
     total: Option<Duration>,
     number: u32,
     permit: Option<Permit<'_>>,
-) -> (Result<HttpResponse<LiveBody>, Tried>, AttemptEvent) {
-    let exchange = attempt::exchange(url, plan.cancel.clone());
+) -> (Result<HttpResponse<LiveBody>, Tried>, Option<Seen<'a>>) {
+    let session = call.session;
+    let exchange = Exchange::new(url, plan.cancel.clone());
     if let Some(permit) = &permit {
         permit.watch(exchange.left());
     }
     let started = Instant::now();
-    let mut result = send(session, plan, url, &exchange, announce, total);
-    let host = exchange.contact();
+    let mut result = send(session, plan, &exchange, announce, total);
     let bytes_received = result.as_ref().map_or(0, |response| response.body.len() as u64);
     if let Ok(response) = &mut result {
-        response.origin = Origin { host: host.clone(), attempts: number };
+        response.origin = Origin { host: exchange.contact(), attempts: number };
         session.redact_success(response);
+    }
+    let observer = session.settings().options.observer.as_ref();
+    if !Seen::is_wanted(observer) {
+        return (result, None);
     }
     let response = result.as_ref().ok();
     let error = match &result {
@@ -269,8 +272,8 @@ fn attempt(
         Err(Tried::Failed(failure)) => Some(failure.message.clone()),
     };
     let event = AttemptEvent {
-        operation: plan.operation.clone(),
-        host: printable(&host, 100),
+        operation: call.operation.clone(),
+        host: printable(&exchange.contact(), 100),
         attempt: number,
         status: response.map(|response| response.status),
         error,
@@ -280,36 +283,29 @@ fn attempt(
         trace_id: response.and_then(HttpResponse::trace_id).map(|id| printable(id, 200)),
         retry_in: None,
     };
-    (result, event)
+    (result, Some(Seen { event, observer }))
 }
 
 fn send(
     session: &Session,
     plan: &Plan<'_>,
-    url: &str,
-    exchange: &Arc<attempt::Exchange>,
+    exchange: &Arc<Exchange>,
     announce: bool,
     total: Option<Duration>,
 ) -> Result<HttpResponse<LiveBody>, Tried> {
     let settings = session.settings();
     let policy = &plan.policy;
-    let mut headers = plan.headers.clone();
-    let agent = match plan.target {
-        Target::Api(_) => {
-            headers.push((API_KEY_HEADER.into(), settings.key_stand_in.clone()));
-            &settings.agents.api
-        }
-        Target::Storage(_) => &settings.agents.storage,
-    };
-    if announce {
-        headers.push(("expect".into(), "100-continue".into()));
-    }
+    let key = matches!(plan.target, Target::Api(_)).then_some(settings.key_stand_in.as_str());
     let answer = policy.timeout.min(FOREVER);
     let started = Instant::now();
     let mut reader = plan.body.map(|body| body.open()).transpose().map_err(Tried::Stopped)?;
     let body = reader.as_mut().map(|reader| (reader as &mut dyn Read, plan.body.and_then(|body| body.length())));
     let limits = Limits { answer, stream: policy.stream, total };
-    let result = attempt::send(agent, exchange, Attempt { method: plan.method, url, headers: &headers, body, limits });
+    let result = attempt::send(
+        &settings.agents,
+        exchange,
+        Attempt { method: plan.method, headers: &plan.headers, key, announce, body, limits },
+    );
     if let Some(fault) = reader.as_mut().and_then(|reader| reader.take_fault()) {
         return Err(Tried::Stopped(fault));
     }
@@ -345,10 +341,11 @@ struct Call<'a> {
 impl Call<'_> {
     /// What is left until the deadline. An error if that is nothing.
     fn left(&self, deadline: Option<Duration>) -> Result<Option<Duration>> {
+        let Some(deadline) = deadline else { return Ok(None) };
         let spent = self.session.settings().clock.now().saturating_duration_since(self.since);
-        match deadline.map(|deadline| deadline.saturating_sub(spent)) {
-            Some(Duration::ZERO) => Err(self.timeout("the deadline of the call has passed", None)),
-            left => Ok(left),
+        match deadline.saturating_sub(spent) {
+            Duration::ZERO => Err(self.timeout("the deadline of the call has passed", None)),
+            left => Ok(Some(left)),
         }
     }
 

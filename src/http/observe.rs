@@ -59,6 +59,13 @@ pub(super) struct Seen<'a> {
     pub observer: Option<&'a Observer>,
 }
 
+impl Seen<'_> {
+    /// Whether anybody is going to see it.
+    pub(super) fn is_wanted(observer: Option<&Observer>) -> bool {
+        observer.is_some() || log::log_enabled!(log::Level::Debug)
+    }
+}
+
 impl Drop for Seen<'_> {
     fn drop(&mut self) {
         log::debug!("{}", self.event);

@@ -4,17 +4,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use memchr::memmem;
 use time::OffsetDateTime;
 
 use crate::clock::{Clock, random_hex};
 use crate::error::{Error, Result};
-use crate::http::attempt::{self, Agent, Agents};
+use crate::http::attempt::{self, Agent, Agents, FOREVER, Limits};
 use crate::http::limiter::{Pace, RateLimiter};
 use crate::http::observe::Observer;
 use crate::http::retry;
 use crate::http::url::without_password;
 use crate::response::{Headers, HttpResponse};
-use crate::text::contains;
 
 /// A key that is shorter is none of the platform's, but one of a test.
 const SHORT_KEY: usize = 8;
@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     /// How far the API's clock is ahead of this machine's, as far as is known.
     server_clock: Mutex<time::Duration>,
     pub(super) agents: Agents,
+    /// Finds the key in what a server says.
+    key: memmem::Finder<'static>,
     /// What the agent is given for the key.
     pub(super) key_stand_in: String,
 }
@@ -61,20 +63,26 @@ impl Session {
     /// An error if there is a proxy that cannot be used, or certificates that are none.
     pub(crate) fn new(options: Options) -> Result<Self> {
         let (proxy, roots) = (options.proxy.as_deref(), options.root_certificates.as_deref());
+        let answer = options.timeout.unwrap_or(attempt::ANSWER).min(FOREVER);
+        let limits = Limits { answer, stream: false, total: None };
         let config = match &options.agent {
             Some(_) if proxy.is_some() || roots.is_some() => {
                 let why = "has a proxy and certificates of its own; set them there, or leave out the agent";
                 return Err(Error::invalid("agent", why));
             }
             Some(agent) => agent.config().clone(),
-            None => attempt::config(USER_AGENT, proxy, roots).map_err(|(name, why)| Error::invalid(name, why))?,
+            None => {
+                attempt::config(USER_AGENT, limits, proxy, roots).map_err(|(name, why)| Error::invalid(name, why))?
+            }
         };
         attempt::check_proxy(&config, |name| std::env::var(name).ok()).map_err(|why| Error::invalid("proxy", why))?;
         let key_stand_in = random_hex(options.api_key.len());
-        let agents = Agents::new(config, &options.api_key, &key_stand_in);
+        let limits = options.agent.is_none().then_some(limits);
+        let agents = Agents::new(config, limits, &options.api_key, &key_stand_in);
         let (clock, limiter) = (options.clock.clone(), RateLimiter::new(options.rate_limit));
+        let key = memmem::Finder::new(&options.api_key).into_owned();
         let server_clock = Mutex::default();
-        Ok(Session(Arc::new(Settings { options, clock, limiter, server_clock, agents, key_stand_in })))
+        Ok(Session(Arc::new(Settings { options, clock, limiter, server_clock, agents, key, key_stand_in })))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -115,12 +123,13 @@ impl Session {
 
     fn take_out_key<T>(&self, response: &mut HttpResponse<T>) {
         let key = &self.0.options.api_key;
-        if response.headers.iter().any(|(_, value)| value.contains(key)) {
-            for value in response.headers.values_mut().filter(|value| value.contains(key)) {
+        let has_key = |text: &[u8]| self.0.key.find(text).is_some();
+        if response.headers.iter().any(|(_, value)| has_key(value.as_bytes())) {
+            for value in response.headers.values_mut().filter(|value| has_key(value.as_bytes())) {
                 *value = mask(value, key);
             }
         }
-        if contains(&response.body, key) {
+        if has_key(&response.body) {
             response.body = mask(&String::from_utf8_lossy(&response.body), key).into_bytes();
         }
     }

@@ -35,11 +35,11 @@ pub(crate) enum Stage {
 #[derive(Default)]
 pub(crate) struct Exchange {
     cancel: Option<CancelHandle>,
-    /// The authority of the request's URL: a proxy's connection is not to be taken for one to it.
-    pub(super) target: String,
+    /// Where the request goes.
+    pub(in crate::http) uri: Option<Uri>,
     stage: AtomicU8,
-    /// The host that was contacted last, in words: the target or a proxy.
-    contact: Mutex<String>,
+    /// The proxy that was contacted last, unless the server itself was.
+    proxy: Mutex<Option<String>>,
     /// Whether the request was handed to the connection; before that, its bytes are those of a proxy.
     pub(super) handed: AtomicBool,
     /// Whether the answer's head is still awaited.
@@ -68,10 +68,14 @@ impl Drop for Entered {
 }
 
 impl Exchange {
-    pub(crate) fn new(uri: Option<&Uri>, cancel: Option<CancelHandle>) -> Arc<Self> {
-        let target = uri.and_then(Uri::authority).map(|authority| authority.to_string()).unwrap_or_default();
-        let contact = uri.and_then(Uri::host).unwrap_or_default().to_string();
-        Arc::new(Exchange { cancel, contact: contact.into(), target, head: true.into(), ..Self::default() })
+    pub(crate) fn new(url: &str, cancel: Option<CancelHandle>) -> Arc<Self> {
+        Arc::new(Exchange { cancel, uri: url.parse().ok(), head: true.into(), ..Self::default() })
+    }
+
+    /// Whether a connection to this URL is one to the server, and not to a proxy.
+    pub(super) fn is_for(&self, uri: &Uri) -> bool {
+        let authority = uri.authority().map(|authority| authority.as_str());
+        authority.is_some() && authority == self.uri.as_ref().and_then(Uri::authority).map(|target| target.as_str())
     }
 
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
@@ -104,7 +108,8 @@ impl Exchange {
 
     /// The host that was contacted last, in words.
     pub(crate) fn contact(&self) -> String {
-        lock(&self.contact).clone()
+        let host = || self.uri.as_ref().and_then(Uri::host).unwrap_or_default().to_string();
+        lock(&self.proxy).as_ref().map_or_else(host, |proxy| format!("the proxy {proxy}"))
     }
 
     /// The head of the answer is there; what follows is its body.
@@ -145,9 +150,8 @@ pub(in crate::http) fn check() -> io::Result<()> {
 pub(super) fn reach(stage: Stage, uri: &Uri) {
     if let Some(exchange) = Exchange::current() {
         exchange.reach(stage);
-        let host = uri.host().unwrap_or_default();
-        let is_target = uri.authority().is_some_and(|authority| authority.as_str() == exchange.target);
-        *lock(&exchange.contact) = if is_target { host.into() } else { format!("the proxy {host}") };
+        let is_proxy = !exchange.is_for(uri);
+        *lock(&exchange.proxy) = is_proxy.then(|| uri.host().unwrap_or_default().to_string());
     }
 }
 
@@ -167,7 +171,7 @@ pub(super) fn in_background<T: Send + 'static>(
     if thread.spawn(move || sender.send(work())).is_err() {
         return here();
     }
-    let limit = Limit::new(time::Duration::Exact(limit), Timeout::Connect);
+    let mut limit = Limit::new(time::Duration::Exact(limit), Timeout::Connect);
     loop {
         check()?;
         let Ok(left) = limit.left() else { return Err(io::ErrorKind::TimedOut.into()) };
@@ -182,9 +186,9 @@ pub(super) fn in_background<T: Send + 'static>(
 /// As good as no limit, and small enough to be added to a point in time.
 pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// A time limit from now on.
+/// A time limit that runs from when it is first asked for.
 pub(super) struct Limit {
-    since: Instant,
+    since: Option<Instant>,
     after: Duration,
     reason: Timeout,
 }
@@ -195,14 +199,15 @@ impl Limit {
             time::Duration::Exact(after) => after.min(NEVER),
             time::Duration::NotHappening => NEVER,
         };
-        Limit { since: Instant::now(), after, reason }
+        Limit { since: None, after, reason }
     }
 
-    pub(super) fn left(&self) -> Result<Duration, ureq::Error> {
+    pub(super) fn left(&mut self) -> Result<Duration, ureq::Error> {
         if self.after == NEVER {
             return Ok(NEVER);
         }
-        match self.after.saturating_sub(self.since.elapsed()) {
+        let now = Instant::now();
+        match self.after.saturating_sub(now - *self.since.get_or_insert(now)) {
             Duration::ZERO => Err(ureq::Error::Timeout(self.reason)),
             left => Ok(left),
         }

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use memchr::{memchr_iter, memmem};
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, time};
 
@@ -20,19 +21,19 @@ const KEY_FIELD: &str = "x-api-key: ";
 #[derive(Clone)]
 pub(in crate::http) struct Secret {
     api_key: Arc<str>,
-    /// As long as the key.
-    stand_in: Arc<str>,
+    /// Finds what stands for the key, which is as long.
+    stand_in: memmem::Finder<'static>,
 }
 
 impl Secret {
     pub(in crate::http) fn new(api_key: &str, stand_in: &str) -> Self {
-        Secret { api_key: api_key.into(), stand_in: format!("{KEY_FIELD}{stand_in}\r\n").into() }
+        let stand_in = memmem::Finder::new(&format!("{KEY_FIELD}{stand_in}\r\n")).into_owned();
+        Secret { api_key: api_key.into(), stand_in }
     }
 
     /// Puts the key into the head of a request. An error if it cannot be found there: the stand-in is never sent.
     fn put_in(&self, output: &mut [u8]) -> io::Result<()> {
-        let stand_in = self.stand_in.as_bytes();
-        let Some(at) = output.windows(stand_in.len()).position(|window| window == stand_in) else {
+        let Some(at) = self.stand_in.find(output) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the headers of the request are too large"));
         };
         let start = at + KEY_FIELD.len();
@@ -55,9 +56,8 @@ impl<In: Transport> Connector<In> for RequestConnector {
     type Out = RequestTransport<In>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
-        let authority = details.uri.authority().map(|authority| authority.as_str());
         let exchange = Exchange::current();
-        let is_target = exchange.as_ref().is_some_and(|exchange| authority == Some(exchange.target.as_str()));
+        let is_target = exchange.as_ref().is_some_and(|exchange| exchange.is_for(details.uri));
         let counts = exchange.is_some_and(|exchange| exchange.socket.load(Ordering::Relaxed));
         let secret = self.0.clone().filter(|_| is_target);
         Ok(chained.map(|inner| RequestTransport { inner, secret, is_target, counts, offered: (0, 0) }))
@@ -122,7 +122,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
         if !self.is_target || !Exchange::current().is_some_and(awaits_head) {
             return self.read_more(timeout);
         }
-        let limit = Limit::new(timeout.after, timeout.reason);
+        let mut limit = Limit::new(timeout.after, timeout.reason);
         loop {
             let buffers = self.inner.buffers();
             match scan(buffers.input()) {
@@ -178,10 +178,13 @@ enum Head {
 fn scan(input: &[u8]) -> Head {
     let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(input.len());
     let head = &input[start..];
-    let crlf = head.windows(3).position(|window| window == b"\n\r\n").map(|at| at + 3);
-    let lf = || head.windows(2).position(|window| window == b"\n\n").map(|at| at + 2);
+    let length = memchr_iter(b'\n', head).find_map(|end| match &head[end + 1..] {
+        [b'\r', b'\n', ..] => Some(end + 3),
+        [b'\n', ..] => Some(end + 2),
+        _ => None,
+    });
     let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
-    match (crlf.or_else(lf), status) {
+    match (length, status) {
         (Some(length), Some(status @ (100 | 102..=199))) => Head::Interim { status, length: start + length },
         (Some(_), _) => Head::Final,
         (None, _) if input.len() > MOST_HEADERS => Head::Final,
