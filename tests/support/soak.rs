@@ -87,13 +87,16 @@ impl Round {
         for (moment, delay) in MOMENTS.iter().zip([40, 20, 10, 10, 5]) {
             stand_in.fault(moment, Fault::slow(Duration::from_millis(delay)).always());
         }
-        let folder = Folder::new("soak");
+        let (folder, is_sharded) = (Folder::new("soak"), round % 2 == 1);
         let mut files = BTreeMap::new();
         for number in 0..40usize {
-            // Every fourth in chunks, and several of the same name and size in one folder each.
+            // Every fourth in chunks, and several of the same name and size, which shards could not tell apart.
             let length = if number % 4 == 0 { 25_000 + 3000 * number } else { 900 + number };
-            let (name, length) =
-                if number % 8 == 7 { (format!("{number}/same.mp4"), 500) } else { (format!("{number}.mp4"), length) };
+            let (name, length) = if number % 8 == 7 && !is_sharded {
+                (format!("{number}/same.mp4"), 500)
+            } else {
+                (format!("{number}.mp4"), length)
+            };
             let mut bytes = content(length);
             bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
             if let Some((below, _)) = name.split_once('/') {
@@ -102,7 +105,7 @@ impl Round {
             let path = folder.write(&name, &bytes);
             files.insert(path.to_str().unwrap().into(), sha256(&bytes));
         }
-        Round { stand_in, folder, files, is_sharded: round % 2 == 1 }
+        Round { stand_in, folder, files, is_sharded }
     }
 
     fn start(&self, shard: Option<u32>, more: &[&str]) -> Child {
@@ -140,8 +143,9 @@ impl Round {
                     totals.kills += 1;
                 }
             }
-            let mut codes = runs.into_iter().map(|run| run.wait_with_output().unwrap().status.code());
-            if codes.all(|code| code == Some(0)) || totals.kills >= kills {
+            let codes = runs.into_iter().map(|run| run.wait_with_output().unwrap().status.code());
+            let codes: Vec<Option<i32>> = codes.collect();
+            if codes.iter().all(|code| *code == Some(0)) || totals.kills >= kills {
                 break;
             }
         }
