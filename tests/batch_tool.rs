@@ -5,19 +5,24 @@
 mod batch;
 #[path = "support/files.rs"]
 mod files;
+#[cfg(unix)]
+#[path = "support/soak.rs"]
+mod soak;
 
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
 use batch::support::Demo;
-use batch::{Arguments, upload};
+use batch::{Arguments, Shard, upload};
 use files::{Folder, content};
 use serde_json::Value;
-use twelvelabs::testing::Fault;
+use twelvelabs::CancelHandle;
+use twelvelabs::testing::{Fault, StandIn};
 
 /// A stand-in, and a folder with three media files and some others.
 struct Scene {
@@ -48,7 +53,7 @@ impl Scene {
     fn run_into(&self, options: &[&str], out: Box<dyn Write>, err: Box<dyn Write>) -> u8 {
         let mut arguments = parse(options).unwrap();
         arguments.paths.push(self.folder.root().into());
-        upload(&self.demo.client, &arguments, out, err).unwrap()
+        upload(&self.demo.client, &arguments, &CancelHandle::new(), out, err).unwrap()
     }
 
     /// The same with `--json`: the exit code, the objects of the files and the last one.
@@ -60,13 +65,17 @@ impl Scene {
         (code, lines, summary)
     }
 
+    fn root(&self) -> &str {
+        self.folder.root().to_str().unwrap()
+    }
+
     fn manifest(&self) -> String {
         self.folder.path("uploads.jsonl").to_str().unwrap().into()
     }
 }
 
 fn parse(arguments: &[&str]) -> Result<Arguments, String> {
-    Arguments::parse(arguments.iter().map(OsString::from))
+    Arguments::parse(arguments.iter().map(OsString::from)).map_err(|e| e.to_string())
 }
 
 #[derive(Clone, Default)]
@@ -103,13 +112,13 @@ impl Write for Closed {
 
 #[test]
 fn arguments_are_read() {
-    let all =
-        "a --list=l --list - --manifest m --workers 8 --threshold=0 -r --no-wait --retry-permanent --json -q -- -b";
+    let all = "a --list=l --list - --manifest m --workers 8 --threshold=0 --shard 2/3 -r --no-wait --retry-permanent --json -q -- -b";
     let parsed = parse(&all.split(' ').collect::<Vec<_>>()).unwrap();
     let expected = Arguments {
         paths: vec!["a".into(), "-b".into()],
         lists: vec!["l".into(), "-".into()],
         recursive: true,
+        shard: Some(Shard { index: 2, count: 3 }),
         manifest: Some("m".into()),
         workers: Some(8),
         threshold: Some(0),
@@ -133,9 +142,15 @@ fn what_is_wrong_with_the_arguments_is_said() {
         (&["--manifest"], "--manifest needs a value"),
         (&["--manifest", "--json"], "--manifest needs a value"),
         (&["--manifest="], "--manifest needs a value"),
-        (&["--json=yes"], "--json takes no value"),
-        (&["--jsonl"], "there is no option --jsonl"),
-        (&["-x"], "there is no option -x"),
+        (&["--json=yes"], "unexpected argument for option '--json'"),
+        (&["--jsonl"], "invalid option '--jsonl'"),
+        (&["-x"], "invalid option '-x'"),
+        (&["--shard"], "--shard needs a value: --shard K/N"),
+        (&["--shard", "8/8"], "K counts from 0, so that the last of 8 is 7/8 (Slurm: --array=0-7)"),
+        (&["--shard", "0/0"], "at least 1 shard"),
+        (&["--shard", "3"], "--shard has to be K/N, as 0/8 for the first of eight, not `3`"),
+        (&["--shard", "/8"], "not `/8`"),
+        (&["--shard", "-1/8"], "not `-1/8`"),
         (&["-"], "--list -"),
         (&[""], "a PATH is empty"),
     ] {
@@ -231,13 +246,21 @@ fn a_reader_that_goes_away_does_not_stop_it() {
     }
 }
 
-/// The other process of the next test: the tool as it is started by hand.
+/// The tool as another process, as it is started by hand: a test of this program that the other tests start.
 #[test]
-#[ignore = "it is started by another test"]
+#[ignore = "it is started by other tests"]
 fn child_process() {
-    let folder = std::env::var("BATCH_FOLDER").unwrap();
-    let code = batch::start(parse(&["--manifest", &format!("{folder}/uploads.jsonl"), &folder]));
-    std::process::exit(code.into());
+    let arguments = std::env::var_os("BATCH_ARGUMENTS").expect("not by itself").into_string().unwrap();
+    std::process::exit(batch::start(Arguments::parse(arguments.lines().map(OsString::from))).into());
+}
+
+fn tool(stand_in: &StandIn, arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "child_process", "--nocapture"]);
+    command.env("BATCH_ARGUMENTS", arguments.join("\n"));
+    command.env("TWELVELABS_API_KEY", "tlk_stand_in").env("TWELVELABS_BASE_URL", stand_in.url());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 #[test]
@@ -246,9 +269,8 @@ fn a_second_run_with_the_same_manifest_ends_at_once_with_exit_code_2() {
     let files = ["a.mp4", "c.png"].map(|name| scene.folder.path(name));
     scene.demo.stand_in.polls_until_ready(u32::MAX);
     let first = scene.demo.client.assets().upload_all(files).manifest(scene.manifest()).send().unwrap();
-    let mut second = Command::new(std::env::current_exe().unwrap());
-    second.args(["--ignored", "--exact", "child_process", "--nocapture"]).env("BATCH_FOLDER", scene.folder.root());
-    second.env("TWELVELABS_API_KEY", "tlk_stand_in").env("TWELVELABS_BASE_URL", scene.demo.stand_in.url());
+    assert!(scene.demo.stand_in.wait_for("GET /assets/{id}", 2), "both have come");
+    let mut second = tool(&scene.demo.stand_in, &["--manifest", &scene.manifest(), scene.root()]);
     let output = second.output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{err}");
@@ -257,4 +279,150 @@ fn a_second_run_with_the_same_manifest_ends_at_once_with_exit_code_2() {
     scene.demo.stand_in.polls_until_ready(0);
     assert_eq!(second.output().unwrap().status.code(), Some(0));
     assert_eq!(scene.demo.stand_in.asset_count(), 3);
+}
+
+#[test]
+fn three_shards_at_once_upload_each_file_once() {
+    let scene = Scene::new("shards");
+    scene.demo.stand_in.polls_until_ready(0);
+    for number in 0..20 {
+        scene.folder.write(&format!("more/{number}.mp4"), &content(400 + number));
+    }
+    let run = || -> Vec<(Option<i32>, Vec<String>)> {
+        let start = |shard: &str| {
+            let options = ["--manifest", &scene.manifest(), "--shard", shard, "--json", "-r"];
+            tool(&scene.demo.stand_in, &[&options[..], &[scene.root()]].concat()).spawn().unwrap()
+        };
+        let shards: Vec<Child> = ["0/3", "1/3", "2/3"].into_iter().map(start).collect();
+        let outputs = shards.into_iter().map(|child| child.wait_with_output().unwrap());
+        let rows = |out: &[u8]| {
+            let lines = String::from_utf8_lossy(out).into_owned();
+            let rows = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            rows.filter_map(|row| Some(format!("{} {}", row["kind"].as_str()?, row["path"].as_str()?))).collect()
+        };
+        outputs.map(|output| (output.status.code(), rows(&output.stdout))).collect()
+    };
+    let all = |shards: &[(Option<i32>, Vec<String>)], kind: &str| {
+        assert!(shards.iter().all(|(code, rows)| *code == Some(0) && !rows.is_empty()), "{shards:?}");
+        let mut paths: Vec<String> = shards.iter().flat_map(|(_, rows)| rows.clone()).collect();
+        assert!(paths.iter().all(|path| path.starts_with(kind)), "{paths:?}");
+        paths.sort();
+        paths.dedup();
+        paths.len()
+    };
+    let first = run();
+    assert_eq!(first.iter().map(|(_, rows)| rows.len()).sum::<usize>(), 24, "{first:?}");
+    assert_eq!((all(&first, "uploaded "), scene.demo.stand_in.uploads().len()), (24, 24));
+    assert_eq!((all(&run(), "skipped "), scene.demo.stand_in.uploads().len()), (24, 24));
+    let manifests = ["uploads.0-of-3.jsonl", "uploads.1-of-3.jsonl", "uploads.2-of-3.jsonl"];
+    assert!(scene.folder.names().iter().filter(|name| name.starts_with("uploads")).eq(manifests));
+}
+
+#[test]
+fn a_file_is_in_the_same_shard_everywhere() {
+    let shard = |path: &str| (0..7).find(|index| Shard { index: *index, count: 7 }.has(Path::new(path)));
+    let paths = ["a.mp4", "2026/Ümläut.mov", "/mnt/a.mp4", "", "b/a.mp4"];
+    assert_eq!(paths.map(shard), [6, 5, 5, 1, 6].map(Some));
+    assert_eq!(shard("./2026/./Ümläut.mov"), shard(paths[1]), "a dot is not a part of it");
+    for path in (0..500).map(|number| number.to_string()) {
+        let has = |index: &u32| Shard { index: *index, count: 3 }.has(Path::new(&path));
+        assert_eq!((0..3).filter(has).count(), 1);
+    }
+
+    // The folder that is named does not count, so that it may be mounted elsewhere.
+    let in_folder = |name: &str| {
+        let scene = Scene::new(name);
+        let (_, rows, _) = scene.json(&["-r", "--shard", "1/2"]);
+        let below = |row: &Value| row["path"].as_str().unwrap().strip_prefix(scene.root()).unwrap().to_string();
+        rows.iter().map(below).collect::<Vec<_>>()
+    };
+    let mut both = ["here", "there"].map(in_folder);
+    both.iter_mut().for_each(|paths| paths.sort());
+    assert!(both[0] == both[1] && (1..4).contains(&both[0].len()), "{both:?}");
+}
+
+#[test]
+fn another_number_of_shards_does_not_upload_everything_again() {
+    let scene = Scene::new("number");
+    let manifest = scene.manifest();
+    let upload = |shard: &[&str]| {
+        let mut arguments = parse(&[&["--manifest", &manifest], shard].concat()).unwrap();
+        arguments.paths.push(scene.folder.root().into());
+        let sink = || Box::new(Sink::default());
+        upload(&scene.demo.client, &arguments, &CancelHandle::new(), sink(), sink()).map_err(|e| e.to_string())
+    };
+    assert_eq!([upload(&["--shard", "0/2"]), upload(&["--shard", "1/2"])], [Ok(0), Ok(0)]);
+    for other in [&["--shard", "0/3"][..], &[]] {
+        let e = upload(other).unwrap_err();
+        assert!(e.contains("of-2.jsonl is of another number of shards"), "{e}");
+    }
+
+    // As the guide says that it is done.
+    let mut whole = Vec::new();
+    for name in ["uploads.0-of-2.jsonl", "uploads.1-of-2.jsonl"] {
+        whole.extend(fs::read(scene.folder.path(name)).unwrap());
+        fs::remove_file(scene.folder.path(name)).unwrap();
+    }
+    fs::write(&manifest, &whole).unwrap();
+    assert_eq!((upload(&[]), scene.demo.stand_in.asset_count()), (Ok(0), 3));
+    let e = upload(&["--shard", "0/3"]).unwrap_err();
+    assert!(e.contains("uploads.jsonl is of another number of shards"), "{e}");
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success(), "kill {name}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_it_so_that_the_next_run_sends_nothing_twice() {
+    for name in ["-INT", "-TERM"] {
+        let scene = Scene::new("ctrl-c");
+        let stand_in = &scene.demo.stand_in;
+        stand_in.polls_until_ready(0);
+        let options = ["--manifest", &scene.manifest(), "--threshold", "20000", "--workers", "1", scene.root()];
+        // One file and two chunks of the next have come, and each of its five workers has another on its way.
+        stand_in.chunks(5000, 10);
+        stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::silent(100).after(2).always());
+        let child = tool(stand_in, &[&["--no-wait"], &options[..]].concat()).spawn().unwrap();
+        assert!(stand_in.wait_for("PUT /storage/{upload_id}/{chunk}", 7));
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{err}");
+        assert!(err.contains("Stopped on request: 2 files not finished.\nRun the same again, and it goes on"), "{err}");
+        let [upload_id] = &stand_in.upload_ids()[..] else { panic!("a session") };
+        let (before, counted) = (stand_in.uploads().len(), stand_in.reported_chunks(upload_id));
+
+        stand_in.forgive();
+        let output = tool(stand_in, &options).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut names: Vec<String> = stand_in.uploads().into_iter().map(|upload| upload.filename).collect();
+        names.sort();
+        assert_eq!((before, names), (1, ["a.mp4", "b.MOV", "c.png"].map(String::from).to_vec()));
+        assert_eq!(stand_in.upload_ids().len(), 1, "the session went on");
+        let sent = stand_in.sent_chunks(upload_id);
+        let again: Vec<&u32> =
+            counted.iter().filter(|chunk| sent.iter().filter(|sent| sent == chunk).count() > 1).collect();
+        assert!(counted.len() == 2 && again.is_empty(), "of {counted:?}, which had come, were sent again: {again:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let scene = Scene::new("second-signal");
+    let list = scene.folder.path("list");
+    assert!(Command::new("mkfifo").arg(&list).status().unwrap().success());
+    let child = tool(&scene.demo.stand_in, &["--list", list.to_str().unwrap()]).spawn().unwrap();
+    // It reads the list, which never ends, and so looks at nothing else.
+    let open = fs::OpenOptions::new().write(true).open(&list).unwrap();
+    signal(&child, "-INT");
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    drop(open);
 }

@@ -2,6 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+use lexopt::{Arg, Parser};
+
+use super::shard::Shard;
 
 pub const HELP: &str = "\
 Uploads media files, many at a time. Made for jobs that run unattended: one bad file does not stop the others, and with
@@ -13,33 +18,44 @@ A PATH is a file, or a folder: then it stands for the video, audio and image fil
 from TWELVELABS_API_KEY. Without a key and without a PATH, sample files go to a stand-in for the platform on this
 machine.
 
-  --manifest FILE    keep a journal of what is done, in this file (recommended): run the same again after a failure
-                     or a kill, and it skips what is done, resumes what was interrupted, tries again what may succeed
+what to upload:
   --list FILE        take further PATHs from this file, one a line; - is standard input
   -r, --recursive    look into the folders of a folder, too
+  --shard K/N        of N runs that share the work, this is run K, counted from 0: each file is in exactly one of them
+
+how:
+  --manifest FILE    keep a journal of what is done, in this file (recommended): run the same again after a failure
+                     or a kill, and it skips what is done, resumes what was interrupted, tries again what may succeed
   --workers N        how many files at a time (4)
   --threshold BYTES  send larger files in chunks (200000000)
   --no-wait          do not wait until the platform has processed the files
   --retry-permanent  try again what failed for good in an earlier run with the manifest
+  --stand-in         use the stand-in also if there is a key or a PATH: to try this tool without the platform
+
+what to say:
   --json             write a JSON object a line for each file, and a last one for the whole
   -q, --quiet        say only what failed
-  --stand-in         use the stand-in also if there is a key or a PATH: to try this tool without the platform
   -h, --help         show this
 
 Standard output has a line for each file as it is finished: what became of it, its asset id, its path, and the reason if
 it failed. Everything else goes to standard error, with bars if that is a terminal. A reader of standard output that
 goes away does not stop the uploads.
 
-To stop it early, type q and Enter: the files on their way break off, and all are accounted for. Ctrl-C or a kill does
-no harm either if there is a manifest. (Give it </dev/null before you send it to the background with Ctrl-Z.)
+To stop it early, press Ctrl-C or send it a SIGTERM: the files on their way break off, all are accounted for, and the
+summary says how to go on. A second signal ends it at once. With a manifest neither that nor a kill does any harm.
+
+Shards are for the array jobs of a scheduler. Each has the same PATHs and options, and a K of its own. The same N as
+before, as long as a manifest is kept: each shard has a manifest of its own, with the shard in its name, so that
+--manifest uploads.jsonl --shard 0/8 writes uploads.0-of-8.jsonl. What decides is the path below the PATH that is a
+folder, or else the PATH as it is written, so that all machines have to name the files alike.
 
 exit codes:
   0    every file is uploaded, now or in an earlier run
   1    some were not
   2    nothing was begun: wrong usage, no API key, a list or a manifest that cannot be read, or a manifest that another
-       run uses or that is of another account
+       run uses, that is of another account, or of another number of shards
   3    stopped early by a quota of the account; the summary says when to come back
-  130  stopped early on request
+  130  stopped early on request, by Ctrl-C or a SIGTERM
 ";
 
 /// What was asked for.
@@ -48,6 +64,7 @@ pub struct Arguments {
     pub paths: Vec<PathBuf>,
     pub lists: Vec<PathBuf>,
     pub recursive: bool,
+    pub shard: Option<Shard>,
     pub manifest: Option<PathBuf>,
     pub workers: Option<u32>,
     pub threshold: Option<u64>,
@@ -61,75 +78,70 @@ pub struct Arguments {
 
 impl Arguments {
     /// Reads the arguments after the program's name. The error says what was wrong.
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, lexopt::Error> {
         let mut parsed = Arguments::default();
-        let mut arguments = arguments.into_iter();
-        while let Some(argument) = arguments.next() {
-            let text = argument.to_string_lossy().into_owned();
-            let (name, attached) = match text.split_once('=') {
-                Some((name, value)) if name.starts_with("--") => (name, Some(value)),
-                _ => (text.as_str(), None),
+        let mut parser = Parser::from_args(arguments);
+        while let Some(argument) = parser.next()? {
+            let flag = match argument {
+                Arg::Long("list") => {
+                    parsed.lists.push(value(&mut parser, "--list FILE")?.into());
+                    continue;
+                }
+                Arg::Long("manifest") => {
+                    parsed.manifest = Some(value(&mut parser, "--manifest FILE")?.into());
+                    continue;
+                }
+                Arg::Long("workers") => {
+                    let workers = number(&mut parser, "--workers N")?;
+                    if workers == 0 {
+                        return Err("--workers has to be at least 1".into());
+                    }
+                    parsed.workers = Some(workers);
+                    continue;
+                }
+                Arg::Long("threshold") => {
+                    parsed.threshold = Some(number(&mut parser, "--threshold BYTES")?);
+                    continue;
+                }
+                Arg::Long("shard") => {
+                    let text = value(&mut parser, "--shard K/N")?;
+                    parsed.shard = Some(text.to_string_lossy().parse()?);
+                    continue;
+                }
+                Arg::Value(path) => {
+                    match path.to_str() {
+                        Some("-") => {
+                            return Err("a PATH of - means nothing; --list - reads paths from standard input".into());
+                        }
+                        Some("") => return Err("a PATH is empty; an unset variable, perhaps".into()),
+                        _ => parsed.paths.push(path.into()),
+                    }
+                    continue;
+                }
+                Arg::Short('r') | Arg::Long("recursive") => &mut parsed.recursive,
+                Arg::Long("no-wait") => &mut parsed.no_wait,
+                Arg::Long("retry-permanent") => &mut parsed.retry_permanent,
+                Arg::Long("json") => &mut parsed.json,
+                Arg::Short('q') | Arg::Long("quiet") => &mut parsed.quiet,
+                Arg::Long("stand-in") => &mut parsed.stand_in,
+                Arg::Short('h') | Arg::Long("help") => &mut parsed.help,
+                _ => return Err(argument.unexpected()),
             };
-            let mut value = |what: &str| {
-                match attached {
-                    Some(value) => Some(OsString::from(value)),
-                    None => arguments.next().filter(|next| !next.to_string_lossy().starts_with("--")),
-                }
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| format!("{name} needs a value: {name} {what}"))
-            };
-            let flag = match name {
-                "--list" => {
-                    parsed.lists.push(value("FILE")?.into());
-                    continue;
-                }
-                "--manifest" => {
-                    parsed.manifest = Some(value("FILE")?.into());
-                    continue;
-                }
-                "--workers" => {
-                    let workers = number(name, value("N")?)?;
-                    parsed.workers = Some(
-                        u32::try_from(workers)
-                            .ok()
-                            .filter(|workers| *workers > 0)
-                            .ok_or_else(|| format!("{name} has to be at least 1, not {workers}"))?,
-                    );
-                    continue;
-                }
-                "--threshold" => {
-                    parsed.threshold = Some(number(name, value("BYTES")?)?);
-                    continue;
-                }
-                "-r" | "--recursive" => &mut parsed.recursive,
-                "--no-wait" => &mut parsed.no_wait,
-                "--retry-permanent" => &mut parsed.retry_permanent,
-                "--json" => &mut parsed.json,
-                "-q" | "--quiet" => &mut parsed.quiet,
-                "--stand-in" => &mut parsed.stand_in,
-                "-h" | "--help" => &mut parsed.help,
-                "--" => {
-                    parsed.paths.extend(arguments.map(PathBuf::from));
-                    break;
-                }
-                "-" => return Err("a PATH of - means nothing; --list - reads paths from standard input".into()),
-                "" => return Err("a PATH is empty; an unset variable, perhaps".into()),
-                _ if name.starts_with('-') => return Err(format!("there is no option {name}")),
-                _ => {
-                    parsed.paths.push(argument.into());
-                    continue;
-                }
-            };
-            if attached.is_some() {
-                return Err(format!("{name} takes no value"));
-            }
             *flag = true;
         }
         Ok(parsed)
     }
 }
 
-fn number(name: &str, value: OsString) -> Result<u64, String> {
-    let text = value.to_string_lossy();
-    text.parse().map_err(|_| format!("{name} has to be a whole number, not `{text}`"))
+/// The value of an option. The next option is none, and an empty text is an unset variable.
+fn value(parser: &mut Parser, usage: &str) -> Result<OsString, lexopt::Error> {
+    let value = parser.value().ok().filter(|value| !value.is_empty() && !value.to_string_lossy().starts_with("--"));
+    value.ok_or_else(|| format!("{} needs a value: {usage}", usage.split(' ').next().unwrap_or_default()).into())
+}
+
+fn number<T: FromStr>(parser: &mut Parser, usage: &str) -> Result<T, lexopt::Error> {
+    let text = value(parser, usage)?;
+    let name = usage.split(' ').next().unwrap_or_default();
+    let wrong = |_| format!("{name} has to be a whole number, not `{}`", text.to_string_lossy());
+    Ok(text.to_string_lossy().parse().map_err(wrong)?)
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::Arguments;
 use super::report::{count, shown};
+use super::shard::Shard;
 
 /// What a folder stands for. Any other file is uploaded if it is named.
 const EXTENSIONS: [&str; 30] = [
@@ -17,7 +18,7 @@ const EXTENSIONS: [&str; 30] = [
     "jpg", "jpeg", "png", "webp", // images
 ];
 
-/// The files to upload, each once, in the order in which they were named.
+/// The files to upload, each once, in the order in which they were named, without those of other shards.
 #[derive(Default)]
 pub struct Files {
     pub found: Vec<PathBuf>,
@@ -26,35 +27,45 @@ pub struct Files {
     /// What was left out, for the reader's eyes.
     pub notes: Vec<String>,
     seen: HashSet<PathBuf>,
+    shard: Option<Shard>,
 }
 
 impl Files {
     /// Fails if a list cannot be read. What is wrong with a file is seen when it is uploaded.
     pub fn collect(arguments: &Arguments) -> Result<Self, String> {
-        let mut files = Files::default();
+        let mut files = Files { shard: arguments.shard, ..Files::default() };
         let mut named = arguments.paths.clone();
         for list in &arguments.lists {
             named.extend(read_list(list).map_err(|e| format!("cannot read the list {}: {e}", list.display()))?);
         }
         for path in named {
             match path.is_dir() {
-                true => files.add_folder(path, arguments.recursive),
-                false => files.add(path),
+                true => files.add_folder(path.clone(), arguments.recursive, &path),
+                false => files.add(path, Path::new("")),
             }
+        }
+        if let Some(shard) = arguments.shard {
+            files.notes.push(format!(
+                "shard {shard}: {} of {}",
+                files.found.len(),
+                count(files.seen.len() as u64, "file")
+            ));
         }
         Ok(files)
     }
 
-    fn add(&mut self, path: PathBuf) {
+    /// Adds a file. Below a folder that was named, it is the way from there that decides about its shard.
+    fn add(&mut self, path: PathBuf, below: &Path) {
         let name = path.file_name().unwrap_or_default();
         let folder = path.parent().and_then(|parent| Path::new(".").join(parent).canonicalize().ok());
-        if self.seen.insert(folder.map_or_else(|| path.clone(), |folder| folder.join(name))) {
+        let is_new = self.seen.insert(folder.map_or_else(|| path.clone(), |folder| folder.join(name)));
+        if is_new && self.shard.is_none_or(|shard| shard.has(path.strip_prefix(below).unwrap_or(&path))) {
             self.found.push(path);
         }
     }
 
     /// Links to files are followed, links to folders are not, and what is hidden stays so.
-    fn add_folder(&mut self, folder: PathBuf, recursive: bool) {
+    fn add_folder(&mut self, folder: PathBuf, recursive: bool, below: &Path) {
         let mut paths: Vec<PathBuf> = match std::fs::read_dir(&folder)
             .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>())
         {
@@ -69,11 +80,11 @@ impl Files {
                 continue;
             }
             match path.is_dir() {
-                true if recursive && !path.is_symlink() => self.add_folder(path, recursive),
+                true if recursive && !path.is_symlink() => self.add_folder(path, recursive, below),
                 true => folders += 1,
                 false if is_media(&path) => {
                     taken += 1;
-                    self.add(path);
+                    self.add(path, below);
                 }
                 false => others += 1,
             }

@@ -6,6 +6,8 @@
 //! cargo run --example batch -- --help
 //! ```
 //!
+//! Ctrl-C or a SIGTERM ends it so that the same again goes on; `--shard` is for array jobs.
+//!
 //! A line for each file goes to standard output (`--json`: a JSON object), bars and a summary go to standard error.
 //! `--help` lists the options and the exit codes.
 //!
@@ -15,21 +17,25 @@ mod arguments;
 mod bars;
 mod files;
 mod report;
+mod shard;
 #[path = "../support/mod.rs"]
 pub mod support;
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
+use std::sync::atomic::AtomicBool;
 
 pub use arguments::Arguments;
 use bars::Bars;
 use files::Files;
 use log::{LevelFilter, Log, Metadata, Record};
-use report::Report;
+use report::{CANCELED, Report};
+pub use shard::Shard;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use support::{Demo, KEY_NAMES, Result, has_key, with_causes};
 use twelvelabs::{CancelHandle, TwelveLabs};
 
@@ -38,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 /// Does what was asked for, and gives the exit code.
-pub fn start(arguments: Result<Arguments, String>) -> u8 {
+pub fn start(arguments: Result<Arguments, lexopt::Error>) -> u8 {
     let result = match &arguments {
         Ok(Arguments { help: true, .. }) => {
             // Whoever asked for help and does not read it has none.
@@ -67,7 +73,17 @@ fn run(arguments: &Arguments) -> Result<u8> {
     if !is_given {
         return Err("which files? Name a PATH or a --list; --help shows how".into());
     }
-    upload(&TwelveLabs::from_env()?, arguments, Box::new(io::stdout()), Box::new(io::stderr()))
+    upload(&TwelveLabs::from_env()?, arguments, &stopped_by_signals()?, Box::new(io::stdout()), Box::new(io::stderr()))
+}
+
+/// A handle that the first signal cancels. A second one ends the program.
+fn stopped_by_signals() -> io::Result<CancelHandle> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, CANCELED.into(), stop.clone())?;
+        flag::register(signal, stop.clone())?;
+    }
+    Ok(stop.into())
 }
 
 fn run_on_stand_in(arguments: &Arguments, is_given: bool) -> Result<u8> {
@@ -82,11 +98,18 @@ fn run_on_stand_in(arguments: &Arguments, is_given: bool) -> Result<u8> {
         arguments.paths.push(samples.0.clone());
         arguments.threshold = arguments.threshold.or(Some(1_000_000));
     }
-    upload(&demo.client, &arguments, Box::new(io::stdout()), Box::new(io::stderr()))
+    upload(&demo.client, &arguments, &stopped_by_signals()?, Box::new(io::stdout()), Box::new(io::stderr()))
 }
 
 /// Uploads what the arguments name, and gives the exit code.
-pub fn upload(client: &TwelveLabs, arguments: &Arguments, out: Box<dyn Write>, err: Box<dyn Write>) -> Result<u8> {
+pub fn upload(
+    client: &TwelveLabs,
+    arguments: &Arguments,
+    cancel: &CancelHandle,
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+) -> Result<u8> {
+    let manifest = arguments.manifest.as_ref().map(|all| shard::manifest(all, arguments.shard)).transpose()?;
     let files = Files::collect(arguments)?;
     let size = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
     let sizes: HashMap<PathBuf, u64> = files.found.iter().map(|path| (path.clone(), size(path))).collect();
@@ -98,53 +121,24 @@ pub fn upload(client: &TwelveLabs, arguments: &Arguments, out: Box<dyn Write>, e
         report.say("There is nothing to upload.");
     }
 
-    let cancel = CancelHandle::new();
-    let (progress_bars, handle) = (bars.clone(), cancel.clone());
+    let progress_bars = bars.clone();
     let mut uploads = client
         .assets()
         .upload_all(files.found)
         .wait(!arguments.no_wait)
         .retry_permanent(arguments.retry_permanent)
-        .cancel_handle(&cancel)
-        .when_some(arguments.manifest.as_ref(), |upload, manifest| upload.manifest(manifest))
+        .cancel_handle(cancel)
+        .when_some(manifest, |upload, manifest| upload.manifest(manifest))
         .when_some(arguments.workers, |upload, workers| upload.workers(workers))
         .when_some(arguments.threshold, |upload, threshold| upload.threshold(threshold))
         .progress_callback(move |path, progress| progress_bars.progress(path, progress))
         .send()?;
-    if !bars.is_hidden() && io::stdin().is_terminal() && !is_in_background() && uploads.len() > 0 {
-        report.say("To stop it early, type q and Enter.");
-        thread::spawn(move || cancel_on_q(&handle));
-    }
-
     files.unreadable.iter().for_each(|(folder, e)| report.unreadable(folder, e));
     for outcome in &mut uploads {
         report.outcome(&outcome, sizes.get(&outcome.path).copied().unwrap_or_default());
     }
     bars.clear();
     Ok(report.end())
-}
-
-/// Whether the terminal would suspend this program for reading from it, as far as Linux tells.
-fn is_in_background() -> bool {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name in parentheses: state, parent, group, session, terminal, group in the foreground.
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    fields.get(2) != fields.get(5)
-}
-
-/// Cancels when somebody types `q` or ends the input.
-///
-/// There is no handler for Ctrl-C, which would need another crate: it kills the program, and that does no harm. Every
-/// event is in the manifest by then, so that the next run goes on where this one ended.
-fn cancel_on_q(cancel: &CancelHandle) {
-    for line in io::stdin().lines() {
-        match line {
-            Ok(line) if line.trim() == "q" => break,
-            Ok(_) => {}
-            Err(_) => return,
-        }
-    }
-    cancel.cancel();
 }
 
 /// What the library warns of: a chunk that is sent again, a line of the manifest that cannot be read.

@@ -19,6 +19,9 @@ use super::support::with_causes;
 /// How many failures the summary repeats.
 const MOST_FAILURES: usize = 20;
 
+/// The exit code of a run that was stopped early on request.
+pub const CANCELED: u8 = 130;
+
 /// What was done about a file.
 #[derive(Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -278,7 +281,7 @@ impl Report {
     fn exit_code(&self) -> u8 {
         let undone = [Kind::Failed, Kind::NotStarted].iter().any(|kind| self.counts[*kind as usize].0 > 0);
         match &self.stopped {
-            Some(Stopped::Canceled) => 130,
+            Some(Stopped::Canceled) => CANCELED,
             Some(Stopped::Quota { .. }) => 3,
             _ => u8::from(undone || self.lost),
         }

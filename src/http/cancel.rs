@@ -58,3 +58,23 @@ impl CancelHandle {
         CancelHandle { canceled: Arc::default(), parent: Some(Arc::new(self.clone())) }
     }
 }
+
+/// A handle that is canceled when something sets this flag, such as a signal.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use std::sync::atomic::AtomicBool;
+///
+/// use signal_hook::consts::SIGINT;
+/// use twelvelabs::CancelHandle;
+///
+/// let stop = Arc::new(AtomicBool::new(false));
+/// signal_hook::flag::register(SIGINT, stop.clone())?;
+/// let cancel = CancelHandle::from(stop);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+impl From<Arc<AtomicBool>> for CancelHandle {
+    fn from(flag: Arc<AtomicBool>) -> Self {
+        CancelHandle { canceled: flag, parent: None }
+    }
+}

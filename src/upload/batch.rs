@@ -20,6 +20,7 @@ use crate::upload::no_thread;
 use crate::upload::paths::{Folders, Paths};
 use crate::upload::progress::UploadProgress;
 use crate::upload::scheduler::Batch;
+use crate::upload::turns::Turns;
 
 const MAX_OUTAGE: Duration = Duration::from_secs(300);
 
@@ -222,6 +223,15 @@ impl UploadAll {
         paths.retain(|path| seen.insert(&folders.key(path)));
         let open = |path: &PathBuf| Manifest::open(Kind::Manifest, path, &self.client, seen);
         let manifest = self.manifest.as_ref().map(open).transpose()?;
+        // What was in flight at a kill is looked for before another file of its name and size is sent.
+        let turns = Turns::default();
+        let in_flight = manifest.as_ref().map(Manifest::in_flight).unwrap_or_default();
+        if !in_flight.is_empty() {
+            let (first, rest): (Vec<_>, _) =
+                paths.into_iter().partition(|path| in_flight.contains_key(&folders.key(path)));
+            first.iter().map(|path| folders.key(path)).for_each(|key| turns.reserve(&key, in_flight[&key]));
+            paths = first.into_iter().chain(rest).collect();
+        }
         let cancel = self.cancel.unwrap_or_default().child();
         let mut options = self.options;
         options.request_options.cancel = Some(cancel.clone());
@@ -229,7 +239,7 @@ impl UploadAll {
         let (sender, outcomes) = mpsc::channel();
         let total = paths.len();
         let workers = (self.workers as usize).min(total);
-        let batch = Batch::new(self.client, paths, manifest, folders, options, cancel.clone());
+        let batch = Batch::new(self.client, paths, manifest, folders, turns, options, cancel.clone());
         let mut uploads = Uploads { outcomes, left: total, batch: batch.clone(), cancel, threads: Vec::new() };
         for _ in 0..workers {
             let (worker, sender) = (batch.clone(), sender.clone());

@@ -1,7 +1,6 @@
 //! Looking for a file whose upload has no known outcome: the answer was lost, or the program was killed.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
 
@@ -13,8 +12,8 @@ use crate::resources::assets::Asset;
 /// The dates of answers have no more than seconds.
 const TOLERANCE: Duration = Duration::seconds(2);
 
-/// The assets that belong to other files of a batch.
-pub(super) type Claimed = Arc<Mutex<HashSet<String>>>;
+/// Whether an asset belongs to another file.
+pub(super) type Claimed = Arc<dyn Fn(&str) -> Result<bool> + Send + Sync>;
 
 /// An asset that is a file, as far as can be known.
 pub(super) struct Found {
@@ -58,17 +57,13 @@ pub(super) fn find(
         }
         let same = asset.filename.as_deref() == Some(filename)
             && (asset.size.is_none() || size.is_none() || asset.size == size);
-        let is_claimed = |claimed: &Claimed| claimed.lock().unwrap_or_else(PoisonError::into_inner).contains(&asset.id);
-        if !same || claimed.is_some_and(is_claimed) {
+        if !same || claimed.map_or(Ok(false), |claimed| claimed(&asset.id))? {
             continue;
         }
         match &mut found {
             Some(found) => found.others += 1,
             None => found = Some(Found { asset, others: 0 }),
         }
-    }
-    if let (Some(found), Some(claimed)) = (&found, claimed) {
-        claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(found.asset.id.clone());
     }
     Ok(found)
 }

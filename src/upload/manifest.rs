@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -193,8 +194,8 @@ struct Known<'a> {
     path: std::borrow::Cow<'a, str>,
     #[serde(rename = "event")]
     _event: Event,
-    #[serde(rename = "size")]
-    _size: u64,
+    size: u64,
+    sent_at: Option<IgnoredAny>,
 }
 
 impl Entry {
@@ -240,6 +241,8 @@ pub(crate) struct Manifest {
     known: HashMap<PathId, Range<u64>>,
     /// A path that is not its own, if it has any.
     other: Option<String>,
+    /// The sizes of its own paths that were sent with an unknown outcome.
+    in_flight: HashMap<String, u64>,
     lock: Lock,
 }
 
@@ -289,15 +292,42 @@ impl Manifest {
                 },
             },
         };
-        let Content { mut last, torn, other, .. } = content;
+        let Content { mut last, torn, other, in_flight, .. } = content;
         last.retain(|id, _| paths.own.contains(id));
         last.shrink_to_fit();
-        Ok(Manifest { kind, path: path.clone(), file, torn, paths, known: last, other, lock })
+        Ok(Manifest { kind, path: path.clone(), file, torn, paths, known: last, other, in_flight, lock })
     }
 
     /// A path that it knows and that is not among its own.
     pub(crate) fn other(&self) -> Option<&str> {
         self.other.as_deref()
+    }
+
+    /// The sizes of the files that earlier runs sent in one request whose outcome is unknown, by path.
+    pub(crate) fn in_flight(&self) -> HashMap<String, u64> {
+        self.in_flight.clone()
+    }
+
+    /// Whether it has this asset for a path other than this.
+    pub(crate) fn has_asset_of_another(&mut self, asset_id: &str, path: &str) -> Result<bool> {
+        let fail = |e| Error::file(&self.path, format!("cannot read the {}", self.kind.name()), Some(e));
+        self.file.seek(SeekFrom::Start(0)).map_err(fail)?;
+        let mut reader = BufReader::with_capacity(1 << 16, &self.file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if (&mut reader).take(MOST_LINE).read_until(b'\n', &mut line).map_err(fail)? == 0 {
+                return Ok(false);
+            }
+            let is_it = |entry: Entry| {
+                let own_id = entry.asset_id.as_deref() == Some(asset_id);
+                entry.file.path != path && (own_id || entry.asset.is_some_and(|asset| asset.id == asset_id))
+            };
+            let may_be = line.windows(asset_id.len()).any(|part| part == asset_id.as_bytes());
+            if may_be && serde_json::from_slice(line.trim_ascii()).is_ok_and(is_it) {
+                return Ok(true);
+            }
+        }
     }
 
     /// What earlier runs knew of this file, unless it has changed since. It is given once.
@@ -367,6 +397,7 @@ struct Content {
     live: u64,
     torn: bool,
     other: Option<String>,
+    in_flight: HashMap<String, u64>,
 }
 
 impl Content {
@@ -401,6 +432,11 @@ impl Content {
                 let id = paths.id(&known.path);
                 if content.other.is_none() && !paths.own.contains(&id) {
                     content.other = Some(known.path.clone().into_owned());
+                }
+                if known.sent_at.is_some() && paths.own.contains(&id) {
+                    content.in_flight.insert(known.path.clone().into_owned(), known.size);
+                } else if !content.in_flight.is_empty() {
+                    content.in_flight.remove(known.path.as_ref());
                 }
                 content.live += read;
                 if let Some(old) = content.last.insert(id, place) {

@@ -12,6 +12,7 @@ pub(crate) mod session;
 pub(crate) mod single;
 pub(crate) mod state_file;
 mod task;
+mod turns;
 pub(crate) mod upload_file;
 mod workers;
 

@@ -3,7 +3,7 @@
 //! Workers take what is due: a file to send, or the poll of an asset that is not ready yet. So a worker never sits and
 //! waits for the platform while there are files to send. When nothing gets through any more, one file at a time is tried.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -23,13 +23,13 @@ use crate::resumable::ResumableUpload;
 use crate::text::printable_path;
 use crate::upload::batch::{Options, UploadOutcome, UploadOutcomeKind};
 use crate::upload::chunks::Journal;
-use crate::upload::find::Claimed;
 use crate::upload::manifest::{Entry, Event, FileKey, Manifest};
 use crate::upload::paths::Folders;
 use crate::upload::progress::{Callback, Reporter, UploadProgress, UploadState};
 use crate::upload::session::{is_hopeless, is_of};
 use crate::upload::single::{UploadAsset, Uploaded};
 use crate::upload::task::{File, Kept, Stopped, Task};
+use crate::upload::turns::Turns;
 
 /// How long a worker without work sleeps at the most before it checks for some again.
 const IDLE: Duration = Duration::from_millis(20);
@@ -92,7 +92,9 @@ pub(super) struct Batch {
     has_manifest: bool,
     manifest: Mutex<Option<Manifest>>,
     folders: Mutex<Folders>,
-    claimed: Claimed,
+    turns: Turns,
+    /// The assets of this run.
+    claimed: Mutex<HashSet<String>>,
     options: Options,
     queue: Mutex<Queue>,
     /// Notified when a worker has finished something.
@@ -105,6 +107,7 @@ impl Batch {
         paths: Vec<PathBuf>,
         manifest: Option<Manifest>,
         folders: Folders,
+        turns: Turns,
         options: Options,
         cancel: CancelHandle,
     ) -> Arc<Self> {
@@ -124,7 +127,8 @@ impl Batch {
             has_manifest: manifest.is_some(),
             manifest: Mutex::new(manifest),
             folders: Mutex::new(folders),
-            claimed: Claimed::default(),
+            turns,
+            claimed: Mutex::default(),
             options,
             queue: Mutex::new(queue),
             changed: Condvar::new(),
@@ -248,6 +252,7 @@ impl Batch {
     }
 
     fn upload(self: &Arc<Self>, mut task: Task) {
+        let turn = self.turns.of(lock(&self.folders).key(&task.file.path));
         let key = FileKey::of(&task.file.path, &self.folders);
         let (known, key) = match key.and_then(|key| Ok((self.known(&key)?, key))) {
             Ok(known) => known,
@@ -269,9 +274,12 @@ impl Batch {
                 Entry { asset_id: Some(asset_id), .. } => return self.wait_on(task, key, asset_id, progress),
                 Entry { upload, sent_at, .. } => {
                     let upload = upload.filter(|upload| is_of(upload, &task.file.path));
-                    task.file.kept = Kept { upload, sent_at };
+                    task.file.kept = Kept { upload, sent_at, is_own: false };
                 }
             }
+        }
+        if key.size <= self.options.threshold {
+            turn.wait(key.size, || self.cancel.is_canceled() || self.queue().stopped.is_some());
         }
         let since = self.client.settings().clock.utc_now();
         let result = match self.transfer(&task.file, &key, &progress) {
@@ -293,6 +301,7 @@ impl Batch {
                 self.arrived(task, key, uploaded, progress, MOST_UNKNOWN);
             }
             Err(e) => {
+                task.file.kept.is_own = true;
                 match &e {
                     Error::Upload(e) => task.file.kept.upload = e.resumable.then(|| e.upload.clone()),
                     // The platform may have it all the same.
@@ -319,6 +328,14 @@ impl Batch {
         }
     }
 
+    /// Whether an asset is a file other than this, as far as this run and the manifest know.
+    fn is_of_another(&self, asset_id: &str, path: &str) -> Result<bool> {
+        if lock(&self.claimed).contains(asset_id) {
+            return Ok(true);
+        }
+        lock(&self.manifest).as_mut().map_or(Ok(false), |manifest| manifest.has_asset_of_another(asset_id, path))
+    }
+
     fn transfer(self: &Arc<Self>, file: &File, key: &FileKey, progress: &Reporter) -> Result<Uploaded> {
         let options = &self.options;
         let mut upload = UploadAsset::new(&self.client, FileSource::path(&file.path))
@@ -326,8 +343,9 @@ impl Batch {
             .max_workers(options.max_workers)
             .request_options(options.request_options.clone());
         upload.asset = options.asset.clone();
-        upload.claimed = Some(self.claimed.clone());
-        upload.sent_at = file.kept.sent_at;
+        let (batch, path) = (self.clone(), key.path.clone());
+        upload.claimed = Some(Arc::new(move |asset_id| batch.is_of_another(asset_id, &path)));
+        (upload.sent_at, upload.sent_by_earlier) = (file.kept.sent_at, !file.kept.is_own);
         if self.has_manifest {
             let note = Note { batch: self.clone(), key: key.clone(), noted: file.kept.upload.clone() };
             upload.settings.journal = Some(Box::new(note));
@@ -479,7 +497,7 @@ impl Batch {
 
     /// Ends a file with an error, and notes what a later batch can start from.
     fn failed(&self, task: Task, key: &FileKey, e: Error) {
-        let Kept { upload, sent_at } = task.file.kept.clone();
+        let Kept { upload, sent_at, .. } = task.file.kept.clone();
         self.failed_with(task, Entry { upload, sent_at, ..Entry::new(Event::Failed, key) }, e);
     }
 

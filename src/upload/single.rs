@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::cancel::CancelHandle;
+use crate::http::engine::pause;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
@@ -23,6 +24,11 @@ use crate::upload::find::{Claimed, find};
 use crate::upload::progress::{Reporter, UploadProgress, UploadState};
 use crate::upload::session::is_hopeless;
 use crate::upload::state_file::StateFile;
+
+/// The pauses before a file is looked for again that an earlier run was sending: the platform may be at it still.
+const LATE: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// After this time it is at nothing any more.
+const RECENT: time::Duration = time::Duration::hours(1);
 
 /// Options of [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
 #[must_use = "nothing is sent before `.send()`"]
@@ -36,6 +42,8 @@ pub struct UploadAsset {
     state_file: Option<PathBuf>,
     /// When it was sent in one request whose outcome is unknown.
     pub(super) sent_at: Option<OffsetDateTime>,
+    /// Whether it was an earlier run that sent it, perhaps a moment ago.
+    pub(super) sent_by_earlier: bool,
     /// The assets of other files.
     pub(super) claimed: Option<Claimed>,
     pub(crate) settings: TransferSettings,
@@ -52,6 +60,7 @@ impl UploadAsset {
             pace: Pace::default(),
             state_file: None,
             sent_at: None,
+            sent_by_earlier: true,
             claimed: None,
             settings: TransferSettings::default(),
         }
@@ -261,11 +270,22 @@ impl UploadAsset {
             progress.state(UploadState::Uploaded, length, &asset.id);
             Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length, note }
         };
-        if let Some(since) = self.sent_at
-            && let Some(found) = look(since)?
-        {
-            let note = found.note();
-            return Ok(arrived(found.asset, note));
+        if let Some(since) = self.sent_at {
+            let is_recent = client.settings().clock.utc_now() - since < RECENT;
+            // What was sent last may have come, and not be among the assets yet.
+            let pauses = if is_recent && self.sent_by_earlier { &LATE[..] } else { &[] };
+            let mut found = look(since)?;
+            for duration in pauses {
+                if found.is_some() {
+                    break;
+                }
+                pause(&client, *duration, options.cancel.as_ref(), "upload")?;
+                found = look(since)?;
+            }
+            if let Some(found) = found {
+                let note = found.note();
+                return Ok(arrived(found.asset, note));
+            }
         }
         let since = client.settings().clock.utc_now();
         if let Some(journal) = &mut self.settings.journal {

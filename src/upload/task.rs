@@ -26,6 +26,8 @@ pub(super) struct Kept {
     pub upload: Option<ResumableUpload>,
     /// When it was sent in one request whose outcome is unknown.
     pub sent_at: Option<OffsetDateTime>,
+    /// Whether it was this run that tried it last.
+    pub is_own: bool,
 }
 
 /// A file on its way. Whatever happens, it has one outcome.

@@ -1,5 +1,7 @@
 //! Batches when the platform is away, or its answers are lost: no file is lost, and none is sent twice.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use twelvelabs::assets::UploadOutcomeKind::{Failed, NotStarted, Uploaded};
@@ -103,18 +105,84 @@ fn a_file_that_was_in_flight_at_a_kill_is_looked_for_before_it_is_sent_again() {
     small_files(&folder, 2);
     let client = stand_in.client();
     assert!(batch(&client, &folder).workers(1).send().unwrap().finish().is_complete());
-    // As if the program had been killed after the platform had the file and before the answer came.
-    let path = folder.path("manifest.jsonl");
-    let lines = std::fs::read_to_string(&path).unwrap();
-    let kept: String = lines
-        .lines()
-        .filter(|line| !line.contains("01.mp4") || line.contains("\"sending\""))
-        .fold(String::new(), |all, line| all + line + "\n");
-    assert!(kept.contains("\"sending\""), "{lines}");
-    std::fs::write(&path, kept).unwrap();
+    as_killed_while_sending(&folder, &["01.mp4"]);
     let found = outcomes(batch(&client, &folder));
     assert_eq!(found["01.mp4"].kind, Uploaded);
     assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (2, 2), "nothing is sent twice");
+}
+
+/// Leaves of the manifest only what a kill during the sending of these files would have left of them.
+fn as_killed_while_sending(folder: &Folder, files: &[&str]) {
+    let path = folder.path("manifest.jsonl");
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let is_kept = |line: &&str| !files.iter().any(|file| line.contains(file)) || line.contains("\"sending\"");
+    let kept: String = lines.lines().filter(is_kept).fold(String::new(), |all, line| all + line + "\n");
+    assert!(kept.contains("\"sending\""), "{lines}");
+    std::fs::write(&path, kept).unwrap();
+}
+
+#[test]
+fn what_may_have_come_late_is_looked_for_again_if_it_was_sent_a_moment_ago() {
+    for (later, looks) in [(0, 4), (7200, 1)] {
+        let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
+        small_files(&folder, 1);
+        let client = stand_in.client();
+        assert!(batch(&client, &folder).send().unwrap().finish().is_complete());
+        as_killed_while_sending(&folder, &["00.mp4"]);
+        client.assets().delete(&stand_in.uploads()[0].asset_id).send().unwrap();
+        stand_in.clock().advance(Duration::from_secs(later));
+        assert!(batch(&client, &folder).send().unwrap().finish().is_complete());
+        assert_eq!((stand_in.count("GET /assets"), stand_in.count("POST /assets")), (looks, 2));
+    }
+}
+
+#[test]
+fn files_of_one_name_and_size_are_not_taken_for_each_other() {
+    let names = ["a/same.mp4", "b/same.mp4", "c/same.mp4"];
+    for (in_flight, has_arrived) in [("b/same.mp4", false), ("c/same.mp4", true), ("c/same.mp4", false)] {
+        let (stand_in, folder) = (StandIn::start(), Folder::new("same"));
+        let paths = names.map(|name| {
+            std::fs::create_dir(folder.path(&name[..1])).unwrap();
+            folder.write(name, name.as_bytes())
+        });
+        let client = stand_in.client();
+        let upload = |workers| -> BTreeMap<PathBuf, String> {
+            let batch = client.assets().upload_all(&paths).manifest(folder.path("manifest.jsonl")).workers(workers);
+            batch.send().unwrap().map(|outcome| (outcome.path, outcome.result.unwrap().id)).collect()
+        };
+        let content = |assets: &BTreeMap<PathBuf, String>| -> Vec<Option<String>> {
+            let uploads = stand_in.uploads();
+            let of = |id: &String| uploads.iter().find(|upload| upload.asset_id == *id).unwrap().sha256.clone();
+            assets.values().map(of).collect()
+        };
+        let first = upload(3);
+        as_killed_while_sending(&folder, &[in_flight]);
+        if !has_arrived {
+            client.assets().delete(&first[&folder.path(in_flight)]).send().unwrap();
+        }
+        let second = upload(3);
+        assert_eq!(content(&second), content(&first), "{in_flight} {has_arrived}");
+        assert_eq!(stand_in.asset_count(), 3);
+    }
+}
+
+#[test]
+fn what_was_in_flight_at_a_kill_is_looked_for_before_anything_is_sent() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("first"));
+    let client = stand_in.client();
+    small_files(&folder, 3);
+    let paths = ["00.mp4", "01.mp4", "02.mp4"].map(|name| folder.path(name));
+    let upload = |paths: &[PathBuf]| {
+        let batch = client.assets().upload_all(paths).manifest(folder.path("manifest.jsonl")).workers(1);
+        assert!(batch.send().unwrap().finish().is_complete());
+    };
+    upload(&paths[2..]);
+    as_killed_while_sending(&folder, &["02.mp4"]);
+    let before = stand_in.requests().len();
+    upload(&paths);
+    let requests = stand_in.requests();
+    assert_eq!((requests[before].method(), requests[before].path()), ("GET", "/assets"));
+    assert_eq!(stand_in.asset_count(), 3);
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! Array jobs: which files belong to which of several runs, and each one's manifest.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// One of several runs that share the work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shard {
+    pub index: u32,
+    pub count: u32,
+}
+
+impl Shard {
+    /// Whether a file is in this shard. The same text is in the same shard everywhere and for ever, by FNV-1a and the
+    /// finalizer of MurmurHash 3.
+    pub fn has(self, path: &Path) -> bool {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        for part in path.iter().filter(|part| *part != ".") {
+            add(b'/');
+            part.as_encoded_bytes().iter().for_each(|byte| add(*byte));
+        }
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        (hash ^ (hash >> 33)) % u64::from(self.count) == u64::from(self.index)
+    }
+}
+
+/// The manifest of this run: `uploads.jsonl` is `uploads.0-of-8.jsonl` for a shard.
+///
+/// Fails if there is one for another number of shards: it knows nothing of what the files in it are in this one.
+pub fn manifest(all: &Path, shard: Option<Shard>) -> Result<PathBuf, String> {
+    let own = shard.map_or_else(
+        || all.to_path_buf(),
+        |shard| {
+            let (before, after) = parts(all);
+            all.with_file_name(format!("{before}.{}-of-{}{after}", shard.index, shard.count))
+        },
+    );
+    match of_other_shards(all, shard) {
+        Ok(None) => Ok(own),
+        Ok(Some(other)) => Err(format!(
+            "{} is of another number of shards, so that what it has uploaded would be uploaded again: keep to that number, \
+             or name another manifest; the guide says how to change the number",
+            other.display()
+        )),
+        Err(e) => Err(format!("cannot look for manifests beside {}: {e}", all.display())),
+    }
+}
+
+fn of_other_shards(all: &Path, shard: Option<Shard>) -> io::Result<Option<PathBuf>> {
+    if shard.is_some() && all.exists() {
+        return Ok(Some(all.to_path_buf()));
+    }
+    let folder = all.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (before, after) = parts(all);
+    for entry in folder.read_dir()? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        let middle = name.strip_prefix(&format!("{before}.")).and_then(|rest| rest.strip_suffix(&after));
+        let other = middle.and_then(|middle| middle.replacen("-of-", "/", 1).parse::<Shard>().ok());
+        if other.is_some_and(|other| shard.is_none_or(|shard| other.count != shard.count)) {
+            return Ok(Some(folder.join(&*name)));
+        }
+    }
+    Ok(None)
+}
+
+/// What of a manifest's name comes before and after the shard.
+fn parts(all: &Path) -> (String, String) {
+    let text = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let extension = text(all.extension());
+    (text(all.file_stem()), if extension.is_empty() { extension } else { format!(".{extension}") })
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (index, count) = text.split_once('/').unwrap_or((text, ""));
+        let (Ok(index), Ok(count)) = (index.parse(), count.parse()) else {
+            return Err(format!("--shard has to be K/N, as 0/8 for the first of eight, not `{text}`"));
+        };
+        match count {
+            0 => Err("--shard K/N: there has to be at least 1 shard".into()),
+            _ if index < count => Ok(Shard { index, count }),
+            _ => Err(format!(
+                "--shard {text}: K counts from 0, so that the last of {count} is {}/{count} (Slurm: --array=0-{})",
+                count - 1,
+                count - 1
+            )),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The tool, killed again and again at any moment, until it is done: nothing may be lost, nothing sent twice, nothing left.
+
+use std::collections::{BTreeMap, HashMap};
+use std::process::Child;
+use std::time::Duration;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use twelvelabs::testing::{Fault, StandIn};
+
+use super::files::{Folder, content};
+use super::{signal, tool};
+
+/// What a run is killed after: some more requests to one of these, and a moment.
+const MOMENTS: [&str; 5] = [
+    "POST /assets",
+    "POST /assets/multipart-uploads",
+    "PUT /storage/{upload_id}/{chunk}",
+    "POST /assets/multipart-uploads/{upload_id}",
+    "GET /assets/{id}",
+];
+
+/// SplitMix64.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+
+    fn once_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[derive(Default)]
+struct Totals {
+    kills: u64,
+    refused: u64,
+    empty_sessions: usize,
+    chunks_again: usize,
+}
+
+#[test]
+#[ignore = "it takes minutes, see CONTRIBUTING.md"]
+fn soak() {
+    let (kills, seed) = (number("SOAK_KILLS", 20), number("SOAK_SEED", 1));
+    let (mut chance, mut totals) = (Chance(seed), Totals::default());
+    for round in 0.. {
+        if totals.kills >= kills {
+            break;
+        }
+        Round::new(round).run(&mut chance, &mut totals, kills);
+    }
+    println!(
+        "{} kills (seed {seed}), {} second runs refused, {} sessions left without a chunk, {} chunks sent again",
+        totals.kills, totals.refused, totals.empty_sessions, totals.chunks_again
+    );
+}
+
+/// A platform, and files that are uploaded to it.
+struct Round {
+    stand_in: StandIn,
+    folder: Folder,
+    /// The SHA-256 of each file, by its path.
+    files: BTreeMap<String, String>,
+    is_sharded: bool,
+}
+
+impl Round {
+    fn new(round: u64) -> Self {
+        let stand_in = StandIn::start();
+        stand_in.chunks(20_000, 2);
+        stand_in.polls_until_ready(1);
+        // A request has its effect some time after it has come, whether somebody waits for the answer or not.
+        for (moment, delay) in MOMENTS.iter().zip([40, 20, 10, 10, 5]) {
+            stand_in.fault(moment, Fault::slow(Duration::from_millis(delay)).always());
+        }
+        let (folder, is_sharded) = (Folder::new("soak"), round % 2 == 1);
+        let mut files = BTreeMap::new();
+        for number in 0..40usize {
+            // Every fourth in chunks, and several of the same name and size, which shards could not tell apart.
+            let length = if number % 4 == 0 { 25_000 + 3000 * number } else { 900 + number };
+            let (name, length) = if number % 8 == 7 && !is_sharded {
+                (format!("{number}/same.mp4"), 500)
+            } else {
+                (format!("{number}.mp4"), length)
+            };
+            let mut bytes = content(length);
+            bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            if let Some((below, _)) = name.split_once('/') {
+                std::fs::create_dir(folder.path(below)).unwrap();
+            }
+            let path = folder.write(&name, &bytes);
+            files.insert(path.to_str().unwrap().into(), sha256(&bytes));
+        }
+        Round { stand_in, folder, files, is_sharded }
+    }
+
+    fn start(&self, shard: Option<u32>, more: &[&str]) -> Child {
+        let (manifest, shard) = (self.folder.path("uploads.jsonl"), shard.map(|shard| format!("{shard}/2")));
+        let mut arguments = vec!["--threshold", "10000", "--recursive", "--json", "--quiet"];
+        arguments.extend(["--manifest", manifest.to_str().unwrap()]);
+        arguments.extend(shard.iter().flat_map(|shard| ["--shard", shard]));
+        arguments.extend(more);
+        arguments.push(self.folder.root().to_str().unwrap());
+        tool(&self.stand_in, &arguments).spawn().unwrap()
+    }
+
+    fn run(&self, chance: &mut Chance, totals: &mut Totals, kills: u64) {
+        let shards = if self.is_sharded { vec![Some(0), Some(1)] } else { vec![None] };
+        for _ in 0..25 {
+            let more = if chance.once_in(3) { &["--no-wait"][..] } else { &[] };
+            let mut runs: Vec<Child> = shards.iter().map(|shard| self.start(*shard, more)).collect();
+            if !self.is_sharded && chance.once_in(4) {
+                runs.push(self.start(None, more));
+            }
+            let moment = MOMENTS[chance.below(MOMENTS.len() as u64) as usize];
+            let target = self.stand_in.count(moment) + 1 + chance.below(8) as usize;
+            let is_over = |runs: &mut [Child]| runs.iter_mut().all(|run| run.try_wait().unwrap().is_some());
+            while self.stand_in.count(moment) < target && !is_over(&mut runs) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(chance.below(50)));
+            // Now and then one alone dies, and the other is done in time.
+            let spared = if runs.len() > 1 && chance.once_in(3) { chance.below(2) as usize } else { usize::MAX };
+            for (place, run) in runs.iter_mut().enumerate().filter(|(place, _)| *place != spared) {
+                let ended = run.try_wait().unwrap();
+                totals.refused += u64::from(place > 0 && ended.and_then(|status| status.code()) == Some(2));
+                if ended.is_none() {
+                    signal(run, "-KILL");
+                    totals.kills += 1;
+                }
+            }
+            let codes = runs.into_iter().map(|run| run.wait_with_output().unwrap().status.code());
+            let codes: Vec<Option<i32>> = codes.collect();
+            if codes.iter().all(|code| *code == Some(0)) || totals.kills >= kills {
+                break;
+            }
+        }
+        self.finish(&shards, totals);
+    }
+
+    /// Lets it end, and looks at what the platform has, and what the tool says that it has.
+    fn finish(&self, shards: &[Option<u32>], totals: &mut Totals) {
+        let rows = |last: bool| -> Vec<Value> {
+            let runs: Vec<Child> = shards.iter().map(|shard| self.start(*shard, &[])).collect();
+            let mut rows = Vec::new();
+            for output in runs.into_iter().map(|run| run.wait_with_output().unwrap()) {
+                let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+                assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+                rows.extend(out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()));
+            }
+            rows.retain(|row| row["path"].is_string());
+            assert!(!last || rows.iter().all(|row| row["kind"] == "skipped"), "{rows:?}");
+            rows
+        };
+        rows(false);
+        let rows = rows(true);
+
+        let uploads = self.stand_in.uploads();
+        let mut arrived: Vec<&str> = uploads.iter().map(|upload| upload.sha256.as_deref().unwrap()).collect();
+        let mut wanted: Vec<&str> = self.files.values().map(String::as_str).collect();
+        arrived.sort();
+        wanted.sort();
+        let names: Vec<_> = uploads.iter().map(|upload| (&upload.filename, &upload.asset_id)).collect();
+        assert_eq!(arrived, wanted, "each file once on the platform: {names:?}");
+        assert_eq!(self.stand_in.asset_count(), self.files.len());
+        let assets: HashMap<&str, &str> = uploads
+            .iter()
+            .map(|upload| &*upload.asset_id)
+            .zip(uploads.iter().map(|upload| upload.sha256.as_deref().unwrap()))
+            .collect();
+        for row in &rows {
+            let (path, asset_id) = (row["path"].as_str().unwrap(), row["asset_id"].as_str().unwrap());
+            assert_eq!(assets[asset_id], self.files[path], "the asset of {path}");
+        }
+        assert_eq!(rows.len(), self.files.len());
+
+        for session in self.stand_in.client().multipart_upload().list_incomplete_uploads().send().unwrap() {
+            let upload_id = session.unwrap().upload_id;
+            assert_eq!(self.stand_in.sent_chunks(&upload_id), [0u32; 0], "a session that was begun was given up");
+            totals.empty_sessions += 1;
+        }
+        for upload in uploads.iter().filter_map(|upload| upload.upload_id.as_deref()) {
+            let mut sent = self.stand_in.sent_chunks(upload);
+            let all = sent.len();
+            sent.sort();
+            sent.dedup();
+            totals.chunks_again += all - sent.len();
+        }
+        let left = self.folder.names().into_iter().filter(|name| name.starts_with("uploads"));
+        assert!(left.clone().all(|name| name.ends_with(".jsonl")), "{:?}", left.collect::<Vec<_>>());
+    }
+}
