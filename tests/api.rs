@@ -106,7 +106,7 @@ fn declarations(path: &Path) -> Declarations {
                 }
             }
         } else if line.contains("! {") || line.starts_with("macro_rules") {
-            let block = &lines[i..end];
+            let block = if opens { &lines[i..end] } else { &lines[i..=i] };
             let declared = block.iter().skip(1).find(|line| line.trim().starts_with(|c: char| c.is_uppercase()));
             let name = match line.strip_prefix("macro_rules! ") {
                 Some(text) => name(text),
