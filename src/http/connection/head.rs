@@ -165,7 +165,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
 
 /// What the start of the input is.
 #[derive(Debug, PartialEq)]
-enum Head {
+pub(crate) enum Head {
     Incomplete,
     /// An answer of 1xx, after which another one comes.
     Interim {
@@ -175,13 +175,14 @@ enum Head {
     Final,
 }
 
-fn scan(input: &[u8]) -> Head {
+pub(crate) fn scan(input: &[u8]) -> Head {
     let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(input.len());
     let head = &input[start..];
+    // Whichever comes first: what follows an interim answer may end its lines in the other way.
     let crlf = head.windows(3).position(|window| window == b"\n\r\n").map(|at| at + 3);
-    let lf = || head.windows(2).position(|window| window == b"\n\n").map(|at| at + 2);
+    let lf = head[..crlf.unwrap_or(head.len())].windows(2).position(|window| window == b"\n\n").map(|at| at + 2);
     let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
-    match (crlf.or_else(lf), status) {
+    match (lf.or(crlf), status) {
         (Some(length), Some(status @ (100 | 102..=199))) => Head::Interim { status, length: start + length },
         (Some(_), _) => Head::Final,
         (None, _) if input.len() > MOST_HEADERS => Head::Final,
@@ -208,6 +209,7 @@ mod tests {
             ("\r\n\r\nHTTP/1.1 200 OK\r\n", Head::Incomplete),
             ("\r\nHTTP/1.1 102 Wait\r\n\r\n", interim(102, 23)),
             ("nonsense\n\n", Head::Final),
+            ("HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\r\n\r\n", interim(100, 23)),
         ] {
             assert_eq!(scan(input.as_bytes()), head, "{input:?}");
         }
