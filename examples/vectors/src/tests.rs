@@ -57,7 +57,7 @@ impl Scene {
         let out = self.run(arguments).unwrap();
         let lines = out.lines().map(|line| {
             let (similarity, rest) = line.trim_start().split_once(' ').unwrap();
-            (rest.rsplit('/').next().unwrap().to_string(), similarity.parse().unwrap())
+            (rest.rsplit(['/', '\\']).next().unwrap().to_string(), similarity.parse().unwrap())
         });
         lines.collect()
     }
@@ -152,6 +152,15 @@ fn models_and_lengths_are_not_mixed() {
     let record = r#"{"id": "", "asset_id": "", "model_name": "", "dimension": 1, "embedding": [1.0]}"#;
     assert!(store.keep(&video, &[serde_json::from_str(record).unwrap()]).is_err());
     assert_eq!(store.known(&video).unwrap(), Known::Task("t".into()));
+}
+
+#[test]
+fn the_model_of_a_database_is_known() {
+    let scene = Scene::new();
+    scene.run(&["--model", "marengo3.5", "add", scene.folder.to_str().unwrap()]).unwrap();
+    assert_eq!(scene.ask(&["ask", "dog beach"])[0].0, "a-dog-on-a-beach.mp4");
+    let request = &scene.demo.stand_in.requests_to("POST /embed-v2")[0].json();
+    assert_eq!((&request["model_name"], &request["input_type"]), (&"marengo3.5".into(), &"multi_input".into()));
 }
 
 #[test]
