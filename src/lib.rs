@@ -11,6 +11,9 @@ mod client;
 mod clock;
 mod error;
 mod file;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod generation;
 pub mod guide;
 mod http;

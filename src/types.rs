@@ -2,8 +2,9 @@
 
 use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 
+use serde::de::Error as _;
 use serde::ser::{Error as _, SerializeMap};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
@@ -258,6 +259,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct VideoSegment {
     /// The vector.
+    #[serde(default, deserialize_with = "optional_vector")]
     pub float: Option<Vec<f32>>,
     /// The start of the segment, in seconds.
     pub start_offset_sec: Option<f64>,
@@ -267,6 +269,23 @@ pub struct VideoSegment {
     pub embedding_option: Option<String>,
     /// What the embedding is of, such as `clip` or `video`.
     pub embedding_scope: Option<String>,
+}
+
+/// Reads a vector, in which a number that `f32` cannot hold would be infinite.
+pub(crate) fn vector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    finite(Vec::deserialize(deserializer)?).ok_or_else(|| D::Error::custom(OUT_OF_RANGE))
+}
+
+/// As [`vector`], if there is one.
+pub(crate) fn optional_vector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<f32>>, D::Error> {
+    let vector = Option::deserialize(deserializer)?;
+    vector.map(|vector| finite(vector).ok_or_else(|| D::Error::custom(OUT_OF_RANGE))).transpose()
+}
+
+const OUT_OF_RANGE: &str = "a number of the vector is out of range";
+
+fn finite(vector: Vec<f32>) -> Option<Vec<f32>> {
+    vector.iter().all(|number| number.is_finite()).then_some(vector)
 }
 
 /// A piece of a transcription.

@@ -42,7 +42,7 @@ pub(crate) enum Fault {
 }
 
 /// The lines of a reader: each ends in CRLF, LF or CR and is given as soon as its end is there.
-struct Lines<R> {
+pub(crate) struct Lines<R> {
     reader: BufReader<R>,
     limit: u64,
     /// How many lines were given.
@@ -51,7 +51,7 @@ struct Lines<R> {
 }
 
 impl<R: Read> Lines<R> {
-    fn new(reader: R, limit: u64) -> Self {
+    pub(crate) fn new(reader: R, limit: u64) -> Self {
         Lines { reader: BufReader::new(reader), limit, number: 0, after_cr: false }
     }
 
@@ -94,7 +94,7 @@ impl<R: Read> Lines<R> {
     }
 
     /// The next line that is not blank. One that is JSON and has no end counts as complete.
-    fn json(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+    pub(crate) fn json(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         while let Some(line) = self.next()? {
             if line.bytes.iter().all(u8::is_ascii_whitespace) {
                 continue;
@@ -109,7 +109,7 @@ impl<R: Read> Lines<R> {
     }
 
     /// The next server-sent event.
-    fn event(&mut self, pending: &mut Pending) -> Result<Option<ServerSentEvent>, Fault> {
+    pub(crate) fn event(&mut self, pending: &mut Pending) -> Result<Option<ServerSentEvent>, Fault> {
         loop {
             let line = self.next()?;
             if let Some(event) = line.as_ref().and_then(|line| pending.take(&line.bytes)) {

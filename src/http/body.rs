@@ -238,7 +238,7 @@ impl BodyReader for PayloadReader {
 }
 
 /// Escapes the name of a field or a file as browsers do, and other control characters in the same way.
-fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
         if c == '"' || c.is_ascii_control() {
@@ -293,16 +293,7 @@ mod tests {
             let payload = Payload::form(&parts).unwrap();
             let bytes = read(&payload);
             proptest::prop_assert_eq!(payload.length(), Some(bytes.len() as u64));
-            let boundary = multer::parse_boundary(payload.content_type.unwrap()).unwrap();
-            let pieces: Vec<_> = bytes.chunks(step).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
-            let mut form = multer::Multipart::new(futures_util::stream::iter(pieces), boundary);
-            let mut found = Vec::new();
-            pollster::block_on(async {
-                while let Some(field) = form.next_field().await.unwrap() {
-                    let (name, file) = (field.name().map(String::from), field.file_name().map(String::from));
-                    found.push((name, file, field.bytes().await.unwrap().to_vec()));
-                }
-            });
+            let found = crate::fuzzing::form::parse(&payload.content_type.unwrap(), &bytes, step);
             let mut expected: Vec<_> =
                 fields.iter().map(|(name, value)| (Some(escape(name)), None, value.clone().into_bytes())).collect();
             expected.push((Some("file".into()), Some(escape(&filename)), content));

@@ -19,6 +19,8 @@ pub(super) use crate::http::connection::exchange::{Exchange, Stage, check};
 use crate::http::connection::exchange::{Limit, SLICE, in_background, is_cancelable, reach};
 use crate::http::connection::head::RequestConnector;
 pub(super) use crate::http::connection::head::Secret;
+#[cfg(any(fuzzing, test))]
+pub(crate) use crate::http::connection::head::{Head, scan};
 pub(super) use crate::http::connection::names::Names;
 
 mod exchange;

@@ -11,3 +11,6 @@ pub(crate) mod refusal;
 pub(crate) mod retry;
 pub(crate) mod session;
 pub(crate) mod url;
+
+#[cfg(any(fuzzing, test))]
+pub(crate) use connection::{Head, scan};

@@ -125,7 +125,7 @@ pub(crate) fn reset_time(headers: &Headers, now: OffsetDateTime) -> Option<Offse
 }
 
 /// A date in any of the forms that HTTP allows, or as the platform writes it.
-fn parse_date(text: &str) -> Option<OffsetDateTime> {
+pub(crate) fn parse_date(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc2822)
         .or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
         .ok()

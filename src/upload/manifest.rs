@@ -742,26 +742,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(100))]
         #[test]
         fn any_bytes_are_read_or_refused_and_then_not_touched(bytes in journals()) {
-            let folder = Folder::new();
-            let path = folder.0.join("m");
-            std::fs::write(&path, &bytes).unwrap();
-            match folder.open(&["a", "b"]) {
-                Err(e) => assert!(matches!(e, Error::File { .. }), "{e:?}"),
-                Ok(mut manifest) => {
-                    let before = known(&mut manifest, "a");
-                    manifest.write(&line("b")).unwrap();
-                    drop(manifest);
-                    let now = std::fs::read(&path).unwrap();
-                    let old = bytes.strip_prefix(MARK).unwrap_or(&bytes);
-                    assert!(now.windows(old.len().max(1)).any(|part| old.is_empty() || part == old), "nothing is lost");
-                    let mut manifest = folder.open(&["a", "b"]).unwrap();
-                    assert_eq!((known(&mut manifest, "a"), known(&mut manifest, "b")), (before, true));
-                    drop(manifest);
-                    std::fs::write(&path, &bytes).unwrap();
-                }
-            }
-            assert_eq!(std::fs::read(&path).unwrap(), bytes);
-            assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside it");
+            crate::fuzzing::manifest(&bytes);
         }
     }
 }

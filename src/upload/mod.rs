@@ -5,7 +5,7 @@ pub(crate) mod chunks;
 mod find;
 pub(crate) mod lock;
 pub(crate) mod manifest;
-mod paths;
+pub(crate) mod paths;
 pub(crate) mod progress;
 mod scheduler;
 pub(crate) mod session;

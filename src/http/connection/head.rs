@@ -165,7 +165,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
 
 /// What the start of the input is.
 #[derive(Debug, PartialEq)]
-enum Head {
+pub(crate) enum Head {
     Incomplete,
     /// An answer of 1xx, after which another one comes.
     Interim {
@@ -175,16 +175,18 @@ enum Head {
     Final,
 }
 
-fn scan(input: &[u8]) -> Head {
+pub(crate) fn scan(input: &[u8]) -> Head {
     let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(input.len());
     let head = &input[start..];
-    let length = memchr_iter(b'\n', head).find_map(|end| match &head[end + 1..] {
-        [b'\r', b'\n', ..] => Some(end + 3),
-        [b'\n', ..] => Some(end + 2),
+    // The first empty line: what follows an interim answer may end its lines in another way.
+    let end = memchr_iter(b'\n', head).find_map(|at| match &head[at + 1..] {
+        [b'\r', b'\n', ..] => Some(at + 3),
+        [b'\n', ..] => Some(at + 2),
         _ => None,
     });
-    let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
-    match (length, status) {
+    let digits = head[..end.unwrap_or_default()].get(9..12);
+    let status = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
+    match (end, status) {
         (Some(length), Some(status @ (100 | 102..=199))) => Head::Interim { status, length: start + length },
         (Some(_), _) => Head::Final,
         (None, _) if input.len() > MOST_HEADERS => Head::Final,
@@ -211,6 +213,7 @@ mod tests {
             ("\r\n\r\nHTTP/1.1 200 OK\r\n", Head::Incomplete),
             ("\r\nHTTP/1.1 102 Wait\r\n\r\n", interim(102, 23)),
             ("nonsense\n\n", Head::Final),
+            ("HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\r\n\r\n", interim(100, 23)),
         ] {
             assert_eq!(scan(input.as_bytes()), head, "{input:?}");
         }

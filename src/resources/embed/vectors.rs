@@ -216,6 +216,8 @@ fn refused(why: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::decode::from_json;
+    use crate::types::VideoSegment;
     use serde_json::{Value, json};
 
     fn answer() -> EmbeddingSuccessResponse {
@@ -244,6 +246,19 @@ mod tests {
         assert!(lines.iter().all(|line| !line.contains('\n')));
         let read: Vec<EmbeddingRecord> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(read, records);
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_is_no_infinity() {
+        let read = |json: &str| from_json::<EmbeddingSuccessResponse>(json.as_bytes());
+        let e = read(r#"{"data": [{"embedding": [1.0]}, {"embedding": [1.0, 1e39]}]}"#).unwrap_err();
+        assert_eq!(e, "`data[1].embedding`: a number of the vector is out of range");
+        let answer = read(r#"{"data": [{"embedding": [1.0], "embedding_uncertainty": [1e39]}]}"#).unwrap();
+        assert_eq!((&answer.data[0].embedding, &answer.data[0].embedding_uncertainty), (&vec![1.0], &None));
+        assert!(read(r#"{"data": [{"embedding": null}]}"#).is_err());
+        let segment = from_json::<VideoSegment>(br#"{"float": [-1e39], "start_offset_sec": 6}"#).unwrap();
+        assert_eq!((segment.float, segment.start_offset_sec), (None, Some(6.0)));
+        assert_eq!(from_json::<VideoSegment>(b"{}").unwrap(), VideoSegment::default());
     }
 
     #[test]

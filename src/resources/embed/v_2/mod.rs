@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::http::session::Session;
-use crate::types::{EmbeddingOption, EmbeddingScope};
+use crate::types::{EmbeddingOption, EmbeddingScope, optional_vector, vector};
 
 pub use input::*;
 pub use many::*;
@@ -115,9 +115,10 @@ impl EmbeddingSuccessResponse {
 #[non_exhaustive]
 pub struct EmbeddingData {
     /// The vector.
+    #[serde(deserialize_with = "vector")]
     pub embedding: Vec<f32>,
     /// How uncertain each of its dimensions is, if that was asked for. More is less certain.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_vector", skip_serializing_if = "Option::is_none")]
     pub embedding_uncertainty: Option<Vec<f32>>,
     /// What was embedded.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,71 @@
+//! Manifests.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::client::TwelveLabs;
+use crate::error::{Error, Result};
+use crate::upload::manifest::{Entry, Event, FileKey, Kind, Manifest};
+use crate::upload::paths::Paths;
+
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A folder of its own that is removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("twelvelabs-fuzz-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a folder");
+        Folder(path)
+    }
+
+    fn open(&self) -> Result<Manifest> {
+        let mut paths = Paths::default();
+        ["a", "b"].iter().for_each(|name| assert!(paths.insert(name)));
+        let client = TwelveLabs::builder().api_key("tlk_1").base_url("http://h").build().expect("a client");
+        Manifest::open(Kind::Manifest, &self.0.join("m"), &client.0, paths)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn key(name: &str) -> FileKey {
+    FileKey { path: name.into(), size: 1, modified: Some(-1) }
+}
+
+fn is_known(manifest: &mut Manifest, name: &str) -> bool {
+    manifest.take(&key(name)).expect("it can be read").is_some()
+}
+
+/// A file that may be a manifest: it is read, or refused and not touched; what is in it is not lost when something is
+/// written to it.
+pub fn manifest(data: &[u8]) {
+    let folder = Folder::new();
+    let path = folder.0.join("m");
+    fs::write(&path, data).expect("a file");
+    match folder.open() {
+        Err(e) => {
+            assert!(matches!(e, Error::File { .. }), "{e:?}");
+            assert_eq!(fs::read(&path).expect("the file"), data);
+        }
+        Ok(mut manifest) => {
+            let before = is_known(&mut manifest, "a");
+            manifest.write(&Entry::new(Event::Done, &key("b"))).expect("it can be written to");
+            drop(manifest);
+            let now = fs::read(&path).expect("the file");
+            let old = data.strip_prefix(MARK).unwrap_or(data);
+            assert!(now.windows(old.len().max(1)).any(|part| old.is_empty() || part == old), "something is lost");
+            let mut manifest = folder.open().expect("it can be opened again");
+            assert_eq!((is_known(&mut manifest, "a"), is_known(&mut manifest, "b")), (before, true));
+        }
+    }
+    assert_eq!(fs::read_dir(&folder.0).expect("the folder").count(), 1, "something is left beside it");
+}
