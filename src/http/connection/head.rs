@@ -213,6 +213,7 @@ mod tests {
             ("\r\n\r\nHTTP/1.1 200 OK\r\n", Head::Incomplete),
             ("\r\nHTTP/1.1 102 Wait\r\n\r\n", interim(102, 23)),
             ("nonsense\n\n", Head::Final),
+            ("HTTP/1\n\n 103 \n\n", Head::Final),
             ("HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\r\n\r\n", interim(100, 23)),
         ] {
             assert_eq!(scan(input.as_bytes()), head, "{input:?}");
