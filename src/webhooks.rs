@@ -154,6 +154,7 @@ impl Webhook {
     ///
     /// assert_eq!(status(&Webhook::new("whsec_…"), b"{}", None), 400);
     /// ```
+    #[inline]
     pub fn verify<'a>(&self, body: &[u8], header: impl Into<Option<&'a str>>) -> Result<WebhookEvent, WebhookError> {
         self.verify_at(body, header, OffsetDateTime::now_utc())
     }
@@ -180,6 +181,7 @@ impl Webhook {
     ///     webhook.verify_at(&queued.body, queued.signature.as_deref(), queued.received_at)
     /// }
     /// ```
+    #[inline]
     pub fn verify_at<'a>(
         &self,
         body: &[u8],
@@ -344,6 +346,7 @@ pub struct WebhookEvent {
 }
 
 impl WebhookEvent {
+    #[inline]
     fn read(raw: Value) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Envelope {

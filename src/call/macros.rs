@@ -4,6 +4,7 @@
 macro_rules! when_some {
     () => {
         /// Calls `setter` with the value if there is one, for an option that is not always given.
+        #[inline]
         pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
             match option {
                 Some(value) => setter(self, value),
@@ -24,6 +25,7 @@ macro_rules! request {
         impl $name {
             /// Goes on where a list was left, with the text that [`SyncPager::token`](crate::SyncPager::token) gave for
             /// the same call with the same options. It takes the place of `page`.
+            #[inline]
             pub fn from_token(mut self, token: impl Into<String>) -> Self {
                 self.0.from_token = Some(token.into());
                 self
@@ -71,6 +73,7 @@ macro_rules! request {
             }
 
             /// Settings for this call alone.
+            #[inline]
             pub fn request_options(mut self, request_options: crate::RequestOptions) -> Self {
                 self.0.options = request_options;
                 self
@@ -82,6 +85,7 @@ macro_rules! request {
     (@options) => {};
     (@options $(#[$meta:meta])* $place:ident $field:ident: object, $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: impl serde::Serialize) -> Self {
             let fields = self.0.object(stringify!($field), &$field);
             self.0.forget(stringify!($field));
@@ -92,6 +96,7 @@ macro_rules! request {
     };
     (@options $(#[$meta:meta])* $place:ident $field:ident: filter, $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: impl serde::Serialize) -> Self {
             let fields = self.0.filter(stringify!($field), &$field);
             self.0.forget(stringify!($field));
@@ -102,6 +107,7 @@ macro_rules! request {
     };
     (@options $(#[$meta:meta])* $place:ident $field:ident: [String], $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
             self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &crate::call::texts($field));
@@ -111,6 +117,7 @@ macro_rules! request {
     };
     (@options $(#[$meta:meta])* $place:ident $field:ident: [$type:ty], $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: impl IntoIterator<Item = impl Into<$type>>) -> Self {
             self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &$field.into_iter().map(Into::into).collect::<Vec<$type>>());
@@ -120,6 +127,7 @@ macro_rules! request {
     };
     (@options $(#[$meta:meta])* $place:ident $field:ident: into $type:ty, $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: impl Into<$type>) -> Self {
             let value: $type = $field.into();
             self.0.forget(stringify!($field));
@@ -130,6 +138,7 @@ macro_rules! request {
     };
     (@options $(#[$meta:meta])* $place:ident $field:ident: $type:ty, $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: $type) -> Self {
             self.0.forget(stringify!($field));
             self.0.$place(stringify!($field), &$field);
@@ -153,6 +162,7 @@ macro_rules! input {
         impl $name {
             /// With what is required.
             #[allow(clippy::new_without_default)]
+            #[inline]
             pub fn new($($required: input!(@taken $type)),*) -> Self {
                 #[allow(unused_mut)]
                 let mut input = Self(crate::call::json::Fields::default());
@@ -166,12 +176,14 @@ macro_rules! input {
             input!(@options $($options)*);
 
             /// Sets a field that this version of the crate does not know.
+            #[inline]
             pub fn field(mut self, name: &str, value: impl serde::Serialize) -> Self {
                 self.0.set(name, &value);
                 self
             }
 
             /// What a field is set to.
+            #[inline]
             pub fn get(&self, name: &str) -> Option<&serde_json::Value> {
                 self.0.get(name)
             }
@@ -188,6 +200,7 @@ macro_rules! input {
     (@options) => {};
     (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: object, $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: impl serde::Serialize) -> Self {
             self.0.set_object(input!(@name $field $($wire)?), &$field);
             self
@@ -196,6 +209,7 @@ macro_rules! input {
     };
     (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: [String], $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
             self.0.set(input!(@name $field $($wire)?), &crate::call::texts($field));
             self
@@ -204,6 +218,7 @@ macro_rules! input {
     };
     (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: [$type:ty], $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: impl IntoIterator<Item = impl Into<$type>>) -> Self {
             let values: Vec<$type> = $field.into_iter().map(Into::into).collect();
             self.0.set(input!(@name $field $($wire)?), &values);
@@ -213,6 +228,7 @@ macro_rules! input {
     };
     (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: into $type:ty, $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: impl Into<$type>) -> Self {
             let value: $type = $field.into();
             self.0.set(input!(@name $field $($wire)?), &value);
@@ -222,6 +238,7 @@ macro_rules! input {
     };
     (@options $(#[$meta:meta])* $field:ident $(= $wire:literal)?: $type:ty, $($rest:tt)*) => {
         $(#[$meta])*
+        #[inline]
         pub fn $field(mut self, $field: $type) -> Self {
             self.0.set(input!(@name $field $($wire)?), &$field);
             self
@@ -252,6 +269,7 @@ macro_rules! open_enum {
 
         impl $name {
             /// The value as the platform writes it.
+            #[inline]
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $text,)*
@@ -326,6 +344,7 @@ macro_rules! names {
     ($type:ident { $($variant:ident = $text:literal,)* }) => {
         impl $type {
             /// The name, as it is displayed and serialized.
+            #[inline]
             pub fn as_str(&self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)*

@@ -543,6 +543,7 @@ pub enum AnalyzeEvent {
 
 impl AnalyzeEvent {
     /// The piece of text in it; empty for any event but [`TextGeneration`](Self::TextGeneration).
+    #[inline]
     pub fn text(&self) -> &str {
         match self {
             Self::TextGeneration(piece) => &piece.text,
@@ -551,6 +552,7 @@ impl AnalyzeEvent {
     }
 
     /// Takes over what it says of the answer as a whole.
+    #[inline]
     fn add_to(&self, generation: &mut Generation) {
         let metadata = match self {
             Self::StreamStart(start) => &start.metadata,
@@ -566,6 +568,7 @@ impl AnalyzeEvent {
     }
 
     /// Reads an event, or the error that there is in its place.
+    #[inline]
     fn read(stream: &Stream, line: Vec<u8>, generation: &mut Generation) -> Result<Self> {
         let event: Value = match decode::from_json(&line) {
             Ok(event) => event,
@@ -670,6 +673,7 @@ pub struct AnalyzeStream {
 impl sealed::Sealed for AnalyzeStream {}
 
 impl Output for AnalyzeStream {
+    #[inline]
     fn receive(request: Request) -> Result<HttpResponse<Self>> {
         let stream = Stream::open(request)?;
         let response = stream.response().clone();
@@ -694,6 +698,7 @@ impl AnalyzeStream {
     /// println!("{} {:?}", answer.text, answer.finish_reason);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn text(mut self) -> Result<AnalyzeText> {
         let mut error = None;
         for event in &mut self {
@@ -709,6 +714,7 @@ impl AnalyzeStream {
 impl Iterator for AnalyzeStream {
     type Item = Result<AnalyzeEvent>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.stream.as_mut()?;
         let line = stream.json_line().and_then(|line| line.ok_or_else(|| stream.failed(Fault::Truncated)));

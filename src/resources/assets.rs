@@ -166,6 +166,7 @@ impl AssetsClient {
     /// let asset = client.assets().wait_for_done("65f…").send()?;
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, asset_id: &str) -> Wait<Asset> {
         Wait::new(self.0.get(&["assets", asset_id]), asset_id)
     }
@@ -180,6 +181,7 @@ impl AssetsClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<Asset> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["assets", id]))
     }
@@ -196,6 +198,7 @@ impl AssetsClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_transcription(&self, asset_id: &str) -> Wait<AssetTranscription> {
         Wait::new(self.0.get(&["assets", asset_id, "transcription"]), asset_id)
     }

@@ -93,6 +93,7 @@ impl ImportsClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, connection_id: &str, import_id: &str) -> Wait<ImportDetail> {
         Wait::new(self.0.get(&["connections", connection_id, "imports", import_id]), import_id)
     }

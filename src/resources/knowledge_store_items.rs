@@ -86,6 +86,7 @@ impl KnowledgeStoreItemsClient {
     /// let item = client.knowledge_store_items().wait_for_done("ks_069e…", "ksi_069e…").send()?;
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, knowledge_store_id: &str, item_id: &str) -> Wait<KnowledgeStoreItem> {
         Wait::new(self.0.get(&["knowledge-stores", knowledge_store_id, "items", item_id]), item_id)
     }
@@ -100,6 +101,7 @@ impl KnowledgeStoreItemsClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_all<I: AsRef<str>>(
         &self,
         knowledge_store_id: &str,

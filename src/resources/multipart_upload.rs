@@ -134,6 +134,7 @@ impl MultipartUploadClient {
     /// println!("{:?} chunks", status.chunks_completed);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_upload_completion(&self, upload_id: &str) -> Wait<UploadStatus> {
         let mut request = self.0.get(&["assets", "multipart-uploads", upload_id]);
         request.query("page", &1);

@@ -65,6 +65,7 @@ impl TasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn create_bulk(&self, index_id: &str) -> CreateVideoIndexingTasks {
         CreateVideoIndexingTasks {
             tasks: self.clone(),
@@ -126,6 +127,7 @@ impl TasksClient {
     /// let task = client.tasks().wait_for_done("65f…").callback(|task| eprintln!("{:?}", task.status)).send()?;
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, task_id: &str) -> Wait<VideoIndexingTask> {
         Wait::new(self.0.get(&["tasks", task_id]), task_id)
     }
@@ -140,6 +142,7 @@ impl TasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<VideoIndexingTask> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["tasks", id]))
     }
@@ -241,6 +244,7 @@ impl CreateVideoIndexingTasks {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] if there is no video. What happens to one video is in its outcome.
+    #[inline]
     pub fn send(self) -> Result<Vec<BulkOutcome<VideoIndexingTask>>> {
         let CreateVideoIndexingTasks { tasks, index_id, video_files, video_urls, .. } = self;
         if video_files.is_empty() && video_urls.is_empty() {

@@ -183,8 +183,9 @@ pub(crate) struct Entry {
 
 /// What a later version may have written in another way costs no more than itself.
 fn if_it_fits<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    // By way of its text, so that each type is read from texts alone.
     let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).ok())
+    Ok(serde_json::from_slice(value.to_string().as_bytes()).ok())
 }
 
 /// As much of a line as says which file it is about.

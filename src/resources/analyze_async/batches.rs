@@ -141,6 +141,7 @@ impl AnalyzeBatchesClient {
     /// println!("{:?} of {:?} are ready", batch.ready_items, batch.total_items);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, batch_id: &str) -> Wait<AnalyzeBatch> {
         Wait::new(self.0.get(&["analyze", "batches", batch_id]), batch_id)
     }

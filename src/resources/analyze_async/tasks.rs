@@ -114,6 +114,7 @@ impl AnalyzeTasksClient {
     /// println!("{}", task.result.and_then(|result| result.data).unwrap_or_default());
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, task_id: &str) -> Wait<AnalyzeTask> {
         Wait::new(self.0.get(&["analyze", "tasks", task_id]), task_id)
     }
@@ -128,6 +129,7 @@ impl AnalyzeTasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<AnalyzeTask> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["analyze", "tasks", id]))
     }

@@ -83,6 +83,7 @@ impl EmbedTasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn create_bulk(
         &self,
         model_name: impl Into<String>,
@@ -132,6 +133,7 @@ impl EmbedTasksClient {
     /// client.embed().tasks().wait_for_done("66f…").send()?;
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, task_id: &str) -> Wait<MediaEmbeddingTask> {
         Wait::new(self.0.get(&["embed", "tasks", task_id, "status"]), task_id)
     }
@@ -146,6 +148,7 @@ impl EmbedTasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<MediaEmbeddingTask> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["embed", "tasks", id, "status"]))
     }
@@ -217,6 +220,7 @@ impl CreateEmbedTasks {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] if there is no video. What happens to one video is in its outcome.
+    #[inline]
     pub fn send(self) -> Result<Vec<BulkOutcome<MediaEmbeddingTask>>> {
         if self.videos.is_empty() {
             return Err(Error::invalid("videos", "are missing; give at least one video"));

@@ -187,6 +187,7 @@ impl EntitiesClient {
     /// let entity = client.entity_collections().entities().wait_for_done("65f…", "661…").send()?;
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, entity_collection_id: &str, entity_id: &str) -> Wait<Entity> {
         Wait::new(self.0.get(&["entity-collections", entity_collection_id, "entities", entity_id]), entity_id)
     }

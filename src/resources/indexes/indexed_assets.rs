@@ -137,6 +137,7 @@ impl IndexedAssetsClient {
     ///     .send()?;
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, index_id: &str, indexed_asset_id: &str) -> Wait<IndexedAsset> {
         Wait::new(self.0.get(&["indexes", index_id, "indexed-assets", indexed_asset_id]), indexed_asset_id)
     }
@@ -151,6 +152,7 @@ impl IndexedAssetsClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_all<I: AsRef<str>>(
         &self,
         index_id: &str,

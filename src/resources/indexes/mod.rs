@@ -132,6 +132,7 @@ impl IndexesClient {
     /// println!("{} {}", ensured.index.id, if ensured.created { "is new" } else { "was there" });
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn ensure(
         &self,
         index_name: impl Into<String>,
@@ -177,6 +178,7 @@ impl EnsureIndex {
     /// # Errors
     ///
     /// As [`Call::send`], of any of its requests. A conflict that is about another thing than the name stays one.
+    #[inline]
     pub fn send(self) -> Result<EnsuredIndex> {
         let EnsureIndex { indexes, create, index_name, request_options } = self;
         // The filter of the platform need not be exact: it may find more, and after a conflict nothing is left to it.

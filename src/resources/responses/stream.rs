@@ -73,6 +73,7 @@ pub enum ResponseStreamEvent {
 impl ResponseStreamEvent {
     /// The piece of text in it, of the answer or of a message on the way to it; empty for any event but
     /// [`OutputTextDelta`](Self::OutputTextDelta).
+    #[inline]
     pub fn text(&self) -> &str {
         match self {
             Self::OutputTextDelta(event) => event.delta.as_deref().unwrap_or_default(),
@@ -81,6 +82,7 @@ impl ResponseStreamEvent {
     }
 
     /// Reads an event, or the error that there is in its place; nothing for a heartbeat.
+    #[inline]
     fn read(stream: &Stream, sent: &ServerSentEvent) -> Result<Option<Self>> {
         let line = || sent.data.clone().into_bytes();
         let data = decode::from_json::<Value>(sent.data.as_bytes());
@@ -115,9 +117,6 @@ fn as_it_came<S: Serializer>(_: &str, data: &Value, serializer: S) -> Result<S::
 fn body<T: DeserializeOwned + Serialize>(data: Result<Value, String>) -> Result<T, String> {
     let data = data?;
     let Some(fields) = data.as_object() else { return Err("the data of the event is no object".into()) };
-    if let Ok(body) = T::deserialize(&data) {
-        return Ok(body);
-    }
     let body: T = decode::from_value(&data)?;
     let kept = serde_json::to_value(&body).unwrap_or_default();
     let is_lost = |name: &str| name != "sequence_number" && kept.get(name).is_some_and(Value::is_null);
@@ -252,6 +251,7 @@ pub struct ResponseStream {
 impl sealed::Sealed for ResponseStream {}
 
 impl Output for ResponseStream {
+    #[inline]
     fn receive(request: Request) -> Result<HttpResponse<Self>> {
         let stream = Stream::events(request)?;
         let response = stream.response().clone();
@@ -279,11 +279,13 @@ impl ResponseStream {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn snapshot(&self) -> &ResponseObject {
         &self.snapshot
     }
 
     /// The pieces of the answer as they arrive, up to its end. Messages on the way to the answer are left out.
+    #[inline]
     pub fn text_deltas(&mut self) -> impl Iterator<Item = Result<String>> + '_ {
         std::iter::from_fn(move || {
             loop {
@@ -313,6 +315,7 @@ impl ResponseStream {
     /// println!("{} {:?}", response.text(), response.usage);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn finish(mut self) -> Result<ResponseObject> {
         for event in &mut self {
             event?;
@@ -337,6 +340,7 @@ impl ResponseStream {
     /// println!("{text}");
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn text(self) -> Result<String> {
         let response = self.finish()?;
         match response.is_truncated() {
@@ -353,6 +357,7 @@ impl ResponseStream {
     }
 
     /// The error that the stream ends with, with the text so far.
+    #[inline]
     fn ended_with(&mut self, e: Error) -> Error {
         let e = broken(self.operation.clone(), e, &self.snapshot.text(), &self.generation());
         if let Error::Stream { message, .. } = &e {
@@ -362,6 +367,7 @@ impl ResponseStream {
     }
 
     /// Brings the snapshot up to date.
+    #[inline]
     fn apply(&mut self, event: &ResponseStreamEvent) {
         use ResponseStreamEvent as Event;
         match event {
@@ -412,6 +418,7 @@ impl ResponseStream {
     }
 
     /// The item that an event is about. One that was not announced begins here.
+    #[inline]
     fn item(&mut self, id: Option<&str>, index: Option<u64>) -> &mut ResponseOutputItem {
         let output = self.snapshot.output.get_or_insert_default();
         let Some(id) = id else { return place(output, index) };
@@ -460,6 +467,7 @@ fn failure(stream: &Stream, sent: &ServerSentEvent) -> Error {
 impl Iterator for ResponseStream {
     type Item = Result<ResponseStreamEvent>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(e) = self.failure.take() {
             return Some(Err(e));

@@ -74,6 +74,7 @@ impl CreateManyEmbeddings {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] if there are to be no workers. What happens to one input is in its outcome.
+    #[inline]
     pub fn send(self) -> Result<Vec<BulkOutcome<EmbeddingSuccessResponse>>> {
         if self.workers == 0 {
             return Err(Error::invalid("workers", "must be greater than 0"));

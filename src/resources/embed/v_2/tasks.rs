@@ -81,6 +81,7 @@ impl EmbedV2TasksClient {
     /// println!("{} embeddings", task.data.unwrap_or_default().len());
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_done(&self, task_id: &str) -> Wait<EmbeddingTask> {
         Wait::new(self.0.get(&["embed-v2", "tasks", task_id]), task_id)
     }
@@ -95,6 +96,7 @@ impl EmbedV2TasksClient {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
+    #[inline]
     pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<EmbeddingTask> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["embed-v2", "tasks", id]))
     }
