@@ -310,7 +310,8 @@ names! {
     }
 }
 
-/// The outcomes of a batch as they come: one for each file. Dropped before its end, it stops the batch.
+/// The outcomes of a batch as they come: one for each file. Dropped before its end, it stops the batch, and waits until
+/// its threads have ended, unless that is in a callback.
 ///
 /// Take them one by one, or let [`finish`](Self::finish) count them.
 #[must_use = "dropping it stops the batch: iterate over the outcomes, or call `.finish()`"]
@@ -403,9 +404,13 @@ impl ExactSizeIterator for Uploads {}
 impl Uploads {
     /// With the end of the workers, the manifest is free for the next batch.
     fn join(&mut self) {
-        let own = std::thread::current().id();
-        // A callback may drop this, on the thread of a worker.
-        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != own) {
+        let threads = std::mem::take(&mut self.threads);
+        if std::thread::current().name().is_some_and(|name| name.starts_with("twelvelabs-")) {
+            // A callback drops this. Another worker may wait for what it holds: they end by themselves, and the manifest
+            // is free once the last one has.
+            return;
+        }
+        for thread in threads {
             // What a callback does to it is in the outcome of its file.
             let _ = thread.join();
         }

@@ -7,12 +7,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::files::{Folder, content};
 use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
-use twelvelabs::assets::{AssetStatus, UploadAll, UploadOutcome, UploadOutcomeKind};
+use twelvelabs::assets::{AssetStatus, UploadAll, UploadOutcome, UploadOutcomeKind, Uploads};
 use twelvelabs::testing::{Fault, StandIn, TestClock};
 use twelvelabs::{CancelHandle, Clock, Error, TwelveLabs};
 
@@ -322,7 +322,7 @@ fn a_canceled_batch_accounts_for_every_file_and_goes_on_later() {
     let cancel = CancelHandle::new();
     let (remote, stand_in_too) = (cancel.clone(), stand_in.clone());
     let canceler = std::thread::spawn(move || {
-        assert!(stand_in_too.wait_for("PUT /storage/{upload_id}/{chunk}", 1));
+        assert!(stand_in_too.wait_for("PUT /storage/{upload_id}/1", 1));
         remote.cancel();
     });
     let client = client(&stand_in.url());
@@ -346,6 +346,48 @@ fn a_batch_that_is_dropped_stops() {
     assert!(sent < 30, "{sent} files were sent");
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(stand_in.count("POST /assets"), sent, "nothing goes on behind the caller's back");
+}
+
+#[test]
+fn a_callback_that_drops_its_batch_waits_for_no_other_worker() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("dropped-inside"));
+    small_files(&folder, 8);
+    let client = client(&stand_in.url());
+    let held: Arc<Mutex<Option<Uploads>>> = Arc::default();
+    let (theirs, met, calls) = (held.clone(), Barrier::new(2), AtomicUsize::new(0));
+    let all = batch(&client, &folder).workers(2).progress_callback(move |_: &Path, _| {
+        // Both workers are here at once, so that the other one waits for the mutex while the batch is dropped.
+        if calls.fetch_add(1, Ordering::SeqCst) < 2 {
+            met.wait();
+        }
+        drop(theirs.lock().unwrap().take());
+    });
+    *held.lock().unwrap() = Some(all.send().unwrap());
+    until("both workers end", || Arc::strong_count(&held) == 1);
+    let again = outcomes(batch(&client, &folder));
+    assert!(again.values().all(|outcome| outcome.kind == Uploaded), "the manifest is free: {again:?}");
+    assert_eq!(stand_in.asset_count(), 8, "no file stands twice on the platform");
+}
+
+#[test]
+fn an_observer_that_drops_its_batch_does_not_wait_for_itself() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("dropped-observed"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(200_000));
+    let held: Arc<Mutex<Option<Uploads>>> = Arc::default();
+    let theirs = held.clone();
+    let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).observer(move |event| {
+        // On the thread that sends a chunk, for which the batch waits.
+        if event.operation.starts_with("PUT chunk") {
+            drop(theirs.lock().unwrap().take());
+        }
+    });
+    let observed = builder.build().unwrap();
+    *held.lock().unwrap() = Some(batch(&observed, &folder).send().unwrap());
+    drop(observed);
+    until("the batch ends", || Arc::strong_count(&held) == 1);
+    assert_eq!(kinds(&outcomes(batch(&client(&stand_in.url()), &folder))), [("large.mp4", Uploaded)]);
+    assert_eq!(stand_in.upload_ids().len(), 1, "the session was resumed");
 }
 
 #[test]
