@@ -372,7 +372,7 @@ impl Batch {
     /// A file did not get through: it fails, or is tried again when others get through, or nothing does any more.
     fn did_not_get_through(&self, mut task: Task, key: &FileKey, e: Error) {
         let passing = match e.reason() {
-            Error::Api(api) => matches!(api.status, 500 | 502..=504) && !is_of_storage(api),
+            Error::Api(api) => matches!(api.status, 500 | 502..=504),
             Error::Transport { .. } | Error::Timeout { .. } => true,
             _ => false,
         };

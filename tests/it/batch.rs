@@ -107,9 +107,9 @@ fn a_batch_that_is_run_again_does_only_what_is_left() {
     folder.write("large.mp4", &content(200_000));
     folder.write("short-video_duration_too_short.mp4", &content(500));
     let client = client(&stand_in.url());
-    // One file is refused once, one chunk of the large one never gets through.
+    // One file is refused once, one chunk of the large one does not get through, nor once more at the end.
     stand_in.fail("POST /assets", 1, 400);
-    stand_in.fault("PUT /storage/{upload_id}/5", Fault::status(500).times(4));
+    stand_in.fault("PUT /storage/{upload_id}/5", Fault::status(500).times(8));
     let first = outcomes(batch(&client, &folder).workers(1));
     assert_eq!(
         kinds(&first),
@@ -382,10 +382,12 @@ fn an_observer_that_drops_its_batch_does_not_wait_for_itself() {
             drop(theirs.lock().unwrap().take());
         }
     });
-    let observed = builder.build().unwrap();
-    *held.lock().unwrap() = Some(batch(&observed, &folder).send().unwrap());
-    drop(observed);
-    until("the batch ends", || Arc::strong_count(&held) == 1);
+    // What is set in a batch lasts as long as its lock.
+    let (observed, ended) = (builder.build().unwrap(), Arc::new(()));
+    let lasts = ended.clone();
+    let all = batch(&observed, &folder).progress_callback(move |_: &Path, _| drop(lasts.clone()));
+    *held.lock().unwrap() = Some(all.send().unwrap());
+    until("the batch ends", || Arc::strong_count(&ended) == 1);
     assert_eq!(kinds(&outcomes(batch(&client(&stand_in.url()), &folder))), [("large.mp4", Uploaded)]);
     assert_eq!(stand_in.upload_ids().len(), 1, "the session was resumed");
 }

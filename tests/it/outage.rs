@@ -8,8 +8,8 @@ use twelvelabs::assets::UploadOutcomeKind::{Failed, NotStarted, Uploaded};
 use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{Error, FileSource};
 
-use crate::batch::{batch, kinds, outcomes, small_files};
-use crate::files::Folder;
+use crate::batch::{CHUNK, batch, kinds, outcomes, small_files};
+use crate::files::{Folder, content};
 
 #[test]
 fn an_outage_fails_no_file() {
@@ -31,6 +31,35 @@ fn an_outage_of_uploads_alone_fails_no_file() {
     let found = outcomes(batch(&stand_in.client(), &folder).workers(4));
     assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{:?}", kinds(&found));
     assert_eq!(stand_in.asset_count(), 12);
+}
+
+#[test]
+fn an_outage_of_the_storage_fails_no_file() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("storage-outage"));
+    stand_in.chunks(CHUNK, 3);
+    for name in ["a.mp4", "b.mp4", "c.mp4", "d.mp4"] {
+        folder.write(name, &content(100_001));
+    }
+    stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::status(503).times(100));
+    let found = outcomes(batch(&stand_in.client(), &folder).workers(2));
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{:?}", kinds(&found));
+    assert_eq!((stand_in.asset_count(), stand_in.upload_ids().len()), (4, 4), "every session was resumed");
+}
+
+#[test]
+fn what_the_storage_refuses_says_nothing_about_the_account() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("storage-refusal"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("00-large.mp4", &content(100_001));
+    small_files(&folder, 2);
+    for status in [401, 429] {
+        stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::status(status).always());
+        let found = outcomes(batch(&stand_in.client(), &folder).workers(1));
+        let e = found["00-large.mp4"].result.as_ref().unwrap_err();
+        assert_eq!(e.status(), Some(status), "{e}");
+        assert!(["00.mp4", "01.mp4"].iter().all(|name| found[*name].result.is_ok()), "{status}: {:?}", kinds(&found));
+        stand_in.forgive();
+    }
 }
 
 #[test]
