@@ -8,7 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::files::content;
-use crate::server::{self, API_KEY, Pauses, Received, Step, answer, answer_of_type, answer_with, in_time, read_request};
+use crate::server::{
+    self, API_KEY, Pauses, Received, Step, answer, answer_of_type, answer_with, in_time, read_request,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
