@@ -316,7 +316,6 @@ impl fmt::Debug for FailedError {
 /// }
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct UploadError {
     /// The upload with its `upload_id` and `asset_id`, to go on with.
@@ -331,6 +330,21 @@ pub struct UploadError {
     pub(crate) mismatch: bool,
     /// The reason.
     pub cause: Box<Error>,
+}
+
+impl fmt::Debug for UploadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 20;
+        let (first, more) = self.missing.split_at(self.missing.len().min(SHOWN));
+        f.debug_struct("UploadError")
+            .field("upload", &self.upload)
+            .field("missing", &format_args!("{first:?}{}", if more.is_empty() { "" } else { "…" }))
+            .field("total_chunks", &self.total_chunks)
+            .field("resumable", &self.resumable)
+            .field("mismatch", &self.mismatch)
+            .field("cause", &self.cause)
+            .finish()
+    }
 }
 
 /// The beginning of a text, behind a message about it.

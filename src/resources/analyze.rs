@@ -731,7 +731,7 @@ pub(crate) fn broken(operation: String, e: Error, text: &str, generation: &Gener
         Error::Stream { message, code, source, .. } => (message, code, source),
         e => {
             let message = match e {
-                Error::Timeout { .. } => "the stream fell silent before its end",
+                Error::Timeout { .. } => "the stream did not reach its end in time",
                 Error::Transport { .. } => "the stream broke off before its end",
                 Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
                 Error::Canceled { .. } => "canceled before the end of the stream",

@@ -342,7 +342,7 @@ fn a_stream_may_take_long_but_not_be_silent() {
     let patient = RequestOptions::new().timeout(Duration::from_millis(700));
     let e = fault(client.analyze_stream().request_options(patient).send().unwrap());
     assert!(e.is_timeout() && e.is_retryable(), "{e:?}");
-    assert_eq!(e.to_string(), "the stream fell silent before its end (POST /analyze)");
+    assert_eq!(e.to_string(), "the stream did not reach its end in time (POST /analyze)");
     assert!(matches!(e, Error::Stream { text, .. } if text == "one one one one one two"));
 }
 
@@ -353,6 +353,11 @@ fn the_deadline_of_the_call_holds_for_the_stream() {
     let hasty = RequestOptions::new().deadline(Duration::from_millis(500));
     let e = fault(client.analyze_stream().request_options(hasty).send().unwrap());
     assert!(e.is_timeout(), "{e:?}");
+    let text = format!("{e:#}");
+    assert_eq!(
+        text,
+        "the stream did not reach its end in time (POST /analyze): the deadline of the call has passed (POST /analyze)"
+    );
     assert!(matches!(e, Error::Stream { text, .. } if text.starts_with("one ") && text.len() < 20));
 }
 
