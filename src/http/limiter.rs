@@ -136,6 +136,7 @@ mod tests {
         limiter.pause_until(later);
         limiter.pause_until(now + SECOND);
         assert_eq!(held_back(&limiter, now), Some(later));
+        assert_eq!(held_back(&limiter, later - Duration::from_nanos(1)), Some(later), "not a moment too early");
         assert_eq!(held_back(&limiter, later), None);
     }
 

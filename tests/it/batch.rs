@@ -14,6 +14,7 @@ use crate::files::{Folder, content};
 use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
 use twelvelabs::assets::{AssetStatus, UploadAll, UploadOutcome, UploadOutcomeKind, Uploads};
 use twelvelabs::testing::{Fault, StandIn, TestClock};
+use twelvelabs::time::OffsetDateTime;
 use twelvelabs::{CancelHandle, Clock, Error, TwelveLabs};
 
 pub const KEY: &str = "tlk_never_seen_by_the_storage";
@@ -207,6 +208,45 @@ fn a_session_that_has_expired_meanwhile_is_begun_anew() {
     let ids = stand_in.upload_ids();
     assert_eq!(ids.len(), 2);
     assert_eq!(stand_in.assembled(&ids[1]).unwrap(), content(200_000));
+}
+
+/// A clock by which a folder is away from the second time on that the date is asked for.
+struct Away {
+    asked: AtomicUsize,
+    folder: PathBuf,
+    place: PathBuf,
+}
+
+impl Clock for Away {
+    fn utc_now(&self) -> OffsetDateTime {
+        if self.asked.fetch_add(1, Ordering::SeqCst) == 1 {
+            fs::rename(&self.folder, &self.place).unwrap();
+        }
+        OffsetDateTime::now_utc()
+    }
+}
+
+#[test]
+fn a_session_is_resumed_although_the_file_could_not_be_read_meanwhile() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("away"));
+    stand_in.chunks(CHUNK, 3);
+    let (here, place) = (folder.path("disk"), folder.path("elsewhere"));
+    fs::create_dir(&here).unwrap();
+    folder.write("disk/large.mp4", &content(200_000));
+    let run = |client: &TwelveLabs| {
+        let all = client.assets().upload_all([here.join("large.mp4")]).threshold(100_000);
+        outcomes(all.sleep_interval(Duration::from_millis(1)).manifest(folder.path("manifest.jsonl")))
+    };
+    stand_in.fault("PUT /storage/{upload_id}/2", Fault::status(500).times(4));
+    assert_eq!(kinds(&run(&client(&stand_in.url()))), [("large.mp4", Failed)]);
+    // The date is asked for when the manifest is locked, and then between the look at the file and its upload.
+    let away = Away { asked: AtomicUsize::new(0), folder: here.clone(), place: place.clone() };
+    let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(away);
+    let found = run(&builder.build().unwrap());
+    assert!(found["large.mp4"].result.as_ref().unwrap_err().to_string().contains("no such file"), "{found:?}");
+    fs::rename(&place, &here).unwrap();
+    assert_eq!(kinds(&run(&client(&stand_in.url()))), [("large.mp4", Uploaded)]);
+    assert_eq!(stand_in.upload_ids().len(), 1, "the session was resumed");
 }
 
 #[test]
