@@ -478,9 +478,15 @@ impl Error {
         }
     }
 
-    /// Whether the request may have been carried out although the call failed.
+    /// Whether the request may have been carried out although the call failed. So it may after most answers 5xx, which
+    /// can be those of a proxy that lost the platform's.
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
+            Error::Api(e) => match e.status {
+                501 => false,
+                503 => e.retry_after.is_none(),
+                status => status >= 500,
+            },
             Error::Transport { sent, .. } | Error::Timeout { sent, .. } | Error::Canceled { sent, .. } => *sent,
             Error::Decode { .. } | Error::ResponseTooLarge { .. } | Error::Stream { .. } => true,
             _ => false,

@@ -313,7 +313,7 @@ impl Batch {
                 match &e {
                     Error::Upload(e) => task.file.kept.upload = e.resumable.then(|| e.upload.clone()),
                     // The platform may have it all the same.
-                    e if e.is_outcome_unknown() || e.status().is_some_and(|status| status >= 500) => {
+                    e if e.is_outcome_unknown() => {
                         task.file.kept.sent_at.get_or_insert(since);
                     }
                     _ => {}

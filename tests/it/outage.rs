@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
 use twelvelabs::assets::UploadOutcomeKind::{Failed, NotStarted, Uploaded};
 use twelvelabs::testing::{Fault, StandIn};
+use twelvelabs::time::OffsetDateTime;
+use twelvelabs::time::format_description::well_known::Rfc3339;
 use twelvelabs::{Error, FileSource};
 
 use crate::batch::{CHUNK, batch, kinds, outcomes, small_files};
 use crate::files::{Folder, content};
+use crate::server::{Server, Step, answer, answer_with, builder};
 
 #[test]
 fn an_outage_fails_no_file() {
@@ -110,6 +114,25 @@ fn a_lost_answer_is_looked_for_and_the_file_is_not_sent_again() {
     let asset = client.assets().upload(FileSource::bytes("single.mp4", "frames")).send().unwrap();
     assert_eq!(asset.filename.as_deref(), Some("single.mp4"));
     assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (4, 4));
+}
+
+#[test]
+fn an_answer_that_a_proxy_has_lost_is_looked_for() {
+    let created = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
+    let asset = json!({"_id": "a1", "filename": "single.mp4", "size": 6, "status": "ready", "created_at": created});
+    for (status, headers, is_unknown) in [(504, &[][..], true), (500, &[], true), (503, &[("retry-after", "0")], false)]
+    {
+        let lost = Step::Answer(answer_with(status, headers, &json!({"message": "Try again."})));
+        let page = json!({"data": [asset], "page_info": {"page": 1, "total_page": 1}});
+        let server = Server::start([lost, Step::Answer(answer(200, &page))]);
+        let client = builder(&server).max_retries(0).build().unwrap();
+        let upload = || client.assets().upload(FileSource::bytes("single.mp4", "frames")).wait(false).send();
+        match upload() {
+            Ok(asset) => assert!(is_unknown && asset.id == "a1", "{status}"),
+            Err(e) => assert!(!is_unknown && !e.is_outcome_unknown(), "{status}: {e}"),
+        }
+        assert_eq!(server.received().len(), 1 + usize::from(is_unknown), "{status}");
+    }
 }
 
 #[test]
