@@ -256,6 +256,11 @@ impl Manifest {
             Err(e) if e.kind() == ErrorKind::NotFound => Folders::default().place(path),
             canonical => canonical.map_err(fail)?,
         };
+        if paths.own.contains(&paths.id(&Folders::default().key(path))) {
+            let message =
+                format!("the {what} is itself one of the files to upload: name another, or leave it out of them");
+            return Err(Error::file(path, message, None));
+        }
         match path.metadata() {
             Ok(metadata) if !metadata.is_file() => {
                 return Err(Error::file(path, format!("the {what} has to be a file"), None));
