@@ -114,6 +114,23 @@ fn a_server_that_trickles_its_answer_is_a_timeout() {
 }
 
 #[test]
+fn the_head_and_the_body_of_an_answer_have_one_time_limit() {
+    let url = serve(|mut stream| {
+        head(&mut stream);
+        // Each of them alone would be in time.
+        thread::sleep(Duration::from_millis(200));
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n");
+        for byte in br#"{"_id":"1"}"# {
+            thread::sleep(Duration::from_millis(20));
+            let _ = stream.write_all(&[*byte]);
+        }
+    });
+    let options = RequestOptions::new().timeout(Duration::from_millis(300)).max_retries(0);
+    let e = client(&url).assets().retrieve("1").request_options(options).send().unwrap_err();
+    assert!(e.is_timeout(), "{e}");
+}
+
+#[test]
 fn a_connection_that_the_server_closed_when_idle_is_replaced() {
     let url = serve(|mut stream| {
         if head(&mut stream) {
