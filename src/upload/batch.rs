@@ -232,8 +232,8 @@ impl UploadAll {
             first.iter().map(|path| folders.key(path)).for_each(|key| turns.reserve(&key, in_flight[&key]));
             paths = first.into_iter().chain(rest).collect();
         }
-        let cancel = self.cancel.unwrap_or_default().child();
         let mut options = self.options;
+        let cancel = self.cancel.or(options.request_options.cancel.take()).unwrap_or_default().child();
         options.request_options.cancel = Some(cancel.clone());
         options.request_options.patient = true;
         let (sender, outcomes) = mpsc::channel();

@@ -15,7 +15,7 @@ use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
 use twelvelabs::assets::{AssetStatus, UploadAll, UploadOutcome, UploadOutcomeKind, Uploads};
 use twelvelabs::testing::{Fault, StandIn, TestClock};
 use twelvelabs::time::OffsetDateTime;
-use twelvelabs::{CancelHandle, Clock, Error, TwelveLabs};
+use twelvelabs::{CancelHandle, Clock, Error, RequestOptions, TwelveLabs};
 
 pub const KEY: &str = "tlk_never_seen_by_the_storage";
 pub const CHUNK: u64 = 16 << 10;
@@ -373,6 +373,18 @@ fn a_canceled_batch_accounts_for_every_file_and_goes_on_later() {
     let again = outcomes(batch(&client, &folder));
     assert!(again.values().all(|outcome| outcome.kind == Uploaded), "{again:?}");
     assert_eq!(stand_in.upload_ids().len(), 1, "the session was resumed");
+}
+
+#[test]
+fn a_cancel_handle_among_the_settings_of_each_request_stops_a_batch_too() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("cancel-options"));
+    small_files(&folder, 5);
+    let cancel = CancelHandle::new();
+    cancel.cancel();
+    let options = RequestOptions::new().cancel_handle(&cancel);
+    let found = outcomes(batch(&client(&stand_in.url()), &folder).request_options(options));
+    assert!(found.values().all(|outcome| outcome.kind == NotStarted), "{found:?}");
+    assert_eq!(stand_in.count("POST /assets"), 0);
 }
 
 #[test]
