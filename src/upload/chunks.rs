@@ -161,8 +161,8 @@ pub(crate) fn upload(
     let mut tally = Tally {
         missing: opened.missing,
         unreported: Vec::new(),
-        last_report: Instant::now(),
-        no_report_before: Instant::now(),
+        last_report: client.settings().clock.now(),
+        no_report_before: client.settings().clock.now(),
         counted: None,
         asset_id: opened.upload.asset_id.clone(),
         asset_url: None,
@@ -221,6 +221,10 @@ impl Drop for StopOnDrop<'_> {
 
 /// The calling thread's part.
 impl Job<'_> {
+    fn now(&self) -> Instant {
+        self.client.settings().clock.now()
+    }
+
     fn send_missing(&self, tally: &mut Tally, progress: &mut Option<Callback>) -> Result<()> {
         let missing: u64 = tally.missing.iter().map(|index| self.place(*index).1).sum();
         self.sent.store(self.length.saturating_sub(missing), Ordering::Relaxed);
@@ -263,9 +267,11 @@ impl Job<'_> {
                 if fault.is_some() {
                     continue;
                 }
+                let now = self.now();
                 let full = tally.unreported.len() >= self.tuning.batch_size as usize;
-                let late = !tally.unreported.is_empty() && tally.last_report.elapsed() > LONGEST_UNREPORTED;
-                let due = (full || late) && Instant::now() >= tally.no_report_before;
+                let late = !tally.unreported.is_empty()
+                    && now.saturating_duration_since(tally.last_report) > LONGEST_UNREPORTED;
+                let due = (full || late) && now >= tally.no_report_before;
                 let fetched = self.fetch_ahead();
                 let reported = if due { self.report(tally) } else { Ok(()) };
                 if let Err(e) = fetched.and(reported) {
@@ -288,7 +294,7 @@ impl Job<'_> {
             Err(e) if e.is_retryable() => {
                 log::warn!("{}: chunks could not be reported for now: {e}", self.name());
                 let pause = e.retry_after().unwrap_or_default().max(LONGEST_UNREPORTED).min(FOREVER);
-                tally.no_report_before = Instant::now() + pause;
+                tally.no_report_before = self.now() + pause;
                 Ok(())
             }
             other => other,
@@ -310,7 +316,7 @@ impl Job<'_> {
         for chunk in tally.unreported.drain(..count) {
             tally.missing.remove(&chunk.chunk_index);
         }
-        tally.last_report = Instant::now();
+        tally.last_report = self.now();
         tally.counted = report.total_completed.max(tally.counted);
         tally.asset_id = report.asset_id.or(tally.asset_id.take());
         tally.asset_url = report.url.or(tally.asset_url.take());

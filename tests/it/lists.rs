@@ -310,6 +310,13 @@ fn a_list_without_an_end_is_an_error_after_few_requests() {
             assert!(requests <= 25, "list {n}: {requests} requests");
         }
     }
+    // One that is longer on each page is read on for a while.
+    let server = Server::of_pages(
+        |page| json!({"data": [{"_id": page.to_string()}], "page_info": {"page": page, "total_page": page + 1}}),
+    );
+    let (last, requests) = end(&server, 0);
+    assert!(last.starts_with("error: ") && last.contains("the list does not end"), "{last}");
+    assert!((1000..1100).contains(&requests), "{requests} requests");
     let server = Server::of_pages(|page| {
         let chunks: Vec<Value> =
             (1..=10).map(|n| json!({"index": n, "status": "completed", "updated_at": page})).collect();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::batch::{CHUNK, KEY, batch, client, outcomes, small_files};
 use crate::files::{Folder, content};
 use twelvelabs::assets::UploadMethod;
+use twelvelabs::embed::EmbedInput;
 use twelvelabs::testing::StandIn;
 use twelvelabs::{CancelHandle, Clock, Error, FileSource, RequestOptions, TwelveLabs};
 
@@ -60,6 +61,18 @@ fn an_observer_that_panics_costs_its_file_at_the_most_and_the_next_batch_goes_on
         assert!(found.values().all(|outcome| outcome.result.is_ok()), "{operation}: {found:?}");
         assert_eq!(stand_in.asset_count(), 4, "{operation}: no file is there twice");
     }
+}
+
+#[test]
+fn an_observer_that_panics_costs_its_own_input_alone() {
+    let stand_in = StandIn::start();
+    let client = panicking(&stand_in, "POST /embed-v2");
+    let inputs = ["one", "two", "three"].map(EmbedInput::text);
+    let outcomes = client.embed().v2().create_many(inputs, "marengo3.0").workers(1).send().unwrap();
+    let e = outcomes[0].result.as_ref().unwrap_err();
+    assert!(e.is_outcome_unknown() && e.to_string().contains("panicked"), "{e}");
+    assert!(outcomes[1..].iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
+    assert_eq!(stand_in.count("POST /embed-v2"), 3);
 }
 
 #[test]
