@@ -197,12 +197,12 @@ fn the_storage_is_not_asked_again_before_it_wants_to_be() {
 fn chunks_are_reported_after_a_while_although_their_batch_is_not_full() {
     let scene = Scene::new("late");
     scene.stand_in.fault("PUT /storage/{upload_id}/3", Fault::silent(10));
-    let (cancel, stand_in, id) = (CancelHandle::new(), scene.stand_in.clone(), scene.stand_in.clone());
+    let (cancel, stand_in) = (CancelHandle::new(), scene.stand_in.clone());
     let reported: Arc<Mutex<Vec<u32>>> = Arc::default();
     let (remote, log, mut ticks) = (cancel.clone(), reported.clone(), 0);
-    let upload = on_its_clock(&scene).batch_size(100).cancel_handle(&cancel).progress_callback(move |_| {
-        let id = id.upload_ids().pop().unwrap();
-        if !stand_in.sent_chunks(&id).contains(&3) {
+    let upload = on_its_clock(&scene).batch_size(100).cancel_handle(&cancel).progress_callback(move |progress| {
+        let id = stand_in.upload_ids().pop().unwrap();
+        if progress.completed_chunks < 2 || !stand_in.sent_chunks(&id).contains(&3) {
             return;
         }
         if ticks == 0 {
