@@ -108,7 +108,7 @@ pub enum Error {
         response: Box<HttpResponse<()>>,
     },
 
-    /// The platform did what it should not: an upload session that makes no sense, chunks that it lost, a URL that
+    /// The platform did what it should not: an inconsistent upload session, chunks that it lost, a URL that
     /// it did not give.
     #[error("{message} ({operation})")]
     Protocol {
@@ -238,7 +238,7 @@ pub enum Error {
 
     /// The model stopped at the limit of tokens (`finish_reason` is `length`, or the `status` of a response
     /// `incomplete`), so its answer is not complete.
-    #[error("the answer was cut off at the limit of tokens after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
+    #[error("the answer was truncated at the limit of tokens after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
     Truncated {
         /// The answer as far as it goes.
         text: String,

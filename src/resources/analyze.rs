@@ -474,7 +474,7 @@ pub struct AnalyzeResponse {
     pub finish_reason: Option<FinishReason>,
     /// The tokens that it took.
     pub usage: Option<TokenUsage>,
-    /// A warning, such as that the text was truncated.
+    /// A warning, for example that the text was truncated.
     pub error: Option<AnalyzeError>,
 }
 

@@ -106,7 +106,7 @@ impl UploadAll {
     /// |---|---|
     /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
     /// | `path`, `size`, `modified` | the file: its absolute path, its bytes, when it was changed (in ns since 1970) |
-    /// | `upload` | what it takes to go on with a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
+    /// | `upload` | what it takes to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
     /// | `sent_at` | when the file was sent in one request whose outcome is unknown |
     /// | `asset_id`, `asset` | the asset, as far as it is known |
     /// | `code`, `message`, `permanent` | why it failed, and whether for good |

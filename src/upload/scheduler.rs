@@ -39,7 +39,7 @@ const MOST_POLLS: u32 = 16;
 const OUTAGE: u32 = 3;
 /// How often a file is tried that does not get through while others do.
 const MOST_TRIES: u32 = 2;
-/// The pauses between the tries in an outage; the last of these is kept to.
+/// The pauses between the attempts in an outage; the last of these is kept to.
 const OUTAGE_PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 

@@ -301,7 +301,7 @@ fn another_file_is_refused() {
     let e = other.resume(&failed.upload).send().unwrap_err();
     let e = upload_error(e);
     assert!(e.resumable && e.upload == failed.upload, "with the right file: {e:?}");
-    assert!(e.to_string().contains("other.mp4: this is not the file that the upload was begun with"), "{e}");
+    assert!(e.to_string().contains("other.mp4: this is not the file that the upload was started with"), "{e}");
 
     // The right size, but chunks of another size than the session's.
     let upload = ResumableUpload::from(&failed.upload.upload_id);

@@ -263,7 +263,7 @@ fn items_before_the_first_page_that_was_asked_for_are_an_error() {
     (0..10).for_each(|n| assets.remove(&format!("a{n}")));
     assert_eq!(first, (20..30).map(|n| format!("a{n}")).collect::<Vec<_>>());
     let rest: Vec<_> = list.map(id).collect();
-    assert!(rest.len() == 1 && rest[0].contains("before the one that it was begun with"), "{rest:?}");
+    assert!(rest.len() == 1 && rest[0].contains("before the one it started with"), "{rest:?}");
 }
 
 /// What a list ends with that goes on for ever, and after how many requests.
@@ -422,7 +422,7 @@ fn a_list_that_changed_meanwhile_goes_on_at_its_place() {
     let token = list.token().unwrap();
     (0..20).for_each(|n| assets.remove(&format!("a{n}")));
     let e = server.client().assets().list().from_token(token).send().unwrap_err();
-    assert!(matches!(e, Error::Paging { .. }) && e.to_string().contains("after which to go on is gone"), "{e}");
+    assert!(matches!(e, Error::Paging { .. }) && e.to_string().contains("to continue after is no longer there"), "{e}");
 }
 
 /// A search with pages of two hits.

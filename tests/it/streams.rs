@@ -628,7 +628,7 @@ fn an_unknown_event_is_kept_and_a_malformed_one_is_an_error() {
         (r#"{"type":"response.completed","response":{"status":"completed"}}"#, "missing field `id`"),
         (r#"{"type":"response.output_item.done","item":{"type":"message"}}"#, "missing field `id`"),
         (r#"{"type":"response.content_part.done","part":"x"}"#, "`part` of the event is malformed"),
-        (r#"{"type":"response.completed","response":{"id":"r1"}"#, "the answer is cut off"),
+        (r#"{"type":"response.completed","response":{"id":"r1"}"#, "the answer is truncated"),
         (r#"["response.completed"]"#, "this is no event"),
         (r#"{"no":"type"}"#, "this is no event"),
         ("<html>", "the answer is not JSON"),
@@ -831,7 +831,7 @@ fn answers_in_a_type_of_the_callers() {
     }
     let cut = r#"{"title":"a","times":[1,"#;
     let e = typed(cut, "length").0.unwrap_err();
-    assert!(e.to_string().starts_with("the answer was cut off at the limit of tokens after 24 characters"), "{e}");
+    assert!(e.to_string().starts_with("the answer was truncated at the limit of tokens after 24 characters"), "{e}");
     assert!(!e.is_retryable() && matches!(e, Error::Truncated { text } if text == cut));
 
     let server = Server::start([]);
