@@ -79,7 +79,7 @@ fn stream(client: &TwelveLabs, video: VideoContext, prompt: &str) -> Result {
             AnalyzeEvent::StreamEnd(end) => {
                 writeln!(stdout)?;
                 if end.finish_reason == Some(FinishReason::Length) {
-                    eprintln!("the answer was cut off");
+                    eprintln!("the answer was truncated");
                 }
                 if let Some(tokens) = end.metadata.and_then(|metadata| metadata.usage?.output_tokens) {
                     eprintln!("{tokens} tokens");

@@ -108,7 +108,7 @@ pub enum Error {
         response: Box<HttpResponse<()>>,
     },
 
-    /// The platform did what it should not: an upload session that makes no sense, chunks that it lost, a URL that
+    /// The platform did what it should not: an inconsistent upload session, chunks that it lost, a URL that
     /// it did not give.
     #[error("{message} ({operation})")]
     Protocol {
@@ -238,7 +238,7 @@ pub enum Error {
 
     /// The model stopped at the limit of tokens (`finish_reason` is `length`, or the `status` of a response
     /// `incomplete`), so its answer is not complete.
-    #[error("the answer was cut off at the limit of tokens after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
+    #[error("the answer was truncated at the limit of tokens after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
     Truncated {
         /// The answer as far as it goes.
         text: String,
@@ -316,7 +316,6 @@ impl fmt::Debug for FailedError {
 /// }
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct UploadError {
     /// The upload with its `upload_id` and `asset_id`, to go on with.
@@ -331,6 +330,21 @@ pub struct UploadError {
     pub(crate) mismatch: bool,
     /// The reason.
     pub cause: Box<Error>,
+}
+
+impl fmt::Debug for UploadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 20;
+        let (first, more) = self.missing.split_at(self.missing.len().min(SHOWN));
+        f.debug_struct("UploadError")
+            .field("upload", &self.upload)
+            .field("missing", &format_args!("{first:?}{}", if more.is_empty() { "" } else { "…" }))
+            .field("total_chunks", &self.total_chunks)
+            .field("resumable", &self.resumable)
+            .field("mismatch", &self.mismatch)
+            .field("cause", &self.cause)
+            .finish()
+    }
 }
 
 /// The beginning of a text, behind a message about it.
@@ -464,9 +478,15 @@ impl Error {
         }
     }
 
-    /// Whether the request may have been carried out although the call failed.
+    /// Whether the request may have been carried out although the call failed. So it may after most answers 5xx, which
+    /// can be those of a proxy that lost the platform's.
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
+            Error::Api(e) => match e.status {
+                501 => false,
+                503 => e.retry_after.is_none(),
+                status => status >= 500,
+            },
             Error::Transport { sent, .. } | Error::Timeout { sent, .. } | Error::Canceled { sent, .. } => *sent,
             Error::Decode { .. } | Error::ResponseTooLarge { .. } | Error::Stream { .. } => true,
             _ => false,

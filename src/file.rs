@@ -418,7 +418,7 @@ impl Opened {
 }
 
 /// A source of its own for reading byte ranges of a file, in any order.
-pub(crate) struct Stretches {
+pub(crate) struct ByteRanges {
     source: Inspected,
     file: Option<File>,
 }
@@ -431,11 +431,11 @@ impl Inspected {
 
     /// An error if the path no longer leads to the file that was inspected.
     pub(crate) fn check_path(&self) -> Result<()> {
-        self.stretches()?.check_unchanged()
+        self.byte_ranges()?.check_unchanged()
     }
 
     /// Opens the source for reading byte ranges. A reader cannot be.
-    pub(crate) fn stretches(&self) -> Result<Stretches> {
+    pub(crate) fn byte_ranges(&self) -> Result<ByteRanges> {
         let file = match &self.content {
             Content::Path(path) => Some(self.open_unchanged(path)?),
             Content::Bytes(_) => None,
@@ -444,11 +444,11 @@ impl Inspected {
                 return Err(Error::file(&self.label, message, None));
             }
         };
-        Ok(Stretches { source: self.clone(), file })
+        Ok(ByteRanges { source: self.clone(), file })
     }
 }
 
-impl Stretches {
+impl ByteRanges {
     /// Reads up to `buffer.len()` bytes from `offset` on. A source that is no longer what it was is an error.
     pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let read = match (&mut self.file, &self.source.content) {
@@ -695,16 +695,16 @@ mod tests {
         std::fs::write(&path, "12345").unwrap();
         let source = FileSource::from(&path);
         let inspected = source.inspect().unwrap();
-        assert!(inspected.open().is_ok() && inspected.stretches().is_ok());
+        assert!(inspected.open().is_ok() && inspected.byte_ranges().is_ok());
         let time = path.metadata().unwrap().modified().unwrap() - std::time::Duration::from_secs(1);
         File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
-        for e in [inspected.open().err(), inspected.stretches().err()] {
+        for e in [inspected.open().err(), inspected.byte_ranges().err()] {
             assert!(e.unwrap().to_string().contains("changed since the upload began"));
         }
         // Another name and other permissions are no change.
         let inspected = source.inspect().unwrap();
         std::fs::hard_link(&path, path.with_extension("link")).unwrap();
-        assert!(inspected.open().is_ok() && inspected.stretches().is_ok());
+        assert!(inspected.open().is_ok() && inspected.byte_ranges().is_ok());
         std::fs::remove_file(path.with_extension("link")).unwrap();
         std::fs::remove_file(path).unwrap();
     }

@@ -110,7 +110,7 @@ impl<T: fmt::Debug> fmt::Debug for HttpResponse<T> {
     }
 }
 
-/// A line about an answer that has no words of its own.
+/// A line about an answer without a message.
 pub(crate) fn describe(response: &HttpResponse<()>) -> String {
     let answered = match response.origin.host.as_str() {
         "" => format!("the server answered with status {}", response.status),

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// What it takes to go on with an upload. Keep it as JSON if it has to outlive the program.
+/// What it takes to resume an upload. Keep it as JSON if it has to outlive the program.
 ///
 /// An `upload_id` alone becomes one, too: the rest is asked of the platform, except for the headers of the chunks'
 /// requests and the asset's id, which it gives only once, and for how the file was, which it does not know.

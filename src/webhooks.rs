@@ -111,7 +111,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// An endpoint with its secret, such as the dashboard shows it. An empty one is refused when a delivery is verified.
+    /// An endpoint with its secret as the dashboard shows it. An empty one is refused when a delivery is verified.
     pub fn new(secret: impl Into<String>) -> Self {
         Webhook { secrets: vec![secret.into()], tolerance: TOLERANCE }
     }
@@ -317,7 +317,7 @@ fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
 
 /// What the platform reports: that something happened to a task.
 ///
-/// As JSON, it is written as it came ([`raw`](Self::raw)) and can be read back, such as from a queue.
+/// As JSON, it is written as it came ([`raw`](Self::raw)) and can be read back, for example from a queue.
 ///
 /// ```
 /// use twelvelabs::webhooks::{WebhookEvent, WebhookEventData};

@@ -52,7 +52,7 @@ folder, or else the PATH as it is written, so that all machines have to name the
 exit codes:
   0    every file is uploaded, now or in an earlier run
   1    some were not
-  2    nothing was begun: wrong usage, no API key, a list or a manifest that cannot be read, or a manifest that another
+  2    nothing was started: wrong usage, no API key, a list or a manifest that cannot be read, or a manifest that another
        run uses, that is of another account, or of another number of shards
   3    stopped early by a quota of the account; the summary says when to come back
   130  stopped early on request, by Ctrl-C or a SIGTERM

@@ -98,7 +98,7 @@ struct Summary<'a> {
     exit_code: u8,
 }
 
-/// Why not every file was begun.
+/// Why not every file was started.
 enum Stopped {
     Canceled,
     Quota { reason: String, retry_at: Option<String>, wait: Option<Duration> },
@@ -383,8 +383,8 @@ fn advice(e: &Error, manifest: bool) -> Option<&'static str> {
         _ if e.status() == Some(401) => Some("check the API key"),
         Error::Upload(e) if e.resumable && manifest => Some("run the same again: only what is missing is sent"),
         Error::WaitTimeout { .. } if manifest => Some("run the same again: it goes on waiting"),
-        Error::WaitTimeout { .. } => Some("it is at the platform: do not upload it again, look at it later"),
-        _ if e.is_outcome_unknown() => Some("the platform may have it: look at your assets before you try it again"),
+        Error::WaitTimeout { .. } => Some("it is at the platform: do not upload it again, check it later"),
+        _ if e.is_outcome_unknown() => Some("the platform may have it: check your assets before you try again"),
         _ if e.is_retryable() => Some("this may pass: try it again"),
         _ => None,
     }

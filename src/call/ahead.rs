@@ -38,11 +38,11 @@ impl Ahead {
         };
         self.answers.retain(|(cursor, _)| matches!(cursor, Cursor::Number(number) if *number >= first));
         let end = first.saturating_add(self.most as u64).min(last.unwrap_or(first).max(first).saturating_add(1));
-        let begun = match self.answers.back() {
+        let from = match self.answers.back() {
             Some((Cursor::Number(number), _)) => number.saturating_add(1),
             _ => first,
         };
-        for number in begun.max(first)..end {
+        for number in from.max(first)..end {
             let cursor = Cursor::Number(number);
             let request = request(&cursor);
             if !self.start(cursor, request) {

@@ -129,7 +129,7 @@ fn lenient(text: &[u8], decode: &mut Decode) -> Result<(), String> {
 
 fn not_json(cut_off: bool, e: &serde_json::Error) -> String {
     if cut_off {
-        "the answer is cut off".into()
+        "the answer is truncated".into()
     } else {
         format!("the answer is not JSON: {}", printable(&e.to_string(), 200))
     }
@@ -227,7 +227,7 @@ mod tests {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert!(read(r#"{"_id":"1","owner":[{"_id":"2"}]}"#).unwrap_err().contains("owner"));
-        assert!(read(r#"{"_id":"1""#).unwrap_err().contains("cut off"));
+        assert!(read(r#"{"_id":"1""#).unwrap_err().contains("truncated"));
         assert!(read("no").unwrap_err().contains("not JSON"));
         assert!(from_json::<Outer>(b"{\"_id\":\"\xff\"}").unwrap_err().contains("UTF-8"));
     }
@@ -371,7 +371,7 @@ mod tests {
     fn a_byte_order_mark_is_no_matter() {
         assert_eq!(word("\u{feff}{\"count\":1}").unwrap().count, Some(1));
         assert_eq!(word("\u{feff}{\"count\":\"1\"}").unwrap().count, Some(1));
-        assert_eq!(word("\u{feff}{\"count\"").unwrap_err(), "the answer is cut off");
+        assert_eq!(word("\u{feff}{\"count\"").unwrap_err(), "the answer is truncated");
     }
 
     #[test]
@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(lists.errors.unwrap(), [Inner { message: "m".into() }]);
         assert_eq!(lists.float, None);
         let lists = read(r#"{"asset_ids":["a"],"errors":[{"message":"m"},{"message":5}]}"#).unwrap();
-        assert_eq!((lists.asset_ids.unwrap().len(), lists.errors), (1, None), "an item is not lost in silence");
+        assert_eq!((lists.asset_ids.unwrap().len(), lists.errors), (1, None), "an item is not lost silently");
         let e = read(r#"{"owners":[{"_id":"1"},{"_id":null,"size":1}]}"#).unwrap_err();
         assert!(e.contains("owners[1]._id"), "{e}");
         assert!(read(r#"{"owners":[{"_id":"1"},{"size":1}]}"#).unwrap_err().contains("missing field `_id`"));

@@ -296,13 +296,13 @@ impl List {
                 return lost(page, "its items have no ids by which to find those that moved to pages before");
             }
             if self.start.is_some() && (page.number <= 1 || pages.len() as u64 > far) {
-                return lost(page, "the item after which to go on is gone");
+                return lost(page, "the item to continue after is no longer there");
             }
             if page.number <= 1 {
                 break;
             }
             if page.number <= self.lowest {
-                return lost(page, "items may have moved to pages before the one that it was begun with");
+                return lost(page, "items may have moved to pages before the one it started with");
             }
             pages.push_front(self.fetch(&Cursor::Number(page.number - 1))?);
         }

@@ -121,7 +121,7 @@ impl Page {
                 more.then(|| Cursor::Number(number.saturating_add(1)))
             }
             Cursor::Token(_) => {
-                // Strictly: a token that cannot be read would end the list in silence.
+                // Strictly: a token that cannot be read would end the list silently.
                 let within: Option<Next> = match serde_json::from_slice(raw_info) {
                     Ok(next) => next,
                     Err(e) => return fail(format!("`page_info.next_page_token`: {e}")),

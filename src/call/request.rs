@@ -20,7 +20,7 @@ use crate::response::HttpResponse;
 use crate::text::printable;
 
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call has begun with the other";
+const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call already has the other";
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A request as it is put together. Every fault of an argument is kept and reported when it is sent.

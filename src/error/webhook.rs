@@ -17,7 +17,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum WebhookError {
     /// A secret is empty: with it, everyone could sign. Nothing is verified then.
-    #[error("a secret of the webhook is empty; take it from the dashboard, and look at how this program reads it")]
+    #[error("a secret of the webhook is empty; take it from the dashboard, and check how this program reads it")]
     EmptySecret,
 
     /// There is no signature. Whoever sent it need not be the platform.
@@ -32,7 +32,7 @@ pub enum WebhookError {
     },
 
     /// It was signed too long ago: it is a recorded one, it waited somewhere, or this machine's clock is fast.
-    #[error("the delivery was signed {} s ago, which is more than {} s; verify one that waited in a queue with `verify_at` and the time of its receipt, otherwise look at this machine's clock", age.as_secs(), tolerance.as_secs_f64())]
+    #[error("the delivery was signed {} s ago, which is more than {} s; verify one that waited in a queue with `verify_at` and the time of its receipt, otherwise check this machine's clock", age.as_secs(), tolerance.as_secs_f64())]
     TooOld {
         /// How long ago, in whole seconds, rounded up.
         age: Duration,
@@ -41,7 +41,7 @@ pub enum WebhookError {
     },
 
     /// It was signed too far in the future: this machine's clock is slow.
-    #[error("the delivery was signed {} s in the future, which is more than {} s; look at this machine's clock", ahead.as_secs(), tolerance.as_secs_f64())]
+    #[error("the delivery was signed {} s in the future, which is more than {} s; check this machine's clock", ahead.as_secs(), tolerance.as_secs_f64())]
     FromTheFuture {
         /// How far, in whole seconds, rounded up.
         ahead: Duration,

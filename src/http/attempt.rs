@@ -32,7 +32,7 @@ pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long a connection may be silent while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What is sent in one try.
+/// What is sent in one attempt.
 pub(super) struct Attempt<'a> {
     pub method: &'a str,
     pub headers: &'a [(String, String)],
@@ -44,7 +44,7 @@ pub(super) struct Attempt<'a> {
     pub limits: Limits,
 }
 
-/// The time limits of one try.
+/// The time limits of one attempt.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct Limits {
     /// For the whole answer once the request is sent, or for silence in a stream.
@@ -87,7 +87,7 @@ pub(crate) struct Failure {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// Another try would end in the same way.
+    /// Another attempt would end in the same way.
     Impossible,
     /// The caller's headers cannot be sent.
     Invalid,
@@ -445,7 +445,7 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
     Failure { kind, sent, message, source }
 }
 
-/// Whether TLS was refused for a certificate: another try would end in the same way.
+/// Whether TLS was refused for a certificate: another attempt would end in the same way.
 fn is_about_certificate(e: &ureq::Error) -> bool {
     !matches!(e, ureq::Error::Timeout(_)) && e.to_string().to_ascii_lowercase().contains("certificate")
 }

@@ -323,6 +323,46 @@ mod tests {
     }
 
     #[test]
+    fn a_body_has_ended_once_its_last_byte_is_taken() {
+        let file = Part::File { name: "file".into(), source: FileSource::bytes("a", vec![7; 1000]) };
+        let payload = Payload::form(&[file]).unwrap();
+        let mut left = payload.length().unwrap() as usize;
+        let mut reader = payload.open().unwrap();
+        while left > 0 {
+            assert_eq!(reader.ended(), None, "{left} bytes are left");
+            left -= reader.read(&mut [0; 100]).unwrap();
+        }
+        assert!(reader.ended().is_some());
+    }
+
+    #[test]
+    fn what_a_reader_gives_is_passed_on_before_it_gives_more() {
+        struct Slow(std::sync::mpsc::Receiver<()>, bool);
+        impl Read for Slow {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                if std::mem::replace(&mut self.1, true) {
+                    // Until it was passed on; a test that fails is ended.
+                    let _ = self.0.recv_timeout(std::time::Duration::from_secs(20));
+                    return Ok(0);
+                }
+                buffer[..5].copy_from_slice(b"first");
+                Ok(5)
+            }
+        }
+        let (passed_on, waits) = std::sync::mpsc::channel();
+        let file = Part::File { name: "file".into(), source: FileSource::reader("a", Slow(waits, false)) };
+        let payload = Payload::form(&[file]).unwrap();
+        let mut reader = payload.open().unwrap();
+        let mut buffer = [0; 4096];
+        let read = reader.read(&mut buffer).unwrap();
+        assert!(buffer[..read].ends_with(b"first"), "{}", String::from_utf8_lossy(&buffer[..read]));
+        passed_on.send(()).unwrap();
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).unwrap();
+        assert!(rest.ends_with(b"--\r\n"));
+    }
+
+    #[test]
     fn boundaries_are_random() {
         let boundary = |_| Payload::form(&[]).unwrap().content_type;
         assert_ne!(boundary(0), boundary(1));

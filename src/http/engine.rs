@@ -42,7 +42,7 @@ pub(crate) struct Plan<'a> {
     pub repeatable: bool,
     pub policy: Policy,
     pub cancel: Option<CancelHandle>,
-    /// Set when no further try is to be made, while the one under way goes on.
+    /// Set when no further attempt is to be made, while the one under way continues.
     pub stop: Option<CancelHandle>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) enum Target<'a> {
     /// To the API, with the key.
     Api(String),
-    /// To the storage, without the key. The URL is asked for afresh on each try.
+    /// To the storage, without the key. A new URL is asked for on each attempt.
     Storage(&'a mut dyn FnMut() -> Result<String>),
 }
 
@@ -92,9 +92,9 @@ pub(crate) trait BodyReader: Read {
     fn ended(&self) -> Option<Instant>;
 }
 
-/// How a try ended without an answer.
+/// How an attempt ended without an answer.
 enum Tried {
-    /// By this side: there is no other try.
+    /// By this side: there is no other attempt.
     Stopped(Error),
     Failed(Failure),
 }
@@ -117,7 +117,7 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
     let mut announce = is_api && plan.body.as_ref().is_some_and(large);
     let mut redirected: Option<String> = None;
     let (mut attempts, mut retries, mut redirects, mut held_back, mut unanswered) = (0, 0, 0, 0, 0);
-    // Whether a try may have been carried out although it gave no answer.
+    // Whether an attempt may have been carried out although it gave no answer.
     let mut unsure = false;
     loop {
         call.check_canceled()?;
@@ -213,7 +213,7 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
         match call.left(plan.policy.deadline) {
             Err(_) => return Err(call.timeout("the deadline of the call has passed", Some(error))),
             Ok(Some(left)) if wait >= left => {
-                return Err(call.timeout("the deadline of the call leaves no time for another try", Some(error)));
+                return Err(call.timeout("the deadline of the call leaves no time for another attempt", Some(error)));
             }
             Ok(_) => {}
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// A request has arrived no later than this after it has left, although it has no answer yet.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
-/// How long to wait for an answer that makes room, before it is looked at again.
+/// How long to wait for an answer that makes room, before it is checked again.
 const SLICE: Duration = Duration::from_millis(20);
 
 /// Holds requests back until a time that the platform has named, and to the pace that the caller has set.
@@ -49,7 +49,7 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Where it will be told that the request has left.
+    /// Where it sees that the request has left.
     pub(crate) fn watch(&self, left: &Arc<AtomicBool>) {
         if let Some(request) = self.limiter.state().admitted.iter_mut().find(|request| request.number == self.number) {
             request.left = left.clone();
@@ -72,7 +72,7 @@ impl RateLimiter {
         state.paused_until = Some(state.paused_until.map_or(until, |have| have.max(until)));
     }
 
-    /// Lets a request pass, or tells when to ask again.
+    /// Lets a request pass, or says when to ask again.
     ///
     /// The platform counts a request when it arrives, which is between its being sent and its being answered. So it
     /// counts here until the time of the pace has passed since its answer, or since it has surely arrived: however
@@ -136,6 +136,7 @@ mod tests {
         limiter.pause_until(later);
         limiter.pause_until(now + SECOND);
         assert_eq!(held_back(&limiter, now), Some(later));
+        assert_eq!(held_back(&limiter, later - Duration::from_nanos(1)), Some(later), "not a moment too early");
         assert_eq!(held_back(&limiter, later), None);
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::text::printable;
 
-/// One attempt of a request, as the [observer](crate::TwelveLabsBuilder::observer) of a client is told of it.
+/// One attempt of a request, as the [observer](crate::TwelveLabsBuilder::observer) of a client sees it.
 ///
 /// Nothing of it is secret: it has no key, no query of a URL, nothing of what was sent and nothing of a body.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl fmt::Display for AttemptEvent {
 
 pub(crate) type Observer = Arc<dyn Fn(&AttemptEvent) + Send + Sync>;
 
-/// An attempt that has ended. It is told once, whatever comes after it.
+/// An attempt that has ended. It is reported once, whatever comes after it.
 pub(super) struct Seen<'a> {
     pub event: AttemptEvent,
     pub observer: Option<&'a Observer>,

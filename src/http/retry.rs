@@ -11,7 +11,7 @@ use crate::response::Headers;
 pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// How a try ended that did not succeed.
+/// How an attempt ended that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// No connection: nothing was sent.
@@ -20,7 +20,7 @@ pub(crate) enum Ended {
     Broke,
     /// No answer came in time, so often by now.
     Unanswered(u32),
-    /// Another try would end in the same way.
+    /// Another attempt would end in the same way.
     Impossible,
     /// The server answered with this status, and with or without a time to wait.
     Status(u16, Option<Duration>),

@@ -474,7 +474,7 @@ pub struct AnalyzeResponse {
     pub finish_reason: Option<FinishReason>,
     /// The tokens that it took.
     pub usage: Option<TokenUsage>,
-    /// A warning, such as that the text was truncated.
+    /// A warning, for example that the text was truncated.
     pub error: Option<AnalyzeError>,
 }
 
@@ -737,7 +737,7 @@ pub(crate) fn broken(operation: String, e: Error, text: &str, generation: &Gener
         Error::Stream { message, code, source, .. } => (message, code, source),
         e => {
             let message = match e {
-                Error::Timeout { .. } => "the stream fell silent before its end",
+                Error::Timeout { .. } => "the stream did not reach its end in time",
                 Error::Transport { .. } => "the stream broke off before its end",
                 Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
                 Error::Canceled { .. } => "canceled before the end of the stream",

@@ -106,7 +106,7 @@ impl UploadAll {
     /// |---|---|
     /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
     /// | `path`, `size`, `modified` | the file: its absolute path, its bytes, when it was changed (in ns since 1970) |
-    /// | `upload` | what it takes to go on with a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
+    /// | `upload` | what it takes to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
     /// | `sent_at` | when the file was sent in one request whose outcome is unknown |
     /// | `asset_id`, `asset` | the asset, as far as it is known |
     /// | `code`, `message`, `permanent` | why it failed, and whether for good |
@@ -232,8 +232,8 @@ impl UploadAll {
             first.iter().map(|path| folders.key(path)).for_each(|key| turns.reserve(&key, in_flight[&key]));
             paths = first.into_iter().chain(rest).collect();
         }
-        let cancel = self.cancel.unwrap_or_default().child();
         let mut options = self.options;
+        let cancel = self.cancel.or(options.request_options.cancel.take()).unwrap_or_default().child();
         options.request_options.cancel = Some(cancel.clone());
         options.request_options.patient = true;
         let (sender, outcomes) = mpsc::channel();
@@ -310,7 +310,8 @@ names! {
     }
 }
 
-/// The outcomes of a batch as they come: one for each file. Dropped before its end, it stops the batch.
+/// The outcomes of a batch as they come: one for each file. Dropped before its end, it stops the batch, and waits until
+/// its threads have ended, unless that is in a callback.
 ///
 /// Take them one by one, or let [`finish`](Self::finish) count them.
 #[must_use = "dropping it stops the batch: iterate over the outcomes, or call `.finish()`"]
@@ -403,9 +404,13 @@ impl ExactSizeIterator for Uploads {}
 impl Uploads {
     /// With the end of the workers, the manifest is free for the next batch.
     fn join(&mut self) {
-        let own = std::thread::current().id();
-        // A callback may drop this, on the thread of a worker.
-        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != own) {
+        let threads = std::mem::take(&mut self.threads);
+        if std::thread::current().name().is_some_and(|name| name.starts_with("twelvelabs-")) {
+            // A callback drops this. Another worker may wait for what it holds: they end by themselves, and the manifest
+            // is free once the last one has.
+            return;
+        }
+        for thread in threads {
             // What a callback does to it is in the outcome of its file.
             let _ = thread.join();
         }

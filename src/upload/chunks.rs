@@ -25,7 +25,7 @@ use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, UploadSess
 use crate::resumable::ResumableUpload;
 use crate::upload::no_thread;
 use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
-use crate::upload::session::{UploadPlan, chunk_headers, is_gone, not_resumable};
+use crate::upload::session::{UploadPlan, chunk_headers, is_unknown_session, not_resumable};
 use crate::upload::workers::{Job, Queue, Report};
 
 /// Chunks that are done are reported after this time although their batch is not full.
@@ -128,8 +128,8 @@ pub(crate) fn upload(
             return Err(Error::invalid(name, "must be at least 1"));
         }
     }
-    // Tells at once that a source cannot be read in chunks.
-    source.stretches()?;
+    // Says at once that a source cannot be read in chunks.
+    source.byte_ranges()?;
     let length = source.length().unwrap_or_default();
     let opened = match resume {
         Some(upload) => UploadPlan::resume(client, source, upload, resume_anyway, &tuning.options)?,
@@ -161,8 +161,8 @@ pub(crate) fn upload(
     let mut tally = Tally {
         missing: opened.missing,
         unreported: Vec::new(),
-        last_report: Instant::now(),
-        no_report_before: Instant::now(),
+        last_report: client.settings().clock.now(),
+        no_report_before: client.settings().clock.now(),
         counted: None,
         asset_id: opened.upload.asset_id.clone(),
         asset_url: None,
@@ -173,7 +173,7 @@ pub(crate) fn upload(
     }
     match result {
         Ok(()) => {
-            job.tell(&tally, &mut progress, UploadState::Uploaded);
+            job.report_progress(&tally, &mut progress, UploadState::Uploaded);
             let upload_id = opened.upload.upload_id.clone();
             let Some(asset_id) = tally.asset_id else {
                 let name = job.name();
@@ -188,7 +188,7 @@ pub(crate) fn upload(
             missing: tally.missing.into_iter().collect(),
             total_chunks: opened.total_chunks,
             // A file that cannot be read for now has not changed.
-            resumable: !matches!(cause, Error::File { source: None, .. }) && !is_gone(&cause),
+            resumable: !matches!(cause, Error::File { source: None, .. }) && !is_unknown_session(&cause),
             mismatch: false,
             cause: Box::new(cause),
         }))),
@@ -221,10 +221,14 @@ impl Drop for StopOnDrop<'_> {
 
 /// The calling thread's part.
 impl Job<'_> {
+    fn now(&self) -> Instant {
+        self.client.settings().clock.now()
+    }
+
     fn send_missing(&self, tally: &mut Tally, progress: &mut Option<Callback>) -> Result<()> {
         let missing: u64 = tally.missing.iter().map(|index| self.place(*index).1).sum();
         self.sent.store(self.length.saturating_sub(missing), Ordering::Relaxed);
-        self.tell(tally, progress, UploadState::Uploading);
+        self.report_progress(tally, progress, UploadState::Uploading);
         if tally.missing.is_empty() {
             return Ok(());
         }
@@ -239,14 +243,14 @@ impl Job<'_> {
         let mut fault = None;
         std::thread::scope(|scope| {
             let _stop = StopOnDrop(self);
-            for begun in 0..workers {
+            for started in 0..workers {
                 let sender = sender.clone();
                 let worker = std::thread::Builder::new().name("twelvelabs-upload".into());
                 if let Err(e) = worker.spawn_scoped(scope, move || self.work(&sender)) {
                     // Fewer workers do it too, as long as there is one.
-                    match begun {
+                    match started {
                         0 => fault = Some(no_thread(e)),
-                        _ => log::warn!("only {begun} workers: {e}"),
+                        _ => log::warn!("only {started} workers: {e}"),
                     }
                     break;
                 }
@@ -259,13 +263,15 @@ impl Job<'_> {
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
-                self.tell(tally, progress, UploadState::Uploading);
+                self.report_progress(tally, progress, UploadState::Uploading);
                 if fault.is_some() {
                     continue;
                 }
+                let now = self.now();
                 let full = tally.unreported.len() >= self.tuning.batch_size as usize;
-                let late = !tally.unreported.is_empty() && tally.last_report.elapsed() > LONGEST_UNREPORTED;
-                let due = (full || late) && Instant::now() >= tally.no_report_before;
+                let late = !tally.unreported.is_empty()
+                    && now.saturating_duration_since(tally.last_report) > LONGEST_UNREPORTED;
+                let due = (full || late) && now >= tally.no_report_before;
                 let fetched = self.fetch_ahead();
                 let reported = if due { self.report(tally) } else { Ok(()) };
                 if let Err(e) = fetched.and(reported) {
@@ -288,7 +294,7 @@ impl Job<'_> {
             Err(e) if e.is_retryable() => {
                 log::warn!("{}: chunks could not be reported for now: {e}", self.name());
                 let pause = e.retry_after().unwrap_or_default().max(LONGEST_UNREPORTED).min(FOREVER);
-                tally.no_report_before = Instant::now() + pause;
+                tally.no_report_before = self.now() + pause;
                 Ok(())
             }
             other => other,
@@ -310,7 +316,7 @@ impl Job<'_> {
         for chunk in tally.unreported.drain(..count) {
             tally.missing.remove(&chunk.chunk_index);
         }
-        tally.last_report = Instant::now();
+        tally.last_report = self.now();
         tally.counted = report.total_completed.max(tally.counted);
         tally.asset_id = report.asset_id.or(tally.asset_id.take());
         tally.asset_url = report.url.or(tally.asset_url.take());
@@ -371,7 +377,7 @@ impl Job<'_> {
         Ok(lacking)
     }
 
-    fn tell(&self, tally: &Tally, progress: &mut Option<Callback>, state: UploadState) {
+    fn report_progress(&self, tally: &Tally, progress: &mut Option<Callback>, state: UploadState) {
         let Some(callback) = progress else { return };
         let open = tally.missing.len().saturating_sub(tally.unreported.len());
         callback(&UploadProgress {

@@ -119,7 +119,7 @@ impl Header {
         (self.account != own.account).then(|| {
             let (is, own) = (printable(&self.account, 20), &own.account);
             format!(
-                "it was begun with another API key ({is}, not {own}): use a file for each account; if the account is the \
+                "it was started with another API key ({is}, not {own}): use a file for each account; if the account is the \
                  same and has a new key, remove the first line of the file"
             )
         })
@@ -127,7 +127,7 @@ impl Header {
 }
 
 /// 32 bits that distinguish one API key from another: FNV-1a and the finalizer of MurmurHash 3, which are the same
-/// everywhere and for ever. Whatever the hash, nobody can learn more than 32 bits of a key from it, also from many
+/// everywhere and forever. Whatever the hash, nobody can learn more than 32 bits of a key from it, also from many
 /// journals.
 fn fingerprint(api_key: &str) -> String {
     let hash = b"twelvelabs manifest: "
@@ -215,7 +215,7 @@ impl Entry {
         }
     }
 
-    /// Without ids that cannot be asked for: a file does not fail for ever over them.
+    /// Without ids that cannot be asked for: a file does not fail forever over them.
     fn usable(self) -> Self {
         Entry {
             upload: self.upload.filter(|upload| is_id(&upload.upload_id)),
@@ -257,6 +257,11 @@ impl Manifest {
             Err(e) if e.kind() == ErrorKind::NotFound => Folders::default().place(path),
             canonical => canonical.map_err(fail)?,
         };
+        if paths.own.contains(&paths.id(&Folders::default().key(path))) {
+            let message =
+                format!("the {what} is itself one of the files to upload: name another, or leave it out of them");
+            return Err(Error::file(path, message, None));
+        }
         match path.metadata() {
             Ok(metadata) if !metadata.is_file() => {
                 return Err(Error::file(path, format!("the {what} has to be a file"), None));
@@ -374,7 +379,7 @@ impl Manifest {
         }
     }
 
-    /// Removes the journal: there is nothing left to go on with.
+    /// Removes the journal: there is nothing left to resume.
     pub(crate) fn remove(&self) -> Result<()> {
         let removed = match leads_to(&self.path, &self.file) {
             Ok(true) => std::fs::remove_file(&self.path).and_then(|()| sync_folder(&self.path)),
@@ -407,7 +412,7 @@ impl Content {
         let fail = |e| Error::file(path, format!("cannot read the {what}"), Some(e));
         let refuse = |why: String| Err(Error::file(path, format!("{why}; nothing was written to it"), None));
         let mut reader = BufReader::with_capacity(1 << 16, file);
-        let (mut content, mut line, mut begun, mut passed_over) = (Content::default(), Vec::new(), false, 0u64);
+        let (mut content, mut line, mut started, mut passed_over) = (Content::default(), Vec::new(), false, 0u64);
         for number in 1u64.. {
             line.clear();
             let read = (&mut reader).take(MOST_LINE).read_until(b'\n', &mut line).map_err(fail)? as u64;
@@ -428,8 +433,8 @@ impl Content {
                 continue;
             }
             let known = serde_json::from_slice::<Known>(text);
-            if let Some(known) = known.as_ref().ok().filter(|_| begun || kind == Kind::Manifest) {
-                begun = true;
+            if let Some(known) = known.as_ref().ok().filter(|_| started || kind == Kind::Manifest) {
+                started = true;
                 let id = paths.id(&known.path);
                 if content.other.is_none() && !paths.own.contains(&id) {
                     content.other = Some(known.path.clone().into_owned());
@@ -449,15 +454,15 @@ impl Content {
                 if let Some(why) = found.refusal(header) {
                     return refuse(why);
                 }
-                content.has_header |= !begun;
-                (begun, content.live) = (true, content.live + read);
+                content.has_header |= !started;
+                (started, content.live) = (true, content.live + read);
                 continue;
             }
             let may_be_old = kind == Kind::Manifest && content.torn && text.starts_with(OLD_BEGINNING);
-            if !begun && !may_be_old {
+            if !started && !may_be_old {
                 return refuse(format!("this file is not a {what}; name another, or remove it if it is of no use"));
             }
-            begun = true;
+            started = true;
             content.live += read;
             match content.strange.last_mut().filter(|last| last.end == place.start) {
                 Some(last) => last.end = place.end,

@@ -39,7 +39,7 @@ const MOST_POLLS: u32 = 16;
 const OUTAGE: u32 = 3;
 /// How often a file is tried that does not get through while others do.
 const MOST_TRIES: u32 = 2;
-/// The pauses between the tries in an outage; the last of these is kept to.
+/// The pauses between the attempts in an outage; the last of these is kept to.
 const OUTAGE_PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 
@@ -51,6 +51,14 @@ struct Pending {
     poll: Poll,
     due: Instant,
     progress: Reporter,
+}
+
+impl Pending {
+    /// Its file on the way: whatever happens from here on, in a callback perhaps, that has an outcome.
+    fn take_task<'a>(&mut self, sender: &'a Sender<UploadOutcome>) -> Task<'a> {
+        let file = File { path: std::mem::take(&mut self.path), tries: 0, kept: Kept::default() };
+        Task { file, note: self.note.take(), sender: Some(sender) }
+    }
 }
 
 struct Queue {
@@ -305,7 +313,7 @@ impl Batch {
                 match &e {
                     Error::Upload(e) => task.file.kept.upload = e.resumable.then(|| e.upload.clone()),
                     // The platform may have it all the same.
-                    e if e.is_outcome_unknown() || e.status().is_some_and(|status| status >= 500) => {
+                    e if e.is_outcome_unknown() => {
                         task.file.kept.sent_at.get_or_insert(since);
                     }
                     _ => {}
@@ -372,7 +380,7 @@ impl Batch {
     /// A file did not get through: it fails, or is tried again when others get through, or nothing does any more.
     fn did_not_get_through(&self, mut task: Task, key: &FileKey, e: Error) {
         let passing = match e.reason() {
-            Error::Api(api) => matches!(api.status, 500 | 502..=504) && !is_of_storage(api),
+            Error::Api(api) => matches!(api.status, 500 | 502..=504),
             Error::Transport { .. } | Error::Timeout { .. } => true,
             _ => false,
         };
@@ -441,26 +449,27 @@ impl Batch {
         let poll = Poll::new::<Asset>(&uploaded.asset_id, self.options.pace, now, unknown);
         let Some(sender) = task.sender.take() else { return };
         let path = std::mem::take(&mut task.file.path);
-        let pending = Pending { path, note: uploaded.note, key, poll, due: now, progress };
+        let mut pending = Pending { path, note: uploaded.note, key, poll, due: now, progress };
         match uploaded.asset {
-            Some(asset) => self.polled(pending, Ok(asset), sender),
+            Some(asset) => {
+                let task = pending.take_task(sender);
+                self.polled(pending, task, Ok(asset));
+            }
             None => self.poll(pending, sender),
         }
     }
 
-    fn poll(&self, pending: Pending, sender: &Sender<UploadOutcome>) {
+    fn poll(&self, mut pending: Pending, sender: &Sender<UploadOutcome>) {
+        let task = pending.take_task(sender);
         let left = pending.poll.time_left(self.now());
         let mut options = self.options.request_options.clone();
         options.deadline = Some(options.deadline.map_or(left, |own| own.min(left)));
         let answer = self.client.assets().retrieve(pending.poll.id()).request_options(options).send();
-        self.polled(pending, answer, sender);
+        self.polled(pending, task, answer);
     }
 
-    fn polled(&self, mut pending: Pending, answer: Result<Asset>, sender: &Sender<UploadOutcome>) {
+    fn polled(&self, mut pending: Pending, mut task: Task, answer: Result<Asset>) {
         let (length, id) = (Some(pending.key.size), pending.poll.id().to_string());
-        // Whatever happens from here on, in a callback perhaps, the file has an outcome.
-        let file = File { path: std::mem::take(&mut pending.path), tries: 0, kept: Kept::default() };
-        let mut task = Task { file, note: pending.note.take(), sender: Some(sender) };
         let working = answer.as_ref().is_ok_and(|asset| asset.status != Some(AssetStatus::Ready));
         let next = match answer {
             Ok(asset) if !self.options.wait => Ok(Next::Done(asset)),

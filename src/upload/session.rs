@@ -97,7 +97,7 @@ impl UploadPlan {
         Self::inspect(client, source, upload, options).map_err(|e| match e {
             Error::Upload(e) => Error::Upload(e),
             // With an id that is none it is as with one that has ended.
-            e if is_gone(&e) || matches!(e.status(), Some(400 | 414 | 422)) => not_resumable(kept, e),
+            e if is_unknown_session(&e) || matches!(e.status(), Some(400 | 414 | 422)) => not_resumable(kept, e),
             Error::InvalidArgument { .. } => not_resumable(kept, e),
             e => Error::from(Box::new(error(kept, e))),
         })
@@ -119,7 +119,7 @@ impl UploadPlan {
         let other_file = |message: String| mismatch(kept.clone(), Error::file(source.label(), message, None));
         if let Some(size) = status.total_size.filter(|size| *size != length) {
             return Err(other_file(format!(
-                "this file has {length} bytes, and {name} is of one of {size}: give the file that it was begun with"
+                "this file has {length} bytes, and {name} is of one of {size}: give the file that it was started with"
             )));
         }
         let protocol = |message: String| Error::Protocol { operation: name.clone(), message };
@@ -223,7 +223,7 @@ fn check_file(upload: &ResumableUpload, source: &Inspected) -> Result<()> {
     let difference = upload.file.zip(source.stamp()).and_then(|(then, now)| then.difference(&now));
     let Some(difference) = difference else { return Ok(()) };
     let message = format!(
-        "this is not the file that the upload was begun with: {difference}; give that file, upload this one from the \
+        "this is not the file that the upload was started with: {difference}; give that file, upload this one from the \
          start, or set `resume_anyway(true)` if the content is the same"
     );
     Err(mismatch(upload.clone(), Error::file(source.label(), message, None)))
@@ -257,6 +257,6 @@ pub(crate) fn is_hopeless(e: &Error) -> bool {
 }
 
 /// Whether the platform no longer knows the session. What the storage says is about one of its URLs.
-pub(super) fn is_gone(e: &Error) -> bool {
+pub(super) fn is_unknown_session(e: &Error) -> bool {
     e.api().is_some_and(|e| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION))
 }

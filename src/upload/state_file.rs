@@ -39,7 +39,7 @@ impl StateFile {
     /// Opens it, and says how far an earlier run has come: with this file as it is now, or `anyway`.
     pub(crate) fn open(path: &Path, client: &Session, source: &FileSource, anyway: bool) -> Result<(Self, Left)> {
         let Some(place) = source.as_path() else {
-            return Err(Error::invalid("state_file", "only a file on disk can be gone on with by a later run"));
+            return Err(Error::invalid("state_file", "a later run can resume only the upload of a file on disk"));
         };
         let file = FileKey::of(place, &Mutex::new(Folders::default()))?;
         let mut paths = Paths::default();
@@ -56,7 +56,7 @@ impl StateFile {
                 Left { asset_id: line.asset_id, upload, sent_at: line.sent_at }
             }
             Some(_) => {
-                log::warn!("{}: the file has changed; its upload begins anew", printable(&file.path, 1000));
+                log::warn!("{}: the file has changed; it is uploaded from the start", printable(&file.path, 1000));
                 Left::default()
             }
             None => Left::default(),
@@ -89,7 +89,7 @@ impl StateFile {
         result
     }
 
-    /// There is nothing to go on with.
+    /// There is nothing to resume.
     fn remove(&self) {
         // What it says is still true: a later run finds out that there is nothing to do.
         if let Err(e) = self.manifest().remove() {

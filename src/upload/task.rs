@@ -16,7 +16,7 @@ pub(super) struct File {
     pub path: PathBuf,
     /// How often it did not get through.
     pub tries: u32,
-    /// What a try that did not get through has left.
+    /// What an attempt that did not get through has left.
     pub kept: Kept,
 }
 

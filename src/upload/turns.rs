@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long somebody waits at the most before it looks whether the batch was stopped.
+/// How long somebody waits at the most before it checks whether the batch was stopped.
 const SLICE: Duration = Duration::from_millis(20);
 
 /// Who has the turn, by the name and the size of the file: an absolute path as text.

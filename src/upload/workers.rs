@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
-use crate::file::{Inspected, Stretches};
+use crate::file::{ByteRanges, Inspected};
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::{self, Body, BodyReader, Plan, Policy, STORAGE_OPERATION, Target};
 use crate::http::session::Session;
@@ -20,7 +20,7 @@ use crate::resources::multipart_upload::{CompletedChunk, PresignedUrl};
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
 use crate::upload::chunks::{TICK, Tuning};
-use crate::upload::session::is_gone;
+use crate::upload::session::is_unknown_session;
 
 /// The platform gives no more URLs in one answer.
 const MOST_URLS: u32 = 50;
@@ -72,7 +72,7 @@ impl Job<'_> {
     /// Sends chunks until there are no more.
     pub(super) fn work(&self, events: &Sender<Report>) {
         let work = || -> Result<()> {
-            let file = RefCell::new(self.source.stretches()?);
+            let file = RefCell::new(self.source.byte_ranges()?);
             while let Some(index) = self.take() {
                 let done = match self.send_chunk(index, &file) {
                     // The storage has taken it without a proof: that may be otherwise the next time.
@@ -128,7 +128,7 @@ impl Job<'_> {
     }
 
     /// Sends a chunk, each time to another URL.
-    fn send_chunk(&self, index: u32, file: &RefCell<Stretches>) -> Result<CompletedChunk> {
+    fn send_chunk(&self, index: u32, file: &RefCell<ByteRanges>) -> Result<CompletedChunk> {
         let operation = format!("{STORAGE_OPERATION} {index} of {} of {}", self.total_chunks, self.name());
         let (offset, length) = self.place(index);
         let body = Chunk { file, offset, length, sent: &self.sent, taken: Cell::new(0) };
@@ -227,7 +227,7 @@ impl Job<'_> {
         let count = queue.run_without_url(next);
         match self.fetch(queue, next, count) {
             // The worker that needs them asks again, and reports what is wrong if it lasts.
-            Err(e) if !is_gone(&e) => log::debug!("no URLs ahead of need: {e}"),
+            Err(e) if !is_unknown_session(&e) => log::debug!("no URLs ahead of need: {e}"),
             other => drop(other?),
         }
         Ok(())
@@ -274,7 +274,7 @@ impl Queue {
 
 /// One chunk of the file as the body of a request.
 struct Chunk<'a> {
-    file: &'a RefCell<Stretches>,
+    file: &'a RefCell<ByteRanges>,
     offset: u64,
     length: u64,
     sent: &'a AtomicU64,

@@ -7,14 +7,15 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::files::{Folder, content};
 use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
-use twelvelabs::assets::{AssetStatus, UploadAll, UploadOutcome, UploadOutcomeKind};
+use twelvelabs::assets::{AssetStatus, UploadAll, UploadOutcome, UploadOutcomeKind, Uploads};
 use twelvelabs::testing::{Fault, StandIn, TestClock};
-use twelvelabs::{CancelHandle, Clock, Error, TwelveLabs};
+use twelvelabs::time::OffsetDateTime;
+use twelvelabs::{CancelHandle, Clock, Error, RequestOptions, TwelveLabs};
 
 pub const KEY: &str = "tlk_never_seen_by_the_storage";
 pub const CHUNK: u64 = 16 << 10;
@@ -107,9 +108,9 @@ fn a_batch_that_is_run_again_does_only_what_is_left() {
     folder.write("large.mp4", &content(200_000));
     folder.write("short-video_duration_too_short.mp4", &content(500));
     let client = client(&stand_in.url());
-    // One file is refused once, one chunk of the large one never gets through.
+    // One file is refused once, one chunk of the large one does not get through, nor once more at the end.
     stand_in.fail("POST /assets", 1, 400);
-    stand_in.fault("PUT /storage/{upload_id}/5", Fault::status(500).times(4));
+    stand_in.fault("PUT /storage/{upload_id}/5", Fault::status(500).times(8));
     let first = outcomes(batch(&client, &folder).workers(1));
     assert_eq!(
         kinds(&first),
@@ -207,6 +208,45 @@ fn a_session_that_has_expired_meanwhile_is_begun_anew() {
     let ids = stand_in.upload_ids();
     assert_eq!(ids.len(), 2);
     assert_eq!(stand_in.assembled(&ids[1]).unwrap(), content(200_000));
+}
+
+/// A clock by which a folder is away from the second time on that the date is asked for.
+struct Away {
+    asked: AtomicUsize,
+    folder: PathBuf,
+    place: PathBuf,
+}
+
+impl Clock for Away {
+    fn utc_now(&self) -> OffsetDateTime {
+        if self.asked.fetch_add(1, Ordering::SeqCst) == 1 {
+            fs::rename(&self.folder, &self.place).unwrap();
+        }
+        OffsetDateTime::now_utc()
+    }
+}
+
+#[test]
+fn a_session_is_resumed_although_the_file_could_not_be_read_meanwhile() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("away"));
+    stand_in.chunks(CHUNK, 3);
+    let (here, place) = (folder.path("disk"), folder.path("elsewhere"));
+    fs::create_dir(&here).unwrap();
+    folder.write("disk/large.mp4", &content(200_000));
+    let run = |client: &TwelveLabs| {
+        let all = client.assets().upload_all([here.join("large.mp4")]).threshold(100_000);
+        outcomes(all.sleep_interval(Duration::from_millis(1)).manifest(folder.path("manifest.jsonl")))
+    };
+    stand_in.fault("PUT /storage/{upload_id}/2", Fault::status(500).times(4));
+    assert_eq!(kinds(&run(&client(&stand_in.url()))), [("large.mp4", Failed)]);
+    // The date is asked for when the manifest is locked, and then between the look at the file and its upload.
+    let away = Away { asked: AtomicUsize::new(0), folder: here.clone(), place: place.clone() };
+    let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(away);
+    let found = run(&builder.build().unwrap());
+    assert!(found["large.mp4"].result.as_ref().unwrap_err().to_string().contains("no such file"), "{found:?}");
+    fs::rename(&place, &here).unwrap();
+    assert_eq!(kinds(&run(&client(&stand_in.url()))), [("large.mp4", Uploaded)]);
+    assert_eq!(stand_in.upload_ids().len(), 1, "the session was resumed");
 }
 
 #[test]
@@ -322,7 +362,7 @@ fn a_canceled_batch_accounts_for_every_file_and_goes_on_later() {
     let cancel = CancelHandle::new();
     let (remote, stand_in_too) = (cancel.clone(), stand_in.clone());
     let canceler = std::thread::spawn(move || {
-        assert!(stand_in_too.wait_for("PUT /storage/{upload_id}/{chunk}", 1));
+        assert!(stand_in_too.wait_for("PUT /storage/{upload_id}/1", 1));
         remote.cancel();
     });
     let client = client(&stand_in.url());
@@ -336,6 +376,18 @@ fn a_canceled_batch_accounts_for_every_file_and_goes_on_later() {
 }
 
 #[test]
+fn a_cancel_handle_among_the_settings_of_each_request_stops_a_batch_too() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("cancel-options"));
+    small_files(&folder, 5);
+    let cancel = CancelHandle::new();
+    cancel.cancel();
+    let options = RequestOptions::new().cancel_handle(&cancel);
+    let found = outcomes(batch(&client(&stand_in.url()), &folder).request_options(options));
+    assert!(found.values().all(|outcome| outcome.kind == NotStarted), "{found:?}");
+    assert_eq!(stand_in.count("POST /assets"), 0);
+}
+
+#[test]
 fn a_batch_that_is_dropped_stops() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("dropped"));
     small_files(&folder, 30);
@@ -346,6 +398,50 @@ fn a_batch_that_is_dropped_stops() {
     assert!(sent < 30, "{sent} files were sent");
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(stand_in.count("POST /assets"), sent, "nothing goes on behind the caller's back");
+}
+
+#[test]
+fn a_callback_that_drops_its_batch_waits_for_no_other_worker() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("dropped-inside"));
+    small_files(&folder, 8);
+    let client = client(&stand_in.url());
+    let held: Arc<Mutex<Option<Uploads>>> = Arc::default();
+    let (theirs, met, calls) = (held.clone(), Barrier::new(2), AtomicUsize::new(0));
+    let all = batch(&client, &folder).workers(2).progress_callback(move |_: &Path, _| {
+        // Both workers are here at once, so that the other one waits for the mutex while the batch is dropped.
+        if calls.fetch_add(1, Ordering::SeqCst) < 2 {
+            met.wait();
+        }
+        drop(theirs.lock().unwrap().take());
+    });
+    *held.lock().unwrap() = Some(all.send().unwrap());
+    until("both workers end", || Arc::strong_count(&held) == 1);
+    let again = outcomes(batch(&client, &folder));
+    assert!(again.values().all(|outcome| outcome.kind == Uploaded), "the manifest is free: {again:?}");
+    assert_eq!(stand_in.asset_count(), 8, "no file stands twice on the platform");
+}
+
+#[test]
+fn an_observer_that_drops_its_batch_does_not_wait_for_itself() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("dropped-observed"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(200_000));
+    let held: Arc<Mutex<Option<Uploads>>> = Arc::default();
+    let theirs = held.clone();
+    let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).observer(move |event| {
+        // On the thread that sends a chunk, for which the batch waits.
+        if event.operation.starts_with("PUT chunk") {
+            drop(theirs.lock().unwrap().take());
+        }
+    });
+    // What is set in a batch lasts as long as its lock.
+    let (observed, ended) = (builder.build().unwrap(), Arc::new(()));
+    let lasts = ended.clone();
+    let all = batch(&observed, &folder).progress_callback(move |_: &Path, _| drop(lasts.clone()));
+    *held.lock().unwrap() = Some(all.send().unwrap());
+    until("the batch ends", || Arc::strong_count(&ended) == 1);
+    assert_eq!(kinds(&outcomes(batch(&client(&stand_in.url()), &folder))), [("large.mp4", Uploaded)]);
+    assert_eq!(stand_in.upload_ids().len(), 1, "the session was resumed");
 }
 
 #[test]

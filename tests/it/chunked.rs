@@ -133,8 +133,14 @@ fn passing_faults_cost_no_more_than_the_chunk() {
     ] {
         let scene = Scene::new("passing");
         scene.stand_in.fault("PUT /storage/{upload_id}/4", fault.clone());
-        scene.upload().send().unwrap_or_else(|e| panic!("{fault:?}: {e}"));
+        let sent: Arc<Mutex<Vec<u64>>> = Arc::default();
+        let log = sent.clone();
+        let upload = scene.upload().progress_callback(move |progress| log.lock().unwrap().push(progress.sent));
+        upload.send().unwrap_or_else(|e| panic!("{fault:?}: {e}"));
         scene.check_complete();
+        let (sent, total) = (sent.lock().unwrap(), scene.content.len() as u64);
+        assert!(sent.iter().all(|sent| *sent <= total), "{fault:?}: what did not get through is not counted: {sent:?}");
+        assert_eq!(sent.last(), Some(&total), "{fault:?}");
         let begun = scene.stand_in.sent_chunks(&scene.upload_id());
         assert_eq!(begun.len(), 14, "{fault:?}: one chunk is sent twice");
         assert_eq!(begun.iter().filter(|index| **index == 4).count(), 2, "{fault:?}");
@@ -154,6 +160,78 @@ fn urls_that_have_ended_are_replaced() {
     });
     upload.send().unwrap();
     scene.check_complete();
+}
+
+/// An upload on the clock of the stand-in, one chunk after the other.
+fn on_its_clock(scene: &Scene) -> UploadFile {
+    let file = scene.folder.path("holiday.mp4");
+    scene.stand_in.client().multipart_upload().upload_file(file).max_workers(1)
+}
+
+#[test]
+fn urls_that_have_expired_are_not_used() {
+    let scene = Scene::new("expired-urls");
+    let (clock, mut began) = (scene.stand_in.clock(), false);
+    // Those that came with the session last an hour, and nothing is sent before the first progress.
+    let upload = on_its_clock(&scene).progress_callback(move |_| {
+        if !std::mem::replace(&mut began, true) {
+            clock.advance(Duration::from_secs(2 * 3600));
+        }
+    });
+    upload.send().unwrap();
+    scene.check_complete();
+    assert_eq!(to_storage(&scene.stand_in).len(), 13, "the storage has refused none");
+}
+
+#[test]
+fn the_storage_is_not_asked_again_before_it_wants_to_be() {
+    let scene = Scene::new("retry-after");
+    scene.stand_in.fault("PUT /storage/{upload_id}/4", Fault::status(503).retry_after(40));
+    on_its_clock(&scene).send().unwrap();
+    scene.check_complete();
+    let waited = scene.stand_in.clock().passed();
+    assert!((Duration::from_secs(40)..Duration::from_secs(60)).contains(&waited), "{waited:?}");
+}
+
+#[test]
+fn chunks_are_reported_after_a_while_although_their_batch_is_not_full() {
+    let scene = Scene::new("late");
+    scene.stand_in.fault("PUT /storage/{upload_id}/3", Fault::silent(10));
+    let (cancel, stand_in) = (CancelHandle::new(), scene.stand_in.clone());
+    let reported: Arc<Mutex<Vec<u32>>> = Arc::default();
+    let (remote, log, mut ticks) = (cancel.clone(), reported.clone(), 0);
+    let upload = on_its_clock(&scene).batch_size(100).cancel_handle(&cancel).progress_callback(move |progress| {
+        let id = stand_in.upload_ids().pop().unwrap();
+        if progress.completed_chunks < 2 || !stand_in.sent_chunks(&id).contains(&3) {
+            return;
+        }
+        if ticks == 0 {
+            stand_in.clock().advance(Duration::from_secs(6));
+        }
+        ticks += 1;
+        *log.lock().unwrap() = stand_in.reported_chunks(&id);
+        if ticks == 20 || !log.lock().unwrap().is_empty() {
+            remote.cancel();
+        }
+    });
+    assert!(upload.send().unwrap_err().is_canceled());
+    assert_eq!(*reported.lock().unwrap(), [1, 2], "while the third was still on its way");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_was_replaced_once_its_last_byte_was_read_is_an_error() {
+    let scene = Scene::new("replaced");
+    let (path, other) = (scene.folder.path("holiday.mp4"), scene.folder.write("other.mp4", &scene.content));
+    let total = scene.content.len() as u64;
+    let upload = scene.upload().progress_callback(move |progress| {
+        if progress.sent == total && other.exists() {
+            fs::rename(&other, &path).unwrap();
+        }
+    });
+    let e = upload.send().unwrap_err();
+    assert!(e.to_string().contains("changed since the upload began"), "{e}");
+    assert!(!upload_error(e).resumable);
 }
 
 #[test]
@@ -223,7 +301,7 @@ fn another_file_is_refused() {
     let e = other.resume(&failed.upload).send().unwrap_err();
     let e = upload_error(e);
     assert!(e.resumable && e.upload == failed.upload, "with the right file: {e:?}");
-    assert!(e.to_string().contains("other.mp4: this is not the file that the upload was begun with"), "{e}");
+    assert!(e.to_string().contains("other.mp4: this is not the file that the upload was started with"), "{e}");
 
     // The right size, but chunks of another size than the session's.
     let upload = ResumableUpload::from(&failed.upload.upload_id);

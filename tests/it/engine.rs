@@ -311,7 +311,7 @@ fn the_deadline_holds_between_tries() {
     let e = client.assets().retrieve("a1").request_options(options).send().unwrap_err();
     match &e {
         Error::Timeout { message, source: Some(source), .. } => {
-            assert!(message.contains("no time for another try"), "{e}");
+            assert!(message.contains("no time for another attempt"), "{e}");
             assert_eq!(source.status(), Some(500));
         }
         other => panic!("{other:?}"),

@@ -263,7 +263,7 @@ fn items_before_the_first_page_that_was_asked_for_are_an_error() {
     (0..10).for_each(|n| assets.remove(&format!("a{n}")));
     assert_eq!(first, (20..30).map(|n| format!("a{n}")).collect::<Vec<_>>());
     let rest: Vec<_> = list.map(id).collect();
-    assert!(rest.len() == 1 && rest[0].contains("before the one that it was begun with"), "{rest:?}");
+    assert!(rest.len() == 1 && rest[0].contains("before the one it started with"), "{rest:?}");
 }
 
 /// What a list ends with that goes on for ever, and after how many requests.
@@ -310,6 +310,13 @@ fn a_list_without_an_end_is_an_error_after_few_requests() {
             assert!(requests <= 25, "list {n}: {requests} requests");
         }
     }
+    // One that is longer on each page is read on for a while.
+    let server = Server::of_pages(
+        |page| json!({"data": [{"_id": page.to_string()}], "page_info": {"page": page, "total_page": (page + 1).min(3000)}}),
+    );
+    let (last, requests) = end(&server, 0);
+    assert!(last.starts_with("error: ") && last.contains("the list does not end"), "{last}");
+    assert!((1000..1100).contains(&requests), "{requests} requests");
     let server = Server::of_pages(|page| {
         let chunks: Vec<Value> =
             (1..=10).map(|n| json!({"index": n, "status": "completed", "updated_at": page})).collect();
@@ -415,7 +422,7 @@ fn a_list_that_changed_meanwhile_goes_on_at_its_place() {
     let token = list.token().unwrap();
     (0..20).for_each(|n| assets.remove(&format!("a{n}")));
     let e = server.client().assets().list().from_token(token).send().unwrap_err();
-    assert!(matches!(e, Error::Paging { .. }) && e.to_string().contains("after which to go on is gone"), "{e}");
+    assert!(matches!(e, Error::Paging { .. }) && e.to_string().contains("to continue after is no longer there"), "{e}");
 }
 
 /// A search with pages of two hits.

@@ -22,6 +22,7 @@ mod lists_and_waits;
 mod manifest;
 mod observe;
 mod outage;
+mod panics;
 mod proxies;
 mod refused;
 mod responses;

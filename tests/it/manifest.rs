@@ -136,6 +136,23 @@ fn a_file_that_is_no_manifest_is_refused_and_not_touched() {
 }
 
 #[test]
+fn a_manifest_among_the_files_is_not_uploaded() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("itself"));
+    small_files(&folder, 2);
+    fs::create_dir(folder.path("inner")).unwrap();
+    let client = client(&stand_in.url());
+    // Everything in the folder, as before the first run and as after it.
+    for run in 0..2 {
+        let paths = folder.names().into_iter().filter(|name| name.contains('.')).map(|name| folder.path(&name));
+        let paths: Vec<_> = paths.chain((run == 0).then(|| folder.path("inner/../manifest.jsonl"))).collect();
+        let e = client.assets().upload_all(paths).manifest(folder.path(NAME)).send().unwrap_err();
+        assert!(e.to_string().contains("the manifest is itself one of the files to upload"), "{e}");
+        assert_eq!(stand_in.count("POST /assets"), 2 * run, "nothing was sent");
+        outcomes(batch(&client, &folder));
+    }
+}
+
+#[test]
 fn a_line_without_end_is_refused() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("endless"));
     small_files(&folder, 1);

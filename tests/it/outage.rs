@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
 use twelvelabs::assets::UploadOutcomeKind::{Failed, NotStarted, Uploaded};
 use twelvelabs::testing::{Fault, StandIn};
+use twelvelabs::time::OffsetDateTime;
+use twelvelabs::time::format_description::well_known::Rfc3339;
 use twelvelabs::{Error, FileSource};
 
-use crate::batch::{batch, kinds, outcomes, small_files};
-use crate::files::Folder;
+use crate::batch::{CHUNK, batch, kinds, outcomes, small_files};
+use crate::files::{Folder, content};
+use crate::server::{Server, Step, answer, answer_with, builder};
 
 #[test]
 fn an_outage_fails_no_file() {
@@ -31,6 +35,35 @@ fn an_outage_of_uploads_alone_fails_no_file() {
     let found = outcomes(batch(&stand_in.client(), &folder).workers(4));
     assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{:?}", kinds(&found));
     assert_eq!(stand_in.asset_count(), 12);
+}
+
+#[test]
+fn an_outage_of_the_storage_fails_no_file() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("storage-outage"));
+    stand_in.chunks(CHUNK, 3);
+    for name in ["a.mp4", "b.mp4", "c.mp4", "d.mp4"] {
+        folder.write(name, &content(100_001));
+    }
+    stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::status(503).times(100));
+    let found = outcomes(batch(&stand_in.client(), &folder).workers(2));
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{:?}", kinds(&found));
+    assert_eq!((stand_in.asset_count(), stand_in.upload_ids().len()), (4, 4), "every session was resumed");
+}
+
+#[test]
+fn what_the_storage_refuses_says_nothing_about_the_account() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("storage-refusal"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("00-large.mp4", &content(100_001));
+    small_files(&folder, 2);
+    for status in [401, 429] {
+        stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::status(status).always());
+        let found = outcomes(batch(&stand_in.client(), &folder).workers(1));
+        let e = found["00-large.mp4"].result.as_ref().unwrap_err();
+        assert_eq!(e.status(), Some(status), "{e}");
+        assert!(["00.mp4", "01.mp4"].iter().all(|name| found[*name].result.is_ok()), "{status}: {:?}", kinds(&found));
+        stand_in.forgive();
+    }
 }
 
 #[test]
@@ -81,6 +114,25 @@ fn a_lost_answer_is_looked_for_and_the_file_is_not_sent_again() {
     let asset = client.assets().upload(FileSource::bytes("single.mp4", "frames")).send().unwrap();
     assert_eq!(asset.filename.as_deref(), Some("single.mp4"));
     assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (4, 4));
+}
+
+#[test]
+fn an_answer_that_a_proxy_has_lost_is_looked_for() {
+    let created = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
+    let asset = json!({"_id": "a1", "filename": "single.mp4", "size": 6, "status": "ready", "created_at": created});
+    for (status, headers, is_unknown) in [(504, &[][..], true), (500, &[], true), (503, &[("retry-after", "0")], false)]
+    {
+        let lost = Step::Answer(answer_with(status, headers, &json!({"message": "Try again."})));
+        let page = json!({"data": [asset], "page_info": {"page": 1, "total_page": 1}});
+        let server = Server::start([lost, Step::Answer(answer(200, &page))]);
+        let client = builder(&server).max_retries(0).build().unwrap();
+        let upload = || client.assets().upload(FileSource::bytes("single.mp4", "frames")).wait(false).send();
+        match upload() {
+            Ok(asset) => assert!(is_unknown && asset.id == "a1", "{status}"),
+            Err(e) => assert!(!is_unknown && !e.is_outcome_unknown(), "{status}: {e}"),
+        }
+        assert_eq!(server.received().len(), 1 + usize::from(is_unknown), "{status}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::files::content;
 use crate::server::{Server, Step, answer, answer_of_type, answer_with, builder};
 use serde_json::{Value, json};
 use twelvelabs::assets::Asset;
+use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{Error, FileSource, TwelveLabs};
 
 const KEY: &str = "tlk_2D7FA7BQ1K3X9Z";
@@ -122,6 +123,16 @@ fn a_failure_is_short_in_debug() {
     let server = Server::start([Step::Answer(answer(200, &failed))]);
     let e = client(&server).assets().wait_for_done("a1").send().unwrap_err();
     assert!(format!("{e:?}").len() < 10_000 && e.to_string().len() < 10_000, "{}", format!("{e:?}").len());
+
+    // So is one about thousands of chunks, as `main` prints it.
+    let stand_in = StandIn::start();
+    stand_in.chunks(1, 1);
+    stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::status(400).always());
+    let e = stand_in.client().multipart_upload().upload_file(FileSource::bytes("a.mp4", content(50_000)));
+    let e = e.max_retries(0).send().unwrap_err();
+    let text = format!("{e:?}");
+    assert!(matches!(&e, Error::Upload(e) if e.missing.len() == 50_000) && text.len() < 5000, "{}", text.len());
+    assert!(text.contains("missing: [1, 2, 3, ") && text.contains("total_chunks: 50000"), "{text}");
 }
 
 /// What a storage says when a signature does not fit, as of its documentation.

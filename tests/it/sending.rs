@@ -4,11 +4,14 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::files::content;
 use twelvelabs::assets::UploadMethod;
-use twelvelabs::{Error, RequestOptions, TwelveLabs};
+use twelvelabs::testing::StandIn;
+use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
 
 /// A file of 3 MiB that is removed in the end.
 struct TempFile(PathBuf);
@@ -114,6 +117,23 @@ fn a_server_that_trickles_its_answer_is_a_timeout() {
 }
 
 #[test]
+fn the_head_and_the_body_of_an_answer_have_one_time_limit() {
+    let url = serve(|mut stream| {
+        head(&mut stream);
+        // Each of them alone would be in time.
+        thread::sleep(Duration::from_millis(200));
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n");
+        for byte in br#"{"_id":"1"}"# {
+            thread::sleep(Duration::from_millis(20));
+            let _ = stream.write_all(&[*byte]);
+        }
+    });
+    let options = RequestOptions::new().timeout(Duration::from_millis(300)).max_retries(0);
+    let e = client(&url).assets().retrieve("1").request_options(options).send().unwrap_err();
+    assert!(e.is_timeout(), "{e}");
+}
+
+#[test]
 fn a_connection_that_the_server_closed_when_idle_is_replaced() {
     let url = serve(|mut stream| {
         if head(&mut stream) {
@@ -125,5 +145,27 @@ fn a_connection_that_the_server_closed_when_idle_is_replaced() {
         assert_eq!(client.assets().retrieve("1").send().unwrap().id, "1");
         // The server's close arrives before the next request: on loopback as soon as the thread ends.
         thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn progress_counts_the_bytes_of_the_file_alone() {
+    let (stand_in, total) = (StandIn::start(), 3_000_001);
+    let file = || FileSource::bytes("clip.mp4", content(total as usize));
+    type Seen = Mutex<Vec<(u64, Option<u64>)>>;
+    let seen: Arc<Seen> = Arc::default();
+    let (log, also) = (seen.clone(), seen.clone());
+    let create = stand_in.client().assets().create(UploadMethod::direct(file()));
+    create.progress_callback(move |progress| log.lock().unwrap().push((progress.sent, progress.total))).send().unwrap();
+    let direct = std::mem::take(&mut *seen.lock().unwrap());
+    let upload = stand_in.client().assets().upload(file());
+    upload
+        .progress_callback(move |progress| also.lock().unwrap().push((progress.sent, progress.total)))
+        .send()
+        .unwrap();
+    for seen in [&direct, &*seen.lock().unwrap()] {
+        assert!(seen.len() > 1 && seen.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{seen:?}");
+        assert!(seen[0].0 < total && seen.iter().all(|(_, all)| *all == Some(total)), "{seen:?}");
+        assert_eq!(seen.last(), Some(&(total, Some(total))));
     }
 }

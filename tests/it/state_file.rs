@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::batch::{CHUNK, batch, client, until};
+use crate::batch::{CHUNK, client, until};
 use crate::files::{Folder, content};
 use twelvelabs::assets::{AssetStatus, UploadAsset};
 use twelvelabs::testing::{Fault, StandIn};
@@ -193,14 +193,14 @@ fn a_state_file_that_is_not_of_this_upload_is_refused_and_not_touched() {
     let somebody = TwelveLabs::builder().api_key("tlk_other").base_url(scene.stand_in.url()).build().unwrap();
     let e = somebody.assets().upload(scene.folder.path("large.mp4")).state_file(&path).send().unwrap_err();
     assert!(e.to_string().contains("another API key"), "{e}");
-    let e = batch(&client, &scene.folder).manifest(&path).send().unwrap_err();
+    let e = client.assets().upload_all([&other]).manifest(&path).send().unwrap_err();
     assert!(e.to_string().contains("`twelvelabs-upload`, and not a `twelvelabs-manifest`"), "{e}");
     let e = client.assets().upload(FileSource::bytes("a", *b"a")).state_file(&path).send().unwrap_err();
     assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "state_file"), "{e}");
     assert_eq!(fs::read(&path).unwrap(), before);
 
-    // The file itself, and the journal of a batch from before there was a first line.
-    let e = client.assets().upload(&other).state_file(&other).send().unwrap_err();
+    // Something else, and the journal of a batch from before there was a first line.
+    let e = scene.upload().state_file(&other).send().unwrap_err();
     assert!(e.to_string().contains("is not a state file"), "{e}");
     assert_eq!(fs::read(&other).unwrap(), content(500));
     let line = String::from_utf8(before).unwrap().lines().last().unwrap().to_string();
@@ -208,4 +208,16 @@ fn a_state_file_that_is_not_of_this_upload_is_refused_and_not_touched() {
     assert!(scene.upload().send().unwrap_err().to_string().contains("is not a state file"));
     assert_eq!(fs::read_to_string(&path).unwrap(), line);
     assert_eq!(scene.stand_in.requests().len(), sent, "nothing was sent");
+}
+
+#[test]
+fn a_state_file_that_is_the_file_itself_is_refused_and_not_touched() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("itself"));
+    for content in [&b""[..], b"frames"] {
+        let path = folder.write("holiday.mp4", content);
+        let e = stand_in.client().assets().upload(&path).state_file(&path).send().unwrap_err();
+        assert!(e.to_string().contains("the state file is itself one of the files to upload"), "{e}");
+        assert_eq!(std::fs::read(&path).unwrap(), content);
+    }
+    assert_eq!(stand_in.asset_count(), 0);
 }

@@ -342,7 +342,7 @@ fn a_stream_may_take_long_but_not_be_silent() {
     let patient = RequestOptions::new().timeout(Duration::from_millis(700));
     let e = fault(client.analyze_stream().request_options(patient).send().unwrap());
     assert!(e.is_timeout() && e.is_retryable(), "{e:?}");
-    assert_eq!(e.to_string(), "the stream fell silent before its end (POST /analyze)");
+    assert_eq!(e.to_string(), "the stream did not reach its end in time (POST /analyze)");
     assert!(matches!(e, Error::Stream { text, .. } if text == "one one one one one two"));
 }
 
@@ -353,6 +353,11 @@ fn the_deadline_of_the_call_holds_for_the_stream() {
     let hasty = RequestOptions::new().deadline(Duration::from_millis(500));
     let e = fault(client.analyze_stream().request_options(hasty).send().unwrap());
     assert!(e.is_timeout(), "{e:?}");
+    let text = format!("{e:#}");
+    assert_eq!(
+        text,
+        "the stream did not reach its end in time (POST /analyze): the deadline of the call has passed (POST /analyze)"
+    );
     assert!(matches!(e, Error::Stream { text, .. } if text.starts_with("one ") && text.len() < 20));
 }
 
@@ -623,7 +628,7 @@ fn an_unknown_event_is_kept_and_a_malformed_one_is_an_error() {
         (r#"{"type":"response.completed","response":{"status":"completed"}}"#, "missing field `id`"),
         (r#"{"type":"response.output_item.done","item":{"type":"message"}}"#, "missing field `id`"),
         (r#"{"type":"response.content_part.done","part":"x"}"#, "`part` of the event is malformed"),
-        (r#"{"type":"response.completed","response":{"id":"r1"}"#, "the answer is cut off"),
+        (r#"{"type":"response.completed","response":{"id":"r1"}"#, "the answer is truncated"),
         (r#"["response.completed"]"#, "this is no event"),
         (r#"{"no":"type"}"#, "this is no event"),
         ("<html>", "the answer is not JSON"),
@@ -826,7 +831,7 @@ fn answers_in_a_type_of_the_callers() {
     }
     let cut = r#"{"title":"a","times":[1,"#;
     let e = typed(cut, "length").0.unwrap_err();
-    assert!(e.to_string().starts_with("the answer was cut off at the limit of tokens after 24 characters"), "{e}");
+    assert!(e.to_string().starts_with("the answer was truncated at the limit of tokens after 24 characters"), "{e}");
     assert!(!e.is_retryable() && matches!(e, Error::Truncated { text } if text == cut));
 
     let server = Server::start([]);

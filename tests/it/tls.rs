@@ -8,7 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::files::content;
-use crate::server::{API_KEY, Pauses, Received, answer, answer_of_type, answer_with, in_time, read_request};
+use crate::server::{
+    self, API_KEY, Pauses, Received, Step, answer, answer_of_type, answer_with, in_time, read_request,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
@@ -348,12 +350,12 @@ fn an_early_refusal_is_read_over_tls_too() {
     assert!(e.to_string().starts_with("Too large."), "{e}");
 }
 
-/// The platform and its storage in one, for one upload in chunks.
-fn uploads(port: &Arc<Mutex<u16>>, size: usize, request: &Received) -> Vec<u8> {
+/// The platform for one upload in chunks, and its storage where that is the same.
+fn uploads(storage: &str, size: usize, request: &Received) -> Vec<u8> {
     const CHUNK: usize = 1 << 20;
     let total = size.div_ceil(CHUNK);
-    let port = *port.lock().unwrap();
-    let url = |index: usize| json!({"chunk_index": index, "url": format!("https://localhost:{port}/storage/{index}?signature=s")});
+    let url =
+        |index: usize| json!({"chunk_index": index, "url": format!("{storage}/storage/{index}?signature=secret")});
     let path = request.path.trim_start_matches("/v1.3");
     match (request.method.as_str(), path) {
         ("POST", "/assets/multipart-uploads") => answer(
@@ -377,7 +379,9 @@ fn a_chunked_upload_goes_over_tls_and_the_storage_sees_no_key() {
     let file = content((5 << 20) + 99);
     let (port, size) = (Arc::new(Mutex::new(0)), file.len());
     let known = port.clone();
-    let server = Server::start([], move |request| uploads(&known, size, request));
+    let server = Server::start([], move |request| {
+        uploads(&format!("https://localhost:{}", known.lock().unwrap()), size, request)
+    });
     *port.lock().unwrap() = server.port;
     let (client, _) = server.client();
     let source = FileSource::bytes("clip.mp4", file.clone());
@@ -387,4 +391,34 @@ fn a_chunked_upload_goes_over_tls_and_the_storage_sees_no_key() {
     chunks.sort_by_key(|request| request.path.clone());
     assert!(chunks.iter().all(|request| request.header("x-api-key").is_none()));
     assert!(chunks.iter().flat_map(|request| request.body.clone()).eq(file), "the bytes arrive as they are");
+}
+
+#[test]
+fn chunks_go_unencrypted_only_if_that_is_allowed() {
+    let file = content(1 << 20);
+    let step = || Step::Answer(answer_with(200, &[("etag", "\"tag\"")], &Value::Null));
+    let storage = server::Server::start([step()]);
+    for scheme in ["http", "HTTP"] {
+        let (place, size) = (format!("{scheme}://localhost:{}", storage.port()), file.len());
+        let server = Server::start([], move |request| uploads(&place, size, request));
+        let upload = |client: &TwelveLabs| {
+            let upload = client.multipart_upload().upload_file(FileSource::bytes("clip.mp4", file.clone()));
+            in_time(move || upload.send())
+        };
+        let (builder, _) = server.builder(ROOT);
+        let e = upload(&builder.build().unwrap()).unwrap_err();
+        let Error::Upload(e) = &e else { panic!("{e:?}") };
+        assert!(matches!(&*e.cause, Error::Protocol { .. }) && e.missing == [1], "{e:?}");
+        let text = format!("{e} {e:?} {}", e.cause);
+        assert!(text.contains("allow_insecure_storage(true)") && !text.contains("secret"), "{text}");
+        assert!(storage.received().is_empty(), "nothing was sent in the clear");
+
+        storage.rewind([step()]);
+        let (builder, _) = server.builder(ROOT);
+        upload(&builder.allow_insecure_storage(true).build().unwrap()).unwrap();
+        let received = storage.finish();
+        assert!(received.len() == 1 && received[0].body == file, "{scheme}");
+        assert_eq!(received[0].header("x-api-key"), None);
+        storage.rewind([step()]);
+    }
 }

@@ -32,11 +32,11 @@ pub fn add(client: &TwelveLabs, store: &mut Store, folder: &Path) -> Result {
         let uploads = client.assets().upload_all(fresh.keys()).manifest(beside(store.path(), ".manifest")).send()?;
         for outcome in uploads {
             let Some(video) = fresh.remove(&outcome.path) else { continue };
-            let begun = outcome.result.and_then(|asset| {
+            let started = outcome.result.and_then(|asset| {
                 let clips = VideoInput::new(&asset).embedding_option(["visual"]).embedding_scope(["clip"]);
                 Ok((asset.id, api.create(EmbedInput::video(clips), store.model()).send()?.id))
             });
-            match begun {
+            match started {
                 Ok((asset_id, task_id)) => {
                     store.begin(&video, &asset_id, &task_id)?;
                     tasks.insert(task_id, video);

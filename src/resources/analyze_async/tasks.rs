@@ -106,7 +106,7 @@ impl AnalyzeTasksClient {
     /// Waits until a task is ready, and returns it with its result.
     ///
     /// A task that failed or was canceled is an [`Error::Failed`](crate::Error::Failed) with the platform's reason. An
-    /// [`error`](AnalyzeTask::error) of a task that is ready is a warning, such as that segments are missing.
+    /// [`error`](AnalyzeTask::error) of a task that is ready is a warning, for example that segments are missing.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

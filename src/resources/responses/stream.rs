@@ -220,7 +220,7 @@ pub struct ResponseStreamFuncCallArgsDoneEvent {
 /// # Errors
 /// A stream that breaks off before the response is complete, a known event that is malformed, and a response that
 /// failed are an [`Error::Stream`], which has the text of the answer so far, and then it has ended. Dropping it closes
-/// the connection; what the platform has begun, it may bring to its end.
+/// the connection; what the platform has started, it may finish.
 ///
 /// ```no_run
 /// use twelvelabs::responses::ResponseStreamEvent;

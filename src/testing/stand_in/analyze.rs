@@ -258,7 +258,7 @@ impl Analyses {
         self.batch(id)
     }
 
-    /// A batch, with its items counted anew.
+    /// A batch, with its items counted again.
     fn batch(&mut self, id: &str) -> Answer {
         let ended = self.of_batch(id).all(|task| task.has_ended());
         let states: Vec<Value> = self.of_batch(id).map(|task| task.task["status"].clone()).collect();

@@ -97,12 +97,12 @@ impl Fault {
         Self::new(Kind::ResetAnswer)
     }
 
-    /// What is looked at is not ready, [each time](Self::always).
+    /// What is polled is not ready, [each time](Self::always).
     pub fn never_ready() -> Self {
         Self::new(Kind::NeverReady).always()
     }
 
-    /// What is looked at has failed, [each time](Self::always): with this code, where the platform tells one.
+    /// What is polled has failed, [each time](Self::always): with this code, where the platform gives one.
     pub fn failed(code: impl Into<String>) -> Self {
         Self::new(Kind::Failed(code.into())).always()
     }

@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_millis(500);
 /// What all threads of a stand-in share.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Told when a request has come.
+    /// Notified when a request has come.
     arrived: Condvar,
     stopped: Mutex<bool>,
     stopping: Condvar,
@@ -283,7 +283,7 @@ impl Head {
                 Length::Known(length.parse().map_err(|_| "The content-length is no length.")?)
             }
             (_, "") => return Err("The content-length is no length."),
-            _ => return Err("The length of the body cannot be told."),
+            _ => return Err("The length of the body is not clear."),
         };
         let closes = match version {
             "HTTP/1.0" => !all("connection").contains("keep-alive"),
@@ -419,7 +419,7 @@ impl Incoming<'_> {
     }
 }
 
-/// The status and the headers, with the one that tells the length of the body.
+/// The status and the headers, with the one that gives the length of the body.
 fn head(status: u16, headers: &[(String, String)], length: &str) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status} {}\r\n", if status < 400 { "OK" } else { "Refused" });
     let headers = headers.iter().map(|(name, value)| format!("{name}: {value}"));

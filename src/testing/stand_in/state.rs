@@ -25,7 +25,7 @@ pub(super) struct State {
     pub(super) searches: search::Searches,
     pub(super) tasks: tasks::Tasks,
     pub(super) polls_until_ready: u32,
-    /// How far the thing gets that the present request looks at.
+    /// How far the thing gets that this request polls.
     pub(super) pace: Pace,
     /// Everything that came, in order.
     pub(super) log: Vec<Request>,

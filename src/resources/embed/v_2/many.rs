@@ -1,5 +1,6 @@
 //! Many embeddings at once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -87,7 +88,7 @@ impl CreateManyEmbeddings {
                 .when_some(self.embedding_dimension, CreateEmbeddingV2::embedding_dimension)
                 .request_options(self.request_options.clone())
         };
-        // What a worker that panicked was at keeps this error.
+        // The caller's code may panic, in an observer for instance.
         let lost = || Error::Transport {
             operation: "POST /embed-v2".into(),
             message: "the thread that sent it panicked; it is unknown whether the platform acted".into(),
@@ -99,7 +100,8 @@ impl CreateManyEmbeddings {
         let queue = Mutex::new(self.inputs.iter().enumerate());
         let work = || {
             while let Some((place, input)) = { lock(&queue).next() } {
-                let result = create(input.clone()).send();
+                let send = AssertUnwindSafe(|| create(input.clone()).send());
+                let result = catch_unwind(send).unwrap_or_else(|_| Err(lost()));
                 if let Some(outcome) = lock(&outcomes).get_mut(place) {
                     outcome.result = result;
                 }
