@@ -1,0 +1,297 @@
+//! An answer that arrives while it is written.
+
+use std::fmt;
+use std::iter::FusedIterator;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::call::decode;
+use crate::call::events::{Fault, Stream};
+use crate::call::request::Request;
+use crate::call::{Output, sealed};
+use crate::error::{Error, Result};
+use crate::generation::{FinishReason, Generation, TokenUsage};
+use crate::http::refusal::Words;
+use crate::resources::analyze::{AnalyzeError, complete, typed};
+use crate::response::HttpResponse;
+use crate::text::printable;
+
+/// One event of an analysis as it is written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event_type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AnalyzeEvent {
+    /// The model starts.
+    StreamStart(StreamStart),
+    /// A piece of the text.
+    TextGeneration(TextGeneration),
+    /// The answer is complete.
+    StreamEnd(StreamEnd),
+    /// An event that this version of the crate does not know, as it came.
+    #[serde(untagged)]
+    Other(Value),
+}
+
+impl AnalyzeEvent {
+    /// The piece of text in it; empty for any event but [`TextGeneration`](Self::TextGeneration).
+    #[inline]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::TextGeneration(piece) => &piece.text,
+            _ => "",
+        }
+    }
+
+    /// Takes over what it says of the answer as a whole.
+    #[inline]
+    fn add_to(&self, generation: &mut Generation) {
+        let metadata = match self {
+            Self::StreamStart(start) => &start.metadata,
+            Self::StreamEnd(end) => {
+                generation.finish_reason = end.finish_reason.clone();
+                &end.metadata
+            }
+            _ => return,
+        };
+        let StreamMetadata { generation_id, usage } = metadata.clone().unwrap_or_default();
+        generation.generation_id = generation_id.or(generation.generation_id.take());
+        generation.usage = usage.or(generation.usage.take());
+    }
+
+    /// Reads an event, or the error that there is in its place.
+    #[inline]
+    fn read(stream: &Stream, line: Vec<u8>, generation: &mut Generation) -> Result<Self> {
+        let event: Value = match decode::from_json(&line) {
+            Ok(event) => event,
+            Err(why) => return Err(stream.malformed(&why, line)),
+        };
+        let event = match event["event_type"].as_str() {
+            Some("stream_start") => decode::from_json(&line).map(Self::StreamStart),
+            Some("text_generation") => decode::from_json(&line).map(Self::TextGeneration),
+            Some("stream_end") => decode::from_json(&line).map(Self::StreamEnd),
+            Some(other) if other != "error" => Ok(Self::Other(event)),
+            _ => return Err(reported(stream, line)),
+        };
+        let event = match event {
+            Ok(event) => event,
+            Err(why) => return Err(stream.malformed(&why, line)),
+        };
+        event.add_to(generation);
+        match &event {
+            Self::StreamEnd(end) if end.is_failure() => Err(reported(stream, line)),
+            _ => Ok(event),
+        }
+    }
+}
+
+/// The error that the platform ends a stream with.
+pub(crate) fn reported(stream: &Stream, line: Vec<u8>) -> Error {
+    let words = Words::read(&line);
+    match words.message.or_else(|| words.code.clone()) {
+        Some(message) => Error::Stream {
+            operation: stream.operation(),
+            message: printable(&message, 2000),
+            code: words.code.map(|code| printable(&code, 100)),
+            text: String::new(),
+            generation: Box::default(),
+            source: None,
+        },
+        None => stream.malformed("this is no event", line),
+    }
+}
+
+/// The start of an analysis.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StreamStart {
+    /// What it belongs to.
+    pub metadata: Option<StreamMetadata>,
+}
+
+/// A piece of text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TextGeneration {
+    /// The text, to be put after the pieces before it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+/// The end of an analysis.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StreamEnd {
+    /// Why the model stopped: [`Length`](FinishReason::Length) if the text is truncated.
+    pub finish_reason: Option<FinishReason>,
+    /// What it belongs to, and the tokens that it took.
+    pub metadata: Option<StreamMetadata>,
+    /// The warning that comes with a truncated text.
+    pub error: Option<AnalyzeError>,
+}
+
+impl StreamEnd {
+    /// An error beside a truncated text is a warning, any other is a failure.
+    fn is_failure(&self) -> bool {
+        let says_something = |e: &AnalyzeError| e.code.is_some() || e.message.is_some();
+        self.error.as_ref().is_some_and(says_something) && self.finish_reason != Some(FinishReason::Length)
+    }
+}
+
+/// What is said of an analysis around its text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StreamMetadata {
+    /// The id of the answer.
+    pub generation_id: Option<String>,
+    /// The tokens that it took, at its end.
+    pub usage: Option<TokenUsage>,
+}
+
+/// The events of an analysis as they arrive, see [`TwelveLabs::analyze_stream`](crate::TwelveLabs::analyze_stream).
+///
+/// It ends with [`StreamEnd`](AnalyzeEvent::StreamEnd). Before that, an error that the platform reports, a stream that
+/// breaks off and a line that is no event are an [`Error::Stream`], which has the text so far, and then it has ended.
+/// Dropping it closes the connection.
+///
+/// [`text`](Self::text) gathers all of it.
+#[must_use = "the answer comes as it is read: iterate over it, or call `.text()`"]
+pub struct AnalyzeStream {
+    stream: Option<Stream>,
+    text: String,
+    generation: Generation,
+}
+
+impl sealed::Sealed for AnalyzeStream {}
+
+impl Output for AnalyzeStream {
+    #[inline]
+    fn receive(request: Request) -> Result<HttpResponse<Self>> {
+        let stream = Stream::open(request)?;
+        let response = stream.response().clone();
+        let generation = Generation::default();
+        Ok(response.with(AnalyzeStream { stream: Some(stream), text: String::new(), generation }))
+    }
+}
+
+impl AnalyzeStream {
+    /// Waits for the end and returns the whole text, together with what was said of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stream`], with the text so far, if the stream does not come to its end.
+    ///
+    /// ```no_run
+    /// use twelvelabs::analyze::VideoContext;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let video = VideoContext::asset_id("65f…");
+    /// let answer = client.analyze_stream().video(video).prompt("What happens here?").send()?.text()?;
+    /// println!("{} {:?}", answer.text, answer.finish_reason);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    #[inline]
+    pub fn text(mut self) -> Result<AnalyzeText> {
+        let mut error = None;
+        for event in &mut self {
+            if let AnalyzeEvent::StreamEnd(end) = event? {
+                error = end.error;
+            }
+        }
+        let Generation { generation_id, usage, finish_reason } = self.generation;
+        Ok(AnalyzeText { text: self.text, finish_reason, usage, generation_id, error })
+    }
+}
+
+impl Iterator for AnalyzeStream {
+    type Item = Result<AnalyzeEvent>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let stream = self.stream.as_mut()?;
+        let line = stream.json_line().and_then(|line| line.ok_or_else(|| stream.failed(Fault::Truncated)));
+        let event = line.and_then(|line| AnalyzeEvent::read(stream, line, &mut self.generation)).and_then(|event| {
+            self.text.push_str(event.text());
+            stream.check_size(self.text.len())?;
+            Ok(event)
+        });
+        let event = event.map_err(|e| broken(stream.operation(), e, &self.text, &self.generation));
+        if matches!(event, Err(_) | Ok(AnalyzeEvent::StreamEnd(_))) {
+            self.stream = None;
+        }
+        Some(event)
+    }
+}
+
+/// The error of a stream, with what came before it.
+pub(crate) fn broken(operation: String, e: Error, text: &str, generation: &Generation) -> Error {
+    let (message, code, source) = match e {
+        Error::Stream { message, code, source, .. } => (message, code, source),
+        e => {
+            let message = match e {
+                Error::Timeout { .. } => "the stream did not reach its end in time",
+                Error::Transport { .. } => "the stream broke off before its end",
+                Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
+                Error::Canceled { .. } => "canceled before the end of the stream",
+                _ => "the stream has a line that is no event",
+            };
+            (message.into(), None, Some(Box::new(e)))
+        }
+    };
+    Error::Stream { operation, message, code, text: text.into(), generation: Box::new(generation.clone()), source }
+}
+
+impl FusedIterator for AnalyzeStream {}
+
+impl fmt::Debug for AnalyzeStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnalyzeStream")
+            .field("text", &self.text)
+            .field("ended", &self.stream.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+/// All of an analysis that came as a stream, see [`AnalyzeStream::text`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AnalyzeText {
+    /// The text.
+    pub text: String,
+    /// Why the model stopped: [`complete`](Self::complete) gives the text only if it is all of it.
+    pub finish_reason: Option<FinishReason>,
+    /// The tokens that it took.
+    pub usage: Option<TokenUsage>,
+    /// The id of the answer.
+    pub generation_id: Option<String>,
+    /// The warning that comes with a truncated text.
+    pub error: Option<AnalyzeError>,
+}
+
+impl AnalyzeText {
+    /// The text, if the model has said everything.
+    ///
+    /// # Errors
+    ///
+    /// As [`AnalyzeResponse::complete`].
+    pub fn complete(self) -> Result<String> {
+        complete(Some(self.text), self.finish_reason.as_ref())
+    }
+
+    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`].
+    ///
+    /// # Errors
+    ///
+    /// As [`AnalyzeResponse::json`].
+    ///
+    /// ```no_run
+    /// # fn read(answer: twelvelabs::analyze::AnalyzeText) -> Result<(), twelvelabs::Error> {
+    /// let keywords: Vec<String> = answer.json()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        typed(Some(&self.text), self.finish_reason.as_ref())
+    }
+}
