@@ -4,10 +4,10 @@
 
 mod support;
 
-use std::io::{BufReader, Read, Write};
+use std::io::BufReader;
 use std::net::{TcpListener, TcpStream};
 
-use support::{BenchFile, Fallible, content_length, copy_file, drain, head, median, memory, ratio, timed};
+use support::{BenchFile, Fallible, answer_uploads, copy_file, drain, median, memory, ratio, timed};
 use twelvelabs::TwelveLabs;
 use twelvelabs::assets::UploadMethod;
 
@@ -46,25 +46,7 @@ fn main() -> Fallible {
     Ok(())
 }
 
-/// Answers uploads: asks for the body if it was offered, reads it, and gives an asset.
 fn answer(stream: TcpStream) -> Fallible {
     stream.set_nodelay(true)?;
-    let mut output = stream.try_clone()?;
-    let mut input = BufReader::with_capacity(256 << 10, stream);
-    let mut buffer = vec![0; 256 << 10];
-    while let Some(head) = head(&mut input)? {
-        if head.to_ascii_lowercase().contains("100-continue") {
-            output.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
-        let mut left = content_length(&head)?;
-        while left > 0 {
-            let most = usize::try_from(left)?.min(buffer.len());
-            match input.read(&mut buffer[..most])? {
-                0 => return Ok(()),
-                read => left -= read as u64,
-            }
-        }
-        output.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 11\r\n\r\n{\"_id\":\"1\"}")?;
-    }
-    Ok(())
+    answer_uploads(BufReader::with_capacity(256 << 10, stream))
 }
