@@ -179,10 +179,6 @@ impl<S: Serializer> Serializer for Finite<S> {
         self.0.serialize_newtype_variant(name, index, variant, &Checked(value))
     }
 
-    fn is_human_readable(&self) -> bool {
-        self.0.is_human_readable()
-    }
-
     hand_on! {
         serialize_bool(value: bool) -> S::Ok;
         serialize_i8(value: i8) -> S::Ok;

@@ -187,6 +187,7 @@ mod tests {
             (r#"{"error":{"code":"c","message":"nested","details":{"a":1}}}"#, "nested", Some("c")),
             (r#"{"error_code":"c","message":"search"}"#, "search", Some("c")),
             (r#"{"error":"only text"}"#, "only text", None),
+            (r#"{"code":502,"message":"a number"}"#, "a number", Some("502")),
             ("", "the server answered with status 502 and an empty body", None),
             (
                 "<html><head><TITLE>502\nBad Gateway</TITLE>",

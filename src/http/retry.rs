@@ -228,6 +228,9 @@ mod tests {
         ] {
             assert_eq!(wait(503, &[("Retry-After", text)], None), Some(60.0), "{text}");
         }
+        for (text, year) in [("Sunday, 06-Nov-94 08:49:37 GMT", 1994), ("Tuesday, 06-Nov-69 08:49:37 GMT", 2069)] {
+            assert_eq!(parse_date(text).unwrap().year(), year);
+        }
         for text in ["Tue Nov 31 22:14:20 2023", "Tue Nix 14 22:14:20 2023", "14 Nov", "Tuesday, 14-Nov-23 22:14 GMT"] {
             assert_eq!(wait(503, &[("Retry-After", text)], None), None, "{text}");
         }

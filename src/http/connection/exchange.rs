@@ -122,7 +122,7 @@ impl Exchange {
         &self.left
     }
 
-    pub(super) fn reach(&self, stage: Stage) {
+    pub(in crate::http) fn reach(&self, stage: Stage) {
         if stage == Stage::Sent {
             self.left.store(true, Ordering::Relaxed);
         }
