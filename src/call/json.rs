@@ -307,4 +307,31 @@ mod tests {
             assert!(to_object(&other).unwrap_err().contains("must be an object"), "{other}");
         }
     }
+
+    #[test]
+    fn what_a_query_cannot_say() {
+        for (value, says) in [
+            (json!(null), Some("null")),
+            (json!([]), Some("empty list")),
+            (json!({}), Some("empty object")),
+            (json!([1, []]), Some("empty list")),
+            (json!({"a": {"b": null}}), Some("null")),
+            (json!({"a": [1], "b": ""}), None),
+            (json!(0), None),
+        ] {
+            let why = unwritable(&value);
+            assert_eq!(why.is_some(), says.is_some(), "{value}");
+            assert!(says.is_none_or(|says| why.unwrap().contains(says)), "{value}: {why:?}");
+        }
+    }
+
+    #[test]
+    fn fields_with_a_fault_are_not_none() {
+        let (mut good, mut bad) = (Fields::default(), Fields::default());
+        assert!(good.is_empty());
+        good.set("a", &1);
+        bad.set("a", &f64::NAN);
+        assert!(!good.is_empty() && good.checked().is_ok());
+        assert!(!bad.is_empty() && bad.checked().is_err());
+    }
 }

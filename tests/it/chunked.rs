@@ -836,3 +836,34 @@ fn a_cancellation_ends_every_phase() {
         }
     }
 }
+
+#[test]
+fn a_url_that_has_ended_is_replaced_at_once_and_what_broke_is_announced_after_a_pause() {
+    for (fault, tries, announced, pauses) in [
+        (Fault::expired_url(), 2, false, false),
+        (Fault::expired_url().times(2), 3, false, true),
+        (Fault::status(500), 2, false, true),
+        (Fault::reset_request(1000), 2, true, true),
+    ] {
+        let stand_in = StandIn::start();
+        stand_in.chunks(CHUNK, 20);
+        stand_in.fault("PUT /storage/{upload_id}/2", fault.clone());
+        let file = FileSource::bytes("a.mp4", content(3 * CHUNK as usize));
+        stand_in.client().multipart_upload().upload_file(file).max_workers(1).send().unwrap();
+        let sent = stand_in.requests_to("PUT /storage/{upload_id}/2");
+        let expects: Vec<bool> = sent.iter().map(|request| request.header("expect").is_some()).collect();
+        assert_eq!((expects.len(), expects[0], expects[1]), (tries, false, announced), "{fault:?}");
+        assert_eq!(!stand_in.clock().slept().is_empty(), pauses, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_chunk_waits_for_a_platform_that_gives_no_urls_for_now() {
+    let stand_in = StandIn::start();
+    stand_in.chunks(CHUNK, 1);
+    stand_in.fault(URLS, Fault::status(500).times(4));
+    let file = FileSource::bytes("a.mp4", content(3 * CHUNK as usize));
+    let result = stand_in.client().multipart_upload().upload_file(file).max_workers(1).send();
+    assert!(result.is_ok(), "{result:?}");
+    assert!(stand_in.unmet_faults().is_empty());
+}

@@ -538,3 +538,11 @@ fn a_pace_obeys_the_deadline_and_has_to_be_one() {
         assert!(e.to_string().starts_with("rate_limit: "), "{e}");
     }
 }
+
+#[test]
+fn only_a_redirect_that_names_a_place_is_one() {
+    for (status, headers) in [(304, &[][..]), (300, &[]), (404, &[("location", "/elsewhere")])] {
+        let e = after(Step::Answer(answer_with(status, headers, &Value::Null)), get).unwrap_err();
+        assert!(matches!(&e, Error::Api(e) if e.status == status), "{status}: {e:?}");
+    }
+}

@@ -209,3 +209,19 @@ fn a_state_file_that_is_not_of_this_upload_is_refused_and_not_touched() {
     assert_eq!(fs::read_to_string(&path).unwrap(), line);
     assert_eq!(scene.stand_in.requests().len(), sent, "nothing was sent");
 }
+
+#[test]
+fn a_file_whose_answer_was_lost_is_looked_for_by_the_next_run() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("state-lost"));
+    folder.write("small.mp4", &content(1000));
+    let upload = || client(&stand_in.url()).assets().upload(folder.path("small.mp4")).state_file(folder.path(NAME));
+    stand_in.fault("POST /assets", Fault::reset_answer());
+    stand_in.fault("GET /assets", Fault::status(404));
+    let e = upload().send().unwrap_err();
+    assert!(e.is_outcome_unknown(), "{e:?}");
+    let state = fs::read_to_string(folder.path(NAME)).unwrap();
+    assert!(state.contains("\"sent_at\":") && state.contains("\"at\":"), "{state}");
+    assert_eq!(upload().send().unwrap().status, Some(AssetStatus::Ready));
+    assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 1));
+    assert_eq!(folder.names(), ["small.mp4"], "nothing is left");
+}

@@ -213,3 +213,21 @@ impl Limit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_of_the_exchange_that_it_entered_last() {
+        let target = || Exchange::current().map(|exchange| exchange.target.clone());
+        let [outer, inner] = ["http://a", "http://b"].map(|uri| Exchange::new(uri.parse().ok().as_ref(), None));
+        let entered = outer.enter();
+        let within = inner.enter();
+        assert_eq!(target().as_deref(), Some("b"));
+        drop(within);
+        assert_eq!(target().as_deref(), Some("a"));
+        drop(entered);
+        assert_eq!(target(), None);
+    }
+}
