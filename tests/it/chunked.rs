@@ -867,3 +867,15 @@ fn a_chunk_waits_for_a_platform_that_gives_no_urls_for_now() {
     assert!(result.is_ok(), "{result:?}");
     assert!(stand_in.unmet_faults().is_empty());
 }
+
+#[test]
+fn no_chunk_is_begun_after_one_that_fails_for_good() {
+    let stand_in = StandIn::start();
+    stand_in.chunks(1000, 200);
+    stand_in.fault("PUT /storage/{upload_id}/1", Fault::status(401));
+    let file = FileSource::bytes("a.mp4", content(200_000));
+    let e = stand_in.client().multipart_upload().upload_file(file).max_workers(2).send().unwrap_err();
+    assert_eq!(e.status(), Some(401));
+    let sent = stand_in.sent_chunks(&stand_in.upload_ids()[0]);
+    assert!(sent.len() < 200, "{}", sent.len());
+}

@@ -334,3 +334,26 @@ fn the_states_of_an_upload_are_reported_in_their_order() {
     outcomes(all);
     assert_eq!(reported(&seen), expected);
 }
+
+#[test]
+fn a_summary_counts_every_kind_of_outcome() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("summary"));
+    let client = stand_in.client();
+    small_files(&folder, 1);
+    assert!(batch(&client, &folder).send().unwrap().finish().is_complete());
+    folder.write("01.mp4", b"data");
+    stand_in.fault("POST /assets", Fault::status(400));
+    let summary = batch(&client, &folder).send().unwrap().finish();
+    assert_eq!((summary.skipped, summary.failed, summary.failures.len()), (1, 1, 1), "{summary:?}");
+    assert!(summary.stopped.is_none() && !summary.is_complete());
+
+    for number in 2..6 {
+        folder.write(&format!("{number:02}.mp4"), b"data");
+    }
+    stand_in.fault("POST /assets", Fault::status(401).always());
+    let summary = batch(&client, &folder).workers(1).retry_permanent(true).send().unwrap().finish();
+    let counts = (summary.uploaded, summary.skipped, summary.failed, summary.not_started);
+    assert_eq!((counts, summary.failures.len()), ((0, 1, 1, 4), 1), "{summary:?}");
+    assert_eq!(summary.stopped.as_ref().and_then(Error::status), Some(401));
+    assert!(!summary.is_complete());
+}

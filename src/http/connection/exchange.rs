@@ -230,4 +230,26 @@ mod tests {
         drop(entered);
         assert_eq!(target(), None);
     }
+
+    #[test]
+    fn what_is_known_of_an_exchange() {
+        let exchange = Exchange::new(None, None);
+        let left = exchange.left().clone();
+        for stage in [Stage::Resolving, Stage::Connecting, Stage::Securing, Stage::Ready] {
+            exchange.reach(stage);
+            assert_eq!((exchange.stage(), exchange.is_sent(), left.load(Ordering::Relaxed)), (stage, false, false));
+        }
+        exchange.reach(Stage::Sent);
+        assert!(exchange.is_sent() && left.load(Ordering::Relaxed));
+
+        assert!(!is_cancelable() && check().is_ok(), "there is no exchange");
+        let _entered = exchange.enter();
+        assert!(!is_cancelable() && check().is_ok());
+        let cancel = CancelHandle::new();
+        let cancelable = Exchange::new(None, Some(cancel.clone()));
+        let _within = cancelable.enter();
+        assert!(is_cancelable() && check().is_ok());
+        cancel.cancel();
+        assert!(check().is_err() && cancelable.is_canceled());
+    }
 }
