@@ -556,4 +556,18 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_cannot_be_sent_was_not_sent() {
+        let limits = Limits { answer: CONNECT, stream: false, total: None };
+        for (url, header, kind) in
+            [("http://[", "a", FailureKind::Impossible), ("http://localhost/", "a b", FailureKind::Invalid)]
+        {
+            let headers = [(header.to_string(), "c".to_string())];
+            let attempt = Attempt { method: "GET", url, headers: &headers, body: None, limits };
+            let result = send(&Agent::new_with_defaults(), &exchange(url, None), attempt);
+            let failure = result.err().unwrap();
+            assert_eq!((failure.kind, failure.sent), (kind, false), "{}", failure.message);
+        }
+    }
 }
