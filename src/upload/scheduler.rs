@@ -622,6 +622,7 @@ mod tests {
         batch.queue().pending[0].due = later + IDLE;
         assert_eq!(next(&batch), "file");
         assert!(matches!(batch.next(), Due::Later(until) if until == later));
+        batch.queue().busy = 0;
         batch.cancel.cancel();
         assert_eq!([(); 3].map(|()| next(&batch)), ["poll", "poll", "idle"]);
     }

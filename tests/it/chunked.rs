@@ -319,6 +319,10 @@ fn a_session_that_has_expired_says_so() {
     let e = scene.upload().resume(&failed.upload).send().unwrap_err();
     assert!(e.to_string().contains("the session is expired"), "{e}");
     assert!(!upload_error(e).resumable);
+    // What the platform refuses for another reason may be resumed later.
+    scene.stand_in.fault("GET /assets/multipart-uploads/{upload_id}", Fault::status(401));
+    let e = scene.upload().resume(&failed.upload).send().unwrap_err();
+    assert!(e.status() == Some(401) && upload_error(e).resumable);
 
     // Under way: the report finds out.
     let scene = Arc::new(Scene::new("expires"));
@@ -698,6 +702,19 @@ fn what_the_platform_did_not_count_is_sent_once_more() {
     assert_eq!(eight_bytes(&server).0.send().unwrap().asset_id, "a1");
     let received = server.finish();
     assert_eq!((received[2].body.as_slice(), received[6].body.as_slice()), (b"5678".as_slice(), b"5678".as_slice()));
+
+    // A session that says it is complete lacks nothing, whatever it says of its chunks; and an error keeps the asset's id.
+    let complete = with(chunks("failed"), "status", json!("completed"));
+    let server = Server::start_with(|port| [begin(port), vec![say(complete)]].into_iter().flatten());
+    assert_eq!(eight_bytes(&server).0.send().unwrap().asset_id, "a1");
+    server.finish();
+    let server = Server::start_with(|port| {
+        let counted = say(json!({"total_completed": 1, "asset_id": "a2"}));
+        vec![say(session(port)), stored(), stored(), counted, Step::Answer(answer(400, &Value::Null))]
+    });
+    let e = upload_error(eight_bytes(&server).0.send().unwrap_err());
+    assert_eq!(e.upload.asset_id.as_deref(), Some("a2"));
+    server.finish();
 
     // Still not counted, or a session that has failed: never a success.
     for (last, expected) in
