@@ -655,6 +655,16 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_list_in_a_form_is_refused() {
+        let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
+        for (list, sent) in [(&[][..], false), (&["a"], true), (&["a", "b"], true)] {
+            let mut request = client.0.post(&["x"]);
+            request.form("names", list);
+            assert_eq!((request.check().is_ok(), request.parts().count()), (sent, list.len()));
+        }
+    }
+
+    #[test]
     fn a_get_has_no_body() {
         let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
         let extra = || RequestOptions::new().additional_body_parameter("a", 1);

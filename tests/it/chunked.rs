@@ -896,3 +896,17 @@ fn no_chunk_is_begun_after_one_that_fails_for_good() {
     let sent = stand_in.sent_chunks(&stand_in.upload_ids()[0]);
     assert!(sent.len() < 200, "{}", sent.len());
 }
+
+#[test]
+fn the_pause_before_a_chunk_is_sent_again_is_that_of_the_upload() {
+    for (delay, paused) in [(None, 1 + 2), (Some(3), 3 + 6)] {
+        let (stand_in, clock) = (StandIn::start(), crate::server::Moving::default());
+        stand_in.chunks(CHUNK, 20);
+        stand_in.fault("PUT /storage/{upload_id}/2", Fault::status(500).times(2));
+        let client = stand_in.builder().clock(clock.clone()).build().unwrap();
+        let upload = client.multipart_upload().upload_file(FileSource::bytes("a.mp4", content(3 * CHUNK as usize)));
+        let upload = upload.max_workers(1).when_some(delay.map(Duration::from_secs), UploadFile::retry_delay);
+        upload.send().unwrap();
+        assert_eq!(clock.passed(), Duration::from_secs(paused));
+    }
+}
