@@ -470,7 +470,7 @@ mod tests {
     fn an_answer_that_is_plainly_no_json_is_described() {
         let read = |text: &str| {
             let response = HttpResponse { body: text.into(), ..HttpResponse::default() };
-            body::<serde_json::Value>("GET /x", &response).map_err(|e| e.to_string())
+            body::<serde_json::Value>(&|| "GET /x".into(), &response).map_err(|e| e.to_string())
         };
         for (text, why) in
             [("", "an empty body"), (" \n", "status 0"), ("<html></html>", "an HTML page"), ("{", "cut off")]
@@ -479,7 +479,7 @@ mod tests {
             assert!(e.contains(why), "{e}");
         }
         let nothing = HttpResponse { body: b" ".to_vec(), ..HttpResponse::default() };
-        assert!(body::<()>("DELETE /x", &nothing).is_ok());
+        assert!(body::<()>(&|| "DELETE /x".into(), &nothing).is_ok());
         assert_eq!((last_word(b"[1, NaN"), last_word(b"NaN"), last_word(b"1,")), (&b"NaN"[..], &b"NaN"[..], &b""[..]));
     }
 }

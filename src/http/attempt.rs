@@ -480,7 +480,7 @@ mod tests {
     fn answer(pieces: &[Option<usize>]) -> (Answer, Pieces) {
         let pieces = Pieces(Arc::new(std::sync::Mutex::new(pieces.to_vec())));
         let reader = Box::new(pieces.clone());
-        let body = LiveBody { reader, exchange: exchange("http://localhost/", None) };
+        let body = LiveBody { reader, exchange: Exchange::new("http://localhost/", None) };
         (Answer { status: 200, headers: Headers::default(), body }, pieces)
     }
 
@@ -544,7 +544,7 @@ mod tests {
             ),
         ] {
             let text = e.to_string();
-            let exchange = exchange("https://api.example/", None);
+            let exchange = Exchange::new("https://api.example/", None);
             exchange.reach(stage);
             let failure = failure(e, &exchange);
             assert_eq!((failure.kind, failure.sent), (kind, stage == Stage::Sent), "{text}");
@@ -560,12 +560,13 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_was_not_sent() {
         let limits = Limits { answer: CONNECT, stream: false, total: None };
+        let agents = Agents::new(config("", limits, None, None).unwrap(), None, "key", "000");
         for (url, header, kind) in
             [("http://[", "a", FailureKind::Impossible), ("http://localhost/", "a b", FailureKind::Invalid)]
         {
             let headers = [(header.to_string(), "c".to_string())];
-            let attempt = Attempt { method: "GET", url, headers: &headers, body: None, limits };
-            let result = send(&Agent::new_with_defaults(), &exchange(url, None), attempt);
+            let attempt = Attempt { method: "GET", headers: &headers, key: None, announce: false, body: None, limits };
+            let result = send(&agents, &Exchange::new(url, None), attempt);
             let failure = result.err().unwrap();
             assert_eq!((failure.kind, failure.sent), (kind, false), "{}", failure.message);
         }

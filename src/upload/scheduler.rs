@@ -579,7 +579,7 @@ mod tests {
         let client = TwelveLabs::builder().api_key("key").base_url("http://localhost:1").build().unwrap();
         let paths: Vec<PathBuf> = (0..files).map(|number| format!("{number}.mp4").into()).collect();
         let options = UploadAll::new(&client.0, Vec::new()).options;
-        Batch::new(client.0, paths, None, Folders::default(), options, CancelHandle::new())
+        Batch::new(client.0, paths, None, Folders::default(), Turns::default(), options, CancelHandle::new())
     }
 
     /// Assets that are to be polled then.

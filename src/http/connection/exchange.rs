@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn a_thread_is_of_the_exchange_that_it_entered_last() {
-        let target = || Exchange::current().map(|exchange| exchange.target.clone());
-        let [outer, inner] = ["http://a", "http://b"].map(|uri| Exchange::new(uri.parse().ok().as_ref(), None));
+        let target = || Exchange::current().map(|exchange| exchange.contact());
+        let [outer, inner] = ["http://a", "http://b"].map(|url| Exchange::new(url, None));
         let entered = outer.enter();
         let within = inner.enter();
         assert_eq!(target().as_deref(), Some("b"));
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_an_exchange() {
-        let exchange = Exchange::new(None, None);
+        let exchange = Exchange::new("http://a", None);
         let left = exchange.left().clone();
         for stage in [Stage::Resolving, Stage::Connecting, Stage::Securing, Stage::Ready] {
             exchange.reach(stage);
@@ -246,7 +246,7 @@ mod tests {
         let _entered = exchange.enter();
         assert!(!is_cancelable() && check().is_ok());
         let cancel = CancelHandle::new();
-        let cancelable = Exchange::new(None, Some(cancel.clone()));
+        let cancelable = Exchange::new("http://a", Some(cancel.clone()));
         let _within = cancelable.enter();
         assert!(is_cancelable() && check().is_ok());
         cancel.cancel();
