@@ -324,6 +324,7 @@ mod tests {
             (r"\ud83d\ude00\ud83d\u0041", "😀\u{fffd}A"),
             (r"\ud83dx\n\/\\\u00e9", "\u{fffd}x\n/\\é"),
             (r"\x41\u00g", "\u{fffd}41\u{fffd}00g"),
+            (r"\ud83d\r\t\b\f", "\u{fffd}\r\t\u{8}\u{c}"),
             ("tab\there", "tab\there"),
         ] {
             let json = format!(r#"{{"video_id":"v","value":"{text}","more":{{"b":"{text}"}},"unknown":"{text}"}}"#);
@@ -463,5 +464,22 @@ mod tests {
         assert!(read(r#"{"owners":[{"_id":"1"},{"size":1}]}"#).unwrap_err().contains("missing field `_id`"));
         assert_eq!(read(r#"{"owners":[{"_id":"1"},7]}"#).unwrap().owners.unwrap().len(), 1);
         assert!(from_json::<Vec<Inner>>(br#"[{"message":"m"},5]"#).is_err(), "an answer that is a list is whole");
+    }
+
+    #[test]
+    fn an_answer_that_is_plainly_no_json_is_described() {
+        let read = |text: &str| {
+            let response = HttpResponse { body: text.into(), ..HttpResponse::default() };
+            body::<serde_json::Value>(&|| "GET /x".into(), &response).map_err(|e| e.to_string())
+        };
+        for (text, why) in
+            [("", "an empty body"), (" \n", "status 0"), ("<html></html>", "an HTML page"), ("{", "cut off")]
+        {
+            let e = read(text).unwrap_err();
+            assert!(e.contains(why), "{e}");
+        }
+        let nothing = HttpResponse { body: b" ".to_vec(), ..HttpResponse::default() };
+        assert!(body::<()>(&|| "DELETE /x".into(), &nothing).is_ok());
+        assert_eq!((last_word(b"[1, NaN"), last_word(b"NaN"), last_word(b"1,")), (&b"NaN"[..], &b"NaN"[..], &b""[..]));
     }
 }

@@ -558,4 +558,16 @@ mod tests {
             prop_assert_eq!(events(written.as_bytes(), &cuts), expected);
         }
     }
+
+    #[test]
+    fn an_event_of_many_lines_has_a_limit_and_a_last_line_of_json_needs_no_end() {
+        let of = |second: usize| format!("data: {}\ndata: {}\n\n", "x".repeat(499), "y".repeat(second));
+        assert_eq!(events(of(500).as_bytes(), &[])[0].as_ref().map(|event| event.data.len()), Ok(1000));
+        assert_eq!(events(of(501).as_bytes(), &[]), [Err("TooLong".into())]);
+        assert_eq!(events(of(700).as_bytes(), &[]), [Err("TooLong".into())]);
+        for text in ["7", "\"a\"", "null", "{\"a\":NaN}"] {
+            assert_eq!(lines(text.as_bytes(), &[]), [Ok(text.to_string())]);
+        }
+        assert_eq!(lines(b"{\"a\":", &[]), [Err("Truncated".into())]);
+    }
 }

@@ -179,10 +179,6 @@ impl<S: Serializer> Serializer for Finite<S> {
         self.0.serialize_newtype_variant(name, index, variant, &Checked(value))
     }
 
-    fn is_human_readable(&self) -> bool {
-        self.0.is_human_readable()
-    }
-
     hand_on! {
         serialize_bool(value: bool) -> S::Ok;
         serialize_i8(value: i8) -> S::Ok;
@@ -310,5 +306,32 @@ mod tests {
         for other in [json!([1]), json!("[1]"), json!("{"), json!(5), json!(null)] {
             assert!(to_object(&other).unwrap_err().contains("must be an object"), "{other}");
         }
+    }
+
+    #[test]
+    fn what_a_query_cannot_say() {
+        for (value, says) in [
+            (json!(null), Some("null")),
+            (json!([]), Some("empty list")),
+            (json!({}), Some("empty object")),
+            (json!([1, []]), Some("empty list")),
+            (json!({"a": {"b": null}}), Some("null")),
+            (json!({"a": [1], "b": ""}), None),
+            (json!(0), None),
+        ] {
+            let why = unwritable(&value);
+            assert_eq!(why.is_some(), says.is_some(), "{value}");
+            assert!(says.is_none_or(|says| why.unwrap().contains(says)), "{value}: {why:?}");
+        }
+    }
+
+    #[test]
+    fn fields_with_a_fault_are_not_none() {
+        let (mut good, mut bad) = (Fields::default(), Fields::default());
+        assert!(good.is_empty());
+        good.set("a", &1);
+        bad.set("a", &f64::NAN);
+        assert!(!good.is_empty() && good.checked().is_ok());
+        assert!(!bad.is_empty() && bad.checked().is_err());
     }
 }

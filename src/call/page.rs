@@ -289,3 +289,51 @@ pub(crate) fn hash<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     }
     hash
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(cursor: Cursor, items: &str) -> Page {
+        let number = 1;
+        let response = HttpResponse { body: format!("{{\"{items}\":[]}}").into_bytes(), ..HttpResponse::default() };
+        Page::read("GET /things".into(), items, cursor, number, response).unwrap()
+    }
+
+    #[test]
+    fn pages_are_counted_by_what_is_known() {
+        for (info, pages) in [
+            (r#"{"total_page":3,"total_results":500,"limit_per_page":50}"#, Some(3)),
+            (r#"{"total_results":101,"limit_per_page":50}"#, Some(3)),
+            (r#"{"total_results":100,"limit_per_page":50}"#, Some(2)),
+            (r#"{"total_results":100,"limit_per_page":0}"#, None),
+            (r#"{"total_results":100}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(serde_json::from_str::<PageInfo>(info).unwrap().pages(), pages, "{info}");
+        }
+    }
+
+    #[test]
+    fn an_item_is_known_by_its_most_telling_id() {
+        let numbered = page(Cursor::Number(1), "data");
+        let same = |page: &Page, a: &str, b: &str| {
+            let (a, b) = (page.identity(a.as_bytes()), page.identity(b.as_bytes()));
+            a.is_some() && a == b
+        };
+        for (a, b, alike) in [
+            (r#"{"_id":"1","id":"2"}"#, r#"{"_id":"1"}"#, true),
+            (r#"{"id":"2","_id":"1"}"#, r#"{"_id":"1"}"#, true),
+            (r#"{"upload_id":"3","id":"2","_id":null}"#, r#"{"id":"2"}"#, true),
+            (r#"{"_id":"1","name":"a"}"#, r#"{"_id":"2","name":"a"}"#, false),
+        ] {
+            assert_eq!(same(&numbered, a, b), alike, "{a} {b}");
+        }
+        let index = r#"{"index":1}"#;
+        assert!(!same(&numbered, index, index), "of something else perhaps");
+        assert!(same(&page(Cursor::Number(1), CHUNKS), index, index));
+        let hits = page(Cursor::Token(None), "data");
+        assert!(same(&hits, r#"{"_id":"1"}"#, r#"{"_id":"1"}"#));
+        assert!(!same(&hits, r#"{"id":"1"}"#, r#"{"id":"1"}"#), "many hits may be of one");
+    }
+}

@@ -167,7 +167,8 @@ fn unquoted(value: &[u8]) -> Option<Vec<u8>> {
 
 /// The integer that was written as `1.0`.
 fn whole(value: &[u8]) -> Option<Vec<u8>> {
-    let number: f64 = serde_json::from_slice(value).ok()?;
+    // Exactly, which `serde_json` does not promise.
+    let number: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
     let whole = number.fract() == 0.0 && number.abs() < LARGEST_WHOLE;
     whole.then(|| (number as i64).to_string().into_bytes())
 }
@@ -342,4 +343,75 @@ fn inside(list: &[u8]) -> Option<u8> {
 
 pub(crate) fn is_id(key: &str) -> bool {
     key == "id" || key.ends_with("_id") || key.ends_with("_ids")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_values() {
+        for (value, kind) in [
+            ("{}", Kind::Object),
+            ("[1]", Kind::List),
+            (r#""a""#, Kind::Text),
+            (r#""\ud800""#, Kind::MalformedText),
+            ("true", Kind::Boolean),
+            ("false", Kind::Boolean),
+            ("null", Kind::Null),
+            ("7", Kind::Integer),
+            ("18446744073709551615", Kind::Integer),
+            ("-7", Kind::Integer),
+            ("7.5", Kind::Float),
+            ("NaN", Kind::NotJson),
+            ("1e999", Kind::NotJson),
+        ] {
+            assert_eq!(Kind::of(value.as_bytes()), kind, "{value}");
+            assert_eq!(is_malformed(value.as_bytes()), kind == Kind::NotJson, "{value}");
+        }
+        assert!(!is_malformed(b""));
+    }
+
+    #[test]
+    fn what_a_value_was_meant_to_be() {
+        let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8(value).unwrap());
+        for (value, meant) in [
+            (r#"" 7 ""#, Some("7")),
+            (r#""7.5""#, Some("7.5")),
+            (r#""true""#, Some("true")),
+            (r#""false""#, Some("false")),
+            (r#""seven""#, None),
+            (r#""null""#, None),
+        ] {
+            assert_eq!(text(unquoted(value.as_bytes())).as_deref(), meant, "{value}");
+        }
+        for (value, meant) in [
+            ("7.0", Some("7")),
+            ("-7.0", Some("-7")),
+            ("7.5", None),
+            ("9007199254740991.0", Some("9007199254740991")),
+            ("9007199254740992.0", None),
+            ("1e300", None),
+        ] {
+            assert_eq!(text(whole(value.as_bytes())).as_deref(), meant, "{value}");
+        }
+        assert!(matches!(Rule::Date.change(br#""2026-01-02T03:04:05Z""#), Change::Keep));
+        assert!(matches!(Rule::Date.change(br#""2026-01-02""#), Change::Replace(_)));
+        assert!(matches!(Rule::Date.change(br#""soon""#), Change::Drop));
+    }
+
+    #[test]
+    fn what_holds_no_id_may_go() {
+        for (value, may) in [
+            (r#"{"name":"a"}"#, true),
+            (r#"{"a_id":"1"}"#, false),
+            (r#"{"a_id":"]"}"#, false),
+            (r#"{"a_id":null,"b_ids":[ ]}"#, true),
+            (r#"{"b_ids":["1"]}"#, false),
+            (r#"{"a":{"id":1}}"#, false),
+        ] {
+            assert_eq!(may_go(value.as_bytes(), Some(b"field")), may, "{value}");
+            assert!(!may_go(value.as_bytes(), None), "an element of a list");
+        }
+    }
 }

@@ -562,6 +562,7 @@ fn percent_encode(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ApiError;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -608,6 +609,73 @@ mod tests {
         assert!(check_header("x-a", "b").is_ok());
         for (name, value) in [("x-a", "b\r\nx: y"), ("x a", "b"), ("", "b"), ("x\n", "b")] {
             assert!(check_header(name, value).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_gets_a_hint() {
+        let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
+        let file = Part::File { name: "file".into(), source: FileSource::bytes("a", *b"data") };
+        let payload = Payload::form(&[file]).unwrap();
+        for (limit, status, code, hinted) in [
+            (3, 400, "bad", true),
+            (3, 422, "bad", true),
+            (3, 404, "bad", false),
+            (4, 400, "bad", false),
+            (9, 400, "bad", false),
+            (9, 413, "bad", true),
+            (9, 400, "video_filesize_too_large", true),
+        ] {
+            let request = client.0.post(&["x"]).size_limit(limit, "it is too large");
+            let body = format!("{{\"code\":\"{code}\"}}").into_bytes();
+            let response = HttpResponse { status, body, ..HttpResponse::default() };
+            let e = ApiError::new("POST /x".into(), response, time::OffsetDateTime::UNIX_EPOCH);
+            let e = request.with_hint(Error::from(Arc::new(e)), Some(&payload));
+            assert_eq!(e.to_string().contains("it is too large"), hinted, "{limit} {status} {code}: {e}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_the_same_twice_may_be_repeated() {
+        let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
+        let session = client.0;
+        for (method, repeatable) in
+            [("GET", true), ("PUT", true), ("PATCH", true), ("DELETE", true), ("POST", false), ("post", false)]
+        {
+            assert_eq!(Request::new(&session, method, &["x"]).is_repeatable(), repeatable, "{method}");
+        }
+        let keyed = RequestOptions::new().additional_header("Idempotency-Key", "k");
+        let other = RequestOptions::new().additional_header("x-other", "k");
+        let mut request = session.post(&["x"]);
+        request.options = other;
+        assert!(!request.is_repeatable());
+        request.options = keyed;
+        assert!(request.is_repeatable());
+        assert!(format!("{request:?}").contains("POST /x"));
+    }
+
+    #[test]
+    fn an_empty_list_in_a_form_is_refused() {
+        let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
+        for (list, sent) in [(&[][..], false), (&["a"], true), (&["a", "b"], true)] {
+            let mut request = client.0.post(&["x"]);
+            request.form("names", list);
+            assert_eq!((request.check().is_ok(), request.parts().count()), (sent, list.len()));
+        }
+    }
+
+    #[test]
+    fn a_get_has_no_body() {
+        let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
+        let extra = || RequestOptions::new().additional_body_parameter("a", 1);
+        for (method, sent) in [("GET", false), ("DELETE", true), ("POST", true)] {
+            let mut request = Request::new(&client.0, method, &["x"]);
+            assert!(request.payload().unwrap().is_none());
+            request.options = extra();
+            match request.payload() {
+                Ok(payload) => assert_eq!((payload.is_some(), sent), (true, true), "{method}"),
+                Err(e) => assert!(!sent && e.to_string().contains("a GET request has no body"), "{e}"),
+            }
         }
     }
 }

@@ -299,4 +299,12 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn nothing_may_follow_or_be_missing() {
+        for text in ["[1] 2", "[1]]", "[,]", "[1,]", "{\"a\":}", "{\"a\":1}}"] {
+            assert!(locate(text.as_bytes(), 1).is_err(), "{text}");
+        }
+        assert!(locate(b" [1] ", 2).is_ok());
+    }
 }

@@ -449,3 +449,126 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
 fn is_about_certificate(e: &ureq::Error) -> bool {
     !matches!(e, ureq::Error::Timeout(_)) && e.to_string().to_ascii_lowercase().contains("certificate")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A body that is given in these pieces; `None` is an interruption. What is left of it can be looked at.
+    #[derive(Clone)]
+    struct Pieces(Arc<std::sync::Mutex<Vec<Option<usize>>>>);
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let mut pieces = self.0.lock().unwrap();
+            match (!pieces.is_empty()).then(|| pieces.remove(0)) {
+                Some(None) => Err(io::ErrorKind::Interrupted.into()),
+                Some(Some(0)) => Err(io::ErrorKind::ConnectionReset.into()),
+                Some(Some(length)) => {
+                    let read = length.min(buffer.len());
+                    if read < length {
+                        pieces.insert(0, Some(length - read));
+                    }
+                    buffer[..read].fill(b'x');
+                    Ok(read)
+                }
+                None => Ok(0),
+            }
+        }
+    }
+
+    fn answer(pieces: &[Option<usize>]) -> (Answer, Pieces) {
+        let pieces = Pieces(Arc::new(std::sync::Mutex::new(pieces.to_vec())));
+        let reader = Box::new(pieces.clone());
+        let body = LiveBody { reader, exchange: Exchange::new("http://localhost/", None) };
+        (Answer { status: 200, headers: Headers::default(), body }, pieces)
+    }
+
+    #[test]
+    fn a_body_is_read_whole_or_up_to_its_limit() {
+        let later = Instant::now() + CONNECT;
+        let read = |pieces: &[Option<usize>], limit, deadline| {
+            read_all(&mut answer(pieces).0, limit, deadline).map(|body| body.len()).map_err(|failure| failure.kind)
+        };
+        assert_eq!(read(&[Some(2), None, Some(3)], 5, later), Ok(5));
+        assert_eq!(read(&[Some(2), None, Some(4)], 5, later), Err(FailureKind::TooLarge));
+        assert_eq!(read(&[Some(LITTLE), Some(1)], u64::MAX, later), Ok(LITTLE + 1));
+        assert_eq!(read(&[Some(2), Some(0)], 5, later), Err(FailureKind::Broke));
+        let past = Instant::now() - Duration::from_millis(1);
+        assert_eq!(read(&[Some(2)], 5, past), Err(FailureKind::TimedOut));
+    }
+
+    #[test]
+    fn of_a_refusal_the_start_is_read() {
+        let later = Instant::now() + CONNECT;
+        for (pieces, limit, deadline, read, left) in [
+            (vec![Some(2), None, Some(3)], 10, later, 5, 0),
+            (vec![Some(7), Some(7)], 10, later, 10, 4),
+            (vec![Some(9000)], 6000, later, 6000, 3000),
+            (vec![Some(2), Some(0), Some(3)], 10, later, 2, 3),
+            (vec![Some(2)], 10, Instant::now() - Duration::from_millis(1), 0, 2),
+        ] {
+            let (mut answer, rest) = answer(&pieces);
+            assert_eq!(read_start(&mut answer, limit, deadline).len(), read, "{pieces:?}");
+            let rest: usize = rest.0.lock().unwrap().iter().flatten().sum();
+            assert_eq!(rest, left, "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_fault_means() {
+        use io::ErrorKind::{ConnectionReset, InvalidData, InvalidInput, UnexpectedEof};
+
+        let io = |kind: io::ErrorKind, text: &'static str| ureq::Error::Io(io::Error::new(kind, text));
+        let timeout = ureq::Error::Timeout;
+        let no_tls = "no secure connection to api.example; nothing was sent";
+        let mistrust = "the certificate of api.example cannot be trusted";
+        for (stage, e, kind, message) in [
+            (Stage::Ready, timeout(Timeout::Global), FailureKind::TimedOut, "nothing was sent to api.example in time"),
+            (Stage::Sent, timeout(Timeout::PerWrite), FailureKind::TimedOut, "api.example stopped taking the request"),
+            (Stage::Sent, timeout(Timeout::Global), FailureKind::TimedOut, "the deadline of the call has passed"),
+            (Stage::Sent, timeout(Timeout::RecvBody), FailureKind::TimedOut, "api.example did not answer in time"),
+            (Stage::Securing, io(InvalidData, "a bad certificate"), FailureKind::Impossible, mistrust),
+            (Stage::Securing, io(ConnectionReset, "certificate unknown"), FailureKind::Impossible, mistrust),
+            (Stage::Securing, io(InvalidData, "no record"), FailureKind::Impossible, no_tls),
+            (Stage::Securing, io(UnexpectedEof, "the end"), FailureKind::Broke, no_tls),
+            (Stage::Ready, io(InvalidInput, "too large"), FailureKind::Invalid, "too large; nothing was sent"),
+            (Stage::Sent, io(InvalidInput, "odd"), FailureKind::Broke, "the connection to api.example broke"),
+            (Stage::Sent, io(InvalidData, "odd"), FailureKind::Broke, "the connection to api.example broke"),
+            (Stage::Sent, io(InvalidData, "certificate"), FailureKind::Broke, "the connection to api.example broke"),
+            (
+                Stage::Sent,
+                io(UnexpectedEof, "the end"),
+                FailureKind::Broke,
+                "api.example closed the connection too early",
+            ),
+        ] {
+            let text = e.to_string();
+            let exchange = Exchange::new("https://api.example/", None);
+            exchange.reach(stage);
+            let failure = failure(e, &exchange);
+            assert_eq!((failure.kind, failure.sent), (kind, stage == Stage::Sent), "{text}");
+            assert!(failure.message.starts_with(message), "{text}: {}", failure.message);
+            if message == mistrust {
+                let cause = failure.source.unwrap();
+                assert_eq!((cause.kind(), cause.to_string().matches("certificate").count()), (InvalidData, 1));
+                assert_eq!(cause.to_string().starts_with("io"), text.contains("unknown"), "{cause}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_was_not_sent() {
+        let limits = Limits { answer: CONNECT, stream: false, total: None };
+        let agents = Agents::new(config("", limits, None, None).unwrap(), None, "key", "000");
+        for (url, header, kind) in
+            [("http://[", "a", FailureKind::Impossible), ("http://localhost/", "a b", FailureKind::Invalid)]
+        {
+            let headers = [(header.to_string(), "c".to_string())];
+            let attempt = Attempt { method: "GET", headers: &headers, key: None, announce: false, body: None, limits };
+            let result = send(&agents, &Exchange::new(url, None), attempt);
+            let failure = result.err().unwrap();
+            assert_eq!((failure.kind, failure.sent), (kind, false), "{}", failure.message);
+        }
+    }
+}

@@ -195,7 +195,7 @@ impl PayloadReader {
                 Opened::Source { reader, trickles } => {
                     let count = reader.read(&mut buffer[filled..], &mut proceed)?;
                     filled += count;
-                    let wait_no_longer = *trickles && count > 0;
+                    let trickles = *trickles;
                     if count == 0 {
                         self.segments.pop_front();
                         continue;
@@ -205,7 +205,7 @@ impl PayloadReader {
                         let mut callback = progress.lock().unwrap_or_else(PoisonError::into_inner);
                         callback(Progress { sent: self.sent, total: self.total });
                     }
-                    if wait_no_longer {
+                    if trickles {
                         break;
                     }
                 }
@@ -336,30 +336,42 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reader_gives_is_passed_on_before_it_gives_more() {
-        struct Slow(std::sync::mpsc::Receiver<()>, bool);
+    fn only_sources_are_files() {
+        let file = Part::File { name: "file".into(), source: FileSource::bytes("a", *b"x") };
+        assert!(Payload::form(&[text("a", "b"), file]).unwrap().has_file());
+        assert!(!Payload::form(&[text("a", "b")]).unwrap().has_file());
+        assert!(!Payload::json("{}", &[]).unwrap().has_file());
+    }
+
+    #[test]
+    fn what_a_reader_gives_is_sent_before_it_gives_more() {
+        struct Slow(std::sync::mpsc::Receiver<()>, &'static [u8]);
         impl Read for Slow {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                if std::mem::replace(&mut self.1, true) {
-                    // Until it was passed on; a test that fails is ended.
-                    let _ = self.0.recv_timeout(std::time::Duration::from_secs(20));
-                    return Ok(0);
+                if self.1.len() < 5 {
+                    let _ = self.0.recv_timeout(std::time::Duration::from_secs(5));
                 }
-                buffer[..5].copy_from_slice(b"first");
-                Ok(5)
+                let most = buffer.len().min(3);
+                self.1.read(&mut buffer[..most])
             }
         }
-        let (passed_on, waits) = std::sync::mpsc::channel();
-        let file = Part::File { name: "file".into(), source: FileSource::reader("a", Slow(waits, false)) };
-        let payload = Payload::form(&[file]).unwrap();
+        let (sent, first_is_sent) = std::sync::mpsc::channel();
+        let source = FileSource::reader("a", Slow(first_is_sent, b"abcde")).length(5);
+        let mut payload = Payload::form(&[Part::File { name: "file".into(), source }]).unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let numbers = seen.clone();
+        payload.progress =
+            Some(Arc::new(Mutex::new(move |told: Progress| numbers.lock().unwrap().push((told.sent, told.total)))));
         let mut reader = payload.open().unwrap();
         let mut buffer = [0; 4096];
         let read = reader.read(&mut buffer).unwrap();
-        assert!(buffer[..read].ends_with(b"first"), "{}", String::from_utf8_lossy(&buffer[..read]));
-        passed_on.send(()).unwrap();
-        let mut rest = Vec::new();
-        reader.read_to_end(&mut rest).unwrap();
-        assert!(rest.ends_with(b"--\r\n"));
+        assert!(buffer[..read].ends_with(b"\r\n\r\nabc"));
+        sent.send(()).unwrap();
+        assert_eq!((reader.read(&mut buffer).unwrap(), &buffer[..2]), (2, &b"de"[..]));
+        assert_eq!(*seen.lock().unwrap(), [(3, Some(5)), (5, Some(5))]);
+        assert!(reader.ended().is_none());
+        io::copy(&mut reader, &mut io::sink()).unwrap();
+        assert!(reader.ended().is_some());
     }
 
     #[test]

@@ -95,8 +95,7 @@ fn connect(details: &ConnectionDetails) -> Result<TcpStream, ureq::Error> {
     let mut limit = Limit::new(details.timeout.after, details.timeout.reason);
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for (tried, address) in details.addrs.iter().enumerate() {
-        let left = limit.left()?;
-        let share = if tried + 1 == details.addrs.len() { left } else { left / 2 };
+        let share = share(limit.left()?, details.addrs.len() - tried);
         let address = *address;
         let open = move || TcpStream::connect_timeout(&address, share);
         // The system waits by itself; only cancellation needs a thread.
@@ -110,6 +109,11 @@ fn connect(details: &ConnectionDetails) -> Result<TcpStream, ureq::Error> {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Err(ureq::Error::Timeout(Timeout::Connect)),
         _ => Err(last.into()),
     }
+}
+
+/// How long the first of so many addresses may take.
+fn share(left: Duration, addresses: usize) -> Duration {
+    if addresses > 1 { left / 2 } else { left }
 }
 
 /// A TCP connection that never waits longer than [`SLICE`] at a time.
@@ -197,5 +201,16 @@ fn is_slice(e: &io::Error) -> bool {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket").field("peer", &self.stream.peer_addr().ok()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_leaves_time_for_the_next() {
+        let shares = [3, 2, 1].map(|addresses| share(Duration::from_secs(8), addresses).as_secs());
+        assert_eq!(shares, [4, 4, 8]);
     }
 }

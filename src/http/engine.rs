@@ -137,8 +137,7 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
                 }
                 (tried.map(|answer| (url, answer)), seen)
             }
-            Err(e) if e.is_retryable() => (Err(Tried::Stopped(e)), None),
-            Err(e) => return Err(e),
+            Err(e) => (Err(Tried::Stopped(e)), None),
         };
         let fresh = plan.body.is_none_or(|body| body.is_fresh());
         let (error, ended) = match tried {

@@ -169,4 +169,15 @@ mod tests {
         let (limiter, now) = (RateLimiter::default(), Instant::now());
         assert!((0..1000).all(|_| held_back(&limiter, now).is_none()));
     }
+
+    #[test]
+    fn a_request_is_told_apart_from_others() {
+        let start = Instant::now();
+        let limiter = RateLimiter::new(Some(Pace { requests: 1, per: SECOND }));
+        let request = limiter.admit(start, &Instant::now).unwrap().unwrap();
+        assert!(held_back(&limiter, start + 9 * SECOND).is_some(), "it has not left");
+        request.watch(&Arc::new(AtomicBool::new(true)));
+        assert!(held_back(&limiter, start + 9 * SECOND).is_some());
+        assert_eq!(held_back(&limiter, start + 11 * SECOND), None);
+    }
 }

@@ -185,8 +185,10 @@ mod tests {
     fn every_shape_of_body_gives_a_message() {
         for (body, message, code) in [
             (r#"{"error":{"code":"c","message":"nested","details":{"a":1}}}"#, "nested", Some("c")),
+            (r#"{"message":"no details","details":null}"#, "no details", None),
             (r#"{"error_code":"c","message":"search"}"#, "search", Some("c")),
             (r#"{"error":"only text"}"#, "only text", None),
+            (r#"{"code":502,"message":"a number"}"#, "a number", Some("502")),
             ("", "the server answered with status 502 and an empty body", None),
             (
                 "<html><head><TITLE>502\nBad Gateway</TITLE>",
@@ -199,6 +201,7 @@ mod tests {
         ] {
             let e = error(502, &[], body);
             assert_eq!((e.message.as_str(), e.code.as_deref()), (message, code), "{body}");
+            assert_eq!(e.details.is_some(), message == "nested", "{body}");
         }
     }
 
@@ -222,6 +225,8 @@ mod tests {
              <AWSAccessKeyId>AKIA</AWSAccessKeyId><StringToSign>AWS4\n2026</StringToSign></Error>";
         let kept = "<Error><Code>SignatureDoesNotMatch</Code><Message>It is ***.</Message></Error>";
         assert_eq!(scrubbed(&[], refusal).1, kept);
+        let message = "<Error><Message>It is c0ffee11.</Message><Key>AKIA</Key></Error>";
+        assert_eq!(scrubbed(&[], message).1, "<Error><Message>It is ***.</Message></Error>");
         assert_eq!(scrubbed(&[], "<Fehler><StringToSign>x</StringToSign></Fehler>").1, "");
         assert_eq!(scrubbed(&[], "no c0ffee11 or AKIA1234/2026 or AKIA1234%2F2026, 7").1, "no *** or *** or ***, 7");
         let page = "<html><title>502</title>c0ffee11</html>";

@@ -209,6 +209,13 @@ mod tests {
         assert_eq!(wait(429, &hours("0"), None), Some(40_000.0), "both are used up");
         assert_eq!(wait(429, &[("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "1700040000")], None), None);
         assert_eq!(wait(429, &[("ratelimit-reset", "30")], None), Some(30.0));
+        assert_eq!(wait(429, &[("ratelimit-reset", "nan")], None), None);
+        let limit = |left: &[(&str, &str)]| rate_limit(&left.iter().copied().collect(), "limit");
+        let (request, duration) = (("x-ratelimit-request-limit", "50"), ("x-ratelimit-duration-limit", "900"));
+        for (left, expected) in [("0", Some(900)), ("3", Some(50))] {
+            let left = [("x-ratelimit-request-remaining", "3"), ("x-ratelimit-duration-remaining", left)];
+            assert_eq!(limit(&[request, duration, left[0], left[1]]), expected);
+        }
     }
 
     #[test]
@@ -227,6 +234,9 @@ mod tests {
             "2023-11-14T22:14:20Z",
         ] {
             assert_eq!(wait(503, &[("Retry-After", text)], None), Some(60.0), "{text}");
+        }
+        for (text, year) in [("Sunday, 06-Nov-94 08:49:37 GMT", 1994), ("Tuesday, 06-Nov-69 08:49:37 GMT", 2069)] {
+            assert_eq!(parse_date(text).unwrap().year(), year);
         }
         for text in ["Tue Nov 31 22:14:20 2023", "Tue Nix 14 22:14:20 2023", "14 Nov", "Tuesday, 14-Nov-23 22:14 GMT"] {
             assert_eq!(wait(503, &[("Retry-After", text)], None), None, "{text}");

@@ -173,4 +173,23 @@ mod tests {
         assert_eq!(mask("key=tlk_secret,tlk_secret1", "tlk_secret"), "key=***,***1");
         assert_eq!(mask("k broken k.kk", "k"), "*** broken ***.kk");
     }
+
+    fn session(base_url: &str) -> Session {
+        crate::client::TwelveLabs::builder().api_key("tlk_secret").base_url(base_url).build().unwrap().0
+    }
+
+    #[test]
+    fn a_base_url_is_shown_without_its_password() {
+        assert_eq!(session("http://user:secret@h/v1").public_base_url(), "http://***@h/v1");
+        let debug = format!("{:?}", session("http://user:secret@h"));
+        assert!(debug.starts_with("Session") && !debug.contains("secret"), "{debug}");
+    }
+
+    #[test]
+    fn the_servers_clock_is_learned_from_its_answers() {
+        let (session, here) = (session("http://h"), OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(session.server_time(here), here);
+        session.learn_time(&[("date", "Tue, 14 Nov 2123 22:14:20 GMT")].into_iter().collect());
+        assert!(session.server_time(here).year() > 2050);
+    }
 }

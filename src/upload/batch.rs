@@ -34,7 +34,7 @@ pub struct UploadAll {
     workers: u32,
     manifest: Option<PathBuf>,
     cancel: Option<CancelHandle>,
-    options: Options,
+    pub(super) options: Options,
 }
 
 /// How each file is uploaded.

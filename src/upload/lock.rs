@@ -129,3 +129,17 @@ fn in_use(target: &Path, lock: &Path) -> Error {
     let message = format!("in use by {who}; wait until that is done, or use another file");
     Error::file(target, message, None)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_cannot_be_looked_at_does_not_count_as_gone() {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let file = File::open(&own).unwrap();
+        assert!(leads_to(&own, &file).unwrap());
+        assert!(!leads_to(&own.with_extension("other"), &file).unwrap());
+        assert!(leads_to(&own.join("below"), &file).is_err());
+    }
+}

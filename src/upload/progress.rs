@@ -134,3 +134,18 @@ impl UploadProgress {
         UploadProgress { state, sent, total, completed_chunks: 0, total_chunks: 0, upload: None, asset_id }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_from_0_to_100() {
+        for (sent, total, percentage) in
+            [(5, Some(20), 25.0), (30, Some(20), 100.0), (0, Some(0), 0.0), (5, Some(0), 0.0), (5, None, 0.0)]
+        {
+            let progress = UploadProgress::of(UploadState::Uploading, sent, total, None);
+            assert_eq!(progress.percentage(), percentage, "{sent} of {total:?}");
+        }
+    }
+}

@@ -576,3 +576,77 @@ impl Drop for Busy<'_> {
         self.0.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::poll::Pace;
+    use crate::client::TwelveLabs;
+    use crate::upload::batch::UploadAll;
+
+    fn batch(files: usize) -> Arc<Batch> {
+        let client = TwelveLabs::builder().api_key("key").base_url("http://localhost:1").build().unwrap();
+        let paths: Vec<PathBuf> = (0..files).map(|number| format!("{number}.mp4").into()).collect();
+        let options = UploadAll::new(&client.0, Vec::new()).options;
+        Batch::new(client.0, paths, None, Folders::default(), Turns::default(), options, CancelHandle::new())
+    }
+
+    /// Assets that are to be polled then.
+    fn pend(batch: &Batch, count: usize, due: Instant) {
+        for _ in 0..count {
+            let poll = Poll::new::<Asset>("a", Pace::default(), due, MOST_UNKNOWN);
+            let key = FileKey { path: "0.mp4".into(), size: 4, modified: None };
+            let (path, note, progress) = ("0.mp4".into(), None, Reporter::new(None));
+            batch.queue().pending.push(Pending { path, note, key, poll, due, progress });
+        }
+    }
+
+    fn next(batch: &Batch) -> &'static str {
+        match batch.next() {
+            Due::File(_) => "file",
+            Due::Poll(_) => "poll",
+            Due::Later(_) => "later",
+            Due::Idle => "idle",
+            Due::Nothing => "nothing",
+        }
+    }
+
+    #[test]
+    fn polls_come_first_but_not_for_ever() {
+        let batch = batch(2);
+        pend(&batch, MOST_POLLS as usize + 2, batch.now());
+        let taken: Vec<_> = (0..MOST_POLLS + 5).map(|_| next(&batch)).collect();
+        let (first, rest) = taken.split_at(MOST_POLLS as usize);
+        assert!(first.iter().all(|due| *due == "poll"), "{taken:?}");
+        assert_eq!(rest, ["file", "poll", "poll", "file", "idle"]);
+        batch.queue().busy = 0;
+        assert_eq!(next(&batch), "nothing");
+    }
+
+    #[test]
+    fn a_poll_waits_until_it_is_due_unless_the_batch_is_canceled() {
+        let batch = batch(1);
+        let later = batch.now() + 60 * Duration::from_secs(60);
+        pend(&batch, 2, later);
+        batch.queue().pending[0].due = later + IDLE;
+        assert_eq!(next(&batch), "file");
+        assert!(matches!(batch.next(), Due::Later(until) if until == later));
+        batch.queue().busy = 0;
+        batch.cancel.cancel();
+        assert_eq!([(); 3].map(|()| next(&batch)), ["poll", "poll", "idle"]);
+    }
+
+    #[test]
+    fn in_an_outage_one_file_at_a_time_is_tried_when_it_is_time() {
+        let batch = batch(3);
+        let (now, hour) = (batch.now(), 60 * Duration::from_secs(60));
+        batch.queue().outage = Some(Outage { since: now, tries: 1, next: Some(now + hour) });
+        assert!(matches!(batch.next(), Due::Later(until) if until == now + hour));
+        pend(&batch, 1, now + 2 * hour);
+        assert!(matches!(batch.next(), Due::Later(until) if until == now + hour), "the earlier of the two");
+        batch.queue().outage = Some(Outage { since: now, tries: 1, next: Some(now) });
+        assert_eq!([(); 2].map(|()| next(&batch)), ["file", "later"], "the others wait for the one that tries");
+        batch.end_try();
+        assert_eq!(next(&batch), "file");
+    }
+}

@@ -260,3 +260,62 @@ pub(crate) fn is_hopeless(e: &Error) -> bool {
 pub(super) fn is_unknown_session(e: &Error) -> bool {
     e.api().is_some_and(|e| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION))
 }
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::error::ApiError;
+    use crate::response::HttpResponse;
+
+    fn refusal(operation: &str, status: u16) -> Error {
+        let response = HttpResponse { status, ..HttpResponse::default() };
+        Error::from(Box::new(ApiError::new(operation.into(), response, OffsetDateTime::UNIX_EPOCH)))
+    }
+
+    #[test]
+    fn a_type_of_asset_for_each_mime_type() {
+        for (mime_type, expected) in [
+            ("video/mp4", Some(AssetType::Video)),
+            ("audio/mpeg", Some(AssetType::Audio)),
+            ("image/png", Some(AssetType::Image)),
+            ("text/plain", Some(AssetType::Document)),
+            ("application/pdf", Some(AssetType::Document)),
+            ("application/octet-stream", None),
+            ("", None),
+        ] {
+            assert_eq!(asset_type(mime_type), expected, "{mime_type}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_unknown_if_the_platform_says_so() {
+        let storage = format!("{STORAGE_OPERATION} 1 of 2 of upload u");
+        for (operation, status, unknown) in [
+            ("GET /assets/multipart-uploads/u", 404, true),
+            ("GET /assets/multipart-uploads/u", 410, true),
+            ("GET /assets/multipart-uploads/u", 500, false),
+            (&storage, 404, false),
+            (&storage, 500, false),
+        ] {
+            assert_eq!(is_unknown_session(&refusal(operation, status)), unknown, "{operation} {status}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_resumed_with_this_file() {
+        let (upload, cause) = (ResumableUpload::from("u"), || refusal("GET /assets/multipart-uploads/u", 410));
+        let unreadable = Error::file(Path::new("a.mp4"), "cannot read the file", None);
+        assert!(is_hopeless(&mismatch(upload.clone(), cause())));
+        assert!(is_hopeless(&not_resumable(upload.clone(), cause())));
+        assert!(!is_hopeless(&not_resumable(upload.clone(), unreadable)));
+        assert!(!is_hopeless(&Error::from(Box::new(error(upload.clone(), cause())))));
+        assert!(!is_hopeless(&cause()));
+        // What was stopped before anything was sent lacks every chunk and can be resumed.
+        let missing = BTreeSet::from([2, 3]);
+        let plan = UploadPlan { upload: Arc::new(upload), chunk_size: 5, total_chunks: 3, urls: Vec::new(), missing };
+        let Error::Upload(e) = plan.stopped(cause()) else { panic!("it is of an upload") };
+        assert_eq!((e.missing, e.total_chunks, e.resumable), (vec![2, 3], 3, true));
+    }
+}

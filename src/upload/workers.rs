@@ -197,8 +197,7 @@ impl Job<'_> {
     /// A URL that is not less safe than the API itself.
     fn checked(&self, url: String) -> Result<String> {
         let options = &self.client.settings().options;
-        let clear = |url: &str| url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-        if clear(&url) && !clear(&options.base_url) && !options.allow_insecure_storage {
+        if !may_go_to(&url, &options.base_url, options.allow_insecure_storage) {
             let why =
                 "the URL of a chunk is not encrypted (http); `allow_insecure_storage(true)` sends it all the same";
             return Err(self.protocol(why.into()));
@@ -249,6 +248,12 @@ impl Job<'_> {
         self.changed.notify_all();
         Ok(queue)
     }
+}
+
+/// Whether a URL of the storage is encrypted if the API is, or need not be.
+fn may_go_to(url: &str, base_url: &str, allow_insecure: bool) -> bool {
+    let clear = |url: &str| url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+    allow_insecure || !clear(url) || clear(base_url)
 }
 
 /// While this lives, somebody asks for URLs.
@@ -353,5 +358,24 @@ impl BodyReader for ChunkReader<'_> {
 
     fn ended(&self) -> Option<Instant> {
         self.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_do_not_go_in_clear_where_the_api_is_encrypted() {
+        for (url, base_url, allow_insecure, may) in [
+            ("https://s/1", "https://api", false, true),
+            ("https://s/1", "http://localhost", false, true),
+            ("http://s/1", "http://localhost", false, true),
+            ("http://s/1", "https://api", false, false),
+            ("HTTP://s/1", "https://api", false, false),
+            ("http://s/1", "https://api", true, true),
+        ] {
+            assert_eq!(may_go_to(url, base_url, allow_insecure), may, "{url} {base_url} {allow_insecure}");
+        }
     }
 }

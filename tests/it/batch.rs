@@ -445,6 +445,19 @@ fn an_observer_that_drops_its_batch_does_not_wait_for_itself() {
 }
 
 #[test]
+fn the_workers_of_a_batch_that_is_dropped_have_ended() {
+    let (stand_in, folder, held) = (StandIn::start(), Folder::new("ended"), Arc::new(()));
+    small_files(&folder, 2);
+    stand_in.fault("POST /assets", Fault::silent(0).always());
+    let clone = held.clone();
+    let all = batch(&client(&stand_in.url()), &folder).progress_callback(move |_, _| drop(clone.clone()));
+    let uploads = all.send().unwrap();
+    assert!(stand_in.wait_for("POST /assets", 1));
+    drop(uploads);
+    assert_eq!(Arc::strong_count(&held), 1, "nobody can call it any more");
+}
+
+#[test]
 fn a_callback_that_panics_costs_its_file_and_no_other() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("panics"));
     small_files(&folder, 6);

@@ -397,6 +397,10 @@ fn a_session_that_has_expired_says_so() {
     let e = scene.upload().resume(&failed.upload).send().unwrap_err();
     assert!(e.to_string().contains("the session is expired"), "{e}");
     assert!(!upload_error(e).resumable);
+    // What the platform refuses for another reason may be resumed later.
+    scene.stand_in.fault("GET /assets/multipart-uploads/{upload_id}", Fault::status(401));
+    let e = scene.upload().resume(&failed.upload).send().unwrap_err();
+    assert!(e.status() == Some(401) && upload_error(e).resumable);
 
     // Under way: the report finds out.
     let scene = Arc::new(Scene::new("expires"));
@@ -777,6 +781,19 @@ fn what_the_platform_did_not_count_is_sent_once_more() {
     let received = server.finish();
     assert_eq!((received[2].body.as_slice(), received[6].body.as_slice()), (b"5678".as_slice(), b"5678".as_slice()));
 
+    // A session that says it is complete lacks nothing, whatever it says of its chunks; and an error keeps the asset's id.
+    let complete = with(chunks("failed"), "status", json!("completed"));
+    let server = Server::start_with(|port| [begin(port), vec![say(complete)]].into_iter().flatten());
+    assert_eq!(eight_bytes(&server).0.send().unwrap().asset_id, "a1");
+    server.finish();
+    let server = Server::start_with(|port| {
+        let counted = say(json!({"total_completed": 1, "asset_id": "a2"}));
+        vec![say(session(port)), stored(), stored(), counted, Step::Answer(answer(400, &Value::Null))]
+    });
+    let e = upload_error(eight_bytes(&server).0.send().unwrap_err());
+    assert_eq!(e.upload.asset_id.as_deref(), Some("a2"));
+    server.finish();
+
     // Still not counted, or a session that has failed: never a success.
     for (last, expected) in
         [(chunks("failed"), "lacks 1 of them"), (with(chunks("completed"), "status", json!("failed")), "failed")]
@@ -912,5 +929,62 @@ fn a_cancellation_ends_every_phase() {
             }
             _ => assert!(stuck == 0, "phase {stuck}: {e:?}"),
         }
+    }
+}
+
+#[test]
+fn a_url_that_has_ended_is_replaced_at_once_and_what_broke_is_announced_after_a_pause() {
+    for (fault, tries, announced, pauses) in [
+        (Fault::expired_url(), 2, false, false),
+        (Fault::expired_url().times(2), 3, false, true),
+        (Fault::status(500), 2, false, true),
+        (Fault::reset_request(1000), 2, true, true),
+    ] {
+        let stand_in = StandIn::start();
+        stand_in.chunks(CHUNK, 20);
+        stand_in.fault("PUT /storage/{upload_id}/2", fault.clone());
+        let file = FileSource::bytes("a.mp4", content(3 * CHUNK as usize));
+        stand_in.client().multipart_upload().upload_file(file).max_workers(1).send().unwrap();
+        let sent = stand_in.requests_to("PUT /storage/{upload_id}/2");
+        let expects: Vec<bool> = sent.iter().map(|request| request.header("expect").is_some()).collect();
+        assert_eq!((expects.len(), expects[0], expects[1]), (tries, false, announced), "{fault:?}");
+        assert_eq!(!stand_in.clock().slept().is_empty(), pauses, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_chunk_waits_for_a_platform_that_gives_no_urls_for_now() {
+    let stand_in = StandIn::start();
+    stand_in.chunks(CHUNK, 1);
+    stand_in.fault(URLS, Fault::status(500).times(4));
+    let file = FileSource::bytes("a.mp4", content(3 * CHUNK as usize));
+    let result = stand_in.client().multipart_upload().upload_file(file).max_workers(1).send();
+    assert!(result.is_ok(), "{result:?}");
+    assert!(stand_in.unmet_faults().is_empty());
+}
+
+#[test]
+fn no_chunk_is_begun_after_one_that_fails_for_good() {
+    let stand_in = StandIn::start();
+    stand_in.chunks(1000, 200);
+    stand_in.fault("PUT /storage/{upload_id}/1", Fault::status(401));
+    let file = FileSource::bytes("a.mp4", content(200_000));
+    let e = stand_in.client().multipart_upload().upload_file(file).max_workers(2).send().unwrap_err();
+    assert_eq!(e.status(), Some(401));
+    let sent = stand_in.sent_chunks(&stand_in.upload_ids()[0]);
+    assert!(sent.len() < 200, "{}", sent.len());
+}
+
+#[test]
+fn the_pause_before_a_chunk_is_sent_again_is_that_of_the_upload() {
+    for (delay, paused) in [(None, 1 + 2), (Some(3), 3 + 6)] {
+        let (stand_in, clock) = (StandIn::start(), crate::server::Moving::default());
+        stand_in.chunks(CHUNK, 20);
+        stand_in.fault("PUT /storage/{upload_id}/2", Fault::status(500).times(2));
+        let client = stand_in.builder().clock(clock.clone()).build().unwrap();
+        let upload = client.multipart_upload().upload_file(FileSource::bytes("a.mp4", content(3 * CHUNK as usize)));
+        let upload = upload.max_workers(1).when_some(delay.map(Duration::from_secs), UploadFile::retry_delay);
+        upload.send().unwrap();
+        assert_eq!(clock.passed(), Duration::from_secs(paused));
     }
 }

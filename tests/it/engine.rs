@@ -412,7 +412,7 @@ fn the_deadline_holds_while_an_answer_trickles() {
 fn a_deadline_that_passes_says_that_the_outcome_is_unknown() {
     let server = Server::start([silent(), silent()]);
     let client = builder(&server).build().unwrap();
-    let options = within(Duration::from_millis(300));
+    let options = within(Duration::from_secs(1));
     let e = in_time(move || {
         client.assets().update_user_metadata("a1", json!({"a": 1})).request_options(options).send().unwrap_err()
     });
@@ -536,5 +536,13 @@ fn a_pace_obeys_the_deadline_and_has_to_be_one() {
     for (requests, per) in [(0, 1), (1, 0)] {
         let e = builder(&server).rate_limit(requests, Duration::from_secs(per)).build().unwrap_err();
         assert!(e.to_string().starts_with("rate_limit: "), "{e}");
+    }
+}
+
+#[test]
+fn only_a_redirect_that_names_a_place_is_one() {
+    for (status, headers) in [(304, &[][..]), (300, &[]), (404, &[("location", "/elsewhere")])] {
+        let e = after(Step::Answer(answer_with(status, headers, &Value::Null)), get).unwrap_err();
+        assert!(matches!(&e, Error::Api(e) if e.status == status), "{status}: {e:?}");
     }
 }

@@ -59,7 +59,7 @@ fn the_causes_are_written_where_they_are_asked_for() {
     // A cause with a cause.
     let server = Server::start([Step::Answer(answer(500, &json!({"message": "Oh."})))]);
     let (client, _) = client_in_time(&server);
-    let options = RequestOptions::new().deadline(Duration::from_millis(100));
+    let options = RequestOptions::new().deadline(Duration::from_millis(450));
     let e = client.assets().retrieve("a1").request_options(options).send().unwrap_err();
     assert_eq!(
         format!("{e:#}"),

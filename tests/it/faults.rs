@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::server::{Server, Step, answer, answer_with, client};
+use crate::server::{Server, Step, answer, answer_with, client, in_time};
 use serde_json::{Value, json};
 use twelvelabs::assets::UploadMethod;
 use twelvelabs::{Error, FileSource};
@@ -89,6 +89,16 @@ fn a_post_that_broke_in_its_body_is_not_sent_again() {
     assert!(e.is_outcome_unknown());
     assert!(pauses.taken().is_empty());
     assert_eq!(server.finish().len(), 1);
+}
+
+#[test]
+fn a_connection_that_breaks_under_a_large_body_is_an_error_at_once() {
+    let server = Server::start([Step::Reset(1000)]);
+    let (client, _) = client(&server);
+    // More than the buffers of the sockets take.
+    let file = FileSource::bytes("large.mp4", vec![7; 32 << 20]);
+    let e = in_time(move || client.assets().create(UploadMethod::direct(file)).send().unwrap_err());
+    assert!(matches!(e, Error::Transport { sent: true, .. }), "{e:?}");
 }
 
 #[test]

@@ -415,6 +415,17 @@ fn a_list_that_changed_meanwhile_goes_on_at_its_place() {
             assert_eq!([given, rest].concat(), all, "after {taken}, {change} more");
         }
     }
+    // The last that was given is gone, and another has come: nothing that follows is lost.
+    let assets = Assets::of(30);
+    let server = assets.server();
+    let mut list = server.client().assets().list().send().unwrap();
+    assert_eq!(list.by_ref().take(11).count(), 11);
+    let token = list.token().unwrap();
+    assets.remove("a10");
+    assets.0.lock().unwrap().push("a30".into());
+    let rest: Vec<_> = server.client().assets().list().from_token(token).send().unwrap().map(id).collect();
+    assert_eq!(rest, (11..31).map(|n| format!("a{n}")).collect::<Vec<_>>());
+
     let assets = Assets::of(60);
     let server = assets.server();
     let mut list = server.client().assets().list().send().unwrap();
@@ -593,4 +604,20 @@ fn the_key_is_in_no_item_and_no_error() {
     // A key of a few characters is one of a test, whose answers have such words.
     let client = TwelveLabs::builder().api_key("tlk").base_url(&server.url).build().unwrap();
     assert_eq!(client.assets().retrieve("1").send().unwrap().filename.as_deref(), Some("tlk_test_key"));
+}
+
+#[test]
+fn ten_empty_pages_in_a_row_are_not_the_end() {
+    for (empty, given) in [(10, Some(2)), (11, None)] {
+        let server = Server::of_pages(move |page| {
+            let full = page == 1 || page == 2 + empty;
+            let data = if full { json!([{"_id": page.to_string()}]) } else { json!([]) };
+            json!({"data": data, "page_info": {"page": page, "total_page": 2 + empty}})
+        });
+        let items: Result<Vec<Asset>, Error> = server.client().assets().list().send().unwrap().collect();
+        match given {
+            Some(given) => assert_eq!(items.unwrap().len(), given),
+            None => assert!(items.unwrap_err().to_string().contains("pages in a row are empty")),
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::batch::{CHUNK, KEY, batch, child, client, kinds, outcomes, small_file
 use crate::files::{Folder, content};
 use UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
 use serde_json::{Value, json};
-use twelvelabs::assets::UploadOutcomeKind;
+use twelvelabs::assets::{UploadMethod, UploadOutcomeKind};
 use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{CancelHandle, Error, TwelveLabs};
 
@@ -426,4 +426,20 @@ fn chunks_of_a_file_that_was_replaced_are_not_mixed_with_those_of_the_other() {
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
     let last = stand_in.upload_ids().pop().unwrap();
     assert!(stand_in.assembled(&last).unwrap() == if cfg!(unix) { other } else { content(200_000) });
+}
+
+#[test]
+fn a_poll_that_is_not_answered_is_repeated_if_the_batch_waits() {
+    for (wait, kind) in [(true, Uploaded), (false, Failed)] {
+        let (stand_in, folder) = (StandIn::start(), Folder::new("unanswered"));
+        let client = client(&stand_in.url());
+        small_files(&folder, 1);
+        let asset = client.assets().create(UploadMethod::direct(folder.path("00.mp4"))).send().unwrap();
+        let known = json!({"event": "uploaded", "asset_id": asset.id});
+        fs::write(folder.path(NAME), line(&folder, "00.mp4", known)).unwrap();
+        stand_in.fault("GET /assets/{id}", Fault::status(500).times(3));
+        let found = outcomes(batch(&client, &folder).wait(wait));
+        assert_eq!(kinds(&found), [("00.mp4", kind)], "{found:?}");
+        assert_eq!(stand_in.count("POST /assets"), 1);
+    }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use twelvelabs::assets::UploadMethod;
 use twelvelabs::assets::UploadOutcomeKind::{Failed, NotStarted, Uploaded};
 use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::time::OffsetDateTime;
 use twelvelabs::time::format_description::well_known::Rfc3339;
-use twelvelabs::{Error, FileSource};
+use twelvelabs::{Clock, Error, FileSource};
 
 use crate::batch::{CHUNK, batch, kinds, outcomes, small_files};
 use crate::files::{Folder, content};
@@ -78,8 +79,11 @@ fn an_outage_that_lasts_ends_the_batch_with_the_rest_not_started() {
     assert!(!summary.is_complete());
     let why = summary.stopped.unwrap().to_string();
     assert!(why.contains("nothing got through for"), "{why}");
-    let waited: Duration = stand_in.clock().slept().iter().sum();
-    assert!(waited >= Duration::from_secs(60), "{waited:?}");
+    // After 1, 2, 5 and then each 10 s, with a look for the file each time, until the 60 s are over.
+    let looks = stand_in.count("GET /assets");
+    assert!((20..=37).contains(&looks), "{looks}");
+    let waited = stand_in.clock().passed();
+    assert!((60..62).contains(&waited.as_secs()), "{waited:?}");
 
     // When it is over, the next batch does the rest.
     stand_in.forgive();
@@ -247,4 +251,159 @@ fn a_key_that_is_not_valid_costs_one_request_and_one_error_for_all() {
     assert!((48..50).contains(&not_started), "{not_started}");
     assert!(found.values().all(|outcome| outcome.result.as_ref().unwrap_err().status() == Some(401)));
     assert!(stand_in.count("POST /assets") <= 2);
+}
+
+#[test]
+fn a_platform_that_answers_to_others_is_not_away() {
+    // What it answers when it is asked whether it is there, and what becomes of the only file.
+    for (status, kind) in [(404, Failed), (499, Failed), (500, Uploaded), (503, Uploaded)] {
+        let (stand_in, folder) = (StandIn::start(), Folder::new("reachable"));
+        small_files(&folder, 1);
+        stand_in.fault("POST /assets", Fault::status(503));
+        stand_in.fault("GET /assets", Fault::status(status));
+        let found = outcomes(batch(&stand_in.client(), &folder));
+        assert_eq!(kinds(&found), [("00.mp4", kind)], "{status}");
+    }
+}
+
+#[test]
+fn files_that_do_not_get_through_while_others_do_are_tried_twice() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("poisons"));
+    small_files(&folder, 6);
+    stand_in.fault("POST /assets", Fault::status(500).times(2));
+    stand_in.fault("POST /assets", Fault::status(500).after(4).times(2));
+    let found = outcomes(batch(&stand_in.client(), &folder).workers(1));
+    let failed: Vec<_> = kinds(&found).into_iter().filter(|(_, kind)| *kind == Failed).collect();
+    assert_eq!(failed, [("00.mp4", Failed), ("01.mp4", Failed)]);
+    assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (4, 8));
+}
+
+#[test]
+fn a_refusal_ends_the_try_of_an_outage_and_the_next_file_is_tried() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("refusal"));
+    small_files(&folder, 5);
+    stand_in.fault("POST /assets", Fault::status(503).times(3));
+    stand_in.fault("POST /assets", Fault::status(400));
+    let found = outcomes(batch(&stand_in.client(), &folder).workers(1));
+    assert_eq!(kinds(&found).iter().filter(|(_, kind)| *kind == Failed).count(), 1, "{found:?}");
+    assert_eq!(stand_in.asset_count(), 4);
+}
+
+#[test]
+fn what_may_have_arrived_is_looked_for_by_the_next_batch() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("may-have"));
+    small_files(&folder, 1);
+    let client = stand_in.client();
+    stand_in.fault("POST /assets", Fault::status(502));
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Failed)]);
+    let lines = std::fs::read_to_string(folder.path("manifest.jsonl")).unwrap();
+    assert!(lines.lines().last().unwrap().contains("\"message\":"), "{lines}");
+    // The platform has it all the same.
+    client.assets().create(UploadMethod::direct(folder.path("00.mp4"))).send().unwrap();
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
+    assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 2));
+}
+
+/// A stand-in that loses the answer to an upload of `a.mp4`, of 4 bytes, and then has these assets: with a name, a
+/// size, and how many seconds after the upload they came.
+fn lost(assets: &[(&str, &str, Option<u64>, Option<i64>)]) -> StandIn {
+    let stand_in = StandIn::start();
+    let now = stand_in.clock().utc_now();
+    let at = |seconds| (now + time::Duration::seconds(seconds)).format(&Rfc3339).unwrap();
+    let asset = |(id, filename, size, seconds): &(&str, &str, Option<u64>, Option<i64>)| json!({"_id": id, "filename": filename, "size": size, "created_at": seconds.map(at), "status": "ready"});
+    let data: Vec<Value> = assets.iter().map(asset).collect();
+    let info = json!({"page": 1, "limit_per_page": 50, "total_page": 1, "total_results": data.len()});
+    stand_in.answer("GET", "/assets", json!({"data": data, "page_info": info}));
+    stand_in.fault("POST /assets", Fault::reset_answer());
+    stand_in
+}
+
+#[test]
+fn a_lost_file_is_found_by_its_name_size_and_time() {
+    let (name, size, now) = ("a.mp4", Some(4), Some(0));
+    for (assets, found) in [
+        (vec![], None),
+        (vec![("1", name, size, now)], Some("1")),
+        (vec![("1", name, None, now)], Some("1")),
+        (vec![("1", "b.mp4", size, now), ("2", name, size, now)], Some("2")),
+        (vec![("1", "b.mp4", None, now)], None),
+        (vec![("1", name, Some(5), now), ("2", name, size, now)], Some("2")),
+        (vec![("1", name, size, None), ("2", name, size, now)], Some("2")),
+        (vec![("1", name, size, Some(3600)), ("2", name, size, now)], Some("1")),
+        (vec![("1", name, size, Some(-60)), ("2", name, size, now)], None),
+    ] {
+        let client = lost(&assets);
+        let upload = client.client().assets().upload(FileSource::bytes(name, *b"data")).wait(false);
+        match (upload.send(), found) {
+            (Ok(asset), Some(id)) => assert_eq!(asset.id, id, "{assets:?}"),
+            (Err(e), None) => assert!(e.is_outcome_unknown(), "{e:?}"),
+            (result, _) => panic!("{assets:?}: {result:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_lost_file_that_may_be_another_is_noted() {
+    let same = |id| (id, "a.mp4", Some(4), Some(0));
+    for (assets, note) in [(vec![same("1")], None), (vec![same("1"), same("2"), same("3")], Some("2 more assets"))] {
+        let (stand_in, folder) = (lost(&assets), Folder::new("note"));
+        folder.write("a.mp4", b"data");
+        let found = outcomes(batch(&stand_in.client(), &folder).wait(false));
+        assert_eq!(found["a.mp4"].result.as_ref().unwrap().id, "1");
+        assert_eq!(found["a.mp4"].note.is_some(), note.is_some());
+        assert!(note.is_none_or(|note| found["a.mp4"].note.as_ref().unwrap().contains(note)), "{found:?}");
+    }
+}
+
+#[test]
+fn the_states_of_an_upload_are_reported_in_their_order() {
+    use twelvelabs::assets::UploadState::{self, Processing, Ready, Uploaded, Uploading};
+
+    let (stand_in, folder) = (StandIn::start(), Folder::new("states"));
+    stand_in.polls_until_ready(2);
+    folder.write("a.mp4", b"data");
+    let expected = [Uploading, Uploaded, Processing, Ready].map(|state| (state, 4, Some(4)));
+    let seen: std::sync::Arc<std::sync::Mutex<Vec<(UploadState, u64, Option<u64>)>>> = Default::default();
+    let log = seen.clone();
+    let upload = stand_in.client().assets().upload(folder.path("a.mp4"));
+    let log_one = move |progress: &twelvelabs::assets::UploadProgress| {
+        log.lock().unwrap().push((progress.state, progress.sent, progress.total));
+    };
+    upload.progress_callback(log_one).send().unwrap();
+    let reported = |seen: &std::sync::Mutex<Vec<_>>| {
+        let mut seen = std::mem::take(&mut *seen.lock().unwrap());
+        seen.dedup();
+        seen
+    };
+    assert_eq!(reported(&seen), expected);
+
+    let log = seen.clone();
+    let all = batch(&stand_in.client(), &folder).progress_callback(move |_, progress| {
+        log.lock().unwrap().push((progress.state, progress.sent, progress.total))
+    });
+    outcomes(all);
+    assert_eq!(reported(&seen), expected);
+}
+
+#[test]
+fn a_summary_counts_every_kind_of_outcome() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("summary"));
+    let client = stand_in.client();
+    small_files(&folder, 1);
+    assert!(batch(&client, &folder).send().unwrap().finish().is_complete());
+    folder.write("01.mp4", b"data");
+    stand_in.fault("POST /assets", Fault::status(400));
+    let summary = batch(&client, &folder).send().unwrap().finish();
+    assert_eq!((summary.skipped, summary.failed, summary.failures.len()), (1, 1, 1), "{summary:?}");
+    assert!(summary.stopped.is_none() && !summary.is_complete());
+
+    for number in 2..6 {
+        folder.write(&format!("{number:02}.mp4"), b"data");
+    }
+    stand_in.fault("POST /assets", Fault::status(401).always());
+    let summary = batch(&client, &folder).workers(1).retry_permanent(true).send().unwrap().finish();
+    let counts = (summary.uploaded, summary.skipped, summary.failed, summary.not_started);
+    assert_eq!((counts, summary.failures.len()), ((0, 1, 1, 4), 1), "{summary:?}");
+    assert_eq!(summary.stopped.as_ref().and_then(Error::status), Some(401));
+    assert!(!summary.is_complete());
 }

@@ -218,3 +218,37 @@ fn an_observer_is_told_nothing_secret() {
     seen.lock().unwrap().iter().for_each(|text| is_clean(text));
     assert_eq!(seen.lock().unwrap().len(), 2);
 }
+
+#[test]
+fn whatever_is_shown_in_debug_has_a_name_and_no_key() {
+    let event = answer_of_type(200, "text/event-stream", "data: a\n\n");
+    let lines = answer_of_type(200, "application/jsonl", "{}\n");
+    let page = answer(200, &json!({"data": [], "page_info": {"page": 1, "total_page": 1}}));
+    let steps = [event, lines, page.clone(), page].map(Step::Answer);
+    let server = Server::start(steps);
+    let client = client(&server);
+    let events = client.call("GET", &["x"]).send_events().unwrap();
+    let results = client.analyze_async().batches().results("b").send().unwrap();
+    let list = client.assets().list().send().unwrap();
+    let mut pages = client.assets().list().send().unwrap().iter_pages();
+    let fresh = format!("{pages:?}");
+    while pages.next().is_some() {}
+    assert_eq!((fresh.as_str(), format!("{pages:?}").as_str()), ("Pages { ended: false }", "Pages { ended: true }"));
+    let waits = client.assets().wait_for_all(["a1"]);
+    let batch = client.assets().upload_all(["no/such/file.mp4"]);
+    for (name, text) in [
+        ("Events", format!("{events:?}")),
+        ("JsonLines", format!("{results:?}")),
+        ("SyncPager", format!("{list:?}")),
+        ("Call", format!("{:?}", client.assets().retrieve("a1"))),
+        ("Wait", format!("{:?}", client.assets().wait_for_done("a1"))),
+        ("WaitAll", format!("{waits:?}")),
+        ("Waiting", format!("{:?}", waits.send().unwrap())),
+        ("UploadAsset", format!("{:?}", client.assets().upload("a.mp4"))),
+        ("UploadAll", format!("{batch:?}")),
+        ("Uploads", format!("{:?}", batch.send().unwrap())),
+    ] {
+        assert!(text.starts_with(name), "{name}: {text}");
+        is_clean(&text);
+    }
+}

@@ -8,7 +8,7 @@ use crate::batch::{CHUNK, client, until};
 use crate::files::{Folder, content};
 use twelvelabs::assets::{AssetStatus, UploadAsset};
 use twelvelabs::testing::{Fault, StandIn};
-use twelvelabs::{CancelHandle, Error, FileSource, TwelveLabs};
+use twelvelabs::{CancelHandle, Error, FileSource, RequestOptions, TwelveLabs};
 
 const NAME: &str = "large.mp4.upload";
 
@@ -220,4 +220,67 @@ fn a_state_file_that_is_the_file_itself_is_refused_and_not_touched() {
         assert_eq!(std::fs::read(&path).unwrap(), content);
     }
     assert_eq!(stand_in.asset_count(), 0);
+}
+
+#[test]
+fn a_file_whose_answer_was_lost_is_looked_for_by_the_next_run() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("state-lost"));
+    folder.write("small.mp4", &content(1000));
+    let upload = || client(&stand_in.url()).assets().upload(folder.path("small.mp4")).state_file(folder.path(NAME));
+    stand_in.fault("POST /assets", Fault::reset_answer());
+    stand_in.fault("GET /assets", Fault::status(404));
+    let e = upload().send().unwrap_err();
+    assert!(e.is_outcome_unknown(), "{e:?}");
+    let state = fs::read_to_string(folder.path(NAME)).unwrap();
+    let last = state.lines().last().unwrap();
+    assert!(last.contains("\"sent_at\":") && last.contains("\"at\":"), "{state}");
+    assert_eq!(upload().send().unwrap().status, Some(AssetStatus::Ready));
+    assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 1));
+    assert_eq!(folder.names(), ["small.mp4"], "nothing is left");
+}
+
+#[test]
+fn an_asset_that_cannot_be_asked_for_now_is_not_uploaded_again() {
+    let scene = Scene::new("not-now");
+    scene.stand_in.polls_until_ready(u32::MAX);
+    scene.upload().wait(false).send().unwrap();
+    scene.stand_in.polls_until_ready(0);
+    scene.stand_in.fault("GET /assets/{id}", Fault::status(401));
+    assert_eq!(scene.upload().send().unwrap_err().status(), Some(401));
+    assert_eq!(scene.upload().send().unwrap().status, Some(AssetStatus::Ready));
+    assert_eq!(scene.stand_in.upload_ids().len(), 1);
+}
+
+#[test]
+fn a_file_that_has_changed_is_not_the_asset_of_the_one_before() {
+    let scene = Scene::new("other");
+    scene.stand_in.polls_until_ready(u32::MAX);
+    let before = scene.upload().wait(false).send().unwrap();
+    scene.stand_in.polls_until_ready(0);
+    scene.folder.write("large.mp4", &content(200_000));
+    assert_ne!(scene.upload().send().unwrap().id, before.id);
+    assert_eq!(scene.stand_in.asset_count(), 2);
+}
+
+#[test]
+fn what_begins_anew_keeps_its_settings_and_can_be_resumed() {
+    let scene = Scene::new("settings");
+    let upload = || {
+        let options = RequestOptions::new().additional_header("x-run", "7");
+        scene.upload().filename("other.mp4").request_options(options)
+    };
+    for _ in 0..2 {
+        scene.stand_in.fault("PUT /storage/{upload_id}/7", Fault::status(500).times(4));
+        upload().send().unwrap_err();
+        if scene.stand_in.upload_ids().len() == 1 {
+            scene.stand_in.expire_session(&scene.stand_in.upload_ids()[0]);
+        }
+    }
+    upload().send().unwrap();
+    assert_eq!(scene.stand_in.upload_ids().len(), 2, "the second is resumed");
+    let begun = scene.stand_in.requests_to("POST /assets/multipart-uploads");
+    assert_eq!((begun.len(), begun[0].json()["filename"].as_str()), (2, Some("other.mp4")));
+    assert_eq!(begun[0].json(), begun[1].json());
+    let api = scene.stand_in.requests().into_iter().filter(|request| !request.is_to_storage());
+    assert!(api.into_iter().all(|request| request.header("x-run") == Some("7")));
 }

@@ -102,3 +102,15 @@ fn many_things_are_waited_for_on_one_thread_and_each_comes_once() {
     assert_eq!(*clock.0.lock().unwrap(), Duration::from_millis(500));
     assert_eq!(server.finish().len(), 4);
 }
+
+#[test]
+fn a_wait_for_many_says_how_many_are_left() {
+    let server = Server::start([asset("ready"), asset("ready")]);
+    let mut waiting = client(&server, Frozen::default()).assets().wait_for_all(["a1", "a2"]).send().unwrap();
+    for left in [2, 1] {
+        assert_eq!(waiting.size_hint(), (left, Some(left)));
+        assert!(waiting.next().unwrap().1.is_ok());
+    }
+    assert_eq!(waiting.size_hint(), (0, Some(0)));
+    assert!(waiting.next().is_none());
+}

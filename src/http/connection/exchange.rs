@@ -122,7 +122,7 @@ impl Exchange {
         &self.left
     }
 
-    pub(super) fn reach(&self, stage: Stage) {
+    pub(in crate::http) fn reach(&self, stage: Stage) {
         if stage == Stage::Sent {
             self.left.store(true, Ordering::Relaxed);
         }
@@ -211,5 +211,45 @@ impl Limit {
             Duration::ZERO => Err(ureq::Error::Timeout(self.reason)),
             left => Ok(left),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_of_the_exchange_that_it_entered_last() {
+        let target = || Exchange::current().map(|exchange| exchange.contact());
+        let [outer, inner] = ["http://a", "http://b"].map(|url| Exchange::new(url, None));
+        let entered = outer.enter();
+        let within = inner.enter();
+        assert_eq!(target().as_deref(), Some("b"));
+        drop(within);
+        assert_eq!(target().as_deref(), Some("a"));
+        drop(entered);
+        assert_eq!(target(), None);
+    }
+
+    #[test]
+    fn what_is_known_of_an_exchange() {
+        let exchange = Exchange::new("http://a", None);
+        let left = exchange.left().clone();
+        for stage in [Stage::Resolving, Stage::Connecting, Stage::Securing, Stage::Ready] {
+            exchange.reach(stage);
+            assert_eq!((exchange.stage(), exchange.is_sent(), left.load(Ordering::Relaxed)), (stage, false, false));
+        }
+        exchange.reach(Stage::Sent);
+        assert!(exchange.is_sent() && left.load(Ordering::Relaxed));
+
+        assert!(!is_cancelable() && check().is_ok(), "there is no exchange");
+        let _entered = exchange.enter();
+        assert!(!is_cancelable() && check().is_ok());
+        let cancel = CancelHandle::new();
+        let cancelable = Exchange::new("http://a", Some(cancel.clone()));
+        let _within = cancelable.enter();
+        assert!(is_cancelable() && check().is_ok());
+        cancel.cancel();
+        assert!(check().is_err() && cancelable.is_canceled());
     }
 }

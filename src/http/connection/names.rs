@@ -108,6 +108,14 @@ mod tests {
         let before = lock(&names.0)["localhost:9"].0;
         names.look_up("localhost", 9, timeout).unwrap();
         assert_eq!(lock(&names.0)["localhost:9"].0, before);
+        names.look_up("localhost", 10, timeout).unwrap();
+        assert_eq!(lock(&names.0).len(), 2);
+        assert_eq!(format!("{names:?}"), "Names { .. }");
+        lock(&names.0).extend((0..MOST_NAMES).map(|n| (n.to_string(), (Instant::now(), Vec::new()))));
+        names.look_up("localhost", 11, timeout).unwrap();
+        assert_eq!(lock(&names.0).len(), 1, "there are never more than so many");
+        names.look_up("localhost", 9, timeout).unwrap();
+        lock(&names.0).remove("localhost:11");
         names.forget(&uri);
         assert!(lock(&names.0).is_empty());
     }
