@@ -629,7 +629,7 @@ mod tests {
         let later = batch.now() + 60 * Duration::from_secs(60);
         pend(&batch, 2, later);
         batch.queue().pending[0].due = later + IDLE;
-        assert_eq!(next(&batch), "file");
+        assert_eq!((next(&batch), batch.queue().busy), ("file", 1));
         assert!(matches!(batch.next(), Due::Later(until) if until == later));
         batch.queue().busy = 0;
         batch.cancel.cancel();

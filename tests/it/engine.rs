@@ -540,6 +540,15 @@ fn a_pace_obeys_the_deadline_and_has_to_be_one() {
 }
 
 #[test]
+fn a_delete_may_have_a_body() {
+    let server = Server::start([Step::Answer(answer(200, &json!({})))]);
+    client_in_time(&server).0.call("DELETE", &["things"]).json("ids", ["a", "b"]).send().unwrap();
+    let received = server.finish().remove(0);
+    assert_eq!((received.method.as_str(), received.json()), ("DELETE", json!({"ids": ["a", "b"]})));
+    assert!(received.header("content-length").is_some() && received.header("x-api-key").is_some());
+}
+
+#[test]
 fn only_a_redirect_that_names_a_place_is_one() {
     for (status, headers) in [(304, &[][..]), (300, &[]), (404, &[("location", "/elsewhere")])] {
         let e = after(Step::Answer(answer_with(status, headers, &Value::Null)), get).unwrap_err();

@@ -233,7 +233,7 @@ fn a_file_whose_answer_was_lost_is_looked_for_by_the_next_run() {
     assert!(e.is_outcome_unknown(), "{e:?}");
     let state = fs::read_to_string(folder.path(NAME)).unwrap();
     let last = state.lines().last().unwrap();
-    assert!(last.contains("\"sent_at\":") && last.contains("\"at\":"), "{state}");
+    assert!(last.contains("\"sent_at\":") && last.contains("\"at\":\""), "{state}");
     assert_eq!(upload().send().unwrap().status, Some(AssetStatus::Ready));
     assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 1));
     assert_eq!(folder.names(), ["small.mp4"], "nothing is left");
