@@ -96,7 +96,7 @@ impl Request {
         let mut request = Request {
             session: client.clone(),
             method: known.unwrap_or("GET"),
-            path: String::new(),
+            path: String::with_capacity(64),
             query: Vec::new(),
             conditions: Vec::new(),
             headers: Vec::new(),
@@ -337,7 +337,11 @@ impl Request {
 
     /// The request in an error's text, as `GET /assets/65f…`.
     pub(crate) fn operation(&self) -> String {
-        [self.method, " ", &printable(&self.path, 200)].concat()
+        // Encoded as it is, it is printable, but may be long.
+        match self.path.get(200..) {
+            None | Some("") => [self.method, " ", &self.path].concat(),
+            Some(_) => [self.method, " ", &printable(&self.path, 200)].concat(),
+        }
     }
 
     /// Sends the request and gives the answer, complete, if it is a success.

@@ -11,6 +11,7 @@ use ureq::http::header::{self, HeaderName, HeaderValue};
 use ureq::http::{Request, Uri};
 use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 
+use crate::clock::random_hex;
 pub(super) use crate::http::connection::Exchange;
 use crate::http::connection::{Names, Secret, Stage, connector};
 use crate::response::Headers;
@@ -36,8 +37,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(super) struct Attempt<'a> {
     pub method: &'a str,
     pub headers: &'a [(String, String)],
-    /// What stands for the key, if it is sent at all.
-    pub key: Option<&'a str>,
+    /// Whether it goes to the API, and so with the key.
+    pub is_api: bool,
     /// Whether the body waits until the server says that it takes it.
     pub announce: bool,
     pub body: Option<(&'a mut dyn Read, Option<u64>)>,
@@ -132,17 +133,24 @@ pub(super) struct Agents {
     storage: Agent,
     /// The limits that are among their settings, and need not be set for each request.
     limits: Option<Limits>,
+    /// What stands for the key.
+    stand_in: HeaderValue,
 }
 
 impl Agents {
-    /// Agents with these settings. `stand_in` is what the API's is given for the key, since it logs what it sends.
-    pub(super) fn new(config: Config, limits: Option<Limits>, api_key: &str, stand_in: &str) -> Self {
+    /// Agents with these settings. That of the API is given something else for the key, since it logs what it sends.
+    pub(super) fn new(config: Config, limits: Option<Limits>, api_key: &str) -> Self {
         let names = Names::default();
-        let secret = Secret::new(api_key, stand_in);
+        let stand_in = random_hex(api_key.len());
+        let secret = Secret::new(api_key, &stand_in);
+        // Without one, nothing would be sent.
+        let mut stand_in = HeaderValue::from_str(&stand_in).unwrap_or(HeaderValue::from_static(""));
+        stand_in.set_sensitive(true);
         Agents {
             api: Agent::with_parts(config.clone(), connector(names.clone(), Some(secret)), names.clone()),
             storage: Agent::with_parts(config, connector(names.clone(), None), names),
             limits,
+            stand_in,
         }
     }
 }
@@ -223,16 +231,14 @@ fn run(agents: &Agents, attempt: Attempt<'_>, uri: Option<&Uri>) -> Result<Sent,
             ..Failure::new(FailureKind::Impossible, "the URL of the request is not valid")
         });
     };
-    let agent = if attempt.key.is_some() { &agents.api } else { &agents.storage };
+    let agent = if attempt.is_api { &agents.api } else { &agents.storage };
     let mut request = Request::builder().method(attempt.method).uri(uri.clone());
     for (name, value) in attempt.headers {
         let value = HeaderValue::from_str(value).map_err(invalid)?;
         request = request.header(HeaderName::try_from(name).map_err(invalid)?, value);
     }
-    if let Some(key) = attempt.key {
-        let mut key = HeaderValue::from_str(key).map_err(invalid)?;
-        key.set_sensitive(true);
-        request = request.header(API_KEY_HEADER, key);
+    if attempt.is_api {
+        request = request.header(API_KEY_HEADER, agents.stand_in.clone());
     }
     if attempt.announce {
         request = request.header(header::EXPECT, "100-continue");
@@ -560,12 +566,13 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_was_not_sent() {
         let limits = Limits { answer: CONNECT, stream: false, total: None };
-        let agents = Agents::new(config("", limits, None, None).unwrap(), None, "key", "000");
+        let agents = Agents::new(config("", limits, None, None).unwrap(), None, "key");
         for (url, header, kind) in
             [("http://[", "a", FailureKind::Impossible), ("http://localhost/", "a b", FailureKind::Invalid)]
         {
             let headers = [(header.to_string(), "c".to_string())];
-            let attempt = Attempt { method: "GET", headers: &headers, key: None, announce: false, body: None, limits };
+            let attempt =
+                Attempt { method: "GET", headers: &headers, is_api: false, announce: false, body: None, limits };
             let result = send(&agents, &Exchange::new(url, None), attempt);
             let failure = result.err().unwrap();
             assert_eq!((failure.kind, failure.sent), (kind, false), "{}", failure.message);

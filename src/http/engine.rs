@@ -294,7 +294,7 @@ fn send(
 ) -> Result<HttpResponse<LiveBody>, Tried> {
     let settings = session.settings();
     let policy = &plan.policy;
-    let key = matches!(plan.target, Target::Api(_)).then_some(settings.key_stand_in.as_str());
+    let is_api = matches!(plan.target, Target::Api(_));
     let answer = policy.timeout.min(FOREVER);
     let started = Instant::now();
     let mut reader = plan.body.map(|body| body.open()).transpose().map_err(Tried::Stopped)?;
@@ -303,7 +303,7 @@ fn send(
     let result = attempt::send(
         &settings.agents,
         exchange,
-        Attempt { method: plan.method, headers: &plan.headers, key, announce, body, limits },
+        Attempt { method: plan.method, headers: &plan.headers, is_api, announce, body, limits },
     );
     if let Some(fault) = reader.as_mut().and_then(|reader| reader.take_fault()) {
         return Err(Tried::Stopped(fault));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use memchr::memmem;
 use time::OffsetDateTime;
 
-use crate::clock::{Clock, random_hex};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::http::attempt::{self, Agent, Agents, FOREVER, Limits};
 use crate::http::limiter::{Pace, RateLimiter};
@@ -55,8 +55,6 @@ pub(crate) struct Settings {
     pub(super) agents: Agents,
     /// Finds the key in what a server says.
     key: memmem::Finder<'static>,
-    /// What the agent is given for the key.
-    pub(super) key_stand_in: String,
 }
 
 impl Session {
@@ -76,13 +74,12 @@ impl Session {
             }
         };
         attempt::check_proxy(&config, |name| std::env::var(name).ok()).map_err(|why| Error::invalid("proxy", why))?;
-        let key_stand_in = random_hex(options.api_key.len());
         let limits = options.agent.is_none().then_some(limits);
-        let agents = Agents::new(config, limits, &options.api_key, &key_stand_in);
+        let agents = Agents::new(config, limits, &options.api_key);
         let (clock, limiter) = (options.clock.clone(), RateLimiter::new(options.rate_limit));
         let key = memmem::Finder::new(&options.api_key).into_owned();
         let server_clock = Mutex::default();
-        Ok(Session(Arc::new(Settings { options, clock, limiter, server_clock, agents, key, key_stand_in })))
+        Ok(Session(Arc::new(Settings { options, clock, limiter, server_clock, agents, key })))
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -67,19 +67,21 @@ fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let (host, port) = host_and_port(uri).ok_or(ureq::Error::HostNotFound)?;
-        let addresses = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(address) => vec![SocketAddr::new(address, port)],
+        let mut found = self.empty();
+        // There is room for sixteen.
+        let mut keep = |addresses: &[SocketAddr]| {
+            for address in config.ip_family().keep_wanted(addresses.iter().copied()).take(16) {
+                found.push(address);
+            }
+        };
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) => keep(&[SocketAddr::new(address, port)]),
             Err(_) => {
                 reach(Stage::Resolving, uri);
                 let addresses = self.look_up(host, port, timeout)?;
                 reach(Stage::Ready, uri);
-                addresses
+                keep(&addresses);
             }
-        };
-        let mut found = self.empty();
-        // There is room for sixteen.
-        for address in config.ip_family().keep_wanted(addresses.into_iter()).take(16) {
-            found.push(address);
         }
         if found.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
     }
