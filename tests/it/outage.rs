@@ -363,14 +363,15 @@ fn the_states_of_an_upload_are_reported_in_their_order() {
     stand_in.polls_until_ready(2);
     folder.write("a.mp4", b"data");
     let expected = [Uploading, Uploaded, Processing, Ready].map(|state| (state, 4, Some(4)));
-    let seen: std::sync::Arc<std::sync::Mutex<Vec<(UploadState, u64, Option<u64>)>>> = Default::default();
+    type Seen = std::sync::Mutex<Vec<(UploadState, u64, Option<u64>)>>;
+    let seen: std::sync::Arc<Seen> = Default::default();
     let log = seen.clone();
     let upload = stand_in.client().assets().upload(folder.path("a.mp4"));
     let log_one = move |progress: &twelvelabs::assets::UploadProgress| {
         log.lock().unwrap().push((progress.state, progress.sent, progress.total));
     };
     upload.progress_callback(log_one).send().unwrap();
-    let reported = |seen: &std::sync::Mutex<Vec<_>>| {
+    let reported = |seen: &Seen| {
         let mut seen = std::mem::take(&mut *seen.lock().unwrap());
         seen.dedup();
         seen
