@@ -269,7 +269,10 @@ fn a_second_run_with_the_same_manifest_ends_at_once_with_exit_code_2() {
     let files = ["a.mp4", "c.png"].map(|name| scene.folder.path(name));
     scene.demo.stand_in.polls_until_ready(u32::MAX);
     let first = scene.demo.client.assets().upload_all(files).manifest(scene.manifest()).send().unwrap();
-    assert!(scene.demo.stand_in.wait_for("GET /assets/{id}", 2), "both have come");
+    // Both have come, and nothing is in flight.
+    for number in [1, 2] {
+        assert!(scene.demo.stand_in.wait_for(&format!("GET /assets/65f00000000000000000000{number}"), 1));
+    }
     let mut second = tool(&scene.demo.stand_in, &["--manifest", &scene.manifest(), scene.root()]);
     let output = second.output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);

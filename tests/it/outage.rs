@@ -260,7 +260,8 @@ fn a_platform_that_answers_to_others_is_not_away() {
         let (stand_in, folder) = (StandIn::start(), Folder::new("reachable"));
         small_files(&folder, 1);
         stand_in.fault("POST /assets", Fault::status(503));
-        stand_in.fault("GET /assets", Fault::status(status));
+        // Before that, the file is looked for, and is not there.
+        stand_in.fault("GET /assets", Fault::status(status).after(1));
         let found = outcomes(batch(&stand_in.client(), &folder));
         assert_eq!(kinds(&found), [("00.mp4", kind)], "{status}");
     }
