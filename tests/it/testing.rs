@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::files::content;
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use twelvelabs::analyze::VideoContext;
 use twelvelabs::assets::{AssetStatus, AssetType, UploadMethod};
 use twelvelabs::embed::{EmbedInput, MediaSource};
@@ -17,7 +17,7 @@ use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
 const CHUNK: &str = "PUT /storage/{upload_id}/{chunk}";
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn host(url: &str) -> String {

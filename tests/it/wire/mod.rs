@@ -26,10 +26,10 @@ use std::path::Path;
 
 use crate::server::{API_KEY, Received, Server, Step, answer_of_type, answer_with, client};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use twelvelabs::{Error, FileSource, Result, SyncPager, TwelveLabs};
 
 /// What a call gave: the decoded result as JSON, item by item for a list.
@@ -378,7 +378,7 @@ fn text_pair<'a>((name, value): (&'a String, &'a Value)) -> Option<(&'a str, &'a
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compares two JSON values, except that null is the same as nothing, 10 the same as 10.0, times are
