@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::Child;
 use std::time::Duration;
 
+use ring::digest::{SHA256, digest};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use twelvelabs::testing::{Fault, StandIn};
 
 use super::files::{Folder, content};
@@ -41,7 +41,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[derive(Default)]
