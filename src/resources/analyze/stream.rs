@@ -274,16 +274,16 @@ impl AnalyzeText {
     ///
     /// # Errors
     ///
-    /// As [`AnalyzeResponse::complete`].
+    /// As [`AnalyzeResponse::complete`](crate::analyze::AnalyzeResponse::complete).
     pub fn complete(self) -> Result<String> {
         complete(Some(self.text), self.finish_reason.as_ref())
     }
 
-    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`].
+    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`](crate::analyze::Analyze::json).
     ///
     /// # Errors
     ///
-    /// As [`AnalyzeResponse::json`].
+    /// As [`AnalyzeResponse::json`](crate::analyze::AnalyzeResponse::json).
     ///
     /// ```no_run
     /// # fn read(answer: twelvelabs::analyze::AnalyzeText) -> Result<(), twelvelabs::Error> {
