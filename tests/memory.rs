@@ -113,7 +113,7 @@ const CASES: [Case; 14] = [
         status: 200,
         answer: || asset("5", "")[..SIZE].into(),
         call: |client| {
-            assert!(failed(retrieve(client)).to_string().contains("cut off"));
+            assert!(failed(retrieve(client)).to_string().contains("truncated"));
             Ok(())
         },
     },
