@@ -7,7 +7,7 @@
 mod answers;
 #[cfg(test)]
 pub(crate) mod form;
-mod journal;
+pub(crate) mod journal;
 mod streams;
 mod subtitles;
 #[cfg(test)]

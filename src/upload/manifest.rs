@@ -20,7 +20,7 @@ use crate::file::look;
 use crate::http::session::{Session, Settings};
 use crate::resources::assets::Asset;
 use crate::resumable::ResumableUpload;
-use crate::text::{printable, printable_path, public_url};
+use crate::text::{BOM, printable, printable_path, public_url, without_bom};
 use crate::upload::lock::{Lock, beside, leads_to};
 use crate::upload::paths::{Folders, PathId, Paths};
 
@@ -31,8 +31,6 @@ const BEGINNING: &[u8] = br#"{"format":"twelvelabs-"#;
 const OLD_BEGINNING: &[u8] = br#"{"event":"#;
 /// A longer line is not one of a journal.
 const MOST_LINE: u64 = 16 << 20;
-/// What some editors put before the first line: a byte order mark.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 /// A journal is compacted if it is larger than this and most of it is old.
 const LEAST_COMPACTED: u64 = 1 << 20;
 
@@ -348,7 +346,7 @@ impl Manifest {
         let mut text = Vec::new();
         self.file.seek(SeekFrom::Start(place.start)).map_err(fail)?;
         (&self.file).take(place.end - place.start).read_to_end(&mut text).map_err(fail)?;
-        match serde_json::from_slice::<Entry>(text.strip_prefix(MARK).unwrap_or(&text)) {
+        match serde_json::from_slice::<Entry>(without_bom(&text)) {
             Ok(line) => Ok(Some(line.usable()).filter(|line| line.file.path == path)),
             Err(e) => {
                 log::warn!("{}: a line is passed over: {e}", printable_path(&self.path));
@@ -426,8 +424,8 @@ impl Content {
             let place = content.end..content.end + read;
             content.end = place.end;
             let mut text = line.trim_ascii();
-            if let Some(rest) = text.strip_prefix(MARK).filter(|_| number == 1) {
-                (text, content.start) = (rest, MARK.len() as u64);
+            if let Some(rest) = text.strip_prefix(BOM).filter(|_| number == 1) {
+                (text, content.start) = (rest, BOM.len() as u64);
             }
             if text.is_empty() {
                 continue;
@@ -592,49 +590,13 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use proptest::prelude::{Just, ProptestConfig, any, prop, prop_oneof, proptest};
 
     use super::*;
-    use crate::client::TwelveLabs;
-
-    /// A folder of its own that is removed in the end.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new() -> Self {
-            static COUNT: AtomicUsize = AtomicUsize::new(0);
-            let name = format!("twelvelabs-journal-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-            let path = std::env::temp_dir().join(name);
-            std::fs::create_dir(&path).unwrap();
-            Folder(path)
-        }
-
-        fn open(&self, own: &[&str]) -> Result<Manifest> {
-            let mut paths = Paths::default();
-            own.iter().for_each(|name| assert!(paths.insert(name)));
-            let client = TwelveLabs::builder().api_key("tlk_1").base_url("http://h").build().unwrap();
-            Manifest::open(Kind::Manifest, &self.0.join("m"), &client.0, paths)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn key(name: &str) -> FileKey {
-        FileKey { path: name.into(), size: 1, modified: Some(-1) }
-    }
+    use crate::fuzzing::journal::{Folder, is_known, key};
 
     fn line(name: &str) -> Entry {
         Entry::new(Event::Done, &key(name))
-    }
-
-    fn known(manifest: &mut Manifest, name: &str) -> bool {
-        manifest.take(&key(name)).unwrap().is_some()
     }
 
     #[test]
@@ -652,8 +614,8 @@ mod tests {
         drop(manifest);
 
         let mut manifest = folder.open(&["a", "b", "c"]).unwrap();
-        assert_eq!(["a", "b", "c"].map(|name| known(&mut manifest, name)), [true, false, true]);
-        assert!(!known(&mut manifest, "a"), "it is given once");
+        assert_eq!(["a", "b", "c"].map(|name| is_known(&mut manifest, name)), [true, false, true]);
+        assert!(!is_known(&mut manifest, "a"), "it is given once");
     }
 
     #[cfg(target_os = "linux")]
@@ -677,8 +639,8 @@ mod tests {
         drop(manifest);
         let mut manifest = folder.open(&["b", "d"]).unwrap();
         assert_eq!((manifest.known.len(), manifest.other()), (1, Some("a")));
-        assert!(known(&mut manifest, "b") && !known(&mut manifest, "d"));
-        assert!(!known(&mut manifest, "a"), "it is not its own");
+        assert!(is_known(&mut manifest, "b") && !is_known(&mut manifest, "d"));
+        assert!(!is_known(&mut manifest, "a"), "it is not its own");
     }
 
     #[test]
@@ -728,7 +690,7 @@ mod tests {
             Just(serde_json::to_vec(&line("a")).unwrap()),
             Just(serde_json::to_vec(&line("é\n")).unwrap()),
             Just(b"\n".to_vec()),
-            Just(MARK.to_vec()),
+            Just(BOM.to_vec()),
             Just(br#"{"event":"done","path":"a","size":1,"modified":-1,"asset":{"_id":".."}}"#.to_vec()),
             "[\\PC\n]{0,20}".prop_map(String::into_bytes),
             prop::collection::vec(any::<u8>(), 0..20),

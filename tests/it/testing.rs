@@ -4,8 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::files::content;
-use ring::digest::{SHA256, digest};
+use crate::files::{content, sha256};
 use serde_json::{Value, json};
 use twelvelabs::analyze::VideoContext;
 use twelvelabs::assets::{AssetStatus, AssetType, UploadMethod};
@@ -15,10 +14,6 @@ use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
 
 const CHUNK: &str = "PUT /storage/{upload_id}/{chunk}";
-
-fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn host(url: &str) -> String {
     url.trim_start_matches("http://").split('/').next().unwrap().to_string()

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ring::digest::{SHA256, digest};
+
 /// A folder of its own that is removed in the end.
 pub struct Folder(PathBuf);
 
@@ -56,4 +58,9 @@ impl Drop for Folder {
 /// Bytes in which no two stretches of some length are alike.
 pub fn content(length: usize) -> Vec<u8> {
     (0..length as u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8 ^ (n >> 13) as u8).collect()
+}
+
+/// The SHA-256 of some bytes, in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

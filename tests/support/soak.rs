@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::Child;
 use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
 use serde_json::Value;
 use twelvelabs::testing::{Fault, StandIn};
 
-use super::files::{Folder, content};
+use super::files::{Folder, content, sha256};
 use super::{signal, tool};
 
 /// What a run is killed after: some more requests to one of these, and a moment.
@@ -38,10 +37,6 @@ impl Chance {
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[derive(Default)]

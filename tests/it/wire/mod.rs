@@ -24,9 +24,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use crate::files::sha256;
 use crate::server::{API_KEY, Received, Server, Step, answer_of_type, answer_with, client};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -375,10 +375,6 @@ impl Fixture {
 
 fn text_pair<'a>((name, value): (&'a String, &'a Value)) -> Option<(&'a str, &'a str)> {
     Some((name, value.as_str()?))
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compares two JSON values, except that null is the same as nothing, 10 the same as 10.0, times are
