@@ -31,12 +31,12 @@ mod upload;
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
 pub mod webhooks;
 
-pub use call::events::{Events, JsonLines, ServerSentEvent};
+pub use call::list::pager::{PageInfo, Pages, SyncPager};
 pub use call::options::RequestOptions;
-pub use call::pager::{PageInfo, Pages, SyncPager};
+pub use call::stream::{Events, JsonLines, ServerSentEvent};
 pub use call::typed::{Call, CustomCall, Output};
-pub use call::wait::Wait;
-pub use call::wait_all::{WaitAll, Waiting};
+pub use call::wait::all::{WaitAll, Waiting};
+pub use call::wait::one::Wait;
 pub use client::{TwelveLabs, TwelveLabsBuilder};
 pub use clock::Clock;
 pub use error::{ApiError, ApiErrorKind, Error, FailedError, RateLimit, Result, UploadError};
@@ -70,9 +70,9 @@ pub mod analyze_async {
 /// See [the guide](crate::guide::upload).
 pub mod assets {
     pub use crate::resources::assets::*;
-    pub use crate::upload::batch::{UploadAll, UploadOutcome, UploadOutcomeKind, UploadSummary, Uploads};
+    pub use crate::upload::batch::builder::{UploadAll, UploadOutcome, UploadOutcomeKind, UploadSummary, Uploads};
     pub use crate::upload::progress::{UploadProgress, UploadState};
-    pub use crate::upload::single::UploadAsset;
+    pub use crate::upload::upload_asset::UploadAsset;
 }
 
 /// Data connectors: connections to accounts at other providers, to import files from.
@@ -141,8 +141,8 @@ pub mod knowledge_stores {
 pub mod multipart_upload {
     pub use crate::resources::multipart_upload::*;
     pub use crate::resumable::{FileStamp, ResumableUpload};
+    pub use crate::upload::chunked::builder::UploadFile;
     pub use crate::upload::progress::UploadResult;
-    pub use crate::upload::upload_file::UploadFile;
 }
 
 /// Responses: answers about what is in a knowledge store.

@@ -81,7 +81,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::call::decode;
+use crate::call::json::decode;
 use crate::resources::analyze::AnalyzeError;
 use crate::resources::analyze_async::tasks::{AnalyzeTaskStatus, AnalyzeVideoSource};
 use crate::resources::tasks::VideoIndexingTaskStatus;

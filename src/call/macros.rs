@@ -157,7 +157,7 @@ macro_rules! input {
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(transparent)]
         #[must_use]
-        pub struct $name(crate::call::json::Fields);
+        pub struct $name(crate::call::json::encode::Fields);
 
         impl $name {
             /// With what is required.
@@ -165,7 +165,7 @@ macro_rules! input {
             #[inline]
             pub fn new($($required: input!(@taken $type)),*) -> Self {
                 #[allow(unused_mut)]
-                let mut input = Self(crate::call::json::Fields::default());
+                let mut input = Self(crate::call::json::encode::Fields::default());
                 $(
                     let required = input!(@made $required $type);
                     input.0.set(input!(@name $required $($required_wire)?), &required);

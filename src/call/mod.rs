@@ -3,23 +3,15 @@
 #[macro_use]
 mod macros;
 
-mod ahead;
-pub(crate) mod decode;
-pub(crate) mod events;
 pub(crate) mod json;
-mod list;
+pub(crate) mod list;
 pub(crate) mod options;
-mod page;
-pub(crate) mod pager;
-pub(crate) mod poll;
-mod repair;
 pub(crate) mod request;
-mod scan;
 #[cfg(feature = "schemars")]
 pub(crate) mod schema;
+pub(crate) mod stream;
 pub(crate) mod typed;
 pub(crate) mod wait;
-pub(crate) mod wait_all;
 
 pub(crate) use options::RequestOptions;
 pub(crate) use typed::{Call, CustomCall, Output, sealed};

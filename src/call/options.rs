@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::call::json::{to_value, unwritable};
+use crate::call::json::encode::{to_value, unwritable};
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::Policy;
 use crate::http::retry::RETRY_DELAY;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::call::json::{to_object, to_value, unwritable};
+use crate::call::json::encode::{to_object, to_value, unwritable};
 use crate::call::options::RequestOptions;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};

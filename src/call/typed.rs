@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::call::decode;
-use crate::call::events::Events;
+use crate::call::json::decode;
 use crate::call::options::RequestOptions;
 use crate::call::request::Request;
+use crate::call::stream::Events;
 use crate::error::Result;
 use crate::file::FileSource;
 use crate::http::session::Session;

@@ -6,9 +6,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::Input;
-use crate::call::decode::from_json;
+use crate::call::json::decode::from_json;
 use crate::error::{ApiError, Error};
-use crate::http::refusal::scrub;
+use crate::http::error_body::scrub;
 use crate::http::retry::parse_date;
 use crate::http::{Head, scan};
 use crate::resources::analyze::AnalyzeResponse;

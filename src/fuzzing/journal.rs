@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::client::TwelveLabs;
 use crate::error::{Error, Result};
 use crate::text::without_bom;
-use crate::upload::manifest::{Entry, Event, FileKey, Kind, Manifest};
-use crate::upload::paths::Paths;
+use crate::upload::journal::manifest::{Entry, Event, FileKey, Kind, Manifest};
+use crate::upload::journal::paths::Paths;
 
 const OWN: [&str; 2] = ["a", "b"];
 

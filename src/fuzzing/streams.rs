@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::call::events::{Lines, Pending};
+use crate::call::stream::{Lines, Pending};
 
 /// A longer line, or event, is refused.
 const LIMIT: u64 = 300;

@@ -1,7 +1,7 @@
 //! Subtitles, read again by small readers that know the formats.
 
 use super::Input;
-use crate::call::decode::from_json;
+use crate::call::json::decode::from_json;
 use crate::resources::assets::AssetTranscription;
 use crate::subtitles::{Cue, Subtitles};
 

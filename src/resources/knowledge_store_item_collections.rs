@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use crate::call::pager::SyncPager;
+use crate::call::list::pager::SyncPager;
 use crate::call::request::Request;
 use crate::call::{Call, texts};
 use crate::http::session::Session;

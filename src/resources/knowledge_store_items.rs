@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::call::Call;
-use crate::call::pager::SyncPager;
-use crate::call::poll::{Progressing, Waitable};
-use crate::call::wait::Wait;
-use crate::call::wait_all::WaitAll;
+use crate::call::list::pager::SyncPager;
+use crate::call::wait::all::WaitAll;
+use crate::call::wait::one::Wait;
+use crate::call::wait::poll::{Progressing, Waitable};
 use crate::http::session::Session;
 use crate::resources::assets::{AssetError, AssetType};
 use crate::types::{SortBy, SortOption};

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
-use crate::call::pager::{PageInfo, SyncPager};
-use crate::call::poll::{Progressing, Waitable};
-use crate::call::wait::Wait;
+use crate::call::list::pager::{PageInfo, SyncPager};
+use crate::call::wait::one::Wait;
+use crate::call::wait::poll::{Progressing, Waitable};
 use crate::error::Result;
 use crate::http::session::Session;
 use crate::resources::assets::AssetType;

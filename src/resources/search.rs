@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::call::pager::{PageInfo, SyncPager};
+use crate::call::list::pager::{PageInfo, SyncPager};
 use crate::call::request::{Paging, Request};
 use crate::file::FileSource;
 use crate::http::session::Session;

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::call::pager::SyncPager;
-use crate::call::poll::{Progressing, Waitable};
-use crate::call::wait::Wait;
-use crate::call::wait_all::WaitAll;
+use crate::call::list::pager::SyncPager;
+use crate::call::wait::all::WaitAll;
+use crate::call::wait::one::Wait;
+use crate::call::wait::poll::{Progressing, Waitable};
 use crate::call::{Call, RequestOptions, texts};
 use crate::error::{Error, Result};
 use crate::file::FileSource;

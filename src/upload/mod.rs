@@ -1,20 +1,11 @@
 //! Workflows over several resources: one file, many files, chunks, and the journal that survives a kill.
 
 pub(crate) mod batch;
-pub(crate) mod chunks;
-mod find;
-pub(crate) mod lock;
-pub(crate) mod manifest;
-pub(crate) mod paths;
+pub(crate) mod chunked;
+pub(crate) mod journal;
 pub(crate) mod progress;
-mod scheduler;
-pub(crate) mod session;
-pub(crate) mod single;
-pub(crate) mod state_file;
-mod task;
-mod turns;
-pub(crate) mod upload_file;
-mod workers;
+mod reconcile;
+pub(crate) mod upload_asset;
 
 use std::path::PathBuf;
 
@@ -23,8 +14,8 @@ use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::resources::assets::AssetsClient;
 use crate::resources::multipart_upload::MultipartUploadClient;
-use crate::upload::batch::UploadAll;
-use crate::upload::single::UploadAsset;
+use crate::upload::batch::builder::UploadAll;
+use crate::upload::upload_asset::UploadAsset;
 
 impl AssetsClient {
     /// Uploads a file in the way that fits its size, and waits until the asset is ready.

@@ -78,24 +78,24 @@ pub struct UploadResult {
     pub upload_id: String,
 }
 
-pub(super) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
+pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
 
 /// The caller's callback, for the parts of an upload one after the other.
 #[derive(Clone)]
-pub(super) struct Reporter(Option<Arc<Mutex<Reported>>>);
+pub(crate) struct Reporter(Option<Arc<Mutex<Reported>>>);
 
-pub(super) struct Reported {
+pub(crate) struct Reported {
     callback: Callback,
     /// What was sent when it was reported last: of a reader, nobody knows its length before.
     sent: u64,
 }
 
 impl Reporter {
-    pub(super) fn new(callback: Option<Callback>) -> Self {
+    pub(crate) fn new(callback: Option<Callback>) -> Self {
         Reporter(callback.map(|callback| Arc::new(Mutex::new(Reported { callback, sent: 0 }))))
     }
 
-    pub(super) fn is_some(&self) -> bool {
+    pub(crate) fn is_some(&self) -> bool {
         self.0.is_some()
     }
 
@@ -109,12 +109,12 @@ impl Reporter {
     }
 
     /// A part of the file was sent in one request.
-    pub(super) fn sending(&self, sent: u64, total: Option<u64>) {
+    pub(crate) fn sending(&self, sent: u64, total: Option<u64>) {
         self.report(|_| UploadProgress::of(UploadState::Uploading, sent, total, None));
     }
 
     /// The file has arrived.
-    pub(super) fn state(&self, state: UploadState, length: Option<u64>, asset_id: &str) {
+    pub(crate) fn state(&self, state: UploadState, length: Option<u64>, asset_id: &str) {
         self.report(|sent| {
             let total = length.unwrap_or(sent);
             UploadProgress::of(state, total, Some(total), Some(asset_id.into()))
@@ -122,7 +122,7 @@ impl Reporter {
     }
 
     /// The same for the chunks.
-    pub(super) fn callback(&self) -> Option<Callback> {
+    pub(crate) fn callback(&self) -> Option<Callback> {
         let reporter = self.clone();
         let report = move |progress: &UploadProgress| reporter.report(|_| progress.clone());
         self.is_some().then(|| Box::new(report) as Callback)

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::call::decode;
+use crate::call::json::decode;
 use crate::call::request::Request;
 #[cfg(feature = "schemars")]
 use crate::call::schema;

@@ -7,13 +7,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::call::decode;
-use crate::call::events::{Fault, Stream};
+use crate::call::json::decode;
 use crate::call::request::Request;
+use crate::call::stream::{Fault, Stream};
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation, TokenUsage};
-use crate::http::refusal::Words;
+use crate::http::error_body::Words;
 use crate::resources::analyze::{AnalyzeError, complete, typed};
 use crate::response::HttpResponse;
 use crate::text::printable;

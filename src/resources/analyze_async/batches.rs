@@ -5,10 +5,10 @@ use time::OffsetDateTime;
 
 use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo};
 use crate::call::Call;
-use crate::call::events::JsonLines;
-use crate::call::pager::SyncPager;
-use crate::call::poll::{Progressing, Waitable};
-use crate::call::wait::Wait;
+use crate::call::list::pager::SyncPager;
+use crate::call::stream::JsonLines;
+use crate::call::wait::one::Wait;
+use crate::call::wait::poll::{Progressing, Waitable};
 use crate::http::session::Session;
 use crate::resources::analyze::{AnalyzeError, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, VideoContext};
 

@@ -5,11 +5,11 @@ use time::OffsetDateTime;
 
 use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo, MaxTokens};
 use crate::call::Call;
-use crate::call::pager::SyncPager;
-use crate::call::poll::{Progressing, Waitable};
+use crate::call::list::pager::SyncPager;
 use crate::call::request::IDEMPOTENCY_KEY;
-use crate::call::wait::Wait;
-use crate::call::wait_all::WaitAll;
+use crate::call::wait::all::WaitAll;
+use crate::call::wait::one::Wait;
+use crate::call::wait::poll::{Progressing, Waitable};
 use crate::http::session::Session;
 use crate::resources::analyze::{
     AnalyzeError, AnalyzeImageInput, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, SmeMediaSource, VideoContext,

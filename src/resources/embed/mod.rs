@@ -1,7 +1,7 @@
 //! Embeddings: vectors of text and media in one space, in which what is alike is close.
 
 pub(crate) mod tasks;
-pub(crate) mod v_2;
+pub(crate) mod v2;
 pub(crate) mod vectors;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::http::session::Session;
 use crate::types::{EmbeddingOption, EmbeddingScope, VideoSegment};
 
 pub use tasks::*;
-pub use v_2::*;
+pub use v2::*;
 pub use vectors::*;
 
 /// Makes embeddings, see [`TwelveLabs::embed`](crate::TwelveLabs::embed).

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::call::json::Fields;
-use crate::call::pager::SyncPager;
-use crate::call::poll::{Progressing, Waitable};
-use crate::call::wait::Wait;
-use crate::call::wait_all::WaitAll;
+use crate::call::json::encode::Fields;
+use crate::call::list::pager::SyncPager;
+use crate::call::wait::all::WaitAll;
+use crate::call::wait::one::Wait;
+use crate::call::wait::poll::{Progressing, Waitable};
 use crate::call::{Call, RequestOptions};
 use crate::error::{Error, Result};
 use crate::file::FileSource;

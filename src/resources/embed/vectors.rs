@@ -216,7 +216,7 @@ fn refused(why: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::decode::from_json;
+    use crate::call::json::decode::from_json;
     use crate::types::VideoSegment;
     use serde_json::{Value, json};
 

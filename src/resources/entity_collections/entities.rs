@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::EntitySortBy;
-use crate::call::pager::SyncPager;
-use crate::call::poll::{Progressing, Waitable};
+use crate::call::list::pager::SyncPager;
 use crate::call::request::Request;
-use crate::call::wait::Wait;
+use crate::call::wait::one::Wait;
+use crate::call::wait::poll::{Progressing, Waitable};
 use crate::call::{Call, texts};
 use crate::http::session::Session;
 use crate::types::SortOption;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
-use crate::call::pager::SyncPager;
+use crate::call::list::pager::SyncPager;
 use crate::http::session::Session;
 use crate::types::SortOption;
 use entities::EntitiesClient;

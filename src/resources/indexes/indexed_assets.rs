@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 
 use super::PARAMETERS;
 use crate::call::Call;
-use crate::call::pager::SyncPager;
-use crate::call::poll::{Progressing, Waitable};
-use crate::call::wait::Wait;
-use crate::call::wait_all::WaitAll;
+use crate::call::list::pager::SyncPager;
+use crate::call::wait::all::WaitAll;
+use crate::call::wait::one::Wait;
+use crate::call::wait::poll::{Progressing, Waitable};
 use crate::http::session::Session;
 use crate::types::{
     DateFilter, EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment,

@@ -6,7 +6,7 @@ pub(crate) mod videos;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::call::pager::SyncPager;
+use crate::call::list::pager::SyncPager;
 use crate::call::{Call, RequestOptions};
 use crate::error::Result;
 use crate::http::session::Session;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::PARAMETERS;
 use super::indexed_assets::IndexedAsset;
 use crate::call::Call;
-use crate::call::pager::SyncPager;
+use crate::call::list::pager::SyncPager;
 use crate::http::session::Session;
 use crate::types::{DateFilter, EmbeddingOption, NumberRange, SortBy, SortOption};
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::call::Call;
-use crate::call::pager::SyncPager;
+use crate::call::list::pager::SyncPager;
 use crate::call::request::Paging;
 use crate::http::session::Session;
 use crate::types::{SortBy, SortOption};

@@ -4,8 +4,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::call::decode;
-use crate::call::pager::SyncPager;
+use crate::call::json::decode;
+use crate::call::list::pager::SyncPager;
 use crate::call::request::Request;
 use crate::call::texts;
 use crate::error::Result;

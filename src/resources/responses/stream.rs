@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{ResponseObject, ResponseOutputContentPart, ResponseOutputItem, ResponseOutputItemType, ResponseStatus};
-use crate::call::events::{Fault, Pending, ServerSentEvent, Stream};
+use crate::call::json::decode;
 use crate::call::request::Request;
-use crate::call::{Output, decode, sealed};
+use crate::call::stream::{Fault, Pending, ServerSentEvent, Stream};
+use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation};
-use crate::http::refusal::Words;
+use crate::http::error_body::Words;
 use crate::resources::analyze::{broken, reported};
 use crate::response::HttpResponse;
 use crate::text::printable;

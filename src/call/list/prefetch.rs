@@ -1,0 +1,76 @@
+//! Pages that are fetched before they are asked for.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::call::list::page::Cursor;
+use crate::call::request::Request;
+use crate::error::Result;
+use crate::response::HttpResponse;
+
+/// As many connections as are kept to one host.
+const MOST: usize = 32;
+
+type Answer = Result<HttpResponse<()>>;
+
+/// Pages that are on their way, each on a thread that ends with its answer. Nobody waits for them when this is dropped.
+pub(crate) struct Ahead {
+    most: usize,
+    /// In order. The mutex makes it `Sync`.
+    answers: VecDeque<(Cursor, Mutex<Receiver<Answer>>)>,
+}
+
+impl Ahead {
+    pub(crate) fn new(most: usize) -> Self {
+        Ahead { most: most.min(MOST), answers: VecDeque::new() }
+    }
+
+    /// Sends for the pages from `next` to the last one that is known to exist.
+    pub(crate) fn send(&mut self, next: &Cursor, last: Option<u64>, request: impl Fn(&Cursor) -> Request) {
+        let Cursor::Number(first) = *next else {
+            // Where the page after it is, only its answer says.
+            if self.most > 0 && self.answers.is_empty() {
+                self.start(next.clone(), request(next));
+            }
+            return;
+        };
+        self.answers.retain(|(cursor, _)| matches!(cursor, Cursor::Number(number) if *number >= first));
+        let end = first.saturating_add(self.most as u64).min(last.unwrap_or(first).max(first).saturating_add(1));
+        let from = match self.answers.back() {
+            Some((Cursor::Number(number), _)) => number.saturating_add(1),
+            _ => first,
+        };
+        for number in from.max(first)..end {
+            let cursor = Cursor::Number(number);
+            let request = request(&cursor);
+            if !self.start(cursor, request) {
+                break;
+            }
+        }
+    }
+
+    /// Whether there is a thread for it.
+    fn start(&mut self, cursor: Cursor, request: Request) -> bool {
+        let (sender, receiver) = channel();
+        let fetch = move || drop(sender.send(request.execute()));
+        let started = thread::Builder::new().name("twelvelabs-page".into()).spawn(fetch).is_ok();
+        if started {
+            self.answers.push_back((cursor, Mutex::new(receiver)));
+        }
+        started
+    }
+
+    /// Gives up what is on its way.
+    pub(crate) fn clear(&mut self) {
+        self.answers.clear();
+    }
+
+    /// Waits for the answer to the request for a page, if it is on its way.
+    pub(crate) fn take(&mut self, cursor: &Cursor) -> Option<Answer> {
+        self.answers.front().filter(|(sent_for, _)| sent_for == cursor)?;
+        let (_, receiver) = self.answers.pop_front()?;
+        receiver.into_inner().unwrap_or_else(PoisonError::into_inner).recv().ok()
+    }
+}

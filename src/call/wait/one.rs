@@ -1,0 +1,139 @@
+//! Waiting until something is done, the same way for everything.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::call::options::RequestOptions;
+use crate::call::request::Request;
+use crate::call::typed::Output;
+use crate::call::wait::poll::{Next, Pace, Poll, Waitable};
+use crate::error::Result;
+use crate::http::engine;
+
+type Callback<T> = Box<dyn FnMut(&T) + Send>;
+
+/// A wait: polls the status until it is done. Nothing happens before [`send`](Wait::send).
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+///
+/// # let client = twelvelabs::TwelveLabs::from_env()?;
+/// let asset = client
+///     .assets()
+///     .wait_for_done("65f…")
+///     .sleep_interval(Duration::from_secs(2))
+///     .max_wait_time(Duration::from_secs(600))
+///     .callback(|asset| eprintln!("{:?}", asset.status))
+///     .send()?;
+/// # Ok::<(), twelvelabs::Error>(())
+/// ```
+#[must_use = "nothing is sent before `.send()`"]
+pub struct Wait<T> {
+    request: Request,
+    id: String,
+    pace: Pace,
+    unknown: u32,
+    callback: Option<Callback<T>>,
+    poll: fn(&str, Pace, Instant, u32) -> Poll,
+    next: fn(&mut Poll, Result<T>, Instant) -> Result<Next<T>>,
+}
+
+impl<T: Output> Wait<T> {
+    pub(crate) fn new(request: Request, id: &str) -> Self
+    where
+        T: Waitable,
+    {
+        Wait {
+            request,
+            id: id.into(),
+            pace: Pace::default(),
+            unknown: 0,
+            callback: None,
+            poll: Poll::new::<T>,
+            next: Poll::next::<T>,
+        }
+    }
+
+    /// How often the platform may not know it, because it was made a moment ago.
+    pub(crate) fn forgive_unknown(mut self, times: u32) -> Self {
+        self.unknown = times;
+        self
+    }
+
+    /// Changes the request of each poll.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
+        change(&mut self.request);
+        self
+    }
+
+    /// The time between two polls: by default 0.5 s, 1 s, 2 s and then 5 s.
+    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
+        self.pace.sleep_interval = Some(sleep_interval);
+        self
+    }
+
+    /// The most time to wait: one hour by default. The last poll comes at its end.
+    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
+        self.pace.max_wait_time = max_wait_time;
+        self
+    }
+
+    pub(crate) fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Called with the result of each poll, from the first on.
+    pub fn callback(mut self, callback: impl FnMut(&T) + Send + 'static) -> Self {
+        self.callback = Some(Box::new(callback));
+        self
+    }
+
+    /// Settings for each poll.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.request.options = request_options;
+        self
+    }
+
+    when_some!();
+
+    /// Waits, and returns what was waited for once it is done. A poll that fails for a passing reason does not end the
+    /// wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`](crate::Error::Failed) if it ended badly, [`Error::WaitTimeout`](crate::Error::WaitTimeout) at the
+    /// deadline, and what a poll fails with for a lasting reason.
+    pub fn send(mut self) -> Result<T> {
+        self.pace.check()?;
+        let session = self.request.session().clone();
+        let clock = &*session.settings().clock;
+        // A pause counts, also on a clock that does not show it.
+        let mut now = clock.now();
+        let mut poll = (self.poll)(&self.id, self.pace, now, self.unknown);
+        loop {
+            let mut request = self.request.clone();
+            let left = poll.time_left(now);
+            request.options.deadline = Some(request.options.deadline.map_or(left, |own| own.min(left)));
+            let answer = T::receive(request).map(|response| response.data);
+            if let (Some(callback), Ok(seen)) = (&mut self.callback, &answer) {
+                callback(seen);
+            }
+            now = now.max(clock.now());
+            match (self.next)(&mut poll, answer, now)? {
+                Next::Done(done) => return Ok(done),
+                Next::Again(at) => {
+                    let cancel = self.request.options.cancel.as_ref();
+                    engine::pause(&session, at - now, cancel, &self.request.operation())?;
+                    now = at.max(clock.now());
+                }
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Wait<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait").field("request", &self.request).field("pace", &self.pace).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,538 @@
+//! What to embed, and how.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value, json};
+
+use crate::call::json::encode::Fields;
+use crate::call::request::Request;
+use crate::file::FileSource;
+use crate::resources::assets::{Asset, AssetType};
+use crate::types::{EmbeddingOption, EmbeddingScope};
+
+const LIMIT: u64 = 32_000_000;
+const HINT: &str = "the platform documents 32 MB for an image, 36 MB for audio and video and 512 MB for a document \
+     that is sent as base64; give a larger one by URL, or upload it as an asset and give its id";
+
+/// Where media comes from. A local file is read when the request is sent, and sent as base64. A path or a
+/// [`FileSource`] becomes one, and so does a reference to an [`Asset`].
+///
+/// ```
+/// use twelvelabs::FileSource;
+/// use twelvelabs::embed::MediaSource;
+///
+/// let asset = MediaSource::asset_id("65f…");
+/// let url = MediaSource::url("https://example.com/dog.jpg");
+/// let path = MediaSource::file("dog.jpg");
+/// let bytes = MediaSource::file(FileSource::bytes("dog.jpg", vec![0xff, 0xd8]));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum MediaSource {
+    /// An asset on the platform, which has to be ready.
+    AssetId(String),
+    /// Fetched by the platform from a public URL: a direct link to the file.
+    Url(String),
+    /// In the request itself, in base64.
+    Base64String(String),
+    /// Sent by this program.
+    File(FileSource),
+}
+
+impl MediaSource {
+    /// An asset on the platform, which has to be ready.
+    pub fn asset_id(asset_id: impl Into<String>) -> Self {
+        Self::AssetId(asset_id.into())
+    }
+
+    /// A file that the platform fetches from a public URL: a direct link to the file.
+    pub fn url(url: impl Into<String>) -> Self {
+        Self::Url(url.into())
+    }
+
+    /// The bytes of something small, sent with the request: this encodes them. [`file`](Self::file) encodes as it
+    /// sends, and takes bytes as well.
+    pub fn base64(bytes: impl AsRef<[u8]>) -> Self {
+        Self::base64_string(BASE64_STANDARD.encode(bytes))
+    }
+
+    /// Base64 that you have already.
+    pub fn base64_string(base64_string: impl Into<String>) -> Self {
+        Self::Base64String(base64_string.into())
+    }
+
+    /// A file that this program sends: a path, or any [`FileSource`]. It is encoded as it is sent, so its size does
+    /// not matter for memory.
+    pub fn file(file: impl Into<FileSource>) -> Self {
+        Self::File(file.into())
+    }
+
+    /// As it goes into a request, which reads the file when it is sent.
+    fn attached(self, request: &mut Request) -> Self {
+        let media = match self {
+            Self::File(file) => Self::Base64String(request.attach(file)),
+            other => other,
+        };
+        if let Self::Url(url) = &media {
+            request.check_url("url", url);
+        }
+        if let Ok((name, "")) = media.field() {
+            request.reject(name, "is empty");
+        }
+        media
+    }
+
+    /// Its field on the wire.
+    fn field(&self) -> Result<(&'static str, &str), &'static str> {
+        match self {
+            Self::AssetId(asset_id) => Ok(("asset_id", asset_id)),
+            Self::Url(url) => Ok(("url", url)),
+            Self::Base64String(text) => Ok(("base64_string", text)),
+            Self::File(_) => Err("a local file is read when it is sent, and is no JSON before that"),
+        }
+    }
+}
+
+/// A local file: a path, or any [`FileSource`].
+impl<F: Into<FileSource>> From<F> for MediaSource {
+    fn from(file: F) -> Self {
+        Self::file(file)
+    }
+}
+
+impl From<&Asset> for MediaSource {
+    fn from(asset: &Asset) -> Self {
+        Self::asset_id(&asset.id)
+    }
+}
+
+impl From<&MediaSource> for MediaSource {
+    fn from(media_source: &MediaSource) -> Self {
+        media_source.clone()
+    }
+}
+
+impl Serialize for MediaSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([self.field().map_err(S::Error::custom)?])
+    }
+}
+
+/// What to embed: the `input_type` of the Python SDK together with what belongs to it.
+///
+/// ```
+/// use twelvelabs::embed::{AudioInput, MultiInput, MultiInputMediaSource};
+/// use twelvelabs::embed::{EmbedInput, MediaSource};
+///
+/// let text = EmbedInput::text("a dog on a beach");
+/// let image = EmbedInput::image("dog.jpg");
+/// let audio = EmbedInput::audio(AudioInput::new(MediaSource::asset_id("65f…")).end_sec(30.0));
+/// let coat = MultiInputMediaSource::new("image", "coat.jpg").name("coat");
+/// let several = EmbedInput::multi_input(MultiInput::new().input_text("a dog in <@coat>").media_sources([coat]));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub struct EmbedInput {
+    input_type: String,
+    parts: Parts,
+}
+
+/// The object of an input: its plain fields, and its media, of which a file is read when the request is sent.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Parts {
+    fields: Fields,
+    media_source: Option<MediaSource>,
+    media_sources: Vec<MultiInputMediaSource>,
+    /// Whether the medium is one of the fields, and has no object of its own.
+    flat: bool,
+}
+
+impl Parts {
+    fn set(&mut self, name: &str, value: &impl Serialize) {
+        self.fields.set(name, value);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.media_source.is_none() && self.media_sources.is_empty()
+    }
+
+    fn attached(self, request: &mut Request) -> Self {
+        Parts {
+            media_source: self.media_source.map(|media| media.attached(request)),
+            media_sources: self
+                .media_sources
+                .into_iter()
+                .map(|source| MultiInputMediaSource(source.0.attached(request)))
+                .collect(),
+            ..self
+        }
+    }
+}
+
+impl Serialize for Parts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = self.fields.clone();
+        match &self.media_source {
+            Some(media) if self.flat => {
+                let (name, text) = media.field().map_err(S::Error::custom)?;
+                fields.set(name, text);
+            }
+            Some(media) => fields.set("media_source", media),
+            None => {}
+        }
+        if !self.media_sources.is_empty() {
+            fields.set("media_sources", &self.media_sources);
+        }
+        fields.serialize(serializer)
+    }
+}
+
+impl EmbedInput {
+    /// A text of up to 500 tokens. Not for tasks.
+    pub fn text(input_text: impl Into<String>) -> Self {
+        Self::new("text", text(input_text.into(), None))
+    }
+
+    /// An image: a path, an asset, any other [`MediaSource`], or an [`ImageInput`] with options.
+    pub fn image(image: impl Into<ImageInput>) -> Self {
+        Self::new("image", image.into().0)
+    }
+
+    /// A text of up to 500 tokens and an image, in one vector. Not for tasks.
+    pub fn text_image(input_text: impl Into<String>, media_source: impl Into<MediaSource>) -> Self {
+        Self::new("text_image", text(input_text.into(), Some(media_source.into())))
+    }
+
+    /// Audio: a path, an asset, any other [`MediaSource`], or an [`AudioInput`] with options.
+    pub fn audio(audio: impl Into<AudioInput>) -> Self {
+        Self::new("audio", audio.into().0)
+    }
+
+    /// Video: a path, an asset, any other [`MediaSource`], or a [`VideoInput`] with options.
+    pub fn video(video: impl Into<VideoInput>) -> Self {
+        Self::new("video", video.into().0)
+    }
+
+    /// A PDF, text or Markdown file: a path, an asset, any other [`MediaSource`], or a [`DocumentInput`] with options.
+    /// For tasks.
+    pub fn document(document: impl Into<DocumentInput>) -> Self {
+        Self::new("document", document.into().0)
+    }
+
+    /// A text and up to 10 media, in one vector. Not for tasks.
+    pub fn multi_input(multi_input: MultiInput) -> Self {
+        Self::new("multi_input", multi_input.0)
+    }
+
+    /// A kind of input that this version of the crate does not know, with the object that belongs to it.
+    pub fn other(input_type: impl Into<String>, fields: Map<String, Value>) -> Self {
+        Self { input_type: input_type.into(), parts: Parts { fields: fields.into(), ..Parts::default() } }
+    }
+
+    /// What an outcome calls it: the text, the file, the URL or the asset.
+    pub(super) fn label(&self) -> String {
+        let text = || self.parts.fields.get("input_text")?.as_str();
+        match &self.parts.media_source {
+            Some(MediaSource::File(file)) => file.label().display().to_string(),
+            Some(MediaSource::Url(name) | MediaSource::AssetId(name)) => name.clone(),
+            Some(MediaSource::Base64String(_)) | None => text().unwrap_or(&self.input_type).into(),
+        }
+    }
+
+    fn new(input_type: &str, parts: Parts) -> Self {
+        Self { input_type: input_type.into(), parts }
+    }
+
+    /// Writes the input into a request.
+    pub(super) fn into_request(self, request: Request, model_name: String) -> Request {
+        let mut request = request.size_limit(LIMIT, HINT);
+        let parts = self.parts.attached(&mut request);
+        if parts.is_empty() && self.input_type == "multi_input" {
+            request.reject("multi_input", "is empty; give a text, media, or both");
+        }
+        request.json("input_type", &self.input_type);
+        request.json("model_name", &model_name);
+        request.json(&self.input_type, &parts);
+        request
+    }
+}
+
+/// As it is sent. A local file is read only then, so an input that has one is an error here.
+impl Serialize for EmbedInput {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = Fields::default();
+        fields.set("input_type", &self.input_type);
+        fields.set(&self.input_type, &self.parts);
+        fields.serialize(serializer)
+    }
+}
+
+fn text(input_text: String, media_source: Option<MediaSource>) -> Parts {
+    let mut parts = Parts { media_source, ..Parts::default() };
+    parts.set("input_text", &input_text);
+    parts
+}
+
+/// Declares the object of an input: as [`input!`], but with media that may be a file to be read when it is sent.
+macro_rules! media_input {
+    ($(#[$meta:meta])* $name:ident { $($options:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(transparent)]
+        #[must_use]
+        pub struct $name(Parts);
+
+        impl $name {
+            input!(@options $($options)*);
+
+            /// Sets a field that this version of the crate does not know.
+            pub fn field(mut self, name: &str, value: impl Serialize) -> Self {
+                self.0.set(name, &value);
+                self
+            }
+
+            /// What a field is set to. The media are no fields.
+            pub fn get(&self, name: &str) -> Option<&Value> {
+                self.0.fields.get(name)
+            }
+
+            when_some!();
+        }
+
+        impl From<&$name> for $name {
+            fn from(input: &$name) -> Self {
+                input.clone()
+            }
+        }
+    };
+    ($(#[$meta:meta])* $name:ident(MediaSource) { $($options:tt)* }) => {
+        media_input! { $(#[$meta])* $name { $($options)* } }
+
+        impl $name {
+            /// With the platform's defaults.
+            pub fn new(media_source: impl Into<MediaSource>) -> Self {
+                Self(Parts { media_source: Some(media_source.into()), ..Parts::default() })
+            }
+        }
+
+        /// With the platform's defaults.
+        impl<M: Into<MediaSource>> From<M> for $name {
+            fn from(media_source: M) -> Self {
+                Self::new(media_source)
+            }
+        }
+    };
+}
+
+media_input! {
+    /// An image to embed. Its options are for tasks, in which each has one possible value so far.
+    ImageInput(MediaSource) {
+        /// What to embed: `visual`.
+        embedding_option: [EmbeddingOption],
+        /// How the vectors are made up: `separate_embedding`.
+        embedding_type: [EmbeddingType],
+        /// How much one vector is of: `asset`.
+        embedding_scope: [EmbeddingScope],
+    }
+}
+
+media_input! {
+    /// Audio to embed.
+    AudioInput(MediaSource) {
+        /// The start of the part to embed, in seconds. The platform's default is the start of the file.
+        start_sec: f64,
+        /// The end of the part to embed, in seconds. The platform's default is the end of the file.
+        end_sec: f64,
+        /// How to split it into segments: by default as `marengo3.5` sees fit, every 6 s with `marengo3.0`.
+        segmentation: into MediaSegmentation,
+        /// What to embed: `audio`, and with `marengo3.0` also `transcription`. All by default.
+        embedding_option: [EmbeddingOption],
+        /// How much one vector is of: `clip` and `asset` by default.
+        embedding_scope: [EmbeddingScope],
+        /// How to make up vectors of two options or more: `separate_embedding` by default.
+        embedding_type: [EmbeddingType],
+        /// What you know of segments of it, to be put into the fused vectors. Needs `marengo3.5`.
+        time_based_metadata: [TimeBasedMetadataEntry],
+    }
+}
+
+media_input! {
+    /// Video to embed.
+    VideoInput(MediaSource) {
+        /// The start of the part to embed, in seconds. The platform's default is the start of the file.
+        start_sec: f64,
+        /// The end of the part to embed, in seconds. The platform's default is the end of the file.
+        end_sec: f64,
+        /// How to split it into segments: by default along the scenes.
+        segmentation: into MediaSegmentation,
+        /// What to embed: `visual`, `audio`, and with `marengo3.0` also `transcription`. All by default.
+        embedding_option: [EmbeddingOption],
+        /// How much one vector is of: `clip` and `asset` by default.
+        embedding_scope: [EmbeddingScope],
+        /// How to make up vectors of two options or more: `separate_embedding` by default.
+        embedding_type: [EmbeddingType],
+        /// What you know of segments of it, to be put into the fused vectors. Needs `marengo3.5`.
+        time_based_metadata: [TimeBasedMetadataEntry],
+    }
+}
+
+media_input! {
+    /// A PDF, text or Markdown file to embed. Needs `marengo3.5`.
+    ///
+    /// A PDF may have 64 pages for each MB of its size.
+    DocumentInput(MediaSource) {
+        /// How to split it: the pages of a PDF further, or a text into chunks.
+        segmentation: into DocumentSegmentation,
+        /// What to embed: `visual` by default for a PDF, `text` for a text.
+        embedding_option: [EmbeddingOption],
+        /// How the vectors are made up: `separate_embedding`.
+        embedding_type: [EmbeddingType],
+        /// How much one vector is of: by default `local`, that is a page, for a PDF, and `asset` for a text. The text
+        /// of a PDF goes with `asset` alone, and `local` for a text needs a [`segmentation`](Self::segmentation).
+        embedding_scope: [EmbeddingScope],
+    }
+}
+
+media_input! {
+    /// A text and media to embed in one vector.
+    ///
+    /// Media of different kinds need a text beside them. A PDF has to be alone.
+    #[derive(Default)]
+    MultiInput {
+        /// The text, of up to 2,000 tokens. It can refer to media by their names, such as `<@coat>`.
+        input_text: into String,
+    }
+}
+
+impl MultiInput {
+    /// With nothing yet: give a text, media, or both.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The media, up to 10, in their order.
+    pub fn media_sources(mut self, media_sources: impl IntoIterator<Item = impl Into<MultiInputMediaSource>>) -> Self {
+        self.0.media_sources = media_sources.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+media_input! {
+    /// One of the media of a [`MultiInput`]: with `marengo3.5` up to 32 MB, and 30 s of audio or video.
+    MultiInputMediaSource {
+        /// The name by which the text refers to it.
+        name: into String,
+    }
+}
+
+impl MultiInputMediaSource {
+    /// Media of a kind: `image`, or with `marengo3.5` also `video`, `audio` and `document`.
+    pub fn new(media_type: impl Into<AssetType>, media_source: impl Into<MediaSource>) -> Self {
+        let mut parts = Parts { media_source: Some(media_source.into()), flat: true, ..Parts::default() };
+        parts.set("media_type", &media_type.into());
+        Self(parts)
+    }
+}
+
+input! {
+    /// What you know of a segment of audio or video.
+    TimeBasedMetadataEntry(start: f64, end: f64, text: String) {}
+}
+
+open_enum! {
+    /// How vectors are made up when several options are embedded.
+    EmbeddingType {
+        /// One for each option.
+        SeparateEmbedding = "separate_embedding",
+        /// One for all options. With `marengo3.5` it needs `time_based_metadata`.
+        FusedEmbedding = "fused_embedding",
+    }
+}
+
+open_enum! {
+    /// How the page of a PDF is split.
+    DocumentSpatialStrategy {
+        /// Not at all: one vector for each page.
+        Standard = "standard",
+        /// One vector for the page and one for each quarter. It costs, and counts, five times as much.
+        Quadrants = "quadrants",
+    }
+}
+
+/// How audio or video is split into segments.
+///
+/// `marengo3.0` takes it as it is, `marengo3.5` as [`temporal`](Self::temporal). JSON of your own can be given as well.
+///
+/// ```
+/// use twelvelabs::embed::MediaSegmentation;
+///
+/// let for_marengo_3_0 = MediaSegmentation::fixed(6);
+/// let for_marengo_3_5 = MediaSegmentation::dynamic(2).temporal();
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+#[must_use]
+pub struct MediaSegmentation(Value);
+
+impl MediaSegmentation {
+    /// Segments of the same length in seconds: 2 to 10.
+    pub fn fixed(duration_sec: u32) -> Self {
+        Self(json!({"strategy": "fixed", "fixed": {"duration_sec": duration_sec}}))
+    }
+
+    /// Segments that follow the scenes, each of at least this length in seconds: 2 to 5. `marengo3.0` splits only video
+    /// this way.
+    pub fn dynamic(min_duration_sec: u32) -> Self {
+        Self(json!({"strategy": "dynamic", "dynamic": {"min_duration_sec": min_duration_sec}}))
+    }
+
+    /// The same in the form that `marengo3.5` takes. It refuses the other, and `marengo3.0` refuses this.
+    pub fn temporal(self) -> Self {
+        Self(json!({"temporal": self.0}))
+    }
+}
+
+impl From<Value> for MediaSegmentation {
+    fn from(json: Value) -> Self {
+        Self(json)
+    }
+}
+
+/// How a document is split. JSON of your own can be given as well.
+///
+/// ```
+/// use twelvelabs::embed::DocumentSegmentation;
+///
+/// let pdf = DocumentSegmentation::spatial("quadrants");
+/// let text = DocumentSegmentation::sequential(20, 2);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+#[must_use]
+pub struct DocumentSegmentation(Value);
+
+impl DocumentSegmentation {
+    /// The pages of a PDF. It goes with the option `visual` and the scope `local`.
+    pub fn spatial(strategy: impl Into<DocumentSpatialStrategy>) -> Self {
+        Self(json!({"spatial": {"strategy": strategy.into()}}))
+    }
+
+    /// A text into chunks of up to `max_sentences` whole sentences, of which each begins with the last
+    /// `overlap_sentences` of the one before. It goes with the option `text` and the scope `local`.
+    ///
+    /// A chunk that is longer than the model can take in fails the task.
+    pub fn sequential(max_sentences: u32, overlap_sentences: u32) -> Self {
+        Self(json!({"sequential": {
+            "strategy": "sentence",
+            "max_sentences": max_sentences,
+            "overlap_sentences": overlap_sentences,
+        }}))
+    }
+}
+
+impl From<Value> for DocumentSegmentation {
+    fn from(json: Value) -> Self {
+        Self(json)
+    }
+}

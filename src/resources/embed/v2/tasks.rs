@@ -1,0 +1,169 @@
+//! Embedding tasks: media embedded in the background.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::call::Call;
+use crate::call::wait::all::WaitAll;
+use crate::call::wait::one::Wait;
+use crate::call::wait::poll::{Progressing, Waitable};
+use crate::http::session::Session;
+use crate::resources::embed::{EmbeddingTaskStatus, ListEmbedTasks};
+
+use super::{EmbedInput, EmbeddingData, EmbeddingMediaMetadata, EmbeddingUsage};
+
+/// Embedding tasks, see [`EmbedV2Client::tasks`](super::EmbedV2Client::tasks). Vectors are kept for seven days.
+#[derive(Debug, Clone)]
+pub struct EmbedV2TasksClient(pub(crate) Session);
+
+impl EmbedV2TasksClient {
+    /// Lists the tasks, newest first: those of the last seven days, if no times are given.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for task in client.embed().v2().tasks().list().status("ready").send()? {
+    ///     println!("{}", task?.id);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn list(&self) -> ListEmbedTasks {
+        self.0.get(&["embed-v2", "tasks"]).into()
+    }
+
+    /// Starts to embed audio or video, and with `marengo3.5` also an image or a document.
+    ///
+    /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done) gives them. A fault of the media
+    /// may show only then. A local file is sent as base64 and may have 36 MB if it is audio or video,
+    /// 32 MB if it is an image, 512 MB if it is a document; the platform takes larger ones by URL or as an asset.
+    ///
+    /// A local file that cannot be read, is empty, or changes while it is sent is an
+    /// [`Error::File`](crate::Error::File).
+    ///
+    /// ```no_run
+    /// use twelvelabs::embed::VideoInput;
+    /// use twelvelabs::embed::{EmbedInput, MediaSegmentation, MediaSource};
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let video = VideoInput::new(MediaSource::asset_id("65f…"))
+    ///     .segmentation(MediaSegmentation::fixed(5).temporal())
+    ///     .embedding_option(["visual"])
+    ///     .embedding_scope(["clip"]);
+    /// let tasks = client.embed().v2().tasks();
+    /// let task = tasks.create(EmbedInput::video(video), "marengo3.5").send()?;
+    /// for clip in tasks.wait_for_done(&task.id).send()?.data.unwrap_or_default() {
+    ///     println!("{:?} to {:?}: {} dimensions", clip.start_sec, clip.end_sec, clip.embedding.len());
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn create(&self, input: EmbedInput, model_name: impl Into<String>) -> CreateEmbedV2Task {
+        input.into_request(self.0.post(&["embed-v2", "tasks"]).slow(), model_name.into()).into()
+    }
+
+    /// Gets a task: how far it is, and its vectors once it is ready.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let task = client.embed().v2().tasks().retrieve("66f…").send()?;
+    /// println!("{:?}, {} embeddings", task.status, task.data.unwrap_or_default().len());
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn retrieve(&self, task_id: &str) -> Call<EmbeddingTask> {
+        self.0.get(&["embed-v2", "tasks", task_id]).into()
+    }
+
+    /// Waits until a task is ready, and returns it with its vectors.
+    ///
+    /// A failed task is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let task = client.embed().v2().tasks().wait_for_done("66f…").send()?;
+    /// println!("{} embeddings", task.data.unwrap_or_default().len());
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    #[inline]
+    pub fn wait_for_done(&self, task_id: &str) -> Wait<EmbeddingTask> {
+        Wait::new(self.0.get(&["embed-v2", "tasks", task_id]), task_id)
+    }
+
+    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// [`WaitAll`](crate::WaitAll).
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// for (id, result) in client.embed().v2().tasks().wait_for_all(["65f…", "660…"]).send()? {
+    ///     println!("{id}: {}", if result.is_ok() { "ready" } else { "failed" });
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    #[inline]
+    pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<EmbeddingTask> {
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["embed-v2", "tasks", id]))
+    }
+}
+
+request! {
+    /// Options of [`EmbedV2TasksClient::create`].
+    CreateEmbedV2Task -> EmbeddingTask {
+        /// Whether to return how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
+        /// `marengo3.5`, a scope of clips alone for audio and video, and `local` alone for a text; there is none for a
+        /// PDF.
+        json embedding_uncertainty: bool,
+        /// How many dimensions a vector has: 512 by default. Fewer are the first ones of the 512. Needs `marengo3.5`.
+        json embedding_dimension: u32,
+    }
+}
+
+/// An embedding task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmbeddingTask {
+    /// The id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// Its status.
+    pub status: Option<EmbeddingTaskStatus>,
+    /// When it was created.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+    /// When it last changed.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub updated_at: Option<OffsetDateTime>,
+    /// The embeddings, once it is ready.
+    pub data: Option<Vec<EmbeddingData>>,
+    /// What it cost. Only with `marengo3.5`.
+    pub usage: Option<EmbeddingUsage>,
+    /// What is embedded, and how.
+    pub metadata: Option<EmbeddingMediaMetadata>,
+    /// Why it failed.
+    pub error: Option<EmbeddingTaskError>,
+}
+
+/// Why an embedding task failed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmbeddingTaskError {
+    /// The reason, as text.
+    pub message: Option<String>,
+}
+
+impl Waitable for EmbeddingTask {
+    const RESOURCE: &'static str = "embedding task";
+
+    fn status(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.as_str())
+    }
+
+    fn progressing(&self) -> Progressing {
+        match &self.status {
+            Some(EmbeddingTaskStatus::Ready) if self.data.is_none() => {
+                Progressing::Failed(Some("it is ready, but its embeddings are missing or cannot be read".into()))
+            }
+            Some(EmbeddingTaskStatus::Ready) => Progressing::Done,
+            Some(EmbeddingTaskStatus::Failed) => {
+                Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
+            }
+            _ => Progressing::Working,
+        }
+    }
+}

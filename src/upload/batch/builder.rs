@@ -1,0 +1,432 @@
+//! A batch of uploads: what can be set, and what comes out of it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::call::json::encode::Metadata;
+use crate::call::options::RequestOptions;
+use crate::call::wait::poll::Pace;
+use crate::error::{Error, Result};
+use crate::http::cancel::CancelHandle;
+use crate::http::session::Session;
+use crate::resources::assets::{Asset, LOCAL_LIMIT};
+use crate::upload::batch::name_lock::Turns;
+use crate::upload::batch::scheduler::Batch;
+use crate::upload::chunked::transfer::NewAsset;
+use crate::upload::journal::manifest::{Kind, Manifest};
+use crate::upload::journal::paths::{Folders, Paths};
+use crate::upload::no_thread;
+use crate::upload::progress::UploadProgress;
+
+const MAX_OUTAGE: Duration = Duration::from_secs(300);
+
+pub(crate) type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
+
+/// Options of [`AssetsClient::upload_all`](crate::assets::AssetsClient::upload_all).
+#[must_use = "nothing is sent before `.send()`"]
+pub struct UploadAll {
+    client: Session,
+    paths: Vec<PathBuf>,
+    workers: u32,
+    manifest: Option<PathBuf>,
+    cancel: Option<CancelHandle>,
+    pub(crate) options: Options,
+}
+
+/// How each file is uploaded.
+pub(crate) struct Options {
+    pub asset: NewAsset,
+    pub threshold: u64,
+    pub max_workers: u32,
+    pub wait: bool,
+    pub pace: Pace,
+    pub retry_permanent: bool,
+    pub max_outage: Duration,
+    pub progress: Option<FileCallback>,
+    pub request_options: RequestOptions,
+}
+
+impl UploadAll {
+    pub(crate) fn new(client: &Session, paths: Vec<PathBuf>) -> Self {
+        UploadAll {
+            client: client.clone(),
+            paths,
+            workers: 4,
+            manifest: None,
+            cancel: None,
+            options: Options {
+                asset: NewAsset::default(),
+                threshold: LOCAL_LIMIT,
+                max_workers: 5,
+                wait: true,
+                pace: Pace::default(),
+                retry_permanent: false,
+                max_outage: MAX_OUTAGE,
+                progress: None,
+                request_options: RequestOptions::default(),
+            },
+        }
+    }
+
+    /// How many files are uploaded at a time: 4 by default.
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Keeps a journal in this file, which is made if it is not there: JSON Lines, on the disk after every event.
+    ///
+    /// A later batch with the same manifest skips a file that is done, as long as its size and its time of change are
+    /// the same; resumes a chunked upload that is still alive; waits for an asset that was not ready; tries a failed
+    /// file again; and leaves alone what can never succeed, such as a video that is too short. Before a file that was
+    /// being sent in one request when the program was killed is sent again, the batch searches the assets for it.
+    ///
+    /// One batch at a time may use a manifest: it is locked meanwhile (by `NAME.lock` beside it, which ends with the
+    /// program, however it ends), and [`send`](Self::send) fails with an error that says who has it. A file that does
+    /// not begin as a manifest is refused and not touched. If the manifest is removed while it is in use, that is in the
+    /// outcomes, and no further file is started.
+    ///
+    /// # Format
+    ///
+    /// The first line says whose it is. With another API key or another base URL the manifest is refused, since the ids
+    /// in it mean nothing there; `account` is 32 bits of a hash, from which nobody can guess a key. A manifest without
+    /// such a line is taken over once, and has one from then on.
+    ///
+    /// ```json
+    /// {"format":"twelvelabs-manifest","version":1,"base_url":"https://api.twelvelabs.io/v1.3","account":"5f0c19d2"}
+    /// ```
+    ///
+    /// Each further line is an event, and the last one about a path counts:
+    ///
+    /// | field | |
+    /// |---|---|
+    /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
+    /// | `path`, `size`, `modified` | the file: its absolute path, its bytes, when it was changed (in ns since 1970) |
+    /// | `upload` | what it takes to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
+    /// | `sent_at` | when the file was sent in one request whose outcome is unknown |
+    /// | `asset_id`, `asset` | the asset, as far as it is known |
+    /// | `code`, `message`, `permanent` | why it failed, and whether for good |
+    /// | `at` | when this was written |
+    ///
+    /// Lines that are not understood are passed over and kept. No line is longer than 16 MiB. If most of a large
+    /// manifest is old, it is compacted when a batch begins: what still counts is written to `NAME.new`, which then takes
+    /// its place.
+    pub fn manifest(mut self, path: impl Into<PathBuf>) -> Self {
+        self.manifest = Some(path.into());
+        self
+    }
+
+    /// Tries again what failed for good in an earlier batch: no by default.
+    pub fn retry_permanent(mut self, retry_permanent: bool) -> Self {
+        self.options.retry_permanent = retry_permanent;
+        self
+    }
+
+    /// Whether HLS streams are made of video and audio: yes by default.
+    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
+        self.options.asset.enable_hls = Some(enable_hls);
+        self
+    }
+
+    /// Whether thumbnails are made: yes by default.
+    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
+        self.options.asset.enable_thumbnail = Some(enable_thumbnail);
+        self
+    }
+
+    /// Your own metadata for every asset: strings, numbers, booleans, lists of strings.
+    pub fn user_metadata(mut self, user_metadata: impl serde::Serialize) -> Self {
+        self.options.asset.user_metadata = Some(Metadata::new(&user_metadata));
+        self
+    }
+
+    /// The size in bytes above which a file goes in chunks: 200,000,000 by default.
+    pub fn threshold(mut self, bytes: u64) -> Self {
+        self.options.threshold = bytes;
+        self
+    }
+
+    /// How many chunks of one file are sent at a time: 5 by default.
+    pub fn max_workers(mut self, max_workers: u32) -> Self {
+        self.options.max_workers = max_workers;
+        self
+    }
+
+    /// Whether a file counts as done only when its asset is ready: yes by default.
+    pub fn wait(mut self, wait: bool) -> Self {
+        self.options.wait = wait;
+        self
+    }
+
+    /// The time between two polls of an asset: by default 0.5 s, 1 s, 2 s and then 5 s.
+    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
+        self.options.pace.sleep_interval = Some(sleep_interval);
+        self
+    }
+
+    /// The most time to wait for each asset once its file has arrived: one hour by default.
+    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
+        self.options.pace.max_wait_time = max_wait_time;
+        self
+    }
+
+    /// How long to wait when nothing gets through any more, because the network or the platform is down: 5 minutes by
+    /// default. Meanwhile one file at a time is tried. After that the batch ends, with the rest not started.
+    pub fn max_outage(mut self, max_outage: Duration) -> Self {
+        self.options.max_outage = max_outage;
+        self
+    }
+
+    /// Called with the progress of each file, by the thread that uploads it.
+    pub fn progress_callback(
+        mut self,
+        progress_callback: impl Fn(&Path, &UploadProgress) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.progress = Some(Arc::new(progress_callback));
+        self
+    }
+
+    /// Lets another thread stop it. There is an outcome for every file all the same.
+    pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
+        self.cancel = Some(cancel_handle.clone());
+        self
+    }
+
+    /// Settings of each request.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.options.request_options = request_options;
+        self
+    }
+
+    when_some!();
+
+    /// Starts the workers. The outcomes come as the files are finished; a path that is given twice has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if an option cannot be used for any file, and [`Error::File`] if the manifest cannot be
+    /// opened or another batch uses it. What is wrong with one file is in its outcome.
+    pub fn send(self) -> Result<Uploads> {
+        for (name, value) in [("workers", self.workers), ("max_workers", self.options.max_workers)] {
+            if value == 0 {
+                return Err(Error::invalid(name, "must be at least 1"));
+            }
+        }
+        self.options.pace.check()?;
+        self.options.asset.check()?;
+        let (mut folders, mut seen) = (Folders::default(), Paths::default());
+        let mut paths = self.paths;
+        paths.retain(|path| seen.insert(&folders.key(path)));
+        let open = |path: &PathBuf| Manifest::open(Kind::Manifest, path, &self.client, seen);
+        let manifest = self.manifest.as_ref().map(open).transpose()?;
+        // What was in flight at a kill is looked for before another file of its name and size is sent.
+        let turns = Turns::default();
+        let in_flight = manifest.as_ref().map(Manifest::in_flight).unwrap_or_default();
+        if !in_flight.is_empty() {
+            let (first, rest): (Vec<_>, _) =
+                paths.into_iter().partition(|path| in_flight.contains_key(&folders.key(path)));
+            first.iter().map(|path| folders.key(path)).for_each(|key| turns.reserve(&key, in_flight[&key]));
+            paths = first.into_iter().chain(rest).collect();
+        }
+        let mut options = self.options;
+        let cancel = self.cancel.or(options.request_options.cancel.take()).unwrap_or_default().child();
+        options.request_options.cancel = Some(cancel.clone());
+        options.request_options.patient = true;
+        let (sender, outcomes) = mpsc::channel();
+        let total = paths.len();
+        let workers = (self.workers as usize).min(total);
+        let batch = Batch::new(self.client, paths, manifest, folders, turns, options, cancel.clone());
+        let mut uploads = Uploads { outcomes, left: total, batch: batch.clone(), cancel, threads: Vec::new() };
+        for _ in 0..workers {
+            let (worker, sender) = (batch.clone(), sender.clone());
+            let thread =
+                std::thread::Builder::new().name("twelvelabs-batch".into()).spawn(move || worker.work(&sender));
+            match thread {
+                Ok(thread) => uploads.threads.push(thread),
+                // Fewer workers do it too, as long as there is one.
+                Err(e) if uploads.threads.is_empty() => return Err(no_thread(e)),
+                Err(e) => {
+                    log::warn!("only {} workers: {e}", uploads.threads.len());
+                    break;
+                }
+            }
+        }
+        Ok(uploads)
+    }
+}
+
+impl fmt::Debug for UploadAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadAll")
+            .field("paths", &self.paths.len())
+            .field("workers", &self.workers)
+            .field("manifest", &self.manifest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The outcome of a file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UploadOutcome {
+    /// The file, as it was given.
+    pub path: PathBuf,
+    /// What was done about it.
+    pub kind: UploadOutcomeKind,
+    /// The asset, or why there is none.
+    pub result: Result<Asset>,
+    /// Why the manifest does not have this outcome, if it should: a later batch does not know of it then. No further
+    /// file is started after that.
+    pub manifest_error: Option<String>,
+    /// What is not certain about it: the answer to the upload was lost, say, and several assets may be the file.
+    pub note: Option<String>,
+}
+
+/// What was done about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum UploadOutcomeKind {
+    /// It is an asset now.
+    Uploaded,
+    /// An earlier batch has uploaded it.
+    Skipped,
+    /// It failed, now or for good in an earlier batch.
+    Failed,
+    /// It was not started, because the batch was stopped, a quota is used up, the API key is not valid, or nothing got
+    /// through for too long.
+    NotStarted,
+}
+
+names! {
+    UploadOutcomeKind {
+        Uploaded = "uploaded",
+        Skipped = "skipped",
+        Failed = "failed",
+        NotStarted = "not_started",
+    }
+}
+
+/// The outcomes of a batch as they come: one for each file. Dropped before its end, it stops the batch, and waits until
+/// its threads have ended, unless that is in a callback.
+///
+/// Take them one by one, or let [`finish`](Self::finish) count them.
+#[must_use = "dropping it stops the batch: iterate over the outcomes, or call `.finish()`"]
+pub struct Uploads {
+    outcomes: Receiver<UploadOutcome>,
+    left: usize,
+    batch: Arc<Batch>,
+    cancel: CancelHandle,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Uploads {
+    /// Waits for all files, and counts their outcomes.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let summary = client.assets().upload_all(["monday.mp4", "tuesday.mp4"]).send()?.finish();
+    /// for failure in &summary.failures {
+    ///     eprintln!("{}: {:?}", failure.path.display(), failure.result);
+    /// }
+    /// std::process::exit(if summary.is_complete() { 0 } else { 1 });
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn finish(self) -> UploadSummary {
+        let mut summary = UploadSummary::default();
+        for outcome in self {
+            match outcome.kind {
+                UploadOutcomeKind::Uploaded => summary.uploaded += 1,
+                UploadOutcomeKind::Skipped => summary.skipped += 1,
+                UploadOutcomeKind::Failed => summary.failed += 1,
+                UploadOutcomeKind::NotStarted => summary.not_started += 1,
+            }
+            let unnoted = outcome.manifest_error.is_some();
+            if outcome.kind == UploadOutcomeKind::Failed || unnoted {
+                summary.failures.push(outcome);
+            } else if outcome.kind == UploadOutcomeKind::NotStarted && summary.stopped.is_none() {
+                summary.stopped = outcome.result.err();
+            }
+        }
+        summary
+    }
+}
+
+/// The outcomes of the files of a batch, counted.
+#[derive(Debug, Default)]
+#[must_use = "it says whether files failed"]
+#[non_exhaustive]
+pub struct UploadSummary {
+    /// How many files are assets now.
+    pub uploaded: usize,
+    /// How many an earlier batch had uploaded.
+    pub skipped: usize,
+    /// How many failed, now or for good in an earlier batch.
+    pub failed: usize,
+    /// How many were not started because the batch was stopped.
+    pub not_started: usize,
+    /// The outcomes of those that failed, and of those that the manifest does not have.
+    pub failures: Vec<UploadOutcome>,
+    /// Why the batch was stopped, if it was.
+    pub stopped: Option<Error>,
+}
+
+impl UploadSummary {
+    /// Whether every file is an asset now, and the manifest, if there is one, has all of them.
+    pub fn is_complete(&self) -> bool {
+        self.not_started == 0 && self.failures.is_empty()
+    }
+}
+
+impl Iterator for Uploads {
+    type Item = UploadOutcome;
+
+    fn next(&mut self) -> Option<UploadOutcome> {
+        let outcome = self.outcomes.recv().ok().or_else(|| {
+            // The workers have ended. What they left is made into outcomes as it is asked for.
+            self.join();
+            self.batch.not_started()
+        });
+        self.left = self.left.saturating_sub(usize::from(outcome.is_some()));
+        outcome
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Uploads {}
+
+impl Uploads {
+    /// With the end of the workers, the manifest is free for the next batch.
+    fn join(&mut self) {
+        let threads = std::mem::take(&mut self.threads);
+        if std::thread::current().name().is_some_and(|name| name.starts_with("twelvelabs-")) {
+            // A callback drops this. Another worker may wait for what it holds: they end by themselves, and the manifest
+            // is free once the last one has.
+            return;
+        }
+        for thread in threads {
+            // What a callback does to it is in the outcome of its file.
+            let _ = thread.join();
+        }
+        self.batch.close_manifest();
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        self.join();
+    }
+}
+
+impl fmt::Debug for Uploads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uploads").field("left", &self.left).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,6 @@
+//! A batch: many files, several at a time, one outcome for each.
+
+pub(crate) mod builder;
+mod job;
+pub(crate) mod name_lock;
+mod scheduler;

@@ -1,0 +1,321 @@
+//! The session of a chunked upload: a new one, or one that is resumed.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::call::options::RequestOptions;
+use crate::call::request::check_header;
+use crate::error::{Error, Result, UploadError};
+use crate::file::{FileSource, Inspected, look};
+use crate::http::attempt::API_KEY_HEADER;
+use crate::http::engine::STORAGE_OPERATION;
+use crate::http::session::Session;
+use crate::resources::assets::AssetType;
+use crate::resources::multipart_upload::{ChunkStatus, PresignedUrl, UploadSessionStatus};
+use crate::resumable::ResumableUpload;
+use crate::text::{printable, printable_path};
+use crate::upload::chunked::transfer::NewAsset;
+
+/// A session of more chunks than this is a mistake.
+const MOST_CHUNKS: u32 = 1_000_000;
+/// Headers that a session cannot set: they are the connection's, or must never go to the storage.
+const OWN_HEADERS: [&str; 5] = [API_KEY_HEADER, "host", "content-length", "transfer-encoding", "connection"];
+
+/// A session, and what is left to do in it.
+pub(crate) struct UploadPlan {
+    pub upload: Arc<ResumableUpload>,
+    pub chunk_size: u64,
+    pub total_chunks: u32,
+    pub urls: Vec<PresignedUrl>,
+    pub missing: BTreeSet<u32>,
+}
+
+impl UploadPlan {
+    /// Before anything was sent.
+    pub(crate) fn stopped(&self, cause: Error) -> Error {
+        Error::from(Box::new(UploadError {
+            missing: self.missing.iter().copied().collect(),
+            total_chunks: self.total_chunks,
+            ..error((*self.upload).clone(), cause)
+        }))
+    }
+
+    /// Begins a session.
+    pub(crate) fn create(
+        client: &Session,
+        file: &FileSource,
+        source: &Inspected,
+        asset: NewAsset,
+        options: &RequestOptions,
+    ) -> Result<Self> {
+        let length = source.length().unwrap_or_default();
+        let filename = asset.filename.unwrap_or_else(|| file.file_name());
+        let file_type = asset.file_type.or_else(|| asset_type(&file.mime_type())).unwrap_or(AssetType::Video);
+        let session = client
+            .multipart_upload()
+            .create(&filename, file_type, length)
+            .when_some(asset.enable_hls, |call, enable_hls| call.enable_hls(enable_hls))
+            .when_some(asset.enable_thumbnail, |call, enable_thumbnail| call.enable_thumbnail(enable_thumbnail))
+            .when_some(asset.user_metadata, |call, user_metadata| call.user_metadata(user_metadata))
+            .request_options(options.clone())
+            .send()?;
+        let upload = ResumableUpload { file: source.stamp(), ..ResumableUpload::from(&session) };
+        let unusable = |message: String| {
+            let operation = "POST /assets/multipart-uploads".into();
+            not_resumable(upload.clone(), Error::Protocol { operation, message })
+        };
+        let Some(chunk_size) = session.chunk_size.filter(|size| *size > 0) else {
+            return Err(unusable("the platform gave no size for the chunks".into()));
+        };
+        let total_chunks = count(length, chunk_size).map_err(&unusable)?;
+        if let Some(given) = session.total_chunks.filter(|total| *total != total_chunks) {
+            let message = format!("{length} bytes in chunks of {chunk_size} are {total_chunks} chunks, not {given}");
+            return Err(unusable(message));
+        }
+        Ok(UploadPlan {
+            upload: Arc::new(upload),
+            chunk_size,
+            total_chunks,
+            urls: session.upload_urls.unwrap_or_default(),
+            missing: (1..=total_chunks).collect(),
+        })
+    }
+
+    /// Asks what is left to do in a session. `anyway`: although the file was changed or replaced since.
+    pub(crate) fn resume(
+        client: &Session,
+        source: &Inspected,
+        upload: ResumableUpload,
+        anyway: bool,
+        options: &RequestOptions,
+    ) -> Result<Self> {
+        let kept = upload.clone();
+        if !anyway {
+            check_file(&upload, source)?;
+        }
+        Self::inspect(client, source, upload, options).map_err(|e| match e {
+            Error::Upload(e) => Error::Upload(e),
+            // With an id that is none it is as with one that has ended.
+            e if is_unknown_session(&e) || matches!(e.status(), Some(400 | 414 | 422)) => not_resumable(kept, e),
+            Error::InvalidArgument { .. } => not_resumable(kept, e),
+            e => Error::from(Box::new(error(kept, e))),
+        })
+    }
+
+    fn inspect(
+        client: &Session,
+        source: &Inspected,
+        mut upload: ResumableUpload,
+        options: &RequestOptions,
+    ) -> Result<Self> {
+        let length = source.length().unwrap_or_default();
+        let uploads = client.multipart_upload();
+        let id = upload.upload_id.clone();
+        let name = format!("upload {}", printable(&id, 100));
+        let chunks = uploads.get_status(&id).page_limit(50).request_options(options.clone()).send()?;
+        let status = chunks.upload_status()?;
+        let kept = upload.clone();
+        let other_file = |message: String| mismatch(kept.clone(), Error::file(source.label(), message, None));
+        if let Some(size) = status.total_size.filter(|size| *size != length) {
+            return Err(other_file(format!(
+                "this file has {length} bytes, and {name} is of one of {size}: give the file that it was started with"
+            )));
+        }
+        let protocol = |message: String| Error::Protocol { operation: name.clone(), message };
+        if let Some(ended @ (UploadSessionStatus::Failed | UploadSessionStatus::Expired)) = &status.status {
+            return Err(not_resumable(kept.clone(), protocol(format!("the session is {ended}"))));
+        }
+        let is_complete = status.status == Some(UploadSessionStatus::Completed);
+        let counts = [status.chunks_completed, status.chunks_failed, status.chunks_pending];
+        let counted = counts.into_iter().map(|count| count.map(u64::from)).sum::<Option<u64>>();
+        let mut counted = counted.filter(|total| *total > 0);
+        if upload.chunk_size.is_none() {
+            let incomplete =
+                uploads.list_incomplete_uploads().page_limit(50).request_options(options.clone()).send()?;
+            for incomplete in incomplete {
+                let incomplete = incomplete?;
+                if incomplete.upload_id == id {
+                    upload.chunk_size = incomplete.chunk_size;
+                    upload.expires_at = incomplete.expires_at;
+                    counted = incomplete.total_chunks.map(u64::from).or(counted);
+                    break;
+                }
+            }
+        }
+        upload.file = source.stamp().or(upload.file);
+        let Some(chunk_size) = upload.chunk_size.filter(|size| *size > 0) else {
+            let why = match is_complete {
+                true => "the session is complete already; look for its asset in `assets().list()`",
+                false => "the session is not among the incomplete uploads, so the size of its chunks is not known",
+            };
+            return Err(not_resumable(kept, protocol(why.into())));
+        };
+        let total_chunks = count(length, chunk_size).map_err(&other_file)?;
+        if let Some(counted) = counted.filter(|counted| *counted != u64::from(total_chunks)) {
+            return Err(other_file(format!(
+                "this file would have {total_chunks} chunks of {chunk_size} bytes, and {name} has {counted} chunks"
+            )));
+        }
+        let mut missing: BTreeSet<u32> = (1..=total_chunks).collect();
+        for chunk in chunks {
+            let chunk = chunk?;
+            let Some(index) = chunk.index else { continue };
+            if index == 0 || index > total_chunks {
+                return Err(other_file(format!(
+                    "{name} has a chunk {index}; this file has chunks 1 to {total_chunks}"
+                )));
+            }
+            if chunk.status == Some(ChunkStatus::Completed) {
+                missing.remove(&index);
+            }
+        }
+        if is_complete {
+            missing.clear();
+        }
+        Ok(UploadPlan { upload: Arc::new(upload), chunk_size, total_chunks, urls: Vec::new(), missing })
+    }
+}
+
+/// The type of asset that a MIME type stands for.
+fn asset_type(mime_type: &str) -> Option<AssetType> {
+    match mime_type.split('/').next()? {
+        "video" => Some(AssetType::Video),
+        "audio" => Some(AssetType::Audio),
+        "image" => Some(AssetType::Image),
+        "text" => Some(AssetType::Document),
+        _ => (mime_type == "application/pdf").then_some(AssetType::Document),
+    }
+}
+
+fn count(length: u64, chunk_size: u64) -> Result<u32, String> {
+    let chunks = u32::try_from(length.div_ceil(chunk_size)).ok().filter(|chunks| *chunks <= MOST_CHUNKS);
+    chunks.ok_or_else(|| format!("{length} bytes are too many chunks of {chunk_size} bytes"))
+}
+
+/// The headers of the requests that carry the chunks.
+pub(crate) fn chunk_headers(upload: &ResumableUpload) -> Result<Vec<(String, String)>> {
+    let mut headers = vec![("content-type".to_string(), "application/octet-stream".to_string())];
+    for (name, value) in &upload.upload_headers {
+        check_header(name, value)?;
+        let name = name.to_ascii_lowercase();
+        if OWN_HEADERS.contains(&name.as_str()) {
+            log::debug!("the header {name} of the session is left out");
+            continue;
+        }
+        headers.retain(|(have, _)| *have != name);
+        headers.push((name, value.clone()));
+    }
+    Ok(headers)
+}
+
+/// Whether an upload that was kept can be resumed with this file.
+pub(crate) fn is_of(upload: &ResumableUpload, path: &Path) -> bool {
+    let difference = upload.file.zip(look(path).ok().flatten()).and_then(|(then, now)| then.difference(&now));
+    if let Some(difference) = &difference {
+        log::warn!("{}: {difference}: it is uploaded from the start", printable_path(path));
+    }
+    difference.is_none()
+}
+
+/// An error if the file is not the one that the upload was started with, as far as that is known.
+fn check_file(upload: &ResumableUpload, source: &Inspected) -> Result<()> {
+    let difference = upload.file.zip(source.stamp()).and_then(|(then, now)| then.difference(&now));
+    let Some(difference) = difference else { return Ok(()) };
+    let message = format!(
+        "this is not the file that the upload was started with: {difference}; give that file, upload this one from the \
+         start, or set `resume_anyway(true)` if the content is the same"
+    );
+    Err(mismatch(upload.clone(), Error::file(source.label(), message, None)))
+}
+
+/// An upload that can be resumed.
+fn error(upload: ResumableUpload, cause: Error) -> UploadError {
+    UploadError {
+        upload,
+        missing: Vec::new(),
+        total_chunks: 0,
+        resumable: true,
+        mismatch: false,
+        cause: Box::new(cause),
+    }
+}
+
+/// An upload of another file, with which it can be resumed.
+fn mismatch(upload: ResumableUpload, cause: Error) -> Error {
+    Error::from(Box::new(UploadError { mismatch: true, ..error(upload, cause) }))
+}
+
+/// An upload that cannot be resumed.
+pub(crate) fn not_resumable(upload: ResumableUpload, cause: Error) -> Error {
+    Error::from(Box::new(UploadError { resumable: false, ..error(upload, cause) }))
+}
+
+/// Whether it is pointless to resume this session with this file.
+pub(crate) fn is_hopeless(e: &Error) -> bool {
+    matches!(e, Error::Upload(e) if e.mismatch || (!e.resumable && !matches!(*e.cause, Error::File { .. })))
+}
+
+/// Whether the platform no longer knows the session. What the storage says is about one of its URLs.
+pub(crate) fn is_unknown_session(e: &Error) -> bool {
+    e.api().is_some_and(|e| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::error::ApiError;
+    use crate::response::HttpResponse;
+
+    fn refusal(operation: &str, status: u16) -> Error {
+        let response = HttpResponse { status, ..HttpResponse::default() };
+        Error::from(Box::new(ApiError::new(operation.into(), response, OffsetDateTime::UNIX_EPOCH)))
+    }
+
+    #[test]
+    fn a_type_of_asset_for_each_mime_type() {
+        for (mime_type, expected) in [
+            ("video/mp4", Some(AssetType::Video)),
+            ("audio/mpeg", Some(AssetType::Audio)),
+            ("image/png", Some(AssetType::Image)),
+            ("text/plain", Some(AssetType::Document)),
+            ("application/pdf", Some(AssetType::Document)),
+            ("application/octet-stream", None),
+            ("", None),
+        ] {
+            assert_eq!(asset_type(mime_type), expected, "{mime_type}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_unknown_if_the_platform_says_so() {
+        let storage = format!("{STORAGE_OPERATION} 1 of 2 of upload u");
+        for (operation, status, unknown) in [
+            ("GET /assets/multipart-uploads/u", 404, true),
+            ("GET /assets/multipart-uploads/u", 410, true),
+            ("GET /assets/multipart-uploads/u", 500, false),
+            (&storage, 404, false),
+            (&storage, 500, false),
+        ] {
+            assert_eq!(is_unknown_session(&refusal(operation, status)), unknown, "{operation} {status}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_resumed_with_this_file() {
+        let (upload, cause) = (ResumableUpload::from("u"), || refusal("GET /assets/multipart-uploads/u", 410));
+        let unreadable = Error::file(Path::new("a.mp4"), "cannot read the file", None);
+        assert!(is_hopeless(&mismatch(upload.clone(), cause())));
+        assert!(is_hopeless(&not_resumable(upload.clone(), cause())));
+        assert!(!is_hopeless(&not_resumable(upload.clone(), unreadable)));
+        assert!(!is_hopeless(&Error::from(Box::new(error(upload.clone(), cause())))));
+        assert!(!is_hopeless(&cause()));
+        // What was stopped before anything was sent lacks every chunk and can be resumed.
+        let missing = BTreeSet::from([2, 3]);
+        let plan = UploadPlan { upload: Arc::new(upload), chunk_size: 5, total_chunks: 3, urls: Vec::new(), missing };
+        let Error::Upload(e) = plan.stopped(cause()) else { panic!("it is of an upload") };
+        assert_eq!((e.missing, e.total_chunks, e.resumable), (vec![2, 3], 3, true));
+    }
+}

@@ -1,0 +1,393 @@
+//! The chunked upload: workers that send chunks, and one thread that reports them.
+//!
+//! Chunks are handed out in order to workers, which read them straight from the file. The calling thread takes what
+//! they have done, reports it in batches, asks for URLs ahead of need and reports the progress. A chunk is done once
+//! the platform has counted it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::call::json::encode::Metadata;
+use crate::call::options::RequestOptions;
+use crate::error::{Error, Result, UploadError};
+use crate::file::FileSource;
+use crate::http::attempt::FOREVER;
+use crate::http::cancel::CancelHandle;
+use crate::http::session::Session;
+use crate::resources::assets::AssetType;
+use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, UploadSessionStatus};
+use crate::resumable::ResumableUpload;
+use crate::upload::chunked::open::{UploadPlan, chunk_headers, is_unknown_session, not_resumable};
+use crate::upload::chunked::workers::{Job, Queue, Report};
+use crate::upload::no_thread;
+use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
+
+/// Chunks that are done are reported after this time although their batch is not full.
+const LONGEST_UNREPORTED: Duration = Duration::from_secs(5);
+/// How often progress is reported, and a cancellation noticed, while no chunk is completed.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// What is known of a canceled upload is reported, if that takes no longer.
+const LAST_REPORT: Duration = Duration::from_secs(5);
+
+/// Keeps what it takes to resume an upload.
+pub(crate) trait Journal: Send {
+    /// A session has started, or is resumed. Nothing is sent before this returns, nor at all if it fails.
+    fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
+    /// The file is about to be sent in one request. Nothing is sent if this fails.
+    fn sending(&mut self, since: OffsetDateTime) -> Result<()>;
+}
+
+/// How an upload is done.
+#[derive(Default)]
+pub(crate) struct TransferSettings {
+    pub tuning: Tuning,
+    pub progress: Option<Callback>,
+    pub resume: Option<ResumableUpload>,
+    /// Whether to resume although the file is another than then.
+    pub resume_anyway: bool,
+    pub journal: Option<Box<dyn Journal>>,
+}
+
+/// What the asset of a new session will be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewAsset {
+    pub filename: Option<String>,
+    pub file_type: Option<AssetType>,
+    pub enable_hls: Option<bool>,
+    pub enable_thumbnail: Option<bool>,
+    pub user_metadata: Option<Metadata>,
+}
+
+impl NewAsset {
+    /// An error if it cannot be asked for.
+    pub(crate) fn check(&self) -> Result<()> {
+        let checked = self.user_metadata.as_ref().map_or(Ok(()), Metadata::check);
+        checked.map_err(|why| Error::invalid("user_metadata", why))
+    }
+}
+
+/// The numbers among the settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Tuning {
+    pub batch_size: u32,
+    pub max_workers: u32,
+    /// How often a chunk is sent again, if that was set for this upload.
+    pub max_retries: Option<u32>,
+    pub retry_delay: Duration,
+    pub options: RequestOptions,
+}
+
+impl Tuning {
+    /// A cancel handle that was given to the upload itself stays.
+    pub(crate) fn set_options(&mut self, options: RequestOptions) {
+        let cancel = self.options.cancel.take();
+        self.options = options;
+        self.options.cancel = cancel.or(self.options.cancel.take());
+    }
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Tuning {
+            batch_size: 10,
+            max_workers: 5,
+            max_retries: None,
+            retry_delay: Duration::from_secs(1),
+            options: RequestOptions::default(),
+        }
+    }
+}
+
+impl fmt::Debug for TransferSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransferSettings")
+            .field("tuning", &self.tuning)
+            .field("resume", &self.resume.as_ref().map(|upload| &upload.upload_id))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Uploads a file.
+pub(crate) fn upload(
+    client: &Session,
+    file: &FileSource,
+    asset: NewAsset,
+    settings: TransferSettings,
+) -> Result<UploadResult> {
+    asset.check()?;
+    let source = &file.inspect()?;
+    let TransferSettings { tuning, mut progress, resume, resume_anyway, journal, .. } = settings;
+    for (name, value) in [("batch_size", tuning.batch_size), ("max_workers", tuning.max_workers)] {
+        if value == 0 {
+            return Err(Error::invalid(name, "must be at least 1"));
+        }
+    }
+    // Says at once that a source cannot be read in chunks.
+    source.byte_ranges()?;
+    let length = source.length().unwrap_or_default();
+    let opened = match resume {
+        Some(upload) => UploadPlan::resume(client, source, upload, resume_anyway, &tuning.options)?,
+        None => UploadPlan::create(client, file, source, asset, &tuning.options)?,
+    };
+    let headers = chunk_headers(&opened.upload).map_err(|e| not_resumable((*opened.upload).clone(), e))?;
+    if let Some(mut journal) = journal {
+        journal.session(&opened.upload).map_err(|e| opened.stopped(e))?;
+    }
+    let job = Job {
+        client,
+        source,
+        tuning: &tuning,
+        upload: opened.upload.clone(),
+        headers,
+        chunk_size: opened.chunk_size,
+        total_chunks: opened.total_chunks,
+        length,
+        stop: CancelHandle::new(),
+        sent: AtomicU64::new(0),
+        queue: Mutex::new(Queue {
+            chunks: VecDeque::new(),
+            urls: opened.urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))).collect(),
+            fetching: false,
+            asked_ahead: 0,
+        }),
+        changed: Condvar::new(),
+    };
+    let mut tally = Tally {
+        missing: opened.missing,
+        unreported: Vec::new(),
+        last_report: client.settings().clock.now(),
+        no_report_before: client.settings().clock.now(),
+        counted: None,
+        asset_id: opened.upload.asset_id.clone(),
+        asset_url: None,
+    };
+    let result = job.send_missing(&mut tally, &mut progress).and_then(|()| job.verify(&mut tally, &mut progress));
+    if tuning.options.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
+        job.report_last(&mut tally);
+    }
+    match result {
+        Ok(()) => {
+            job.report_progress(&tally, &mut progress, UploadState::Uploaded);
+            let upload_id = opened.upload.upload_id.clone();
+            let Some(asset_id) = tally.asset_id else {
+                let name = job.name();
+                let message =
+                    format!("{name} is complete, but the id of its asset is unknown: look for it in `assets().list()`");
+                return Err(job.protocol(message));
+            };
+            Ok(UploadResult { asset_id, asset_url: tally.asset_url, upload_id })
+        }
+        Err(cause) => Err(Error::from(Box::new(UploadError {
+            upload: ResumableUpload { asset_id: tally.asset_id, ..(*opened.upload).clone() },
+            missing: tally.missing.into_iter().collect(),
+            total_chunks: opened.total_chunks,
+            // A file that cannot be read for now has not changed.
+            resumable: !matches!(cause, Error::File { source: None, .. }) && !is_unknown_session(&cause),
+            mismatch: false,
+            cause: Box::new(cause),
+        }))),
+    }
+}
+
+/// What has been achieved, as the calling thread keeps it.
+struct Tally {
+    /// Chunks that were not reported.
+    missing: BTreeSet<u32>,
+    /// Chunks that were sent and wait for their report.
+    unreported: Vec<CompletedChunk>,
+    last_report: Instant,
+    /// The platform could not take the last report.
+    no_report_before: Instant,
+    /// How many chunks the platform says it has.
+    counted: Option<u32>,
+    asset_id: Option<String>,
+    asset_url: Option<String>,
+}
+
+/// Lets the workers end after the chunk that they are at, whatever happens to the calling thread.
+struct StopOnDrop<'a>(&'a Job<'a>);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// The calling thread's part.
+impl Job<'_> {
+    fn now(&self) -> Instant {
+        self.client.settings().clock.now()
+    }
+
+    fn send_missing(&self, tally: &mut Tally, progress: &mut Option<Callback>) -> Result<()> {
+        let missing: u64 = tally.missing.iter().map(|index| self.place(*index).1).sum();
+        self.sent.store(self.length.saturating_sub(missing), Ordering::Relaxed);
+        self.report_progress(tally, progress, UploadState::Uploading);
+        if tally.missing.is_empty() {
+            return Ok(());
+        }
+        {
+            let mut queue = self.queue();
+            queue.chunks = tally.missing.iter().copied().collect();
+            queue.asked_ahead = 0;
+            self.stop.reset();
+        }
+        let workers = (self.tuning.max_workers as usize).min(tally.missing.len());
+        let (sender, events) = mpsc::channel();
+        let mut fault = None;
+        std::thread::scope(|scope| {
+            let _stop = StopOnDrop(self);
+            for started in 0..workers {
+                let sender = sender.clone();
+                let worker = std::thread::Builder::new().name("twelvelabs-upload".into());
+                if let Err(e) = worker.spawn_scoped(scope, move || self.work(&sender)) {
+                    // Fewer workers do it too, as long as there is one.
+                    match started {
+                        0 => fault = Some(no_thread(e)),
+                        _ => log::warn!("only {started} workers: {e}"),
+                    }
+                    break;
+                }
+            }
+            drop(sender);
+            loop {
+                match events.recv_timeout(TICK) {
+                    Ok(Report::Done(chunk)) => tally.unreported.push(chunk),
+                    Ok(Report::Failed(e)) => drop(fault.get_or_insert(e)),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                self.report_progress(tally, progress, UploadState::Uploading);
+                if fault.is_some() {
+                    continue;
+                }
+                let now = self.now();
+                let full = tally.unreported.len() >= self.tuning.batch_size as usize;
+                let late = !tally.unreported.is_empty()
+                    && now.saturating_duration_since(tally.last_report) > LONGEST_UNREPORTED;
+                let due = (full || late) && now >= tally.no_report_before;
+                let fetched = self.fetch_ahead();
+                let reported = if due { self.report(tally) } else { Ok(()) };
+                if let Err(e) = fetched.and(reported) {
+                    fault = Some(e);
+                    self.stop();
+                }
+            }
+        });
+        if fault.as_ref().is_some_and(Error::is_canceled) {
+            // The rest is reported without the handle.
+            return fault.map_or(Ok(()), Err);
+        }
+        let reported = self.report_rest(tally);
+        fault.map_or(reported, Err)
+    }
+
+    /// Reports what was sent, a batch at a time. A passing fault is forgiven: the next report has them, too.
+    fn report(&self, tally: &mut Tally) -> Result<()> {
+        match self.report_rest(tally) {
+            Err(e) if e.is_retryable() => {
+                log::warn!("{}: chunks could not be reported for now: {e}", self.name());
+                let pause = e.retry_after().unwrap_or_default().max(LONGEST_UNREPORTED).min(FOREVER);
+                tally.no_report_before = self.now() + pause;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn report_rest(&self, tally: &mut Tally) -> Result<()> {
+        while !tally.unreported.is_empty() {
+            self.report_batch(self.tuning.options.clone(), tally)?;
+        }
+        Ok(())
+    }
+
+    fn report_batch(&self, options: RequestOptions, tally: &mut Tally) -> Result<()> {
+        let count = (self.tuning.batch_size as usize).min(tally.unreported.len());
+        let batch = tally.unreported[..count].to_vec();
+        let report = self.client.multipart_upload().report_chunk_batch(&self.upload.upload_id, batch);
+        let report = report.request_options(options).send()?;
+        for chunk in tally.unreported.drain(..count) {
+            tally.missing.remove(&chunk.chunk_index);
+        }
+        tally.last_report = self.now();
+        tally.counted = report.total_completed.max(tally.counted);
+        tally.asset_id = report.asset_id.or(tally.asset_id.take());
+        tally.asset_url = report.url.or(tally.asset_url.take());
+        Ok(())
+    }
+
+    /// After a cancellation: so that what has arrived need not be sent again.
+    fn report_last(&self, tally: &mut Tally) {
+        while !tally.unreported.is_empty() {
+            let mut options = self.tuning.options.clone().deadline(LAST_REPORT).max_retries(0);
+            options.cancel = None;
+            if let Err(e) = self.report_batch(options, tally) {
+                log::debug!("{}: the last report failed: {e}", self.name());
+                return;
+            }
+        }
+    }
+
+    /// Holds what was reported against what the platform has counted, and sends once more what it lacks.
+    fn verify(&self, tally: &mut Tally, progress: &mut Option<Callback>) -> Result<()> {
+        self.source.check_path()?;
+        if tally.counted == Some(self.total_chunks) {
+            return Ok(());
+        }
+        tally.missing = self.lacking()?;
+        if !tally.missing.is_empty() {
+            log::warn!("{}: the platform lacks {} chunks that were reported", self.name(), tally.missing.len());
+            self.send_missing(tally, progress)?;
+            tally.missing = self.lacking()?;
+        }
+        match tally.missing.len() {
+            0 => Ok(()),
+            lacks => {
+                let message = format!("every chunk was sent and reported, but the platform lacks {lacks} of them");
+                Err(self.protocol(message))
+            }
+        }
+    }
+
+    /// The chunks that the platform says it does not have.
+    fn lacking(&self) -> Result<BTreeSet<u32>> {
+        let chunks = self.client.multipart_upload().get_status(&self.upload.upload_id).page_limit(50);
+        let chunks = chunks.request_options(self.tuning.options.clone()).send()?;
+        let mut lacking: BTreeSet<u32> = (1..=self.total_chunks).collect();
+        match chunks.upload_status()?.status {
+            Some(UploadSessionStatus::Completed) => return Ok(BTreeSet::new()),
+            Some(ended @ (UploadSessionStatus::Failed | UploadSessionStatus::Expired)) => {
+                return Err(self.protocol(format!("every chunk was sent, but the session is {ended}")));
+            }
+            _ => {}
+        }
+        for chunk in chunks {
+            let chunk = chunk?;
+            if let (Some(index), Some(ChunkStatus::Completed)) = (chunk.index, chunk.status) {
+                lacking.remove(&index);
+            }
+        }
+        Ok(lacking)
+    }
+
+    fn report_progress(&self, tally: &Tally, progress: &mut Option<Callback>, state: UploadState) {
+        let Some(callback) = progress else { return };
+        let open = tally.missing.len().saturating_sub(tally.unreported.len());
+        callback(&UploadProgress {
+            state,
+            sent: self.sent.load(Ordering::Relaxed),
+            total: Some(self.length),
+            completed_chunks: self.total_chunks.saturating_sub(u32::try_from(open).unwrap_or(u32::MAX)),
+            total_chunks: self.total_chunks,
+            upload: Some(self.upload.clone()),
+            asset_id: tally.asset_id.clone(),
+        });
+    }
+}

@@ -1,0 +1,381 @@
+//! The threads that send the chunks of an upload.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::error::{Error, Result};
+use crate::file::{ByteRanges, Inspected};
+use crate::http::cancel::CancelHandle;
+use crate::http::engine::{self, Body, BodyReader, Plan, Policy, STORAGE_OPERATION, Target};
+use crate::http::session::Session;
+use crate::resources::multipart_upload::{CompletedChunk, PresignedUrl};
+use crate::resumable::ResumableUpload;
+use crate::text::printable;
+use crate::upload::chunked::open::is_unknown_session;
+use crate::upload::chunked::transfer::{TICK, Tuning};
+
+/// The platform gives no more URLs in one answer.
+const MOST_URLS: u32 = 50;
+/// A URL that ends sooner is not used any more.
+const URL_RESERVE: time::Duration = time::Duration::seconds(30);
+/// How long the answer to a chunk may take once the chunk is sent.
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often a chunk is sent again.
+const CHUNK_RETRIES: u32 = 3;
+/// No more than this is read of an answer of the storage.
+const MOST_ANSWER: u64 = 64 << 10;
+
+/// One upload as its workers see it.
+pub(crate) struct Job<'a> {
+    pub client: &'a Session,
+    pub source: &'a Inspected,
+    pub tuning: &'a Tuning,
+    pub upload: Arc<ResumableUpload>,
+    pub headers: Vec<(String, String)>,
+    pub chunk_size: u64,
+    pub total_chunks: u32,
+    pub length: u64,
+    /// Set when no chunk is to be started or sent again any more. What is being sent goes on.
+    pub stop: CancelHandle,
+    /// Bytes of the file that have arrived or are on their way.
+    pub sent: AtomicU64,
+    pub queue: Mutex<Queue>,
+    /// Notified when URLs have come or the upload stops.
+    pub changed: Condvar,
+}
+
+pub(crate) struct Queue {
+    /// Chunks that no worker has taken.
+    pub chunks: VecDeque<u32>,
+    pub urls: HashMap<u32, PresignedUrl>,
+    /// Whether somebody is asking for URLs.
+    pub fetching: bool,
+    /// The chunk for whose URL was asked last ahead of need: once is enough, its worker asks, too.
+    pub asked_ahead: u32,
+}
+
+/// What a worker has to say.
+pub(crate) enum Report {
+    Done(CompletedChunk),
+    Failed(Error),
+}
+
+impl Job<'_> {
+    /// Sends chunks until there are no more.
+    pub(crate) fn work(&self, events: &Sender<Report>) {
+        let work = || -> Result<()> {
+            let file = RefCell::new(self.source.byte_ranges()?);
+            while let Some(index) = self.take() {
+                let done = match self.send_chunk(index, &file) {
+                    // The storage has taken it without a proof: that may be otherwise the next time.
+                    Err(Error::Decode { .. }) => self.send_chunk(index, &file)?,
+                    done => done?,
+                };
+                // Nobody listens any more only if the calling thread has panicked.
+                let _ = events.send(Report::Done(done));
+            }
+            Ok(())
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            Err(Error::Transport {
+                operation: self.name(),
+                message: "a thread that sent chunks has panicked".into(),
+                sent: true,
+                source: None,
+            })
+        });
+        if let Err(e) = outcome {
+            // In this order: what stops the others is the fault that counts.
+            let _ = events.send(Report::Failed(e));
+            self.stop();
+        }
+    }
+
+    /// The upload in texts.
+    pub(crate) fn name(&self) -> String {
+        format!("upload {}", printable(&self.upload.upload_id, 100))
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No chunk is started any more.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+        self.changed.notify_all();
+    }
+
+    fn take(&self) -> Option<u32> {
+        if self.stop.is_canceled() {
+            return None;
+        }
+        self.queue().chunks.pop_front()
+    }
+
+    /// Where a chunk is in the file, and its length.
+    pub(crate) fn place(&self, index: u32) -> (u64, u64) {
+        let offset = u64::from(index.saturating_sub(1)).saturating_mul(self.chunk_size);
+        (offset, self.chunk_size.min(self.length.saturating_sub(offset)))
+    }
+
+    /// Sends a chunk, each time to another URL.
+    fn send_chunk(&self, index: u32, file: &RefCell<ByteRanges>) -> Result<CompletedChunk> {
+        let operation = format!("{STORAGE_OPERATION} {index} of {} of {}", self.total_chunks, self.name());
+        let (offset, length) = self.place(index);
+        let body = Chunk { file, offset, length, sent: &self.sent, taken: Cell::new(0) };
+        let options = &self.tuning.options;
+        let mut url = || self.url(index);
+        let plan = Plan {
+            method: "PUT",
+            operation: operation.clone(),
+            target: Target::Storage(&mut url),
+            headers: self.headers.clone(),
+            body: Some(&body),
+            repeatable: true,
+            policy: Policy {
+                max_retries: self.tuning.max_retries.unwrap_or_else(|| options.retries(self.client, CHUNK_RETRIES)),
+                retry_delay: self.tuning.retry_delay,
+                max_response_size: MOST_ANSWER,
+                deadline: None,
+                ..options.policy(self.client, CHUNK_TIMEOUT, false)
+            },
+            cancel: options.cancel.clone(),
+            stop: Some(self.stop.clone()),
+        };
+        let sent = engine::run(self.client, plan).and_then(|response| {
+            if let Some(etag) = response.headers.get("etag").and_then(CompletedChunk::proof_of) {
+                return Ok(CompletedChunk::new(index, &etag, length));
+            }
+            let message = "the storage took the chunk but gave no ETag as its proof".into();
+            Err(Error::Decode { operation, message, response: Box::new(self.client.redact(response)) })
+        });
+        if sent.is_err() {
+            body.take_back();
+        }
+        sent
+    }
+
+    /// A URL for a chunk that was not used before.
+    fn url(&self, index: u32) -> Result<String> {
+        let mut queue = self.queue();
+        loop {
+            if self.stop.is_canceled() {
+                return Err(Error::Canceled { operation: self.name(), sent: false });
+            }
+            engine::check_canceled(self.tuning.options.cancel.as_ref(), &self.name())?;
+            match queue.urls.remove(&index) {
+                Some(PresignedUrl { url: Some(url), expires_at, .. }) if !self.is_expired(expires_at) => {
+                    return self.checked(url);
+                }
+                Some(_) => {}
+                None if queue.fetching => {
+                    // Somebody is asking already. If that was not for this chunk, it is asked for next.
+                    queue = self.changed.wait_timeout(queue, TICK).unwrap_or_else(PoisonError::into_inner).0;
+                    continue;
+                }
+                None => {}
+            }
+            let count = queue.run_without_url(index);
+            queue = self.fetch(queue, index, count)?;
+            // What was fetched this moment is used even if this machine's clock says that it has expired.
+            if let Some(PresignedUrl { url: Some(url), .. }) = queue.urls.remove(&index) {
+                return self.checked(url);
+            }
+            return Err(self.protocol(format!("the platform gave no URL for chunk {index}")));
+        }
+    }
+
+    /// A URL that is not less safe than the API itself.
+    fn checked(&self, url: String) -> Result<String> {
+        let options = &self.client.settings().options;
+        if !may_go_to(&url, &options.base_url, options.allow_insecure_storage) {
+            let why =
+                "the URL of a chunk is not encrypted (http); `allow_insecure_storage(true)` sends it all the same";
+            return Err(self.protocol(why.into()));
+        }
+        Ok(url)
+    }
+
+    pub(crate) fn protocol(&self, message: String) -> Error {
+        Error::Protocol { operation: self.name(), message }
+    }
+
+    fn is_expired(&self, expires_at: Option<OffsetDateTime>) -> bool {
+        let soon = self.client.settings().clock.utc_now().checked_add(URL_RESERVE);
+        expires_at.zip(soon).is_some_and(|(expires_at, soon)| expires_at <= soon)
+    }
+
+    /// Asks for URLs before a worker has to wait for them.
+    pub(crate) fn fetch_ahead(&self) -> Result<()> {
+        let mut queue = self.queue();
+        let near = queue.chunks.iter().take((self.tuning.max_workers as usize).saturating_mul(2));
+        let Some(next) = near.copied().find(|index| !queue.urls.contains_key(index)) else { return Ok(()) };
+        if queue.fetching || queue.asked_ahead == next || self.stop.is_canceled() {
+            return Ok(());
+        }
+        queue.asked_ahead = next;
+        let count = queue.run_without_url(next);
+        match self.fetch(queue, next, count) {
+            // The worker that needs them asks again, and reports what is wrong if it lasts.
+            Err(e) if !is_unknown_session(&e) => log::debug!("no URLs ahead of need: {e}"),
+            other => drop(other?),
+        }
+        Ok(())
+    }
+
+    /// Asks for the URLs of `count` chunks, without holding the lock meanwhile.
+    fn fetch<'s>(&'s self, mut queue: MutexGuard<'s, Queue>, start: u32, count: u32) -> Result<MutexGuard<'s, Queue>> {
+        queue.fetching = true;
+        drop(queue);
+        // Whatever happens, nobody waits for URLs that nobody fetches.
+        let mut fetching = Fetching(Some(self));
+        let call = self.client.multipart_upload().get_additional_presigned_urls(&self.upload.upload_id, start, count);
+        let answer = call.request_options(self.tuning.options.clone()).send();
+        let urls = answer?.upload_urls.unwrap_or_default();
+        fetching.0 = None;
+        let mut queue = self.queue();
+        queue.fetching = false;
+        queue.urls.extend(urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))));
+        self.changed.notify_all();
+        Ok(queue)
+    }
+}
+
+/// Whether a URL of the storage is encrypted if the API is, or need not be.
+fn may_go_to(url: &str, base_url: &str, allow_insecure: bool) -> bool {
+    let clear = |url: &str| url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+    allow_insecure || !clear(url) || clear(base_url)
+}
+
+/// While this lives, somebody asks for URLs.
+struct Fetching<'a>(Option<&'a Job<'a>>);
+
+impl Drop for Fetching<'_> {
+    fn drop(&mut self) {
+        if let Some(job) = self.0 {
+            job.queue().fetching = false;
+            job.changed.notify_all();
+        }
+    }
+}
+
+impl Queue {
+    /// How many chunks from `index` on are not started and have no URL.
+    fn run_without_url(&self, index: u32) -> u32 {
+        let open = |n: &u32| self.chunks.contains(n) && !self.urls.contains_key(n);
+        let last = (1..MOST_URLS).take_while(|n| open(&index.saturating_add(*n))).last();
+        last.unwrap_or(0) + 1
+    }
+}
+
+/// One chunk of the file as the body of a request.
+struct Chunk<'a> {
+    file: &'a RefCell<ByteRanges>,
+    offset: u64,
+    length: u64,
+    sent: &'a AtomicU64,
+    /// How many bytes the try under way has taken.
+    taken: Cell<u64>,
+}
+
+impl Chunk<'_> {
+    /// What a failed try has taken was not sent after all.
+    fn take_back(&self) {
+        self.sent.fetch_sub(self.taken.replace(0), Ordering::Relaxed);
+    }
+}
+
+impl Body for Chunk<'_> {
+    fn length(&self) -> Option<u64> {
+        Some(self.length)
+    }
+
+    fn is_fresh(&self) -> bool {
+        true
+    }
+
+    fn has_file(&self) -> bool {
+        true
+    }
+
+    fn open(&self) -> Result<Box<dyn BodyReader + '_>> {
+        self.take_back();
+        Ok(Box::new(ChunkReader { chunk: self, offset: self.offset, left: self.length, fault: None, ended: None }))
+    }
+}
+
+struct ChunkReader<'a> {
+    chunk: &'a Chunk<'a>,
+    offset: u64,
+    left: u64,
+    fault: Option<Error>,
+    ended: Option<Instant>,
+}
+
+impl ChunkReader<'_> {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if most == 0 {
+            return Ok(0);
+        }
+        let mut file = self.chunk.file.borrow_mut();
+        let read = file.read_at(self.offset, &mut buffer[..most])?;
+        self.offset += read as u64;
+        self.left -= read as u64;
+        if self.left == 0 {
+            // Before the last bytes go, so that a chunk of a file that has changed is never complete.
+            file.check_unchanged()?;
+            self.ended = Some(Instant::now());
+        }
+        self.chunk.sent.fetch_add(read as u64, Ordering::Relaxed);
+        self.chunk.taken.set(self.chunk.taken.get() + read as u64);
+        Ok(read)
+    }
+}
+
+impl Read for ChunkReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.fill(buffer).map_err(|error| {
+            self.fault = Some(error);
+            io::Error::other("the chunk cannot be read")
+        })
+    }
+}
+
+impl BodyReader for ChunkReader<'_> {
+    fn take_fault(&mut self) -> Option<Error> {
+        self.fault.take()
+    }
+
+    fn ended(&self) -> Option<Instant> {
+        self.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_do_not_go_in_clear_where_the_api_is_encrypted() {
+        for (url, base_url, allow_insecure, may) in [
+            ("https://s/1", "https://api", false, true),
+            ("https://s/1", "http://localhost", false, true),
+            ("http://s/1", "http://localhost", false, true),
+            ("http://s/1", "https://api", false, false),
+            ("HTTP://s/1", "https://api", false, false),
+            ("http://s/1", "https://api", true, true),
+        ] {
+            assert_eq!(may_go_to(url, base_url, allow_insecure), may, "{url} {base_url} {allow_insecure}");
+        }
+    }
+}

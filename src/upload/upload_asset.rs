@@ -1,0 +1,385 @@
+//! Uploading a file the right way for its size, and waiting until the asset is ready.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::call::RequestOptions;
+use crate::call::json::encode::Metadata;
+use crate::call::wait::poll::{MOST_UNKNOWN, Pace};
+use crate::error::{Error, Result};
+use crate::file::FileSource;
+use crate::http::body::Progress;
+use crate::http::cancel::CancelHandle;
+use crate::http::engine::pause;
+use crate::http::session::Session;
+use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
+use crate::resumable::ResumableUpload;
+use crate::text::printable;
+use crate::upload::chunked::open::is_hopeless;
+use crate::upload::chunked::transfer::{self, NewAsset, TransferSettings};
+use crate::upload::journal::state_file::StateFile;
+use crate::upload::progress::{Reporter, UploadProgress, UploadState};
+use crate::upload::reconcile::{Claimed, find};
+
+/// The pauses before a file is looked for again that an earlier run was sending: the platform may be at it still.
+const LATE: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// After this time it is at nothing any more.
+const RECENT: time::Duration = time::Duration::hours(1);
+
+/// Options of [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
+#[must_use = "nothing is sent before `.send()`"]
+pub struct UploadAsset {
+    client: Session,
+    pub(crate) source: FileSource,
+    pub(crate) asset: NewAsset,
+    pub(crate) threshold: u64,
+    wait: bool,
+    pace: Pace,
+    state_file: Option<PathBuf>,
+    /// When it was sent in one request whose outcome is unknown.
+    pub(crate) sent_at: Option<OffsetDateTime>,
+    /// Whether it was an earlier run that sent it, perhaps a moment ago.
+    pub(crate) sent_by_earlier: bool,
+    /// The assets of other files.
+    pub(crate) claimed: Option<Claimed>,
+    pub(crate) settings: TransferSettings,
+}
+
+impl UploadAsset {
+    pub(crate) fn new(client: &Session, source: FileSource) -> Self {
+        UploadAsset {
+            client: client.clone(),
+            source,
+            asset: NewAsset::default(),
+            threshold: LOCAL_LIMIT,
+            wait: true,
+            pace: Pace::default(),
+            state_file: None,
+            sent_at: None,
+            sent_by_earlier: true,
+            claimed: None,
+            settings: TransferSettings::default(),
+        }
+    }
+
+    /// The name the platform keeps, instead of the file's.
+    pub fn filename(mut self, filename: impl Into<String>) -> Self {
+        self.asset.filename = Some(filename.into());
+        self
+    }
+
+    /// The type of the asset, instead of the one that the file's name stands for. Only a chunked upload needs it.
+    pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
+        self.asset.file_type = Some(file_type.into());
+        self
+    }
+
+    /// Whether an HLS stream is made of video and audio: yes by default.
+    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
+        self.asset.enable_hls = Some(enable_hls);
+        self
+    }
+
+    /// Whether thumbnails are made: yes by default.
+    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
+        self.asset.enable_thumbnail = Some(enable_thumbnail);
+        self
+    }
+
+    /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
+    /// has those that it was started with.
+    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+        self.asset.user_metadata = Some(Metadata::new(&user_metadata));
+        self
+    }
+
+    /// The size in bytes above which a file goes in chunks: 200,000,000 by default, which is what the platform
+    /// documents for one request.
+    pub fn threshold(mut self, bytes: u64) -> Self {
+        self.threshold = bytes;
+        self
+    }
+
+    /// Whether to wait until the asset is ready: yes by default. Otherwise the asset comes as it is after the upload.
+    pub fn wait(mut self, wait: bool) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// The time between two polls of the asset: by default 0.5 s, 1 s, 2 s and then 5 s.
+    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
+        self.pace.sleep_interval = Some(sleep_interval);
+        self
+    }
+
+    /// The most time to wait for the asset once the file has arrived: one hour by default.
+    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
+        self.pace.max_wait_time = max_wait_time;
+        self
+    }
+
+    /// How many chunks are sent at a time, each on a connection of its own: 5 by default.
+    pub fn max_workers(mut self, max_workers: u32) -> Self {
+        self.settings.tuning.max_workers = max_workers;
+        self
+    }
+
+    /// Called with the progress: while the file is sent, when it has arrived, and at each poll of the asset.
+    pub fn progress_callback(mut self, progress_callback: impl FnMut(&UploadProgress) + Send + 'static) -> Self {
+        self.settings.progress = Some(Box::new(progress_callback));
+        self
+    }
+
+    /// Goes on with an earlier chunked upload of the same file, see [`UploadFile::resume`](crate::multipart_upload::UploadFile::resume).
+    /// The file goes in chunks then, whatever its size.
+    pub fn resume(mut self, upload: impl Into<ResumableUpload>) -> Self {
+        self.settings.resume = Some(upload.into());
+        self
+    }
+
+    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times show: no
+    /// by default. Only if you know that its content is the same, as after a copy or a change of its permissions.
+    pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
+        self.settings.resume_anyway = resume_anyway;
+        self
+    }
+
+    /// Keeps in this file what it takes to go on after a kill, a failure or a cancellation: run the same again.
+    ///
+    /// The file is written, and on the disk, when a session has started and before the first chunk is sent. The next
+    /// run with it sends only the chunks that are missing, or, once the file has arrived, waits for the asset and
+    /// uploads nothing. It is removed when the asset is ready, or has failed at the platform for good. With
+    /// [`wait(false)`](Self::wait) it stays until a run finds the asset ready. A file that goes in one request and was
+    /// being sent at a kill is looked for among the assets before it is sent again.
+    ///
+    /// It is for one file on disk, which is uploaded from the start if it was changed meanwhile (see
+    /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or was
+    /// written with another account or for another base URL, as the
+    /// [manifest](crate::assets::UploadAll::manifest) of a batch, whose form it has.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client.assets().upload("holiday.mp4").state_file("holiday.mp4.upload").send()?;
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn state_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_file = Some(path.into());
+        self
+    }
+
+    /// Lets another thread stop it.
+    pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
+        self.settings.tuning.options.cancel = Some(cancel_handle.clone());
+        self
+    }
+
+    /// Settings of each request.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        self.settings.tuning.set_options(request_options);
+        self
+    }
+
+    when_some!();
+
+    /// Uploads the file, and returns the asset once it is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`](crate::Error::File) if the file cannot be read or changes while it is sent. A chunked upload that does not get through is an [`Error::Upload`](crate::Error::Upload) that can be resumed. An
+    /// asset that the platform cannot process is an [`Error::Failed`](crate::Error::Failed), one that is not ready in
+    /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
+    pub fn send(mut self) -> Result<Asset> {
+        self.pace.check()?;
+        let progress = &Reporter::new(self.settings.progress.take());
+        let follow = Follow {
+            client: self.client.clone(),
+            wait: self.wait,
+            pace: self.pace,
+            options: self.settings.tuning.options.clone(),
+            length: self.source.size(),
+            progress: progress.clone(),
+        };
+        let Some(path) = self.state_file.take() else {
+            let uploaded = self.transfer(progress)?;
+            return follow.send(uploaded);
+        };
+        let (state, left) = StateFile::open(&path, &self.client, &self.source, self.settings.resume_anyway)?;
+        let own = self.settings.resume.is_none();
+        if let Some(asset_id) = left.asset_id.filter(|_| own) {
+            match follow.send(Uploaded { asset_id, asset: None, length: follow.length, note: None }) {
+                Err(e) if e.status() == Some(404) => log::warn!("{e}; the file is uploaded again"),
+                result => return state.ended(result),
+            }
+        }
+        self.sent_at = left.sent_at.filter(|_| own);
+        self.settings.resume = self.settings.resume.or(left.upload);
+        let again = UploadAsset {
+            asset: self.asset.clone(),
+            threshold: self.threshold,
+            settings: TransferSettings {
+                tuning: self.settings.tuning.clone(),
+                journal: Some(Box::new(state.clone())),
+                ..TransferSettings::default()
+            },
+            ..UploadAsset::new(&self.client, self.source.clone())
+        };
+        self.settings.journal = Some(Box::new(state.clone()));
+        let result = match self.transfer(progress) {
+            Err(e) if own && is_hopeless(&e) => {
+                log::warn!("{e}; uploading from the start");
+                again.transfer(progress)
+            }
+            result => result,
+        };
+        if matches!(&result, Err(Error::Upload(e)) if !e.resumable) {
+            state.lost();
+        }
+        let uploaded = result?;
+        state.arrived(&uploaded.asset_id);
+        state.ended(follow.send(uploaded))
+    }
+
+    /// Sends the file and does not wait for anything else.
+    pub(crate) fn transfer(self, progress: &Reporter) -> Result<Uploaded> {
+        let length = self.source.size();
+        if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
+            return self.direct(length, progress);
+        }
+        let settings = TransferSettings { progress: progress.callback(), ..self.settings };
+        // As the platform does by itself for a file in one request: the size of a file makes no other asset of it.
+        let asset = NewAsset {
+            enable_hls: self.asset.enable_hls.or(Some(true)),
+            enable_thumbnail: self.asset.enable_thumbnail.or(Some(true)),
+            ..self.asset
+        };
+        let result = transfer::upload(&self.client, &self.source, asset, settings)?;
+        Ok(Uploaded { asset_id: result.asset_id, asset: None, length, note: None })
+    }
+
+    /// Sends the file in one request, unless it is there already.
+    fn direct(mut self, length: Option<u64>, progress: &Reporter) -> Result<Uploaded> {
+        let (client, claimed) = (self.client.clone(), self.claimed.take());
+        let options = self.settings.tuning.options.clone();
+        let name = self.asset.filename.clone().unwrap_or_else(|| self.source.file_name());
+        let look = |since| find(&client, &name, length, since, claimed.as_ref(), &options);
+        let arrived = |asset: Asset, note| {
+            progress.state(UploadState::Uploaded, length, &asset.id);
+            Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length, note }
+        };
+        if let Some(since) = self.sent_at {
+            let is_recent = client.settings().clock.utc_now() - since < RECENT;
+            // What was sent last may have come, and not be among the assets yet.
+            let pauses = if is_recent && self.sent_by_earlier { &LATE[..] } else { &[] };
+            let mut found = look(since)?;
+            for duration in pauses {
+                if found.is_some() {
+                    break;
+                }
+                pause(&client, *duration, options.cancel.as_ref(), "upload")?;
+                found = look(since)?;
+            }
+            if let Some(found) = found {
+                let note = found.note();
+                return Ok(arrived(found.asset, note));
+            }
+        }
+        let since = client.settings().clock.utc_now();
+        if let Some(journal) = &mut self.settings.journal {
+            journal.sending(since)?;
+        }
+        let report = progress.clone();
+        let sent = client
+            .assets()
+            .create(UploadMethod::direct(self.source))
+            .request_options(options.clone())
+            .when_some(self.asset.filename, |call, filename| call.filename(filename))
+            .when_some(self.asset.enable_hls, |call, enable_hls| call.enable_hls(enable_hls))
+            .when_some(self.asset.enable_thumbnail, |call, enable_thumbnail| call.enable_thumbnail(enable_thumbnail))
+            .when_some(self.asset.user_metadata, |call, metadata| call.user_metadata(metadata))
+            .when_some(progress.is_some().then_some(()), |call, ()| {
+                call.progress_callback(move |Progress { sent, total }| {
+                    report.sending(sent, total);
+                })
+            })
+            .send();
+        match sent {
+            Ok(asset) => Ok(arrived(asset, None)),
+            // The platform may have it all the same.
+            Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match look(since) {
+                Ok(Some(found)) => {
+                    log::warn!("{e}; the file is there as asset {}", printable(&found.asset.id, 100));
+                    let note = found.note();
+                    Ok(arrived(found.asset, note))
+                }
+                _ => Err(e),
+            },
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// What happens once the file has arrived.
+struct Follow {
+    client: Session,
+    wait: bool,
+    pace: Pace,
+    options: RequestOptions,
+    length: Option<u64>,
+    progress: Reporter,
+}
+
+impl Follow {
+    fn send(&self, uploaded: Uploaded) -> Result<Asset> {
+        let Uploaded { asset_id, asset, length, note } = uploaded;
+        if let Some(note) = note {
+            log::warn!("asset {}: {note}", printable(&asset_id, 100));
+        }
+        let (assets, options) = (self.client.assets(), self.options.clone());
+        let asset = match asset {
+            Some(asset) if !self.wait => Ok(asset),
+            None if !self.wait => assets.retrieve(&asset_id).request_options(options).send(),
+            _ => {
+                let (polls, id) = (self.progress.clone(), asset_id.clone());
+                assets
+                    .wait_for_done(&asset_id)
+                    .forgive_unknown(MOST_UNKNOWN)
+                    .pace(self.pace)
+                    .request_options(options)
+                    .callback(move |_| polls.state(UploadState::Processing, length, &id))
+                    .send()
+            }
+        };
+        // Whatever goes wrong now, the file is at the platform.
+        let asset = asset.map_err(|e| e.with_asset_id(&asset_id))?;
+        if self.wait {
+            self.progress.state(UploadState::Ready, length, &asset_id);
+        }
+        Ok(asset)
+    }
+}
+
+/// A file that has arrived.
+pub(crate) struct Uploaded {
+    pub asset_id: String,
+    /// The asset, if the platform has given it already.
+    pub asset: Option<Asset>,
+    pub length: Option<u64>,
+    /// What is not certain about it.
+    pub note: Option<String>,
+}
+
+impl fmt::Debug for UploadAsset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadAsset")
+            .field("source", &self.source)
+            .field("threshold", &self.threshold)
+            .field("wait", &self.wait)
+            .field("state_file", &self.state_file)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
