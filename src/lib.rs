@@ -16,11 +16,13 @@ mod file;
 pub mod fuzzing;
 mod generation;
 pub mod guide;
+mod hash;
 mod http;
 mod resources;
 mod response;
 mod resumable;
 pub mod subtitles;
+mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;

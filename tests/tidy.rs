@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors from the bottom up. A file imports from its own floor and from those below it.
 const FLOORS: [(&str, &[&str]); 6] = [
-    ("vocabulary", &["clock", "error", "file", "generation", "response", "resumable", "text", "types"]),
+    ("vocabulary", &["clock", "error", "file", "generation", "hash", "response", "resumable", "sync", "text", "types"]),
     ("http", &["http"]),
     ("call", &["call"]),
     ("resources", &["resources"]),

@@ -5,9 +5,10 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crate::sync::{Receiver, RecvError, Sender, channel};
 
 /// The most that is read at once.
 const BLOCK: usize = 64 << 10;
@@ -82,7 +83,7 @@ struct Shared {
 impl Background {
     /// Begins to read, `length` bytes if that is known, and never one more.
     pub(crate) fn start(origin: Origin, length: Option<u64>) -> io::Result<Self> {
-        let (sender, blocks) = sync_channel(1);
+        let (sender, blocks) = channel(1);
         let pipe = match &origin {
             Origin::Pipe(path) => Some(path.clone()),
             Origin::Reader(_) => None,
@@ -105,8 +106,8 @@ impl Background {
             let Some(blocks) = &self.blocks else { return Ok(Some(0)) };
             match blocks.recv_timeout(TICK) {
                 Ok(block) => (self.block, self.taken) = (block?, 0),
-                Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the reader has panicked")),
+                Err(RecvError::Timeout) => return Ok(None),
+                Err(RecvError::Closed) => return Err(io::Error::other("the reader has panicked")),
             }
             if self.block.is_empty() {
                 self.blocks = None;
@@ -124,7 +125,7 @@ impl Background {
 fn read(
     origin: Origin,
     mut left: Option<u64>,
-    blocks: &SyncSender<io::Result<Vec<u8>>>,
+    blocks: &Sender<io::Result<Vec<u8>>>,
     shared: &Shared,
 ) -> io::Result<()> {
     let is_pipe = matches!(origin, Origin::Pipe(_));

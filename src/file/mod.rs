@@ -7,7 +7,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
@@ -15,6 +15,7 @@ use self::background::{Background, Origin};
 pub(crate) use self::background::{at_once, is_same, open_at_once};
 use crate::error::{Error, Result};
 use crate::resumable::FileStamp;
+use crate::sync::lock;
 
 /// How many bytes are encoded at once: a multiple of three, so that only the last block is padded.
 const BASE64_BLOCK: usize = 3 << 14;
@@ -408,7 +409,7 @@ impl Opened {
             Opened::Reader(reader) => reader.read(buffer),
             Opened::Waiting(once, length) => {
                 once.touched.store(true, Ordering::SeqCst);
-                let origin = once.origin.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let origin = lock(&once.origin).take();
                 let origin = origin.ok_or_else(|| io::Error::other("a reader is read once, and this one was"))?;
                 *self = Opened::Reader(Box::new(Background::start(origin, *length)?));
                 Ok(None)

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::clock::random_bits;
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::file::{FileSource, Inspected, SourceReader};
 use crate::http::connection;
 use crate::http::engine::{Body, BodyReader};
+use crate::sync::lock;
 
 /// How much of a request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +203,7 @@ impl PayloadReader {
                     }
                     self.sent += count as u64;
                     if let Some(progress) = &self.progress {
-                        let mut callback = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut callback = lock(progress);
                         callback(Progress { sent: self.sent, total: self.total });
                     }
                     if trickles {

@@ -1,8 +1,10 @@
 //! The rate limits of an account, which all calls of a session obey together.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use crate::sync::lock;
 
 /// A request has arrived no later than this after it has left, although it has no answer yet.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
@@ -63,7 +65,7 @@ impl RateLimiter {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Nothing is sent before `until`.

@@ -1,7 +1,7 @@
 //! What every request of a client shares: the key, the connections, the limits, the clock.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use memchr::memmem;
@@ -15,6 +15,7 @@ use crate::http::observe::Observer;
 use crate::http::retry;
 use crate::http::url::without_password;
 use crate::response::{Headers, HttpResponse};
+use crate::sync::lock;
 
 /// A key that is shorter is none of the platform's, but one of a test.
 const SHORT_KEY: usize = 8;
@@ -155,10 +156,6 @@ fn mask(text: &str, key: &str) -> String {
     }
     out.push_str(rest);
     out
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Time that passes by sleeping alone.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
 use crate::Clock;
+use crate::sync::lock;
 
 /// What can be slept in all, so that every time has a date: a century.
 const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -86,7 +87,7 @@ impl TestClock {
     }
 
     fn lock(&self) -> MutexGuard<'_, Passed> {
-        self.0.passed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.passed)
     }
 }
 

@@ -1,10 +1,11 @@
 //! How far an upload is, and what it gives.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
 use crate::resumable::ResumableUpload;
+use crate::sync::lock;
 
 /// What an upload is busy with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,7 +102,7 @@ impl Reporter {
 
     fn report(&self, progress: impl FnOnce(u64) -> UploadProgress) {
         if let Some(reported) = &self.0 {
-            let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reported = lock(reported);
             let progress = progress(reported.sent);
             reported.sent = progress.sent;
             (reported.callback)(&progress);

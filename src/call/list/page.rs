@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use crate::call::json::decode;
 use crate::call::json::scan::Scanner;
 use crate::error::{Error, Result};
+use crate::hash::Fnv1a;
 use crate::response::HttpResponse;
 use crate::text::{BOM, KEPT, excerpt, head};
 
@@ -279,15 +280,9 @@ fn outline(body: &[u8], items: &str) -> Option<Outline> {
     scanner.is_done().then_some(outline)
 }
 
-/// A hash that is the same in every build: FNV-1a.
+/// A hash of the pieces with a line break after each, so that no two lists of pieces are taken for one.
 pub(crate) fn hash<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for piece in pieces {
-        for byte in piece.iter().chain(b"\n") {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    hash
+    pieces.into_iter().fold(Fnv1a::new(), |hash, piece| hash.bytes(piece).bytes(b"\n")).finish()
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! Pages that are fetched before they are asked for.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::call::list::page::Cursor;
 use crate::call::request::Request;
 use crate::error::Result;
 use crate::response::HttpResponse;
+use crate::sync::{Receiver, channel};
 
 /// As many connections as are kept to one host.
 const MOST: usize = 32;
@@ -19,7 +18,7 @@ type Answer = Result<HttpResponse<()>>;
 pub(crate) struct Ahead {
     most: usize,
     /// In order. The mutex makes it `Sync`.
-    answers: VecDeque<(Cursor, Mutex<Receiver<Answer>>)>,
+    answers: VecDeque<(Cursor, Receiver<Answer>)>,
 }
 
 impl Ahead {
@@ -53,11 +52,11 @@ impl Ahead {
 
     /// Whether there is a thread for it.
     fn start(&mut self, cursor: Cursor, request: Request) -> bool {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = channel(1);
         let fetch = move || drop(sender.send(request.execute()));
         let started = thread::Builder::new().name("twelvelabs-page".into()).spawn(fetch).is_ok();
         if started {
-            self.answers.push_back((cursor, Mutex::new(receiver)));
+            self.answers.push_back((cursor, receiver));
         }
         started
     }
@@ -71,6 +70,6 @@ impl Ahead {
     pub(crate) fn take(&mut self, cursor: &Cursor) -> Option<Answer> {
         self.answers.front().filter(|(sent_for, _)| sent_for == cursor)?;
         let (_, receiver) = self.answers.pop_front()?;
-        receiver.into_inner().unwrap_or_else(PoisonError::into_inner).recv().ok()
+        receiver.recv()
     }
 }

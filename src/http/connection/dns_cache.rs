@@ -13,7 +13,8 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::http::connection::exchange::{Limit, Stage, in_background, lock, reach};
+use crate::http::connection::exchange::{Limit, Stage, in_background, reach};
+use crate::sync::lock;
 
 /// How long the addresses of a name are kept.
 const KEPT: Duration = Duration::from_secs(30);

@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ureq::Timeout;
@@ -12,6 +11,7 @@ use ureq::http::Uri;
 use ureq::unversioned::transport::time;
 
 use crate::http::cancel::CancelHandle;
+use crate::sync::{RecvError, channel, lock};
 
 /// The longest wait of the operating system before cancellation is checked again.
 pub(super) const SLICE: Duration = Duration::from_millis(50);
@@ -155,17 +155,13 @@ pub(super) fn reach(stage: Stage, uri: &Uri) {
     }
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Does something that the system cannot be kept from waiting for. On a thread of its own it can be abandoned when the
 /// time is over or the exchange is canceled; if the system has no thread left, it is done here.
 pub(super) fn in_background<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> io::Result<T> + Clone + Send + 'static,
 ) -> io::Result<T> {
-    let (sender, result) = mpsc::sync_channel(1);
+    let (sender, result) = channel(1);
     let here = work.clone();
     let thread = std::thread::Builder::new().name("twelvelabs-connect".into());
     if thread.spawn(move || sender.send(work())).is_err() {
@@ -177,8 +173,8 @@ pub(super) fn in_background<T: Send + 'static>(
         let Ok(left) = limit.left() else { return Err(io::ErrorKind::TimedOut.into()) };
         match result.recv_timeout(left.min(SLICE)) {
             Ok(result) => return result,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the connecting thread has ended")),
+            Err(RecvError::Timeout) => {}
+            Err(RecvError::Closed) => return Err(io::Error::other("the connecting thread has ended")),
         }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::form::Part;
 use super::request::Request;
 use super::state::{Answer, Pace, Stage, State, error, missing, page, reply};
+use crate::hash::Fnv1a;
 
 /// How long every video and audio file is, in seconds.
 const DURATION: f64 = 12.5;
@@ -317,8 +318,7 @@ fn words(text: &str) -> impl Iterator<Item = String> + '_ {
 fn vector(text: &str, dimensions: usize) -> Vec<f64> {
     let mut sum = vec![0.0; dimensions];
     for word in words(text) {
-        let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        let mut state = word.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+        let mut state = Fnv1a::new().bytes(word.as_bytes()).finish();
         for value in &mut sum {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             *value += (state >> 40) as f64 / f64::from(1 << 23) - 1.0;

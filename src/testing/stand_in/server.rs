@@ -13,6 +13,8 @@ use super::form::FormReader;
 use super::request::{Host, Request};
 use super::state::{Answer, Content, State, error, reply};
 
+use crate::sync::lock;
+
 /// The longest headers.
 const MOST_HEAD: usize = 64 << 10;
 /// What is kept of a body that is no form.
@@ -35,10 +37,6 @@ pub(super) struct Shared {
 pub(super) struct Port {
     pub(super) number: u16,
     thread: Option<JoinHandle<()>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, LOCAL_LIMIT};
+use crate::sync::{Receiver, channel};
 use crate::upload::batch::name_lock::Turns;
 use crate::upload::batch::scheduler::Batch;
 use crate::upload::chunked::transfer::NewAsset;
@@ -236,7 +236,7 @@ impl UploadAll {
         let cancel = self.cancel.or(options.request_options.cancel.take()).unwrap_or_default().child();
         options.request_options.cancel = Some(cancel.clone());
         options.request_options.patient = true;
-        let (sender, outcomes) = mpsc::channel();
+        let (sender, outcomes) = channel(usize::MAX);
         let total = paths.len();
         let workers = (self.workers as usize).min(total);
         let batch = Batch::new(self.client, paths, manifest, folders, turns, options, cancel.clone());
@@ -385,7 +385,7 @@ impl Iterator for Uploads {
     type Item = UploadOutcome;
 
     fn next(&mut self) -> Option<UploadOutcome> {
-        let outcome = self.outcomes.recv().ok().or_else(|| {
+        let outcome = self.outcomes.recv().or_else(|| {
             // The workers have ended. What they left is made into outcomes as it is asked for.
             self.join();
             self.batch.not_started()

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 use time::OffsetDateTime;
 
 use crate::error::{ApiError, Error, Result};
 use crate::resources::assets::Asset;
 use crate::resumable::ResumableUpload;
+use crate::sync::Sender;
 use crate::upload::batch::builder::{UploadOutcome, UploadOutcomeKind};
 
 /// A file to be uploaded.

@@ -7,8 +7,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
+
+use crate::sync::{lock, wait_timeout};
 
 /// How long somebody waits at the most before it checks whether the batch was stopped.
 const SLICE: Duration = Duration::from_millis(20);
@@ -38,7 +40,7 @@ impl Turns {
     }
 
     fn owners(&self) -> MutexGuard<'_, HashMap<(OsString, u64), String>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.owners)
     }
 }
 
@@ -54,8 +56,7 @@ impl Turn<'_> {
                 }
                 Entry::Occupied(entry) if *entry.get() == self.path => return,
                 Entry::Occupied(_) => {
-                    let waited = self.turns.changed.wait_timeout(owners, SLICE);
-                    owners = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    owners = wait_timeout(&self.turns.changed, owners, SLICE);
                 }
             }
         }

@@ -6,8 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -20,6 +19,7 @@ use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetStatus};
 use crate::resumable::ResumableUpload;
+use crate::sync::{Sender, lock};
 use crate::text::printable_path;
 use crate::upload::batch::builder::{Options, UploadOutcome, UploadOutcomeKind};
 use crate::upload::batch::job::{File, Kept, Stopped, Task};
@@ -553,10 +553,6 @@ impl Journal for Note {
 /// Whether a refusal is the storage's, which knows nothing of the account.
 fn is_of_storage(e: &ApiError) -> bool {
     e.operation.starts_with(STORAGE_OPERATION)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A worker at something, also if that panics.

@@ -7,7 +7,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +22,7 @@ use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, UploadSessionStatus};
 use crate::resumable::ResumableUpload;
+use crate::sync::{RecvError, channel};
 use crate::upload::chunked::open::{UploadPlan, chunk_headers, is_unknown_session, not_resumable};
 use crate::upload::chunked::workers::{Job, Queue, Report};
 use crate::upload::no_thread;
@@ -239,7 +239,7 @@ impl Job<'_> {
             self.stop.reset();
         }
         let workers = (self.tuning.max_workers as usize).min(tally.missing.len());
-        let (sender, events) = mpsc::channel();
+        let (sender, events) = channel(usize::MAX);
         let mut fault = None;
         std::thread::scope(|scope| {
             let _stop = StopOnDrop(self);
@@ -260,8 +260,8 @@ impl Job<'_> {
                 match events.recv_timeout(TICK) {
                     Ok(Report::Done(chunk)) => tally.unreported.push(chunk),
                     Ok(Report::Failed(e)) => drop(fault.get_or_insert(e)),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvError::Timeout) => {}
+                    Err(RecvError::Closed) => return,
                 }
                 self.report_progress(tally, progress, UploadState::Uploading);
                 if fault.is_some() {

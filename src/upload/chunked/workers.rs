@@ -5,8 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -18,6 +17,7 @@ use crate::http::engine::{self, Body, BodyReader, Plan, Policy, STORAGE_OPERATIO
 use crate::http::session::Session;
 use crate::resources::multipart_upload::{CompletedChunk, PresignedUrl};
 use crate::resumable::ResumableUpload;
+use crate::sync::{Sender, lock, wait_timeout};
 use crate::text::printable;
 use crate::upload::chunked::open::is_unknown_session;
 use crate::upload::chunked::transfer::{TICK, Tuning};
@@ -105,7 +105,7 @@ impl Job<'_> {
     }
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     /// No chunk is started any more.
@@ -179,7 +179,7 @@ impl Job<'_> {
                 Some(_) => {}
                 None if queue.fetching => {
                     // Somebody is asking already. If that was not for this chunk, it is asked for next.
-                    queue = self.changed.wait_timeout(queue, TICK).unwrap_or_else(PoisonError::into_inner).0;
+                    queue = wait_timeout(&self.changed, queue, TICK);
                     continue;
                 }
                 None => {}

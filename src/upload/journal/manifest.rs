@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -17,9 +17,11 @@ use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 use crate::file::look;
+use crate::hash::Fnv1a;
 use crate::http::session::{Session, Settings};
 use crate::resources::assets::Asset;
 use crate::resumable::ResumableUpload;
+use crate::sync::lock;
 use crate::text::{BOM, printable, printable_path, public_url, without_bom};
 use crate::upload::journal::lock::{Lock, beside, leads_to};
 use crate::upload::journal::paths::{Folders, PathId, Paths};
@@ -77,7 +79,7 @@ impl FileKey {
             let message = "this is no regular file but a pipe or a device; `upload` without a state file takes it";
             return Err(Error::file(path, message, None));
         };
-        let path = folders.lock().unwrap_or_else(PoisonError::into_inner).key(path);
+        let path = lock(folders).key(path);
         Ok(FileKey { path, size: stamp.size, modified: stamp.modified })
     }
 }
@@ -128,10 +130,7 @@ impl Header {
 /// everywhere and forever. Whatever the hash, nobody can learn more than 32 bits of a key from it, also from many
 /// journals.
 fn fingerprint(api_key: &str) -> String {
-    let hash = b"twelvelabs manifest: "
-        .iter()
-        .chain(api_key.as_bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let hash = Fnv1a::new().bytes(b"twelvelabs manifest: ").bytes(api_key.as_bytes()).finish();
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     format!("{:08x}", hash >> 32)

@@ -1,7 +1,7 @@
 //! What one upload needs to survive a kill: a journal of one file, which goes when its work is done.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use time::OffsetDateTime;
 
@@ -10,6 +10,7 @@ use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetStatus};
 use crate::resumable::ResumableUpload;
+use crate::sync::lock;
 use crate::text::printable;
 use crate::upload::chunked::open::is_of;
 use crate::upload::chunked::transfer::Journal;
@@ -102,7 +103,7 @@ impl StateFile {
     }
 
     fn manifest(&self) -> MutexGuard<'_, Manifest> {
-        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.manifest)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Many embeddings at once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::{CreateEmbeddingV2, EmbedInput, EmbedV2Client, EmbeddingSuccessResponse};
 use crate::call::RequestOptions;
 use crate::error::{Error, Result};
+use crate::sync::lock;
 use crate::types::BulkOutcome;
 
 /// Many inputs to embed, see [`EmbedV2Client::create_many`]. Nothing happens before
@@ -118,8 +119,4 @@ impl CreateManyEmbeddings {
         });
         Ok(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
