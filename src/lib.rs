@@ -72,7 +72,8 @@ pub mod analyze_async {
 /// See [the guide](crate::guide::upload).
 pub mod assets {
     pub use crate::resources::assets::*;
-    pub use crate::upload::batch::builder::{UploadAll, UploadOutcome, UploadOutcomeKind, UploadSummary, Uploads};
+    pub use crate::upload::batch::builder::{UploadAll, Uploads};
+    pub use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind, UploadSummary};
     pub use crate::upload::progress::{UploadProgress, UploadState};
     pub use crate::upload::upload_asset::UploadAsset;
 }

@@ -3,13 +3,15 @@
 pub(crate) mod batch;
 pub(crate) mod chunked;
 pub(crate) mod journal;
+mod options;
+pub(crate) mod outcome;
 pub(crate) mod progress;
 mod reconcile;
+mod threads;
 pub(crate) mod upload_asset;
 
 use std::path::PathBuf;
 
-use crate::error::Error;
 use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::resources::assets::AssetsClient;
@@ -56,16 +58,6 @@ impl AssetsClient {
     /// ```
     pub fn upload_all<P: Into<PathBuf>>(&self, paths: impl IntoIterator<Item = P>) -> UploadAll {
         UploadAll::new(&self.0, paths.into_iter().map(Into::into).collect())
-    }
-}
-
-/// The system has no thread left for this.
-fn no_thread(e: std::io::Error) -> Error {
-    Error::Transport {
-        operation: "upload".into(),
-        message: "cannot start a thread; nothing was sent".into(),
-        sent: false,
-        source: Some(e),
     }
 }
 

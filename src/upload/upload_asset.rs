@@ -20,8 +20,9 @@ use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
 use crate::upload::chunked::open::is_hopeless;
-use crate::upload::chunked::transfer::{self, NewAsset, TransferSettings};
+use crate::upload::chunked::transfer;
 use crate::upload::journal::state_file::StateFile;
+use crate::upload::options::{NewAsset, TransferSettings};
 use crate::upload::progress::{Reporter, UploadProgress, UploadState};
 use crate::upload::reconcile::{Claimed, find};
 
@@ -195,7 +196,7 @@ impl UploadAsset {
     pub fn send(mut self) -> Result<Asset> {
         self.pace.check()?;
         let progress = &Reporter::new(self.settings.progress.take());
-        let follow = Follow {
+        let await_ready = AwaitReady {
             client: self.client.clone(),
             wait: self.wait,
             pace: self.pace,
@@ -205,18 +206,18 @@ impl UploadAsset {
         };
         let Some(path) = self.state_file.take() else {
             let uploaded = self.transfer(progress)?;
-            return follow.send(uploaded);
+            return await_ready.send(uploaded);
         };
-        let (state, left) = StateFile::open(&path, &self.client, &self.source, self.settings.resume_anyway)?;
+        let (state, previous) = StateFile::open(&path, &self.client, &self.source, self.settings.resume_anyway)?;
         let own = self.settings.resume.is_none();
-        if let Some(asset_id) = left.asset_id.filter(|_| own) {
-            match follow.send(Uploaded { asset_id, asset: None, length: follow.length, note: None }) {
+        if let Some(asset_id) = previous.asset_id.filter(|_| own) {
+            match await_ready.send(Uploaded { asset_id, asset: None, length: await_ready.length, note: None }) {
                 Err(e) if e.status() == Some(404) => log::warn!("{e}; the file is uploaded again"),
                 result => return state.ended(result),
             }
         }
-        self.sent_at = left.sent_at.filter(|_| own);
-        self.settings.resume = self.settings.resume.or(left.upload);
+        self.sent_at = previous.sent_at.filter(|_| own);
+        self.settings.resume = self.settings.resume.or(previous.upload);
         let again = UploadAsset {
             asset: self.asset.clone(),
             threshold: self.threshold,
@@ -240,7 +241,7 @@ impl UploadAsset {
         }
         let uploaded = result?;
         state.arrived(&uploaded.asset_id);
-        state.ended(follow.send(uploaded))
+        state.ended(await_ready.send(uploaded))
     }
 
     /// Sends the file and does not wait for anything else.
@@ -322,8 +323,8 @@ impl UploadAsset {
     }
 }
 
-/// What happens once the file has arrived.
-struct Follow {
+/// Waits until the asset of a file that has arrived is ready, if that is wanted.
+struct AwaitReady {
     client: Session,
     wait: bool,
     pace: Pace,
@@ -332,7 +333,7 @@ struct Follow {
     progress: Reporter,
 }
 
-impl Follow {
+impl AwaitReady {
     fn send(&self, uploaded: Uploaded) -> Result<Asset> {
         let Uploaded { asset_id, asset, length, note } = uploaded;
         if let Some(note) = note {

@@ -12,19 +12,18 @@ use crate::call::wait::poll::Pace;
 use crate::error::{Error, Result};
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
-use crate::resources::assets::{Asset, LOCAL_LIMIT};
+use crate::resources::assets::LOCAL_LIMIT;
 use crate::sync::{Receiver, channel};
-use crate::upload::batch::name_lock::Turns;
+use crate::upload::batch::name_lock::NameLocks;
 use crate::upload::batch::scheduler::Batch;
-use crate::upload::chunked::transfer::NewAsset;
 use crate::upload::journal::manifest::{Kind, Manifest};
 use crate::upload::journal::paths::{Folders, Paths};
-use crate::upload::no_thread;
+use crate::upload::options::{BatchOptions, NewAsset};
+use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind, UploadSummary};
 use crate::upload::progress::UploadProgress;
+use crate::upload::threads::no_thread;
 
 const MAX_OUTAGE: Duration = Duration::from_secs(300);
-
-pub(crate) type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
 
 /// Options of [`AssetsClient::upload_all`](crate::assets::AssetsClient::upload_all).
 #[must_use = "nothing is sent before `.send()`"]
@@ -34,20 +33,7 @@ pub struct UploadAll {
     workers: u32,
     manifest: Option<PathBuf>,
     cancel: Option<CancelHandle>,
-    pub(crate) options: Options,
-}
-
-/// How each file is uploaded.
-pub(crate) struct Options {
-    pub asset: NewAsset,
-    pub threshold: u64,
-    pub max_workers: u32,
-    pub wait: bool,
-    pub pace: Pace,
-    pub retry_permanent: bool,
-    pub max_outage: Duration,
-    pub progress: Option<FileCallback>,
-    pub request_options: RequestOptions,
+    pub(crate) options: BatchOptions,
 }
 
 impl UploadAll {
@@ -58,7 +44,7 @@ impl UploadAll {
             workers: 4,
             manifest: None,
             cancel: None,
-            options: Options {
+            options: BatchOptions {
                 asset: NewAsset::default(),
                 threshold: LOCAL_LIMIT,
                 max_workers: 5,
@@ -224,12 +210,12 @@ impl UploadAll {
         let open = |path: &PathBuf| Manifest::open(Kind::Manifest, path, &self.client, seen);
         let manifest = self.manifest.as_ref().map(open).transpose()?;
         // What was in flight at a kill is looked for before another file of its name and size is sent.
-        let turns = Turns::default();
+        let locks = NameLocks::default();
         let in_flight = manifest.as_ref().map(Manifest::in_flight).unwrap_or_default();
         if !in_flight.is_empty() {
             let (first, rest): (Vec<_>, _) =
                 paths.into_iter().partition(|path| in_flight.contains_key(&folders.key(path)));
-            first.iter().map(|path| folders.key(path)).for_each(|key| turns.reserve(&key, in_flight[&key]));
+            first.iter().map(|path| folders.key(path)).for_each(|key| locks.reserve(&key, in_flight[&key]));
             paths = first.into_iter().chain(rest).collect();
         }
         let mut options = self.options;
@@ -239,7 +225,7 @@ impl UploadAll {
         let (sender, outcomes) = channel(usize::MAX);
         let total = paths.len();
         let workers = (self.workers as usize).min(total);
-        let batch = Batch::new(self.client, paths, manifest, folders, turns, options, cancel.clone());
+        let batch = Batch::new(self.client, paths, manifest, folders, locks, options, cancel.clone());
         let mut uploads = Uploads { outcomes, left: total, batch: batch.clone(), cancel, threads: Vec::new() };
         for _ in 0..workers {
             let (worker, sender) = (batch.clone(), sender.clone());
@@ -266,47 +252,6 @@ impl fmt::Debug for UploadAll {
             .field("workers", &self.workers)
             .field("manifest", &self.manifest)
             .finish_non_exhaustive()
-    }
-}
-
-/// The outcome of a file.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct UploadOutcome {
-    /// The file, as it was given.
-    pub path: PathBuf,
-    /// What was done about it.
-    pub kind: UploadOutcomeKind,
-    /// The asset, or why there is none.
-    pub result: Result<Asset>,
-    /// Why the manifest does not have this outcome, if it should: a later batch does not know of it then. No further
-    /// file is started after that.
-    pub manifest_error: Option<String>,
-    /// What is not certain about it: the answer to the upload was lost, say, and several assets may be the file.
-    pub note: Option<String>,
-}
-
-/// What was done about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum UploadOutcomeKind {
-    /// It is an asset now.
-    Uploaded,
-    /// An earlier batch has uploaded it.
-    Skipped,
-    /// It failed, now or for good in an earlier batch.
-    Failed,
-    /// It was not started, because the batch was stopped, a quota is used up, the API key is not valid, or nothing got
-    /// through for too long.
-    NotStarted,
-}
-
-names! {
-    UploadOutcomeKind {
-        Uploaded = "uploaded",
-        Skipped = "skipped",
-        Failed = "failed",
-        NotStarted = "not_started",
     }
 }
 
@@ -352,32 +297,6 @@ impl Uploads {
             }
         }
         summary
-    }
-}
-
-/// The outcomes of the files of a batch, counted.
-#[derive(Debug, Default)]
-#[must_use = "it says whether files failed"]
-#[non_exhaustive]
-pub struct UploadSummary {
-    /// How many files are assets now.
-    pub uploaded: usize,
-    /// How many an earlier batch had uploaded.
-    pub skipped: usize,
-    /// How many failed, now or for good in an earlier batch.
-    pub failed: usize,
-    /// How many were not started because the batch was stopped.
-    pub not_started: usize,
-    /// The outcomes of those that failed, and of those that the manifest does not have.
-    pub failures: Vec<UploadOutcome>,
-    /// Why the batch was stopped, if it was.
-    pub stopped: Option<Error>,
-}
-
-impl UploadSummary {
-    /// Whether every file is an asset now, and the manifest, if there is one, has all of them.
-    pub fn is_complete(&self) -> bool {
-        self.not_started == 0 && self.failures.is_empty()
     }
 }
 

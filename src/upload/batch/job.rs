@@ -9,7 +9,7 @@ use crate::error::{ApiError, Error, Result};
 use crate::resources::assets::Asset;
 use crate::resumable::ResumableUpload;
 use crate::sync::Sender;
-use crate::upload::batch::builder::{UploadOutcome, UploadOutcomeKind};
+use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
 
 /// A file to be uploaded.
 pub(crate) struct File {
@@ -17,12 +17,12 @@ pub(crate) struct File {
     /// How often it did not get through.
     pub tries: u32,
     /// What an attempt that did not get through has left.
-    pub kept: Kept,
+    pub checkpoint: Checkpoint,
 }
 
 /// How far an upload has come.
 #[derive(Default, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct Checkpoint {
     pub upload: Option<ResumableUpload>,
     /// When it was sent in one request whose outcome is unknown.
     pub sent_at: Option<OffsetDateTime>,
@@ -31,13 +31,13 @@ pub(crate) struct Kept {
 }
 
 /// A file on its way. Whatever happens, it has one outcome.
-pub(crate) struct Task<'a> {
+pub(crate) struct FileJob<'a> {
     pub file: File,
     pub note: Option<String>,
     pub sender: Option<&'a Sender<UploadOutcome>>,
 }
 
-impl Task<'_> {
+impl FileJob<'_> {
     pub(crate) fn finish(self, kind: UploadOutcomeKind, result: Result<Asset>) {
         self.finish_noted(kind, result, Ok(()));
     }
@@ -50,7 +50,7 @@ impl Task<'_> {
     /// Without an outcome for now.
     pub(crate) fn take_back(mut self) -> File {
         self.sender = None;
-        std::mem::replace(&mut self.file, File { path: PathBuf::new(), tries: 0, kept: Kept::default() })
+        std::mem::replace(&mut self.file, File { path: PathBuf::new(), tries: 0, checkpoint: Checkpoint::default() })
     }
 
     fn send(&mut self, kind: UploadOutcomeKind, result: Result<Asset>, manifest_error: Option<String>) {
@@ -62,7 +62,7 @@ impl Task<'_> {
     }
 }
 
-impl Drop for Task<'_> {
+impl Drop for FileJob<'_> {
     fn drop(&mut self) {
         if self.sender.is_some() {
             let message = "the upload was broken off by a panic, in a callback perhaps";

@@ -17,26 +17,26 @@ const SLICE: Duration = Duration::from_millis(20);
 
 /// Who has the turn, by the name and the size of the file: an absolute path as text.
 #[derive(Default)]
-pub(crate) struct Turns {
+pub(crate) struct NameLocks {
     owners: Mutex<HashMap<(OsString, u64), String>>,
     changed: Condvar,
 }
 
-/// All turns of a file. They end with this.
-pub(crate) struct Turn<'a> {
-    turns: &'a Turns,
+/// All locks of a file. They end with this.
+pub(crate) struct NameLock<'a> {
+    locks: &'a NameLocks,
     path: String,
 }
 
-impl Turns {
+impl NameLocks {
     /// Gives a file its turn before anyone asks for it, unless another has it.
     pub(crate) fn reserve(&self, path: &str, size: u64) {
         self.owners().entry(kind(path, size)).or_insert_with(|| path.into());
     }
 
-    /// A file that may have turns.
-    pub(crate) fn of(&self, path: String) -> Turn<'_> {
-        Turn { turns: self, path }
+    /// A file that may have locks.
+    pub(crate) fn of(&self, path: String) -> NameLock<'_> {
+        NameLock { locks: self, path }
     }
 
     fn owners(&self) -> MutexGuard<'_, HashMap<(OsString, u64), String>> {
@@ -44,10 +44,10 @@ impl Turns {
     }
 }
 
-impl Turn<'_> {
+impl NameLock<'_> {
     /// Waits for its turn, or until it is not needed any more.
     pub(crate) fn wait(&self, size: u64, is_over: impl Fn() -> bool) {
-        let mut owners = self.turns.owners();
+        let mut owners = self.locks.owners();
         while !is_over() {
             match owners.entry(kind(&self.path, size)) {
                 Entry::Vacant(entry) => {
@@ -56,17 +56,17 @@ impl Turn<'_> {
                 }
                 Entry::Occupied(entry) if *entry.get() == self.path => return,
                 Entry::Occupied(_) => {
-                    owners = wait_timeout(&self.turns.changed, owners, SLICE);
+                    owners = wait_timeout(&self.locks.changed, owners, SLICE);
                 }
             }
         }
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for NameLock<'_> {
     fn drop(&mut self) {
-        self.turns.owners().retain(|_, owner| *owner != self.path);
-        self.turns.changed.notify_all();
+        self.locks.owners().retain(|_, owner| *owner != self.path);
+        self.locks.changed.notify_all();
     }
 }
 

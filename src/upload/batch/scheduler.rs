@@ -21,13 +21,13 @@ use crate::resources::assets::{Asset, AssetStatus};
 use crate::resumable::ResumableUpload;
 use crate::sync::{Sender, lock};
 use crate::text::printable_path;
-use crate::upload::batch::builder::{Options, UploadOutcome, UploadOutcomeKind};
-use crate::upload::batch::job::{File, Kept, Stopped, Task};
-use crate::upload::batch::name_lock::Turns;
+use crate::upload::batch::job::{Checkpoint, File, FileJob, Stopped};
+use crate::upload::batch::name_lock::NameLocks;
 use crate::upload::chunked::open::{is_hopeless, is_of};
-use crate::upload::chunked::transfer::Journal;
 use crate::upload::journal::manifest::{Entry, Event, FileKey, Manifest};
 use crate::upload::journal::paths::Folders;
+use crate::upload::options::{BatchOptions, Journal};
+use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
 use crate::upload::progress::{Callback, Reporter, UploadProgress, UploadState};
 use crate::upload::upload_asset::{UploadAsset, Uploaded};
 
@@ -39,7 +39,7 @@ const MOST_POLLS: u32 = 16;
 const OUTAGE: u32 = 3;
 /// How often a file is tried that does not get through while others do.
 const MOST_TRIES: u32 = 2;
-/// The pauses between the attempts in an outage; the last of these is kept to.
+/// The pauses between the attempts in an outage; the last of these is checkpoint to.
 const OUTAGE_PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 
@@ -55,9 +55,9 @@ struct Pending {
 
 impl Pending {
     /// Its file on the way: whatever happens from here on, in a callback perhaps, that has an outcome.
-    fn take_task<'a>(&mut self, sender: &'a Sender<UploadOutcome>) -> Task<'a> {
-        let file = File { path: std::mem::take(&mut self.path), tries: 0, kept: Kept::default() };
-        Task { file, note: self.note.take(), sender: Some(sender) }
+    fn take_job<'a>(&mut self, sender: &'a Sender<UploadOutcome>) -> FileJob<'a> {
+        let file = File { path: std::mem::take(&mut self.path), tries: 0, checkpoint: Checkpoint::default() };
+        FileJob { file, note: self.note.take(), sender: Some(sender) }
     }
 }
 
@@ -100,10 +100,10 @@ pub(crate) struct Batch {
     has_manifest: bool,
     manifest: Mutex<Option<Manifest>>,
     folders: Mutex<Folders>,
-    turns: Turns,
+    locks: NameLocks,
     /// The assets of this run.
     claimed: Mutex<HashSet<String>>,
-    options: Options,
+    options: BatchOptions,
     queue: Mutex<Queue>,
     /// Notified when a worker has finished something.
     changed: Condvar,
@@ -115,12 +115,12 @@ impl Batch {
         paths: Vec<PathBuf>,
         manifest: Option<Manifest>,
         folders: Folders,
-        turns: Turns,
-        options: Options,
+        locks: NameLocks,
+        options: BatchOptions,
         cancel: CancelHandle,
     ) -> Arc<Self> {
         let queue = Queue {
-            files: paths.into_iter().map(|path| File { path, tries: 0, kept: Kept::default() }).collect(),
+            files: paths.into_iter().map(|path| File { path, tries: 0, checkpoint: Checkpoint::default() }).collect(),
             pending: Vec::new(),
             polled: 0,
             slept_until: client.settings().clock.now(),
@@ -135,7 +135,7 @@ impl Batch {
             has_manifest: manifest.is_some(),
             manifest: Mutex::new(manifest),
             folders: Mutex::new(folders),
-            turns,
+            locks,
             claimed: Mutex::default(),
             options,
             queue: Mutex::new(queue),
@@ -148,8 +148,8 @@ impl Batch {
         loop {
             match self.next() {
                 Due::File(file) => {
-                    let task = Task { file, note: None, sender: Some(sender) };
-                    self.guarded(|| self.upload(task));
+                    let job = FileJob { file, note: None, sender: Some(sender) };
+                    self.guarded(|| self.upload(job));
                 }
                 Due::Poll(pending) => self.guarded(|| self.poll(*pending, sender)),
                 Due::Later(until) => self.sleep(until),
@@ -189,8 +189,8 @@ impl Batch {
 
     /// Does something about one file. A panic, in a callback perhaps, is the end of that file and not of the worker.
     fn guarded(&self, work: impl FnOnce()) {
-        let _busy = Busy(self);
-        // The file's task, dropped on the way, has sent its outcome.
+        let _busy = WorkerGuard(self);
+        // The file's job, dropped on the way, has sent its outcome.
         let _ = catch_unwind(AssertUnwindSafe(work));
     }
 
@@ -259,43 +259,43 @@ impl Batch {
         noted
     }
 
-    fn upload(self: &Arc<Self>, mut task: Task) {
-        let turn = self.turns.of(lock(&self.folders).key(&task.file.path));
-        let key = FileKey::of(&task.file.path, &self.folders);
+    fn upload(self: &Arc<Self>, mut job: FileJob) {
+        let lock_of_name = self.locks.of(lock(&self.folders).key(&job.file.path));
+        let key = FileKey::of(&job.file.path, &self.folders);
         let (known, key) = match key.and_then(|key| Ok((self.known(&key)?, key))) {
             Ok(known) => known,
-            Err(e) => return task.finish(UploadOutcomeKind::Failed, Err(e)),
+            Err(e) => return job.finish(UploadOutcomeKind::Failed, Err(e)),
         };
-        let progress = Reporter::new(self.callback(&task.file.path));
+        let progress = Reporter::new(self.callback(&job.file.path));
         if let Some(line) = known {
             match line {
                 Entry { event: Event::Done, asset: Some(asset), .. } if self.is_enough(&asset) => {
-                    return task.finish(UploadOutcomeKind::Skipped, Ok(asset));
+                    return job.finish(UploadOutcomeKind::Skipped, Ok(asset));
                 }
                 Entry { event: Event::Done, asset: Some(asset), .. } => {
-                    return self.wait_on(task, key, asset.id, progress);
+                    return self.wait_on(job, key, asset.id, progress);
                 }
                 Entry { permanent: true, code, message, .. } if !self.options.retry_permanent => {
                     let message = message.unwrap_or_default();
-                    return task.finish(UploadOutcomeKind::Failed, Err(Error::PreviouslyFailed { code, message }));
+                    return job.finish(UploadOutcomeKind::Failed, Err(Error::PreviouslyFailed { code, message }));
                 }
-                Entry { asset_id: Some(asset_id), .. } => return self.wait_on(task, key, asset_id, progress),
+                Entry { asset_id: Some(asset_id), .. } => return self.wait_on(job, key, asset_id, progress),
                 Entry { upload, sent_at, .. } => {
-                    let upload = upload.filter(|upload| is_of(upload, &task.file.path));
-                    task.file.kept = Kept { upload, sent_at, is_own: false };
+                    let upload = upload.filter(|upload| is_of(upload, &job.file.path));
+                    job.file.checkpoint = Checkpoint { upload, sent_at, is_own: false };
                 }
             }
         }
         if key.size <= self.options.threshold {
-            turn.wait(key.size, || self.cancel.is_canceled() || self.queue().stopped.is_some());
+            lock_of_name.wait(key.size, || self.cancel.is_canceled() || self.queue().stopped.is_some());
         }
         let since = self.client.settings().clock.utc_now();
-        let result = match self.transfer(&task.file, &key, &progress) {
+        let result = match self.transfer(&job.file, &key, &progress) {
             // The session has ended, or was never this file's.
             Err(e) if is_hopeless(&e) => {
-                log::warn!("{}: {e}; uploading from the start", printable_path(&task.file.path));
-                task.file.kept = Kept::default();
-                self.transfer(&task.file, &key, &progress)
+                log::warn!("{}: {e}; uploading from the start", printable_path(&job.file.path));
+                job.file.checkpoint = Checkpoint::default();
+                self.transfer(&job.file, &key, &progress)
             }
             other => other,
         };
@@ -306,19 +306,19 @@ impl Batch {
                 let asset_id = Some(uploaded.asset_id.clone());
                 // If that fails, so does the note at the end, which is in the outcome.
                 let _ = self.note(Entry { asset_id, ..Entry::new(Event::Uploaded, &key) });
-                self.arrived(task, key, uploaded, progress, MOST_UNKNOWN);
+                self.arrived(job, key, uploaded, progress, MOST_UNKNOWN);
             }
             Err(e) => {
-                task.file.kept.is_own = true;
+                job.file.checkpoint.is_own = true;
                 match &e {
-                    Error::Upload(e) => task.file.kept.upload = e.resumable.then(|| e.upload.clone()),
+                    Error::Upload(e) => job.file.checkpoint.upload = e.resumable.then(|| e.upload.clone()),
                     // The platform may have it all the same.
                     e if e.is_outcome_unknown() => {
-                        task.file.kept.sent_at.get_or_insert(since);
+                        job.file.checkpoint.sent_at.get_or_insert(since);
                     }
                     _ => {}
                 }
-                self.did_not_get_through(task, &key, e);
+                self.failed_transiently(job, &key, e);
             }
         }
     }
@@ -353,12 +353,12 @@ impl Batch {
         upload.asset = options.asset.clone();
         let (batch, path) = (self.clone(), key.path.clone());
         upload.claimed = Some(Arc::new(move |asset_id| batch.is_of_another(asset_id, &path)));
-        (upload.sent_at, upload.sent_by_earlier) = (file.kept.sent_at, !file.kept.is_own);
+        (upload.sent_at, upload.sent_by_earlier) = (file.checkpoint.sent_at, !file.checkpoint.is_own);
         if self.has_manifest {
-            let note = Note { batch: self.clone(), key: key.clone(), noted: file.kept.upload.clone() };
+            let note = BatchJournal { batch: self.clone(), key: key.clone(), noted: file.checkpoint.upload.clone() };
             upload.settings.journal = Some(Box::new(note));
         }
-        upload.settings.resume = file.kept.upload.clone();
+        upload.settings.resume = file.checkpoint.upload.clone();
         upload.transfer(progress)
     }
 
@@ -378,7 +378,7 @@ impl Batch {
     }
 
     /// A file did not get through: it fails, or is tried again when others get through, or nothing does any more.
-    fn did_not_get_through(&self, mut task: Task, key: &FileKey, e: Error) {
+    fn failed_transiently(&self, mut job: FileJob, key: &FileKey, e: Error) {
         let passing = match e.reason() {
             Error::Api(api) => matches!(api.status, 500 | 502..=504),
             Error::Transport { .. } | Error::Timeout { .. } => true,
@@ -386,18 +386,18 @@ impl Batch {
         };
         if !passing || self.queue().stopped.is_some() {
             self.end_try();
-            return self.failed(task, key, e);
+            return self.failed(job, key, e);
         }
         let reachable = self.is_reachable();
         let now = self.now();
         let mut queue = self.queue();
         queue.failures += 1;
         let outage = !reachable || queue.failures >= OUTAGE || queue.outage.is_some();
-        task.file.tries += u32::from(!outage);
+        job.file.tries += u32::from(!outage);
         let alone = queue.files.is_empty() && queue.busy <= 1;
-        if !outage && (task.file.tries >= MOST_TRIES || alone) {
+        if !outage && (job.file.tries >= MOST_TRIES || alone) {
             drop(queue);
-            return self.failed(task, key, e);
+            return self.failed(job, key, e);
         }
         if outage {
             let outage = queue.outage.get_or_insert(Outage { since: now, tries: 0, next: Some(now) });
@@ -406,17 +406,17 @@ impl Batch {
                 let message = format!("nothing got through for {} s: {}", lasted.as_secs(), e.message());
                 queue.stopped.get_or_insert(Stopped::Outage(message));
                 drop(queue);
-                return self.failed(task, key, e);
+                return self.failed(job, key, e);
             }
             let pause = OUTAGE_PAUSES[outage.tries.min(OUTAGE_PAUSES.len() - 1)];
             outage.tries += 1;
             outage.next =
                 Some(now + pause.max(e.retry_after().unwrap_or_default()).min(self.options.max_outage - lasted));
             log::warn!("{e}; nothing gets through, the next try is in {pause:?}");
-            queue.files.push_front(task.take_back());
+            queue.files.push_front(job.take_back());
         } else {
-            log::warn!("{}: {e}; it is tried again later", printable_path(&task.file.path));
-            queue.files.push_back(task.take_back());
+            log::warn!("{}: {e}; it is tried again later", printable_path(&job.file.path));
+            queue.files.push_back(job.take_back());
         }
     }
 
@@ -438,37 +438,37 @@ impl Batch {
     }
 
     /// The file arrived in an earlier batch.
-    fn wait_on(&self, task: Task, key: FileKey, asset_id: String, progress: Reporter) {
+    fn wait_on(&self, job: FileJob, key: FileKey, asset_id: String, progress: Reporter) {
         let uploaded = Uploaded { asset_id, asset: None, length: None, note: None };
-        self.arrived(task, key, uploaded, progress, 0);
+        self.arrived(job, key, uploaded, progress, 0);
     }
 
     /// The file is at the platform. What is left is to wait for the asset.
-    fn arrived(&self, mut task: Task, key: FileKey, uploaded: Uploaded, progress: Reporter, unknown: u32) {
+    fn arrived(&self, mut job: FileJob, key: FileKey, uploaded: Uploaded, progress: Reporter, unknown: u32) {
         let now = self.now();
         let poll = Poll::new::<Asset>(&uploaded.asset_id, self.options.pace, now, unknown);
-        let Some(sender) = task.sender.take() else { return };
-        let path = std::mem::take(&mut task.file.path);
+        let Some(sender) = job.sender.take() else { return };
+        let path = std::mem::take(&mut job.file.path);
         let mut pending = Pending { path, note: uploaded.note, key, poll, due: now, progress };
         match uploaded.asset {
             Some(asset) => {
-                let task = pending.take_task(sender);
-                self.polled(pending, task, Ok(asset));
+                let job = pending.take_job(sender);
+                self.polled(pending, job, Ok(asset));
             }
             None => self.poll(pending, sender),
         }
     }
 
     fn poll(&self, mut pending: Pending, sender: &Sender<UploadOutcome>) {
-        let task = pending.take_task(sender);
+        let job = pending.take_job(sender);
         let left = pending.poll.time_left(self.now());
         let mut options = self.options.request_options.clone();
         options.deadline = Some(options.deadline.map_or(left, |own| own.min(left)));
         let answer = self.client.assets().retrieve(pending.poll.id()).request_options(options).send();
-        self.polled(pending, task, answer);
+        self.polled(pending, job, answer);
     }
 
-    fn polled(&self, mut pending: Pending, mut task: Task, answer: Result<Asset>) {
+    fn polled(&self, mut pending: Pending, mut job: FileJob, answer: Result<Asset>) {
         let (length, id) = (Some(pending.key.size), pending.poll.id().to_string());
         let working = answer.as_ref().is_ok_and(|asset| asset.status != Some(AssetStatus::Ready));
         let next = match answer {
@@ -481,8 +481,8 @@ impl Batch {
                 if working {
                     pending.progress.state(UploadState::Processing, length, &id);
                 }
-                pending.note = task.note.take();
-                pending.path = task.take_back().path;
+                pending.note = job.note.take();
+                pending.path = job.take_back().path;
                 pending.due = due;
                 self.queue().pending.push(pending);
             }
@@ -492,25 +492,25 @@ impl Batch {
                 }
                 let (asset_id, done) = (Some(asset.id.clone()), Entry::new(Event::Done, &pending.key));
                 let noted = self.note(Entry { asset_id, asset: Some(asset.clone()), ..done });
-                task.finish_noted(UploadOutcomeKind::Uploaded, Ok(asset), noted);
+                job.finish_noted(UploadOutcomeKind::Uploaded, Ok(asset), noted);
             }
             Err(e) => {
                 // If it is at the platform, the next batch waits for it.
                 let lost = matches!(e, Error::Failed(_)) || e.status() == Some(404);
                 let asset_id = (!lost).then_some(id.clone());
                 let line = Entry { asset_id, ..Entry::new(Event::Failed, &pending.key) };
-                self.failed_with(task, line, if lost { e } else { e.with_asset_id(&id) });
+                self.failed_with(job, line, if lost { e } else { e.with_asset_id(&id) });
             }
         }
     }
 
     /// Ends a file with an error, and notes what a later batch can start from.
-    fn failed(&self, task: Task, key: &FileKey, e: Error) {
-        let Kept { upload, sent_at, .. } = task.file.kept.clone();
-        self.failed_with(task, Entry { upload, sent_at, ..Entry::new(Event::Failed, key) }, e);
+    fn failed(&self, job: FileJob, key: &FileKey, e: Error) {
+        let Checkpoint { upload, sent_at, .. } = job.file.checkpoint.clone();
+        self.failed_with(job, Entry { upload, sent_at, ..Entry::new(Event::Failed, key) }, e);
     }
 
-    fn failed_with(&self, task: Task, line: Entry, e: Error) {
+    fn failed_with(&self, job: FileJob, line: Entry, e: Error) {
         // A quota, a rate limit that lasts, or a key that is not valid: every other file would fail alike.
         let refuses_all = |api: &&Arc<ApiError>| e.is_quota() || matches!(api.status, 401 | 429);
         if let Some(api) = e.api().filter(refuses_all).filter(|api| !is_of_storage(api)) {
@@ -526,18 +526,18 @@ impl Batch {
             let (code, message, permanent) = (e.code().map(Into::into), Some(e.message()), e.is_permanent());
             self.note(Entry { code, message, permanent, ..line })
         };
-        task.finish_noted(UploadOutcomeKind::Failed, Err(e), noted);
+        job.finish_noted(UploadOutcomeKind::Failed, Err(e), noted);
     }
 }
 
 /// Notes how a file comes along.
-struct Note {
+struct BatchJournal {
     batch: Arc<Batch>,
     key: FileKey,
     noted: Option<ResumableUpload>,
 }
 
-impl Journal for Note {
+impl Journal for BatchJournal {
     fn session(&mut self, upload: &ResumableUpload) -> Result<()> {
         if self.noted.as_ref() == Some(upload) {
             return Ok(());
@@ -556,9 +556,9 @@ fn is_of_storage(e: &ApiError) -> bool {
 }
 
 /// A worker at something, also if that panics.
-struct Busy<'a>(&'a Batch);
+struct WorkerGuard<'a>(&'a Batch);
 
-impl Drop for Busy<'_> {
+impl Drop for WorkerGuard<'_> {
     fn drop(&mut self) {
         let now = self.0.now();
         let mut queue = self.0.queue();
@@ -584,7 +584,7 @@ mod tests {
         let client = TwelveLabs::builder().api_key("key").base_url("http://localhost:1").build().unwrap();
         let paths: Vec<PathBuf> = (0..files).map(|number| format!("{number}.mp4").into()).collect();
         let options = UploadAll::new(&client.0, Vec::new()).options;
-        Batch::new(client.0, paths, None, Folders::default(), Turns::default(), options, CancelHandle::new())
+        Batch::new(client.0, paths, None, Folders::default(), NameLocks::default(), options, CancelHandle::new())
     }
 
     /// Assets that are to be polled then.

@@ -13,7 +13,8 @@ use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::MultipartUploadClient;
 use crate::resumable::ResumableUpload;
-use crate::upload::chunked::transfer::{self, NewAsset, TransferSettings};
+use crate::upload::chunked::transfer;
+use crate::upload::options::{NewAsset, TransferSettings};
 use crate::upload::progress::{UploadProgress, UploadResult};
 
 impl MultipartUploadClient {

@@ -15,7 +15,7 @@ use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::{ChunkStatus, PresignedUrl, UploadSessionStatus};
 use crate::resumable::ResumableUpload;
 use crate::text::{printable, printable_path};
-use crate::upload::chunked::transfer::NewAsset;
+use crate::upload::options::NewAsset;
 
 /// A session of more chunks than this is a mistake.
 const MOST_CHUNKS: u32 = 1_000_000;

@@ -5,113 +5,29 @@
 //! the platform has counted it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-
-use crate::call::json::encode::Metadata;
 use crate::call::options::RequestOptions;
 use crate::error::{Error, Result, UploadError};
 use crate::file::FileSource;
 use crate::http::attempt::FOREVER;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
-use crate::resources::assets::AssetType;
 use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, UploadSessionStatus};
 use crate::resumable::ResumableUpload;
 use crate::sync::{RecvError, channel};
 use crate::upload::chunked::open::{UploadPlan, chunk_headers, is_unknown_session, not_resumable};
-use crate::upload::chunked::workers::{Job, Queue, Report};
-use crate::upload::no_thread;
+use crate::upload::chunked::workers::{Job, Queue, Report, TICK};
+use crate::upload::options::{NewAsset, TransferSettings};
 use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
+use crate::upload::threads::no_thread;
 
 /// Chunks that are done are reported after this time although their batch is not full.
 const LONGEST_UNREPORTED: Duration = Duration::from_secs(5);
-/// How often progress is reported, and a cancellation noticed, while no chunk is completed.
-pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// What is known of a canceled upload is reported, if that takes no longer.
 const LAST_REPORT: Duration = Duration::from_secs(5);
-
-/// Keeps what it takes to resume an upload.
-pub(crate) trait Journal: Send {
-    /// A session has started, or is resumed. Nothing is sent before this returns, nor at all if it fails.
-    fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
-    /// The file is about to be sent in one request. Nothing is sent if this fails.
-    fn sending(&mut self, since: OffsetDateTime) -> Result<()>;
-}
-
-/// How an upload is done.
-#[derive(Default)]
-pub(crate) struct TransferSettings {
-    pub tuning: Tuning,
-    pub progress: Option<Callback>,
-    pub resume: Option<ResumableUpload>,
-    /// Whether to resume although the file is another than then.
-    pub resume_anyway: bool,
-    pub journal: Option<Box<dyn Journal>>,
-}
-
-/// What the asset of a new session will be.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct NewAsset {
-    pub filename: Option<String>,
-    pub file_type: Option<AssetType>,
-    pub enable_hls: Option<bool>,
-    pub enable_thumbnail: Option<bool>,
-    pub user_metadata: Option<Metadata>,
-}
-
-impl NewAsset {
-    /// An error if it cannot be asked for.
-    pub(crate) fn check(&self) -> Result<()> {
-        let checked = self.user_metadata.as_ref().map_or(Ok(()), Metadata::check);
-        checked.map_err(|why| Error::invalid("user_metadata", why))
-    }
-}
-
-/// The numbers among the settings.
-#[derive(Debug, Clone)]
-pub(crate) struct Tuning {
-    pub batch_size: u32,
-    pub max_workers: u32,
-    /// How often a chunk is sent again, if that was set for this upload.
-    pub max_retries: Option<u32>,
-    pub retry_delay: Duration,
-    pub options: RequestOptions,
-}
-
-impl Tuning {
-    /// A cancel handle that was given to the upload itself stays.
-    pub(crate) fn set_options(&mut self, options: RequestOptions) {
-        let cancel = self.options.cancel.take();
-        self.options = options;
-        self.options.cancel = cancel.or(self.options.cancel.take());
-    }
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Tuning {
-            batch_size: 10,
-            max_workers: 5,
-            max_retries: None,
-            retry_delay: Duration::from_secs(1),
-            options: RequestOptions::default(),
-        }
-    }
-}
-
-impl fmt::Debug for TransferSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransferSettings")
-            .field("tuning", &self.tuning)
-            .field("resume", &self.resume.as_ref().map(|upload| &upload.upload_id))
-            .finish_non_exhaustive()
-    }
-}
 
 /// Uploads a file.
 pub(crate) fn upload(

@@ -20,7 +20,10 @@ use crate::resumable::ResumableUpload;
 use crate::sync::{Sender, lock, wait_timeout};
 use crate::text::printable;
 use crate::upload::chunked::open::is_unknown_session;
-use crate::upload::chunked::transfer::{TICK, Tuning};
+use crate::upload::options::Tuning;
+
+/// How often progress is reported, and a cancellation noticed, while no chunk is completed.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// The platform gives no more URLs in one answer.
 const MOST_URLS: u32 = 50;

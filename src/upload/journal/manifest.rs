@@ -187,7 +187,7 @@ fn if_it_fits<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(deserializer: 
 
 /// As much of a line as says which file it is about.
 #[derive(Deserialize)]
-struct Known<'a> {
+struct EntryHead<'a> {
     #[serde(borrow)]
     path: std::borrow::Cow<'a, str>,
     #[serde(rename = "event")]
@@ -429,7 +429,7 @@ impl Content {
             if text.is_empty() {
                 continue;
             }
-            let known = serde_json::from_slice::<Known>(text);
+            let known = serde_json::from_slice::<EntryHead>(text);
             if let Some(known) = known.as_ref().ok().filter(|_| started || kind == Kind::Manifest) {
                 started = true;
                 let id = paths.id(&known.path);

@@ -13,9 +13,9 @@ use crate::resumable::ResumableUpload;
 use crate::sync::lock;
 use crate::text::printable;
 use crate::upload::chunked::open::is_of;
-use crate::upload::chunked::transfer::Journal;
 use crate::upload::journal::manifest::{Entry, Event, FileKey, Kind, Manifest};
 use crate::upload::journal::paths::{Folders, Paths};
+use crate::upload::options::Journal;
 
 /// An open state file. Clones are the same one.
 #[derive(Clone)]
@@ -25,9 +25,9 @@ pub(crate) struct StateFile {
     file: FileKey,
 }
 
-/// What an earlier run has left.
+/// How far an earlier run has come with the file.
 #[derive(Default)]
-pub(crate) struct Left {
+pub(crate) struct PreviousRun {
     /// The file has arrived as this asset.
     pub asset_id: Option<String>,
     /// Some of its chunks have.
@@ -38,7 +38,12 @@ pub(crate) struct Left {
 
 impl StateFile {
     /// Opens it, and says how far an earlier run has come: with this file as it is now, or `anyway`.
-    pub(crate) fn open(path: &Path, client: &Session, source: &FileSource, anyway: bool) -> Result<(Self, Left)> {
+    pub(crate) fn open(
+        path: &Path,
+        client: &Session,
+        source: &FileSource,
+        anyway: bool,
+    ) -> Result<(Self, PreviousRun)> {
         let Some(place) = source.as_path() else {
             return Err(Error::invalid("state_file", "a later run can resume only the upload of a file on disk"));
         };
@@ -54,13 +59,13 @@ impl StateFile {
         let left = match manifest.take_any(&file.path)? {
             Some(line) if anyway || line.file == file => {
                 let upload = line.upload.filter(|upload| anyway || is_of(upload, place));
-                Left { asset_id: line.asset_id, upload, sent_at: line.sent_at }
+                PreviousRun { asset_id: line.asset_id, upload, sent_at: line.sent_at }
             }
             Some(_) => {
                 log::warn!("{}: the file has changed; it is uploaded from the start", printable(&file.path, 1000));
-                Left::default()
+                PreviousRun::default()
             }
-            None => Left::default(),
+            None => PreviousRun::default(),
         };
         Ok((StateFile { client: client.clone(), manifest: Arc::new(Mutex::new(manifest)), file }, left))
     }

@@ -1,0 +1,110 @@
+//! What can be set for an upload: the asset, how its bytes are sent, and how a batch goes about many files.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::call::json::encode::Metadata;
+use crate::call::options::RequestOptions;
+use crate::call::wait::poll::Pace;
+use crate::error::{Error, Result};
+use crate::resources::assets::AssetType;
+use crate::resumable::ResumableUpload;
+use crate::upload::progress::{Callback, UploadProgress};
+
+/// Keeps what it takes to resume an upload.
+pub(crate) trait Journal: Send {
+    /// A session has started, or is resumed. Nothing is sent before this returns, nor at all if it fails.
+    fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
+    /// The file is about to be sent in one request. Nothing is sent if this fails.
+    fn sending(&mut self, since: OffsetDateTime) -> Result<()>;
+}
+
+/// How an upload is done.
+#[derive(Default)]
+pub(crate) struct TransferSettings {
+    pub tuning: Tuning,
+    pub progress: Option<Callback>,
+    pub resume: Option<ResumableUpload>,
+    /// Whether to resume although the file is another than then.
+    pub resume_anyway: bool,
+    pub journal: Option<Box<dyn Journal>>,
+}
+
+/// What the asset of a new session will be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewAsset {
+    pub filename: Option<String>,
+    pub file_type: Option<AssetType>,
+    pub enable_hls: Option<bool>,
+    pub enable_thumbnail: Option<bool>,
+    pub user_metadata: Option<Metadata>,
+}
+
+impl NewAsset {
+    /// An error if it cannot be asked for.
+    pub(crate) fn check(&self) -> Result<()> {
+        let checked = self.user_metadata.as_ref().map_or(Ok(()), Metadata::check);
+        checked.map_err(|why| Error::invalid("user_metadata", why))
+    }
+}
+
+/// The numbers among the settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Tuning {
+    pub batch_size: u32,
+    pub max_workers: u32,
+    /// How often a chunk is sent again, if that was set for this upload.
+    pub max_retries: Option<u32>,
+    pub retry_delay: Duration,
+    pub options: RequestOptions,
+}
+
+impl Tuning {
+    /// A cancel handle that was given to the upload itself stays.
+    pub(crate) fn set_options(&mut self, options: RequestOptions) {
+        let cancel = self.options.cancel.take();
+        self.options = options;
+        self.options.cancel = cancel.or(self.options.cancel.take());
+    }
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Tuning {
+            batch_size: 10,
+            max_workers: 5,
+            max_retries: None,
+            retry_delay: Duration::from_secs(1),
+            options: RequestOptions::default(),
+        }
+    }
+}
+
+impl fmt::Debug for TransferSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransferSettings")
+            .field("tuning", &self.tuning)
+            .field("resume", &self.resume.as_ref().map(|upload| &upload.upload_id))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The callback of a batch, which is told the file, too.
+pub(crate) type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
+
+/// How each file is uploaded.
+pub(crate) struct BatchOptions {
+    pub asset: NewAsset,
+    pub threshold: u64,
+    pub max_workers: u32,
+    pub wait: bool,
+    pub pace: Pace,
+    pub retry_permanent: bool,
+    pub max_outage: Duration,
+    pub progress: Option<FileCallback>,
+    pub request_options: RequestOptions,
+}
