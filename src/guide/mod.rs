@@ -1,15 +1,19 @@
-//! The guide: a page for each task, in the order in which most programs meet them.
-//!
-//! Begin with [`calls`] and [`upload`]. [`errors`] and [`guarantees`] say what the crate does when something goes wrong,
-//! and [`from_python`] has every method of the Python SDK.
+#![doc = include_str!("links.md")]
+#![doc = include_str!("README.md")]
 
-// The pages are Markdown, so that they can be read without rustdoc. A page defines the targets of its links for that
-// case; those in links.md come first, and the first definition of a label counts.
+// The pages are Markdown, so that they can be read without rustdoc. A page defines the targets of its links for that case;
+// the definitions before it are for rustdoc, and Markdown takes the first definition of a label. A link to a module that is
+// missing without its feature leads to the page about it in such a build.
+//
+// `tests/guide.rs` tests the examples, so the tests of rustdoc leave them out: the lines that rustdoc needs around an
+// example are visible on a code host.
 macro_rules! page {
-    ($(#[$attribute:meta])* $name:ident, $file:literal) => {
+    ($name:ident, $file:literal) => {
         #[doc = include_str!("links.md")]
-        #[doc = include_str!($file)]
-        $(#[$attribute])*
+        #[cfg_attr(feature = "webhooks", doc = "[`webhooks`]: crate::webhooks")]
+        #[cfg_attr(not(feature = "webhooks"), doc = "[`webhooks`]: crate::guide::webhooks")]
+        #[doc = ""]
+        #[cfg_attr(not(doctest), doc = include_str!($file))]
         pub mod $name {}
     };
 }
@@ -27,11 +31,7 @@ page!(entities, "entities.md");
 page!(knowledge_stores, "knowledge_stores.md");
 page!(responses, "responses.md");
 page!(imports, "imports.md");
-page!(
-    #[cfg(feature = "webhooks")]
-    webhooks,
-    "webhooks.md"
-);
+page!(webhooks, "webhooks.md");
 page!(errors, "errors.md");
 page!(guarantees, "guarantees.md");
 page!(cancellation, "cancellation.md");
@@ -40,3 +40,5 @@ page!(logging, "logging.md");
 page!(proxies, "proxies.md");
 page!(testing, "testing.md");
 page!(from_python, "from_python.md");
+page!(from_python_methods, "from_python_methods.md");
+page!(from_python_types, "from_python_types.md");

@@ -1,12 +1,10 @@
-// The links of the guide's page lead to files; in here they lead to items, whose definitions come first.
-#![doc = include_str!("../guide/links.md")]
 //! A platform inside of your tests, a clock that does not wait, and things to test with.
 //!
 //! [`StandIn`] is the platform, [`Fault`] what goes wrong with it, [`Request`] and [`Upload`] what it has seen. [`TestClock`] is a clock
 //! on which sleeping takes no time. [`fixtures`] has answers for tests that need no platform. It all costs one small crate, which the
 //! feature `webhooks` has, too.
 //!
-#![doc = include_str!("../guide/testing.md")]
+//! [The guide](crate::guide::testing) shows how to use them.
 
 mod clock;
 pub mod fixtures;

@@ -7,8 +7,9 @@
 Every fixture in tests/fixtures is played: its `method` is called with its `args` against a server on this machine that
 gives its answers in order, and the requests that arrive are written in the place of the ones that were there. An answer
 is never changed. A fixture with `differs`, where the crate does something else on purpose, is not written: what the
-package does otherwise is printed. tests/fixtures/methods.txt becomes the list of the package's methods, for the test
-that fails if one is missing in the crate. With `--check` nothing is written, and a change is exit code 1.
+package does otherwise is printed. tests/fixtures/methods.txt and types.txt become the lists of the package's methods and
+types, for the tests that fail if one is missing in the crate or in the guide. With `--check` nothing is written, and a
+change is exit code 1.
 """
 
 import base64
@@ -16,10 +17,12 @@ import copy
 import email
 import email.policy
 import hashlib
+import importlib
 import inspect
 import json
 import logging
 import pathlib
+import pkgutil
 import sys
 import tempfile
 import threading
@@ -27,6 +30,7 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 
+import twelvelabs
 from twelvelabs import TwelveLabs
 
 FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "fixtures"
@@ -173,6 +177,15 @@ def methods(resource, path=""):
             yield from methods(value, f"{path}{name}.")
 
 
+def types():
+    """The names of all public types, those of the HTTP plumbing aside."""
+    packages = [module.name for module in pkgutil.walk_packages(twelvelabs.__path__, "twelvelabs.") if module.ispkg]
+    for package in ["twelvelabs", *packages]:
+        if not package.startswith("twelvelabs.core"):
+            names = getattr(importlib.import_module(package), "__all__", [])
+            yield from (name for name in names if name[0].isupper())
+
+
 def main():
     logging.disable()
     options = [option for option in sys.argv[1:] if option == "--check"]
@@ -197,16 +210,17 @@ def main():
         if not options and not error:
             fixture["exchanges"] = exchanges
             file.write_text(json.dumps(fixture, indent=1, ensure_ascii=False) + "\n")
-    file = FIXTURES / "methods.txt"
-    before = set(file.read_text().splitlines()[1:]) if file.exists() else set()
-    after = set(methods(TwelveLabs(api_key="key")))
-    for name in sorted(before ^ after):
-        changed += 1
-        print(f"{name} is {'new' if name in after else 'gone'} in the package")
-    if not options:
-        file.write_text("\n".join([f"# twelvelabs {version('twelvelabs')}", *sorted(after)]) + "\n")
+    found = {"methods.txt": set(methods(TwelveLabs(api_key="key"))), "types.txt": set(types())}
+    for name, after in found.items():
+        file = FIXTURES / name
+        before = set(file.read_text().splitlines()[1:]) if file.exists() else set()
+        for name in sorted(before ^ after):
+            changed += 1
+            print(f"{name} is {'new' if name in after else 'gone'} in the package")
+        if not options:
+            file.write_text("\n".join([f"# twelvelabs {version('twelvelabs')}", *sorted(after)]) + "\n")
     if not wanted:
-        print("without a fixture:", *sorted(after - played), sep="\n    ")
+        print("without a fixture:", *sorted(found["methods.txt"] - played), sep="\n    ")
     print(f"{changed} changed" if changed else "nothing changed", f"({len(played)} methods played)")
     return 1 if options and changed else 0
 
