@@ -22,6 +22,12 @@ const MOST_BODY: usize = 64 << 20;
 const BLOCK: usize = 64 << 10;
 /// How long somebody is listened to who was refused already.
 const LINGER: Duration = Duration::from_millis(500);
+/// How often a thread that waits for a client checks whether the stand-in has stopped. Unix wakes it when the socket is
+/// shut down; Windows wakes nobody.
+const STOP_CHECK: Duration = Duration::from_millis(50);
+/// How long `stop` waits for a thread. One that writes to a client that does not read cannot be woken on Windows, and
+/// is left behind: it ends when the client goes.
+const MAX_JOIN: Duration = Duration::from_secs(2);
 
 /// What all threads of a stand-in share.
 pub(super) struct Shared {
@@ -125,15 +131,16 @@ impl Shared {
             if let Some(stream) = stream.upgrade() {
                 let _ = stream.shutdown(Shutdown::Both);
             }
-            let _ = thread.join();
+            join(thread);
         }
     }
 
     /// Answers what comes over one connection.
     fn serve(&self, mut stream: &TcpStream, host: Host) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(STOP_CHECK))?;
         loop {
-            let mut incoming = Incoming { stream, block: Vec::new() };
+            let mut incoming = Incoming { shared: self, stream, block: Vec::new() };
             let Some(head) = incoming.head()? else { return Ok(()) };
             let head = match head.and_then(|head| Head::parse(&head)) {
                 Ok(head) => head,
@@ -234,6 +241,17 @@ impl Shared {
     }
 }
 
+/// Waits for a thread, but not for ever.
+fn join(thread: JoinHandle<()>) {
+    let began = Instant::now();
+    while !thread.is_finished() && began.elapsed() < MAX_JOIN {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if thread.is_finished() {
+        let _ = thread.join();
+    }
+}
+
 fn named(name: &str) -> Builder {
     Builder::new().name(name.into())
 }
@@ -294,17 +312,43 @@ impl Head {
 
 /// What comes over a connection. Nothing is taken from it before it is needed, so that it can be reset at any point.
 struct Incoming<'a> {
+    shared: &'a Shared,
     stream: &'a TcpStream,
     block: Vec<u8>,
 }
 
 impl Incoming<'_> {
+    /// Waits until bytes have come, and looks at them. Only this waits, in slices, so that the thread notices that the
+    /// stand-in has stopped: a `peek` takes nothing from the socket, so none of it is lost when one times out. (A `read`
+    /// that times out may lose bytes on Windows.)
+    fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.peek(buffer) {
+                // Unix says the one, Windows the other.
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    if self.shared.is_stopped() {
+                        return Err(io::ErrorKind::ConnectionAborted.into());
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Reads what has come, at most this much: nothing at the end.
+    fn read(&mut self, most: usize) -> io::Result<&[u8]> {
+        self.peek(&mut [0])?;
+        let read = self.stream.read(&mut self.block[..most])?;
+        Ok(&self.block[..read])
+    }
+
     /// The headers but for their last byte; nothing if the other side has gone.
     fn head(&mut self) -> io::Result<Option<Result<String, &'static str>>> {
         let mut head = Vec::new();
         let mut coming = [0; 4096];
         loop {
-            let arrived = self.stream.peek(&mut coming)?;
+            let arrived = self.peek(&mut coming)?;
             if arrived == 0 {
                 return Ok(None);
             }
@@ -378,16 +422,17 @@ impl Incoming<'_> {
         self.block.resize(BLOCK.min(usize::try_from(length).unwrap_or(BLOCK)), 0);
         while left > 0 {
             let most = self.block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let read = self.stream.read(&mut self.block[..most])?;
-            if read == 0 {
+            let read = self.read(most)?;
+            if read.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            take(&self.block[..read]);
-            left -= read as u64;
+            take(read);
+            left -= read.len() as u64;
         }
         if keeps_last && length > 0 {
-            let seen = self.stream.peek(&mut self.block[..1])?;
-            take(&self.block[..seen]);
+            let mut last = [0];
+            let seen = self.peek(&mut last)?;
+            take(&last[..seen]);
         }
         Ok(())
     }
@@ -396,6 +441,7 @@ impl Incoming<'_> {
     fn line(&mut self) -> io::Result<String> {
         let (mut line, mut byte) = (Vec::new(), [0]);
         while !line.ends_with(b"\r\n") {
+            self.peek(&mut byte)?;
             self.stream.read_exact(&mut byte)?;
             line.push(byte[0]);
             if line.len() > MOST_HEAD {
@@ -471,4 +517,36 @@ fn send_half(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
         }
     };
     stream.write_all(&half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestClock;
+
+    #[test]
+    fn a_thread_that_waits_for_a_client_ends_although_nothing_wakes_it() {
+        // With nothing, half of the headers, half of a body, and half of a chunk's size.
+        for begun in [
+            "",
+            "GET / HT",
+            "POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nabc",
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1",
+        ] {
+            let shared = Arc::new(Shared::new(State::new(TestClock::new())));
+            let mut port = shared.listen(Host::Api).unwrap();
+            let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port.number)).unwrap();
+            client.write_all(begun.as_bytes()).unwrap();
+            let threads = loop {
+                let threads = std::mem::take(&mut *lock(&shared.connections));
+                if !threads.is_empty() {
+                    break threads;
+                }
+            };
+            // As `stop` does, but for the shutdown of the sockets, which wakes a thread on Unix alone.
+            *lock(&shared.stopped) = true;
+            threads.into_iter().for_each(|(_, thread)| thread.join().unwrap());
+            shared.stop(std::slice::from_mut(&mut port));
+        }
+    }
 }
