@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::client::TwelveLabs;
 use crate::error::{Error, Result};
 use crate::text::without_bom;
-use crate::upload::journal::manifest::{Entry, Event, FileKey, Kind, Manifest};
+use crate::upload::journal::JournalFile;
+use crate::upload::journal::entry::{Entry, Event, FileKey, Kind};
 use crate::upload::journal::paths::Paths;
 
 const OWN: [&str; 2] = ["a", "b"];
@@ -24,11 +25,11 @@ impl Folder {
         Folder(path)
     }
 
-    pub(crate) fn open(&self, own: &[&str]) -> Result<Manifest> {
+    pub(crate) fn open(&self, own: &[&str]) -> Result<JournalFile> {
         let mut paths = Paths::default();
         own.iter().for_each(|name| assert!(paths.insert(name)));
         let client = TwelveLabs::builder().api_key("tlk_1").base_url("http://h").build().expect("a client");
-        Manifest::open(Kind::Manifest, &self.0.join("m"), &client.0, paths)
+        JournalFile::open(Kind::Manifest, &self.0.join("m"), &client.0, paths)
     }
 }
 
@@ -42,7 +43,7 @@ pub(crate) fn key(name: &str) -> FileKey {
     FileKey { path: name.into(), size: 1, modified: Some(-1) }
 }
 
-pub(crate) fn is_known(manifest: &mut Manifest, name: &str) -> bool {
+pub(crate) fn is_known(manifest: &mut JournalFile, name: &str) -> bool {
     manifest.take(&key(name)).expect("it can be read").is_some()
 }
 

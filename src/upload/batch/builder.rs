@@ -16,7 +16,8 @@ use crate::resources::assets::LOCAL_LIMIT;
 use crate::sync::{Receiver, channel};
 use crate::upload::batch::name_lock::NameLocks;
 use crate::upload::batch::scheduler::Batch;
-use crate::upload::journal::manifest::{Kind, Manifest};
+use crate::upload::journal::JournalFile;
+use crate::upload::journal::entry::Kind;
 use crate::upload::journal::paths::{Folders, Paths};
 use crate::upload::options::{BatchOptions, NewAsset};
 use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind, UploadSummary};
@@ -207,11 +208,11 @@ impl UploadAll {
         let (mut folders, mut seen) = (Folders::default(), Paths::default());
         let mut paths = self.paths;
         paths.retain(|path| seen.insert(&folders.key(path)));
-        let open = |path: &PathBuf| Manifest::open(Kind::Manifest, path, &self.client, seen);
+        let open = |path: &PathBuf| JournalFile::open(Kind::Manifest, path, &self.client, seen);
         let manifest = self.manifest.as_ref().map(open).transpose()?;
         // What was in flight at a kill is looked for before another file of its name and size is sent.
         let locks = NameLocks::default();
-        let in_flight = manifest.as_ref().map(Manifest::in_flight).unwrap_or_default();
+        let in_flight = manifest.as_ref().map(JournalFile::in_flight).unwrap_or_default();
         if !in_flight.is_empty() {
             let (first, rest): (Vec<_>, _) =
                 paths.into_iter().partition(|path| in_flight.contains_key(&folders.key(path)));

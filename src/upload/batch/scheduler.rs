@@ -24,7 +24,8 @@ use crate::text::printable_path;
 use crate::upload::batch::job::{Checkpoint, File, FileJob, Stopped};
 use crate::upload::batch::name_lock::NameLocks;
 use crate::upload::chunked::open::{is_hopeless, is_of};
-use crate::upload::journal::manifest::{Entry, Event, FileKey, Manifest};
+use crate::upload::journal::JournalFile;
+use crate::upload::journal::entry::{Entry, Event, FileKey};
 use crate::upload::journal::paths::Folders;
 use crate::upload::options::{BatchOptions, Journal};
 use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
@@ -98,7 +99,7 @@ pub(crate) struct Batch {
     client: Session,
     cancel: CancelHandle,
     has_manifest: bool,
-    manifest: Mutex<Option<Manifest>>,
+    manifest: Mutex<Option<JournalFile>>,
     folders: Mutex<Folders>,
     locks: NameLocks,
     /// The assets of this run.
@@ -113,7 +114,7 @@ impl Batch {
     pub(crate) fn new(
         client: Session,
         paths: Vec<PathBuf>,
-        manifest: Option<Manifest>,
+        manifest: Option<JournalFile>,
         folders: Folders,
         locks: NameLocks,
         options: BatchOptions,

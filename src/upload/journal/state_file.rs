@@ -13,7 +13,8 @@ use crate::resumable::ResumableUpload;
 use crate::sync::lock;
 use crate::text::printable;
 use crate::upload::chunked::open::is_of;
-use crate::upload::journal::manifest::{Entry, Event, FileKey, Kind, Manifest};
+use crate::upload::journal::JournalFile;
+use crate::upload::journal::entry::{Entry, Event, FileKey, Kind};
 use crate::upload::journal::paths::{Folders, Paths};
 use crate::upload::options::Journal;
 
@@ -21,7 +22,7 @@ use crate::upload::options::Journal;
 #[derive(Clone)]
 pub(crate) struct StateFile {
     client: Session,
-    manifest: Arc<Mutex<Manifest>>,
+    manifest: Arc<Mutex<JournalFile>>,
     file: FileKey,
 }
 
@@ -50,7 +51,7 @@ impl StateFile {
         let file = FileKey::of(place, &Mutex::new(Folders::default()))?;
         let mut paths = Paths::default();
         paths.insert(&file.path);
-        let mut manifest = Manifest::open(Kind::State, path, client, paths)?;
+        let mut manifest = JournalFile::open(Kind::StateFile, path, client, paths)?;
         if let Some(other) = manifest.other() {
             let other = printable(other, 1000);
             let message = format!("it is the state of {other}; use one for each file, or remove it if it is of no use");
@@ -107,7 +108,7 @@ impl StateFile {
         self.manifest().write(&Entry { at: Some(self.client.settings().clock.utc_now()), ..line })
     }
 
-    fn manifest(&self) -> MutexGuard<'_, Manifest> {
+    fn manifest(&self) -> MutexGuard<'_, JournalFile> {
         lock(&self.manifest)
     }
 }
