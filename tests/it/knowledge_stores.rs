@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use twelvelabs::assets::{AssetType, UploadMethod};
+use twelvelabs::assets::AssetType;
 use twelvelabs::knowledge_store_items::KnowledgeStoreItemStatus;
 use twelvelabs::knowledge_stores::{
     IngestionConfig, KnowledgeStoreGroupBy, SearchKnowledgeStoreFilter, SearchKnowledgeStoreHit,
@@ -15,7 +15,7 @@ use twelvelabs::{FileSource, Result, TwelveLabs};
 fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
     let stand_in = StandIn::start();
     let client = TwelveLabs::builder().api_key("tlk_test").base_url(stand_in.url()).build()?;
-    let upload = |name: &str| client.assets().create(UploadMethod::direct(FileSource::bytes(name, *b"media"))).send();
+    let upload = |name: &str| client.assets().upload(FileSource::bytes(name, *b"media")).send();
     let (video, image) = (upload("beach.mp4")?.id, upload("dog.jpg")?.id);
 
     let config = IngestionConfig::description("Who is at the beach.");
@@ -24,8 +24,8 @@ fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
     client.knowledge_stores().update(&store.id).metadata(json!({"place": "Lisbon"})).send()?;
 
     let items = client.knowledge_store_items();
-    let clip = items.create(&store.id, &video).metadata(json!({"year": 2026})).send()?;
-    let photo = items.create(&store.id, &image).send()?;
+    let clip = items.create(&store.id, &video).metadata(json!({"year": "2026"})).send()?;
+    let photo = items.create(&store.id, &image).asset_type(AssetType::Image).send()?;
     assert_eq!((&clip.status, &photo.asset_type), (&Some(KnowledgeStoreItemStatus::Queued), &Some(AssetType::Image)));
     let search = || client.knowledge_stores().search(&store.id, "the dog runs into the water");
     assert_eq!(search().send()?.count(), 0, "nothing is ready yet");
@@ -43,7 +43,7 @@ fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
     assert!(hits[0].matches()[0].transcription.as_deref().is_some_and(|said| said.contains("dog")));
     let SearchKnowledgeStoreHit::Video(first) = &hits[0] else { panic!("{:?}", hits[0]) };
     let user = first.metadata.as_ref().and_then(|metadata| metadata.user.as_ref());
-    assert_eq!(user.map(|user| user["year"].clone()), Some(json!(2026)));
+    assert_eq!(user.map(|user| user["year"].clone()), Some(json!("2026")));
     let grouped: Vec<_> = search().group_by(KnowledgeStoreGroupBy::Item).send()?.collect::<Result<_>>()?;
     assert_eq!(grouped.iter().map(|hit| hit.matches().len()).collect::<Vec<_>>(), [4, 0]);
     let images = SearchKnowledgeStoreFilter::new().asset_type(AssetType::Image);

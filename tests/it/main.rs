@@ -30,6 +30,7 @@ mod search;
 mod secrets;
 mod sending;
 mod sources;
+mod stand_in_rules;
 mod state_file;
 mod streams;
 mod subtitles;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::request::Request;
 use super::state::{Answer, Pace, Stage, State, error, lines, missing, page, reply};
@@ -27,12 +27,12 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
     Some(match (request.method(), segments) {
         ("POST", ["analyze"]) => analyze(state, &request.json()),
         ("POST", ["analyze", "tasks"]) => create_task(state, request),
-        ("GET", ["analyze", "tasks"]) => state.analyses.list_tasks(request),
+        ("GET", ["analyze", "tasks"]) => state.analyses.list_tasks(request, &state.pace),
         ("GET", ["analyze", "tasks", id]) => state.analyses.retrieve_task(id, &state.pace),
         ("DELETE", ["analyze", "tasks", id]) => state.analyses.delete_task(id),
         ("POST", ["analyze", "tasks", id, "cancel"]) => state.analyses.cancel_task(id),
         ("POST", ["analyze", "batches"]) => create_batch(state, &request.json()),
-        ("GET", ["analyze", "batches"]) => state.analyses.list_batches(request),
+        ("GET", ["analyze", "batches"]) => state.analyses.list_batches(request, &state.pace),
         ("GET", ["analyze", "batches", id]) => state.analyses.retrieve_batch(id, &state.pace),
         ("DELETE", ["analyze", "batches", id]) => state.analyses.delete_batch(id),
         ("GET", ["analyze", "batches", id, "results"]) => state.analyses.results(id),
@@ -46,6 +46,18 @@ fn refusal(state: &State, body: &Value) -> Option<Answer> {
     let invalid = |message: &str| Some(error(400, "parameter_invalid", message));
     if body["video"].is_null() == body["image"].is_null() {
         return invalid("Provide either the video or the image parameter.");
+    }
+    let format = &body["response_format"];
+    if let Some(keyword) = unsupported(&format["json_schema"]) {
+        return Some(error(422, "parameter_invalid", &format!("The keyword {keyword} is not supported in a schema.")));
+    }
+    if format["type"] == "segment_definitions" && body["analysis_mode"] != "time_based_metadata" {
+        return invalid("Segments need the analysis_mode time_based_metadata.");
+    }
+    let definitions = format["segment_definitions"].as_array().into_iter().flatten();
+    let mut fields = definitions.flat_map(|definition| definition["fields"].as_array().into_iter().flatten());
+    if fields.any(|field| (field["type"] == "timestamp") != field["format"].is_string()) {
+        return invalid("A field has a format if its type is timestamp, and only then.");
     }
     if body["prompt"].is_null() && body["prompt_v2"].is_null() && body["analysis_mode"] != "time_based_metadata" {
         return invalid("The prompt parameter is missing.");
@@ -65,13 +77,7 @@ fn text(body: &Value) -> String {
         Some("json_schema") => {
             format!("```json\n{}\n```", example(&body["response_format"]["json_schema"]))
         }
-        Some("segment_definitions") => {
-            let definitions = body["response_format"]["segment_definitions"].as_array();
-            let segments = definitions.into_iter().flatten().filter_map(|definition| {
-                Some((definition["id"].as_str()?.to_owned(), json!([{ "start_time": 0.0, "end_time": 12.5 }])))
-            });
-            Value::Object(segments.collect()).to_string()
-        }
+        Some("segment_definitions") => segments(body).to_string(),
         _ => format!(
             "You asked: {prompt}\nThe stand-in has watched nothing, but it can say what a video has: a beginning, \
              a middle and an end. At 0:02 a dog runs along the beach. At 0:07 it finds a ball."
@@ -79,19 +85,110 @@ fn text(body: &Value) -> String {
     }
 }
 
-/// A value that fits a simple schema.
+/// Two segments for each definition, with a value for each field that was asked for.
+fn segments(body: &Value) -> Value {
+    let format = &body["response_format"];
+    let written = |seconds: f64| moment(seconds, &format["segment_time_format"]);
+    let from = body["start_time"].as_f64().unwrap_or(0.0);
+    let to = body["end_time"].as_f64().unwrap_or(12.5).max(from);
+    let middle = (from + to) / 2.0;
+    let definitions = format["segment_definitions"].as_array().into_iter().flatten();
+    let found = definitions.filter_map(|definition| {
+        let fields = definition["fields"].as_array().into_iter().flatten();
+        let metadata: Map<String, Value> =
+            fields.filter_map(|field| Some((field["name"].as_str()?.to_owned(), example(field)))).collect();
+        let segment = |(start, end): (f64, f64)| {
+            let mut segment = json!({ "start_time": written(start), "end_time": written(end) });
+            if !metadata.is_empty() {
+                segment["metadata"] = json!(metadata);
+            }
+            segment
+        };
+        Some((definition["id"].as_str()?.to_owned(), [(from, middle), (middle, to)].map(segment).into()))
+    });
+    Value::Object(found.collect())
+}
+
+/// A time in the format that was asked for; seconds as a number without one.
+fn moment(seconds: f64, format: &Value) -> Value {
+    let format = format.as_str().unwrap_or("seconds");
+    if format == "seconds" {
+        return json!(seconds);
+    }
+    let millis = (seconds.max(0.0) * 1000.0).round() as u64;
+    let whole = if format == "hh:mm:ss.fff" { millis / 1000 } else { (millis + 500) / 1000 };
+    let clock = format!("{:02}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+    match format {
+        "hh:mm:ss.fff" => json!(format!("{clock}.{:03}", millis % 1000)),
+        _ => json!(clock),
+    }
+}
+
+/// The keywords that the platform is documented to refuse in the schema of an analysis.
+const UNSUPPORTED: [&str; 5] = ["minLength", "maxLength", "additionalProperties", "uniqueItems", "maxItems"];
+
+/// The first keyword in a schema that the platform refuses, at any depth.
+fn unsupported(schema: &Value) -> Option<&'static str> {
+    let own = UNSUPPORTED.into_iter().find(|keyword| !schema[*keyword].is_null());
+    let below = ["properties", "$defs"].iter().filter_map(|name| schema[*name].as_object()).flat_map(Map::values);
+    own.or_else(|| below.chain(schema.get("items")).find_map(unsupported))
+}
+
+/// How deep an example may nest: a schema may refer to itself.
+const MAX_DEPTH: usize = 16;
+
+/// A value that fits a schema.
 pub(super) fn example(schema: &Value) -> Value {
-    match schema["type"].as_str() {
+    example_within(schema, schema, MAX_DEPTH)
+}
+
+/// A value that fits `schema`, a part of `root`, which its references lead to.
+fn example_within(schema: &Value, root: &Value, depth: usize) -> Value {
+    let Some(depth) = depth.checked_sub(1) else { return Value::Null };
+    let part = |schema: &Value| example_within(schema, root, depth);
+    if let Some(target) = schema["$ref"].as_str() {
+        return part(root.pointer(target.trim_start_matches('#')).unwrap_or(&Value::Null));
+    }
+    if !schema["const"].is_null() {
+        return schema["const"].clone();
+    }
+    if let Some(value) = schema["enum"].get(0) {
+        return value.clone();
+    }
+    for union in ["anyOf", "oneOf"] {
+        if let Some(kinds) = schema[union].as_array() {
+            return part(kinds.iter().find(|kind| kind["type"] != "null").unwrap_or(&Value::Null));
+        }
+    }
+    if let Some(parts) = schema["allOf"].as_array() {
+        let fields = parts.iter().map(part).filter_map(|value| value.as_object().cloned()).flatten();
+        return Value::Object(fields.collect());
+    }
+    // `Option<u32>` is `["integer", "null"]`.
+    let kinds = schema["type"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let kind = schema["type"].as_str().or_else(|| kinds.into_iter().find(|kind| *kind != "null"));
+    match kind {
         Some("object") => {
             let properties = schema["properties"].as_object();
-            properties.into_iter().flatten().map(|(name, schema)| (name.clone(), example(schema))).collect()
+            properties.into_iter().flatten().map(|(name, schema)| (name.clone(), part(schema))).collect()
         }
-        Some("array") => json!([example(&schema["items"])]),
-        Some("integer") => json!(3),
-        Some("number") => json!(2.5),
+        Some("array") => json!([part(&schema["items"])]),
+        Some("integer") => json!(within(schema, 3.0) as i64),
+        Some("number") => json!(within(schema, 2.5)),
         Some("boolean") => json!(true),
+        Some("null") => Value::Null,
+        Some("timestamp") => moment(2.0, &schema["format"]),
         _ => json!("a dog on the beach"),
     }
+}
+
+/// A number as near to `number` as the bounds of a schema allow.
+fn within(schema: &Value, number: f64) -> f64 {
+    let bound = |inclusive: &str, exclusive: &str, step: f64| {
+        schema[inclusive].as_f64().or(schema[exclusive].as_f64().map(|bound| bound + step))
+    };
+    let least = bound("minimum", "exclusiveMinimum", 1.0).unwrap_or(f64::MIN);
+    number.min(bound("maximum", "exclusiveMaximum", -1.0).unwrap_or(f64::MAX)).max(least)
 }
 
 /// The text, why it ended, and its tokens. A token is a word here.
@@ -191,18 +288,24 @@ impl Task {
 }
 
 impl Analyses {
-    fn list_tasks(&self, request: &Request) -> Answer {
-        let query = request.query();
-        let asked = |name: &str, value: &Value| {
-            let mut wanted = query.iter().filter(|(key, _)| key == name);
-            wanted.all(|(_, wanted)| value.as_str() == Some(wanted))
-        };
-        let tasks = self.tasks.values().rev().map(|task| &task.task).filter(|task| {
-            asked("status", &task["status"])
-                && asked("asset_id", &task["video_source"]["asset_id"])
-                && asked("video_url", &task["video_source"]["url"])
+    fn list_tasks(&mut self, request: &Request, pace: &Pace) -> Answer {
+        let found = self.tasks.values_mut().rev().filter_map(|task| {
+            if request.is_first_page() {
+                task.proceed(pace);
+            }
+            let task = &task.task;
+            let mode = match &task["request_params"]["analysis_mode"] {
+                Value::Null => json!("general"),
+                mode => mode.clone(),
+            };
+            let fits = request.admits("status", &task["status"])
+                && request.admits("asset_id", &task["video_source"]["asset_id"])
+                && request.admits("video_url", &task["video_source"]["url"])
+                && request.admits("video_id", &task["video_source"]["video_id"])
+                && request.admits("analysis_mode", &mode);
+            fits.then(|| task.clone())
         });
-        page(request, &tasks.cloned().collect::<Vec<_>>())
+        page(request, &found.collect::<Vec<_>>())
     }
 
     fn retrieve_task(&mut self, id: &str, pace: &Pace) -> Answer {
@@ -242,15 +345,21 @@ impl Analyses {
         self.tasks.values_mut().filter(move |task| task.task["batch_id"] == id)
     }
 
-    fn list_batches(&self, request: &Request) -> Answer {
-        let query = request.query();
-        let wanted: Vec<&str> =
-            query.iter().filter(|(key, _)| key == "status").map(|(_, value)| value.as_str()).collect();
-        let batches =
-            self.batches.values().rev().filter(|batch| {
-                wanted.is_empty() || batch["status"].as_str().is_some_and(|have| wanted.contains(&have))
-            });
-        page(request, &batches.cloned().collect::<Vec<_>>())
+    fn list_batches(&mut self, request: &Request, pace: &Pace) -> Answer {
+        if request.is_first_page() {
+            self.tasks
+                .values_mut()
+                .filter(|task| task.task["batch_id"].is_string())
+                .for_each(|task| task.proceed(pace));
+        }
+        let ids: Vec<String> = self.batches.keys().rev().cloned().collect();
+        ids.iter().for_each(|id| drop(self.batch(id)));
+        let found = self
+            .batches
+            .values()
+            .rev()
+            .filter(|batch| ["status", "analysis_mode"].iter().all(|name| request.admits(name, &batch[name])));
+        page(request, &found.cloned().collect::<Vec<_>>())
     }
 
     fn retrieve_batch(&mut self, id: &str, pace: &Pace) -> Answer {

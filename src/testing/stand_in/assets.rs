@@ -26,6 +26,39 @@ struct Stored {
     polls: u32,
 }
 
+impl Stored {
+    /// Lets the platform work on the asset until the next poll.
+    fn poll(&mut self, pace: &Pace) {
+        let is_too_short = self.asset["filename"].as_str().is_some_and(|name| name.contains(TOO_SHORT));
+        let stage = match pace.poll(&mut self.polls) {
+            Stage::Ready if is_too_short => Stage::Failed(TOO_SHORT.into()),
+            stage => stage,
+        };
+        match stage {
+            Stage::Working => {}
+            Stage::Ready => {
+                self.asset["status"] = json!("ready");
+                if kind(&self.asset) != "image" {
+                    self.asset["duration"] = json!(12.5);
+                }
+                for (output, url, file) in
+                    [("hls", "manifest_url", "playlist.m3u8"), ("thumbnail", "representative_url", "thumbnail.jpg")]
+                {
+                    if self.asset[output].is_object() {
+                        let address =
+                            format!("https://example.com/{}/{file}", self.asset["_id"].as_str().unwrap_or("-"));
+                        self.asset[output] = json!({ "status": "ready", url: address });
+                    }
+                }
+            }
+            Stage::Failed(code) => {
+                self.asset["status"] = json!("failed");
+                self.asset["error"] = json!({ "message": format!("The asset failed: {code}."), "code": code });
+            }
+        }
+    }
+}
+
 pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     Some(match (request.method(), segments) {
         ("POST", ["assets"]) => {
@@ -38,9 +71,9 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
             }
             answer
         }
-        ("GET", ["assets"]) => state.assets.list(request),
+        ("GET", ["assets"]) => state.assets.list(request, &state.pace),
         ("GET", ["assets", id]) => state.assets.retrieve(id, &state.pace),
-        ("DELETE", ["assets", id]) if state.indexes.refer_to(id) && !forced(request) => {
+        ("DELETE", ["assets", id]) if state.indexes.refer_to(id) && !request.is_set("force") => {
             error(409, "asset_in_use", "An index refers to the asset. Set force to delete it anyway.")
         }
         ("DELETE", ["assets", id]) => state.assets.delete(id),
@@ -70,8 +103,8 @@ impl Assets {
     }
 
     /// Adds the asset of a completed chunked upload.
-    pub(super) fn add_uploaded(&mut self, id: &str, filename: &str, size: u64, user_metadata: &Value) {
-        let asset = json!({
+    pub(super) fn add_uploaded(&mut self, id: &str, filename: &str, size: u64, options: &Value) {
+        let mut asset = json!({
             "_id": id,
             "method": "multipart",
             "status": "processing",
@@ -79,8 +112,9 @@ impl Assets {
             "file_type": file_type(filename),
             "created_at": self.now(),
             "size": size,
-            "user_metadata": user_metadata,
+            "user_metadata": options["user_metadata"],
         });
+        begin_outputs(&mut asset, options["enable_hls"] == true, options["enable_thumbnail"] == true);
         self.stored.entry(id.into()).or_insert(Stored { asset, polls: 0 });
     }
 
@@ -135,55 +169,38 @@ impl Assets {
         if let Some(metadata) = text("user_metadata").and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
             asset["user_metadata"] = metadata;
         }
+        let is_enabled = |option: &str| text(option).is_none_or(|value| value == "true");
+        begin_outputs(&mut asset, is_enabled("enable_hls"), is_enabled("enable_thumbnail"));
         self.stored.insert(id.into(), Stored { asset: asset.clone(), polls: 0 });
         reply(201, &asset)
     }
 
-    fn list(&self, request: &Request) -> Answer {
-        let query = request.query();
-        let all = |name: &str| -> Vec<&str> {
-            query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
-        };
-        let (ids, types, names) = (all("asset_ids"), all("asset_types"), all("filename"));
-
-        let found: Vec<Value> = self
-            .stored
-            .values()
-            .rev() // newest first
-            .map(|stored| &stored.asset)
-            .filter(|asset| {
-                let field = |name: &str| asset[name].as_str().unwrap_or_default();
-                let kind = field("file_type").split('/').next().unwrap_or_default();
-                (ids.is_empty() || ids.contains(&field("_id")))
-                    && (types.is_empty() || types.contains(&kind))
-                    && (names.is_empty()
-                        || names.iter().any(|name| field("filename").to_lowercase().contains(&name.to_lowercase())))
-            })
-            .cloned()
-            .collect();
-        page(request, &found)
+    fn list(&mut self, request: &Request, pace: &Pace) -> Answer {
+        let mut names = request.values("filename").map(str::to_lowercase).collect::<Vec<_>>();
+        if names.is_empty() {
+            names.push(String::new());
+        }
+        let newest_first = self.stored.iter_mut().rev();
+        let found = newest_first.filter(|(id, Stored { asset, .. })| {
+            let name = asset["filename"].as_str().unwrap_or_default().to_lowercase();
+            request.admits("asset_ids", &json!(id))
+                && request.admits("asset_types", &json!(kind(asset)))
+                && names.iter().any(|wanted| name.contains(wanted))
+        });
+        let found = found.map(|(_, stored)| {
+            if request.is_first_page() {
+                stored.poll(pace);
+            }
+            stored.asset.clone()
+        });
+        page(request, &found.collect::<Vec<_>>())
     }
 
     pub(super) fn retrieve(&mut self, id: &str, pace: &Pace) -> Answer {
         let Some(stored) = self.stored.get_mut(id) else {
             return missing("assets", id);
         };
-        let is_too_short = stored.asset["filename"].as_str().is_some_and(|name| name.contains(TOO_SHORT));
-        let stage = match pace.poll(&mut stored.polls) {
-            Stage::Ready if is_too_short => Stage::Failed(TOO_SHORT.into()),
-            stage => stage,
-        };
-        match stage {
-            Stage::Working => {}
-            Stage::Ready => {
-                stored.asset["status"] = json!("ready");
-                stored.asset["duration"] = json!(12.5);
-            }
-            Stage::Failed(code) => {
-                stored.asset["status"] = json!("failed");
-                stored.asset["error"] = json!({ "message": format!("The asset failed: {code}."), "code": code });
-            }
-        }
+        stored.poll(pace);
         reply(200, &stored.asset)
     }
 
@@ -221,39 +238,68 @@ impl Assets {
             return reply(200, &json!({ "status": "processing" }));
         }
         let mut body = json!({ "status": "ready" });
-        let asked = request.query();
-        let asked: Vec<&str> =
-            asked.iter().filter(|(key, _)| key == "include").flat_map(|(_, value)| value.split(',')).collect();
-        let asked = if asked.is_empty() { vec!["words"] } else { asked };
-        let levels = [
-            (
-                "words",
-                json!([
-                    { "start": 0.5, "end": 0.9, "value": "Hello" },
-                    { "start": 0.9, "end": 1.2, "value": "there." },
-                    { "start": 2.0, "end": 2.6, "value": "Welcome." },
-                ]),
-            ),
-            (
-                "sentences",
-                json!([
-                    { "start": 0.5, "end": 1.2, "value": "Hello there." },
-                    { "start": 2.0, "end": 2.6, "value": "Welcome." },
-                ]),
-            ),
-            ("utterances", json!([{ "start": 0.5, "end": 2.6, "value": "Hello there. Welcome." }])),
-        ];
-        for (level, lines) in levels {
-            if asked.contains(&level) {
-                body[level] = lines;
-            }
+        let mut asked: Vec<&str> = request.values("include").flat_map(|value| value.split(',')).collect();
+        if asked.is_empty() {
+            asked.push("words");
+        }
+        let sentence = |(start, end, value): &(f64, f64, &str)| json!({ "start": start, "end": end, "value": value });
+        for level in asked {
+            body[level] = match level {
+                "words" => LINES.iter().flat_map(words).collect(),
+                "sentences" => LINES.iter().map(sentence).collect(),
+                "utterances" => {
+                    let turns = LINES.iter().zip(["speaker_0", "speaker_1"].iter().cycle());
+                    let turns = turns.map(|(line, speaker)| {
+                        let mut turn = sentence(line);
+                        turn["speaker"] = json!(speaker);
+                        turn
+                    });
+                    turns.collect()
+                }
+                _ => return error(400, "parameter_invalid", &format!("The include parameter cannot be {level}.")),
+            };
         }
         reply(200, &body)
     }
 }
 
-fn forced(request: &Request) -> bool {
-    request.query().iter().any(|(key, value)| key == "force" && value == "true")
+/// What is said in every asset: start and end in seconds, and a sentence. Two speakers take turns.
+const LINES: [(f64, f64, &str); 4] = [
+    (0.5, 2.9, "Hello there, and welcome to the beach."),
+    (3.4, 5.5, "Look, the dog runs into the water."),
+    (6.2, 8.6, "Now we build a castle of sand."),
+    (9.5, 12.0, "The sun goes down, time to go home."),
+];
+
+/// The words of a line. A word takes as much of the line's time as it has letters.
+fn words((start, end, line): &(f64, f64, &str)) -> Vec<Value> {
+    let rounded = |seconds: f64| (seconds * 100.0).round() / 100.0;
+    let letters = line.len() as f64;
+    let mut from = 0;
+    let words = line.split_inclusive(' ').map(|word| {
+        let to = from + word.len();
+        let time = |letter: usize| rounded(start + (end - start) * letter as f64 / letters);
+        let entry = json!({ "start": time(from), "end": time(to), "value": word.trim_end() });
+        from = to;
+        entry
+    });
+    words.collect()
+}
+
+/// Puts the stream and the thumbnail that were asked for into a new asset. They are ready when the asset is.
+fn begin_outputs(asset: &mut Value, hls: bool, thumbnail: bool) {
+    // The platform makes a stream of videos and audio files, and a thumbnail of what can be seen.
+    let (has_time, has_picture) = (kind(asset) != "image", kind(asset) != "audio");
+    for (output, is_made) in [("hls", hls && has_time), ("thumbnail", thumbnail && has_picture)] {
+        if is_made {
+            asset[output] = json!({ "status": "processing" });
+        }
+    }
+}
+
+/// The first half of an asset's MIME type: `video`, `audio` or `image`.
+pub(super) fn kind(asset: &Value) -> &str {
+    asset["file_type"].as_str().and_then(|file_type| file_type.split('/').next()).unwrap_or_default()
 }
 
 fn file_type(filename: &str) -> &'static str {

@@ -38,7 +38,7 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
     Some(match (request.method(), segments) {
         ("POST", ["embed"]) => create_older(request),
         ("POST", ["embed", "tasks"]) => create_older_task(state, request),
-        ("GET", ["embed", "tasks"]) => list(&state.embeddings.older, request),
+        ("GET", ["embed", "tasks"]) => list(&mut state.embeddings.older, request, &state.pace),
         ("GET", ["embed", "tasks", id, "status"]) => match state.embeddings.older.get_mut(*id) {
             Some(task) => {
                 task.poll(&state.pace);
@@ -56,7 +56,7 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
             Err(refusal) => refusal,
         },
         ("POST", ["embed-v2", "tasks"]) => create_task(state, request),
-        ("GET", ["embed-v2", "tasks"]) => list(&state.embeddings.current, request),
+        ("GET", ["embed-v2", "tasks"]) => list(&mut state.embeddings.current, request, &state.pace),
         ("GET", ["embed-v2", "tasks", id]) => match state.embeddings.current.get_mut(*id) {
             Some(task) => {
                 task.poll(&state.pace);
@@ -97,11 +97,13 @@ impl Task {
     }
 }
 
-fn list(tasks: &BTreeMap<String, Task>, request: &Request) -> Answer {
-    let query = request.query();
-    let status = query.iter().find(|(name, _)| name == "status").map(|(_, value)| value.as_str());
-    let newest_first = tasks.values().rev().map(|task| &task.task);
-    let found = newest_first.filter(|task| status.is_none_or(|status| task["status"] == status)).cloned();
+fn list(tasks: &mut BTreeMap<String, Task>, request: &Request, pace: &Pace) -> Answer {
+    let found = tasks.values_mut().rev().filter_map(|task| {
+        if request.is_first_page() {
+            task.poll(pace);
+        }
+        request.admits("status", &task.task["status"]).then(|| task.task.clone())
+    });
     page(request, &found.collect::<Vec<_>>())
 }
 
@@ -314,10 +316,17 @@ fn words(text: &str) -> impl Iterator<Item = String> + '_ {
         .filter(|word| !matches!(word.as_str(), "" | "a" | "an" | "the" | "in" | "on" | "at" | "of" | "jpg" | "mp4"))
 }
 
-/// A direction for each word, and their sum: of length 1.
+/// The sum of a direction for each word, scaled to the length 1.
+///
+/// A text of no words that count (`"in the"`, `"?!"`) has the direction of the whole text: real vectors are never 0,
+/// and a program that divides by their length should not meet one here.
 fn vector(text: &str, dimensions: usize) -> Vec<f64> {
+    let mut counted: Vec<String> = words(text).collect();
+    if counted.is_empty() {
+        counted.push(text.to_lowercase());
+    }
     let mut sum = vec![0.0; dimensions];
-    for word in words(text) {
+    for word in counted {
         let mut state = Fnv1a::new().bytes(word.as_bytes()).finish();
         for value in &mut sum {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -45,7 +45,7 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
         ("PUT", ["indexes", id]) => state.indexes.rename(id, request),
         ("DELETE", ["indexes", id]) => state.indexes.delete(id),
         ("POST", ["indexes", id, "indexed-assets"]) => create_video(state, id, request),
-        ("GET", ["indexes", id, "indexed-assets" | "videos"]) => state.indexes.list_videos(id, request),
+        ("GET", ["indexes", id, "indexed-assets" | "videos"]) => state.indexes.list_videos(id, request, &state.pace),
         ("GET", ["indexes", id, "indexed-assets" | "videos", video]) => {
             state.indexes.look_at(id, video, request, &state.pace)
         }
@@ -65,6 +65,10 @@ fn create_video(state: &mut State, index_id: &str, request: &Request) -> Answer 
     if asset["status"] != "ready" {
         return error(400, "asset_not_ready", "The asset has to be ready before it can be indexed.");
     }
+    let kind = super::assets::kind(asset);
+    if !["video", "audio"].contains(&kind) {
+        return error(400, "unsupported_file_type", &format!("An index takes videos and audio files, not an {kind}."));
+    }
     let mut shown = json!({
         "asset_id": asset_id,
         "system_metadata": {"filename": asset["filename"], "size": asset["size"]},
@@ -75,6 +79,22 @@ fn create_video(state: &mut State, index_id: &str, request: &Request) -> Answer 
     let id = state.new_id();
     state.indexes.add_video(&id, index_id, shown);
     reply(202, &json!({ "_id": id, "asset_id": asset_id }))
+}
+
+impl Video {
+    /// Lets the platform work on the video until the next poll.
+    fn poll(&mut self, pace: &Pace) {
+        match pace.poll(&mut self.polls) {
+            Stage::Working => self.shown["status"] = json!("indexing"),
+            Stage::Ready => {
+                self.shown["status"] = json!("ready");
+                self.shown["indexed_at"] = json!("2026-01-02T03:09:05Z");
+                self.shown["system_metadata"]["duration"] = json!(3800.0);
+            }
+            // The platform does not say why.
+            Stage::Failed(_) => self.shown["status"] = json!("failed"),
+        }
+    }
 }
 
 impl Indexes {
@@ -97,16 +117,7 @@ impl Indexes {
     /// Lets some of the indexing pass, and gives the video.
     pub(super) fn poll(&mut self, id: &str, pace: &Pace) -> Option<&Value> {
         let video = self.videos.get_mut(id)?;
-        match pace.poll(&mut video.polls) {
-            Stage::Working => video.shown["status"] = json!("indexing"),
-            Stage::Ready => {
-                video.shown["status"] = json!("ready");
-                video.shown["indexed_at"] = json!("2026-01-02T03:09:05Z");
-                video.shown["system_metadata"]["duration"] = json!(3800.0);
-            }
-            // The platform does not say why.
-            Stage::Failed(_) => video.shown["status"] = json!("failed"),
-        }
+        video.poll(pace);
         Some(&video.shown)
     }
 
@@ -167,19 +178,18 @@ impl Indexes {
         reply(204, &Value::Null)
     }
 
-    fn list_videos(&self, index_id: &str, request: &Request) -> Answer {
-        let query = request.query();
-        let all = |name: &str| -> Vec<&str> {
-            query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
-        };
-        let fits = |name: &str, value: &Value| all(name).is_empty() || all(name).iter().any(|wanted| value == wanted);
-        let of_index = self.videos.values().rev().filter(|video| video.index_id == index_id);
-        let found: Vec<Value> = of_index
-            .map(|video| &video.shown)
-            .filter(|shown| fits("status", &shown["status"]) && fits("filename", &shown["system_metadata"]["filename"]))
-            .cloned()
-            .collect();
-        page(request, &found)
+    fn list_videos(&mut self, index_id: &str, request: &Request, pace: &Pace) -> Answer {
+        let newest_first = self.videos.values_mut().rev().filter(|video| video.index_id == index_id);
+        let found = newest_first.filter_map(|video| {
+            if request.is_first_page() {
+                video.poll(pace);
+            }
+            let Video { shown, .. } = video;
+            let fits = request.admits("status", &shown["status"])
+                && request.admits("filename", &shown["system_metadata"]["filename"]);
+            fits.then(|| shown.clone())
+        });
+        page(request, &found.collect::<Vec<_>>())
     }
 
     fn list_by_asset(&self, asset_id: &str, request: &Request) -> Answer {
@@ -205,7 +215,7 @@ impl Indexes {
         }
         let mut shown = self.poll(id, pace).cloned().unwrap_or_default();
         let query = request.query();
-        if shown["status"] == "ready" && query.iter().any(|(key, value)| key == "transcription" && value == "true") {
+        if shown["status"] == "ready" && request.is_set("transcription") {
             let lines = SCENES.map(|(start, end, value)| json!({"start": start, "end": end, "value": value}));
             shown["transcription"] = json!(lines);
         }

@@ -43,7 +43,12 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
         ("POST", []) => {
             let id = state.new_id();
             let mut store = json!({"_id": id, "created_at": TIME, "updated_at": TIME});
-            if !change(&mut store, &request.json(), &["name", "description", "metadata", "ingestion_config"]) {
+            let body = request.json();
+            let schema = &body["ingestion_config"]["enrichment_config"]["json_schema"];
+            if let Some(name) = undescribed(schema) {
+                return Some(error(422, "parameter_invalid", &format!("The property {name} has no description.")));
+            }
+            if !change(&mut store, &body, &["name", "description", "metadata", "ingestion_config"]) {
                 return Some(no_name());
             }
             state.knowledge_stores.stores.insert(id.clone(), store);
@@ -62,12 +67,15 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
             reply(204, &Value::Null)
         }
         ("POST", [store, "search"]) => known.search(store, request.json()),
-        ("GET", [store, "items"]) => page(request, &known.items_in(store, request)),
+        ("GET", [store, "items"]) => known.list_items(store, request, &state.pace),
         ("POST", [store, "items"]) => add_item(state, store, &request.json()),
         (method, [store, "items", id]) => match (method, known.items.get_mut(*id).filter(|item| item.store == **store))
         {
             (_, None) => missing("items", id),
-            ("GET", Some(item)) => item.retrieve(&state.pace),
+            ("GET", Some(item)) => {
+                item.poll(&state.pace);
+                reply(200, &item.shown)
+            }
             ("DELETE", Some(_)) => {
                 known.items.remove(*id);
                 known.collections.values_mut().for_each(|collection| collection.members.retain(|member| member != id));
@@ -100,10 +108,24 @@ fn add_item(state: &mut State, store: &str, body: &Value) -> Answer {
     let Some(asset) = state.assets.get(asset_id) else {
         return missing("assets", asset_id);
     };
-    let kind = asset["file_type"].as_str().and_then(|kind| kind.split('/').next()).unwrap_or_default();
+    let kind = super::assets::kind(asset);
     if !["video", "image"].contains(&kind) {
         return error(400, "unsupported_file_type", "A knowledge store takes videos and images.");
     }
+    let named = body["asset_type"].as_str().unwrap_or("video");
+    if named != kind {
+        let message =
+            format!("The asset_type parameter is {named} (video if it is not given), but the asset is {kind}.");
+        return error(400, "parameter_invalid", &message);
+    }
+    if asset["status"] != "ready" {
+        return error(400, "asset_not_ready", "The asset has to be ready before it can be added.");
+    }
+    if body["metadata"].as_object().is_some_and(|metadata| !metadata.values().all(Value::is_string)) {
+        return error(400, "parameter_invalid", "The values of the metadata parameter have to be strings.");
+    }
+    // The documents do not say what happens to an asset that is added again. Here it becomes a second item, so that a
+    // test can count what a program added twice.
     let system = json!({"asset_type": kind, "filename": asset["filename"], "size": asset["size"]});
     let mut shown = json!({
         "asset_type": kind,
@@ -121,7 +143,8 @@ fn add_item(state: &mut State, store: &str, body: &Value) -> Answer {
 }
 
 impl Item {
-    fn retrieve(&mut self, pace: &Pace) -> Answer {
+    /// Lets the platform work on the item until the next poll.
+    fn poll(&mut self, pace: &Pace) {
         let (status, is_ready) = match pace.poll(&mut self.polls) {
             Stage::Working => ("processing", false),
             Stage::Ready => ("ready", true),
@@ -131,7 +154,6 @@ impl Item {
         if is_ready && self.shown["asset_type"] == "video" {
             self.shown["system_metadata"]["duration"] = json!(3800.0);
         }
-        reply(200, &self.shown)
     }
 
     /// The item as a hit: an image as a whole, a video with the scenes that have a word of the query.
@@ -195,14 +217,15 @@ impl KnowledgeStores {
     }
 
     /// The items in one of the states that are asked for, newest first.
-    fn items_in(&self, store: &str, request: &Request) -> Vec<Value> {
-        let query = request.query();
-        let states: Vec<&str> =
-            query.iter().filter(|(name, _)| name == "status").map(|(_, state)| state.as_str()).collect();
-        let wanted = |item: &&Item| {
-            item.store == store && (states.is_empty() || states.iter().any(|state| item.shown["status"] == *state))
-        };
-        self.items.values().rev().filter(wanted).map(|item| item.shown.clone()).collect()
+    fn list_items(&mut self, store: &str, request: &Request, pace: &Pace) -> Answer {
+        let newest_first = self.items.values_mut().rev().filter(|item| item.store == store);
+        let found = newest_first.filter_map(|item| {
+            if request.is_first_page() {
+                item.poll(pace);
+            }
+            request.admits("status", &item.shown["status"]).then(|| item.shown.clone())
+        });
+        page(request, &found.collect::<Vec<_>>())
     }
 
     fn collection(&mut self, method: &str, store: &str, id: &str, rest: &[&str], request: &Request) -> Option<Answer> {
@@ -299,6 +322,19 @@ impl KnowledgeStores {
         }
         reply(200, &answer)
     }
+}
+
+/// The first property of a schema without a description, at any depth: the platform refuses those.
+pub(super) fn undescribed(schema: &Value) -> Option<&str> {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let own =
+        properties.clone().find(|(_, property)| !property["description"].is_string()).map(|(name, _)| name.as_str());
+    own.or_else(|| properties.map(|(_, property)| property).chain([&schema["items"]]).find_map(undescribed_below))
+}
+
+/// [`undescribed`] for a part of a schema, which may be absent.
+fn undescribed_below(schema: &Value) -> Option<&str> {
+    schema.is_object().then(|| undescribed(schema)).flatten()
 }
 
 /// Sets what is given of these fields, and says whether there is a name then.

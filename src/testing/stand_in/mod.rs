@@ -58,25 +58,29 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// A small platform inside of a test. It stops when its last clone is dropped.
 ///
-/// It answers as the platform is documented to, with state, to as many connections at once as are made:
+/// It keeps state, serves any number of connections, and answers as the platform is documented to. It also refuses what
+/// the platform is documented to refuse: an asset that is not ready, an image for an index, an item under the wrong
+/// `asset_type`, a schema that the platform does not take. Where the documents are silent, it takes the stricter
+/// reading.
 ///
-/// - Assets, in one request or in chunks, their transcriptions and metadata. Each has 12.5 s, and one whose file name
-///   contains `video_duration_too_short` fails with this code.
-/// - Indexes and the videos in them, tasks, search. In every video the same is said: `Hello there, and welcome to the
-///   beach.`, `Look, the dog runs into the water.`, `Now we build a castle of sand.` and `The sun goes down, time to go
-///   home.` The clips that have most words of a query are the first hits.
-/// - Analysis: at once, as a stream, in tasks and in batches. The answer begins with `You asked: …`, or fits the schema
-///   or the segments that were asked for.
-/// - Responses, whole or as a stream, in sessions that remember the questions. A question with `please fail` fails, one
-///   with `at length` is truncated.
-/// - Connections, whose users agree to everything at once, and imports. A file whose id has `missing` in it is refused.
-/// - Embeddings: what shares words, in its text or in the name of its file, is alike. Media with the word `broken`
-///   cannot be embedded.
-/// - Entity collections and entities; knowledge stores with their items and collections, which are searched as indexes
-///   are.
+/// - **Assets**, uploaded in one request or in chunks, with transcriptions, metadata, HLS streams and thumbnails. Videos
+///   and audio files last 12.5 s. A file whose name contains `video_duration_too_short` fails with that code.
+/// - **Indexes**, their videos, tasks and searches. The same four sentences are spoken in every video: `Hello there, and
+///   welcome to the beach.`, `Look, the dog runs into the water.`, `Now we build a castle of sand.` and `The sun goes
+///   down, time to go home.` The clips with the most words of the query are the first hits. Filters and `group_by` work.
+/// - **Analysis**, synchronous, streamed, in tasks and in batches. The answer begins with `You asked: …`, or fits the
+///   schema or the segment definitions of the request.
+/// - **Responses**, whole or streamed, in sessions that remember the questions. A question that contains `please fail`
+///   fails; one that contains `at length` is truncated.
+/// - **Connections**, whose users consent immediately, and imports. A file whose id contains `missing` is refused.
+/// - **Embeddings**: inputs that share words, in their text or in their file name, are similar. Media with the word
+///   `broken` cannot be embedded.
+/// - **Entity collections** and entities; **knowledge stores** with items and collections, searched like indexes.
 ///
-/// What takes the platform time is ready after two polls, see [`polls_until_ready`](Self::polls_until_ready). The
-/// presigned URLs of chunks lead to a second port: the storage, which takes each chunk once.
+/// Everything that takes the platform time is ready after two polls, see
+/// [`polls_until_ready`](Self::polls_until_ready). Retrieving a thing counts as a poll of it, and so does listing it:
+/// the first page of a list polls everything in the list. The presigned URLs of chunks lead to a second port, the
+/// storage, which takes each chunk once.
 ///
 /// Endpoints are written as `"POST /assets"` or `"GET /assets/{id}"`, where `{…}` is any one segment of the path.
 ///

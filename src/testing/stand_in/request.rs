@@ -105,6 +105,28 @@ impl Request {
         &self.query
     }
 
+    /// The values of a query parameter, in order.
+    pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a filter of the query lets `value` pass: it is among the values of the parameter, or there are none.
+    pub(super) fn admits(&self, name: &str, value: &Value) -> bool {
+        let mut wanted = self.values(name).peekable();
+        wanted.peek().is_none() || wanted.any(|wanted| value == wanted)
+    }
+
+    /// Whether the query sets a flag.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.values(name).any(|value| value == "true")
+    }
+
+    /// Whether a list is asked for from its beginning. Only such a request counts as a poll of the things in the list,
+    /// so that reading a list to its end is one poll, however many pages it has.
+    pub(super) fn is_first_page(&self) -> bool {
+        self.values("page").all(|page| page == "1")
+    }
+
     /// The headers. The API key has no value here.
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers

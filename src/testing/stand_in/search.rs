@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use serde_json::{Value, json};
 
 use super::form::Part;
-use super::indexes::SCENES;
+use super::indexes::{SCENES, Video};
 use super::request::Request;
 use super::state::{Answer, State, error, missing, reply};
 
@@ -18,6 +18,10 @@ pub(super) struct Searches {
 struct Search {
     index_id: String,
     hits: Vec<Value>,
+    /// How many clips are among the hits.
+    clips: usize,
+    /// How many videos were searched.
+    videos: usize,
     page_limit: usize,
 }
 
@@ -51,8 +55,20 @@ fn create(state: &mut State, request: &Request) -> Answer {
         return error(400, "parameter_not_provided", "The query has neither a text nor media.");
     }
     let words: Vec<&str> = query.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2).collect();
-    let ready =
-        state.indexes.videos.iter().filter(|(_, video)| video.index_id == index_id && video.shown["status"] == "ready");
+    let filter = match text("filter").map(|text| serde_json::from_str::<Value>(&text)) {
+        None => Value::Null,
+        Some(Ok(filter)) if filter.is_object() => filter,
+        Some(_) => return error(400, "parameter_invalid", "The filter parameter has to be a JSON object as a text."),
+    };
+    let by_video = match text("group_by").as_deref() {
+        None | Some("clip") => false,
+        Some("video") => true,
+        Some(_) => return error(400, "parameter_invalid", "The group_by parameter has to be clip or video."),
+    };
+    let is_searched = |video: &Video| video.index_id == index_id && video.shown["status"] == "ready";
+    let videos = state.indexes.videos.values().filter(|video| is_searched(video)).count();
+    let ready = state.indexes.videos.iter();
+    let ready = ready.filter(|(id, video)| is_searched(video) && fits(id, &video.shown, &filter));
     let mut found: Vec<(usize, Value)> = ready
         .flat_map(|(id, video)| {
             SCENES.map(|(start, end, said)| {
@@ -68,14 +84,58 @@ fn create(state: &mut State, request: &Request) -> Answer {
         })
         .collect();
     found.sort_by_key(|(score, _)| Reverse(*score));
-    let ranked = found.into_iter().enumerate().map(|(number, (_, mut hit))| {
-        hit["rank"] = json!(number + 1);
-        hit
-    });
-    let page_limit = text("page_limit").and_then(|text| text.parse().ok()).unwrap_or(10);
-    state.searches.made.push(Search { index_id, hits: ranked.collect(), page_limit });
+    let mut ranked: Vec<Value> = found
+        .into_iter()
+        .enumerate()
+        .map(|(number, (_, mut hit))| {
+            hit["rank"] = json!(number + 1);
+            hit
+        })
+        .collect();
+    let clips = ranked.len();
+    if by_video {
+        ranked = grouped(ranked);
+    }
+    let page_limit = text("page_limit").and_then(|text| text.parse().ok()).unwrap_or(10).min(50);
+    state.searches.made.push(Search { index_id, hits: ranked, clips, videos, page_limit });
     let include = text("include_user_metadata").as_deref() == Some("true");
     state.searches.page(state.searches.made.len() - 1, 1, include)
+}
+
+/// Whether a video passes a filter: each of its fields has to fit, the system's and the user's alike.
+fn fits(id: &str, shown: &Value, filter: &Value) -> bool {
+    filter.as_object().into_iter().flatten().all(|(name, wanted)| {
+        let value = match name.as_str() {
+            "id" => &json!(id),
+            "filename" | "duration" | "size" | "width" | "height" => &shown["system_metadata"][name],
+            _ => &shown["user_metadata"][name],
+        };
+        match wanted {
+            Value::Array(values) => values.contains(value),
+            Value::Object(range) => value.as_f64().is_some_and(|value| {
+                let bound = |name: &str| range.get(name).and_then(Value::as_f64);
+                bound("gte").is_none_or(|least| value >= least) && bound("lte").is_none_or(|most| value <= most)
+            }),
+            wanted => value == wanted || value.as_f64().is_some_and(|value| wanted.as_f64() == Some(value)),
+        }
+    })
+}
+
+/// The hits of each video together, in the order of its best hit.
+fn grouped(hits: Vec<Value>) -> Vec<Value> {
+    let mut videos: Vec<Value> = Vec::new();
+    for mut hit in hits {
+        let id = hit["video_id"].clone();
+        let metadata = hit.as_object_mut().and_then(|hit| hit.remove("user_metadata"));
+        let at = videos.iter().position(|video| video["id"] == id).unwrap_or_else(|| {
+            videos.push(json!({ "id": id, "clips": [], "user_metadata": metadata }));
+            videos.len() - 1
+        });
+        if let Some(clips) = videos[at]["clips"].as_array_mut() {
+            clips.push(hit);
+        }
+    }
+    videos
 }
 
 impl Searches {
@@ -97,14 +157,15 @@ impl Searches {
             "page_info": {
                 "limit_per_page": search.page_limit,
                 "total_results": search.hits.len(),
+                "total_inner_matches": search.clips,
                 "page_expires_at": "2026-01-03T03:04:05Z",
                 "next_page_token": token(page.saturating_add(1)),
                 "prev_page_token": token(page - 1),
             },
             "search_pool": {
                 "index_id": search.index_id,
-                "total_count": search.hits.len() / SCENES.len(),
-                "total_duration": 3800.0 * (search.hits.len() / SCENES.len()) as f64,
+                "total_count": search.videos,
+                "total_duration": 3800.0 * search.videos as f64,
             },
         });
         reply(200, &body)

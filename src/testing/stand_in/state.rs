@@ -137,6 +137,9 @@ pub(super) fn page_of(field: &str, request: &Request, all: &[Value]) -> Result<V
         }),
     };
     let (page, limit) = (number("page", 1)?, number("page_limit", 10)?);
+    if limit > 50 {
+        return Err(error(400, "parameter_invalid", "The page_limit parameter has to be 50 at the most."));
+    }
     let items: Vec<&Value> = all.iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
     Ok(json!({
         field: items,

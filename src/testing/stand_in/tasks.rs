@@ -19,14 +19,12 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
         ("POST", ["tasks"]) => create(state, request),
         ("GET", ["tasks"]) => {
             let ids: Vec<String> = state.tasks.videos.keys().rev().cloned().collect();
-            let query = request.query();
-            let index = query.iter().find(|(key, _)| key == "index_id").map(|(_, value)| value.as_str());
-            let tasks: Vec<Value> = ids
-                .iter()
-                .filter_map(|id| shown(state, id, false))
-                .filter(|task| index.is_none_or(|index| task["index_id"] == index))
-                .collect();
-            page(request, &tasks)
+            let tasks = ids.iter().filter_map(|id| shown(state, id, request.is_first_page()));
+            let fits = |task: &Value| {
+                ["index_id", "status"].iter().all(|name| request.admits(name, &task[name]))
+                    && request.admits("filename", &task["system_metadata"]["filename"])
+            };
+            page(request, &tasks.filter(fits).collect::<Vec<_>>())
         }
         ("GET", ["tasks", id]) => shown(state, id, true).map_or_else(|| missing("tasks", id), |task| reply(200, &task)),
         ("DELETE", ["tasks", id]) => match state.tasks.videos.remove(*id) {

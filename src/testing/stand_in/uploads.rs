@@ -59,7 +59,8 @@ pub(super) struct Uploads {
 struct Session {
     asset_id: String,
     filename: String,
-    user_metadata: Value,
+    /// The request that began the session.
+    request: Value,
     total_size: u64,
     chunk_size: u64,
     total_chunks: u32,
@@ -88,8 +89,8 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
         ("POST", [id]) => {
             let (answer, is_completed) = state.uploads.report(id, &request.json());
             if let Some(session) = state.uploads.sessions.get(*id).filter(|_| is_completed) {
-                let Session { asset_id, filename, total_size, user_metadata, .. } = session;
-                state.assets.add_uploaded(asset_id, filename, *total_size, user_metadata);
+                let Session { asset_id, filename, total_size, request, .. } = session;
+                state.assets.add_uploaded(asset_id, filename, *total_size, request);
                 let (asset_id, filename, from) = (asset_id.clone(), filename.clone(), Source::Session(id.to_string()));
                 state.uploads.arrived.push(Arrived { asset_id, filename, length: *total_size, from });
             }
@@ -184,7 +185,7 @@ impl Uploads {
         let session = Session {
             asset_id,
             filename: filename.into(),
-            user_metadata: body["user_metadata"].clone(),
+            request: body.clone(),
             total_size,
             chunk_size: self.chunk_size,
             total_chunks,
