@@ -566,7 +566,7 @@ fn percent_encode(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ApiError;
+    use crate::http::error_body::api_error;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -633,7 +633,7 @@ mod tests {
             let request = client.0.post(&["x"]).size_limit(limit, "it is too large");
             let body = format!("{{\"code\":\"{code}\"}}").into_bytes();
             let response = HttpResponse { status, body, ..HttpResponse::default() };
-            let e = ApiError::new("POST /x".into(), response, time::OffsetDateTime::UNIX_EPOCH);
+            let e = api_error("POST /x".into(), response, time::OffsetDateTime::UNIX_EPOCH);
             let e = request.with_hint(Error::from(Arc::new(e)), Some(&payload));
             assert_eq!(e.to_string().contains("it is too large"), hinted, "{limit} {status} {code}: {e}");
         }

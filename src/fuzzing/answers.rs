@@ -7,9 +7,10 @@ use time::format_description::well_known::Rfc2822;
 
 use super::Input;
 use crate::call::json::decode::from_json;
-use crate::error::{ApiError, Error};
-use crate::http::error_body::scrub;
-use crate::http::retry::parse_date;
+use crate::error::Error;
+use crate::http::error_body::api_error;
+use crate::http::rate_limit::parse_date;
+use crate::http::redact::scrub;
 use crate::http::{Head, scan};
 use crate::resources::analyze::AnalyzeResponse;
 use crate::resources::assets::{Asset, AssetTranscription};
@@ -93,7 +94,7 @@ pub fn refusal(data: &[u8]) {
         assert!(!String::from_utf8_lossy(&scrubbed.body).contains(&secret), "{secret}");
         assert!(scrubbed.headers.iter().all(|(_, value)| !value.contains(&secret)), "{secret}");
     }
-    let error = ApiError::new("GET /assets/1".into(), response, now);
+    let error = api_error("GET /assets/1".into(), response, now);
     if error.retry_after.is_some_and(|wait| wait.as_secs() < 1 << 32) {
         assert!(error.retry_at.is_some_and(|at| at >= now));
     }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use crate::error::STORAGE_OPERATION;
-use crate::error::{ApiError, Error, Result};
+use crate::error::{Error, Result};
 use crate::http::attempt::{self, Answer, Attempt, Exchange, FOREVER, Failure, FailureKind, Limits, LiveBody};
 use crate::http::cancel::CancelHandle;
-use crate::http::error_body::scrub;
+use crate::http::error_body::api_error;
 use crate::http::limiter::Permit;
 use crate::http::observe::{AttemptEvent, Seen};
+use crate::http::redact::scrub;
 use crate::http::retry::{self, Ended};
 use crate::http::session::Session;
 use crate::http::url::{same_origin, without_password};
@@ -162,7 +163,7 @@ pub(crate) fn run(session: &Session, mut plan: Plan<'_>) -> Result<HttpResponse<
                 if !is_api {
                     response = scrub(response, &url);
                 }
-                let e = ApiError::new(call.operation.clone(), response, clock.utc_now());
+                let e = api_error(call.operation.clone(), response, clock.utc_now());
                 let ended = Ended::Status(e.status, e.retry_after);
                 (Error::from(Arc::new(e)), ended)
             }

@@ -8,6 +8,8 @@ pub(crate) mod engine;
 pub(crate) mod error_body;
 pub(crate) mod limiter;
 pub(crate) mod observe;
+pub(crate) mod rate_limit;
+pub(crate) mod redact;
 pub(crate) mod retry;
 pub(crate) mod session;
 pub(crate) mod url;

@@ -12,13 +12,12 @@ use crate::error::{Error, Result};
 use crate::http::attempt::{self, Agent, Agents, FOREVER, Limits};
 use crate::http::limiter::{Pace, RateLimiter};
 use crate::http::observe::Observer;
-use crate::http::retry;
+use crate::http::rate_limit::server_time;
+use crate::http::redact::{SHORT_KEY, mask};
 use crate::http::url::without_password;
 use crate::response::{Headers, HttpResponse};
 use crate::sync::lock;
 
-/// A key that is shorter is none of the platform's, but one of a test.
-const SHORT_KEY: usize = 8;
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 
 /// The settings and connections of a client; clones share them.
@@ -89,7 +88,7 @@ impl Session {
 
     /// Learns from an answer of the API what time it is there.
     pub(super) fn learn_time(&self, headers: &Headers) {
-        if let Some(there) = retry::server_time(headers) {
+        if let Some(there) = server_time(headers) {
             *lock(&self.0.server_clock) = there - self.0.clock.utc_now();
         }
     }
@@ -139,34 +138,9 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The text without the key. A key of a few characters, in a test perhaps, is one only where it is a word of its own.
-fn mask(text: &str, key: &str) -> String {
-    if key.len() >= SHORT_KEY {
-        return text.replace(key, "***");
-    }
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(key) {
-        let within = before.chars().next_back().or(out.chars().next_back().filter(|_| before.is_empty()));
-        let alone = !within.is_some_and(is_word) && !after.chars().next().is_some_and(is_word);
-        out.push_str(before);
-        out.push_str(if alone { "***" } else { key });
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_masked() {
-        assert_eq!(mask("key=tlk_secret,tlk_secret1", "tlk_secret"), "key=***,***1");
-        assert_eq!(mask("k broken k.kk", "k"), "*** broken ***.kk");
-    }
 
     fn session(base_url: &str) -> Session {
         crate::client::TwelveLabs::builder().api_key("tlk_secret").base_url(base_url).build().unwrap().0

@@ -154,7 +154,7 @@ impl Poll {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ApiError;
+    use crate::http::error_body::api_error;
     use crate::response::HttpResponse;
     use serde::{Deserialize, Serialize};
 
@@ -184,7 +184,7 @@ mod tests {
     fn refused(status: u16, headers: &[(&str, &str)]) -> Result<Thing> {
         let headers = headers.iter().copied().collect();
         let response = HttpResponse { status, headers, ..HttpResponse::default() };
-        Err(Box::new(ApiError::new("GET /things/1".into(), response, time::OffsetDateTime::UNIX_EPOCH)).into())
+        Err(Box::new(api_error("GET /things/1".into(), response, time::OffsetDateTime::UNIX_EPOCH)).into())
     }
 
     struct Scene {

@@ -13,7 +13,7 @@ use crate::call::stream::{Fault, Stream};
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation, TokenUsage};
-use crate::http::error_body::Words;
+use crate::http::error_body::ErrorBody;
 use crate::resources::analyze::{AnalyzeError, complete, typed};
 use crate::response::HttpResponse;
 use crate::text::printable;
@@ -88,7 +88,7 @@ impl AnalyzeEvent {
 
 /// The error that the platform ends a stream with.
 pub(crate) fn reported(stream: &Stream, line: Vec<u8>) -> Error {
-    let words = Words::read(&line);
+    let words = ErrorBody::read(&line);
     match words.message.or_else(|| words.code.clone()) {
         Some(message) => Error::Stream {
             operation: stream.operation(),

@@ -14,7 +14,7 @@ use crate::call::stream::{Fault, Pending, ServerSentEvent, Stream};
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation};
-use crate::http::error_body::Words;
+use crate::http::error_body::ErrorBody;
 use crate::resources::analyze::{broken, reported};
 use crate::response::HttpResponse;
 use crate::text::printable;
@@ -449,7 +449,7 @@ fn place<T: Default>(list: &mut Vec<T>, index: Option<u64>) -> &mut T {
 /// The error for the event of a failure, with the platform's reason.
 fn failure(stream: &Stream, sent: &ServerSentEvent) -> Error {
     let data: Value = serde_json::from_str(&sent.data).unwrap_or_default();
-    let words = [&data["response"], &data].map(|place| Words::read(place.to_string().as_bytes()));
+    let words = [&data["response"], &data].map(|place| ErrorBody::read(place.to_string().as_bytes()));
     let words = words.into_iter().find(|words| words.message.is_some() || words.code.is_some()).unwrap_or_default();
     let message = words.message.or_else(|| words.code.clone());
     Error::Stream {

@@ -266,12 +266,12 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::error::ApiError;
+    use crate::http::error_body::api_error;
     use crate::response::HttpResponse;
 
     fn refusal(operation: &str, status: u16) -> Error {
         let response = HttpResponse { status, ..HttpResponse::default() };
-        Error::from(Box::new(ApiError::new(operation.into(), response, OffsetDateTime::UNIX_EPOCH)))
+        Error::from(Box::new(api_error(operation.into(), response, OffsetDateTime::UNIX_EPOCH)))
     }
 
     #[test]
