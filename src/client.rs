@@ -9,7 +9,7 @@ use crate::call::request::check_header;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::http::attempt::Agent;
-use crate::http::limiter::Pace;
+use crate::http::limiter::RequestRate;
 use crate::http::observe::{AttemptEvent, Observer};
 use crate::http::session::{Options, Session};
 use crate::http::url;
@@ -239,7 +239,7 @@ pub struct TwelveLabsBuilder {
     agent: Option<Agent>,
     proxy: Option<String>,
     root_certificates: Option<Vec<u8>>,
-    rate_limit: Option<Pace>,
+    rate_limit: Option<RequestRate>,
     observer: Option<Observer>,
 }
 
@@ -301,7 +301,7 @@ impl TwelveLabsBuilder {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn rate_limit(mut self, requests: u32, per: Duration) -> Self {
-        self.rate_limit = Some(Pace { requests, per });
+        self.rate_limit = Some(RequestRate { requests, per });
         self
     }
 

@@ -45,6 +45,15 @@ pub trait Clock: Send + Sync {
     }
 }
 
+/// A time as good as never, which can still be added to any point in time.
+pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// The point in time after `at` by this duration, or by [`FOREVER`] if it is longer: `Instant + Duration` panics where
+/// the clock of the system ends.
+pub(crate) fn later(at: Instant, by: Duration) -> Instant {
+    at.checked_add(by.min(FOREVER)).unwrap_or(at)
+}
+
 /// The system's clock.
 pub(crate) struct SystemClock;
 

@@ -1,6 +1,7 @@
 //! Text from outside, made fit to be read: bounded, printable, on one line.
 
 use std::path::Path;
+use std::time::Duration;
 
 /// The most characters of a path that are shown.
 const MOST_PATH: usize = 1000;
@@ -82,6 +83,28 @@ fn visible(c: char) -> char {
     if hidden { '\u{fffd}' } else { c }
 }
 
+/// A duration as a person says it, rounded to its two largest units: `500 ms`, `1.5 s`, `3 min`, `3 h 10 min`.
+pub(crate) fn human(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let two = |large: u128, unit: &str, small: u128, small_unit: &str| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {small_unit}"),
+    };
+    // Rounded up, so that whoever waits as long does not come too early.
+    let seconds = millis.div_ceil(1000);
+    let minutes = seconds.div_ceil(60);
+    match millis {
+        0 if !duration.is_zero() => "less than 1 ms".into(),
+        0..1000 => format!("{millis} ms"),
+        1000..60_000 if millis == seconds * 1000 => format!("{seconds} s"),
+        1000..10_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
+        10_000..60_000 => format!("{seconds} s"),
+        _ if seconds < 3600 => two(seconds / 60, "min", seconds % 60, "s"),
+        _ if minutes < 48 * 60 => two(minutes / 60, "h", minutes % 60, "min"),
+        _ => two(minutes / 1440, "days", minutes % 1440 / 60, "h"),
+    }
+}
+
 /// A path as a text. Its spaces stay as they are, since they distinguish it from others.
 pub(crate) fn printable_path(path: &Path) -> String {
     let mut name = path.to_string_lossy();
@@ -116,6 +139,29 @@ mod tests {
         let long = format!("{}.mp4", "ä".repeat(5000));
         let shown = printable_path(Path::new(&long));
         assert!(shown.starts_with('…') && shown.ends_with("ä.mp4") && shown.chars().count() == MOST_PATH + 1);
+    }
+
+    #[test]
+    fn durations_are_said_in_the_units_of_their_size() {
+        for (millis, text) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1000, "1 s"),
+            (1500, "1.5 s"),
+            (2050, "2.0 s"),
+            (10_001, "11 s"),
+            (59_001, "60 s"),
+            (60_000, "1 min"),
+            (90_000, "1 min 30 s"),
+            (3_600_000, "1 h"),
+            (11_382_000, "3 h 10 min"),
+            (86_400_000, "24 h"),
+            (200_000_000, "2 days 7 h"),
+        ] {
+            assert_eq!(human(Duration::from_millis(millis)), text, "{millis} ms");
+        }
+        assert_eq!(human(Duration::from_nanos(1)), "less than 1 ms");
+        assert!(human(Duration::MAX).ends_with(" days 7 h"), "{}", human(Duration::MAX));
     }
 
     #[test]

@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::call::json::encode::{to_value, unwritable};
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::Policy;
-use crate::http::retry::RETRY_DELAY;
+use crate::http::retry::{RETRY_DELAY, RetryPolicy};
 use crate::http::session::Session;
 
 const MAX_RETRIES: u32 = 2;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// In a batch, where nobody sits and waits.
-const PATIENT_RETRY_AFTER: Duration = Duration::from_secs(600);
+const BATCH_MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// Settings of one call: `request_options` in the Python SDK.
 ///
@@ -38,7 +38,7 @@ pub struct RequestOptions {
     pub(crate) body: Vec<(String, Value)>,
     pub(crate) cancel: Option<CancelHandle>,
     /// Whether a rate limit is waited for as long as it lasts, as in a batch.
-    pub(crate) patient: bool,
+    pub(crate) waits_out_rate_limits: bool,
     /// The first fault of an argument: a call with these settings says so instead of being sent.
     pub(crate) invalid: Option<(String, String)>,
 }
@@ -124,16 +124,23 @@ impl RequestOptions {
     /// The limits of a call: these settings, then the client's, then the defaults.
     pub(crate) fn policy(&self, session: &Session, timeout: Duration, stream: bool) -> Policy {
         let settings = &session.settings().options;
-        let max_retry_after = if self.patient { PATIENT_RETRY_AFTER } else { MAX_RETRY_AFTER };
         Policy {
             timeout: self.timeout.or(settings.timeout).unwrap_or(timeout),
             stream,
             deadline: self.deadline,
-            max_retries: self.retries(session, MAX_RETRIES),
-            retry_delay: RETRY_DELAY,
-            max_retry_after: settings.max_retry_after.unwrap_or(max_retry_after),
             max_response_size: settings.max_response_size,
-            patient: self.patient,
+            retry: self.retry_policy(session),
+        }
+    }
+
+    /// How patiently a call is retried: these settings, then the client's, then the defaults.
+    pub(crate) fn retry_policy(&self, session: &Session) -> RetryPolicy {
+        let default = if self.waits_out_rate_limits { BATCH_MAX_RETRY_AFTER } else { MAX_RETRY_AFTER };
+        RetryPolicy {
+            max_retries: self.retries(session, MAX_RETRIES),
+            delay: RETRY_DELAY,
+            max_retry_after: session.settings().options.max_retry_after.unwrap_or(default),
+            waits_out_rate_limits: self.waits_out_rate_limits,
         }
     }
 

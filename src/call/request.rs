@@ -360,7 +360,7 @@ impl Request {
             target: Target::Api(self.url()),
             headers: self.headers(payload.as_ref())?,
             body: payload.as_ref().map(|payload| payload as &dyn engine::Body),
-            repeatable: self.is_repeatable(),
+            idempotent: self.is_repeatable(),
             policy: self.options.policy(&self.session, if self.slow { SLOW_TIMEOUT } else { ANSWER }, self.stream),
             cancel: self.options.cancel.clone(),
             stop: None,

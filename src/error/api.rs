@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::response::Headers;
-use crate::text::excerpt;
+use crate::text::{excerpt, human};
 
 /// The platform's refusal, as much of it as came.
 ///
@@ -50,6 +50,8 @@ pub struct ApiError {
     pub host: String,
     /// What this crate knows about the way out.
     pub hint: Option<String>,
+    /// Whether it states that the platform did not act on the request: a 503 with the header `Retry-After`.
+    pub(crate) declined: bool,
 }
 
 /// The kinds of [`ApiError`], one per error class of the Python SDK.
@@ -128,7 +130,7 @@ impl fmt::Display for ApiError {
             host => write!(f, " ({} at {host})", self.operation)?,
         }
         if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
-            write!(f, "; try again in {} s", wait.as_secs().max(1))?;
+            write!(f, "; try again in {}", human(wait))?;
             let seconds = self.retry_at.and_then(|at| at.replace_nanosecond(0).ok());
             if let Some(at) = seconds.and_then(|at| at.format(&Rfc3339).ok()) {
                 write!(f, ", at {at}")?;

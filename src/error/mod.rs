@@ -484,7 +484,7 @@ impl Error {
         match self {
             Error::Api(e) => match e.status {
                 501 => false,
-                503 => e.retry_after.is_none(),
+                503 => !e.declined,
                 status => status >= 500,
             },
             Error::Transport { sent, .. } | Error::Timeout { sent, .. } | Error::Canceled { sent, .. } => *sent,

@@ -11,7 +11,7 @@ use ureq::http::header::{self, HeaderName, HeaderValue};
 use ureq::http::{Request, Uri};
 use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 
-use crate::clock::random_hex;
+use crate::clock::{FOREVER, random_hex};
 pub(super) use crate::http::connection::Exchange;
 use crate::http::connection::{Names, Secret, Stage, connector};
 use crate::response::Headers;
@@ -28,8 +28,6 @@ const BELIEVED: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The time limit of an answer, if there is no other.
 pub(crate) const ANSWER: Duration = Duration::from_secs(60);
-/// A time limit as good as none, to which no clock is too small to add it.
-pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long a connection may be silent while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
 

@@ -134,7 +134,7 @@ impl Body for Payload {
         })
     }
 
-    fn is_fresh(&self) -> bool {
+    fn is_replayable(&self) -> bool {
         self.sources().all(Inspected::is_fresh)
     }
 
@@ -233,7 +233,7 @@ impl BodyReader for PayloadReader {
         self.fault.take()
     }
 
-    fn ended(&self) -> Option<Instant> {
+    fn finished_at(&self) -> Option<Instant> {
         self.ended
     }
 }
@@ -318,9 +318,9 @@ mod tests {
         let file = Part::File { name: "file".into(), source: FileSource::reader("a", &b"x"[..]) };
         let payload = Payload::form(&[file]).unwrap();
         assert_eq!(payload.length(), None);
-        assert!(payload.is_fresh());
+        assert!(payload.is_replayable());
         read(&payload);
-        assert!(!payload.is_fresh());
+        assert!(!payload.is_replayable());
     }
 
     #[test]
@@ -330,10 +330,10 @@ mod tests {
         let mut left = payload.length().unwrap() as usize;
         let mut reader = payload.open().unwrap();
         while left > 0 {
-            assert_eq!(reader.ended(), None, "{left} bytes are left");
+            assert_eq!(reader.finished_at(), None, "{left} bytes are left");
             left -= reader.read(&mut [0; 100]).unwrap();
         }
-        assert!(reader.ended().is_some());
+        assert!(reader.finished_at().is_some());
     }
 
     #[test]
@@ -370,9 +370,9 @@ mod tests {
         sent.send(()).unwrap();
         assert_eq!((reader.read(&mut buffer).unwrap(), &buffer[..2]), (2, &b"de"[..]));
         assert_eq!(*seen.lock().unwrap(), [(3, Some(5)), (5, Some(5))]);
-        assert!(reader.ended().is_none());
+        assert!(reader.finished_at().is_none());
         io::copy(&mut reader, &mut io::sink()).unwrap();
-        assert!(reader.ended().is_some());
+        assert!(reader.finished_at().is_some());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::text::{printable, without_bom};
 pub(crate) fn api_error(operation: String, response: HttpResponse<()>, now: OffsetDateTime) -> ApiError {
     let response = response.abridged();
     let said = ErrorBody::read(&response.body);
+    let declined = response.status == 503 && rate_limit::has_retry_after(&response.headers, now);
     let retry_after = rate_limit::retry_after(response.status, &response.headers, said.message.as_deref(), now);
     ApiError {
         status: response.status,
@@ -29,6 +30,7 @@ pub(crate) fn api_error(operation: String, response: HttpResponse<()>, now: Offs
         body: response.body,
         operation,
         hint: None,
+        declined,
     }
 }
 
@@ -151,7 +153,7 @@ mod tests {
         assert!(e.is_quota() && !e.is_retryable());
         assert_eq!(
             e.to_string(),
-            "slow down [too_many_requests, 429] (GET /assets/1); try again in 11382 s, at 1970-01-01T03:09:42Z"
+            "slow down [too_many_requests, 429] (GET /assets/1); try again in 3 h 10 min, at 1970-01-01T03:09:42Z"
         );
     }
 }

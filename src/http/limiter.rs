@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::clock::later;
+use crate::error::ApiError;
 use crate::sync::lock;
 
 /// A request has arrived no later than this after it has left, although it has no answer yet.
@@ -11,24 +13,25 @@ const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// How long to wait for an answer that makes room, before it is checked again.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// Holds requests back until a time that the platform has named, and to the pace that the caller has set.
+/// Holds requests back until a time that the platform has named, and to the rate that the caller has set.
 #[derive(Default)]
 pub(crate) struct RateLimiter {
     state: Mutex<State>,
-    pace: Option<Pace>,
+    rate: Option<RequestRate>,
 }
 
 /// So many requests in so much time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct RequestRate {
     pub requests: u32,
     pub per: Duration,
 }
 
 #[derive(Default)]
 struct State {
-    paused_until: Option<Instant>,
-    /// The requests that count, no more than the pace allows.
+    /// The end of the pause that the platform has asked for, and the refusal in which it did.
+    paused: Option<(Instant, Arc<ApiError>)>,
+    /// The requests that count, no more than the rate allows.
     admitted: Vec<Admitted>,
     last: u64,
 }
@@ -41,6 +44,14 @@ struct Admitted {
     /// When it counts no longer, if that is known.
     until: Option<Instant>,
     answered: bool,
+}
+
+/// A request that has to wait.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub until: Instant,
+    /// The platform's refusal, if it is the reason, and not the rate that the caller has set.
+    pub refusal: Option<Arc<ApiError>>,
 }
 
 /// A request that was admitted. It is answered when this is dropped.
@@ -60,43 +71,41 @@ impl Permit<'_> {
 }
 
 impl RateLimiter {
-    pub(crate) fn new(pace: Option<Pace>) -> Self {
-        RateLimiter { pace, ..Self::default() }
+    pub(crate) fn new(rate: Option<RequestRate>) -> Self {
+        RateLimiter { rate, ..Self::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
-    /// Nothing is sent before `until`.
-    pub(crate) fn pause_until(&self, until: Instant) {
+    /// Nothing is sent before `until`, for the reason that this refusal gives.
+    pub(crate) fn pause_until(&self, until: Instant, refusal: &Arc<ApiError>) {
         let mut state = self.state();
-        state.paused_until = Some(state.paused_until.map_or(until, |have| have.max(until)));
+        if state.paused.as_ref().is_none_or(|(have, _)| *have < until) {
+            state.paused = Some((until, refusal.clone()));
+        }
     }
 
     /// Lets a request pass, or says when to ask again.
     ///
     /// The platform counts a request when it arrives, which is between its being sent and its being answered. So it
-    /// counts here until the time of the pace has passed since its answer, or since it has surely arrived: however
+    /// counts here until the time of the rate has passed since its answer, or since it has surely arrived: however
     /// late some of them arrive, no more are within that time than are allowed.
-    pub(crate) fn admit<'a>(
-        &'a self,
-        at: Instant,
-        now: &'a dyn Fn() -> Instant,
-    ) -> Result<Option<Permit<'a>>, Instant> {
+    pub(crate) fn admit<'a>(&'a self, at: Instant, now: &'a dyn Fn() -> Instant) -> Result<Option<Permit<'a>>, Held> {
         let mut state = self.state();
-        if let Some(until) = state.paused_until.filter(|until| *until > at) {
-            return Err(until);
+        if let Some((until, refusal)) = state.paused.as_ref().filter(|(until, _)| *until > at) {
+            return Err(Held { until: *until, refusal: Some(refusal.clone()) });
         }
-        let Some(pace) = self.pace else { return Ok(None) };
+        let Some(rate) = self.rate else { return Ok(None) };
         for request in state.admitted.iter_mut().filter(|request| request.until.is_none()) {
-            request.until = request.left.load(Ordering::Relaxed).then(|| at + pace.per + ON_ITS_WAY);
+            request.until = request.left.load(Ordering::Relaxed).then(|| later(later(at, rate.per), ON_ITS_WAY));
         }
         state.admitted.retain(|request| request.until.is_none_or(|until| until > at));
-        if state.admitted.len() >= pace.requests as usize {
-            let look_again = at + SLICE;
+        if state.admitted.len() >= rate.requests as usize {
+            let look_again = later(at, SLICE);
             let next = |request: &Admitted| request.until.filter(|_| request.answered).unwrap_or(look_again);
-            return Err(state.admitted.iter().map(next).min().unwrap_or(look_again));
+            return Err(Held { until: state.admitted.iter().map(next).min().unwrap_or(look_again), refusal: None });
         }
         state.last += 1;
         let number = state.last;
@@ -108,11 +117,11 @@ impl RateLimiter {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let now = (self.now)();
-        let per = self.limiter.pace.map_or(Duration::ZERO, |pace| pace.per);
+        let per = self.limiter.rate.map_or(Duration::ZERO, |rate| rate.per);
         let mut state = self.limiter.state();
         if let Some(request) = state.admitted.iter_mut().find(|request| request.number == self.number) {
             // On a clock that does not show its pauses, it was admitted later than now.
-            let until = request.since.max(now) + per;
+            let until = later(request.since.max(now), per);
             request.until = Some(request.until.map_or(until, |have| have.min(until)));
             request.answered = true;
         }
@@ -122,12 +131,14 @@ impl Drop for Permit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::error_body::api_error;
+    use crate::response::HttpResponse;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     /// When a request may pass at last, if not at this time.
     fn held_back(limiter: &RateLimiter, at: Instant) -> Option<Instant> {
-        limiter.admit(at, &Instant::now).err()
+        limiter.admit(at, &Instant::now).err().map(|held| held.until)
     }
 
     #[test]
@@ -135,18 +146,19 @@ mod tests {
         let (limiter, now) = (RateLimiter::default(), Instant::now());
         assert_eq!(held_back(&limiter, now), None);
         let later = now + 5 * SECOND;
-        limiter.pause_until(later);
-        limiter.pause_until(now + SECOND);
+        let refusal = Arc::new(api_error("GET /a".into(), HttpResponse::default(), time::OffsetDateTime::UNIX_EPOCH));
+        limiter.pause_until(later, &refusal);
+        limiter.pause_until(now + SECOND, &refusal);
         assert_eq!(held_back(&limiter, now), Some(later));
         assert_eq!(held_back(&limiter, later - Duration::from_nanos(1)), Some(later), "not a moment too early");
         assert_eq!(held_back(&limiter, later), None);
     }
 
     #[test]
-    fn a_pace_counts_from_the_answer() {
+    fn a_rate_counts_from_the_answer() {
         let start = Instant::now();
         let at = |millis: u64| start + Duration::from_millis(millis);
-        let limiter = RateLimiter::new(Some(Pace { requests: 2, per: SECOND }));
+        let limiter = RateLimiter::new(Some(RequestRate { requests: 2, per: SECOND }));
         let (answered, later) = (|| at(300), || at(5000));
         let first = limiter.admit(start, &answered).unwrap();
         let second = limiter.admit(at(10), &later).unwrap().unwrap();
@@ -167,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_pace_everything_passes() {
+    fn without_a_rate_everything_passes() {
         let (limiter, now) = (RateLimiter::default(), Instant::now());
         assert!((0..1000).all(|_| held_back(&limiter, now).is_none()));
     }
@@ -175,7 +187,7 @@ mod tests {
     #[test]
     fn a_request_is_told_apart_from_others() {
         let start = Instant::now();
-        let limiter = RateLimiter::new(Some(Pace { requests: 1, per: SECOND }));
+        let limiter = RateLimiter::new(Some(RequestRate { requests: 1, per: SECOND }));
         let request = limiter.admit(start, &Instant::now).unwrap().unwrap();
         assert!(held_back(&limiter, start + 9 * SECOND).is_some(), "it has not left");
         request.watch(&Arc::new(AtomicBool::new(true)));

@@ -54,19 +54,19 @@ impl fmt::Display for AttemptEvent {
 pub(crate) type Observer = Arc<dyn Fn(&AttemptEvent) + Send + Sync>;
 
 /// An attempt that has ended. It is reported once, whatever comes after it.
-pub(super) struct Seen<'a> {
+pub(super) struct ReportOnDrop<'a> {
     pub event: AttemptEvent,
     pub observer: Option<&'a Observer>,
 }
 
-impl Seen<'_> {
+impl ReportOnDrop<'_> {
     /// Whether anybody is going to see it.
     pub(super) fn is_wanted(observer: Option<&Observer>) -> bool {
         observer.is_some() || log::log_enabled!(log::Level::Debug)
     }
 }
 
-impl Drop for Seen<'_> {
+impl Drop for ReportOnDrop<'_> {
     fn drop(&mut self) {
         log::debug!("{}", self.event);
         if let Some(observer) = self.observer {

@@ -23,24 +23,34 @@ pub(crate) fn retry_after(
     now: OffsetDateTime,
 ) -> Option<Duration> {
     let now = server_time(headers).unwrap_or(now);
-    let until = |date: OffsetDateTime| Duration::try_from(date - now).unwrap_or_default();
     if let Some(ms) = headers.get("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()) {
         return seconds(ms / 1000.0);
     }
-    if let Some(text) = headers.get("retry-after").map(str::trim) {
-        if let Some(wait) = text.parse().ok().and_then(seconds) {
-            return Some(wait);
-        }
-        if let Some(date) = parse_date(text) {
-            return Some(until(date));
-        }
+    if let Some(wait) = header(headers, now) {
+        return Some(wait);
     }
     if !matches!(status, 429 | 503) {
         return None;
     }
     reset_time(headers, now)
         .or_else(|| message?.split_whitespace().find_map(|word| parse_date(word.trim_end_matches(['.', ',', ')']))))
-        .map(until)
+        .map(|date| until(date, now))
+}
+
+/// Whether the answer has the header `Retry-After`, in a form that can be read.
+pub(crate) fn has_retry_after(headers: &Headers, now: OffsetDateTime) -> bool {
+    header(headers, now).is_some()
+}
+
+/// The header `Retry-After`: seconds or a date (RFC 9110, section 10.2.3).
+fn header(headers: &Headers, now: OffsetDateTime) -> Option<Duration> {
+    let text = headers.get("retry-after")?.trim();
+    text.parse().ok().and_then(seconds).or_else(|| Some(until(parse_date(text)?, now)))
+}
+
+/// The time from `now` until a date; none if it has passed.
+fn until(date: OffsetDateTime, now: OffsetDateTime) -> Duration {
+    Duration::try_from(date - now).unwrap_or_default()
 }
 
 fn seconds(seconds: f64) -> Option<Duration> {

@@ -1,89 +1,374 @@
-//! When a request may be sent again, and how long to wait before it is.
+//! Whether a request is sent again, and when. The decision is pure: [`RetryState`] gets how an attempt ended and says
+//! what the engine does next.
 
 use std::time::Duration;
 
 /// The backoff before the first retry, unless another is set.
 pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(10);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+const MAX_REDIRECTS: u32 = 5;
+/// How often a call that waits out rate limits may be refused for one.
+const MAX_RATE_LIMITED: u32 = 50;
 
-/// How an attempt ended that did not succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// No connection: nothing was sent.
-    NotSent,
-    /// The connection broke after something was sent.
-    Broke,
-    /// No answer came in time, so often by now.
-    Unanswered(u32),
-    /// Another attempt would end in the same way.
-    Impossible,
-    /// The server answered with this status, and with or without a time to wait.
-    Status(u16, Option<Duration>),
+/// How patiently a call is retried.
+#[derive(Clone, Debug)]
+pub(crate) struct RetryPolicy {
+    pub max_retries: u32,
+    /// The backoff before the first retry, before jitter.
+    pub delay: Duration,
+    /// The longest wait that a server may ask for.
+    pub max_retry_after: Duration,
+    /// Whether a refusal for a rate limit does not count as a retry, as in a batch.
+    pub waits_out_rate_limits: bool,
 }
 
-/// Whether the request may be sent again. `repeatable`: doing it twice is the same as doing it once. `is_api`: it goes
-/// to the API; the storage is asked again at another URL, for which a refusal of the last one says little.
-pub(crate) fn may_repeat(ended: Ended, repeatable: bool, is_api: bool) -> bool {
-    match ended {
-        Ended::NotSent => true,
-        Ended::Broke => repeatable,
-        Ended::Unanswered(times) => repeatable && times <= 1,
-        Ended::Impossible => false,
-        Ended::Status(429 | 408, _) | Ended::Status(503, Some(_)) => true,
-        Ended::Status(501, _) => false,
-        Ended::Status(500..=599, _) => repeatable,
-        Ended::Status(400 | 403 | 404 | 409 | 410 | 412, _) => !is_api,
-        Ended::Status(..) => false,
+/// What kind of request it is that may be retried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestKind {
+    pub method: &'static str,
+    /// Whether sending it twice has the same effect as sending it once.
+    pub idempotent: bool,
+    /// Whether it goes to the API, and not to the storage.
+    pub is_api: bool,
+}
+
+/// How an attempt ended that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum AttemptOutcome {
+    /// No byte of the request left.
+    NotSent,
+    /// The connection broke after a part of the request had left.
+    Broke,
+    /// No answer came in time.
+    TimedOut,
+    /// Another attempt would end in the same way.
+    Impossible,
+    /// The server named another place, which has the `same_origin` (scheme, host and port) or not.
+    Redirect {
+        status: u16,
+        same_origin: bool,
+    },
+    Refused(Refusal),
+}
+
+/// An answer that is neither a success nor a redirect.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Refusal {
+    pub status: u16,
+    /// How long the server asks to wait, in whatever form.
+    pub retry_after: Duration,
+    /// Whether the answer states that the platform did not act on the request: a 503 with the header `Retry-After`.
+    /// RFC 9110, section 10.2.3, gives that header to a server that does not take requests for now. A reset of a rate
+    /// limit or a date in a message tells when to come back, but a proxy may have lost the answer of a platform that
+    /// did act.
+    pub declined: bool,
+    /// Whether a quota is used up that lasts longer than any retry.
+    pub is_quota: bool,
+}
+
+/// What the engine does after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Decision {
+    /// Gives the caller the error.
+    Return,
+    /// Sends the request to the place that the redirect names.
+    Redirect,
+    /// Sends the request again after this time.
+    RetryAfter(Duration),
+}
+
+/// What the attempts of one call so far mean for the next.
+#[derive(Debug)]
+pub(crate) struct RetryState {
+    request: RequestKind,
+    retries: u32,
+    redirects: u32,
+    /// How often the call was refused for a rate limit that it waits out.
+    rate_limited: u32,
+    timeouts: u32,
+    /// Whether an attempt may have been carried out although its answer is not known.
+    outcome_unknown: bool,
+    /// Whether the next attempt sends its body only once the server has agreed to take it.
+    pub expect_continue: bool,
+}
+
+impl RetryState {
+    pub(crate) fn new(request: RequestKind, expect_continue: bool) -> Self {
+        RetryState {
+            request,
+            retries: 0,
+            redirects: 0,
+            rate_limited: 0,
+            timeouts: 0,
+            outcome_unknown: false,
+            expect_continue,
+        }
+    }
+
+    /// Whether this answer means that an earlier attempt, whose outcome was unknown, has deleted the thing.
+    pub(crate) fn has_deleted(&self, status: u16) -> bool {
+        status == 404 && self.request.method == "DELETE" && self.outcome_unknown
+    }
+
+    /// What to do after an attempt that ended so. `is_replayable`: every byte of the body can be sent again. `random`:
+    /// the jitter, from 0 to 1.
+    pub(crate) fn next(
+        &mut self,
+        outcome: AttemptOutcome,
+        is_replayable: bool,
+        policy: &RetryPolicy,
+        random: f64,
+    ) -> Decision {
+        use AttemptOutcome::{Broke, Impossible, NotSent, Redirect, Refused, TimedOut};
+
+        self.timeouts += u32::from(outcome == TimedOut);
+        self.outcome_unknown |=
+            matches!(outcome, Broke | TimedOut | Refused(Refusal { status: 500..=599, declined: false, .. }));
+        let (idempotent, is_api) = (self.request.idempotent, self.request.is_api);
+        let may_repeat = match outcome {
+            Impossible => false,
+            NotSent => true,
+            Broke => idempotent,
+            TimedOut => idempotent && self.timeouts <= 1,
+            Redirect { status, same_origin } => {
+                let keeps_method = matches!(status, 307 | 308) || (status <= 303 && self.request.method == "GET");
+                // The storage is asked for a URL of its own instead.
+                let follow = same_origin && keeps_method && is_api && is_replayable && self.redirects < MAX_REDIRECTS;
+                self.redirects += 1;
+                return if follow { Decision::Redirect } else { Decision::Return };
+            }
+            Refused(Refusal { status: 417, .. }) if self.expect_continue && is_replayable => {
+                // The server does not know `Expect` (RFC 9110, section 10.1.1): without it, it may take the request.
+                self.expect_continue = false;
+                return Decision::RetryAfter(Duration::ZERO);
+            }
+            Refused(Refusal { is_quota: true, .. }) => false,
+            Refused(Refusal { status: 429 | 408, .. } | Refusal { status: 503, declined: true, .. }) => true,
+            Refused(Refusal { status: 501, .. }) => false,
+            Refused(Refusal { status: 500..=599, .. }) => idempotent,
+            // A chunk is sent to another URL the next time, and the refusal of one says little about the next.
+            Refused(Refusal { status: 400 | 403 | 404 | 409 | 410 | 412, .. }) => !is_api,
+            Refused(_) => false,
+        };
+        let asked = match outcome {
+            Refused(refusal) => refusal.retry_after,
+            _ => Duration::ZERO,
+        };
+        if !may_repeat || !is_replayable || asked > policy.max_retry_after {
+            return Decision::Return;
+        }
+        let is_rate_limit = is_api && matches!(outcome, Refused(Refusal { status: 429, .. }));
+        let waits_out = is_rate_limit && policy.waits_out_rate_limits && self.rate_limited < MAX_RATE_LIMITED;
+        if !waits_out && self.retries >= policy.max_retries {
+            return Decision::Return;
+        }
+        // An early refusal of a chunk can be lost with its connection. The next attempt asks first and reads it.
+        self.expect_continue |= !is_api && outcome == Broke;
+        let count = if waits_out { &mut self.rate_limited } else { &mut self.retries };
+        // The first URL of a chunk that has expired or was used says nothing about a fresh one: there is nothing to
+        // wait for.
+        let is_dead_url = !is_api && *count == 0 && matches!(outcome, Refused(Refusal { status: 403 | 404 | 410, .. }));
+        let delay = if is_dead_url { Duration::ZERO } else { policy.delay };
+        let wait = asked.max(backoff(*count, delay, random));
+        *count += 1;
+        Decision::RetryAfter(wait)
     }
 }
 
 /// The backoff before a retry (the first is number 0): exponential from `delay`, up to 10 s or the delay itself, with
 /// full jitter.
-pub(crate) fn back_off(retry: u32, delay: Duration, random: f64) -> Duration {
-    let longest = delay.saturating_mul(2u32.saturating_pow(retry.min(16))).min(LONGEST.max(delay));
+pub(crate) fn backoff(retry: u32, delay: Duration, random: f64) -> Duration {
+    let longest = delay.saturating_mul(2u32.saturating_pow(retry.min(16))).min(MAX_BACKOFF.max(delay));
     longest.mul_f64(random.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::AttemptOutcome::{Broke, Impossible, NotSent, Redirect, Refused, TimedOut};
     use super::*;
+
+    const GET: RequestKind = RequestKind { method: "GET", idempotent: true, is_api: true };
+    const DELETE: RequestKind = RequestKind { method: "DELETE", ..GET };
+    const POST: RequestKind = RequestKind { method: "POST", idempotent: false, is_api: true };
+    /// A POST with an idempotency key, or one that only reads.
+    const SAFE_POST: RequestKind = RequestKind { method: "POST", ..GET };
+    const CHUNK: RequestKind = RequestKind { method: "PUT", idempotent: true, is_api: false };
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const RETURN: Decision = Decision::Return;
+    /// The backoff before the first retry.
+    const AGAIN: Decision = Decision::RetryAfter(RETRY_DELAY);
+    const AFTER_7: Decision = Decision::RetryAfter(Duration::from_secs(7));
+    const AT_ONCE: Decision = Decision::RetryAfter(Duration::ZERO);
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy { max_retries: 2, delay: RETRY_DELAY, max_retry_after: 60 * SECOND, waits_out_rate_limits: false }
+    }
+
+    fn status(status: u16) -> AttemptOutcome {
+        Refused(Refusal { status, ..Refusal::default() })
+    }
+
+    /// A status with a time to come back in `seconds`, which is a hint.
+    fn hint(status: u16, seconds: u32) -> AttemptOutcome {
+        Refused(Refusal { status, retry_after: seconds * SECOND, ..Refusal::default() })
+    }
+
+    /// The same in the header `Retry-After`.
+    fn header(status: u16, seconds: u32) -> AttemptOutcome {
+        let declined = status == 503;
+        Refused(Refusal { status, retry_after: seconds * SECOND, declined, ..Refusal::default() })
+    }
+
+    fn first(request: RequestKind, outcome: AttemptOutcome) -> Decision {
+        RetryState::new(request, false).next(outcome, true, &policy(), 1.0)
+    }
 
     #[test]
     fn the_table() {
-        use Ended::*;
-        let wait = Some(Duration::from_secs(1));
-        for (ended, repeatable, other) in [
-            (NotSent, true, true),
-            (Broke, true, false),
-            (Unanswered(1), true, false),
-            (Unanswered(2), false, false),
-            (Impossible, false, false),
-            (Status(429, None), true, true),
-            (Status(408, None), true, true),
-            (Status(503, wait), true, true),
-            (Status(503, None), true, false),
-            (Status(500, wait), true, false),
-            (Status(501, None), false, false),
-            (Status(504, None), true, false),
-            (Status(409, wait), false, false),
-            (Status(404, None), false, false),
-            (Status(400, None), false, false),
+        let quota = Refused(Refusal { status: 429, is_quota: true, ..Refusal::default() });
+        let redirect = |status| Redirect { status, same_origin: true };
+        let follow = Decision::Redirect;
+        // What happened; what becomes of a GET (PUT, PATCH, DELETE are the same), a POST, a chunk.
+        for (outcome, get, post, chunk) in [
+            (NotSent, AGAIN, AGAIN, AGAIN),
+            (Broke, AGAIN, RETURN, AGAIN),
+            (TimedOut, AGAIN, RETURN, AGAIN),
+            (Impossible, RETURN, RETURN, RETURN),
+            (status(429), AGAIN, AGAIN, AGAIN),
+            (header(429, 7), AFTER_7, AFTER_7, AFTER_7),
+            (hint(429, 7), AFTER_7, AFTER_7, AFTER_7),
+            (header(429, 61), RETURN, RETURN, RETURN),
+            (quota, RETURN, RETURN, RETURN),
+            (status(408), AGAIN, AGAIN, AGAIN),
+            (header(408, 7), AFTER_7, AFTER_7, AFTER_7),
+            (status(503), AGAIN, RETURN, AGAIN),
+            (hint(503, 7), AFTER_7, RETURN, AFTER_7),
+            (header(503, 7), AFTER_7, AFTER_7, AFTER_7),
+            (header(503, 0), AGAIN, AGAIN, AGAIN),
+            (header(503, 61), RETURN, RETURN, RETURN),
+            (status(500), AGAIN, RETURN, AGAIN),
+            (header(500, 7), AFTER_7, RETURN, AFTER_7),
+            (status(502), AGAIN, RETURN, AGAIN),
+            (status(504), AGAIN, RETURN, AGAIN),
+            (status(501), RETURN, RETURN, RETURN),
+            (status(400), RETURN, RETURN, AGAIN),
+            (status(401), RETURN, RETURN, RETURN),
+            (status(402), RETURN, RETURN, RETURN),
+            (status(403), RETURN, RETURN, AT_ONCE),
+            (status(404), RETURN, RETURN, AT_ONCE),
+            (status(409), RETURN, RETURN, AGAIN),
+            (header(409, 7), RETURN, RETURN, AFTER_7),
+            (status(410), RETURN, RETURN, AT_ONCE),
+            (status(412), RETURN, RETURN, AGAIN),
+            (status(413), RETURN, RETURN, RETURN),
+            (status(417), RETURN, RETURN, RETURN),
+            (status(422), RETURN, RETURN, RETURN),
+            (redirect(301), follow, RETURN, RETURN),
+            (redirect(302), follow, RETURN, RETURN),
+            (redirect(303), follow, RETURN, RETURN),
+            (redirect(304), RETURN, RETURN, RETURN),
+            (redirect(307), follow, follow, RETURN),
+            (redirect(308), follow, follow, RETURN),
+            (Redirect { status: 307, same_origin: false }, RETURN, RETURN, RETURN),
         ] {
-            assert_eq!(may_repeat(ended, true, true), repeatable, "{ended:?}");
-            assert_eq!(may_repeat(ended, false, true), other, "{ended:?}");
+            assert_eq!(first(GET, outcome), get, "{outcome:?}");
+            assert_eq!(first(POST, outcome), post, "{outcome:?}");
+            assert_eq!(first(CHUNK, outcome), chunk, "{outcome:?}");
+            if !matches!(outcome, Redirect { .. }) {
+                assert_eq!(first(SAFE_POST, outcome), get, "{outcome:?}");
+                assert_eq!(first(DELETE, outcome), get, "{outcome:?}");
+            }
+            let mut state = RetryState::new(SAFE_POST, true);
+            assert_eq!(state.next(outcome, false, &policy(), 1.0), RETURN, "{outcome:?} with a used body");
         }
-        for (status, again) in [(400, true), (403, true), (404, true), (410, true), (401, false), (413, false)] {
-            assert_eq!(may_repeat(Status(status, None), true, false), again, "{status} of the storage");
+        assert_eq!(first(DELETE, redirect(302)), RETURN);
+        assert_eq!(first(DELETE, redirect(308)), follow);
+    }
+
+    /// The decisions after these outcomes.
+    fn decisions(request: RequestKind, policy: &RetryPolicy, outcomes: &[AttemptOutcome]) -> Vec<Decision> {
+        let mut state = RetryState::new(request, false);
+        outcomes.iter().map(|outcome| state.next(*outcome, true, policy, 1.0)).collect()
+    }
+
+    #[test]
+    fn attempts_are_counted() {
+        let after = |millis| Decision::RetryAfter(Duration::from_millis(millis));
+        let decisions = |request, outcomes: &[_]| decisions(request, &policy(), outcomes);
+        assert_eq!(decisions(GET, &[status(500); 3]), [AGAIN, after(1000), RETURN]);
+        assert_eq!(decisions(GET, &[header(429, 0); 3]), [AGAIN, after(1000), RETURN]);
+        assert_eq!(decisions(GET, &[TimedOut, TimedOut]), [AGAIN, RETURN], "once more at the most");
+        assert_eq!(decisions(GET, &[TimedOut, status(500), TimedOut]), [AGAIN, after(1000), RETURN]);
+        assert_eq!(decisions(CHUNK, &[status(403), status(403), status(403)]), [AT_ONCE, after(1000), RETURN]);
+        let redirect = Redirect { status: 302, same_origin: true };
+        let follow = Decision::Redirect;
+        assert_eq!(decisions(GET, &[redirect; 6]), [follow, follow, follow, follow, follow, RETURN]);
+        assert_eq!(decisions(GET, &[redirect, status(500)]), [follow, AGAIN], "a redirect is no retry");
+    }
+
+    #[test]
+    fn a_rate_limit_that_is_waited_out_is_no_retry() {
+        let patient = RetryPolicy { waits_out_rate_limits: true, max_retry_after: 600 * SECOND, ..policy() };
+        let after = |seconds: u32| Decision::RetryAfter(seconds * SECOND);
+        let many = decisions(POST, &patient, &[header(429, 300); 53]);
+        assert!(many[..52].iter().all(|decision| *decision == after(300)), "50 times, and 2 retries");
+        assert_eq!(many[52], RETURN, "an endless 429 ends");
+        assert_eq!(decisions(GET, &patient, &[header(429, 601)]), [RETURN]);
+        let mixed = [header(429, 9), status(500), header(429, 9), status(500), header(429, 9), status(500)];
+        assert_eq!(decisions(GET, &patient, &mixed), [after(9), AGAIN, after(9), after(1), after(9), RETURN]);
+        // A rate limit of the storage is not the account's.
+        assert_eq!(decisions(CHUNK, &patient, &[header(429, 9); 3]), [after(9), after(9), RETURN]);
+    }
+
+    #[test]
+    fn a_delete_that_finds_nothing_after_an_unknown_outcome_has_succeeded() {
+        for (outcome, deleted) in [
+            (Broke, true),
+            (TimedOut, true),
+            (status(500), true),
+            (status(502), true),
+            (status(503), true),
+            (hint(503, 7), true),
+            (header(503, 7), false),
+            (NotSent, false),
+            (status(429), false),
+            (status(408), false),
+        ] {
+            let mut state = RetryState::new(DELETE, false);
+            assert!(!state.has_deleted(404), "nothing was there in the first place");
+            state.next(outcome, true, &policy(), 1.0);
+            assert_eq!(state.has_deleted(404), deleted, "{outcome:?}");
+            assert!(!state.has_deleted(410) && !state.has_deleted(409));
+            let mut state = RetryState::new(GET, false);
+            state.next(outcome, true, &policy(), 1.0);
+            assert!(!state.has_deleted(404), "a GET has not deleted anything");
         }
     }
 
     #[test]
-    fn backoff_doubles_to_its_cap() {
-        let wait = |retry, delay: u64| back_off(retry, Duration::from_millis(delay), 1.0).as_millis();
+    fn expectations_of_a_server_that_knows_none() {
+        let mut state = RetryState::new(POST, true);
+        assert_eq!(state.next(status(417), true, &policy(), 1.0), AT_ONCE);
+        assert!(!state.expect_continue);
+        assert_eq!(state.next(status(417), true, &policy(), 1.0), RETURN);
+        let mut state = RetryState::new(CHUNK, false);
+        state.next(status(500), true, &policy(), 1.0);
+        assert!(!state.expect_continue);
+        state.next(Broke, true, &policy(), 1.0);
+        assert!(state.expect_continue, "so that the reason is read");
+        let mut state = RetryState::new(GET, false);
+        state.next(Broke, true, &policy(), 1.0);
+        assert!(!state.expect_continue);
+    }
+
+    #[test]
+    fn the_backoff_doubles_to_its_cap() {
+        let wait = |retry, delay: u64| backoff(retry, Duration::from_millis(delay), 1.0).as_millis();
         let waits: Vec<u128> = (0..7).map(|retry| wait(retry, 500)).collect();
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
         assert_eq!((wait(3, 1000), wait(0, 30_000), wait(u32::MAX, 30_000)), (8000, 30_000, 30_000));
-        assert_eq!(back_off(0, RETRY_DELAY, 0.0), Duration::ZERO);
-        assert_eq!(back_off(u32::MAX, RETRY_DELAY, 1.0), LONGEST);
+        assert_eq!(backoff(0, RETRY_DELAY, 0.0), Duration::ZERO);
+        assert_eq!(backoff(u32::MAX, RETRY_DELAY, 1.0), MAX_BACKOFF);
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use memchr::memmem;
 use time::OffsetDateTime;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, FOREVER};
 use crate::error::{Error, Result};
-use crate::http::attempt::{self, Agent, Agents, FOREVER, Limits};
-use crate::http::limiter::{Pace, RateLimiter};
+use crate::http::attempt::{self, Agent, Agents, Limits};
+use crate::http::limiter::{RateLimiter, RequestRate};
 use crate::http::observe::Observer;
 use crate::http::rate_limit::server_time;
 use crate::http::redact::{SHORT_KEY, mask};
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     pub proxy: Option<String>,
     /// The certificates, in PEM, that are trusted in place of the standard ones.
     pub root_certificates: Option<Vec<u8>>,
-    pub rate_limit: Option<Pace>,
+    pub rate_limit: Option<RequestRate>,
     pub observer: Option<Observer>,
 }
 

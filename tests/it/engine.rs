@@ -12,7 +12,7 @@ use crate::server::{
 };
 use serde_json::{Value, json};
 use twelvelabs::assets::UploadMethod;
-use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
+use twelvelabs::{Clock, Error, FileSource, RequestOptions, TwelveLabs};
 
 fn asset(id: &str) -> Value {
     json!({"_id": id, "status": "ready"})
@@ -155,7 +155,7 @@ fn a_redirect_of_the_storage_is_not_followed_and_its_place_is_told_without_its_q
         let server = Server::start([moved(code, &format!("{place}?X-Amz-Signature=c0ffee1122334455"))]);
         let e = chunk_to(&server, "?X-Amz-Signature=c0ffee1122334455", 2);
         assert_eq!(e.status(), Some(code), "{e:?}");
-        assert!(e.to_string().contains(&format!("127.0.0.1 redirects to {place} (status {code})")), "{e}");
+        assert!(e.to_string().contains(&format!("127.0.0.1 redirects to {place}?… (status {code})")), "{e}");
         assert!(!format!("{e} {e:#} {e:?}").contains("c0ffee"), "{e:?}");
         assert_eq!(server.finish().len(), 2);
     }
@@ -208,6 +208,18 @@ fn the_table_of_retries() {
                 Err(e) => assert_eq!((again, e.status()), (false, Some(status)), "{scene}"),
             }
         }
+    }
+    // A time in a message or in the headers of a rate limit is a hint, and no promise that the platform did not act.
+    let in_message = json!({"message": "Overloaded until 2020-01-01T00:00:00Z."});
+    for hint in [
+        answer_with(503, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")], &Value::Null),
+        answer_with(503, &[("retry-after-ms", "20")], &Value::Null),
+        answer_with(503, &[("retry-after", "soon")], &Value::Null),
+        answer_with(503, &[], &in_message),
+    ] {
+        assert!(after(Step::Answer(hint.clone()), get).is_ok());
+        let e = after(Step::Answer(hint), post).unwrap_err();
+        assert!(e.status() == Some(503) && e.is_outcome_unknown(), "{e:?}");
     }
     // What broke after it was sent, and a POST that doing twice is as good as doing once.
     assert!(after(Step::Close(Vec::new()), get).is_ok());
@@ -330,7 +342,10 @@ fn the_deadline_holds_while_the_rate_limiter_pauses() {
     client.assets().retrieve("a1").request_options(none).send().unwrap_err();
     let e = other.assets().retrieve("a1").request_options(within(Duration::from_secs(5))).send().unwrap_err();
     assert!(e.is_timeout() && !e.is_outcome_unknown(), "{e:?}");
-    assert!(e.to_string().contains("the rate limit lasts 30 s"), "{e}");
+    assert!(
+        e.to_string().contains("the rate limit allows the next request in 30 s, and the deadline leaves 5 s"),
+        "{e}"
+    );
     assert_eq!((clock.passed(), server.received().len()), (Duration::ZERO, 1));
     // With the time for it, it waits, no longer than it must.
     other.assets().retrieve("a1").request_options(within(Duration::from_secs(31))).send().unwrap();
@@ -461,6 +476,52 @@ fn all_threads_wait_after_a_429_and_none_for_ever() {
         "and not too long: {:?}",
         clock.taken()
     );
+}
+
+/// A clock that does something once, when somebody sleeps on it for the first time.
+#[derive(Clone, Default)]
+struct Interrupted(Moving, Arc<Mutex<Option<Interruption>>>);
+
+type Interruption = Box<dyn FnOnce() + Send>;
+
+impl Clock for Interrupted {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        let interruption = self.1.lock().unwrap().take();
+        if let Some(interrupt) = interruption {
+            interrupt();
+        }
+        self.0.sleep(duration);
+    }
+}
+
+#[test]
+fn a_call_waits_for_the_pause_of_another_no_longer_than_for_its_own() {
+    let folder = crate::files::Folder::new("pause");
+    let file = folder.write("a.mp4", &content(100));
+    let server = Server::start([too_many("300"), Step::Answer(answer(201, &asset("a1"))), ready()]);
+    let clock = Interrupted::default();
+    let client = builder(&server).clock(clock.clone()).build().unwrap();
+    // While a batch waits for 300 s, as it has agreed to, somebody makes a call.
+    let (caller, result) = (client.clone(), Arc::new(Mutex::new(None)));
+    let kept = result.clone();
+    *clock.1.lock().unwrap() = Some(Box::new(move || {
+        *kept.lock().unwrap() = Some(caller.assets().retrieve("a9").send().unwrap_err());
+    }));
+    let outcomes: Vec<_> = client.assets().upload_all([file]).workers(1).send().unwrap().collect();
+    assert!(outcomes[0].result.is_ok(), "{outcomes:?}");
+    let e = result.lock().unwrap().take().expect("the call was made");
+    assert_eq!((e.status(), e.retry_after()), (Some(429), Some(Duration::from_secs(300))));
+    assert!(e.is_retryable() && !e.is_outcome_unknown(), "{e:?}");
+    let text = e.to_string();
+    assert!(text.starts_with("Slow down. [429] (GET /assets/a9 at ") && text.contains("try again in 5 min"), "{e}");
+    assert!(text.ends_with("another request of this client was refused for it; this one was not sent"), "{e}");
+    assert_eq!(methods(&server.received()), ["POST /v1.3/assets", "POST /v1.3/assets"]);
+    get(&client).unwrap();
+    server.finish();
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::call::typed::Output;
+use crate::clock::later;
 use crate::error::{Error, FailedError, Result};
-use crate::http::attempt::FOREVER;
 
 /// The first polls come fast, for what is done in no time; the last of these is kept to.
 const INTERVALS: [Duration; 4] =
@@ -136,7 +136,7 @@ impl Poll {
         let pause = self.pace.sleep_interval.unwrap_or(standard).max(asked);
         self.polls += 1;
         // The last poll comes at the end of the time.
-        Ok(now + pause.min(left).min(FOREVER))
+        Ok(later(now, pause.min(left)))
     }
 
     fn failed(&self, message: Option<String>, raw: serde_json::Value) -> Error {

@@ -222,7 +222,7 @@ impl UploadAll {
         let mut options = self.options;
         let cancel = self.cancel.or(options.request_options.cancel.take()).unwrap_or_default().child();
         options.request_options.cancel = Some(cancel.clone());
-        options.request_options.patient = true;
+        options.request_options.waits_out_rate_limits = true;
         let (sender, outcomes) = channel(usize::MAX);
         let total = paths.len();
         let workers = (self.workers as usize).min(total);

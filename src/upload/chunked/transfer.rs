@@ -10,9 +10,9 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::call::options::RequestOptions;
+use crate::clock::FOREVER;
 use crate::error::{Error, Result, UploadError};
 use crate::file::FileSource;
-use crate::http::attempt::FOREVER;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, UploadSessionStatus};

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::file::{ByteRanges, Inspected};
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::{self, Body, BodyReader, Plan, Policy, STORAGE_OPERATION, Target};
+use crate::http::retry::RetryPolicy;
 use crate::http::session::Session;
 use crate::resources::multipart_upload::{CompletedChunk, PresignedUrl};
 use crate::resumable::ResumableUpload;
@@ -143,12 +144,15 @@ impl Job<'_> {
             target: Target::Storage(&mut url),
             headers: self.headers.clone(),
             body: Some(&body),
-            repeatable: true,
+            idempotent: true,
             policy: Policy {
-                max_retries: self.tuning.max_retries.unwrap_or_else(|| options.retries(self.client, CHUNK_RETRIES)),
-                retry_delay: self.tuning.retry_delay,
                 max_response_size: MOST_ANSWER,
                 deadline: None,
+                retry: RetryPolicy {
+                    max_retries: self.tuning.max_retries.unwrap_or_else(|| options.retries(self.client, CHUNK_RETRIES)),
+                    delay: self.tuning.retry_delay,
+                    ..options.retry_policy(self.client)
+                },
                 ..options.policy(self.client, CHUNK_TIMEOUT, false)
             },
             cancel: options.cancel.clone(),
@@ -302,7 +306,7 @@ impl Body for Chunk<'_> {
         Some(self.length)
     }
 
-    fn is_fresh(&self) -> bool {
+    fn is_replayable(&self) -> bool {
         true
     }
 
@@ -359,7 +363,7 @@ impl BodyReader for ChunkReader<'_> {
         self.fault.take()
     }
 
-    fn ended(&self) -> Option<Instant> {
+    fn finished_at(&self) -> Option<Instant> {
         self.ended
     }
 }
