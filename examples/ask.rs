@@ -40,19 +40,19 @@ fn run() -> Result {
 
 fn ask(client: &TwelveLabs, knowledge_store_id: &str, questions: &[&str]) -> Result {
     let mut stdout = std::io::stdout().lock();
-    let mut session_id = None;
+    let conversation = client.responses().conversation(knowledge_store_id);
     for question in questions {
         eprintln!("> {question}");
-        let ask = client.responses().create_stream(knowledge_store_id, *question);
-        let mut stream = ask.when_some(session_id, |ask, id: String| ask.session_id(id)).send()?;
+        let mut stream = conversation.ask(*question).stream()?;
         for delta in stream.text_deltas() {
             stdout.write_all(delta?.as_bytes())?;
             stdout.flush()?;
         }
         writeln!(stdout)?;
-        let response = stream.finish()?;
-        sources(&response);
-        session_id = response.session_id;
+        sources(&stream.finish()?);
+    }
+    if let Some(session_id) = conversation.session_id() {
+        eprintln!("session {session_id}");
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use support::{Demo, Result};
-use twelvelabs::assets::{AssetType, UploadMethod};
+use twelvelabs::assets::UploadMethod;
 use twelvelabs::knowledge_store_items::KnowledgeStoreItem;
 use twelvelabs::knowledge_stores::{KnowledgeStore, VideoMatch};
 use twelvelabs::subtitles::format_timestamp;
@@ -81,10 +81,7 @@ fn add(client: &TwelveLabs, store: &KnowledgeStore, files: Vec<UploadMethod>) ->
     for file in files {
         let asset = client.assets().create(file).send()?;
         let asset = client.assets().wait_for_done(&asset.id).send()?;
-        // The platform takes an asset for a video unless it is told otherwise.
-        let is_image = asset.file_type.as_deref().is_some_and(|file_type| file_type.starts_with("image/"));
-        let asset_type = if is_image { AssetType::Image } else { AssetType::Video };
-        let item = items.create(&store.id, &asset.id).asset_type(asset_type).send()?;
+        let item = items.create(store, &asset).send()?;
         eprintln!("Added {} as item {}", asset.filename.as_deref().unwrap_or("a file"), item.id);
         added.push(item);
     }

@@ -76,6 +76,7 @@ pub mod assets {
     pub use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind, UploadSummary};
     pub use crate::upload::progress::{UploadProgress, UploadState};
     pub use crate::upload::upload_asset::UploadAsset;
+    pub use crate::upload::upload_url::UploadUrl;
 }
 
 /// Data connectors: connections to accounts at other providers, to import files from.
@@ -152,6 +153,7 @@ pub mod multipart_upload {
 ///
 /// See [the guide](crate::guide::responses).
 pub mod responses {
+    pub use crate::resources::responses::conversation::*;
     pub use crate::resources::responses::stream::*;
     pub use crate::resources::responses::*;
 }

@@ -116,6 +116,12 @@ impl RequestOptions {
 
     when_some!();
 
+    /// The settings of the further requests of a workflow: query and body parameters belong to the request that creates
+    /// something, and nowhere else.
+    pub(crate) fn without_parameters(&self) -> Self {
+        RequestOptions { query: Vec::new(), body: Vec::new(), ..self.clone() }
+    }
+
     /// How often a failed try is repeated: these settings, then the client's, then the default.
     pub(crate) fn retries(&self, session: &Session, standard: u32) -> u32 {
         self.max_retries.or(session.settings().options.max_retries).unwrap_or(standard)

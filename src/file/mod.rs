@@ -218,7 +218,10 @@ fn stamp(file: &File, path: &Path) -> Result<FileStamp> {
 }
 
 fn unreadable(path: &Path, e: io::Error) -> Error {
+    // Neither `upload` nor a direct method fetches anything.
+    let is_url = path.to_str().is_some_and(|path| path.starts_with("https://") || path.starts_with("http://"));
     let message = match e.kind() {
+        _ if is_url => "this is a URL, not a file; use `assets().upload_url(…)`, or `UploadMethod::url(…)`",
         io::ErrorKind::NotFound => "there is no such file",
         io::ErrorKind::PermissionDenied => "no permission to read the file",
         _ => "cannot open the file",

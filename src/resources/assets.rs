@@ -420,6 +420,95 @@ pub struct Asset {
     pub url_expires_at: Option<OffsetDateTime>,
 }
 
+impl Asset {
+    /// The type of the asset, read from its MIME type: [`file_type`](Self::file_type), or what the platform read from
+    /// the file. `None` if the platform has said neither.
+    ///
+    /// ```no_run
+    /// use twelvelabs::assets::AssetType;
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let asset = client.assets().retrieve("65f…").send()?;
+    /// println!("{}", asset.asset_type() == Some(AssetType::Image));
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn asset_type(&self) -> Option<AssetType> {
+        let technical = self.technical_metadata.as_ref().and_then(|metadata| metadata.file_mime_type.as_deref());
+        let mime_type = self.file_type.as_deref().or(technical)?;
+        match mime_type.split('/').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "image" => Some(AssetType::Image),
+            "video" => Some(AssetType::Video),
+            "audio" => Some(AssetType::Audio),
+            "document" | "application" | "text" => Some(AssetType::Document),
+            _ => None,
+        }
+    }
+}
+
+/// An asset to add somewhere: a reference to an [`Asset`], which says its type, or an id, which does not.
+///
+/// ```
+/// use twelvelabs::assets::{AssetRef, AssetType};
+///
+/// let by_id = AssetRef::from("65f…");
+/// assert_eq!(by_id.asset_type, None);
+/// let image = AssetRef::from("65f…").with_type(AssetType::Image);
+/// assert_eq!(image.asset_type, Some(AssetType::Image));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AssetRef {
+    /// The id of the asset.
+    pub id: String,
+    /// The type of the asset, if it is known.
+    pub asset_type: Option<AssetType>,
+}
+
+impl AssetRef {
+    /// Sets the type, for an asset of which only the id is at hand.
+    #[must_use]
+    pub fn with_type(mut self, asset_type: impl Into<AssetType>) -> Self {
+        self.asset_type = Some(asset_type.into());
+        self
+    }
+}
+
+impl From<&Asset> for AssetRef {
+    fn from(asset: &Asset) -> Self {
+        AssetRef { id: asset.id.clone(), asset_type: asset.asset_type() }
+    }
+}
+
+impl From<Asset> for AssetRef {
+    fn from(asset: Asset) -> Self {
+        (&asset).into()
+    }
+}
+
+impl From<String> for AssetRef {
+    fn from(id: String) -> Self {
+        AssetRef { id, asset_type: None }
+    }
+}
+
+impl From<&String> for AssetRef {
+    fn from(id: &String) -> Self {
+        id.clone().into()
+    }
+}
+
+impl From<&str> for AssetRef {
+    fn from(id: &str) -> Self {
+        id.to_owned().into()
+    }
+}
+
+impl From<&&str> for AssetRef {
+    fn from(id: &&str) -> Self {
+        (*id).into()
+    }
+}
+
 impl Waitable for Asset {
     const RESOURCE: &'static str = "asset";
 

@@ -10,7 +10,7 @@ use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{Progressing, Waitable};
 use crate::http::session::Session;
-use crate::resources::assets::{AssetError, AssetType};
+use crate::resources::assets::{AssetError, AssetRef, AssetType};
 use crate::types::{SortBy, SortOption};
 
 /// Adds assets to knowledge stores and manages them there, see
@@ -36,22 +36,33 @@ impl KnowledgeStoreItemsClient {
         self.0.get(&["knowledge-stores", knowledge_store_id, "items"]).into()
     }
 
-    /// Adds an asset to a knowledge store: a video of up to 10 GB or an image of up to 32 MB, as documented.
+    /// Adds an asset to a knowledge store. The platform documents videos of up to 10 GB and images of up to 32 MB.
     ///
-    /// It returns while the platform has yet to process the item: [`wait_for_done`](Self::wait_for_done) before you
-    /// search for it.
+    /// Pass a reference to an [`Asset`](crate::assets::Asset), and its type is sent along. Of an id alone the type is
+    /// not known: the platform then takes the asset for a video, and **an image fails** unless you say
+    /// [`asset_type`](CreateKnowledgeStoreItem::asset_type) yourself. The asset has to be ready.
+    ///
+    /// The call returns before the platform has processed the item. Wait for it with
+    /// [`wait_for_done`](Self::wait_for_done) before you search the store.
     ///
     /// ```no_run
+    /// use twelvelabs::assets::AssetType;
+    ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let items = client.knowledge_store_items();
-    /// let item = items.create("ks_069e…", "65f…").metadata(serde_json::json!({"round": 3})).send()?;
+    /// let asset = client.assets().upload("goal.jpg").send()?;
+    /// let item = items.create("ks_069e…", &asset).metadata(serde_json::json!({"round": 3})).send()?;
     /// let item = items.wait_for_done("ks_069e…", &item.id).send()?;
+    ///
+    /// // With an id alone, say what an image is.
+    /// let item = items.create("ks_069e…", "65f…").asset_type(AssetType::Image).send()?;
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn create(&self, knowledge_store_id: &str, asset_id: &str) -> CreateKnowledgeStoreItem {
-        let mut request = self.0.post(&["knowledge-stores", knowledge_store_id, "items"]);
-        request.json("asset_id", asset_id);
-        request.into()
+    pub fn create(&self, knowledge_store_id: impl AsRef<str>, asset: impl Into<AssetRef>) -> CreateKnowledgeStoreItem {
+        let AssetRef { id, asset_type } = asset.into();
+        let mut request = self.0.post(&["knowledge-stores", knowledge_store_id.as_ref(), "items"]);
+        request.json("asset_id", &id);
+        CreateKnowledgeStoreItem::from(request).when_some(asset_type, CreateKnowledgeStoreItem::asset_type)
     }
 
     /// Gets one item.
@@ -130,7 +141,8 @@ request! {
 request! {
     /// Options of [`KnowledgeStoreItemsClient::create`].
     CreateKnowledgeStoreItem -> KnowledgeStoreItem {
-        /// What the item is: a video or an image.
+        /// The type of the asset: a video or an image. It is known of an [`Asset`](crate::assets::Asset) that was passed
+        /// to the call, and not of an id; the platform's default is `video`, with which an image fails.
         json asset_type: into AssetType,
         /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 50 names of
         /// 128 characters, texts of 8,192 characters, and integers of 53 bits.

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use serde_json::json;
 use twelvelabs::analyze::{AnalyzeModelName, FinishReason, VideoContext};
+#[cfg(feature = "schemars")]
+use twelvelabs::analyze::{ResponseFormat, SegmentDefinition};
 use twelvelabs::analyze_async::{
     AnalysisMode, AnalyzeTaskStatus, BatchDefaults, BatchItemRequest, BatchItemStatus, BatchStatus,
 };
 use twelvelabs::assets::UploadMethod;
 use twelvelabs::testing::StandIn;
 use twelvelabs::{Error, FileSource, TwelveLabs};
+
+use crate::server::{Server, Step, answer, client};
 
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -96,4 +100,70 @@ fn a_batch_from_its_beginning_to_its_end() {
     assert_eq!(canceled.len(), 1);
     batches.delete(&other.batch_id).send().unwrap();
     assert_eq!(batches.retrieve(&other.batch_id).send().unwrap_err().status(), Some(404));
+}
+
+#[test]
+fn segments_are_read_into_a_type() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Goal {
+        scorer: String,
+        assists: Vec<Assist>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Assist {
+        start_time: f64,
+        by: String,
+    }
+
+    let goals = json!({"goals": [
+        {"start_time": "00:01:00.500", "end_time": 72, "metadata": {
+            "scorer": "Ada", "assists": [{"start_time": 61.0, "end_time": 62.0, "by": "Bea"}],
+        }},
+    ]});
+    let task = |finish_reason: &str| json!({"task_id": "t", "status": "ready", "result": {"data": goals.to_string(), "finish_reason": finish_reason}});
+    let server = Server::start(["stop", "length"].map(|reason| Step::Answer(answer(200, &task(reason)))));
+    let (client, _) = client(&server);
+    let result = || client.analyze_async().tasks().retrieve("t").send().unwrap().result.unwrap();
+    let read = result().segments::<Goal>("goals").unwrap();
+    let [goal] = &read[..] else { panic!("{read:?}") };
+    assert_eq!((goal.start, goal.end, goal.metadata.scorer.as_str()), (60.5, 72.0, "Ada"));
+    assert_eq!(goal.metadata.assists, [Assist { start_time: 61.0, by: "Bea".into() }]);
+    assert!(matches!(result().segments::<Goal>("goals"), Err(Error::Truncated { .. })));
+}
+
+#[cfg(feature = "schemars")]
+#[test]
+fn segments_are_defined_by_a_type() {
+    #[derive(schemars::JsonSchema)]
+    #[allow(dead_code)]
+    struct Scene {
+        /// Where it is set.
+        place: String,
+    }
+
+    #[derive(schemars::JsonSchema)]
+    #[allow(dead_code)]
+    struct Bare {
+        place: String,
+    }
+
+    let server = Server::start([Step::Answer(answer(202, &json!({"task_id": "t", "status": "queued"})))]);
+    let (client, _) = client(&server);
+    let create = |definition| {
+        let create = client.analyze_async().tasks().create().video(VideoContext::asset_id("a"));
+        create.response_format(ResponseFormat::segment_definitions([definition])).send()
+    };
+    let e = create(SegmentDefinition::of::<Bare>("scenes", "A scene.")).unwrap_err();
+    assert!(matches!(&e, Error::InvalidArgument { .. }), "{e:?}");
+    assert!(e.to_string().contains("`place` has no description"), "{e}");
+    create(SegmentDefinition::of::<Scene>("scenes", "A scene.")).unwrap();
+    let definition = &server.received()[0].json()["response_format"]["segment_definitions"][0];
+    assert_eq!(
+        *definition,
+        json!({
+            "id": "scenes", "description": "A scene.",
+            "fields": [{"name": "place", "type": "string", "description": "Where it is set."}],
+        })
+    );
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use twelvelabs::assets::AssetType;
+use twelvelabs::assets::{Asset, AssetType};
 use twelvelabs::knowledge_store_items::KnowledgeStoreItemStatus;
 use twelvelabs::knowledge_stores::{
     IngestionConfig, KnowledgeStoreGroupBy, SearchKnowledgeStoreFilter, SearchKnowledgeStoreHit,
@@ -11,26 +11,30 @@ use twelvelabs::knowledge_stores::{
 use twelvelabs::testing::StandIn;
 use twelvelabs::{FileSource, Result, TwelveLabs};
 
+use crate::server::{Server, Step, answer, client};
+
+const PAUSE: Duration = Duration::from_millis(1);
+
 #[test]
 fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
     let stand_in = StandIn::start();
     let client = TwelveLabs::builder().api_key("tlk_test").base_url(stand_in.url()).build()?;
     let upload = |name: &str| client.assets().upload(FileSource::bytes(name, *b"media")).send();
-    let (video, image) = (upload("beach.mp4")?.id, upload("dog.jpg")?.id);
+    let (video, image) = (upload("beach.mp4")?, upload("dog.jpg")?);
 
     let config = IngestionConfig::description("Who is at the beach.");
     let store = client.knowledge_stores().create("Holidays").ingestion_config(&config).send()?;
-    assert_eq!((store.ingestion_config, store.item_count), (Some(config), Some(0)));
+    assert_eq!((&store.ingestion_config, store.item_count), (&Some(config), Some(0)));
     client.knowledge_stores().update(&store.id).metadata(json!({"place": "Lisbon"})).send()?;
 
     let items = client.knowledge_store_items();
-    let clip = items.create(&store.id, &video).metadata(json!({"year": "2026"})).send()?;
-    let photo = items.create(&store.id, &image).asset_type(AssetType::Image).send()?;
+    let clip = items.create(&store, &video).metadata(json!({"year": "2026"})).send()?;
+    let photo = items.create(&store, &image).send()?;
     assert_eq!((&clip.status, &photo.asset_type), (&Some(KnowledgeStoreItemStatus::Queued), &Some(AssetType::Image)));
     let search = || client.knowledge_stores().search(&store.id, "the dog runs into the water");
     assert_eq!(search().send()?.count(), 0, "nothing is ready yet");
     for id in [&clip.id, &photo.id] {
-        let wait = items.wait_for_done(&store.id, id).sleep_interval(Duration::from_millis(1));
+        let wait = items.wait_for_done(&store.id, id).sleep_interval(PAUSE);
         assert_eq!(wait.send()?.status, Some(KnowledgeStoreItemStatus::Ready));
     }
     assert_eq!(items.list(&store.id).status(["queued", "processing"]).send()?.count(), 0);
@@ -73,5 +77,39 @@ fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
     client.knowledge_stores().delete(&store.id).send()?;
     assert!(items.list(&store.id).send().is_err());
     assert_eq!(client.knowledge_stores().list().send()?.count(), 0);
+    Ok(())
+}
+
+#[test]
+fn the_type_of_an_asset_goes_along() -> Result<()> {
+    let item = json!({"_id": "ksi_1", "status": "queued"});
+    let cases = [
+        (json!({"_id": "a", "file_type": "image/jpeg"}), Some("image")),
+        (json!({"_id": "a", "file_type": "VIDEO/mp4"}), Some("video")),
+        (json!({"_id": "a", "file_type": "audio/mpeg"}), Some("audio")),
+        (json!({"_id": "a", "file_type": "application/pdf"}), Some("document")),
+        (json!({"_id": "a", "technical_metadata": {"file_mime_type": "image/png"}}), Some("image")),
+        (json!({"_id": "a"}), None),
+    ];
+    let server = Server::start((0..cases.len() + 3).map(|_| Step::Answer(answer(202, &item))));
+    let (client, _) = client(&server);
+    let items = client.knowledge_store_items();
+    for (asset, _) in &cases {
+        let asset: Asset = serde_json::from_value(asset.clone()).unwrap();
+        items.create("ks_1", &asset).send()?;
+    }
+    items.create("ks_1", "a").send()?;
+    items.create("ks_1", "a").asset_type(AssetType::Image).send()?;
+    let image: Asset = serde_json::from_value(cases[0].0.clone()).unwrap();
+    items.create("ks_1", &image).asset_type(AssetType::Video).send()?;
+    let sent = server.received().into_iter().map(|request| {
+        assert_eq!(
+            (request.path.as_str(), &request.json()["asset_id"]),
+            ("/v1.3/knowledge-stores/ks_1/items", &json!("a"))
+        );
+        request.json().get("asset_type").cloned()
+    });
+    let expected = cases.iter().map(|(_, expected)| *expected).chain([None, Some("image"), Some("video")]);
+    assert_eq!(sent.collect::<Vec<_>>(), expected.map(|kind| kind.map(|kind| json!(kind))).collect::<Vec<_>>());
     Ok(())
 }

@@ -11,6 +11,7 @@ mod cancel;
 mod chunked;
 mod connection;
 mod connectors;
+mod conversation;
 mod embed;
 mod engine;
 mod entities;
@@ -37,6 +38,7 @@ mod subtitles;
 mod testing;
 #[cfg(feature = "rustls")]
 mod tls;
+mod upload_url;
 mod waits;
 #[cfg(feature = "webhooks")]
 mod webhooks;

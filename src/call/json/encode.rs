@@ -65,8 +65,13 @@ impl Fields {
     fn insert(&mut self, name: &str, value: Result<Value, String>) {
         match value {
             Ok(value) => drop(self.fields.insert(name.into(), value)),
-            Err(why) => drop(self.fault.get_or_insert_with(|| format!("`{name}`: {why}"))),
+            Err(why) => self.refuse(name, why),
         }
+    }
+
+    /// Keeps why a field cannot be sent, unless another one cannot either.
+    pub(crate) fn refuse(&mut self, name: &str, why: String) {
+        self.fault.get_or_insert_with(|| format!("`{name}`: {why}"));
     }
 }
 

@@ -1,7 +1,5 @@
 //! Analysis: text about a video or about images, at once or as it is written.
 
-use std::ops::RangeInclusive;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,9 +14,12 @@ use crate::generation::{FinishReason, TokenUsage};
 use crate::http::session::Session;
 use crate::resources::assets::Asset;
 
+pub(crate) use segments::segments;
+pub use segments::*;
 pub use stream::*;
 pub(crate) use stream::{broken, reported};
 
+mod segments;
 mod stream;
 
 pub(crate) fn analyze(client: &Session, stream: bool) -> Request {
@@ -186,40 +187,6 @@ open_enum! {
         JsonSchema = "json_schema",
         /// Segments of the video with fields of your own.
         SegmentDefinitions = "segment_definitions",
-    }
-}
-
-open_enum! {
-    /// How times are written in an answer.
-    SegmentTimeFormat {
-        /// A number of seconds.
-        Seconds = "seconds",
-        /// Text, to the second.
-        HhMmSs = "hh:mm:ss",
-        /// Text, to the millisecond.
-        HhMmSsFff = "hh:mm:ss.fff",
-    }
-}
-
-open_enum! {
-    /// The types of a [`SegmentField`] and of its items.
-    SegmentFieldType {
-        /// Text.
-        String = "string",
-        /// Yes or no.
-        Boolean = "boolean",
-        /// Any number.
-        Number = "number",
-        /// A whole number.
-        Integer = "integer",
-        /// A list: see [`SegmentField::items`].
-        Array = "array",
-        /// A time in the video: see [`SegmentField::format`].
-        Timestamp = "timestamp",
-        /// A list of events within the segment: its items are objects. Needs `pegasus1.6`.
-        TimeArray = "time_array",
-        /// The items of a `time_array`.
-        Object = "object",
     }
 }
 
@@ -413,51 +380,6 @@ impl ResponseFormat {
     }
 
     when_some!();
-}
-
-input! {
-    /// A kind of segment to find in a video: its id, and a description that the model goes by.
-    SegmentDefinition(id: String, description: String) {
-        /// What to say of each segment.
-        fields: [SegmentField],
-        /// Images that help to recognise such a segment, 4 at the most.
-        media_sources: [SmeMediaSource],
-        /// The parts to search: ranges of at least 2 s that do not overlap. Excludes a start, an end and durations.
-        time_ranges: [AnalyzeTimeRange],
-    }
-}
-
-input! {
-    /// Something to say of each segment: its name, its type, and a description that the model goes by.
-    ///
-    /// `start_time`, `end_time` and `metadata` are not free as names.
-    SegmentField(name: String, kind = "type": SegmentFieldType, description: String) {
-        /// How a `timestamp` is written, which needs it.
-        format: into SegmentTimeFormat,
-        /// The values allowed, 100 at the most.
-        enum_values = "enum": [String],
-        /// The items of an `array` or a `time_array`, which need it.
-        items: into SegmentFieldItems,
-    }
-}
-
-input! {
-    /// The items of a list: a simple type for an `array`, `object` for a `time_array`.
-    SegmentFieldItems(kind = "type": SegmentFieldType) {
-        /// What to say of each event of a `time_array`.
-        fields: [SegmentField],
-    }
-}
-
-input! {
-    /// A part of a video, in seconds of the video's own clock. A range such as `10.0..=60.0` becomes one too.
-    AnalyzeTimeRange(start_time: f64, end_time: f64) {}
-}
-
-impl From<RangeInclusive<f64>> for AnalyzeTimeRange {
-    fn from(range: RangeInclusive<f64>) -> Self {
-        Self::new(*range.start(), *range.end())
-    }
 }
 
 /// What [`TwelveLabs::analyze`](crate::TwelveLabs::analyze) returns.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::generation::{FinishReason, TokenUsage};
 use crate::http::session::Session;
-use crate::resources::analyze::{complete, typed};
+use crate::resources::analyze::{Segment, complete, segments, typed};
 use batches::AnalyzeBatchesClient;
 use tasks::AnalyzeTasksClient;
 
@@ -118,6 +118,31 @@ impl AnalyzeTaskResult {
     /// ```
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         typed(self.data.as_deref(), self.finish_reason.as_ref())
+    }
+
+    /// The segments of one definition, with their fields in a type of your own. Their times are numbers, whatever
+    /// [`segment_time_format`](crate::analyze::ResponseFormat::segment_time_format) was asked for.
+    ///
+    /// ```no_run
+    /// #[derive(serde::Deserialize)]
+    /// struct Goal {
+    ///     scorer: String,
+    /// }
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let task = client.analyze_async().tasks().wait_for_done("68f…").send()?;
+    /// for goal in task.result.unwrap_or_default().segments::<Goal>("goals")? {
+    ///     println!("{:.1} to {:.1} s: {}", goal.start, goal.end, goal.metadata.scorer);
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`json`](Self::json); [`Error::InvalidOutput`](crate::Error::InvalidOutput) also if the answer has no segments
+    /// of this definition, or a segment that does not fit the type.
+    pub fn segments<T: serde::de::DeserializeOwned>(&self, segment_definition_id: &str) -> Result<Vec<Segment<T>>> {
+        segments(self.data.as_deref(), self.finish_reason.as_ref(), segment_definition_id)
     }
 }
 

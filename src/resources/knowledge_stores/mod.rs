@@ -257,3 +257,17 @@ pub struct KnowledgeStore {
     /// Your own metadata.
     pub metadata: Option<Map<String, Value>>,
 }
+
+/// The id, so that a call that takes a knowledge store takes `&store` as well as `&store.id`.
+impl AsRef<str> for KnowledgeStore {
+    fn as_ref(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The id, as by `AsRef<str>`.
+impl From<&KnowledgeStore> for String {
+    fn from(store: &KnowledgeStore) -> String {
+        store.id.clone()
+    }
+}

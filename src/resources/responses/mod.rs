@@ -1,5 +1,6 @@
 //! Responses: answers about what is in a knowledge store, at once or as they are written.
 
+pub(crate) mod conversation;
 pub(crate) mod stream;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::error::{Error, FailedError, Result};
 use crate::generation::{FinishReason, TokenUsage};
 use crate::http::session::Session;
 use crate::resources::analyze::{complete, typed};
+use conversation::Conversation;
 use stream::ResponseStream;
 
 /// Asks about what is in a knowledge store, see [`TwelveLabs::responses`](crate::TwelveLabs::responses).
@@ -37,21 +39,7 @@ impl ResponsesClient {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     ///
-    /// # A conversation
-    /// The first request begins a session, and every response names it. With its id the next request goes on from
-    /// there, in the same knowledge store.
-    ///
-    /// ```no_run
-    /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let mut session_id = None;
-    /// for question in ["Who scores the first goal?", "And who passed the ball to her?"] {
-    ///     let ask = client.responses().create("ks_01…", question);
-    ///     let response = ask.when_some(session_id, |ask, id: String| ask.session_id(id)).send()?;
-    ///     println!("{}", response.text());
-    ///     session_id = response.session_id;
-    /// }
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
+    /// [`conversation`](Self::conversation) asks several questions that refer to each other.
     pub fn create(&self, knowledge_store_id: impl Into<String>, input: impl Into<ResponseInput>) -> CreateResponse {
         self.request(&knowledge_store_id.into(), &input.into(), false).into()
     }
@@ -79,6 +67,31 @@ impl ResponsesClient {
         input: impl Into<ResponseInput>,
     ) -> CreateResponseStream {
         self.request(&knowledge_store_id.into(), &input.into(), true).into()
+    }
+
+    /// Begins a conversation about a knowledge store: each question is answered with the ones before it in mind.
+    ///
+    /// The conversation keeps the session of the platform from the first answer on. An answer that failed leaves it as
+    /// it was.
+    ///
+    /// ```no_run
+    /// use serde_json::{Value, json};
+    ///
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let conversation = client.responses().conversation("ks_01…").instructions("Answer in one sentence.");
+    /// println!("{}", conversation.ask("Who scores the first goal?").send()?.text());
+    /// for delta in conversation.ask("And who passed the ball to her?").stream()?.text_deltas() {
+    ///     print!("{}", delta?);
+    /// }
+    /// let names: Value = conversation.ask("List both.").json(json!({
+    ///     "type": "object",
+    ///     "properties": {"names": {"type": "array", "items": {"type": "string"}, "description": "Full names."}},
+    /// }))?;
+    /// println!("{names} {:?}", conversation.session_id());
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn conversation(&self, knowledge_store_id: impl Into<String>) -> Conversation {
+        Conversation::new(self, knowledge_store_id.into())
     }
 
     fn request(&self, knowledge_store_id: &str, input: &ResponseInput, stream: bool) -> Request {
@@ -318,6 +331,14 @@ impl TextParamFormat {
     /// ```
     pub fn json_schema(name: impl Into<String>, schema: impl Into<serde_json::Value>) -> Self {
         Self::new("json_schema").name(name).schema(schema)
+    }
+
+    /// JSON that follows the schema of a type, under the name `answer`: see [`CreateResponse::json_as`]. For
+    /// [`CreateResponseStream`], and where the answer is decoded later.
+    #[cfg(feature = "schemars")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
+    pub fn json_schema_of<T: schemars::JsonSchema>() -> Self {
+        Self::json_schema("answer", schema::of::<T>())
     }
 }
 

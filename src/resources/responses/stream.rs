@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use super::conversation::SessionSlot;
 use super::{ResponseObject, ResponseOutputContentPart, ResponseOutputItem, ResponseOutputItemType, ResponseStatus};
 use crate::call::json::decode;
 use crate::call::request::Request;
@@ -247,6 +248,8 @@ pub struct ResponseStream {
     failure: Option<Error>,
     /// What was wrong, of a stream that ended with an error.
     fault: Option<String>,
+    /// Where the session of the answer goes once it is complete, if it belongs to a conversation.
+    session: Option<SessionSlot>,
 }
 
 impl sealed::Sealed for ResponseStream {}
@@ -264,6 +267,7 @@ impl Output for ResponseStream {
             gathered: 0,
             failure: None,
             fault: None,
+            session: None,
         }))
     }
 }
@@ -348,6 +352,12 @@ impl ResponseStream {
             true => Err(Error::Truncated { text: response.text() }),
             false => Ok(response.text()),
         }
+    }
+
+    /// Makes the answer a part of a conversation.
+    pub(super) fn in_conversation(mut self, session: SessionSlot) -> Self {
+        self.session = Some(session);
+        self
     }
 
     /// What is known of the response besides its text.
@@ -510,6 +520,9 @@ impl Iterator for ResponseStream {
                 self.stream = None;
             }
             _ => {}
+        }
+        if let (Some(session), None, None) = (&self.session, &self.stream, &failure) {
+            session.keep(&self.snapshot);
         }
         if let Some(e) = failure {
             self.stream = None;

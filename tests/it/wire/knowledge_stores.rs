@@ -70,7 +70,7 @@ pub const ROWS: &[Row] = &[
     Row::new("knowledge_store_items.create", |client, args| {
         one(client
             .knowledge_store_items()
-            .create(&store(args), &args.text("asset_id"))
+            .create(store(args), args.text("asset_id"))
             .when_some(args.get("asset_type"), |call, value: AssetType| call.asset_type(value))
             .when_some(args.get("metadata"), |call, value: Value| call.metadata(value))
             .send())

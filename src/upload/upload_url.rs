@@ -1,0 +1,113 @@
+//! An asset that the platform fetches from a URL: created, and waited for.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::call::options::RequestOptions;
+use crate::call::wait::poll::{MOST_UNKNOWN, Pace};
+use crate::error::Result;
+use crate::http::cancel::CancelHandle;
+use crate::resources::assets::{Asset, AssetsClient, CreateAsset};
+
+type Callback = Box<dyn FnMut(&Asset) + Send>;
+
+/// Options of [`AssetsClient::upload_url`]. Nothing is sent before [`send`](Self::send).
+#[must_use = "nothing is sent before `.send()`"]
+pub struct UploadUrl {
+    client: AssetsClient,
+    create: CreateAsset,
+    pace: Pace,
+    options: RequestOptions,
+    callback: Option<Callback>,
+}
+
+impl UploadUrl {
+    pub(super) fn new(client: &AssetsClient, create: CreateAsset) -> Self {
+        let client = client.clone();
+        UploadUrl { client, create, pace: Pace::default(), options: RequestOptions::default(), callback: None }
+    }
+
+    /// The name that the platform keeps, instead of the one in the URL.
+    pub fn filename(mut self, filename: impl Into<String>) -> Self {
+        self.create = self.create.filename(filename);
+        self
+    }
+
+    /// Whether an HLS stream is made of video and audio. The platform's default is `true`.
+    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
+        self.create = self.create.enable_hls(enable_hls);
+        self
+    }
+
+    /// Whether thumbnails are made. The platform's default is `true`.
+    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
+        self.create = self.create.enable_thumbnail(enable_thumbnail);
+        self
+    }
+
+    /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings.
+    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+        self.create = self.create.user_metadata(user_metadata);
+        self
+    }
+
+    /// The time between two polls of the asset: by default 0.5 s, 1 s, 2 s and then 5 s.
+    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
+        self.pace.sleep_interval = Some(sleep_interval);
+        self
+    }
+
+    /// The most time to wait for the asset once the platform has accepted the URL: one hour by default.
+    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
+        self.pace.max_wait_time = max_wait_time;
+        self
+    }
+
+    /// Called with the asset after each poll.
+    pub fn callback(mut self, callback: impl FnMut(&Asset) + Send + 'static) -> Self {
+        self.callback = Some(Box::new(callback));
+        self
+    }
+
+    /// Lets another thread stop the upload.
+    pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
+        self.options.cancel = Some(cancel_handle.clone());
+        self
+    }
+
+    /// Settings of each request. Additional parameters of the query and the body reach the request that creates the
+    /// asset alone.
+    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
+        let cancel = self.options.cancel.take().or(request_options.cancel.clone());
+        self.options = RequestOptions { cancel, ..request_options };
+        self
+    }
+
+    when_some!();
+
+    /// Lets the platform fetch the file, and returns the asset once it is ready.
+    ///
+    /// # Errors
+    ///
+    /// As [`AssetsClient::create`]. An asset that the platform cannot process is an
+    /// [`Error::Failed`](crate::Error::Failed), one that is not ready in time an
+    /// [`Error::WaitTimeout`](crate::Error::WaitTimeout). An error after the asset was created names its id, see
+    /// [`Error::asset_id`](crate::Error::asset_id).
+    pub fn send(self) -> Result<Asset> {
+        self.pace.check()?;
+        let asset = self.create.request_options(self.options.clone()).send()?;
+        let mut wait = self.client.wait_for_done(&asset.id).forgive_unknown(MOST_UNKNOWN).pace(self.pace);
+        if let Some(callback) = self.callback {
+            wait = wait.callback(callback);
+        }
+        wait.request_options(self.options.without_parameters()).send().map_err(|e| e.with_asset_id(&asset.id))
+    }
+}
+
+impl fmt::Debug for UploadUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadUrl").field("create", &self.create).field("pace", &self.pace).finish_non_exhaustive()
+    }
+}
