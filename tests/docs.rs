@@ -107,6 +107,22 @@ fn code_fits_on_the_page() {
     assert!(wide.is_empty(), "{}", wide.join("\n"));
 }
 
+/// A comment before a block names the file that it is from, where it is compiled.
+#[test]
+fn examples_from_a_file_are_in_it() {
+    let mut found = 0;
+    for page in pages() {
+        let text = read(&format!("src/guide/{page}.md"));
+        for part in text.split("<!-- ").skip(1) {
+            let (path, rest) = part.split_once(" -->\n```rust\n").unwrap_or_else(|| panic!("{page}: {part}"));
+            let block = rest.split("\n```").next().unwrap();
+            assert!(read(path).contains(block), "src/guide/{page}.md: the block is different in {path}");
+            found += 1;
+        }
+    }
+    assert!(found > 0);
+}
+
 #[test]
 fn links_to_files_lead_to_files() {
     let mut files = rendered();

@@ -35,6 +35,7 @@ page!(webhooks, "webhooks.md");
 page!(errors, "errors.md");
 page!(guarantees, "guarantees.md");
 page!(cancellation, "cancellation.md");
+page!(web_server, "web_server.md");
 page!(threads, "threads.md");
 page!(logging, "logging.md");
 page!(proxies, "proxies.md");
