@@ -51,7 +51,7 @@ pub(crate) struct Settings {
     pub clock: Arc<dyn Clock>,
     pub limiter: RateLimiter,
     /// How far the API's clock is ahead of this machine's, as far as is known.
-    server_clock: Mutex<time::Duration>,
+    server_clock: Mutex<Option<time::Duration>>,
     pub(super) agents: Agents,
     /// Finds the key in what a server says.
     key: memmem::Finder<'static>,
@@ -89,13 +89,18 @@ impl Session {
     /// Learns from an answer of the API what time it is there.
     pub(super) fn learn_time(&self, headers: &Headers) {
         if let Some(there) = server_time(headers) {
-            *lock(&self.0.server_clock) = there - self.0.clock.utc_now();
+            *lock(&self.0.server_clock) = Some(there - self.0.clock.utc_now());
         }
     }
 
     /// A time of this machine's clock as the API's clock shows it.
     pub(crate) fn server_time(&self, here: OffsetDateTime) -> OffsetDateTime {
-        here.saturating_add(*lock(&self.0.server_clock))
+        here.saturating_add(self.clock_offset().unwrap_or_default())
+    }
+
+    /// How far the API's clock is ahead of this machine's, once an answer has said what time it is there.
+    pub(crate) fn clock_offset(&self) -> Option<time::Duration> {
+        *lock(&self.0.server_clock)
     }
 
     /// The base URL without a password.

@@ -11,6 +11,7 @@ use crate::call::json::encode::Metadata;
 use crate::call::options::RequestOptions;
 use crate::call::wait::poll::Pace;
 use crate::error::{Error, Result};
+use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resumable::ResumableUpload;
 use crate::upload::progress::{Callback, UploadProgress};
@@ -20,7 +21,27 @@ pub(crate) trait Journal: Send {
     /// A session has started, or is resumed. Nothing is sent before this returns, nor at all if it fails.
     fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
     /// The file is about to be sent in one request. Nothing is sent if this fails.
-    fn sending(&mut self, since: OffsetDateTime) -> Result<()>;
+    fn sending(&mut self, sent_at: SentAt) -> Result<()>;
+}
+
+/// When a file was sent in one request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct SentAt {
+    /// By this machine's clock, which may be set between two runs.
+    pub here: OffsetDateTime,
+    /// How far the platform's clock was ahead of it then, if that was known.
+    pub offset: Option<time::Duration>,
+}
+
+impl SentAt {
+    pub(crate) fn now(client: &Session) -> Self {
+        SentAt { here: client.settings().clock.utc_now(), offset: client.clock_offset() }
+    }
+
+    /// By the platform's clock.
+    pub(crate) fn at_platform(&self, client: &Session) -> OffsetDateTime {
+        self.offset.map_or_else(|| client.server_time(self.here), |offset| self.here.saturating_add(offset))
+    }
 }
 
 /// How an upload is done.

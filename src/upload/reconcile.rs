@@ -1,4 +1,4 @@
-//! Looking for a file whose upload has no known outcome: the answer was lost, or the program was killed.
+//! Looking for files whose upload has no known outcome: the answer was lost, or the program was killed.
 
 use std::sync::Arc;
 
@@ -6,16 +6,34 @@ use time::{Duration, OffsetDateTime};
 
 use crate::call::options::RequestOptions;
 use crate::error::Result;
+use crate::http::body::escape;
+use crate::http::engine::pause;
 use crate::http::session::Session;
 use crate::resources::assets::Asset;
+use crate::upload::options::SentAt;
 
 /// The dates of answers have no more than seconds.
 const TOLERANCE: Duration = Duration::seconds(2);
+/// The pauses before a file is looked for again that was sent a moment ago: the platform may be at it still.
+const LATE: [std::time::Duration; 3] =
+    [std::time::Duration::from_secs(1), std::time::Duration::from_secs(2), std::time::Duration::from_secs(4)];
+/// After this time it is at nothing any more.
+const RECENT: Duration = Duration::hours(1);
 
 /// Whether an asset belongs to another file.
 pub(crate) type Claimed = Arc<dyn Fn(&str) -> Result<bool> + Send + Sync>;
 
+/// What is looked for: files of one name and one size that may have arrived.
+pub(crate) struct Lost<'a> {
+    pub client: &'a Session,
+    pub name: &'a str,
+    pub size: Option<u64>,
+    pub claimed: Option<&'a Claimed>,
+    pub options: &'a RequestOptions,
+}
+
 /// An asset that is a file, as far as can be known.
+#[derive(Debug)]
 pub(crate) struct Found {
     pub asset: Asset,
     /// How many others it could be as well.
@@ -35,35 +53,89 @@ impl Found {
     }
 }
 
-/// Looks for an asset of this name and size that was created since `since`, a time of this machine's clock.
-pub(crate) fn find(
-    client: &Session,
-    filename: &str,
-    size: Option<u64>,
-    since: OffsetDateTime,
-    claimed: Option<&Claimed>,
-    options: &RequestOptions,
-) -> Result<Option<Found>> {
-    let mut found: Option<Found> = None;
-    let list = client.assets().list().filename(filename).page_limit(50).request_options(options.clone()).send()?;
-    // Now that it has answered, the platform's clock is known.
-    let since = client.server_time(since).saturating_sub(TOLERANCE);
-    for asset in list {
-        let asset = asset?;
-        let Some(created_at) = asset.created_at else { continue };
-        if created_at < since {
-            // The newest come first.
-            break;
-        }
-        let same = asset.filename.as_deref() == Some(filename)
-            && (asset.size.is_none() || size.is_none() || asset.size == size);
-        if !same || claimed.map_or(Ok(false), |claimed| claimed(&asset.id))? {
-            continue;
-        }
-        match &mut found {
-            Some(found) => found.others += 1,
-            None => found = Some(Found { asset, others: 0 }),
+/// Asks the platform for its time, if no answer has said it yet: what is noted of a sending is compared with it by a
+/// later run, in which the clock of this machine may be another.
+pub(crate) fn learn_clock(client: &Session, options: &RequestOptions) {
+    if client.clock_offset().is_none() {
+        let options = options.clone().max_retries(0).timeout(std::time::Duration::from_secs(10));
+        if let Err(e) = client.assets().list().page_limit(1).request_options(options).send() {
+            log::debug!("the time at the platform is not known: {e}");
         }
     }
-    Ok(found)
+}
+
+impl Lost<'_> {
+    /// Looks for a file that was sent then.
+    pub(crate) fn find(&self, sent_at: SentAt) -> Result<Option<Found>> {
+        Ok(self.find_each(&[sent_at])?.pop().flatten())
+    }
+
+    /// The same for each of several that were sent one after the other, in this order.
+    ///
+    /// The last takes the newest asset that has come since it was sent, and so on: what has come between two of them
+    /// is the earlier one's.
+    pub(crate) fn find_each(&self, sent: &[SentAt]) -> Result<Vec<Option<Found>>> {
+        let mut candidates = self.candidates(sent)?;
+        let mut found = Vec::new();
+        for sent_at in sent.iter().rev() {
+            let since = self.since(sent_at);
+            let place = candidates.iter().position(|asset| asset.created_at.is_some_and(|at| at >= since));
+            found.push(place.map(|place| Found { asset: candidates.remove(place), others: 0 }));
+        }
+        found.reverse();
+        if let Some(Some(last)) = found.last_mut() {
+            last.others = candidates.len();
+        }
+        Ok(found)
+    }
+
+    /// Looks for each, and if one is missing that was sent a moment ago, again for some seconds: what is missing then
+    /// has not arrived.
+    pub(crate) fn settle(&self, sent: &[SentAt]) -> Result<Vec<Option<Found>>> {
+        let mut found = self.find_each(sent)?;
+        for duration in LATE {
+            let now = self.client.server_time(self.client.settings().clock.utc_now());
+            let may_come = |(sent_at, found): (&SentAt, &Option<Found>)| {
+                found.is_none() && now - sent_at.at_platform(self.client) < RECENT
+            };
+            if !sent.iter().zip(&found).any(may_come) {
+                break;
+            }
+            pause(self.client, duration, self.options.cancel.as_ref(), "upload")?;
+            found = self.find_each(sent)?;
+        }
+        Ok(found)
+    }
+
+    fn since(&self, sent_at: &SentAt) -> OffsetDateTime {
+        sent_at.at_platform(self.client).saturating_sub(TOLERANCE)
+    }
+
+    /// The assets that may be one of them, newest first.
+    fn candidates(&self, sent: &[SentAt]) -> Result<Vec<Asset>> {
+        // A server may keep a name as it was written in the form, with `%22` for a quotation mark.
+        let (name, written) = (self.name, escape(self.name));
+        let mut list = self.client.assets().list().page_limit(50).request_options(self.options.clone());
+        let part =
+            name.split(|c: char| c == '"' || c.is_ascii_control()).max_by_key(|part| part.len()).unwrap_or_default();
+        if !part.is_empty() {
+            list = list.filename(part);
+        }
+        let mut candidates = Vec::new();
+        for asset in list.send()? {
+            let asset = asset?;
+            let Some(created_at) = asset.created_at else { continue };
+            // Now that it has answered, the platform's clock is known.
+            if sent.iter().all(|sent_at| created_at < self.since(sent_at)) {
+                // The newest come first.
+                break;
+            }
+            let same_name = asset.filename.as_deref().is_some_and(|is| is == name || is == written);
+            let same = same_name && (asset.size.is_none() || self.size.is_none() || asset.size == self.size);
+            if same && !self.claimed.map_or(Ok(false), |claimed| claimed(&asset.id))? {
+                candidates.push(asset);
+            }
+        }
+        Ok(candidates)
+    }
 }

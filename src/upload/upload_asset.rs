@@ -4,9 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
-use time::OffsetDateTime;
-
 use crate::call::RequestOptions;
 use crate::call::json::encode::Metadata;
 use crate::call::wait::poll::{MOST_UNKNOWN, Pace};
@@ -14,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::cancel::CancelHandle;
-use crate::http::engine::pause;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
 use crate::resumable::ResumableUpload;
@@ -22,14 +18,10 @@ use crate::text::printable;
 use crate::upload::chunked::open::is_hopeless;
 use crate::upload::chunked::transfer;
 use crate::upload::journal::state_file::StateFile;
-use crate::upload::options::{NewAsset, TransferSettings};
+use crate::upload::options::{NewAsset, SentAt, TransferSettings};
 use crate::upload::progress::{Reporter, UploadProgress, UploadState};
-use crate::upload::reconcile::{Claimed, find};
-
-/// The pauses before a file is looked for again that an earlier run was sending: the platform may be at it still.
-const LATE: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-/// After this time it is at nothing any more.
-const RECENT: time::Duration = time::Duration::hours(1);
+use crate::upload::reconcile::{Claimed, Lost, learn_clock};
+use serde::Serialize;
 
 /// Options of [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
 #[must_use = "nothing is sent before `.send()`"]
@@ -41,10 +33,10 @@ pub struct UploadAsset {
     wait: bool,
     pace: Pace,
     state_file: Option<PathBuf>,
-    /// When it was sent in one request whose outcome is unknown.
-    pub(crate) sent_at: Option<OffsetDateTime>,
-    /// Whether it was an earlier run that sent it, perhaps a moment ago.
-    pub(crate) sent_by_earlier: bool,
+    /// When it was first sent in one request whose outcome is unknown.
+    pub(crate) sent_at: Option<SentAt>,
+    /// Whether it is known that it did not arrive.
+    pub(crate) is_absent: bool,
     /// The assets of other files.
     pub(crate) claimed: Option<Claimed>,
     pub(crate) settings: TransferSettings,
@@ -61,7 +53,7 @@ impl UploadAsset {
             pace: Pace::default(),
             state_file: None,
             sent_at: None,
-            sent_by_earlier: true,
+            is_absent: false,
             claimed: None,
             settings: TransferSettings::default(),
         }
@@ -266,31 +258,24 @@ impl UploadAsset {
         let (client, claimed) = (self.client.clone(), self.claimed.take());
         let options = self.settings.tuning.options.clone();
         let name = self.asset.filename.clone().unwrap_or_else(|| self.source.file_name());
-        let look = |since| find(&client, &name, length, since, claimed.as_ref(), &options);
+        let lost = Lost { client: &client, name: &name, size: length, claimed: claimed.as_ref(), options: &options };
         let arrived = |asset: Asset, note| {
             progress.state(UploadState::Uploaded, length, &asset.id);
             Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length, note }
         };
-        if let Some(since) = self.sent_at {
-            let is_recent = client.settings().clock.utc_now() - since < RECENT;
-            // What was sent last may have come, and not be among the assets yet.
-            let pauses = if is_recent && self.sent_by_earlier { &LATE[..] } else { &[] };
-            let mut found = look(since)?;
-            for duration in pauses {
-                if found.is_some() {
-                    break;
-                }
-                pause(&client, *duration, options.cancel.as_ref(), "upload")?;
-                found = look(since)?;
-            }
-            if let Some(found) = found {
-                let note = found.note();
-                return Ok(arrived(found.asset, note));
-            }
+        if let Some(sent_at) = self.sent_at.filter(|_| !self.is_absent)
+            && let Some(found) = lost.settle(&[sent_at])?.pop().flatten()
+        {
+            let note = found.note();
+            return Ok(arrived(found.asset, note));
         }
-        let since = client.settings().clock.utc_now();
+        if self.settings.journal.is_some() {
+            learn_clock(&client, &options);
+        }
+        // What was sent first may come last.
+        let sent_at = self.sent_at.unwrap_or_else(|| SentAt::now(&client));
         if let Some(journal) = &mut self.settings.journal {
-            journal.sending(since)?;
+            journal.sending(sent_at)?;
         }
         let report = progress.clone();
         let sent = client
@@ -310,7 +295,7 @@ impl UploadAsset {
         match sent {
             Ok(asset) => Ok(arrived(asset, None)),
             // The platform may have it all the same.
-            Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match look(since) {
+            Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match lost.find(sent_at) {
                 Ok(Some(found)) => {
                     log::warn!("{e}; the file is there as asset {}", printable(&found.asset.id, 100));
                     let note = found.note();

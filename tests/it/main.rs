@@ -38,6 +38,7 @@ mod subtitles;
 mod testing;
 #[cfg(feature = "rustls")]
 mod tls;
+mod twins;
 mod upload_url;
 mod waits;
 #[cfg(feature = "webhooks")]

@@ -179,7 +179,8 @@ fn as_killed_while_sending(folder: &Folder, files: &[&str]) {
 
 #[test]
 fn what_may_have_come_late_is_looked_for_again_if_it_was_sent_a_moment_ago() {
-    for (later, looks) in [(0, 4), (7200, 1)] {
+    // The first of all asked for the platform's time.
+    for (later, looks) in [(0, 1 + 4), (7200, 1 + 1)] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
         small_files(&folder, 1);
         let client = stand_in.client();
@@ -260,8 +261,8 @@ fn a_platform_that_answers_to_others_is_not_away() {
         let (stand_in, folder) = (StandIn::start(), Folder::new("reachable"));
         small_files(&folder, 1);
         stand_in.fault("POST /assets", Fault::status(503));
-        // Before that, the file is looked for, and is not there.
-        stand_in.fault("GET /assets", Fault::status(status).after(1));
+        // Before that, the platform is asked for its time, and the file is looked for, and is not there.
+        stand_in.fault("GET /assets", Fault::status(status).after(2));
         let found = outcomes(batch(&stand_in.client(), &folder));
         assert_eq!(kinds(&found), [("00.mp4", kind)], "{status}");
     }

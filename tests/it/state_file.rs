@@ -228,7 +228,7 @@ fn a_file_whose_answer_was_lost_is_looked_for_by_the_next_run() {
     folder.write("small.mp4", &content(1000));
     let upload = || client(&stand_in.url()).assets().upload(folder.path("small.mp4")).state_file(folder.path(NAME));
     stand_in.fault("POST /assets", Fault::reset_answer());
-    stand_in.fault("GET /assets", Fault::status(404));
+    stand_in.fault("GET /assets", Fault::status(404).after(1));
     let e = upload().send().unwrap_err();
     assert!(e.is_outcome_unknown(), "{e:?}");
     let state = fs::read_to_string(folder.path(NAME)).unwrap();

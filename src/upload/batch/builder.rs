@@ -1,5 +1,6 @@
 //! A batch of uploads: what can be set, and what comes out of it.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use crate::call::json::encode::Metadata;
 use crate::call::options::RequestOptions;
 use crate::call::wait::poll::Pace;
 use crate::error::{Error, Result};
+use crate::file::FileSource;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::LOCAL_LIMIT;
 use crate::sync::{Receiver, channel};
-use crate::upload::batch::name_lock::NameLocks;
+use crate::upload::batch::name_lock::{NameLocks, Unsettled};
 use crate::upload::batch::scheduler::Batch;
 use crate::upload::journal::JournalFile;
 use crate::upload::journal::entry::Kind;
@@ -94,7 +96,8 @@ impl UploadAll {
     /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
     /// | `path`, `size`, `modified` | the file: its absolute path, its bytes, when it was changed (in ns since 1970) |
     /// | `upload` | what it takes to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
-    /// | `sent_at` | when the file was sent in one request whose outcome is unknown |
+    /// | `sent_at` | when the file was first sent in one request whose outcome is unknown |
+    /// | `clock_offset` | by how many milliseconds the platform's clock was ahead of this machine's then |
     /// | `asset_id`, `asset` | the asset, as far as it is known |
     /// | `code`, `message`, `permanent` | why it failed, and whether for good |
     /// | `at` | when this was written |
@@ -209,15 +212,24 @@ impl UploadAll {
         let mut paths = self.paths;
         paths.retain(|path| seen.insert(&folders.key(path)));
         let open = |path: &PathBuf| JournalFile::open(Kind::Manifest, path, &self.client, seen);
-        let manifest = self.manifest.as_ref().map(open).transpose()?;
-        // What was in flight at a kill is looked for before another file of its name and size is sent.
-        let locks = NameLocks::default();
-        let in_flight = manifest.as_ref().map(JournalFile::in_flight).unwrap_or_default();
+        let mut manifest = self.manifest.as_ref().map(open).transpose()?;
+        let names = NameLocks::default();
+        let in_flight = manifest.as_mut().map_or(Ok(Vec::new()), JournalFile::in_flight)?;
+        let mut own: HashMap<String, PathBuf> = HashMap::new();
         if !in_flight.is_empty() {
+            // What was in flight at a kill comes first.
+            let is_in_flight: HashSet<&str> = in_flight.iter().map(|entry| &*entry.file.path).collect();
             let (first, rest): (Vec<_>, _) =
-                paths.into_iter().partition(|path| in_flight.contains_key(&folders.key(path)));
-            first.iter().map(|path| folders.key(path)).for_each(|key| locks.reserve(&key, in_flight[&key]));
+                paths.into_iter().partition(|path| is_in_flight.contains(&*folders.key(path)));
+            own.extend(first.iter().map(|path| (folders.key(path), path.clone())));
             paths = first.into_iter().chain(rest).collect();
+        }
+        for entry in in_flight {
+            let Some(sent_at) = entry.sent_at() else { continue };
+            // A path that is not Unicode is not in the manifest as it is.
+            let path = own.get(&entry.file.path).cloned().unwrap_or_else(|| entry.file.path.clone().into());
+            let name = (FileSource::path(path).file_name(), entry.file.size);
+            names.add_unsettled(&name, Unsettled { file: entry.file, sent_at, by_earlier: true });
         }
         let mut options = self.options;
         let cancel = self.cancel.or(options.request_options.cancel.take()).unwrap_or_default().child();
@@ -226,7 +238,7 @@ impl UploadAll {
         let (sender, outcomes) = channel(usize::MAX);
         let total = paths.len();
         let workers = (self.workers as usize).min(total);
-        let batch = Batch::new(self.client, paths, manifest, folders, locks, options, cancel.clone());
+        let batch = Batch::new(self.client, paths, manifest, folders, names, options, cancel.clone());
         let mut uploads = Uploads { outcomes, left: total, batch: batch.clone(), cancel, threads: Vec::new() };
         for _ in 0..workers {
             let (worker, sender) = (batch.clone(), sender.clone());

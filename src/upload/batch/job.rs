@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
-use time::OffsetDateTime;
-
+use crate::call::wait::poll::Poll;
 use crate::error::{ApiError, Error, Result};
 use crate::resources::assets::Asset;
 use crate::resumable::ResumableUpload;
 use crate::sync::Sender;
+use crate::upload::journal::entry::FileKey;
+use crate::upload::options::SentAt;
 use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
+use crate::upload::progress::Reporter;
 
 /// A file to be uploaded.
 pub(crate) struct File {
@@ -24,10 +27,8 @@ pub(crate) struct File {
 #[derive(Default, Clone)]
 pub(crate) struct Checkpoint {
     pub upload: Option<ResumableUpload>,
-    /// When it was sent in one request whose outcome is unknown.
-    pub sent_at: Option<OffsetDateTime>,
-    /// Whether it was this run that tried it last.
-    pub is_own: bool,
+    /// When it was first sent in one request whose outcome is unknown.
+    pub sent_at: Option<SentAt>,
 }
 
 /// A file on its way. Whatever happens, it has one outcome.
@@ -68,6 +69,24 @@ impl Drop for FileJob<'_> {
             let message = "the upload was broken off by a panic, in a callback perhaps";
             self.send(UploadOutcomeKind::Failed, Err(Error::file(&self.file.path, message, None)), None);
         }
+    }
+}
+
+/// An asset that is not ready yet.
+pub(super) struct Pending {
+    pub path: PathBuf,
+    pub note: Option<String>,
+    pub key: FileKey,
+    pub poll: Poll,
+    pub due: Instant,
+    pub progress: Reporter,
+}
+
+impl Pending {
+    /// Its file on the way: whatever happens from here on, in a callback perhaps, that has an outcome.
+    pub(super) fn take_job<'a>(&mut self, sender: &'a Sender<UploadOutcome>) -> FileJob<'a> {
+        let file = File { path: std::mem::take(&mut self.path), tries: 0, checkpoint: Checkpoint::default() };
+        FileJob { file, note: self.note.take(), sender: Some(sender) }
     }
 }
 

@@ -3,4 +3,7 @@
 pub(crate) mod builder;
 mod job;
 pub(crate) mod name_lock;
+mod outage;
+mod polling;
 mod scheduler;
+mod sending;

@@ -1,75 +1,109 @@
 //! One at a time of the files that cannot be told apart at the platform: those of one name and one size.
 //!
-//! If a file is in flight at a kill, the next run looks for it by its name and its size. Two such files in flight at the
-//! same time would be taken for each other, and one of them lost.
+//! If the answer to an upload is lost, or the program is killed during it, the file is looked for by its name and its
+//! size. Two such files whose outcome is unknown at the same time would be taken for each other, and one of them lost.
+//! So a name is held while one of its files is sent, and what may have arrived under it is settled before the next.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::ffi::OsString;
-use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
 
-use crate::sync::{lock, wait_timeout};
+use crate::resources::assets::Asset;
+use crate::sync::lock;
+use crate::upload::batch::job::File;
+use crate::upload::journal::entry::FileKey;
+use crate::upload::options::SentAt;
 
-/// How long somebody waits at the most before it checks whether the batch was stopped.
-const SLICE: Duration = Duration::from_millis(20);
+/// The name that the platform is given, and the size.
+pub(crate) type Name = (String, u64);
 
-/// Who has the turn, by the name and the size of the file: an absolute path as text.
-#[derive(Default)]
-pub(crate) struct NameLocks {
-    owners: Mutex<HashMap<(OsString, u64), String>>,
-    changed: Condvar,
+/// A file that may have arrived.
+#[derive(Clone)]
+pub(crate) struct Unsettled {
+    pub file: FileKey,
+    pub sent_at: SentAt,
+    /// Whether it was an earlier run that sent it.
+    pub by_earlier: bool,
 }
 
-/// All locks of a file. They end with this.
-pub(crate) struct NameLock<'a> {
-    locks: &'a NameLocks,
-    path: String,
+/// What became of a file that may have arrived.
+pub(crate) enum Settled {
+    Arrived { asset: Box<Asset>, note: Option<String> },
+    Absent,
+}
+
+/// The names that are held, or under which something is not settled.
+#[derive(Default)]
+pub(crate) struct NameLocks(Mutex<HashMap<Name, State>>);
+
+#[derive(Default)]
+struct State {
+    is_held: bool,
+    unsettled: Vec<Unsettled>,
+    /// What was settled while another file held the name.
+    settled: Vec<(FileKey, Settled)>,
+    /// Files that wait for the name. They hold no worker.
+    waiting: VecDeque<File>,
 }
 
 impl NameLocks {
-    /// Gives a file its turn before anyone asks for it, unless another has it.
-    pub(crate) fn reserve(&self, path: &str, size: u64) {
-        self.owners().entry(kind(path, size)).or_insert_with(|| path.into());
+    /// Holds a name for a file, which is given back, or keeps the file until the name is free.
+    pub(crate) fn hold(&self, name: &Name, file: File) -> Option<File> {
+        let mut names = lock(&self.0);
+        let state = names.entry(name.clone()).or_default();
+        if state.is_held {
+            state.waiting.push_back(file);
+            return None;
+        }
+        state.is_held = true;
+        Some(file)
     }
 
-    /// A file that may have locks.
-    pub(crate) fn of(&self, path: String) -> NameLock<'_> {
-        NameLock { locks: self, path }
+    /// Frees a name, and gives the file that waits for it.
+    pub(crate) fn release(&self, name: &Name) -> Option<File> {
+        let mut names = lock(&self.0);
+        let state = names.get_mut(name)?;
+        state.is_held = false;
+        let next = state.waiting.pop_front();
+        if state.unsettled.is_empty() && state.settled.is_empty() && state.waiting.is_empty() {
+            names.remove(name);
+        }
+        next
     }
 
-    fn owners(&self) -> MutexGuard<'_, HashMap<(OsString, u64), String>> {
-        lock(&self.owners)
+    pub(crate) fn has_waiting(&self) -> bool {
+        lock(&self.0).values().any(|state| !state.waiting.is_empty())
     }
-}
 
-impl NameLock<'_> {
-    /// Waits for its turn, or until it is not needed any more.
-    pub(crate) fn wait(&self, size: u64, is_over: impl Fn() -> bool) {
-        let mut owners = self.locks.owners();
-        while !is_over() {
-            match owners.entry(kind(&self.path, size)) {
-                Entry::Vacant(entry) => {
-                    entry.insert(self.path.clone());
-                    return;
-                }
-                Entry::Occupied(entry) if *entry.get() == self.path => return,
-                Entry::Occupied(_) => {
-                    owners = wait_timeout(&self.locks.changed, owners, SLICE);
-                }
-            }
+    /// A file that still waits, once no worker is left.
+    pub(crate) fn take_waiting(&self) -> Option<File> {
+        lock(&self.0).values_mut().find_map(|state| state.waiting.pop_front())
+    }
+
+    /// Notes that a file may have arrived: the first time that it was sent counts.
+    pub(crate) fn add_unsettled(&self, name: &Name, unsettled: Unsettled) {
+        let mut names = lock(&self.0);
+        let state = names.entry(name.clone()).or_default();
+        if !state.unsettled.iter().any(|other| other.file == unsettled.file) {
+            state.unsettled.push(unsettled);
         }
     }
-}
 
-impl Drop for NameLock<'_> {
-    fn drop(&mut self) {
-        self.locks.owners().retain(|_, owner| *owner != self.path);
-        self.locks.changed.notify_all();
+    pub(crate) fn unsettled(&self, name: &Name) -> Vec<Unsettled> {
+        lock(&self.0).get(name).map(|state| state.unsettled.clone()).unwrap_or_default()
     }
-}
 
-fn kind(path: &str, size: u64) -> (OsString, u64) {
-    (Path::new(path).file_name().unwrap_or_default().into(), size)
+    pub(crate) fn settle(&self, name: &Name, settled: Vec<(FileKey, Settled)>) {
+        if let Some(state) = lock(&self.0).get_mut(name) {
+            state.unsettled.retain(|unsettled| !settled.iter().any(|(file, _)| *file == unsettled.file));
+            state.settled.extend(settled);
+        }
+    }
+
+    /// What became of this file, if it was settled.
+    pub(crate) fn take_settled(&self, name: &Name, file: &FileKey) -> Option<Settled> {
+        let mut names = lock(&self.0);
+        let settled = &mut names.get_mut(name)?.settled;
+        let place = settled.iter().position(|(other, _)| other == file)?;
+        Some(settled.swap_remove(place).1)
+    }
 }

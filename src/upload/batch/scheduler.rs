@@ -5,89 +5,54 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-
-use crate::call::wait::poll::{MOST_UNKNOWN, Next, Poll};
 use crate::error::{ApiError, Error, Result};
-use crate::file::FileSource;
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
-use crate::resources::assets::{Asset, AssetStatus};
-use crate::resumable::ResumableUpload;
 use crate::sync::{Sender, lock};
-use crate::text::printable_path;
-use crate::upload::batch::job::{Checkpoint, File, FileJob, Stopped};
+use crate::upload::batch::job::{Checkpoint, File, FileJob, Pending, Stopped};
 use crate::upload::batch::name_lock::NameLocks;
-use crate::upload::chunked::open::{is_hopeless, is_of};
 use crate::upload::journal::JournalFile;
 use crate::upload::journal::entry::{Entry, Event, FileKey};
 use crate::upload::journal::paths::Folders;
-use crate::upload::options::{BatchOptions, Journal};
+use crate::upload::options::BatchOptions;
 use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
-use crate::upload::progress::{Callback, Reporter, UploadProgress, UploadState};
-use crate::upload::upload_asset::{UploadAsset, Uploaded};
 
 /// How long a worker without work sleeps at the most before it checks for some again.
 const IDLE: Duration = Duration::from_millis(20);
 /// So many polls in a row, then a file again: assets that are not ready cannot keep files waiting.
 const MOST_POLLS: u32 = 16;
-/// So many files in a row that do not get through are an outage, even if the platform answers to others.
-const OUTAGE: u32 = 3;
-/// How often a file is tried that does not get through while others do.
-const MOST_TRIES: u32 = 2;
-/// The pauses between the attempts in an outage; the last of these is checkpoint to.
-const OUTAGE_PAUSES: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 
-/// An asset that is not ready yet.
-struct Pending {
-    path: PathBuf,
-    note: Option<String>,
-    key: FileKey,
-    poll: Poll,
-    due: Instant,
-    progress: Reporter,
-}
-
-impl Pending {
-    /// Its file on the way: whatever happens from here on, in a callback perhaps, that has an outcome.
-    fn take_job<'a>(&mut self, sender: &'a Sender<UploadOutcome>) -> FileJob<'a> {
-        let file = File { path: std::mem::take(&mut self.path), tries: 0, checkpoint: Checkpoint::default() };
-        FileJob { file, note: self.note.take(), sender: Some(sender) }
-    }
-}
-
-struct Queue {
-    files: VecDeque<File>,
-    pending: Vec<Pending>,
+pub(super) struct Queue {
+    pub files: VecDeque<File>,
+    pub pending: Vec<Pending>,
     /// How many polls were taken since the last file.
-    polled: u32,
+    pub polled: u32,
     /// A pause counts, also on a clock that does not show it.
-    slept_until: Instant,
+    pub slept_until: Instant,
     /// How many workers are at something, and may add more of it.
-    busy: usize,
+    pub busy: usize,
     /// How many files in a row did not get through.
-    failures: u32,
-    outage: Option<Outage>,
-    stopped: Option<Stopped>,
+    pub failures: u32,
+    pub outage: Option<Outage>,
+    pub stopped: Option<Stopped>,
 }
 
 /// Nothing gets through.
-struct Outage {
-    since: Instant,
-    tries: usize,
+pub(super) struct Outage {
+    pub since: Instant,
+    pub tries: usize,
     /// When the next file is tried; nothing while one is.
-    next: Option<Instant>,
+    pub next: Option<Instant>,
 }
 
 /// What a worker does next.
 enum Due {
-    File(File),
+    File(Box<File>),
     Poll(Box<Pending>),
     Later(Instant),
     /// Another worker may come up with something.
@@ -96,18 +61,20 @@ enum Due {
 }
 
 pub(crate) struct Batch {
-    client: Session,
-    cancel: CancelHandle,
-    has_manifest: bool,
-    manifest: Mutex<Option<JournalFile>>,
-    folders: Mutex<Folders>,
-    locks: NameLocks,
+    pub(super) client: Session,
+    pub(super) cancel: CancelHandle,
+    pub(super) has_manifest: bool,
+    pub(super) manifest: Mutex<Option<JournalFile>>,
+    pub(super) folders: Mutex<Folders>,
+    pub(super) names: NameLocks,
+    /// Whether the platform was asked for its time: one worker does it, and the others wait.
+    pub(super) asked_time: Mutex<bool>,
     /// The assets of this run.
-    claimed: Mutex<HashSet<String>>,
-    options: BatchOptions,
-    queue: Mutex<Queue>,
+    pub(super) claimed: Mutex<HashSet<String>>,
+    pub(super) options: BatchOptions,
+    pub(super) queue: Mutex<Queue>,
     /// Notified when a worker has finished something.
-    changed: Condvar,
+    pub(super) changed: Condvar,
 }
 
 impl Batch {
@@ -116,7 +83,7 @@ impl Batch {
         paths: Vec<PathBuf>,
         manifest: Option<JournalFile>,
         folders: Folders,
-        locks: NameLocks,
+        names: NameLocks,
         options: BatchOptions,
         cancel: CancelHandle,
     ) -> Arc<Self> {
@@ -136,7 +103,8 @@ impl Batch {
             has_manifest: manifest.is_some(),
             manifest: Mutex::new(manifest),
             folders: Mutex::new(folders),
-            locks,
+            names,
+            asked_time: Mutex::default(),
             claimed: Mutex::default(),
             options,
             queue: Mutex::new(queue),
@@ -149,7 +117,7 @@ impl Batch {
         loop {
             match self.next() {
                 Due::File(file) => {
-                    let job = FileJob { file, note: None, sender: Some(sender) };
+                    let job = FileJob { file: *file, note: None, sender: Some(sender) };
                     self.guarded(|| self.upload(job));
                 }
                 Due::Poll(pending) => self.guarded(|| self.poll(*pending, sender)),
@@ -163,7 +131,7 @@ impl Batch {
     /// The outcome of a file that no worker has taken, once they have ended.
     pub(crate) fn not_started(&self) -> Option<UploadOutcome> {
         let mut queue = self.queue();
-        let File { path, .. } = queue.files.pop_front()?;
+        let File { path, .. } = queue.files.pop_front().or_else(|| self.names.take_waiting())?;
         let result = Err(queue.stopped.as_ref().unwrap_or(&Stopped::Canceled).error());
         Some(UploadOutcome { path, kind: UploadOutcomeKind::NotStarted, result, manifest_error: None, note: None })
     }
@@ -184,7 +152,7 @@ impl Batch {
     }
 
     /// The time, of which a pause is a part also on a clock that does not show it.
-    fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         self.client.settings().clock.now().max(self.queue().slept_until)
     }
 
@@ -195,7 +163,7 @@ impl Batch {
         let _ = catch_unwind(AssertUnwindSafe(work));
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         lock(&self.queue)
     }
 
@@ -232,7 +200,7 @@ impl Batch {
         if files && let Some(file) = queue.files.pop_front() {
             queue.busy += 1;
             queue.polled = 0;
-            return Due::File(file);
+            return Due::File(Box::new(file));
         }
         match later {
             Some(due) => Due::Later(due),
@@ -241,12 +209,12 @@ impl Batch {
         }
     }
 
-    fn stop(&self, why: Stopped) {
+    pub(super) fn stop(&self, why: Stopped) {
         self.queue().stopped.get_or_insert(why);
     }
 
     /// Notes an event in the manifest. If that is not possible, no further file is started.
-    fn note(&self, mut line: Entry) -> Result<()> {
+    pub(super) fn note(&self, mut line: Entry) -> Result<()> {
         let mut manifest = lock(&self.manifest);
         let Some(manifest) = manifest.as_mut() else { return Ok(()) };
         line.at = Some(self.client.settings().clock.utc_now());
@@ -260,258 +228,13 @@ impl Batch {
         noted
     }
 
-    fn upload(self: &Arc<Self>, mut job: FileJob) {
-        let lock_of_name = self.locks.of(lock(&self.folders).key(&job.file.path));
-        let key = FileKey::of(&job.file.path, &self.folders);
-        let (known, key) = match key.and_then(|key| Ok((self.known(&key)?, key))) {
-            Ok(known) => known,
-            Err(e) => return job.finish(UploadOutcomeKind::Failed, Err(e)),
-        };
-        let progress = Reporter::new(self.callback(&job.file.path));
-        if let Some(line) = known {
-            match line {
-                Entry { event: Event::Done, asset: Some(asset), .. } if self.is_enough(&asset) => {
-                    return job.finish(UploadOutcomeKind::Skipped, Ok(asset));
-                }
-                Entry { event: Event::Done, asset: Some(asset), .. } => {
-                    return self.wait_on(job, key, asset.id, progress);
-                }
-                Entry { permanent: true, code, message, .. } if !self.options.retry_permanent => {
-                    let message = message.unwrap_or_default();
-                    return job.finish(UploadOutcomeKind::Failed, Err(Error::PreviouslyFailed { code, message }));
-                }
-                Entry { asset_id: Some(asset_id), .. } => return self.wait_on(job, key, asset_id, progress),
-                Entry { upload, sent_at, .. } => {
-                    let upload = upload.filter(|upload| is_of(upload, &job.file.path));
-                    job.file.checkpoint = Checkpoint { upload, sent_at, is_own: false };
-                }
-            }
-        }
-        if key.size <= self.options.threshold {
-            lock_of_name.wait(key.size, || self.cancel.is_canceled() || self.queue().stopped.is_some());
-        }
-        let since = self.client.settings().clock.utc_now();
-        let result = match self.transfer(&job.file, &key, &progress) {
-            // The session has ended, or was never this file's.
-            Err(e) if is_hopeless(&e) => {
-                log::warn!("{}: {e}; uploading from the start", printable_path(&job.file.path));
-                job.file.checkpoint = Checkpoint::default();
-                self.transfer(&job.file, &key, &progress)
-            }
-            other => other,
-        };
-        match result {
-            Ok(uploaded) => {
-                self.got_through();
-                lock(&self.claimed).insert(uploaded.asset_id.clone());
-                let asset_id = Some(uploaded.asset_id.clone());
-                // If that fails, so does the note at the end, which is in the outcome.
-                let _ = self.note(Entry { asset_id, ..Entry::new(Event::Uploaded, &key) });
-                self.arrived(job, key, uploaded, progress, MOST_UNKNOWN);
-            }
-            Err(e) => {
-                job.file.checkpoint.is_own = true;
-                match &e {
-                    Error::Upload(e) => job.file.checkpoint.upload = e.resumable.then(|| e.upload.clone()),
-                    // The platform may have it all the same.
-                    e if e.is_outcome_unknown() => {
-                        job.file.checkpoint.sent_at.get_or_insert(since);
-                    }
-                    _ => {}
-                }
-                self.failed_transiently(job, &key, e);
-            }
-        }
-    }
-
-    /// Whether an asset of an earlier batch is as far as this one wants it.
-    fn is_enough(&self, asset: &Asset) -> bool {
-        !self.options.wait || asset.status == Some(AssetStatus::Ready)
-    }
-
-    /// What earlier batches knew of a file.
-    fn known(&self, key: &FileKey) -> Result<Option<Entry>> {
-        match lock(&self.manifest).as_mut() {
-            Some(manifest) => manifest.take(key),
-            None => Ok(None),
-        }
-    }
-
-    /// Whether an asset is a file other than this, as far as this run and the manifest know.
-    fn is_of_another(&self, asset_id: &str, path: &str) -> Result<bool> {
-        if lock(&self.claimed).contains(asset_id) {
-            return Ok(true);
-        }
-        lock(&self.manifest).as_mut().map_or(Ok(false), |manifest| manifest.has_asset_of_another(asset_id, path))
-    }
-
-    fn transfer(self: &Arc<Self>, file: &File, key: &FileKey, progress: &Reporter) -> Result<Uploaded> {
-        let options = &self.options;
-        let mut upload = UploadAsset::new(&self.client, FileSource::path(&file.path))
-            .threshold(options.threshold)
-            .max_workers(options.max_workers)
-            .request_options(options.request_options.clone());
-        upload.asset = options.asset.clone();
-        let (batch, path) = (self.clone(), key.path.clone());
-        upload.claimed = Some(Arc::new(move |asset_id| batch.is_of_another(asset_id, &path)));
-        (upload.sent_at, upload.sent_by_earlier) = (file.checkpoint.sent_at, !file.checkpoint.is_own);
-        if self.has_manifest {
-            let note = BatchJournal { batch: self.clone(), key: key.clone(), noted: file.checkpoint.upload.clone() };
-            upload.settings.journal = Some(Box::new(note));
-        }
-        upload.settings.resume = file.checkpoint.upload.clone();
-        upload.transfer(progress)
-    }
-
-    /// The progress of one file, for the caller.
-    fn callback(&self, path: &Path) -> Option<Callback> {
-        let (callback, path) = (self.options.progress.clone()?, path.to_path_buf());
-        Some(Box::new(move |progress: &UploadProgress| callback(&path, progress)))
-    }
-
-    /// A file has got through, and so would others.
-    fn got_through(&self) {
-        let mut queue = self.queue();
-        queue.failures = 0;
-        if queue.outage.take().is_some() {
-            log::info!("files get through again");
-        }
-    }
-
-    /// A file did not get through: it fails, or is tried again when others get through, or nothing does any more.
-    fn failed_transiently(&self, mut job: FileJob, key: &FileKey, e: Error) {
-        let passing = match e.reason() {
-            Error::Api(api) => matches!(api.status, 500 | 502..=504),
-            Error::Transport { .. } | Error::Timeout { .. } => true,
-            _ => false,
-        };
-        if !passing || self.queue().stopped.is_some() {
-            self.end_try();
-            return self.failed(job, key, e);
-        }
-        let reachable = self.is_reachable();
-        let now = self.now();
-        let mut queue = self.queue();
-        queue.failures += 1;
-        let outage = !reachable || queue.failures >= OUTAGE || queue.outage.is_some();
-        job.file.tries += u32::from(!outage);
-        let alone = queue.files.is_empty() && queue.busy <= 1;
-        if !outage && (job.file.tries >= MOST_TRIES || alone) {
-            drop(queue);
-            return self.failed(job, key, e);
-        }
-        if outage {
-            let outage = queue.outage.get_or_insert(Outage { since: now, tries: 0, next: Some(now) });
-            let lasted = now.saturating_duration_since(outage.since);
-            if lasted >= self.options.max_outage {
-                let message = format!("nothing got through for {} s: {}", lasted.as_secs(), e.message());
-                queue.stopped.get_or_insert(Stopped::Outage(message));
-                drop(queue);
-                return self.failed(job, key, e);
-            }
-            let pause = OUTAGE_PAUSES[outage.tries.min(OUTAGE_PAUSES.len() - 1)];
-            outage.tries += 1;
-            outage.next =
-                Some(now + pause.max(e.retry_after().unwrap_or_default()).min(self.options.max_outage - lasted));
-            log::warn!("{e}; nothing gets through, the next try is in {pause:?}");
-            queue.files.push_front(job.take_back());
-        } else {
-            log::warn!("{}: {e}; it is tried again later", printable_path(&job.file.path));
-            queue.files.push_back(job.take_back());
-        }
-    }
-
-    /// Another file may be tried in an outage.
-    fn end_try(&self) {
-        let now = self.now();
-        if let Some(outage) = &mut self.queue().outage {
-            outage.next.get_or_insert(now);
-        }
-    }
-
-    /// Whether the platform answers to a small request.
-    fn is_reachable(&self) -> bool {
-        let options = self.options.request_options.clone().max_retries(0).timeout(Duration::from_secs(10));
-        match self.client.assets().list().page_limit(1).request_options(options).send() {
-            Ok(_) => true,
-            Err(e) => e.is_canceled() || e.status().is_some_and(|status| status < 500),
-        }
-    }
-
-    /// The file arrived in an earlier batch.
-    fn wait_on(&self, job: FileJob, key: FileKey, asset_id: String, progress: Reporter) {
-        let uploaded = Uploaded { asset_id, asset: None, length: None, note: None };
-        self.arrived(job, key, uploaded, progress, 0);
-    }
-
-    /// The file is at the platform. What is left is to wait for the asset.
-    fn arrived(&self, mut job: FileJob, key: FileKey, uploaded: Uploaded, progress: Reporter, unknown: u32) {
-        let now = self.now();
-        let poll = Poll::new::<Asset>(&uploaded.asset_id, self.options.pace, now, unknown);
-        let Some(sender) = job.sender.take() else { return };
-        let path = std::mem::take(&mut job.file.path);
-        let mut pending = Pending { path, note: uploaded.note, key, poll, due: now, progress };
-        match uploaded.asset {
-            Some(asset) => {
-                let job = pending.take_job(sender);
-                self.polled(pending, job, Ok(asset));
-            }
-            None => self.poll(pending, sender),
-        }
-    }
-
-    fn poll(&self, mut pending: Pending, sender: &Sender<UploadOutcome>) {
-        let job = pending.take_job(sender);
-        let left = pending.poll.time_left(self.now());
-        let mut options = self.options.request_options.clone();
-        options.deadline = Some(options.deadline.map_or(left, |own| own.min(left)));
-        let answer = self.client.assets().retrieve(pending.poll.id()).request_options(options).send();
-        self.polled(pending, job, answer);
-    }
-
-    fn polled(&self, mut pending: Pending, mut job: FileJob, answer: Result<Asset>) {
-        let (length, id) = (Some(pending.key.size), pending.poll.id().to_string());
-        let working = answer.as_ref().is_ok_and(|asset| asset.status != Some(AssetStatus::Ready));
-        let next = match answer {
-            Ok(asset) if !self.options.wait => Ok(Next::Done(asset)),
-            Err(e) if !self.options.wait && e.status() != Some(404) => Err(e),
-            answer => pending.poll.next(answer, self.now()),
-        };
-        match next {
-            Ok(Next::Again(due)) => {
-                if working {
-                    pending.progress.state(UploadState::Processing, length, &id);
-                }
-                pending.note = job.note.take();
-                pending.path = job.take_back().path;
-                pending.due = due;
-                self.queue().pending.push(pending);
-            }
-            Ok(Next::Done(asset)) => {
-                if asset.status == Some(AssetStatus::Ready) {
-                    pending.progress.state(UploadState::Ready, length, &id);
-                }
-                let (asset_id, done) = (Some(asset.id.clone()), Entry::new(Event::Done, &pending.key));
-                let noted = self.note(Entry { asset_id, asset: Some(asset.clone()), ..done });
-                job.finish_noted(UploadOutcomeKind::Uploaded, Ok(asset), noted);
-            }
-            Err(e) => {
-                // If it is at the platform, the next batch waits for it.
-                let lost = matches!(e, Error::Failed(_)) || e.status() == Some(404);
-                let asset_id = (!lost).then_some(id.clone());
-                let line = Entry { asset_id, ..Entry::new(Event::Failed, &pending.key) };
-                self.failed_with(job, line, if lost { e } else { e.with_asset_id(&id) });
-            }
-        }
-    }
-
     /// Ends a file with an error, and notes what a later batch can start from.
-    fn failed(&self, job: FileJob, key: &FileKey, e: Error) {
-        let Checkpoint { upload, sent_at, .. } = job.file.checkpoint.clone();
-        self.failed_with(job, Entry { upload, sent_at, ..Entry::new(Event::Failed, key) }, e);
+    pub(super) fn failed(&self, job: FileJob, key: &FileKey, e: Error) {
+        let Checkpoint { upload, sent_at } = job.file.checkpoint.clone();
+        self.failed_with(job, Entry { upload, ..Entry::new(Event::Failed, key).with_sent_at(sent_at) }, e);
     }
 
-    fn failed_with(&self, job: FileJob, line: Entry, e: Error) {
+    pub(super) fn failed_with(&self, job: FileJob, line: Entry, e: Error) {
         // A quota, a rate limit that lasts, or a key that is not valid: every other file would fail alike.
         let refuses_all = |api: &&Arc<ApiError>| e.is_quota() || matches!(api.status, 401 | 429);
         if let Some(api) = e.api().filter(refuses_all).filter(|api| !is_of_storage(api)) {
@@ -528,26 +251,6 @@ impl Batch {
             self.note(Entry { code, message, permanent, ..line })
         };
         job.finish_noted(UploadOutcomeKind::Failed, Err(e), noted);
-    }
-}
-
-/// Notes how a file comes along.
-struct BatchJournal {
-    batch: Arc<Batch>,
-    key: FileKey,
-    noted: Option<ResumableUpload>,
-}
-
-impl Journal for BatchJournal {
-    fn session(&mut self, upload: &ResumableUpload) -> Result<()> {
-        if self.noted.as_ref() == Some(upload) {
-            return Ok(());
-        }
-        self.batch.note(Entry { upload: Some(upload.clone()), ..Entry::new(Event::Session, &self.key) })
-    }
-
-    fn sending(&mut self, since: OffsetDateTime) -> Result<()> {
-        self.batch.note(Entry { sent_at: Some(since), ..Entry::new(Event::Sending, &self.key) })
     }
 }
 
@@ -577,9 +280,11 @@ impl Drop for WorkerGuard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::wait::poll::Pace;
+    use crate::call::wait::poll::{MOST_UNKNOWN, Pace, Poll};
     use crate::client::TwelveLabs;
+    use crate::resources::assets::Asset;
     use crate::upload::batch::builder::UploadAll;
+    use crate::upload::progress::Reporter;
 
     fn batch(files: usize) -> Arc<Batch> {
         let client = TwelveLabs::builder().api_key("key").base_url("http://localhost:1").build().unwrap();

@@ -17,6 +17,7 @@ use crate::resumable::ResumableUpload;
 use crate::sync::lock;
 use crate::text::{printable, public_url};
 use crate::upload::journal::paths::Folders;
+use crate::upload::options::SentAt;
 
 pub(crate) const VERSION: u32 = 1;
 /// A longer line is not one of a journal.
@@ -153,6 +154,9 @@ pub(crate) struct Entry {
     /// When the file was sent in one request whose outcome is unknown.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<OffsetDateTime>,
+    /// By how many milliseconds the platform's clock was ahead of this machine's then, if that was known.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
+    pub clock_offset: Option<i64>,
     /// An asset that may become ready.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub asset_id: Option<String>,
@@ -183,7 +187,8 @@ pub(crate) struct EntryHead<'a> {
     pub path: std::borrow::Cow<'a, str>,
     #[serde(rename = "event")]
     _event: Event,
-    pub size: u64,
+    #[serde(rename = "size")]
+    _size: u64,
     pub sent_at: Option<IgnoredAny>,
 }
 
@@ -194,6 +199,7 @@ impl Entry {
             file: file.clone(),
             upload: None,
             sent_at: None,
+            clock_offset: None,
             asset_id: None,
             asset: None,
             code: None,
@@ -201,6 +207,18 @@ impl Entry {
             permanent: false,
             at: None,
         }
+    }
+
+    /// When the file was sent, with the platform's clock.
+    pub(crate) fn sent_at(&self) -> Option<SentAt> {
+        let offset = self.clock_offset.map(time::Duration::milliseconds);
+        self.sent_at.map(|here| SentAt { here, offset })
+    }
+
+    pub(crate) fn with_sent_at(self, sent_at: Option<SentAt>) -> Self {
+        let offset = sent_at.and_then(|sent_at| sent_at.offset);
+        let clock_offset = offset.and_then(|offset| i64::try_from(offset.whole_milliseconds()).ok());
+        Entry { sent_at: sent_at.map(|sent_at| sent_at.here), clock_offset, ..self }
     }
 
     /// Without ids that cannot be asked for: a file does not fail forever over them.

@@ -37,8 +37,8 @@ pub(crate) struct JournalFile {
     known: HashMap<PathId, Range<u64>>,
     /// A path that is not its own, if it has any.
     other: Option<String>,
-    /// The sizes of its own paths that were sent with an unknown outcome.
-    in_flight: HashMap<String, u64>,
+    /// Where the lines about files are that were sent in one request whose outcome is unknown, its own or not.
+    in_flight: Vec<Range<u64>>,
     lock: Lock,
 }
 
@@ -94,6 +94,7 @@ impl JournalFile {
             },
         };
         let Content { mut last, torn, other, in_flight, .. } = content;
+        let in_flight = in_flight.iter().filter_map(|id| last.get(id).cloned()).collect();
         last.retain(|id, _| paths.own.contains(id));
         last.shrink_to_fit();
         Ok(JournalFile { kind, path: path.clone(), file, torn, paths, known: last, other, in_flight, lock })
@@ -104,13 +105,14 @@ impl JournalFile {
         self.other.as_deref()
     }
 
-    /// The sizes of the files that earlier runs sent in one request whose outcome is unknown, by path.
-    pub(crate) fn in_flight(&self) -> HashMap<String, u64> {
-        self.in_flight.clone()
+    /// What earlier runs noted of files that they sent in one request whose outcome is unknown.
+    pub(crate) fn in_flight(&mut self) -> Result<Vec<Entry>> {
+        let places = std::mem::take(&mut self.in_flight);
+        places.into_iter().filter_map(|place| self.entry(place).transpose()).collect()
     }
 
-    /// Whether it has this asset for a path other than this.
-    pub(crate) fn has_asset_of_another(&mut self, asset_id: &str, path: &str) -> Result<bool> {
+    /// Whether it has this asset for any file.
+    pub(crate) fn has_asset(&mut self, asset_id: &str) -> Result<bool> {
         let fail = |e| Error::file(&self.path, format!("cannot read the {}", self.kind.name()), Some(e));
         self.file.seek(SeekFrom::Start(0)).map_err(fail)?;
         let mut reader = BufReader::with_capacity(1 << 16, &self.file);
@@ -122,7 +124,7 @@ impl JournalFile {
             }
             let is_it = |entry: Entry| {
                 let own_id = entry.asset_id.as_deref() == Some(asset_id);
-                entry.file.path != path && (own_id || entry.asset.is_some_and(|asset| asset.id == asset_id))
+                own_id || entry.asset.is_some_and(|asset| asset.id == asset_id)
             };
             let may_be = line.windows(asset_id.len()).any(|part| part == asset_id.as_bytes());
             if may_be && serde_json::from_slice(line.trim_ascii()).is_ok_and(is_it) {
@@ -139,12 +141,16 @@ impl JournalFile {
     /// What earlier runs knew of this path, however the file was.
     pub(crate) fn take_any(&mut self, path: &str) -> Result<Option<Entry>> {
         let Some(place) = self.known.remove(&self.paths.id(path)) else { return Ok(None) };
+        Ok(self.entry(place)?.filter(|line| line.file.path == path))
+    }
+
+    fn entry(&mut self, place: Range<u64>) -> Result<Option<Entry>> {
         let fail = |e| Error::file(&self.path, format!("cannot read the {}", self.kind.name()), Some(e));
         let mut text = Vec::new();
         self.file.seek(SeekFrom::Start(place.start)).map_err(fail)?;
         (&self.file).take(place.end - place.start).read_to_end(&mut text).map_err(fail)?;
         match serde_json::from_slice::<Entry>(without_bom(&text)) {
-            Ok(line) => Ok(Some(line.usable()).filter(|line| line.file.path == path)),
+            Ok(line) => Ok(Some(line.usable())),
             Err(e) => {
                 log::warn!("{}: a line is passed over: {e}", printable_path(&self.path));
                 Ok(None)

@@ -1,6 +1,6 @@
 //! Reading a journal: where the last line about each path is, and how much of the file still counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
@@ -30,7 +30,8 @@ pub(crate) struct Content {
     live: u64,
     pub torn: bool,
     pub other: Option<String>,
-    pub in_flight: HashMap<String, u64>,
+    /// The paths of files that were sent in one request whose outcome is unknown.
+    pub in_flight: HashSet<PathId>,
 }
 
 impl Content {
@@ -66,11 +67,10 @@ impl Content {
                 if content.other.is_none() && !paths.own.contains(&id) {
                     content.other = Some(known.path.clone().into_owned());
                 }
-                if known.sent_at.is_some() && paths.own.contains(&id) {
-                    content.in_flight.insert(known.path.clone().into_owned(), known.size);
-                } else if !content.in_flight.is_empty() {
-                    content.in_flight.remove(known.path.as_ref());
-                }
+                match known.sent_at.is_some() {
+                    true => content.in_flight.insert(id),
+                    false => content.in_flight.remove(&id),
+                };
                 content.live += read;
                 if let Some(old) = content.last.insert(id, place) {
                     content.live -= old.end - old.start;

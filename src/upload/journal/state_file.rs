@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use time::OffsetDateTime;
-
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::session::Session;
@@ -16,7 +14,7 @@ use crate::upload::chunked::open::is_of;
 use crate::upload::journal::JournalFile;
 use crate::upload::journal::entry::{Entry, Event, FileKey, Kind};
 use crate::upload::journal::paths::{Folders, Paths};
-use crate::upload::options::Journal;
+use crate::upload::options::{Journal, SentAt};
 
 /// An open state file. Clones are the same one.
 #[derive(Clone)]
@@ -34,7 +32,7 @@ pub(crate) struct PreviousRun {
     /// Some of its chunks have.
     pub upload: Option<ResumableUpload>,
     /// It was sent in one request whose outcome is unknown.
-    pub sent_at: Option<OffsetDateTime>,
+    pub sent_at: Option<SentAt>,
 }
 
 impl StateFile {
@@ -59,8 +57,9 @@ impl StateFile {
         }
         let left = match manifest.take_any(&file.path)? {
             Some(line) if anyway || line.file == file => {
+                let sent_at = line.sent_at();
                 let upload = line.upload.filter(|upload| anyway || is_of(upload, place));
-                PreviousRun { asset_id: line.asset_id, upload, sent_at: line.sent_at }
+                PreviousRun { asset_id: line.asset_id, upload, sent_at }
             }
             Some(_) => {
                 log::warn!("{}: the file has changed; it is uploaded from the start", printable(&file.path, 1000));
@@ -114,8 +113,8 @@ impl StateFile {
 }
 
 impl Journal for StateFile {
-    fn sending(&mut self, since: OffsetDateTime) -> Result<()> {
-        self.write(Entry { sent_at: Some(since), ..Entry::new(Event::Sending, &self.file) })
+    fn sending(&mut self, sent_at: SentAt) -> Result<()> {
+        self.write(Entry::new(Event::Sending, &self.file).with_sent_at(Some(sent_at)))
     }
 
     fn session(&mut self, upload: &ResumableUpload) -> Result<()> {

@@ -1,0 +1,88 @@
+//! What a batch does when files do not get through: it tries them again, and in an outage one at a time.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::text::printable_path;
+use crate::upload::batch::job::{FileJob, Stopped};
+use crate::upload::batch::scheduler::{Batch, Outage};
+use crate::upload::journal::entry::FileKey;
+
+/// So many files in a row that do not get through are an outage, even if the platform answers to others.
+const OUTAGE: u32 = 3;
+/// How often a file is tried that does not get through while others do.
+const MOST_TRIES: u32 = 2;
+/// The pauses between the attempts in an outage; the last of these is checkpoint to.
+const OUTAGE_PAUSES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
+
+impl Batch {
+    /// A file has got through, and so would others.
+    pub(super) fn got_through(&self) {
+        let mut queue = self.queue();
+        queue.failures = 0;
+        if queue.outage.take().is_some() {
+            log::info!("files get through again");
+        }
+    }
+
+    /// A file did not get through: it fails, or is tried again when others get through, or nothing does any more.
+    pub(super) fn failed_transiently(&self, mut job: FileJob, key: &FileKey, e: Error) {
+        let passing = match e.reason() {
+            Error::Api(api) => matches!(api.status, 500 | 502..=504),
+            Error::Transport { .. } | Error::Timeout { .. } => true,
+            _ => false,
+        };
+        if !passing || self.queue().stopped.is_some() {
+            self.end_try();
+            return self.failed(job, key, e);
+        }
+        let reachable = self.is_reachable();
+        let now = self.now();
+        let mut queue = self.queue();
+        queue.failures += 1;
+        let outage = !reachable || queue.failures >= OUTAGE || queue.outage.is_some();
+        job.file.tries += u32::from(!outage);
+        let alone = queue.files.is_empty() && queue.busy <= 1 && !self.names.has_waiting();
+        if !outage && (job.file.tries >= MOST_TRIES || alone) {
+            drop(queue);
+            return self.failed(job, key, e);
+        }
+        if outage {
+            let outage = queue.outage.get_or_insert(Outage { since: now, tries: 0, next: Some(now) });
+            let lasted = now.saturating_duration_since(outage.since);
+            if lasted >= self.options.max_outage {
+                let message = format!("nothing got through for {} s: {}", lasted.as_secs(), e.message());
+                queue.stopped.get_or_insert(Stopped::Outage(message));
+                drop(queue);
+                return self.failed(job, key, e);
+            }
+            let pause = OUTAGE_PAUSES[outage.tries.min(OUTAGE_PAUSES.len() - 1)];
+            outage.tries += 1;
+            outage.next =
+                Some(now + pause.max(e.retry_after().unwrap_or_default()).min(self.options.max_outage - lasted));
+            log::warn!("{e}; nothing gets through, the next try is in {pause:?}");
+            queue.files.push_front(job.take_back());
+        } else {
+            log::warn!("{}: {e}; it is tried again later", printable_path(&job.file.path));
+            queue.files.push_back(job.take_back());
+        }
+    }
+
+    /// Another file may be tried in an outage.
+    pub(super) fn end_try(&self) {
+        let now = self.now();
+        if let Some(outage) = &mut self.queue().outage {
+            outage.next.get_or_insert(now);
+        }
+    }
+
+    /// Whether the platform answers to a small request.
+    pub(super) fn is_reachable(&self) -> bool {
+        let options = self.options.request_options.clone().max_retries(0).timeout(Duration::from_secs(10));
+        match self.client.assets().list().page_limit(1).request_options(options).send() {
+            Ok(_) => true,
+            Err(e) => e.is_canceled() || e.status().is_some_and(|status| status < 500),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Sending a file of a batch, once it is known what became of it before.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::call::wait::poll::MOST_UNKNOWN;
+use crate::error::{Error, Result};
+use crate::file::FileSource;
+use crate::resources::assets::{Asset, AssetStatus};
+use crate::resumable::ResumableUpload;
+use crate::sync::lock;
+use crate::text::printable_path;
+use crate::upload::batch::job::{Checkpoint, File, FileJob};
+use crate::upload::batch::name_lock::{Name, Settled, Unsettled};
+use crate::upload::batch::scheduler::Batch;
+use crate::upload::chunked::open::{is_hopeless, is_of};
+use crate::upload::journal::entry::{Entry, Event, FileKey};
+use crate::upload::options::{Journal, SentAt};
+use crate::upload::outcome::UploadOutcomeKind;
+use crate::upload::progress::{Callback, Reporter, UploadProgress, UploadState};
+use crate::upload::reconcile::{Claimed, Lost, learn_clock};
+use crate::upload::upload_asset::{UploadAsset, Uploaded};
+
+/// A name that is held for a file. What is in flight when it is freed, after a panic perhaps, may have arrived.
+struct HeldName<'a> {
+    batch: &'a Batch,
+    name: Name,
+    in_flight: Option<Unsettled>,
+}
+
+impl Drop for HeldName<'_> {
+    fn drop(&mut self) {
+        if let Some(unsettled) = self.in_flight.take() {
+            self.batch.names.add_unsettled(&self.name, unsettled);
+        }
+        if let Some(next) = self.batch.names.release(&self.name) {
+            self.batch.queue().files.push_front(next);
+        }
+    }
+}
+
+/// Notes how a file comes along.
+struct BatchJournal {
+    batch: Arc<Batch>,
+    key: FileKey,
+    noted: Option<ResumableUpload>,
+}
+
+impl Journal for BatchJournal {
+    fn session(&mut self, upload: &ResumableUpload) -> Result<()> {
+        if self.noted.as_ref() == Some(upload) {
+            return Ok(());
+        }
+        self.batch.note(Entry { upload: Some(upload.clone()), ..Entry::new(Event::Session, &self.key) })
+    }
+
+    fn sending(&mut self, sent_at: SentAt) -> Result<()> {
+        self.batch.note(Entry::new(Event::Sending, &self.key).with_sent_at(Some(sent_at)))
+    }
+}
+
+impl Batch {
+    pub(super) fn upload(self: &Arc<Self>, mut job: FileJob) {
+        let key = FileKey::of(&job.file.path, &self.folders);
+        let (known, key) = match key.and_then(|key| Ok((self.known(&key)?, key))) {
+            Ok(known) => known,
+            Err(e) => return job.finish(UploadOutcomeKind::Failed, Err(e)),
+        };
+        let progress = Reporter::new(self.callback(&job.file.path));
+        if let Some(line) = known {
+            match line {
+                Entry { event: Event::Done, asset: Some(asset), .. } if self.is_enough(&asset) => {
+                    return job.finish(UploadOutcomeKind::Skipped, Ok(asset));
+                }
+                Entry { event: Event::Done, asset: Some(asset), .. } => {
+                    return self.wait_on(job, key, asset.id, progress);
+                }
+                Entry { permanent: true, code, message, .. } if !self.options.retry_permanent => {
+                    let message = message.unwrap_or_default();
+                    return job.finish(UploadOutcomeKind::Failed, Err(Error::PreviouslyFailed { code, message }));
+                }
+                Entry { asset_id: Some(asset_id), .. } => return self.wait_on(job, key, asset_id, progress),
+                line => {
+                    let sent_at = line.sent_at();
+                    let upload = line.upload.filter(|upload| is_of(upload, &job.file.path));
+                    job.file.checkpoint = Checkpoint { upload, sent_at };
+                }
+            }
+        }
+        self.send(job, key, progress);
+    }
+
+    /// Sends a file, once what may have arrived under its name and its size is settled.
+    pub(super) fn send(self: &Arc<Self>, job: FileJob, key: FileKey, progress: Reporter) {
+        let name = (FileSource::path(&job.file.path).file_name(), key.size);
+        let sender = job.sender;
+        // Another file of this name and size may be on its way. This one waits, and the worker does something else.
+        let Some(file) = self.names.hold(&name, job.take_back()) else { return };
+        let mut job = FileJob { file, note: None, sender };
+        let mut held = HeldName { batch: self, name, in_flight: None };
+        match self.settle(&held.name, &key) {
+            Ok(Some(Settled::Arrived { asset, note })) => {
+                self.got_through();
+                progress.state(UploadState::Uploaded, Some(key.size), &asset.id);
+                let (asset_id, length) = (asset.id.clone(), Some(key.size));
+                let uploaded = Uploaded { asset_id, asset: Some(*asset), length, note };
+                return self.arrived(job, key, uploaded, progress, MOST_UNKNOWN);
+            }
+            Ok(_) => {}
+            Err(e) => return self.failed_transiently(job, &key, e),
+        }
+        if self.has_manifest && !std::mem::replace(&mut *lock(&self.asked_time), true) {
+            learn_clock(&self.client, &self.options.request_options);
+        }
+        let sent_at = job.file.checkpoint.sent_at.unwrap_or_else(|| SentAt::now(&self.client));
+        if key.size <= self.options.threshold {
+            held.in_flight = Some(Unsettled { file: key.clone(), sent_at, by_earlier: false });
+        }
+        let result = match self.transfer(&job.file, &key, sent_at, &progress) {
+            // The session has ended, or was never this file's.
+            Err(e) if is_hopeless(&e) => {
+                log::warn!("{}: {e}; uploading from the start", printable_path(&job.file.path));
+                job.file.checkpoint = Checkpoint::default();
+                self.transfer(&job.file, &key, sent_at, &progress)
+            }
+            other => other,
+        };
+        match result {
+            Ok(uploaded) => {
+                self.got_through();
+                lock(&self.claimed).insert(uploaded.asset_id.clone());
+                let asset_id = Some(uploaded.asset_id.clone());
+                // If that fails, so does the note at the end, which is in the outcome.
+                let _ = self.note(Entry { asset_id, ..Entry::new(Event::Uploaded, &key) });
+                held.in_flight = None;
+                self.arrived(job, key, uploaded, progress, MOST_UNKNOWN);
+            }
+            Err(e) => {
+                match &e {
+                    Error::Upload(e) => job.file.checkpoint.upload = e.resumable.then(|| e.upload.clone()),
+                    // The platform may have it all the same.
+                    e if e.is_outcome_unknown() => job.file.checkpoint.sent_at = Some(sent_at),
+                    _ => held.in_flight = None,
+                }
+                self.failed_transiently(job, &key, e);
+            }
+        }
+    }
+
+    /// Finds out which of the files of a name have arrived whose outcome is unknown, and notes it. The answer is what
+    /// became of this one, if it was among them.
+    pub(super) fn settle(self: &Arc<Self>, name: &Name, key: &FileKey) -> Result<Option<Settled>> {
+        let mut unsettled = self.names.unsettled(name);
+        if !unsettled.is_empty() {
+            unsettled.sort_by_key(|unsettled| unsettled.sent_at.at_platform(&self.client));
+            let batch = self.clone();
+            let claimed: Claimed = Arc::new(move |asset_id| batch.is_claimed(asset_id));
+            let options = &self.options.request_options;
+            let lost =
+                Lost { client: &self.client, name: &name.0, size: Some(name.1), claimed: Some(&claimed), options };
+            let sent: Vec<SentAt> = unsettled.iter().map(|unsettled| unsettled.sent_at).collect();
+            // This file itself was looked for when it failed, and has waited since.
+            let is_own = |unsettled: &Unsettled| unsettled.file == *key && !unsettled.by_earlier;
+            let found = if unsettled.iter().all(is_own) { lost.find_each(&sent)? } else { lost.settle(&sent)? };
+            let mut settled = Vec::new();
+            for (Unsettled { file, .. }, found) in unsettled.into_iter().zip(found) {
+                let outcome = match found {
+                    Some(found) => {
+                        lock(&self.claimed).insert(found.asset.id.clone());
+                        let asset_id = Some(found.asset.id.clone());
+                        self.note(Entry { asset_id, ..Entry::new(Event::Uploaded, &file) })?;
+                        Settled::Arrived { note: found.note(), asset: Box::new(found.asset) }
+                    }
+                    None => {
+                        if file != *key {
+                            let message = Some("the file did not arrive".into());
+                            self.note(Entry { message, ..Entry::new(Event::Failed, &file) })?;
+                        }
+                        Settled::Absent
+                    }
+                };
+                settled.push((file, outcome));
+            }
+            self.names.settle(name, settled);
+        }
+        Ok(self.names.take_settled(name, key))
+    }
+
+    /// Whether an asset of an earlier batch is as far as this one wants it.
+    pub(super) fn is_enough(&self, asset: &Asset) -> bool {
+        !self.options.wait || asset.status == Some(AssetStatus::Ready)
+    }
+
+    /// What earlier batches knew of a file.
+    pub(super) fn known(&self, key: &FileKey) -> Result<Option<Entry>> {
+        match lock(&self.manifest).as_mut() {
+            Some(manifest) => manifest.take(key),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether an asset is known to be a file, as far as this run and the manifest know.
+    pub(super) fn is_claimed(&self, asset_id: &str) -> Result<bool> {
+        if lock(&self.claimed).contains(asset_id) {
+            return Ok(true);
+        }
+        lock(&self.manifest).as_mut().map_or(Ok(false), |manifest| manifest.has_asset(asset_id))
+    }
+
+    pub(super) fn transfer(
+        self: &Arc<Self>,
+        file: &File,
+        key: &FileKey,
+        sent_at: SentAt,
+        progress: &Reporter,
+    ) -> Result<Uploaded> {
+        let options = &self.options;
+        let mut upload = UploadAsset::new(&self.client, FileSource::path(&file.path))
+            .threshold(options.threshold)
+            .max_workers(options.max_workers)
+            .request_options(options.request_options.clone());
+        upload.asset = options.asset.clone();
+        let batch = self.clone();
+        upload.claimed = Some(Arc::new(move |asset_id| batch.is_claimed(asset_id)));
+        (upload.sent_at, upload.is_absent) = (Some(sent_at), true);
+        if self.has_manifest {
+            let note = BatchJournal { batch: self.clone(), key: key.clone(), noted: file.checkpoint.upload.clone() };
+            upload.settings.journal = Some(Box::new(note));
+        }
+        upload.settings.resume = file.checkpoint.upload.clone();
+        upload.transfer(progress)
+    }
+
+    /// The progress of one file, for the caller.
+    pub(super) fn callback(&self, path: &Path) -> Option<Callback> {
+        let (callback, path) = (self.options.progress.clone()?, path.to_path_buf());
+        Some(Box::new(move |progress: &UploadProgress| callback(&path, progress)))
+    }
+}
