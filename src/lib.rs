@@ -1,4 +1,4 @@
-// The README's links to pages of the guide lead to files; in here they lead to the modules, whose definitions come first.
+// README.md links to files. Rustdoc takes the first definition of a label, so here the same links lead to modules.
 #![doc = include_str!("guide/links.md")]
 #![doc = include_str!("../README.md")]
 #![deny(missing_debug_implementations, missing_docs)]
@@ -50,7 +50,7 @@ pub use http::observe::AttemptEvent;
 pub use response::{Headers, HttpResponse};
 pub use time;
 
-/// Analysis: text about a video or about images, at once or as it is written.
+/// Analysis: questions about a video or images, answered as a whole or as a stream.
 ///
 /// See [the guide](crate::guide::analyze).
 pub mod analyze {
@@ -58,7 +58,7 @@ pub mod analyze {
     pub use crate::resources::analyze::*;
 }
 
-/// Analyses that run in the background: tasks and batches.
+/// Analysis in the background: tasks and batches.
 ///
 /// See [the guide](crate::guide::analyze).
 pub mod analyze_async {
@@ -67,7 +67,7 @@ pub mod analyze_async {
     pub use crate::resources::analyze_async::*;
 }
 
-/// Assets: files uploaded to the platform, one or many.
+/// Assets: uploading files, one or many, and managing them.
 ///
 /// See [the guide](crate::guide::upload).
 pub mod assets {
@@ -79,21 +79,21 @@ pub mod assets {
     pub use crate::upload::upload_url::UploadUrl;
 }
 
-/// Data connectors: connections to accounts at other providers, to import files from.
+/// Data connectors: connections to users' accounts at other providers, such as Google Drive.
 ///
 /// See [the guide](crate::guide::imports).
 pub mod data_connectors {
     pub use crate::resources::data_connectors::*;
 }
 
-/// Embeddings: vectors of text and media.
+/// Embeddings: vectors that represent text and media.
 ///
 /// See [the guide](crate::guide::embeddings).
 pub mod embed {
     pub use crate::resources::embed::*;
 }
 
-/// Entity collections: known people and things, to be found in videos.
+/// Entity collections: known people and objects to search for.
 ///
 /// See [the guide](crate::guide::entities).
 pub mod entity_collections {
@@ -101,14 +101,14 @@ pub mod entity_collections {
     pub use crate::resources::entity_collections::*;
 }
 
-/// Imports: files of a connected account that become assets.
+/// Imports: creating assets from the files of a connected account.
 ///
 /// See [the guide](crate::guide::imports).
 pub mod imports {
     pub use crate::resources::imports::*;
 }
 
-/// Indexes: videos made searchable.
+/// Indexes: collections of videos that can be searched.
 ///
 /// See [the guide](crate::guide::search).
 pub mod indexes {
@@ -117,21 +117,21 @@ pub mod indexes {
     pub use crate::resources::indexes::*;
 }
 
-/// Collections of items of a knowledge store.
+/// Collections of knowledge store items.
 ///
 /// See [the guide](crate::guide::knowledge_stores).
 pub mod knowledge_store_item_collections {
     pub use crate::resources::knowledge_store_item_collections::*;
 }
 
-/// The items of knowledge stores: assets, processed to be searched.
+/// Knowledge store items: assets that were added to a knowledge store.
 ///
 /// See [the guide](crate::guide::knowledge_stores).
 pub mod knowledge_store_items {
     pub use crate::resources::knowledge_store_items::*;
 }
 
-/// Knowledge stores: videos and images together with what the platform understands of them.
+/// Knowledge stores: videos and images that can be searched and asked about together.
 ///
 /// See [the guide](crate::guide::knowledge_stores).
 pub mod knowledge_stores {
@@ -139,7 +139,7 @@ pub mod knowledge_stores {
     pub use crate::resources::knowledge_stores::*;
 }
 
-/// Chunked uploads, for files beyond what one request can carry.
+/// Chunked uploads, for files too large for one request.
 ///
 /// See [the guide](crate::guide::upload).
 pub mod multipart_upload {
@@ -149,7 +149,7 @@ pub mod multipart_upload {
     pub use crate::upload::progress::UploadResult;
 }
 
-/// Responses: answers about what is in a knowledge store.
+/// Responses: answers to questions about a knowledge store.
 ///
 /// See [the guide](crate::guide::responses).
 pub mod responses {
@@ -158,7 +158,7 @@ pub mod responses {
     pub use crate::resources::responses::*;
 }
 
-/// Search: the moments of an index that fit a text or an image.
+/// Search: finding moments in an index by a text or an image.
 ///
 /// See [the guide](crate::guide::search).
 pub mod search {

@@ -85,7 +85,10 @@ fn write_block(code: &mut String, line: usize, block: &str, no_run: bool) {
     let _ = if block.contains("fn main()") {
         writeln!(code, "mod line_{line} {{\n{block}\n}}")
     } else {
-        let attribute = if no_run { "" } else { "#[test]" };
+        let mut attribute = if no_run { "" } else { "#[test]" }.to_string();
+        if block.contains("schemars") {
+            attribute.push_str("#[cfg(feature = \"schemars\")]");
+        }
         writeln!(
             code,
             "{attribute} fn line_{line}() {{\n\
