@@ -12,6 +12,7 @@ use crate::call::request::Request;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::status_list::StatusList;
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::session::Session;
@@ -183,7 +184,12 @@ impl AssetsClient {
     /// ```
     #[inline]
     pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<Asset> {
-        WaitAll::new(&self.0, ids, |id| self.0.get(&["assets", id]))
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["assets", id])).with_list(self.status_list())
+    }
+
+    /// Says which of many assets are still being processed.
+    pub(crate) fn status_list(&self) -> StatusList {
+        StatusList::by_ids(self.0.get(&["assets"]), "asset_ids", &["ready", "failed"])
     }
 
     /// Waits until the transcription of a video or audio asset is ready, and returns it.

@@ -1,5 +1,7 @@
 //! The items of knowledge stores: assets, processed to be searched.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -9,6 +11,7 @@ use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::status_list::StatusList;
 use crate::http::session::Session;
 use crate::resources::assets::{AssetError, AssetRef, AssetType};
 use crate::types::{SortBy, SortOption};
@@ -119,6 +122,13 @@ impl KnowledgeStoreItemsClient {
         ids: impl IntoIterator<Item = I>,
     ) -> WaitAll<KnowledgeStoreItem> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["knowledge-stores", knowledge_store_id, "items", id]))
+            .with_list(self.status_list(knowledge_store_id))
+    }
+
+    /// Says which of many items of a store are still being processed.
+    pub(crate) fn status_list(&self, knowledge_store_id: &str) -> StatusList {
+        let list = self.0.get(&["knowledge-stores", knowledge_store_id, "items"]);
+        StatusList::by_status(list, &["queued", "pending", "processing"])
     }
 }
 
@@ -195,6 +205,7 @@ pub struct KnowledgeStoreItem {
 
 impl Waitable for KnowledgeStoreItem {
     const RESOURCE: &'static str = "knowledge store item";
+    const INTERVAL: Duration = Duration::from_secs(10);
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())

@@ -9,6 +9,7 @@ use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::status_list::StatusList;
 use crate::call::{Call, RequestOptions, texts};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
@@ -144,7 +145,9 @@ impl TasksClient {
     /// ```
     #[inline]
     pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<VideoIndexingTask> {
-        WaitAll::new(&self.0, ids, |id| self.0.get(&["tasks", id]))
+        let list = self.0.get(&["tasks"]);
+        let unfinished = &["uploading", "validating", "pending", "queued", "indexing"];
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["tasks", id])).with_list(StatusList::by_status(list, unfinished))
     }
 }
 

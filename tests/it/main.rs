@@ -40,6 +40,7 @@ mod testing;
 mod tls;
 mod twins;
 mod upload_url;
+mod wait_all;
 mod waits;
 #[cfg(feature = "webhooks")]
 mod webhooks;

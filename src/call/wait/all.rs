@@ -1,17 +1,30 @@
 //! Waiting for many things of one kind, on one thread.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::call::options::RequestOptions;
 use crate::call::request::Request;
 use crate::call::typed::Output;
-use crate::call::wait::poll::{Next, Pace, Poll, Waitable};
-use crate::error::Result;
+use crate::call::wait::poll::{LATE_POLL, Next, Pace, Poll, Waitable};
+use crate::call::wait::status_list::StatusList;
+use crate::clock::later;
+use crate::error::{Error, Result};
 use crate::http::engine;
 use crate::http::session::Session;
 
+/// How often in a row the list of a wait may fail for a passing reason before each thing is asked for by itself.
+const MAX_LIST_FAILURES: u32 = 5;
+
 /// A wait for many things of one kind. Nothing happens before [`send`](WaitAll::send).
+///
+/// Where the platform has a list that tells the status of many things, that is asked: for assets, indexed assets, items
+/// of knowledge stores, tasks and embedding tasks. A round then costs one request for each 50 things, and one in all
+/// while nothing changes in a list that has a filter for the status; each thing is retrieved once when it has ended. So
+/// 50 assets that take 10 minutes cost about 180 requests (122 rounds of one request and 50 to retrieve them), and 240 items
+/// of a knowledge store about 350. Fewer than four things, and what has no such list, are asked for one by one.
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -27,6 +40,7 @@ use crate::http::session::Session;
 pub struct WaitAll<T> {
     session: Session,
     requests: Vec<(String, Request)>,
+    list: Option<StatusList>,
     pace: Pace,
     options: RequestOptions,
     poll: fn(&str, Pace, Instant, u32) -> Poll,
@@ -46,6 +60,7 @@ impl<T: Output> WaitAll<T> {
         WaitAll {
             session: session.clone(),
             requests: ids.into_iter().map(|id| (id.as_ref().to_string(), request(id.as_ref()))).collect(),
+            list: None,
             pace: Pace::default(),
             options: RequestOptions::default(),
             poll: Poll::new::<T>,
@@ -53,7 +68,14 @@ impl<T: Output> WaitAll<T> {
         }
     }
 
-    /// The time between two polls of the same thing: by default 0.5 s, 1 s, 2 s and then 5 s.
+    /// Asks this list which of many are still being processed.
+    pub(crate) fn with_list(mut self, list: StatusList) -> Self {
+        self.list = Some(list);
+        self
+    }
+
+    /// The time between two polls of the same thing: by default 0.5 s, 1 s, 2 s and then 5 s, or 10 s for the items of
+    /// knowledge stores.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.pace.sleep_interval = Some(sleep_interval);
         self
@@ -66,7 +88,8 @@ impl<T: Output> WaitAll<T> {
         self
     }
 
-    /// Settings for each poll.
+    /// Settings for each poll. A poll that fails for a passing reason is repeated when it is due again, not
+    /// [`max_retries`](RequestOptions::max_retries) times before that: it would delay the others.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.options = request_options;
         self
@@ -82,55 +105,200 @@ impl<T: Output> WaitAll<T> {
     pub fn send(self) -> Result<Waiting<T>> {
         self.pace.check()?;
         let now = self.session.settings().clock.now();
-        let pending = self.requests.into_iter().map(|(id, mut request)| {
-            request.options = self.options.clone();
-            Pending { poll: (self.poll)(&id, self.pace, now, 0), request, due: now }
+        let options = self.options.clone().max_retries(0);
+        let pending = self.requests.into_iter().enumerate().map(|(number, (id, request))| Pending {
+            due: now,
+            number,
+            poll: (self.poll)(&id, self.pace, now, 0),
+            request,
         });
-        Ok(Waiting { session: self.session, pending: pending.collect(), now, next: self.next })
+        Ok(Waiting {
+            session: self.session,
+            pending: pending.map(Reverse).collect(),
+            due: VecDeque::new(),
+            list: self.list,
+            list_failures: 0,
+            options,
+            now,
+            last_polls_until: None,
+            next: self.next,
+        })
     }
 }
 
+/// Something that is waited for. It is ordered by when it is due, then as it was given.
 struct Pending {
-    request: Request,
-    poll: Poll,
     due: Instant,
+    number: usize,
+    poll: Poll,
+    request: Request,
+}
+
+impl Pending {
+    fn order(&self) -> (Instant, usize) {
+        (self.due, self.number)
+    }
+}
+
+impl PartialEq for Pending {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Pending {}
+
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pending {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
 }
 
 /// The results of a wait for many things as they come: see [`WaitAll`]. Dropping it ends the wait.
 #[must_use = "it polls only while it is iterated over"]
 pub struct Waiting<T> {
     session: Session,
-    pending: Vec<Pending>,
+    /// What is to be polled later. A heap, since there may be tens of thousands.
+    pending: BinaryHeap<Reverse<Pending>>,
+    /// What is to be retrieved now, or was found to have run out of time.
+    due: VecDeque<(Pending, Option<Error>)>,
+    list: Option<StatusList>,
+    /// How often in a row the list could not be read.
+    list_failures: u32,
+    options: RequestOptions,
     /// A pause counts, also on a clock that does not show it.
     now: Instant,
+    /// The end of the time that the last polls have together, once the wait is over.
+    last_polls_until: Option<Instant>,
     next: fn(&mut Poll, Result<T>, Instant) -> Result<Next<T>>,
+}
+
+impl<T> Waiting<T> {
+    /// Pauses until something is due, and gathers what is: with a list, what it does not show as unfinished.
+    fn gather(&mut self) -> Result<(), (String, Error)> {
+        let Some(Reverse(first)) = self.pending.peek() else { return Ok(()) };
+        let (due, slack) = (first.due, first.poll.interval() / 4);
+        let pause = due.saturating_duration_since(self.now);
+        let cancel = self.options.cancel.as_ref();
+        let paused = match pause.is_zero() {
+            true => engine::check_canceled(cancel, &first.request.operation()),
+            false => engine::pause(&self.session, pause, cancel, &first.request.operation()),
+        };
+        if let Err(e) = paused {
+            let id = first.poll.id().to_string();
+            self.pending.pop();
+            return Err((id, e));
+        }
+        self.now = self.now.max(due).max(self.session.settings().clock.now());
+        let until = match &self.list {
+            // Those that are due a little later come along in the same round.
+            Some(_) if self.pending.len() >= StatusList::WORTHWHILE => later(self.now, slack),
+            _ => due,
+        };
+        let mut round = Vec::new();
+        while self.pending.peek().is_some_and(|Reverse(pending)| pending.due <= until) {
+            round.extend(self.pending.pop().map(|Reverse(pending)| pending));
+        }
+        if round.len() < StatusList::WORTHWHILE || !self.survey(&mut round) {
+            self.due.extend(round.into_iter().map(|pending| (pending, None)));
+        }
+        Ok(())
+    }
+
+    /// Asks the list about a round. `false` if each has to be asked for by itself.
+    fn survey(&mut self, round: &mut Vec<Pending>) -> bool {
+        let limit = self.poll_limit(&round[0].poll);
+        let (Some(list), Some(limit)) = (&mut self.list, limit) else { return false };
+        let mut options = self.options.clone();
+        options.deadline = Some(options.deadline.map_or(limit, |own| own.min(limit)));
+        let ids: Vec<&str> = round.iter().map(|pending| pending.poll.id()).collect();
+        let answer = list.unfinished(&ids, &options);
+        self.now = self.now.max(self.session.settings().clock.now());
+        let (unfinished, asked) = match answer {
+            Ok(unfinished) => {
+                self.list_failures = 0;
+                (Some(unfinished), Duration::ZERO)
+            }
+            Err(e) if e.is_retryable() && self.list_failures < MAX_LIST_FAILURES => {
+                self.list_failures += 1;
+                (None, e.retry_after().unwrap_or_default())
+            }
+            Err(e) => {
+                log::info!("{e}; each is asked for by itself from now on");
+                self.list = None;
+                return false;
+            }
+        };
+        for mut pending in round.drain(..) {
+            let status = unfinished.as_ref().map(|unfinished| unfinished.get(pending.poll.id()).map(String::as_str));
+            let due = match status {
+                // It has ended, or the list does not know it.
+                Some(None) => {
+                    self.due.push_back((pending, None));
+                    continue;
+                }
+                Some(status) => pending.poll.seen_working(status, self.now),
+                None => pending.poll.seen_working(None, self.now),
+            };
+            match due {
+                Ok(due) => {
+                    pending.due = due.max(later(self.now, asked)).min(pending.poll.end().max(due));
+                    self.pending.push(Reverse(pending));
+                }
+                Err(e) => self.due.push_back((pending, Some(e))),
+            }
+        }
+        true
+    }
+
+    /// How long a poll that begins now may take. Once the wait is over, the last polls have a second together: each of
+    /// them would have one by itself, and a thousand on a silent server a thousand.
+    fn poll_limit(&mut self, poll: &Poll) -> Option<Duration> {
+        if self.now < poll.end() {
+            return Some(poll.end() - self.now);
+        }
+        let until = *self.last_polls_until.get_or_insert(later(self.now, LATE_POLL));
+        Some(until.saturating_duration_since(self.now)).filter(|limit| !limit.is_zero())
+    }
 }
 
 impl<T: Output> Iterator for Waiting<T> {
     type Item = (String, Result<T>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let clock = self.session.settings().clock.clone();
         loop {
-            let place = self.pending.iter().enumerate().min_by_key(|(_, pending)| pending.due)?.0;
-            let mut pending = self.pending.remove(place);
+            let Some((mut pending, error)) = self.due.pop_front() else {
+                if self.pending.is_empty() {
+                    return None;
+                }
+                match self.gather() {
+                    Ok(()) => continue,
+                    Err((id, e)) => return Some((id, Err(e))),
+                }
+            };
             let id = pending.poll.id().to_string();
-            let pause = pending.due.saturating_duration_since(self.now);
-            let (cancel, operation) = (pending.request.options.cancel.as_ref(), pending.request.operation());
-            if let Err(e) = engine::pause(&self.session, pause, cancel, &operation) {
+            if let Some(e) = error {
                 return Some((id, Err(e)));
             }
-            self.now = self.now.max(pending.due).max(clock.now());
+            let Some(limit) = self.poll_limit(&pending.poll) else {
+                return Some((id, Err(pending.poll.timed_out(None, self.now))));
+            };
             let mut request = pending.request.clone();
-            let left = pending.poll.time_left(self.now);
-            request.options.deadline = Some(request.options.deadline.map_or(left, |own| own.min(left)));
+            request.options = self.options.clone();
+            request.options.deadline = Some(request.options.deadline.map_or(limit, |own| own.min(limit)));
             let answer = T::receive(request).map(|response| response.data);
-            self.now = self.now.max(clock.now());
+            self.now = self.now.max(self.session.settings().clock.now());
             match (self.next)(&mut pending.poll, answer, self.now) {
                 Ok(Next::Done(done)) => return Some((id, Ok(done))),
                 Ok(Next::Again(due)) => {
                     pending.due = due;
-                    self.pending.push(pending);
+                    self.pending.push(Reverse(pending));
                 }
                 Err(e) => return Some((id, Err(e))),
             }
@@ -138,7 +306,8 @@ impl<T: Output> Iterator for Waiting<T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.pending.len(), Some(self.pending.len()))
+        let count = self.pending.len() + self.due.len();
+        (count, Some(count))
     }
 }
 
@@ -150,6 +319,6 @@ impl<T> fmt::Debug for WaitAll<T> {
 
 impl<T> fmt::Debug for Waiting<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("left", &self.pending.len()).finish_non_exhaustive()
+        f.debug_struct("Waiting").field("remaining", &(self.pending.len() + self.due.len())).finish_non_exhaustive()
     }
 }

@@ -6,12 +6,12 @@ use crate::call::typed::Output;
 use crate::clock::later;
 use crate::error::{Error, FailedError, Result};
 
-/// The first polls come fast, for what is done in no time; the last of these is kept to.
-const INTERVALS: [Duration; 4] =
+/// The first polls come fast, for what is done in no time.
+const FIRST_INTERVALS: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5)];
 pub(crate) const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
 /// A poll that comes late has this long, too.
-const LEAST_POLL: Duration = Duration::from_secs(1);
+pub(super) const LATE_POLL: Duration = Duration::from_secs(1);
 /// How often the platform may not know what was made a moment ago.
 pub(crate) const MOST_UNKNOWN: u32 = 3;
 
@@ -30,6 +30,9 @@ pub(crate) enum Progressing {
 pub(crate) trait Waitable: Output + serde::Serialize {
     /// What errors call it.
     const RESOURCE: &'static str;
+    /// The time between two polls, after some faster ones. The platform recommends 5 s for assets and 10 s for what
+    /// takes longer: polls count towards the rate limit.
+    const INTERVAL: Duration = Duration::from_secs(5);
     /// The status as the platform writes it.
     fn status(&self) -> Option<&str>;
     fn progressing(&self) -> Progressing;
@@ -58,9 +61,10 @@ impl Pace {
     }
 }
 
-/// One wait.
+/// The state of one wait: how long it has lasted, how often was asked, what was seen last.
 pub(crate) struct Poll {
     resource: &'static str,
+    interval: Duration,
     id: String,
     pace: Pace,
     since: Instant,
@@ -80,7 +84,16 @@ pub(crate) enum Next<T> {
 impl Poll {
     /// `unknown`: how often a 404 is forgiven.
     pub(crate) fn new<T: Waitable>(id: &str, pace: Pace, since: Instant, unknown: u32) -> Self {
-        Poll { resource: T::RESOURCE, id: id.into(), pace, since, polls: 0, status: UNKNOWN.into(), unknown }
+        Poll {
+            resource: T::RESOURCE,
+            interval: T::INTERVAL,
+            id: id.into(),
+            pace,
+            since,
+            polls: 0,
+            status: UNKNOWN.into(),
+            unknown,
+        }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -89,7 +102,7 @@ impl Poll {
 
     /// The longest that a poll that begins now may take.
     pub(crate) fn time_left(&self, now: Instant) -> Duration {
-        self.pace.max_wait_time.saturating_sub(now.saturating_duration_since(self.since)).max(LEAST_POLL)
+        self.pace.max_wait_time.saturating_sub(now.saturating_duration_since(self.since)).max(LATE_POLL)
     }
 
     /// What a poll that ended `now` means.
@@ -111,6 +124,37 @@ impl Poll {
         self.again(fault, now).map(Next::Again)
     }
 
+    /// When to poll again something that a list has shown with this status, or of which it said nothing. An error if
+    /// the time is over.
+    pub(crate) fn seen_working(&mut self, status: Option<&str>, now: Instant) -> Result<Instant> {
+        if let Some(status) = status.filter(|status| !status.is_empty()) {
+            self.status = status.into();
+        }
+        self.again(None, now)
+    }
+
+    /// When the wait is over.
+    pub(crate) fn end(&self) -> Instant {
+        later(self.since, self.pace.max_wait_time)
+    }
+
+    /// The time between the next two polls.
+    pub(crate) fn interval(&self) -> Duration {
+        let first = FIRST_INTERVALS.get(self.polls).map_or(self.interval, |first| self.interval.min(*first));
+        self.pace.sleep_interval.unwrap_or(first)
+    }
+
+    /// The error of a wait whose time is over.
+    pub(crate) fn timed_out(&self, fault: Option<Error>, now: Instant) -> Error {
+        Error::WaitTimeout {
+            resource: self.resource.into(),
+            id: self.id.clone(),
+            status: self.status.clone(),
+            waited: now.saturating_duration_since(self.since),
+            source: fault.map(Box::new),
+        }
+    }
+
     /// When to poll again.
     fn again(&mut self, fault: Option<Error>, now: Instant) -> Result<Instant> {
         if let Some(e) = &fault {
@@ -124,16 +168,9 @@ impl Poll {
         let left = self.pace.max_wait_time.saturating_sub(waited);
         let asked = fault.as_ref().and_then(Error::retry_after).unwrap_or_default();
         if left.is_zero() || asked > left {
-            return Err(Error::WaitTimeout {
-                resource: self.resource.into(),
-                id: self.id.clone(),
-                status: self.status.clone(),
-                waited,
-                source: fault.map(Box::new),
-            });
+            return Err(self.timed_out(fault, now));
         }
-        let standard = INTERVALS[self.polls.min(INTERVALS.len() - 1)];
-        let pause = self.pace.sleep_interval.unwrap_or(standard).max(asked);
+        let pause = self.interval().max(asked);
         self.polls += 1;
         // The last poll comes at the end of the time.
         Ok(later(now, pause.min(left)))

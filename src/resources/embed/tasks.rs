@@ -9,6 +9,7 @@ use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::status_list::StatusList;
 use crate::call::{Call, RequestOptions};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
@@ -150,7 +151,8 @@ impl EmbedTasksClient {
     /// ```
     #[inline]
     pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<MediaEmbeddingTask> {
-        WaitAll::new(&self.0, ids, |id| self.0.get(&["embed", "tasks", id, "status"]))
+        let list = StatusList::by_status(self.0.get(&["embed", "tasks"]), &["processing"]);
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["embed", "tasks", id, "status"])).with_list(list)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::status_list::StatusList;
 use crate::http::session::Session;
 use crate::types::{
     DateFilter, EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment,
@@ -159,6 +160,13 @@ impl IndexedAssetsClient {
         ids: impl IntoIterator<Item = I>,
     ) -> WaitAll<IndexedAsset> {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["indexes", index_id, "indexed-assets", id]))
+            .with_list(self.status_list(index_id))
+    }
+
+    /// Says which of many indexed assets of an index are still being processed.
+    pub(crate) fn status_list(&self, index_id: &str) -> StatusList {
+        let list = self.0.get(&["indexes", index_id, "indexed-assets"]);
+        StatusList::by_status(list, &["pending", "queued", "indexing"])
     }
 }
 

@@ -7,6 +7,7 @@ use crate::call::Call;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::status_list::StatusList;
 use crate::http::session::Session;
 use crate::resources::embed::{EmbeddingTaskStatus, ListEmbedTasks};
 
@@ -98,7 +99,8 @@ impl EmbedV2TasksClient {
     /// ```
     #[inline]
     pub fn wait_for_all<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> WaitAll<EmbeddingTask> {
-        WaitAll::new(&self.0, ids, |id| self.0.get(&["embed-v2", "tasks", id]))
+        let list = StatusList::by_status(self.0.get(&["embed-v2", "tasks"]), &["processing"]);
+        WaitAll::new(&self.0, ids, |id| self.0.get(&["embed-v2", "tasks", id])).with_list(list)
     }
 }
 

@@ -1,0 +1,252 @@
+//! Waiting for many things: how many requests it costs, its options, and what one of them may not do to the others.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use twelvelabs::{CancelHandle, Error, RequestOptions, TwelveLabs, WaitAll, Waiting};
+
+use crate::server::{API_KEY, Moving, Received, Server, Step, answer, answer_with, builder, in_time, read_body};
+
+/// A platform of `count` things under `/path`, each done after its own time on the clock.
+struct Platform {
+    path: &'static str,
+    clock: Moving,
+    /// When each thing is done, in seconds.
+    done: Vec<u64>,
+}
+
+impl Platform {
+    fn status(&self, number: usize) -> &'static str {
+        if self.clock.passed() >= Duration::from_secs(self.done[number]) { "ready" } else { "processing" }
+    }
+
+    fn thing(&self, number: usize) -> Value {
+        json!({"_id": format!("i{number}"), "status": self.status(number)})
+    }
+
+    /// What the platform answers: a page of a list with its filters, or a thing.
+    fn answer(&self, request: &Received) -> Vec<u8> {
+        let all = |name: &str| -> Vec<&str> {
+            request.query.iter().filter(|(have, _)| have == name).map(|(_, value)| value.as_str()).collect()
+        };
+        if request.path != self.path {
+            let number: usize = request.path.rsplit_once("/i").unwrap().1.parse().unwrap();
+            return answer(200, &self.thing(number));
+        }
+        let (ids, states) = (all("asset_ids"), all("status"));
+        let limit: usize = all("page_limit")[0].parse().unwrap();
+        let page: usize = all("page").first().map_or(1, |page| page.parse().unwrap());
+        assert!(limit <= 50 && ids.len() <= 50, "{:?}", request.query);
+        let listed: Vec<Value> = (0..self.done.len())
+            .filter(|number| ids.is_empty() || ids.contains(&format!("i{number}").as_str()))
+            .filter(|number| states.is_empty() || states.contains(&self.status(*number)))
+            .map(|number| self.thing(number))
+            .collect();
+        let pages = listed.len().div_ceil(limit).max(1);
+        let data: Vec<&Value> = listed.iter().skip((page - 1) * limit).take(limit).collect();
+        let info = json!({"page": page, "total_page": pages, "total_results": listed.len(), "limit_per_page": limit});
+        answer(200, &json!({"data": data, "page_info": info}))
+    }
+}
+
+/// Waits for as many things, and gives the number of lists and of single requests that it took.
+fn cost(path: &'static str, done: Vec<u64>, wait: impl Fn(&TwelveLabs, Vec<String>) -> Vec<String>) -> (usize, usize) {
+    let clock = Moving::default();
+    let ids: Vec<String> = (0..done.len()).map(|number| format!("i{number}")).collect();
+    let platform = Arc::new(Platform { path, clock: clock.clone(), done });
+    let step = |_| {
+        let platform = platform.clone();
+        Step::Talk(Box::new(move |stream, request| {
+            read_body(stream, request)?;
+            std::io::Write::write_all(stream, &platform.answer(request)).map(|()| true)
+        }))
+    };
+    let server = Server::start((0..2000).map(step).collect::<Vec<_>>());
+    let client = builder(&server).clock(clock).build().unwrap();
+    let done = wait(&client, ids.clone());
+    assert_eq!(done.iter().cloned().collect::<BTreeSet<_>>().len(), ids.len(), "each comes once");
+    assert_eq!(done.len(), ids.len());
+    let received = server.received();
+    let lists = received.iter().filter(|request| request.path == path).count();
+    (lists, received.len() - lists)
+}
+
+fn ready<T>(waiting: Waiting<T>) -> Vec<String>
+where
+    Waiting<T>: Iterator<Item = (String, twelvelabs::Result<T>)>,
+{
+    waiting.map(|(id, result)| result.map(|_| id).unwrap_or_else(|e| panic!("{e}"))).collect()
+}
+
+fn assets(client: &TwelveLabs, ids: Vec<String>) -> Vec<String> {
+    ready(client.assets().wait_for_all(ids).send().unwrap())
+}
+
+fn items(client: &TwelveLabs, ids: Vec<String>) -> Vec<String> {
+    ready(client.knowledge_store_items().wait_for_all("k1", ids).send().unwrap())
+}
+
+const ASSETS: &str = "/v1.3/assets";
+const ITEMS: &str = "/v1.3/knowledge-stores/k1/items";
+
+#[test]
+fn waiting_for_assets_costs_a_fiftieth_of_a_request_each() {
+    assert_eq!(cost(ASSETS, vec![600; 1], assets).0, 0, "one is asked for by itself");
+    // Rounds at 0, 0.5, 1.5, 3.5 and 8.5 s, then every 5 s: 124 until 10 minutes have passed.
+    assert_eq!(cost(ASSETS, vec![600; 50], assets), (124, 50));
+    assert_eq!(cost(ASSETS, vec![30; 240], assets), (10 * 5, 240));
+    assert_eq!(cost(ASSETS, vec![0; 51], assets), (2, 51));
+}
+
+#[test]
+fn waiting_for_240_items_of_a_store_for_10_minutes_costs_no_400_requests() {
+    let (lists, retrieved) = cost(ITEMS, vec![600; 240], items);
+    assert!(retrieved == 240 && lists + retrieved <= 400, "{lists} + {retrieved}");
+    // They are done one after the other.
+    let (lists, retrieved) = cost(ITEMS, (0..240).map(|number| number * 5 / 2).collect(), items);
+    assert!(retrieved <= 250 && lists <= 64 * 3, "{lists} + {retrieved}");
+}
+
+#[test]
+fn a_list_with_much_of_others_in_it_is_not_read() {
+    let waited = |client: &TwelveLabs, ids: Vec<String>| {
+        let some = ready(client.knowledge_store_items().wait_for_all("k1", &ids[..10]).send().unwrap());
+        assert_eq!(some.len(), 10);
+        ids
+    };
+    let (lists, retrieved) = cost(ITEMS, (0..600).map(|number| if number < 10 { 30 } else { 9000 }).collect(), waited);
+    // Rounds at 0, 0.5, 1.5, 3.5, 8.5, 18.5 … s: each reads one page and then asks for each.
+    assert_eq!((lists, retrieved), (8, 80));
+}
+
+/// A client whose server gives these answers in turn, and the clock.
+fn scripted(script: Vec<Step>) -> (Server, TwelveLabs, Moving) {
+    let server = Server::start(script);
+    let clock = Moving::default();
+    let client = builder(&server).clock(clock.clone()).build().unwrap();
+    (server, client, clock)
+}
+
+fn status(id: &str, status: &str) -> Step {
+    Step::Answer(answer(200, &json!({"_id": id, "status": status})))
+}
+
+fn failing(status: u16) -> Step {
+    Step::Answer(answer(status, &json!({"message": "Not now."})))
+}
+
+fn paths(server: &Server) -> Vec<String> {
+    server.received().iter().map(|request| request.path.trim_start_matches("/v1.3").to_string()).collect()
+}
+
+#[test]
+fn what_fails_for_a_while_does_not_hold_up_the_others() {
+    let busy = Step::Answer(answer_with(503, &[("retry-after", "30")], &Value::Null));
+    let (server, client, clock) =
+        scripted(vec![busy, status("a2", "processing"), status("a2", "ready"), status("a1", "ready")]);
+    let mut waiting = client.assets().wait_for_all(["a1", "a2"]).send().unwrap();
+    let (id, result) = waiting.next().unwrap();
+    assert!(id == "a2" && result.is_ok(), "{id}: {result:?}");
+    assert_eq!(clock.passed(), Duration::from_millis(500), "nobody has waited for the other");
+    assert_eq!(waiting.next().unwrap().0, "a1");
+    assert_eq!(clock.passed(), Duration::from_secs(30));
+    assert!(waiting.next().is_none());
+    assert_eq!(paths(&server), ["/assets/a1", "/assets/a2", "/assets/a2", "/assets/a1"]);
+}
+
+#[test]
+fn a_list_that_fails_for_a_while_is_asked_again_and_one_that_is_refused_is_not() {
+    let page = |status: &str| {
+        let data: Vec<Value> = (1..=4).map(|n| json!({"_id": format!("a{n}"), "status": status})).collect();
+        Step::Answer(answer(200, &json!({"data": data, "page_info": {"page": 1, "total_page": 1}})))
+    };
+    let each = || (1..=4).map(|n| status(&format!("a{n}"), "ready"));
+    // A round whose list fails is over after its retries, none of which is made here; the next one is due after 0.5 s.
+    let script =
+        [failing(500), failing(500), failing(500), page("processing"), page("ready")].into_iter().chain(each());
+    let (server, client, _) = scripted(script.collect());
+    let ids = ["a1", "a2", "a3", "a4"];
+    assert_eq!(ready(client.assets().wait_for_all(ids).send().unwrap()), ids);
+    assert_eq!(paths(&server)[..5], ["/assets"; 5]);
+    let (server, client, clock) = scripted([failing(400)].into_iter().chain(each()).collect());
+    assert_eq!(ready(client.assets().wait_for_all(ids).send().unwrap()), ids);
+    assert_eq!((paths(&server).len(), clock.passed()), (5, Duration::ZERO));
+}
+
+#[test]
+fn a_silent_server_does_not_make_a_wait_last_longer_than_it_may() {
+    for count in [3, 25] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let attempts = Arc::new(Mutex::new(0));
+        let counter = attempts.clone();
+        let client = TwelveLabs::builder().api_key(API_KEY).base_url(url);
+        let client = client.observer(move |_| *counter.lock().unwrap() += 1).build().unwrap();
+        let results: Vec<(String, Error)> = in_time(move || {
+            let ids = (0..count).map(|number| format!("a{number}"));
+            let wait = client.assets().wait_for_all(ids).max_wait_time(Duration::from_millis(200));
+            wait.send().unwrap().map(|(id, result)| (id, result.unwrap_err())).collect()
+        });
+        assert_eq!(results.len(), count);
+        assert!(results.iter().all(|(_, e)| matches!(e, Error::WaitTimeout { .. })), "{results:?}");
+        // The first hangs until the end, and one last poll for the second that all have together.
+        assert!(*attempts.lock().unwrap() <= 2, "{attempts:?}");
+        drop(listener);
+    }
+}
+
+#[test]
+fn every_option_of_a_wait_for_many() {
+    let options = || RequestOptions::new().additional_header("x-test", "1").additional_query_parameter("q", 2);
+    let (server, client, clock) = scripted((0..3).flat_map(|_| [status("a1", "busy"), status("a2", "busy")]).collect());
+    let wait = client.assets().wait_for_all(["a1", "a2"]).sleep_interval(Duration::from_secs(4));
+    let wait = wait.max_wait_time(Duration::from_secs(6)).request_options(options());
+    let results: Vec<_> = wait.when_some(None::<Duration>, WaitAll::max_wait_time).send().unwrap().collect();
+    for (id, result) in &results {
+        let Err(Error::WaitTimeout { id: of, status, waited, .. }) = result else { panic!("{result:?}") };
+        assert_eq!((of, status.as_str(), *waited), (id, "busy", Duration::from_secs(6)));
+    }
+    assert_eq!(clock.taken(), [Duration::from_secs(4), Duration::from_secs(2)], "the last poll is at the end");
+    let received = server.finish();
+    assert!(received.iter().all(|request| request.header("x-test") == Some("1")));
+    assert!(received.iter().all(|request| request.query == [("q".to_string(), "2".to_string())]));
+    let zero = client.assets().wait_for_all(["a1"]).sleep_interval(Duration::ZERO).send().unwrap_err();
+    assert!(matches!(&zero, Error::InvalidArgument { argument, .. } if argument == "sleep_interval"), "{zero}");
+    // A refusal of one is its own.
+    let (_server, client, _) = scripted(vec![failing(404), status("a2", "ready")]);
+    let results: Vec<_> = client.assets().wait_for_all(["a1", "a2"]).send().unwrap().collect();
+    assert!(results[0].1.as_ref().is_err_and(Error::is_not_found) && results[1].1.is_ok(), "{results:?}");
+    // Query parameters belong to the things, and not to the list of them.
+    let page = json!({"data": [], "page_info": {"total_page": 1}});
+    let script = [Step::Answer(answer(200, &page))].into_iter().chain((1..=4).map(|_| status("a", "ready")));
+    let (server, client, _) = scripted(script.collect());
+    let wait = client.assets().wait_for_all(["a1", "a2", "a3", "a4"]).request_options(options());
+    assert_eq!(ready(wait.send().unwrap()).len(), 4);
+    let received = server.finish();
+    assert!(received[0].header("x-test") == Some("1") && !received[0].query.iter().any(|(name, _)| name == "q"));
+}
+
+#[test]
+fn a_canceled_wait_for_many_ends_for_each() {
+    let cancel = CancelHandle::new();
+    let (server, client, _) = scripted(vec![status("a1", "busy"), status("a2", "ready")]);
+    let options = RequestOptions::new().cancel_handle(&cancel);
+    let mut waiting = client.assets().wait_for_all(["a1", "a2", "a3"]).request_options(options.clone()).send().unwrap();
+    assert_eq!(waiting.next().unwrap().0, "a2");
+    cancel.cancel();
+    let mut rest: Vec<String> = waiting
+        .map(|(id, result)| {
+            assert!(result.unwrap_err().is_canceled());
+            id
+        })
+        .collect();
+    rest.sort();
+    assert_eq!((rest, server.received().len()), (vec!["a1".to_string(), "a3".to_string()], 2));
+    // With a list, before anything was sent.
+    let wait = client.assets().wait_for_all((0..9).map(|n| n.to_string())).request_options(options);
+    let results: Vec<_> = wait.send().unwrap().collect();
+    assert!(results.len() == 9 && results.iter().all(|(_, result)| result.as_ref().is_err_and(Error::is_canceled)));
+    assert_eq!(server.received().len(), 2);
+}
