@@ -42,15 +42,15 @@ const O_NONBLOCK: i32 = if cfg!(any(target_os = "linux", target_os = "android"))
 };
 
 /// The same options, with which a pipe is opened at once.
-pub(crate) fn at_once(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn nonblocking(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(options, O_NONBLOCK);
     options
 }
 
 /// Opens a file for reading, and waits for nobody. From a pipe it reads what is there.
-pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
-    match at_once(OpenOptions::new().read(true)).open(path) {
+pub(crate) fn open_nonblocking(path: &Path) -> io::Result<File> {
+    match nonblocking(OpenOptions::new().read(true)).open(path) {
         // Another program has a lease on the file, and gives it back to whoever waits.
         Err(e) if e.kind() == ErrorKind::WouldBlock && path.is_file() => File::open(path),
         other => other,
@@ -170,7 +170,7 @@ fn open_pipe(path: &Path, shared: &Shared) -> io::Result<File> {
     if !cfg!(unix) {
         return Ok(waited);
     }
-    let file = open_at_once(path)?;
+    let file = open_nonblocking(path)?;
     Ok(if is_same(&file.metadata()?, &waited.metadata()?) { file } else { waited })
 }
 
@@ -198,7 +198,7 @@ impl Drop for Background {
             if self.shared.opened.load(Ordering::SeqCst) || self.thread.is_finished() {
                 return;
             }
-            drop(at_once(OpenOptions::new().write(true)).open(&path));
+            drop(nonblocking(OpenOptions::new().write(true)).open(&path));
             std::thread::sleep(PAUSES[0]);
         }
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use self::background::{Background, Origin};
-pub(crate) use self::background::{at_once, is_same, open_at_once};
+pub(crate) use self::background::{is_same, nonblocking, open_nonblocking};
 use crate::error::{Error, Result};
 use crate::resumable::FileStamp;
 use crate::sync::lock;
@@ -170,7 +170,7 @@ impl FileSource {
         let (stamp, length) = match &self.content {
             Content::Reader { length, .. } => (None, *length),
             Content::Bytes(bytes) => (Some(FileStamp::of_bytes(bytes.len() as u64)), Some(bytes.len() as u64)),
-            Content::Path(path) => match look(path)? {
+            Content::Path(path) => match stat(path)? {
                 Some(_) => {
                     let stamp = stamp(&open(path)?, path)?;
                     (Some(stamp), Some(stamp.size))
@@ -200,7 +200,7 @@ pub(crate) struct Inspected {
 }
 
 /// How a file is, without opening it. `None` for what is neither a file nor a directory.
-pub(crate) fn look(path: &Path) -> Result<Option<FileStamp>> {
+pub(crate) fn stat(path: &Path) -> Result<Option<FileStamp>> {
     let metadata = path.metadata().map_err(|e| unreadable(path, e))?;
     if metadata.is_dir() {
         return Err(Error::file(path, "this is a directory; name a file in it", None));
@@ -230,7 +230,7 @@ fn unreadable(path: &Path, e: io::Error) -> Error {
 }
 
 fn open(path: &Path) -> Result<File> {
-    open_at_once(path).map_err(|e| unreadable(path, e))
+    open_nonblocking(path).map_err(|e| unreadable(path, e))
 }
 
 impl Inspected {

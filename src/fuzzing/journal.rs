@@ -29,7 +29,8 @@ impl Folder {
         let mut paths = Paths::default();
         own.iter().for_each(|name| assert!(paths.insert(name)));
         let client = TwelveLabs::builder().api_key("tlk_1").base_url("http://h").build().expect("a client");
-        JournalFile::open(Kind::Manifest, &self.0.join("m"), &client.0, paths)
+        let files: Vec<_> = own.iter().map(PathBuf::from).collect();
+        JournalFile::open(Kind::Manifest, &self.0.join("m"), &client.0, &files, paths)
     }
 }
 

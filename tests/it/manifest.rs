@@ -105,6 +105,137 @@ fn a_link_to_a_manifest_is_the_manifest() {
     assert_eq!(real.names(), ["real.jsonl"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_manifest_behind_a_link_to_nothing_is_not_begun() {
+    // On a volume that is not mounted, say.
+    let (stand_in, folder, volume) = (StandIn::start(), Folder::new("dangling"), Folder::new("volume"));
+    small_files(&folder, 1);
+    let client = client(&stand_in.url());
+    let target = volume.path("folder/real.jsonl");
+    std::os::unix::fs::symlink(&target, folder.path(NAME)).unwrap();
+    for missing in ["folder", "file"] {
+        let e = batch(&client, &folder).send().unwrap_err();
+        assert!(e.to_string().contains("folder/real.jsonl, which does not exist"), "{missing}: {e}");
+        let upload = client.assets().upload(folder.path("00.mp4")).state_file(folder.path(NAME));
+        let e = upload.send().unwrap_err();
+        assert!(e.to_string().contains("the state file is a link"), "{missing}: {e}");
+        assert!(folder.path(NAME).is_symlink() && folder.names() == ["00.mp4", NAME]);
+        fs::create_dir_all(volume.path("folder")).unwrap();
+    }
+    fs::write(&target, "").unwrap();
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
+    assert!(folder.path(NAME).is_symlink() && fs::read_to_string(target).unwrap().contains("00.mp4"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_manifest_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (stand_in, folder) = (StandIn::start(), Folder::new("private"));
+    small_files(&folder, 1);
+    stand_in.polls_until_ready(u32::MAX);
+    let client = client(&stand_in.url());
+    let mode = |name: &str| folder.path(name).metadata().unwrap().permissions().mode() & 0o777;
+    let cancel = CancelHandle::new();
+    let running = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
+    assert_eq!([mode(NAME), mode("manifest.jsonl.lock")], [0o600, 0o600]);
+    cancel.cancel();
+    drop(running);
+    let upload = client.assets().upload(folder.path("00.mp4")).state_file(folder.path("state"));
+    upload.wait(false).send().unwrap();
+    assert_eq!(mode("state"), 0o600);
+}
+
+#[test]
+fn a_file_of_somebody_else_in_the_place_of_the_lock_stays_as_it_is() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("foreign-lock"));
+    small_files(&folder, 1);
+    let path = folder.write("manifest.jsonl.lock", b"my notes");
+    let e = batch(&client(&stand_in.url()), &folder).send().unwrap_err();
+    assert!(e.to_string().contains("this file is where a lock file has to be"), "{e}");
+    assert_eq!(fs::read(path).unwrap(), b"my notes");
+    assert_eq!(folder.names(), ["00.mp4", "manifest.jsonl.lock"]);
+    assert_eq!(stand_in.count("POST /assets"), 0);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_rewritten_is_used_as_it_is_or_refused() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("rewrite"));
+    small_files(&folder, 1);
+    let client = client(&stand_in.url());
+    outcomes(batch(&client, &folder));
+    let first = lines(&folder);
+    let long = line(&folder, "00.mp4", json!({"event": "failed", "message": "x".repeat(900)}));
+    let large = format!("{}\n{}{}\n", first[0], format!("{long}\n").repeat(1500), first[first.len() - 1]);
+    let fresh = folder.path("manifest.jsonl.new");
+    type Block = fn(&Path);
+    let blocks: [(&str, Block); 2] = [
+        ("folder", |path| fs::create_dir(path).unwrap()),
+        #[cfg(unix)]
+        ("pipe", |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success())),
+        #[cfg(not(unix))]
+        ("file", |path| fs::write(path, "mine").unwrap()),
+    ];
+    for (name, block) in blocks {
+        fs::write(folder.path(NAME), &large).unwrap();
+        block(&fresh);
+        // What has a first line can be used without being compacted.
+        assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped)], "{name}");
+        assert!(fs::read_to_string(folder.path(NAME)).unwrap() == large, "{name}");
+        // What has none cannot, and a new one cannot be begun.
+        for old in [Some(&first[1]), None] {
+            match old {
+                Some(old) => fs::write(folder.path(NAME), old).unwrap(),
+                None => fs::remove_file(folder.path(NAME)).unwrap(),
+            }
+            let e = batch(&client, &folder).send().unwrap_err();
+            assert!(format!("{e:#}").contains("manifest.jsonl.new is in the way"), "{name}: {e:#}");
+            assert_eq!(fs::read_to_string(folder.path(NAME)).ok().as_ref(), old, "{name}");
+        }
+        fs::remove_dir(&fresh).or_else(|_| fs::remove_file(&fresh)).unwrap();
+        assert_eq!(folder.names(), ["00.mp4"], "{name}");
+    }
+    assert_eq!(stand_in.count("POST /assets"), 1);
+}
+
+/// The other process of the next test.
+#[test]
+#[ignore = "it is started by another test"]
+fn child_process_that_cannot_compact() {
+    let folder = std::path::PathBuf::from(std::env::var_os("BATCH_FOLDER").unwrap());
+    let all = client(&std::env::var("BATCH_URL").unwrap()).assets().upload_all([folder.join("00.mp4")]);
+    let found: Vec<_> = all.manifest(folder.join(NAME)).send().unwrap().collect();
+    assert_eq!(found[0].kind, Skipped, "{found:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_left_of_a_compaction_that_fails_halfway() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("halfway"));
+    small_files(&folder, 1);
+    let client = client(&stand_in.url());
+    outcomes(batch(&client, &folder));
+    let first = lines(&folder);
+    let message = "x".repeat(900);
+    let other =
+        |n: u32| json!({"event": "failed", "path": format!("/{n}"), "size": 1, "message": message}).to_string() + "\n";
+    let others: String = (0..500).map(other).collect();
+    let large = format!("{}\n{}{}\n", first[0], others.repeat(4), first[first.len() - 1]);
+    fs::write(folder.path(NAME), &large).unwrap();
+    let mut limited = Command::new("bash");
+    limited.args(["-c", r#"trap "" XFSZ; ulimit -f 200; exec "$@""#, "limited"]).arg(std::env::current_exe().unwrap());
+    limited.args(["--ignored", "--exact", "manifest::child_process_that_cannot_compact"]);
+    limited.env("BATCH_FOLDER", folder.root()).env("BATCH_URL", stand_in.url()).stderr(Stdio::null());
+    let output = limited.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(fs::read_to_string(folder.path(NAME)).unwrap() == large);
+    assert_eq!(folder.names(), ["00.mp4", NAME]);
+    // And it is compacted where that is possible.
+    assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped)]);
+    assert!(folder.path(NAME).metadata().unwrap().len() < large.len() as u64 / 2);
+}
+
 #[test]
 fn a_file_that_is_no_manifest_is_refused_and_not_touched() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("foreign"));
@@ -121,8 +252,8 @@ fn a_file_that_is_no_manifest_is_refused_and_not_touched() {
         (b"{\"event\":\"ended\",\"path\":\"/a\",\"size\":1}\n", "is not a manifest"),
         (b"{\"format\":\"twelvelabs-manifest\"}\n", "is not a manifest"),
         (b"\xff", "is not a manifest"),
-        (newer.as_bytes(), "update it"),
-        (state.as_bytes(), "`twelvelabs-upload`"),
+        (newer.as_bytes(), "update the program"),
+        (state.as_bytes(), "has the format `twelvelabs-upload`"),
     ] {
         let path = folder.write(NAME, text);
         let modified = path.metadata().unwrap().modified().unwrap();
@@ -162,7 +293,7 @@ fn a_line_without_end_is_refused() {
     let file = File::options().write(true).open(folder.path(NAME)).unwrap();
     file.set_len(1 << 30).unwrap();
     let e = batch(&client, &folder).send().unwrap_err();
-    assert!(e.to_string().contains("line 5 is longer than a manifest has any"), "{e}");
+    assert!(e.to_string().contains("line 5 is longer than any of a manifest"), "{e}");
     assert_eq!(file.metadata().unwrap().len(), 1 << 30);
 }
 
@@ -182,7 +313,7 @@ fn another_account_and_another_base_url_are_refused() {
 
     for (client, why) in [
         (other("tlk_of_somebody_else", &url), "remove the first line"),
-        (other(KEY, &format!("{}/v1.3", stand_in.url())), "use a file for each"),
+        (other(KEY, &format!("{}/v1.3", stand_in.url())), "use a separate manifest for each"),
     ] {
         let e = batch(&client, &folder).send().unwrap_err();
         assert!(matches!(e, Error::File { .. }) && e.to_string().contains(why), "{e}");
@@ -223,25 +354,32 @@ fn a_manifest_without_a_first_line_is_taken_over_once() {
 
 #[test]
 fn a_manifest_that_goes_away_while_it_is_in_use_ends_the_batch() {
-    type Change = fn(&Path);
-    let changes: [(&str, Change); 3] = [
-        ("removed", |path| fs::remove_file(path).unwrap()),
+    type Change = fn(&Path) -> std::io::Result<()>;
+    let changes: [(&str, Change); 4] = [
+        ("removed", |path| fs::remove_file(path)),
         ("replaced", |path| {
-            fs::copy(path, path.with_extension("copy")).unwrap();
-            fs::rename(path.with_extension("copy"), path).unwrap();
+            fs::copy(path, path.with_extension("copy"))?;
+            fs::rename(path.with_extension("copy"), path)
         }),
-        ("unlocked", |path| fs::remove_file(path.with_extension("jsonl.lock")).unwrap()),
+        ("renamed", |path| fs::rename(path, path.with_extension("other"))),
+        ("unlocked", |path| fs::remove_file(path.with_extension("jsonl.lock"))),
     ];
+    // On Windows, nobody else can do any of it.
+    let is_prevented = cfg!(windows);
     for (name, change) in changes {
         let (stand_in, folder) = (StandIn::start(), Folder::new(name));
         small_files(&folder, 3);
         let change = Mutex::new(Some((change, folder.path(NAME))));
         let all = batch(&client(&stand_in.url()), &folder).workers(1).progress_callback(move |_, _| {
             if let Some((change, path)) = change.lock().unwrap().take() {
-                change(&path);
+                assert_eq!(change(&path).is_err(), is_prevented, "{name}");
             }
         });
         let found = outcomes(all);
+        if is_prevented {
+            assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{name}: {found:?}");
+            continue;
+        }
         let why = found["00.mp4"].manifest_error.as_deref().unwrap();
         assert!(why.contains("was removed or replaced while it was in use"), "{name}: {why}");
         assert_eq!(kinds(&found)[1..], [("01.mp4", NotStarted), ("02.mp4", NotStarted)], "{name}");
@@ -376,6 +514,71 @@ fn a_file_is_known_on_whatever_way_it_is_reached() {
     }
     let twice = [folder.path("00.mp4"), ways.path("link/00.mp4")];
     assert_eq!(client.assets().upload_all(twice).send().unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_of_several_spellings_is_uploaded_once() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("spellings"));
+    let client = client(&stand_in.url());
+    let spellings = ["clip.mp4", "CLIP.MP4", "clip.mp4.", "clip.mp4 "];
+    // They are four files, or one: that is for the file system to say.
+    folder.write("clip.mp4", &content(1000));
+    let is_one = folder.path("CLIP.MP4").exists();
+    for name in spellings.iter().filter(|name| !folder.path(name).exists()).collect::<Vec<_>>() {
+        folder.write(name, &content(1000));
+    }
+    let files = folder.names().len();
+    let upload = |paths: Vec<std::path::PathBuf>| {
+        let all = client.assets().upload_all(paths).manifest(folder.path(NAME));
+        all.sleep_interval(Duration::from_millis(1)).send().unwrap().map(|outcome| outcome.kind).collect::<Vec<_>>()
+    };
+    let all = || spellings.map(|name| folder.path(name)).to_vec();
+    assert_eq!((upload(all()), stand_in.asset_count()), (vec![Uploaded; files], files));
+    assert_eq!(upload(all()), vec![Skipped; files]);
+    // In a later run it has another spelling, and so has the manifest.
+    for name in spellings.iter().rev() {
+        assert_eq!(upload(vec![folder.path(name)]), [Skipped], "{name}");
+    }
+    assert_eq!(stand_in.asset_count(), files);
+    let e = client.assets().upload_all([folder.path("MANIFEST.jsonl")]).manifest(folder.path(NAME)).send();
+    assert_eq!(e.is_err_and(|e| e.to_string().contains("is itself one of the files")), is_one);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_last_line_about_a_file_counts_whatever_its_spelling() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("respelled"));
+    let client = client(&stand_in.url());
+    fs::create_dir(folder.path("sub")).unwrap();
+    // As it is in a folder that does not distinguish names by case.
+    std::os::unix::fs::symlink(folder.path("sub"), folder.path("SUB")).unwrap();
+    folder.write("sub/00.mp4", &content(1000));
+    let upload = || {
+        let all = client.assets().upload_all([folder.path("sub/00.mp4")]).manifest(folder.path(NAME));
+        all.sleep_interval(Duration::from_millis(1)).send().unwrap().next().unwrap().kind
+    };
+    assert_eq!(upload(), Uploaded);
+    let known = lines(&folder);
+    let done = known.last().unwrap();
+    let respelled = |text: &str| text.replace("/sub/00.mp4", "/SUB/00.mp4");
+    let failed = line(&folder, "sub/00.mp4", json!({"event": "failed", "permanent": true, "message": "too short"}));
+    for (first, second, kind) in [
+        (respelled(done), String::new(), Skipped),
+        (failed.clone(), respelled(done), Skipped),
+        (respelled(done), failed.clone(), Failed),
+        (respelled(&failed), done.clone(), Skipped),
+        (done.clone(), respelled(&failed), Failed),
+    ] {
+        fs::write(folder.path(NAME), format!("{}\n{first}\n{second}\n", known[0])).unwrap();
+        assert_eq!(upload(), kind, "{first} {second}");
+    }
+    assert_eq!(stand_in.asset_count(), 1);
+    // Where case does distinguish, it is another file, also if it is like this one.
+    fs::remove_file(folder.path("SUB")).unwrap();
+    fs::create_dir(folder.path("SUB")).unwrap();
+    fs::copy(folder.path("sub/00.mp4"), folder.path("SUB/00.mp4")).unwrap();
+    fs::write(folder.path(NAME), format!("{}\n{}\n", known[0], respelled(done))).unwrap();
+    assert_eq!(upload(), Uploaded);
 }
 
 #[test]

@@ -189,12 +189,12 @@ fn a_state_file_that_is_not_of_this_upload_is_refused_and_not_touched() {
     let sent = scene.stand_in.requests().len();
     let other = scene.folder.write("other.mp4", &content(500));
     let e = client.assets().upload(&other).state_file(&path).send().unwrap_err();
-    assert!(e.to_string().contains("it is the state of") && e.to_string().contains("large.mp4;"), "{e}");
+    assert!(e.to_string().contains("this is the state file of") && e.to_string().contains("large.mp4;"), "{e}");
     let somebody = TwelveLabs::builder().api_key("tlk_other").base_url(scene.stand_in.url()).build().unwrap();
     let e = somebody.assets().upload(scene.folder.path("large.mp4")).state_file(&path).send().unwrap_err();
     assert!(e.to_string().contains("another API key"), "{e}");
     let e = client.assets().upload_all([&other]).manifest(&path).send().unwrap_err();
-    assert!(e.to_string().contains("`twelvelabs-upload`, and not a `twelvelabs-manifest`"), "{e}");
+    assert!(e.to_string().contains("has the format `twelvelabs-upload`, not `twelvelabs-manifest`"), "{e}");
     let e = client.assets().upload(FileSource::bytes("a", *b"a")).state_file(&path).send().unwrap_err();
     assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "state_file"), "{e}");
     assert_eq!(fs::read(&path).unwrap(), before);

@@ -74,10 +74,12 @@ impl UploadAll {
     /// file again; and leaves alone what can never succeed, such as a video that is too short. Before a file that was
     /// being sent in one request when the program was killed is sent again, the batch searches the assets for it.
     ///
-    /// One batch at a time may use a manifest: it is locked meanwhile (by `NAME.lock` beside it, which ends with the
-    /// program, however it ends), and [`send`](Self::send) fails with an error that says who has it. A file that does
-    /// not begin as a manifest is refused and not touched. If the manifest is removed while it is in use, that is in the
-    /// outcomes, and no further file is started.
+    /// Only one batch at a time can use a manifest. `NAME.lock` beside it marks it as in use and ends with the process,
+    /// however it ends; [`send`](Self::send) of a second batch fails with an error that names the process. A file that
+    /// does not begin as a manifest is refused and not changed, and so is another file at `NAME.lock`. If the manifest
+    /// is removed or replaced while it is in use, no further file is started, and the outcomes say why. On Unix only its
+    /// owner can read it. [Upload many files](crate::guide::batches) says where a manifest can be kept, and what makes a
+    /// file the same file.
     ///
     /// # Format
     ///
@@ -102,9 +104,9 @@ impl UploadAll {
     /// | `code`, `message`, `permanent` | why it failed, and whether for good |
     /// | `at` | when this was written |
     ///
-    /// Lines that are not understood are passed over and kept. No line is longer than 16 MiB. If most of a large
-    /// manifest is old, it is compacted when a batch begins: what still counts is written to `NAME.new`, which then takes
-    /// its place.
+    /// Lines that are not understood are skipped and kept. No line is longer than 16 MiB. If most of a large manifest is
+    /// superseded, it is compacted when a batch begins: what still counts is written to `NAME.new`, which then takes its
+    /// place.
     pub fn manifest(mut self, path: impl Into<PathBuf>) -> Self {
         self.manifest = Some(path.into());
         self
@@ -208,10 +210,9 @@ impl UploadAll {
         }
         self.options.pace.check()?;
         self.options.asset.check()?;
-        let (mut folders, mut seen) = (Folders::default(), Paths::default());
-        let mut paths = self.paths;
-        paths.retain(|path| seen.insert(&folders.key(path)));
-        let open = |path: &PathBuf| JournalFile::open(Kind::Manifest, path, &self.client, seen);
+        let (mut folders, mut paths) = (Folders::default(), self.paths);
+        let known_by = Paths::of(&mut paths, &mut folders);
+        let open = |path: &PathBuf| JournalFile::open(Kind::Manifest, path, &self.client, &paths, known_by);
         let mut manifest = self.manifest.as_ref().map(open).transpose()?;
         let names = NameLocks::default();
         let in_flight = manifest.as_mut().map_or(Ok(Vec::new()), JournalFile::in_flight)?;

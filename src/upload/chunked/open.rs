@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::call::options::RequestOptions;
 use crate::call::request::check_header;
 use crate::error::{Error, Result, UploadError};
-use crate::file::{FileSource, Inspected, look};
+use crate::file::{FileSource, Inspected, stat};
 use crate::http::attempt::API_KEY_HEADER;
 use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
@@ -211,7 +211,7 @@ pub(crate) fn chunk_headers(upload: &ResumableUpload) -> Result<Vec<(String, Str
 
 /// Whether an upload that was kept can be resumed with this file.
 pub(crate) fn is_of(upload: &ResumableUpload, path: &Path) -> bool {
-    let difference = upload.file.zip(look(path).ok().flatten()).and_then(|(then, now)| then.difference(&now));
+    let difference = upload.file.zip(stat(path).ok().flatten()).and_then(|(then, now)| then.difference(&now));
     if let Some(difference) = &difference {
         log::warn!("{}: {difference}: it is uploaded from the start", printable_path(path));
     }

@@ -1,13 +1,17 @@
 //! Compacting a journal: what still counts is written to a second file, which then takes the place of the first.
+//!
+//! The second file is complete and on the disk before it gets its name, so a crash leaves one or the other. Compacting
+//! in place was turned down, since a crash would leave neither.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
 
+use crate::file::nonblocking;
 use crate::text::printable_path;
 use crate::upload::journal::entry::Header;
-use crate::upload::journal::lock::beside;
+use crate::upload::journal::lock::{beside, private_options, share_for_reading};
 
 /// What every journal begins with.
 const BEGINNING: &[u8] = br#"{"format":"twelvelabs-"#;
@@ -21,54 +25,86 @@ pub(crate) struct OffsetMap {
 impl OffsetMap {
     pub(crate) fn apply(&self, place: &mut Range<u64>) {
         let next = self.parts.partition_point(|(part, _)| part.start <= place.start);
-        // The first line, if something stood before it.
+        // The first line, if a byte order mark stood before it.
         let Some((part, start)) = self.parts.get(next.saturating_sub(1)) else { return };
         let end = start + (place.end - part.start);
         *place = start + place.start.saturating_sub(part.start)..end;
     }
 }
 
-/// Puts a journal with this first line, and these parts of the old one, in its place, at once or not at all.
+/// Why a journal was not rewritten, and the old one if it still has its name.
+pub(crate) struct NotRewritten {
+    pub error: io::Error,
+    pub old: Option<File>,
+}
+
+/// Opens a journal that exists.
+pub(crate) fn open_journal(path: &Path) -> io::Result<File> {
+    share_for_reading(nonblocking(OpenOptions::new().read(true).append(true))).open(path)
+}
+
+/// Puts a journal with this first line, and these parts of the old one, in its place, all of it or nothing.
 pub(crate) fn rewrite(
     path: &Path,
     header: &Header,
-    old: Option<&File>,
+    old: Option<File>,
     kept: &[Range<u64>],
-) -> io::Result<(File, OffsetMap)> {
+) -> Result<(File, OffsetMap), NotRewritten> {
     let fresh = beside(path, ".new");
-    match File::open(&fresh) {
-        // What a run has left that was killed here.
-        Ok(left) if is_ours(&left)? => std::fs::remove_file(&fresh)?,
-        Ok(_) => {
-            let message = format!("{} is in the way; move it to another place", printable_path(&fresh));
-            return Err(io::Error::new(ErrorKind::AlreadyExists, message));
-        }
-        Err(e) if e.kind() == ErrorKind::NotFound => {}
-        Err(e) => return Err(e),
+    let written = remove_leftover(&fresh).and_then(|()| write_new(&fresh, header, old.as_ref(), kept));
+    let (map, length) = match written {
+        Ok(written) => written,
+        Err(error) => return Err(NotRewritten { error, old }),
+    };
+    // Where there is no POSIX rename (FAT, exFAT, many network shares), no file takes the name of one that is open.
+    let had_old = old.is_some();
+    drop(old);
+    if let Err(error) = std::fs::rename(&fresh, path) {
+        // If that fails, too, the next run removes it.
+        let _ = std::fs::remove_file(&fresh);
+        let old = if had_old { open_journal(path).ok() } else { None };
+        return Err(NotRewritten { error, old });
     }
-    let written = write_new(&fresh, header, old, kept).and_then(|moved| {
-        std::fs::rename(&fresh, path)?;
-        sync_folder(path)?;
-        Ok(moved)
+    let opened = sync_folder(path).and_then(|()| open_journal(path)).and_then(|file| {
+        let is_it = file.metadata()?.len() == length;
+        if is_it { Ok(file) } else { Err(io::Error::other("another file has taken its place")) }
     });
-    match written {
-        Ok(moved) => Ok((OpenOptions::new().read(true).append(true).open(path)?, moved)),
-        Err(e) => {
-            // If that fails too, it is in nobody's way.
-            let _ = std::fs::remove_file(&fresh);
-            Err(e)
-        }
-    }
+    opened.map(|file| (file, map)).map_err(|error| NotRewritten { error, old: None })
 }
 
-fn is_ours(left: &File) -> io::Result<bool> {
+/// Removes what a run has left that was killed here; anything else of this name stays.
+fn remove_leftover(fresh: &Path) -> io::Result<()> {
+    let is_ours = match fresh.symlink_metadata() {
+        // Not a link, and not a pipe, which would be waited for.
+        Ok(there) => there.is_file() && begins_as_journal(nonblocking(OpenOptions::new().read(true)).open(fresh)?)?,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    if !is_ours {
+        let message = format!("{} is in the way; move it to another place", printable_path(fresh));
+        return Err(io::Error::new(ErrorKind::AlreadyExists, message));
+    }
+    std::fs::remove_file(fresh)
+}
+
+fn begins_as_journal(file: File) -> io::Result<bool> {
     let mut begins = Vec::new();
-    left.take(BEGINNING.len() as u64).read_to_end(&mut begins)?;
+    file.take(BEGINNING.len() as u64).read_to_end(&mut begins)?;
     Ok(BEGINNING.starts_with(&begins))
 }
 
-fn write_new(fresh: &Path, header: &Header, old: Option<&File>, kept: &[Range<u64>]) -> io::Result<OffsetMap> {
-    let file = OpenOptions::new().write(true).create_new(true).open(fresh)?;
+/// Writes the new file and returns once it is on the disk, with its length. Nothing is left of it if that fails.
+fn write_new(fresh: &Path, header: &Header, old: Option<&File>, kept: &[Range<u64>]) -> io::Result<(OffsetMap, u64)> {
+    let file = private_options().write(true).create_new(true).open(fresh)?;
+    let written = copy(file, header, old, kept);
+    if written.is_err() {
+        // If that fails, too, the next run removes it.
+        let _ = std::fs::remove_file(fresh);
+    }
+    written
+}
+
+fn copy(file: File, header: &Header, old: Option<&File>, kept: &[Range<u64>]) -> io::Result<(OffsetMap, u64)> {
     if let Some(old) = old {
         file.set_permissions(old.metadata()?.permissions())?;
     }
@@ -89,13 +125,38 @@ fn write_new(fresh: &Path, header: &Header, old: Option<&File>, kept: &[Range<u6
         }
     }
     output.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    Ok(OffsetMap { parts })
+    Ok((OffsetMap { parts }, end))
 }
 
-/// Makes sure that the name of a file is on the disk, where folders can be synced.
+/// Makes sure that the name of a file is on the disk, where that is possible.
+///
+/// Without it, a power cut may bring back the file that had the name before. That is no reason not to work on file
+/// systems that cannot sync a folder, or in a folder that may be written to and not read.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent().filter(|_| cfg!(unix)) {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+    let Some(folder) = path.parent().filter(|_| cfg!(unix)) else { return Ok(()) };
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // EINVAL and ENOTSUP: SMB, and some FUSE file systems.
+        Err(e)
+            if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied) =>
+        {
+            log::debug!("{}: cannot sync the folder: {e}", printable_path(folder));
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_cannot_be_synced_does_no_harm() {
+        // Its files cannot be synced, with EINVAL.
+        let path = Path::new("/proc/self/status");
+        assert_eq!(File::open("/proc/self").unwrap().sync_all().unwrap_err().kind(), ErrorKind::InvalidInput);
+        sync_folder(path).unwrap();
+        assert!(sync_folder(Path::new("/proc/self/missing/status")).is_err());
     }
 }

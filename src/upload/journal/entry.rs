@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use serde::de::IgnoredAny;
+use serde::de::value::{self, StrDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
-use crate::file::look;
+use crate::file::stat;
 use crate::hash::Fnv1a;
 use crate::http::session::Settings;
 use crate::resources::assets::Asset;
@@ -19,9 +20,12 @@ use crate::text::{printable, public_url};
 use crate::upload::journal::paths::Folders;
 use crate::upload::options::SentAt;
 
+/// The version of the format. A later one is refused: its lines may mean something else.
 pub(crate) const VERSION: u32 = 1;
 /// A longer line is not one of a journal.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
+/// The most bytes of what ends a line that was written completely: `"permanent":false,"at":"…"}`.
+const MAX_END: usize = 64;
 
 /// The two kinds of journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What errors call it.
+    /// The name of the kind in errors and logs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Manifest => "manifest",
@@ -41,6 +45,7 @@ impl Kind {
         }
     }
 
+    /// The name of the format in the first line.
     pub(crate) fn format(self) -> &'static str {
         match self {
             Kind::Manifest => "twelvelabs-manifest",
@@ -49,7 +54,7 @@ impl Kind {
     }
 }
 
-/// A file as it was: another size or time means another file.
+/// A version of a file: another size or time of change means another version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileKey {
     /// The absolute path.
@@ -60,10 +65,15 @@ pub(crate) struct FileKey {
 }
 
 impl FileKey {
-    /// Looks at a file. Only a regular file has a key.
+    /// Whether this is the same version of the file, whatever the spelling of its path.
+    pub(crate) fn is_version(&self, now: &FileKey) -> bool {
+        (self.size, self.modified) == (now.size, now.modified)
+    }
+
+    /// Reads the metadata of a file. Only a regular file has a key.
     pub(crate) fn of(path: &Path, folders: &Mutex<Folders>) -> Result<Self> {
-        let Some(stamp) = look(path)? else {
-            let message = "this is no regular file but a pipe or a device; `upload` without a state file takes it";
+        let Some(stamp) = stat(path)? else {
+            let message = "this is a pipe or a device, not a regular file; use `upload` without a state file for it";
             return Err(Error::file(path, message, None));
         };
         let path = lock(folders).key(path);
@@ -71,7 +81,7 @@ impl FileKey {
     }
 }
 
-/// The first line: whose assets the ids are.
+/// The first line, which says whose assets the ids are.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub format: String,
@@ -90,32 +100,42 @@ impl Header {
         }
     }
 
-    /// Why a journal with this first line is not one of `own`, if so.
-    pub(crate) fn refusal(&self, own: &Header) -> Option<String> {
+    /// Reads a first line, whatever its version. Returns `None` if the line is something else.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok().filter(|header: &Header| header.format.starts_with("twelvelabs-"))
+    }
+
+    /// Says why a journal with this first line cannot be used by a run whose own would be `own`, if so.
+    pub(crate) fn refusal(&self, own: &Header, kind: Kind) -> Option<String> {
+        let what = kind.name();
         if self.format != own.format {
-            return Some(format!("it is a `{}`, and not a `{}`", printable(&self.format, 100), own.format));
+            return Some(format!("this file has the format `{}`, not `{}`", printable(&self.format, 100), own.format));
         }
         if self.version > own.version {
             let (is, known) = (self.version, own.version);
-            return Some(format!("it has version {is} of its format, and this program knows {known}: update it"));
+            return Some(format!(
+                "this {what} has version {is} of the format, and this program supports up to {known}; update the program"
+            ));
         }
         if self.base_url != own.base_url {
             let (is, own) = (printable(&self.base_url, 200), &own.base_url);
-            return Some(format!("it is of {is}, and not of {own}: use a file for each"));
+            return Some(format!("this {what} belongs to {is}, not to {own}; use a separate {what} for each"));
         }
         (self.account != own.account).then(|| {
             let (is, own) = (printable(&self.account, 20), &own.account);
             format!(
-                "it was started with another API key ({is}, not {own}): use a file for each account; if the account is the \
-                 same and has a new key, remove the first line of the file"
+                "this {what} was started with another API key ({is}, not {own}); use a separate {what} for each account, \
+                 or remove the first line of the file if it is a new key of the same account"
             )
         })
     }
 }
 
-/// 32 bits that distinguish one API key from another: FNV-1a and the finalizer of MurmurHash 3, which are the same
-/// everywhere and forever. Whatever the hash, nobody can learn more than 32 bits of a key from it, also from many
-/// journals.
+/// Returns 32 bits that distinguish one API key from another, by FNV-1a and the finalizer of MurmurHash 3, which are the
+/// same everywhere and forever.
+///
+/// A hash for passwords was turned down: nobody can learn more than 32 bits of a key from this one either, also from
+/// many journals, and keys have more.
 pub(crate) fn fingerprint(api_key: &str) -> String {
     let hash = Fnv1a::new().bytes(b"twelvelabs manifest: ").bytes(api_key.as_bytes()).finish();
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -123,11 +143,7 @@ pub(crate) fn fingerprint(api_key: &str) -> String {
     format!("{:08x}", hash >> 32)
 }
 
-/// The first line of a journal, whatever its version; nothing if it is something else.
-pub(crate) fn header_of(text: &[u8]) -> Option<Header> {
-    serde_json::from_slice(text).ok().filter(|header: &Header| header.format.starts_with("twelvelabs-"))
-}
-
+/// What has happened to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {
@@ -142,7 +158,7 @@ pub(crate) enum Event {
     Failed,
 }
 
-/// One line: the state of a file from then on.
+/// A line of a journal: the state of a file from then on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub event: Event,
@@ -169,18 +185,21 @@ pub(crate) struct Entry {
     /// Whether the file can never succeed.
     #[serde(default)]
     pub permanent: bool,
+    /// When this was written. It is the last field: see [`EntryHead::read_own`].
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub at: Option<OffsetDateTime>,
 }
 
-/// What a later version may have written in another way costs no more than itself.
+/// Reads a field, or takes it as missing if it is not of the expected form: a later version may have written it in
+/// another way, and the rest of the line is good all the same.
 fn if_it_fits<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     // By way of its text, so that each type is read from texts alone.
     let value = Value::deserialize(deserializer)?;
     Ok(serde_json::from_slice(value.to_string().as_bytes()).ok())
 }
 
-/// As much of a line as says which file it is about.
+/// The part of an entry that says which file it is about. The rest of the line is checked to be complete JSON, and not
+/// decoded: a journal may have a million lines.
 #[derive(Deserialize)]
 pub(crate) struct EntryHead<'a> {
     #[serde(borrow)]
@@ -190,6 +209,40 @@ pub(crate) struct EntryHead<'a> {
     #[serde(rename = "size")]
     _size: u64,
     pub sent_at: Option<IgnoredAny>,
+}
+
+impl<'a> EntryHead<'a> {
+    /// Reads the head of an entry.
+    pub(crate) fn read(line: &'a [u8]) -> Result<Self, serde_json::Error> {
+        Self::read_own(line).map_or_else(|| serde_json::from_slice(line), Ok)
+    }
+
+    /// Reads a line that has the very form in which [`Entry`] is written, in a fraction of the time. Returns `None` for
+    /// any other.
+    ///
+    /// Only its beginning and its end are read. A line that a crash has torn lacks its end, and one of which a block
+    /// never reached the disk has zeros in it: they have to be found here, since the line before such a one still
+    /// counts.
+    fn read_own(line: &'a [u8]) -> Option<Self> {
+        let rest = line.strip_prefix(b"{\"event\":\"")?;
+        let (event, rest) = rest.split_at_checked(memchr::memchr(b'"', rest)?)?;
+        let event = StrDeserializer::<value::Error>::new(std::str::from_utf8(event).ok()?);
+        let event = Event::deserialize(event).ok()?;
+        let rest = rest.strip_prefix(b"\",\"path\":\"")?;
+        let (path, rest) = rest.split_at_checked(memchr::memchr2(b'"', b'\\', rest)?)?;
+        let path = std::str::from_utf8(path).ok().filter(|path| !path.bytes().any(|byte| byte < b' '))?;
+        let rest = rest.strip_prefix(b"\",\"size\":")?;
+        let (size, rest) = rest.split_at_checked(memchr::memchr(b',', rest)?)?;
+        let size = serde_json::from_slice(size).ok()?;
+        let end = rest.get(rest.len().checked_sub(MAX_END)?..)?;
+        let (before, _) = end.split_at_checked(memchr::memmem::rfind(end, b",\"at\":\"")?)?;
+        let is_whole = (before.ends_with(b"\"permanent\":false") || before.ends_with(b"\"permanent\":true"))
+            && end.ends_with(b"Z\"}")
+            && memchr::memchr(0, rest).is_none();
+        // Where this name stands, at whatever depth, all of the line has to be read.
+        let has_sent_at = memchr::memmem::find(rest, b"\"sent_at\"").is_some();
+        (is_whole && !has_sent_at).then_some(EntryHead { path: path.into(), _event: event, _size: size, sent_at: None })
+    }
 }
 
 impl Entry {
@@ -221,7 +274,8 @@ impl Entry {
         Entry { sent_at: sent_at.map(|sent_at| sent_at.here), clock_offset, ..self }
     }
 
-    /// Without ids that cannot be asked for: a file does not fail forever over them.
+    /// Drops ids that are no segment of a path, because of which the file would fail in every run: a crash of the system
+    /// may leave anything in a file.
     pub(crate) fn usable(self) -> Self {
         Entry {
             upload: self.upload.filter(|upload| is_id(&upload.upload_id)),
@@ -232,6 +286,7 @@ impl Entry {
     }
 }
 
+/// Whether an id can be a segment of a path.
 fn is_id(id: &str) -> bool {
     !matches!(id, "" | "." | "..") && !id.chars().any(char::is_control)
 }
@@ -241,7 +296,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_told_apart_the_same_way_for_ever() {
+    fn keys_are_distinguished_the_same_way_for_ever() {
         assert_eq!(["tlk_1", "tlk_2", ""].map(fingerprint), ["36f7c330", "e17f660e", "4550970c"]);
+    }
+
+    #[test]
+    fn a_line_in_the_own_form_is_read_as_any_other() {
+        let file = FileKey { path: "/caf\u{e9}/a.mp4".into(), size: 104_857_600, modified: Some(-1) };
+        let at = Some(OffsetDateTime::UNIX_EPOCH);
+        let asset = serde_json::from_str(r#"{"_id":"65f0","user_metadata":{"at":"2026-01-01T00:00:00Z"}}"#).ok();
+        let done = Entry { asset, at, ..Entry::new(Event::Done, &file) };
+        let line = serde_json::to_vec(&done).unwrap();
+        let head = EntryHead::read_own(&line).unwrap();
+        assert_eq!((&*head.path, head.sent_at.is_some()), ("/caf\u{e9}/a.mp4", false));
+        // No part of a line is a line.
+        for end in 0..line.len() {
+            assert!(EntryHead::read(&line[..end]).is_err(), "{end}");
+        }
+        let mut zeros = line.clone();
+        zeros[60..90].fill(0);
+        assert!(EntryHead::read(&zeros).is_err());
+        // What is not in this form is read all the same.
+        let sent = Entry { sent_at: at, at, ..Entry::new(Event::Sending, &file) };
+        let quoted = Entry { at, ..Entry::new(Event::Done, &FileKey { path: "/a\"b".into(), ..file.clone() }) };
+        for other in [sent, quoted, Entry { at: None, ..done }] {
+            let line = serde_json::to_vec(&other).unwrap();
+            assert!(EntryHead::read_own(&line).is_none());
+            let head = EntryHead::read(&line).unwrap();
+            assert_eq!((&*head.path, head.sent_at.is_some()), (&*other.file.path, other.sent_at.is_some()));
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! A lock that keeps two runs from the same journal, and goes with the process that holds it.
+//!
+//! What is locked is a second file beside the journal, because the journal is replaced when it is compacted. A file of
+//! that name which is not a lock file is somebody's own: it is neither followed (if it is a link), nor written to, nor
+//! removed.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -10,24 +14,21 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Result};
-use crate::file::{at_once, is_same};
+use crate::file::{is_same, nonblocking};
 use crate::text::printable_path;
 
-/// What the content of a lock file begins with.
+/// How the content of a lock file begins. A crash may have left any part of it.
 const BEGINNING: &[u8] = b"{\"pid\":";
 /// A lock file is never longer than this.
-const MOST_CONTENT: u64 = 4096;
+const MAX_CONTENT: u64 = 4096;
 
 /// A lock on a file, held until it is dropped.
-///
-/// What is locked is a second file beside it: the first is replaced when it is compacted, and on Windows a locked file
-/// could not even be read.
 pub(crate) struct Lock {
     path: PathBuf,
-    file: File,
+    file: Option<File>,
 }
 
-/// Who holds a lock, for the error of the others.
+/// Who holds a lock, for the errors of the others.
 #[derive(Serialize, Deserialize)]
 struct Holder {
     pid: u32,
@@ -42,83 +43,218 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Whether the path still leads to this file. Where files have no numbers, whether it leads to any.
+/// Options for a file that may hold what is nobody else's business, such as headers with a signature: on Unix, only
+/// its owner may read it. They do not wait for the other end of a pipe.
+pub(crate) fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    nonblocking(&mut options);
+    options
+}
+
+/// Whether the path itself, and not a link, still leads to this file. Where files have no numbers, whether it leads to
+/// any: there, other programs cannot replace an open one (see [`share_for_reading`]).
 pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
-    match path.metadata() {
+    match path.symlink_metadata() {
         Ok(there) => Ok(is_same(&there, &file.metadata()?)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(e),
     }
 }
 
+/// Options with which, on Windows, other programs can read the file while it is open, but neither write to it nor
+/// rename or remove it. On other systems they can, and [`leads_to`] tells it afterwards.
+pub(crate) fn share_for_reading(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(windows)]
+    {
+        const FILE_SHARE_READ: u32 = 1;
+        std::os::windows::fs::OpenOptionsExt::share_mode(options, FILE_SHARE_READ);
+    }
+    options
+}
+
+/// The ways in which a lock is not had.
+enum Refusal {
+    /// Somebody else has it.
+    InUse,
+    /// The file is not a lock file.
+    InTheWay,
+    /// The file system has no locks.
+    NoLocks(io::Error),
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(e: io::Error) -> Self {
+        Refusal::Failed(e)
+    }
+}
+
 impl Lock {
-    /// Locks a file, which need not be there. If somebody else has it, the error says who.
+    /// Locks a file, which need not exist. If somebody else has it, the error says who.
     pub(crate) fn on(target: &Path, now: OffsetDateTime) -> Result<Self> {
         let path = beside(target, ".lock");
-        let fail = |e| Error::file(&path, "cannot make the lock file", Some(e));
-        loop {
-            let mut options = OpenOptions::new();
-            let file =
-                at_once(options.read(true).write(true).create(true).truncate(false)).open(&path).map_err(fail)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(in_use(target, &path)),
-                Err(TryLockError::Error(e)) => {
-                    let message = "it cannot be locked; put it on a file system that has locks";
-                    return Err(Error::file(target, message, Some(e)));
-                }
+        let file = acquire(&path).map_err(|refusal| match refusal {
+            Refusal::InUse => in_use(target, &path),
+            Refusal::InTheWay => {
+                Error::file(&path, "this file is where a lock file has to be; move it to another place", None)
             }
-            // Whoever had the lock may have removed the file between the two steps.
-            if leads_to(&path, &file).map_err(fail)? {
-                if !is_own(&file).map_err(fail)? {
-                    return Err(Error::file(
-                        &path,
-                        "this file is in the way of a lock; move it to another place",
-                        None,
-                    ));
-                }
-                let lock = Lock { path: path.clone(), file };
-                let text = serde_json::to_vec(&Holder { pid: std::process::id(), since: now });
-                text.map_err(Into::into).and_then(|text| std::fs::write(signature(&path), text)).map_err(fail)?;
-                return Ok(lock);
+            Refusal::NoLocks(e) => {
+                let message = "it cannot be locked; put it on a file system that supports locks";
+                Error::file(target, message, Some(e))
             }
-        }
+            Refusal::Failed(e) => Error::file(&path, "cannot create the lock file", Some(e)),
+        })?;
+        // From here on, it is removed if anything fails.
+        let lock = Lock { path, file: Some(file) };
+        let holder = serde_json::to_vec(&Holder { pid: std::process::id(), since: now });
+        let written = holder.map_err(Into::into).and_then(|holder| lock.write(&holder));
+        written.map_err(|e| Error::file(&lock.path, "cannot write to the lock file", Some(e)))?;
+        Ok(lock)
+    }
+
+    /// Replaces what an earlier holder has left, through the handle that is locked: by its path, it might be another
+    /// file.
+    fn write(&self, holder: &[u8]) -> io::Result<()> {
+        let Some(mut file) = self.file.as_ref() else { return Ok(()) };
+        file.set_len(0)?;
+        io::Seek::rewind(&mut file)?;
+        io::Write::write_all(&mut file, holder)
     }
 
     /// Whether the lock file is still there, so that nobody else can have it.
     pub(crate) fn is_in_place(&self) -> io::Result<bool> {
-        leads_to(&self.path, &self.file)
+        self.file.as_ref().map_or(Ok(false), |file| leads_to(&self.path, file))
     }
+}
+
+/// Opens the lock file, which is created if it is missing, and locks it.
+#[cfg(not(windows))]
+fn acquire(path: &Path) -> Result<File, Refusal> {
+    use std::fs::TryLockError;
+
+    loop {
+        let (file, is_new) = match private_options().read(true).write(true).create_new(true).open(path) {
+            Ok(file) => (file, true),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => match open_existing(path)? {
+                Some(file) => (file, false),
+                None => continue,
+            },
+            Err(e) => return Err(e.into()),
+        };
+        match uninterrupted(|| file.try_lock(), |e| matches!(e, TryLockError::Error(e) if is_interrupted(e))) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Refusal::InUse),
+            Err(TryLockError::Error(e)) => {
+                if is_new {
+                    // If that fails, too, an empty file is left, which is in nobody's way.
+                    let _ = std::fs::remove_file(path);
+                }
+                return Err(Refusal::NoLocks(e));
+            }
+        }
+        // Whoever had the lock may have removed the file between the two steps.
+        if leads_to(path, &file)? {
+            return if is_own(&file)? { Ok(file) } else { Err(Refusal::InTheWay) };
+        }
+    }
+}
+
+/// Opens what is there already: nothing if it has just gone.
+#[cfg(not(windows))]
+fn open_existing(path: &Path) -> Result<Option<File>, Refusal> {
+    let opened = path.symlink_metadata().and_then(|there| match there.is_file() {
+        true => private_options().read(true).write(true).open(path).map(Some),
+        false => Ok(None),
+    });
+    match opened {
+        Ok(Some(file)) => Ok(Some(file)),
+        // A link, perhaps to something that would be filled.
+        Ok(None) => Err(Refusal::InTheWay),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Opens the lock file, which is created if it is missing, so that nobody else can write to it.
+///
+/// That is the lock: Windows' locks of regions (`File::try_lock`) would keep everybody from reading who holds it, and a
+/// file that is open like this cannot be removed or replaced.
+#[cfg(windows)]
+fn acquire(path: &Path) -> Result<File, Refusal> {
+    use std::os::windows::fs::OpenOptionsExt;
+
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+    /// A file that is being removed cannot be opened for a moment.
+    const PAUSES: [u64; 6] = [1, 5, 10, 20, 50, 100];
+
+    let mut options = private_options();
+    // A link is opened itself, and seen below to be none of ours.
+    share_for_reading(options.read(true).write(true).create(true).truncate(false));
+    options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
+    let mut pauses = PAUSES.iter();
+    let file = loop {
+        match options.open(path) {
+            Ok(file) => break file,
+            Err(e) if e.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => return Err(Refusal::InUse),
+            Err(e) => match pauses.next().filter(|_| e.kind() == io::ErrorKind::PermissionDenied && !path.is_dir()) {
+                Some(pause) => std::thread::sleep(std::time::Duration::from_millis(*pause)),
+                None => return Err(e.into()),
+            },
+        }
+    };
+    if !file.metadata()?.is_file() || !is_own(&file)? {
+        return Err(Refusal::InTheWay);
+    }
+    Ok(file)
+}
+
+/// Does it again as long as a signal interrupts it, which ends a call on NFS and some FUSE file systems.
+#[cfg(not(windows))]
+fn uninterrupted<E>(mut action: impl FnMut() -> Result<(), E>, is_interrupted: impl Fn(&E) -> bool) -> Result<(), E> {
+    loop {
+        match action() {
+            Err(e) if is_interrupted(&e) => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(not(windows))]
+fn is_interrupted(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::Interrupted
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still locked, and only where the next one notices that what it has locked was removed.
-        let removed = match self.is_in_place() {
-            Ok(true) => std::fs::remove_file(if cfg!(unix) { self.path.clone() } else { signature(&self.path) }),
+        let in_place = self.is_in_place();
+        // On Unix the file is removed while it is still locked, and the next holder notices that what it has locked was
+        // removed. On Windows it can only be removed once it is closed, and not at all if the next one has it by then.
+        let file = self.file.take().filter(|_| cfg!(not(windows)));
+        let removed = match in_place {
+            Ok(true) => std::fs::remove_file(&self.path),
             other => other.map(drop),
         };
-        if let Err(e) = removed {
+        drop(file);
+        if let Err(e) = removed.or_else(|e| if cfg!(windows) { Ok(()) } else { Err(e) }) {
             log::warn!("{}: cannot remove the lock file: {e}", printable_path(&self.path));
         }
     }
 }
 
-/// Where the holder is named: the lock file itself, unless the system lets nobody else read it.
-fn signature(lock: &Path) -> PathBuf {
-    if cfg!(windows) { beside(lock, ".holder") } else { lock.into() }
-}
-
 /// Whether a lock file is one, and not something else of this name.
-fn is_own(file: &File) -> io::Result<bool> {
+fn is_own(mut file: &File) -> io::Result<bool> {
     let mut content = Vec::new();
-    file.take(BEGINNING.len() as u64).read_to_end(&mut content)?;
+    (&mut file).take(BEGINNING.len() as u64).read_to_end(&mut content)?;
     Ok(BEGINNING.starts_with(&content))
 }
 
 fn in_use(target: &Path, lock: &Path) -> Error {
     let mut content = Vec::new();
-    let read = File::open(signature(lock)).and_then(|file| file.take(MOST_CONTENT).read_to_end(&mut content));
+    let opened = nonblocking(OpenOptions::new().read(true)).open(lock);
+    let read = opened.and_then(|file| file.take(MAX_CONTENT).read_to_end(&mut content));
     let who = match read.ok().and_then(|_| serde_json::from_slice::<Holder>(&content).ok()) {
         Some(Holder { pid, since }) => {
             let since = since.replace_nanosecond(0).unwrap_or(since).format(&Rfc3339).unwrap_or_default();
@@ -126,20 +262,88 @@ fn in_use(target: &Path, lock: &Path) -> Error {
         }
         None => "another process".into(),
     };
-    let message = format!("in use by {who}; wait until that is done, or use another file");
+    let message = format!("in use by {who}; wait until it has ended, or use another file");
     Error::file(target, message, None)
 }
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::fuzzing::journal::Folder;
+
+    fn lock(target: &Path) -> Result<Lock> {
+        Lock::on(target, OffsetDateTime::UNIX_EPOCH)
+    }
 
     #[test]
-    fn a_path_that_cannot_be_looked_at_does_not_count_as_gone() {
+    fn a_path_that_cannot_be_examined_does_not_count_as_gone() {
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         let file = File::open(&own).unwrap();
         assert!(leads_to(&own, &file).unwrap());
         assert!(!leads_to(&own.with_extension("other"), &file).unwrap());
         assert!(leads_to(&own.join("below"), &file).is_err());
+    }
+
+    #[test]
+    fn a_lock_is_for_its_owner_alone_and_says_who_holds_it() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = Folder::new();
+        let (target, path) = (folder.0.join("m"), folder.0.join("m.lock"));
+        // A crash has left a lock file, or a part of one.
+        for left in ["", "{\"pi", "{\"pid\":4194304,\"since\":\"2026-01-01T00:00:00Z\",\"more\":\"and more\"}"] {
+            fs::write(&path, left).unwrap();
+            let held = lock(&target).unwrap();
+            let expected = format!("in use by process {} since 1970-01-01T00:00:00Z", std::process::id());
+            assert!(lock(&target).err().unwrap().to_string().contains(&expected));
+            drop(held);
+            assert!(!path.exists());
+        }
+        let _held = lock(&target).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_lock_is_left_as_it_is() {
+        let folder = Folder::new();
+        let (target, path) = (folder.0.join("m"), folder.0.join("m.lock"));
+        let refused = || lock(&target).err().unwrap().to_string();
+        fs::write(&path, "notes").unwrap();
+        assert!(refused().contains("where a lock file has to be"), "{}", refused());
+        assert_eq!(fs::read(&path).unwrap(), b"notes");
+        fs::remove_file(&path).unwrap();
+
+        // A link is not followed: not to an empty file, to a lock file, or to nothing.
+        let other = folder.0.join("other");
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        for content in [None, Some(""), Some("{\"pid\":1}")] {
+            content.into_iter().for_each(|content| fs::write(&other, content).unwrap());
+            assert!(refused().contains("where a lock file has to be"), "{}", refused());
+            assert_eq!(fs::read_to_string(&other).ok().as_deref(), content);
+        }
+        fs::remove_file(&path).unwrap();
+
+        fs::create_dir(&path).unwrap();
+        assert!(refused().contains("where a lock file has to be"), "{}", refused());
+        fs::remove_dir(&path).unwrap();
+        // A pipe that nobody writes to.
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(refused().contains("where a lock file has to be"), "{}", refused());
+    }
+
+    #[test]
+    fn a_lock_that_a_signal_interrupts_is_tried_again() {
+        let mut left = 3;
+        let action = || match left {
+            0 => Ok(()),
+            _ => {
+                left -= 1;
+                Err(io::Error::from(io::ErrorKind::Interrupted))
+            }
+        };
+        uninterrupted(action, is_interrupted).unwrap();
+        assert_eq!(left, 0);
+        assert!(uninterrupted(|| Err(io::Error::other("no locks")), is_interrupted).is_err());
     }
 }

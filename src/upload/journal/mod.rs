@@ -1,7 +1,10 @@
-//! The journal of a batch, or of one upload: the outcome of each file, one JSON text a line.
+//! The journal of a batch (a manifest) or of one upload (a state file): the state of each file, a line of JSON each.
 //!
-//! The first line says whose it is. Every event is written at once and completely, and the last line about a file says
-//! all that is known of it. A line that was torn by a crash is passed over.
+//! The first line says whose it is. Every event is written completely, and is on the disk, before the step that it
+//! announces; the last line about a file says all that is known of it. So a crash at any moment loses at the most the
+//! line that was being written: it is torn, the next line begins after a line break of its own, and readers skip it.
+//!
+//! A database was turned down: lines can be read by people, concatenated by scripts, and cost no dependency.
 
 pub(crate) mod compact;
 pub(crate) mod entry;
@@ -11,7 +14,7 @@ pub(crate) mod read;
 pub(crate) mod state_file;
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,10 +22,10 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::http::session::Session;
 use crate::text::{printable_path, without_bom};
-use crate::upload::journal::compact::{rewrite, sync_folder};
+use crate::upload::journal::compact::{NotRewritten, open_journal, rewrite, sync_folder};
 use crate::upload::journal::entry::{Entry, FileKey, Header, Kind, MAX_LINE};
 use crate::upload::journal::lock::{Lock, leads_to};
-use crate::upload::journal::paths::{Folders, PathId, Paths};
+use crate::upload::journal::paths::{Folders, PathId, Paths, is_same_file};
 use crate::upload::journal::read::Content;
 
 /// An open journal, which nobody else has open.
@@ -32,27 +35,27 @@ pub(crate) struct JournalFile {
     file: File,
     /// Whether the last line was torn, and has to be ended before the next.
     torn: bool,
+    /// The files of this run.
     paths: Paths,
-    /// Where the last line about each path of its own is, until it is taken.
+    /// Where the last line about each spelling of a file of this run is, until it is taken.
     known: HashMap<PathId, Range<u64>>,
-    /// A path that is not its own, if it has any.
+    /// The spellings in `known` that are not the first one of their file, by what all spellings have in common.
+    spellings: HashMap<u64, Vec<PathId>>,
+    /// A path that is no file of this run, if there is one.
     other: Option<String>,
-    /// Where the lines about files are that were sent in one request whose outcome is unknown, its own or not.
+    /// Where the lines about files are that were sent in one request whose outcome is unknown, of this run or not.
     in_flight: Vec<Range<u64>>,
     lock: Lock,
 }
 
 impl JournalFile {
-    /// Opens a journal, or begins one. What is known of paths other than these is passed over.
-    pub(crate) fn open(kind: Kind, path: &Path, client: &Session, paths: Paths) -> Result<Self> {
+    /// Opens a journal, or begins one. `files` are those of this run, and `paths` what they are known by: what the
+    /// journal says of others is skipped.
+    pub(crate) fn open(kind: Kind, path: &Path, client: &Session, files: &[PathBuf], paths: Paths) -> Result<Self> {
         let what = kind.name();
         let fail = |e| Error::file(path, format!("cannot open the {what}"), Some(e));
-        // Behind every link, so that two names of one file are one lock, and no link is replaced by a file.
-        let path = &match path.canonicalize() {
-            Err(e) if e.kind() == ErrorKind::NotFound => Folders::default().place(path),
-            canonical => canonical.map_err(fail)?,
-        };
-        if paths.own.contains(&paths.id(&Folders::default().key(path))) {
+        let path = &behind_links(kind, path)?;
+        if is_among(path, files, &paths) {
             let message =
                 format!("the {what} is itself one of the files to upload: name another, or leave it out of them");
             return Err(Error::file(path, message, None));
@@ -69,7 +72,7 @@ impl JournalFile {
         let settings = client.settings();
         let lock = Lock::on(path, settings.clock.utc_now())?;
         let header = Header::of(kind, settings);
-        let old = match OpenOptions::new().read(true).append(true).open(path) {
+        let old = match open_journal(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => None,
             old => Some(old.map_err(fail)?),
         };
@@ -79,36 +82,43 @@ impl JournalFile {
         };
         let file = match old {
             Some(old) if content.has_header && !content.is_old() => old,
-            old => match rewrite(path, &header, old.as_ref(), &content.kept()) {
+            old => match rewrite(path, &header, old, &content.kept()) {
                 Ok((file, moved)) => {
                     content.last.values_mut().for_each(|place| moved.apply(place));
                     file
                 }
-                Err(e) => match old.filter(|_| content.has_header) {
-                    Some(old) => {
-                        log::warn!("{}: the {what} cannot be compacted: {e}", printable_path(path));
-                        old
-                    }
-                    None => return Err(fail(e)),
-                },
+                Err(NotRewritten { error, old: Some(old) }) if content.has_header => {
+                    log::warn!("{}: the {what} cannot be compacted: {error}", printable_path(path));
+                    old
+                }
+                Err(NotRewritten { error, .. }) => return Err(fail(error)),
             },
         };
-        let Content { mut last, torn, other, in_flight, .. } = content;
-        let in_flight = in_flight.iter().filter_map(|id| last.get(id).cloned()).collect();
-        last.retain(|id, _| paths.own.contains(id));
-        last.shrink_to_fit();
-        Ok(JournalFile { kind, path: path.clone(), file, torn, paths, known: last, other, in_flight, lock })
+        let Content { last: mut known, torn, other, in_flight, .. } = content;
+        let in_flight = in_flight.iter().filter_map(|id| known.get(id).cloned()).collect();
+        known.retain(|id, _| paths.may_be_own(*id));
+        known.shrink_to_fit();
+        let mut spellings = HashMap::<u64, Vec<PathId>>::new();
+        for id in known.keys().filter(|id| paths.first_alike(**id) != Some(**id)) {
+            spellings.entry(id[0]).or_default().push(*id);
+        }
+        Ok(JournalFile { kind, path: path.clone(), file, torn, paths, known, spellings, other, in_flight, lock })
     }
 
-    /// A path that it knows and that is not among its own.
-    pub(crate) fn other(&self) -> Option<&str> {
-        self.other.as_deref()
+    /// A path that it knows and that is no file of this run. What was taken is not looked at again.
+    pub(crate) fn other(&mut self) -> Result<Option<String>> {
+        if self.other.is_none()
+            && let Some(place) = self.known.values().next().cloned()
+        {
+            return Ok(self.entry_at(place)?.map(|entry| entry.file.path));
+        }
+        Ok(self.other.clone())
     }
 
     /// What earlier runs noted of files that they sent in one request whose outcome is unknown.
     pub(crate) fn in_flight(&mut self) -> Result<Vec<Entry>> {
         let places = std::mem::take(&mut self.in_flight);
-        places.into_iter().filter_map(|place| self.entry(place).transpose()).collect()
+        places.into_iter().filter_map(|place| self.entry_at(place).transpose()).collect()
     }
 
     /// Whether it has this asset for any file.
@@ -123,8 +133,8 @@ impl JournalFile {
                 return Ok(false);
             }
             let is_it = |entry: Entry| {
-                let own_id = entry.asset_id.as_deref() == Some(asset_id);
-                own_id || entry.asset.is_some_and(|asset| asset.id == asset_id)
+                let has_id = entry.asset_id.as_deref() == Some(asset_id);
+                has_id || entry.asset.is_some_and(|asset| asset.id == asset_id)
             };
             let may_be = line.windows(asset_id.len()).any(|part| part == asset_id.as_bytes());
             if may_be && serde_json::from_slice(line.trim_ascii()).is_ok_and(is_it) {
@@ -135,41 +145,59 @@ impl JournalFile {
 
     /// What earlier runs knew of this file, unless it has changed since. It is given once.
     pub(crate) fn take(&mut self, file: &FileKey) -> Result<Option<Entry>> {
-        Ok(self.take_any(&file.path)?.filter(|line| line.file == *file))
+        Ok(self.take_any(&file.path)?.filter(|entry| entry.file.is_version(file)))
     }
 
-    /// What earlier runs knew of this path, however the file was.
+    /// What earlier runs knew of the file at this path, however it was then.
+    ///
+    /// They may have spelled the path in another way: of the lines about the same file, the last one counts.
     pub(crate) fn take_any(&mut self, path: &str) -> Result<Option<Entry>> {
-        let Some(place) = self.known.remove(&self.paths.id(path)) else { return Ok(None) };
-        Ok(self.entry(place)?.filter(|line| line.file.path == path))
+        let id = self.paths.id(path);
+        let others = self.spellings.get(&id[0]).cloned().unwrap_or_default();
+        let mut last = None;
+        for id in self.paths.first_alike(id).into_iter().chain(others) {
+            let Some(place) = self.known.get(&id).cloned() else { continue };
+            let Some(entry) = self.entry_at(place.clone())? else { continue };
+            if !self.paths.is_same(&entry.file.path, path) {
+                continue;
+            }
+            self.known.remove(&id);
+            if last.as_ref().is_none_or(|(start, _)| *start < place.start) {
+                last = Some((place.start, entry));
+            }
+        }
+        Ok(last.map(|(_, entry)| entry))
     }
 
-    fn entry(&mut self, place: Range<u64>) -> Result<Option<Entry>> {
+    /// The entry that is there, if it can be understood.
+    fn entry_at(&mut self, place: Range<u64>) -> Result<Option<Entry>> {
         let fail = |e| Error::file(&self.path, format!("cannot read the {}", self.kind.name()), Some(e));
         let mut text = Vec::new();
         self.file.seek(SeekFrom::Start(place.start)).map_err(fail)?;
         (&self.file).take(place.end - place.start).read_to_end(&mut text).map_err(fail)?;
         match serde_json::from_slice::<Entry>(without_bom(&text)) {
-            Ok(line) => Ok(Some(line.usable())),
+            Ok(entry) => Ok(Some(entry.usable())),
             Err(e) => {
-                log::warn!("{}: a line is passed over: {e}", printable_path(&self.path));
+                log::warn!("{}: a line is skipped: {e}", printable_path(&self.path));
                 Ok(None)
             }
         }
     }
 
     /// Writes an event, and returns once it is on the disk.
-    pub(crate) fn write(&mut self, line: &Entry) -> Result<()> {
+    pub(crate) fn write(&mut self, entry: &Entry) -> Result<()> {
         let fail = |e| Error::file(&self.path, format!("cannot write to the {}", self.kind.name()), Some(e));
-        let mut json = serde_json::to_string(line).map_err(|e| fail(e.into()))?;
+        let mut json = serde_json::to_string(entry).map_err(|e| fail(e.into()))?;
         if json.len() as u64 >= MAX_LINE {
             // With its id, the asset can be asked for again.
-            json = serde_json::to_string(&Entry { asset: None, ..line.clone() }).map_err(|e| fail(e.into()))?;
+            json = serde_json::to_string(&Entry { asset: None, ..entry.clone() }).map_err(|e| fail(e.into()))?;
         }
         let text = format!("{}{json}\n", if self.torn { "\n" } else { "" });
+        // Until all of it is on the disk, a part of it may be.
         self.torn = true;
         self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data()).map_err(fail)?;
         self.torn = false;
+        // Afterwards, because before it, the file could still be replaced between the two steps.
         let in_place = leads_to(&self.path, &self.file).and_then(|there| Ok(there && self.lock.is_in_place()?));
         match in_place.map_err(fail)? {
             true => Ok(()),
@@ -181,18 +209,58 @@ impl JournalFile {
     }
 
     /// Removes the journal: there is nothing left to resume.
-    pub(crate) fn remove(&self) -> Result<()> {
-        let removed = match leads_to(&self.path, &self.file) {
-            Ok(true) => std::fs::remove_file(&self.path).and_then(|()| sync_folder(&self.path)),
+    pub(crate) fn remove(self) -> Result<()> {
+        // The lock is held to the end; Windows only removes what is closed.
+        let JournalFile { kind, path, file, lock, .. } = self;
+        let in_place = leads_to(&path, &file);
+        drop(file);
+        let removed = match in_place {
+            Ok(true) => std::fs::remove_file(&path).and_then(|()| sync_folder(&path)),
             other => other.map(drop),
         };
-        removed.map_err(|e| Error::file(&self.path, format!("cannot remove the {}", self.kind.name()), Some(e)))
+        drop(lock);
+        removed.map_err(|e| Error::file(&path, format!("cannot remove the {}", kind.name()), Some(e)))
     }
+}
+
+/// Where the journal is, behind every link, so that two names of one file are one lock, and no link is replaced by a
+/// file.
+fn behind_links(kind: Kind, path: &Path) -> Result<PathBuf> {
+    match path.canonicalize() {
+        Err(e) if e.kind() == ErrorKind::NotFound => match path.read_link() {
+            // On a volume that is not mounted, perhaps: what it says is needed, and a new one would be of no use.
+            Ok(target) => {
+                let target = printable_path(&target);
+                let message = format!(
+                    "the {} is a link to {target}, which does not exist; mount its volume, or create an empty file there",
+                    kind.name()
+                );
+                Err(Error::file(path, message, None))
+            }
+            Err(_) => Ok(Folders::default().place(path)),
+        },
+        real => real.map_err(|e| Error::file(path, format!("cannot open the {}", kind.name()), Some(e))),
+    }
+}
+
+/// Whether a journal is itself one of the files of the run.
+fn is_among(path: &Path, files: &[PathBuf], paths: &Paths) -> bool {
+    let mut folders = Folders::default();
+    let id = paths.id(&folders.key(path));
+    paths.contains(id)
+        || paths.may_be_own(id)
+            && files.iter().any(|file| {
+                // If neither exists yet, one might become the other.
+                let may_be = || is_same_file(file, path) || !file.exists() && !path.exists();
+                paths.id(&folders.key(file))[0] == id[0] && may_be()
+            })
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{Just, ProptestConfig, any, prop, prop_oneof, proptest};
+
+    use std::fs::OpenOptions;
 
     use super::*;
     use crate::fuzzing::journal::{Folder, is_known, key};
@@ -242,7 +310,7 @@ mod tests {
         ["a", "b", "c", "b"].iter().for_each(|name| manifest.write(&line(name)).unwrap());
         drop(manifest);
         let mut manifest = folder.open(&["b", "d"]).unwrap();
-        assert_eq!((manifest.known.len(), manifest.other()), (1, Some("a")));
+        assert_eq!((manifest.known.len(), manifest.other().unwrap().as_deref()), (1, Some("a")));
         assert!(is_known(&mut manifest, "b") && !is_known(&mut manifest, "d"));
         assert!(!is_known(&mut manifest, "a"), "it is not its own");
     }
@@ -257,22 +325,6 @@ mod tests {
         drop(manifest);
         let line = folder.open(&["a"]).unwrap().take(&key("a")).unwrap().unwrap();
         assert_eq!((line.asset_id.as_deref(), line.asset.is_none()), (Some("a1"), true));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_folder_is_looked_up_once() {
-        let folder = Folder::new();
-        let (link, mut folders) = (folder.0.join("link"), Folders::default());
-        std::os::unix::fs::symlink(&folder.0, &link).unwrap();
-        let real = folder.0.canonicalize().unwrap();
-        assert_eq!(folders.key(&link.join("a")), real.join("a").to_str().unwrap());
-        std::fs::remove_file(&link).unwrap();
-        assert_eq!(folders.key(&link.join("b")), real.join("b").to_str().unwrap());
-        assert_eq!(
-            folders.key(Path::new("Cargo.toml")),
-            std::env::current_dir().unwrap().join("Cargo.toml").to_str().unwrap()
-        );
     }
 
     /// Bytes that are, or nearly are, a journal.

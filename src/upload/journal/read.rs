@@ -1,4 +1,4 @@
-//! Reading a journal: where the last line about each path is, and how much of the file still counts.
+//! Reading a journal: where the last line about each file is, and how much of the journal still counts.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -8,13 +8,13 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::text::{BOM, printable_path};
-use crate::upload::journal::entry::{EntryHead, Header, Kind, MAX_LINE, header_of};
+use crate::upload::journal::entry::{EntryHead, Header, Kind, MAX_LINE};
 use crate::upload::journal::paths::{PathId, Paths};
 
 /// A journal from before there was a first line begins like this.
 const OLD_BEGINNING: &[u8] = br#"{"event":"#;
-/// A journal is compacted if it is larger than this and most of it is old.
-const LEAST_COMPACTED: u64 = 1 << 20;
+/// A journal is compacted if it is larger than this and most of it is superseded.
+const MIN_COMPACTED: u64 = 1 << 20;
 
 /// What is in a journal, and where.
 #[derive(Default)]
@@ -22,96 +22,61 @@ pub(crate) struct Content {
     pub has_header: bool,
     /// The last line about each path.
     pub last: HashMap<PathId, Range<u64>>,
-    /// What is not understood, and kept.
+    /// The lines that are not understood, which are kept: a later version may have written them.
     unrecognized: Vec<Range<u64>>,
     start: u64,
     end: u64,
-    /// How much of it still counts.
+    /// How many bytes still count.
     live: u64,
+    /// Whether the last line has no end.
     pub torn: bool,
+    /// A path that is no file of this run, if there is one.
     pub other: Option<String>,
     /// The paths of files that were sent in one request whose outcome is unknown.
     pub in_flight: HashSet<PathId>,
 }
 
+/// What a line is judged by.
+struct Reading<'a> {
+    kind: Kind,
+    header: &'a Header,
+    paths: &'a Paths,
+    path: &'a Path,
+    content: Content,
+    /// Whether a line has shown that this is a journal.
+    started: bool,
+    /// How many lines are not understood.
+    skipped: u64,
+}
+
 impl Content {
+    /// Reads a journal. An error if it is not one of this kind, of this account and of this base URL.
     pub(crate) fn read(file: &File, kind: Kind, header: &Header, paths: &Paths, path: &Path) -> Result<Self> {
-        let what = kind.name();
-        let fail = |e| Error::file(path, format!("cannot read the {what}"), Some(e));
-        let refuse = |why: String| Err(Error::file(path, format!("{why}; nothing was written to it"), None));
+        let fail = |e| Error::file(path, format!("cannot read the {}", kind.name()), Some(e));
         let mut reader = BufReader::with_capacity(1 << 16, file);
-        let (mut content, mut line, mut started, mut passed_over) = (Content::default(), Vec::new(), false, 0u64);
+        let content = Content::default();
+        let mut reading = Reading { kind, header, paths, path, content, started: false, skipped: 0 };
+        let mut line = Vec::new();
         for number in 1u64.. {
             line.clear();
-            let read = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).map_err(fail)? as u64;
-            if read == 0 {
+            let length = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).map_err(fail)? as u64;
+            if length == 0 {
                 break;
             }
-            content.torn = !line.ends_with(b"\n");
-            if content.torn && read == MAX_LINE {
-                return refuse(format!("line {number} is longer than a {what} has any ({MAX_LINE} bytes)"));
-            }
-            let place = content.end..content.end + read;
-            content.end = place.end;
-            let mut text = line.trim_ascii();
-            if let Some(rest) = text.strip_prefix(BOM).filter(|_| number == 1) {
-                (text, content.start) = (rest, BOM.len() as u64);
-            }
-            if text.is_empty() {
-                continue;
-            }
-            let known = serde_json::from_slice::<EntryHead>(text);
-            if let Some(known) = known.as_ref().ok().filter(|_| started || kind == Kind::Manifest) {
-                started = true;
-                let id = paths.id(&known.path);
-                if content.other.is_none() && !paths.own.contains(&id) {
-                    content.other = Some(known.path.clone().into_owned());
-                }
-                match known.sent_at.is_some() {
-                    true => content.in_flight.insert(id),
-                    false => content.in_flight.remove(&id),
-                };
-                content.live += read;
-                if let Some(old) = content.last.insert(id, place) {
-                    content.live -= old.end - old.start;
-                }
-                continue;
-            }
-            if let Some(found) = header_of(text) {
-                if let Some(why) = found.refusal(header) {
-                    return refuse(why);
-                }
-                content.has_header |= !started;
-                (started, content.live) = (true, content.live + read);
-                continue;
-            }
-            let may_be_old = kind == Kind::Manifest && content.torn && text.starts_with(OLD_BEGINNING);
-            if !started && !may_be_old {
-                return refuse(format!("this file is not a {what}; name another, or remove it if it is of no use"));
-            }
-            started = true;
-            content.live += read;
-            match content.unrecognized.last_mut().filter(|last| last.end == place.start) {
-                Some(last) => last.end = place.end,
-                None => content.unrecognized.push(place),
-            }
-            passed_over += 1;
-            if passed_over == 1 {
-                let e = known.err().map(|e| e.to_string()).unwrap_or_default();
-                log::warn!("{}: line {number} is passed over: {e}", printable_path(path));
-            }
+            reading.line(number, &line, length)?;
         }
-        if passed_over > 1 {
-            log::warn!("{}: {passed_over} lines are passed over", printable_path(path));
+        if reading.skipped > 1 {
+            log::warn!("{}: {} lines are skipped", printable_path(path), reading.skipped);
         }
-        Ok(content)
+        Ok(reading.content)
     }
 
+    /// Whether most of it is superseded.
     pub(crate) fn is_old(&self) -> bool {
-        self.end > LEAST_COMPACTED && self.live < self.end / 2
+        self.end > MIN_COMPACTED && self.live < self.end / 2
     }
 
-    /// What of it goes into another one, in order.
+    /// The parts of it that go into a new journal, in order.
     pub(crate) fn kept(&self) -> Vec<Range<u64>> {
         if !self.is_old() {
             return Vec::from_iter((self.start < self.end).then_some(self.start..self.end));
@@ -119,12 +84,99 @@ impl Content {
         let mut kept: Vec<Range<u64>> = self.last.values().chain(&self.unrecognized).cloned().collect();
         kept.sort_unstable_by_key(|place| place.start);
         kept.dedup_by(|next, place| {
-            let together = place.end == next.start;
-            if together {
+            let is_next = place.end == next.start;
+            if is_next {
                 place.end = next.end;
             }
-            together
+            is_next
         });
         kept
+    }
+}
+
+impl Reading<'_> {
+    fn line(&mut self, number: u64, line: &[u8], length: u64) -> Result<()> {
+        self.content.torn = !line.ends_with(b"\n");
+        if self.content.torn && length == MAX_LINE {
+            return self
+                .refuse(&format!("line {number} is longer than any of a {} ({MAX_LINE} bytes)", self.kind.name()));
+        }
+        let place = self.content.end..self.content.end + length;
+        self.content.end = place.end;
+        let mut text = line.trim_ascii();
+        if let Some(rest) = text.strip_prefix(BOM).filter(|_| number == 1) {
+            (text, self.content.start) = (rest, BOM.len() as u64);
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        match EntryHead::read(text) {
+            // The first line of a state file is always a header.
+            Ok(head) if self.started || self.kind == Kind::Manifest => self.entry(&head, place),
+            head => match Header::read(text) {
+                Some(found) => return self.header(&found, length),
+                None => return self.unrecognized(number, text, place, head.err()),
+            },
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, head: &EntryHead, place: Range<u64>) {
+        self.started = true;
+        let (id, content) = (self.paths.id(&head.path), &mut self.content);
+        if content.other.is_none() && !self.paths.may_be_own(id) {
+            content.other = Some(head.path.clone().into_owned());
+        }
+        match head.sent_at.is_some() {
+            true => content.in_flight.insert(id),
+            false => content.in_flight.remove(&id),
+        };
+        content.live += place.end - place.start;
+        if let Some(old) = content.last.insert(id, place) {
+            content.live -= old.end - old.start;
+        }
+    }
+
+    fn header(&mut self, found: &Header, length: u64) -> Result<()> {
+        if let Some(why) = found.refusal(self.header, self.kind) {
+            return self.refuse(&why);
+        }
+        // A later one comes from manifests that were concatenated.
+        self.content.has_header |= !self.started;
+        self.started = true;
+        self.content.live += length;
+        Ok(())
+    }
+
+    fn unrecognized(
+        &mut self,
+        number: u64,
+        text: &[u8],
+        place: Range<u64>,
+        why: Option<serde_json::Error>,
+    ) -> Result<()> {
+        // All that there is of a manifest may be a torn line.
+        let may_be_old = self.kind == Kind::Manifest && self.content.torn && text.starts_with(OLD_BEGINNING);
+        if !self.started && !may_be_old {
+            let what = self.kind.name();
+            return self
+                .refuse(&format!("this file is not a {what}; name another, or remove it if you do not need it"));
+        }
+        self.started = true;
+        self.content.live += place.end - place.start;
+        match self.content.unrecognized.last_mut().filter(|last| last.end == place.start) {
+            Some(last) => last.end = place.end,
+            None => self.content.unrecognized.push(place),
+        }
+        self.skipped += 1;
+        if self.skipped == 1 {
+            let why = why.map(|e| e.to_string()).unwrap_or_default();
+            log::warn!("{}: line {number} is skipped: {why}", printable_path(self.path));
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, why: &str) -> Result<()> {
+        Err(Error::file(self.path, format!("{why} (nothing was written to it)"), None))
     }
 }

@@ -1,7 +1,7 @@
-//! What one upload needs to survive a kill: a journal of one file, which goes when its work is done.
+//! A state file: the journal of one upload, by which it survives a crash, and which is removed when its work is done.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
 use crate::file::FileSource;
@@ -20,7 +20,8 @@ use crate::upload::options::{Journal, SentAt};
 #[derive(Clone)]
 pub(crate) struct StateFile {
     client: Session,
-    manifest: Arc<Mutex<JournalFile>>,
+    /// Until it is removed.
+    journal: Arc<Mutex<Option<JournalFile>>>,
     file: FileKey,
 }
 
@@ -36,7 +37,8 @@ pub(crate) struct PreviousRun {
 }
 
 impl StateFile {
-    /// Opens it, and says how far an earlier run has come: with this file as it is now, or `anyway`.
+    /// Opens a state file, and says how far an earlier run came with this version of the file, or with any of them if
+    /// it is to be resumed `anyway`.
     pub(crate) fn open(
         path: &Path,
         client: &Session,
@@ -49,17 +51,20 @@ impl StateFile {
         let file = FileKey::of(place, &Mutex::new(Folders::default()))?;
         let mut paths = Paths::default();
         paths.insert(&file.path);
-        let mut manifest = JournalFile::open(Kind::StateFile, path, client, paths)?;
-        if let Some(other) = manifest.other() {
-            let other = printable(other, 1000);
-            let message = format!("it is the state of {other}; use one for each file, or remove it if it is of no use");
+        let mut journal = JournalFile::open(Kind::StateFile, path, client, &[place.to_path_buf()], paths)?;
+        let entry = journal.take_any(&file.path)?;
+        // By now it has only what is about another file.
+        if let Some(other) = journal.other()? {
+            let other = printable(&other, 1000);
+            let message =
+                format!("this is the state file of {other}; use one for each file, or remove it if you do not need it");
             return Err(Error::file(path, message, None));
         }
-        let left = match manifest.take_any(&file.path)? {
-            Some(line) if anyway || line.file == file => {
-                let sent_at = line.sent_at();
-                let upload = line.upload.filter(|upload| anyway || is_of(upload, place));
-                PreviousRun { asset_id: line.asset_id, upload, sent_at }
+        let previous = match entry {
+            Some(entry) if anyway || entry.file.is_version(&file) => {
+                let sent_at = entry.sent_at();
+                let upload = entry.upload.filter(|upload| anyway || is_of(upload, place));
+                PreviousRun { asset_id: entry.asset_id, upload, sent_at }
             }
             Some(_) => {
                 log::warn!("{}: the file has changed; it is uploaded from the start", printable(&file.path, 1000));
@@ -67,25 +72,27 @@ impl StateFile {
             }
             None => PreviousRun::default(),
         };
-        Ok((StateFile { client: client.clone(), manifest: Arc::new(Mutex::new(manifest)), file }, left))
+        let journal = Arc::new(Mutex::new(Some(journal)));
+        Ok((StateFile { client: client.clone(), journal, file }, previous))
     }
 
-    /// The file has arrived. If that cannot be kept, a later run uploads it again, but this one goes on.
+    /// Notes that the file has arrived. If that cannot be written, a later run may upload it again, but this one is
+    /// none the worse.
     pub(crate) fn arrived(&self, asset_id: &str) {
-        let line = Entry { asset_id: Some(asset_id.into()), ..Entry::new(Event::Uploaded, &self.file) };
-        if let Err(e) = self.write(line) {
+        let entry = Entry { asset_id: Some(asset_id.into()), ..Entry::new(Event::Uploaded, &self.file) };
+        if let Err(e) = self.write(entry) {
             log::error!("{e}; asset {} is not in it", printable(asset_id, 100));
         }
     }
 
-    /// The session is of no use any more.
+    /// Notes that the session cannot be resumed any more.
     pub(crate) fn lost(&self) {
         if let Err(e) = self.write(Entry::new(Event::Failed, &self.file)) {
             log::error!("{e}");
         }
     }
 
-    /// Removes it if the asset is ready or never will be.
+    /// Removes the state file if the asset is ready or never will be.
     pub(crate) fn ended(&self, result: Result<Asset>) -> Result<Asset> {
         match &result {
             Ok(asset) if asset.status == Some(AssetStatus::Ready) => self.remove(),
@@ -97,18 +104,15 @@ impl StateFile {
 
     /// There is nothing to resume.
     fn remove(&self) {
-        // What it says is still true: a later run finds out that there is nothing to do.
-        if let Err(e) = self.manifest().remove() {
+        // If that fails, what it says is still true: a later run finds out that there is nothing to do.
+        if let Some(Err(e)) = lock(&self.journal).take().map(JournalFile::remove) {
             log::warn!("{e}");
         }
     }
 
-    fn write(&self, line: Entry) -> Result<()> {
-        self.manifest().write(&Entry { at: Some(self.client.settings().clock.utc_now()), ..line })
-    }
-
-    fn manifest(&self) -> MutexGuard<'_, JournalFile> {
-        lock(&self.manifest)
+    fn write(&self, entry: Entry) -> Result<()> {
+        let entry = Entry { at: Some(self.client.settings().clock.utc_now()), ..entry };
+        lock(&self.journal).as_mut().map_or(Ok(()), |journal| journal.write(&entry))
     }
 }
 
