@@ -169,6 +169,17 @@ fn links_lead_somewhere_in_rustdoc_and_elsewhere() {
 }
 
 #[test]
+fn paths_in_the_architecture_exist() {
+    let text = read("ARCHITECTURE.md");
+    let paths = text.split('`').skip(1).step_by(2).filter(|code| {
+        code.contains('/') && !code.contains(['*', ' ', ':']) && (code.ends_with(".rs") || code.ends_with('/'))
+    });
+    let missing: Vec<&str> =
+        paths.filter(|path| ["", "src"].iter().all(|folder| !root().join(folder).join(path).exists())).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md: {missing:?}");
+}
+
+#[test]
 fn every_page_of_the_guide_is_in_its_index() {
     let (index, module) = (read("src/guide/README.md"), read("src/guide/mod.rs"));
     for page in pages() {

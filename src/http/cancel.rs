@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Give it to [`RequestOptions::cancel_handle`](crate::RequestOptions::cancel_handle) or to an upload. The call returns
 /// within a fraction of a second, with an error for which [`Error::is_canceled`](crate::Error::is_canceled) is true. A
 /// chunked upload stays at the platform and can be resumed. What blocks in your own code, such as a
-/// [reader](crate::FileSource::reader) that gives nothing, cannot be interrupted: the call returns once it does.
+/// [reader](crate::FileSource::reader) that gives nothing, cannot be interrupted: the call returns all the same, and the
+/// thread that reads ends once the read does.
 ///
 /// ```no_run
 /// use twelvelabs::CancelHandle;
