@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::CustomCall;
-use crate::call::request::check_header;
+use crate::call::encode::check_own_header;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::http::attempt::Agent;
@@ -410,7 +410,7 @@ impl TwelveLabsBuilder {
             return Err(Error::invalid("api_key", "an API key has no spaces, line breaks or non-ASCII characters"));
         }
         for (name, value) in &self.headers {
-            check_header(name, value)?;
+            check_own_header(name, value)?;
         }
         if self.rate_limit.is_some_and(|pace| pace.requests == 0 || pace.per.is_zero()) {
             return Err(Error::invalid("rate_limit", "must be at least one request, in a time greater than 0"));

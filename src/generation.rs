@@ -1,36 +1,35 @@
-//! What the platform says of a text that a model has written.
+//! The details of a text that a model has generated.
 
 use serde::{Deserialize, Serialize};
 
 open_enum! {
-    /// Why a model stopped.
+    /// The reason why a model stopped.
     FinishReason {
-        /// It had said everything.
+        /// The text is complete.
         Stop = "stop",
-        /// It reached the limit of tokens: the text is truncated.
+        /// It reached the token limit, so the text is truncated.
         Length = "length",
     }
 }
 
-/// The tokens that an answer took.
+/// The tokens that were used for an answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TokenUsage {
-    /// Those of the text.
+    /// The tokens of the text.
     pub output_tokens: Option<u64>,
-    /// Those of the prompt and the media.
+    /// The tokens of the prompt and the media.
     pub input_tokens: Option<u64>,
 }
 
-/// What is known of an answer besides its text, as far as a stream has said it: in
-/// [`Error::Stream`](crate::Error::Stream).
+/// The details of an answer that a stream had sent before it failed. Part of [`Error::Stream`](crate::Error::Stream).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Generation {
     /// The id of the answer.
     pub generation_id: Option<String>,
-    /// The tokens that it took.
+    /// The tokens that were used.
     pub usage: Option<TokenUsage>,
-    /// Why the model stopped.
+    /// The reason why the model stopped.
     pub finish_reason: Option<FinishReason>,
 }

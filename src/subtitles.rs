@@ -1,4 +1,4 @@
-//! Transcriptions and hits as people use them: SubRip, WebVTT and plain text. Nothing here is sent.
+//! Transcriptions and hits as SubRip, WebVTT and plain text. This module sends no requests.
 
 use std::fmt::Write as _;
 
@@ -9,19 +9,19 @@ use crate::resources::assets::{AssetTranscription, TranscriptionStatus};
 use crate::resources::search::SearchItem;
 use crate::types::TranscriptionEntry;
 
-/// How long a cue without a usable end is shown, in milliseconds.
+/// The duration in milliseconds of a cue without a usable end.
 const SHOWN: u64 = 2000;
-/// The last moment that can be written, in milliseconds: a billion hours.
+/// The largest time that is written, in milliseconds: a billion hours.
 const LAST: f64 = 3.6e15;
-/// Two lines of the usual length.
+/// The most characters of a cue: two lines of the usual length.
 const MOST_CHARACTERS: usize = 84;
-/// The longest time that words stay on the screen together, and the pause that parts them, in seconds.
+/// The longest duration of a cue, and the pause between words that ends one, in seconds.
 const LONGEST: f64 = 7.0;
 const PAUSE: f64 = 1.0;
 
-/// Writes seconds as `hh:mm:ss.mmm`, rounded to the millisecond. There may be more than two digits of hours.
+/// Formats seconds as `hh:mm:ss.mmm`, rounded to the millisecond. The hours can have more than two digits.
 ///
-/// Negative, infinite and undefined times are zero.
+/// Negative times, infinity and NaN become zero.
 ///
 /// ```
 /// use twelvelabs::subtitles::format_timestamp;
@@ -44,7 +44,7 @@ fn milliseconds(seconds: Option<f64>) -> Option<u64> {
     Some((time * 1000.0).round().clamp(0.0, LAST) as u64)
 }
 
-/// A text and the time at which it is shown.
+/// A text with the time at which it is shown.
 ///
 /// ```
 /// use twelvelabs::subtitles::Cue;
@@ -58,19 +58,19 @@ pub struct Cue {
     pub start: Option<f64>,
     /// The end, in seconds.
     pub end: Option<f64>,
-    /// The text, of one line or several.
+    /// The text, on one or more lines.
     pub text: String,
-    /// Who says it.
+    /// The speaker.
     pub speaker: Option<String>,
 }
 
 impl Cue {
-    /// A cue without a speaker. The times are in seconds and may be unknown.
+    /// Creates a cue without a speaker. The times are in seconds and may be unknown.
     pub fn new(start: impl Into<Option<f64>>, end: impl Into<Option<f64>>, text: impl Into<String>) -> Self {
         Cue { start: start.into(), end: end.into(), text: text.into(), speaker: None }
     }
 
-    /// Says who speaks.
+    /// Sets the speaker.
     pub fn speaker(mut self, speaker: impl Into<String>) -> Self {
         self.speaker = Some(speaker.into());
         self
@@ -78,8 +78,8 @@ impl Cue {
 
     when_some!();
 
-    /// The lines that have text, without control characters and without space around them. An empty one would end
-    /// the cue, so every character that some reader takes for a line end is one here.
+    /// The lines of the text, trimmed and without control characters. An empty line would end the cue, so every
+    /// character that some player treats as a line end is treated as one here.
     fn lines(&self) -> Vec<String> {
         self.text
             .split(['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'])
@@ -93,7 +93,7 @@ impl Cue {
         Some(name.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
     }
 
-    /// The lines with the speaker before them: `Ana: Good morning.`
+    /// The lines, preceded by the speaker, as in `Ana: Good morning.`
     fn lines_with_name(&self) -> Vec<String> {
         let mut lines = self.lines();
         if let (Some(name), Some(first)) = (self.name(), lines.first_mut()) {
@@ -103,14 +103,14 @@ impl Cue {
     }
 }
 
-/// Cues to write as a subtitle file or as plain text.
+/// Cues that can be written as a subtitle file or as plain text.
 ///
-/// They are collected from whatever has cues: a [`Cue`], a search hit, the
-/// [subtitles of a transcription](AssetTranscription::subtitles).
+/// Collect them from an iterator of cues or search hits, or get the [subtitles of a
+/// transcription](AssetTranscription::subtitles).
 ///
-/// Nothing is lost for want of times. A cue without a start starts where the one before it ends; one without an end,
-/// or whose end is not after its start, lasts until the next one begins, at most 2 s; negative times are zero. In the
-/// files, cues are in the order of their times. Those without text are left out.
+/// A cue with missing times is not lost. A cue without a start begins where the previous one ends. A cue without an
+/// end, or whose end is not after its start, lasts until the next one begins, at most 2 s. Negative times become zero.
+/// Files contain the cues in the order of their times, without those that have no text.
 ///
 /// ```
 /// use twelvelabs::subtitles::{Cue, Subtitles};
@@ -131,8 +131,8 @@ pub struct Subtitles {
 }
 
 impl Subtitles {
-    /// Writes SubRip (`.srt`). Speakers are named before the text; an arrow `-->` in a text becomes `→`, since the
-    /// format cannot escape it.
+    /// Formats the cues as SubRip (`.srt`). The speaker precedes the text. An arrow `-->` in a text becomes `→`,
+    /// because the format cannot escape it.
     pub fn to_srt(&self) -> String {
         let mut file = String::new();
         for (index, (start, end, cue)) in self.timed().iter().enumerate() {
@@ -143,12 +143,13 @@ impl Subtitles {
         file
     }
 
-    /// Writes WebVTT (`.vtt`). Speakers become voice tags, such as `<v Ana>`, and what would be markup is escaped.
+    /// Formats the cues as WebVTT (`.vtt`). Speakers become voice tags, such as `<v Ana>`, and markup in a text is
+    /// escaped.
     pub fn to_vtt(&self) -> String {
         let mut file = "WEBVTT\n".to_string();
         for (start, end, cue) in self.timed() {
             let (start, end) = (timestamp(start, '.'), timestamp(end, '.'));
-            // A name that ends in `--` must not make an arrow of the end of its tag; the space is no part of it.
+            // A name that ends in `--` would form an arrow with the end of its tag. The space is not part of the name.
             let voice = cue.name().map(|name| format!("<v {}>", escape(&name)).replace("-->", "-- >"));
             let voice = voice.unwrap_or_default();
             let text = escape(&cue.lines().join("\n"));
@@ -157,14 +158,13 @@ impl Subtitles {
         file
     }
 
-    /// Writes plain text: a line for each cue, in the order in which they are, with the speaker before the text.
+    /// Formats the cues as plain text: one line for each cue, in their order, with the speaker before the text.
     pub fn to_text(&self) -> String {
         let lines = self.cues.iter().map(|cue| cue.lines_with_name().join(" "));
         lines.filter(|line| !line.is_empty()).map(|line| line + "\n").collect()
     }
 
-    /// The cues that have text, in the order of their starts, with start and end in milliseconds. No end is before or
-    /// at its start.
+    /// The cues with text, ordered by their starts, with start and end in milliseconds. Every end is after its start.
     fn timed(&self) -> Vec<(u64, u64, &Cue)> {
         let mut before = 0;
         let mut cues: Vec<(u64, Option<u64>, &Cue)> = Vec::new();
@@ -200,7 +200,7 @@ impl From<Cue> for Subtitles {
     }
 }
 
-/// The clip, or the clips of the video. One in which nothing is said has its rank for a text, such as `#1`.
+/// Adds the clip, or the clips of the video. A clip without speech has its rank as its text, such as `#1`.
 impl From<&SearchItem> for Subtitles {
     fn from(item: &SearchItem) -> Self {
         if let Some(clips @ [_, ..]) = item.clips.as_deref() {
@@ -219,11 +219,11 @@ impl From<SearchItem> for Subtitles {
 }
 
 impl AssetTranscription {
-    /// The cues of what is said: sentence by sentence, with the speakers of the utterances if there are both; else
-    /// utterance by utterance; else the words, put together into lines.
+    /// Returns cues for the transcription: its sentences, with the speakers of its utterances if it has both; otherwise
+    /// its utterances; otherwise its words, joined into lines.
     ///
-    /// Ask for sentences where you can: an utterance may be too long to read at once. With utterances as well, the
-    /// speakers are named.
+    /// Request sentences if you can, because an utterance can be too long to read in one piece. Request utterances,
+    /// too, to get the speakers.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -235,7 +235,7 @@ impl AssetTranscription {
     ///
     /// # Errors
     ///
-    /// [`Error::NotReady`] if the transcription is not ready, or failed: it has no text.
+    /// [`Error::NotReady`] if the transcription is not ready or has failed, and so has no text.
     pub fn subtitles(&self) -> Result<Subtitles> {
         self.check_ready()?;
         let turns = cues(&self.utterances);
@@ -246,7 +246,7 @@ impl AssetTranscription {
         Ok(Subtitles { cues: first_of([sentences, turns, lines_of_words(cues(&self.words))]) })
     }
 
-    /// Writes what is said as SubRip (`.srt`), with the cues of [`subtitles`](Self::subtitles).
+    /// Formats the transcription as SubRip (`.srt`), with the cues of [`subtitles`](Self::subtitles).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -262,7 +262,7 @@ impl AssetTranscription {
         Ok(self.subtitles()?.to_srt())
     }
 
-    /// Writes what is said as WebVTT (`.vtt`), with the cues of [`subtitles`](Self::subtitles).
+    /// Formats the transcription as WebVTT (`.vtt`), with the cues of [`subtitles`](Self::subtitles).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -278,8 +278,8 @@ impl AssetTranscription {
         Ok(self.subtitles()?.to_vtt())
     }
 
-    /// Writes what is said as plain text: a line for each utterance, else for each sentence, else of words that are
-    /// put together.
+    /// Formats the transcription as plain text: one line for each utterance, otherwise for each sentence, otherwise for
+    /// each group of words.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -297,7 +297,7 @@ impl AssetTranscription {
         Ok(Subtitles { cues: first_of([cues(&self.utterances), cues(&self.sentences), words]) }.to_text())
     }
 
-    /// One that does not say its status is taken as it is.
+    /// Refuses a transcription that is not ready. One without a status is accepted.
     fn check_ready(&self) -> Result<()> {
         let message = match &self.status {
             None | Some(TranscriptionStatus::Ready) => return Ok(()),
@@ -326,7 +326,7 @@ fn first_of(levels: [Vec<Cue>; 3]) -> Vec<Cue> {
     levels.into_iter().find(|level| !level.is_empty()).unwrap_or_default()
 }
 
-/// Whose turn it is in the middle of a sentence.
+/// The speaker of the utterance in which the middle of a sentence lies.
 fn speaker_of(sentence: &Cue, turns: &[Cue]) -> Option<String> {
     let (start, end) = (sentence.start?, sentence.end.or(sentence.start)?);
     let middle = start + (end - start) / 2.0;
@@ -335,7 +335,7 @@ fn speaker_of(sentence: &Cue, turns: &[Cue]) -> Option<String> {
     turn?.speaker.clone()
 }
 
-/// Puts words together into cues of one or two lines: one ends with a sentence, at a pause, when another speaks, or
+/// Joins words into cues of one or two lines. A cue ends with a sentence, at a pause, when the speaker changes, or
 /// before it is too long to read.
 fn lines_of_words(words: Vec<Cue>) -> Vec<Cue> {
     let mut lines: Vec<Cue> = Vec::new();
@@ -370,7 +370,7 @@ fn ends_sentence(text: &str) -> bool {
     text.ends_with(['.', '?', '!', '…', '。', '？', '！', '؟', '।'])
 }
 
-/// Whether there is a space between two words: not before punctuation, and not within Chinese and Japanese.
+/// Whether there is a space between two words. There is none before punctuation, nor within Chinese and Japanese.
 fn is_spaced(before: &str, after: &str) -> bool {
     let solid = |c: char| matches!(c, '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}');
     let punctuation = after.chars().all(|c| matches!(c, ',' | '.' | '?' | '!' | ';' | ':' | '…' | '%' | ')'));

@@ -1,5 +1,6 @@
 //! Text from outside, made fit to be read: bounded, printable, on one line.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -126,6 +127,33 @@ pub(crate) fn public_url(url: &str) -> String {
     let end = rest.find('/').unwrap_or(rest.len());
     let start = rest[..end].rfind('@').map_or(0, |at| at + 1);
     format!("{scheme}://{}{hidden}", &rest[start..])
+}
+
+/// The URLs of a field, for its `Debug`: without their queries, where signatures are.
+pub(crate) struct Masked<'a, T>(pub &'a T);
+
+impl fmt::Debug for Masked<'_, String> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        public_url(self.0).fmt(f)
+    }
+}
+
+impl<T> fmt::Debug for Masked<'_, Option<T>>
+where
+    for<'a> Masked<'a, T>: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map(Masked).fmt(f)
+    }
+}
+
+impl<T> fmt::Debug for Masked<'_, Vec<T>>
+where
+    for<'a> Masked<'a, T>: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(Masked)).finish()
+    }
 }
 
 #[cfg(test)]

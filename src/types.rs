@@ -1,4 +1,4 @@
-//! Types that more than one resource shares.
+//! Types that several resources share.
 
 use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 
@@ -9,13 +9,13 @@ use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Numbers to filter by: one, or all from one to another, ends included.
+/// A filter for numbers: a single number, or a range that includes both ends.
 ///
-/// Setters take it as Rust writes it: `.duration(10.0..=60.0)`, `.width(1280..)`, `.size(..=5_000_000)`,
-/// `.height(720)`. A range whose end is before its start, and a number that is not finite, are refused before
-/// anything is sent.
+/// Setters take numbers and Rust ranges: `.duration(10.0..=60.0)`, `.width(1280..)`, `.size(..=5_000_000)`,
+/// `.height(720)`. A range that ends before it starts and a number that is not finite are refused before anything is
+/// sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NumberRange(Bounds);
 
@@ -68,7 +68,7 @@ impl Serialize for NumberRange {
             Bounds::Equal(number) => (Some(number), None),
             Bounds::Within { gte, lte } => (gte.as_ref(), lte.as_ref()),
         };
-        // A number that JSON does not have came as null.
+        // A number that JSON cannot represent has become null.
         if [first, last].into_iter().flatten().any(Value::is_null) {
             return Err(S::Error::custom("the numbers of a filter have to be finite"));
         }
@@ -93,8 +93,7 @@ impl Serialize for NumberRange {
     }
 }
 
-/// A date and time to filter by: an [`OffsetDateTime`], or text as the platform reads it, such as
-/// `2026-01-02T03:04:05Z`.
+/// A filter for dates: an [`OffsetDateTime`], or text that the platform understands, such as `2026-01-02T03:04:05Z`.
 ///
 /// ```no_run
 /// use twelvelabs::time::{Duration, OffsetDateTime};
@@ -141,7 +140,7 @@ impl Serialize for DateFilter {
 }
 
 open_enum! {
-    /// What a list is sorted by.
+    /// The fields by which a list can be sorted.
     SortBy {
         /// The time of creation.
         CreatedAt = "created_at",
@@ -151,11 +150,11 @@ open_enum! {
 }
 
 open_enum! {
-    /// The direction in which a list is sorted.
+    /// The sort direction of a list.
     SortOption {
-        /// The oldest first.
+        /// Oldest first.
         Asc = "asc",
-        /// The newest first.
+        /// Newest first.
         Desc = "desc",
     }
 }
@@ -165,31 +164,38 @@ open_enum! {
     HlsStatus {
         /// In progress.
         Processing = "PROCESSING",
-        /// It can be played.
+        /// Ready to play.
         Complete = "COMPLETE",
-        /// Given up on request.
+        /// Canceled on request.
         Canceled = "CANCELED",
-        /// It could not be made.
+        /// Creation failed.
         Error = "ERROR",
     }
 }
 
-/// The HLS stream of a video that was uploaded or indexed with `enable_video_stream`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The HLS stream of a video that was uploaded or indexed with `enable_video_stream`. `Debug` shows its URLs without
+/// their signatures.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HlsObject {
     /// The URL of the manifest.
     pub video_url: Option<String>,
     /// The URLs of thumbnails.
     pub thumbnail_urls: Option<Vec<String>>,
-    /// Its status.
+    /// The status.
     pub status: Option<HlsStatus>,
-    /// When the status last changed.
+    /// The time at which the status last changed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
 }
 
-/// What the platform read from a video that it indexes.
+masked_debug! {
+    HlsObject {
+        video_url: masked, thumbnail_urls: masked, status, updated_at,
+    }
+}
+
+/// The metadata that the platform read from an indexed video.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoSystemMetadata {
@@ -203,58 +209,74 @@ pub struct VideoSystemMetadata {
     pub width: Option<i64>,
     /// The height in pixels.
     pub height: Option<i64>,
-    /// The size in bytes. The platform gives fractions, too.
+    /// The size in bytes. The platform also returns fractions.
     pub size: Option<f64>,
 }
 
-/// The outcome of one of several files or inputs that were sent together.
+/// The outcome for one of several files or inputs. If the platform would refuse all of them, because the key is invalid
+/// or a quota is exhausted, the remaining ones are not sent and have the same error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BulkOutcome<T> {
-    /// The file's path or name, the URL, the asset or the text.
+    /// The path or name of the file, the URL, the asset or the text.
     pub source: String,
-    /// The result, or why there is none.
+    /// The result, or the reason why there is none.
     pub result: Result<T>,
 }
 
+/// Makes the calls one after the other, until the platform would refuse all of them.
+pub(crate) fn in_bulk<T, F: FnOnce() -> Result<T>>(calls: impl Iterator<Item = (String, F)>) -> Vec<BulkOutcome<T>> {
+    let mut stopped: Option<Error> = None;
+    let outcome = |(source, send): (String, F)| {
+        let result = match stopped.as_ref().and_then(Error::for_the_rest) {
+            Some(e) => Err(e),
+            None => send(),
+        };
+        if let Err(e) = &result {
+            stopped = stopped.take().or(e.for_the_rest());
+        }
+        BulkOutcome { source, result }
+    };
+    calls.map(outcome).collect()
+}
+
 open_enum! {
-    /// What of a file is embedded.
+    /// The aspects of a file that can be embedded.
     EmbeddingOption {
-        /// What is seen.
+        /// The picture.
         Visual = "visual",
-        /// What is heard.
+        /// The sound.
         Audio = "audio",
-        /// What is said. Not with Marengo 3.5, whose `audio` has speech in it.
+        /// The speech. Not with Marengo 3.5, whose `audio` includes speech.
         Transcription = "transcription",
-        /// What is written in a document.
+        /// The text of a document.
         Text = "text",
-        /// All that was asked for, in one vector. In answers.
+        /// All requested aspects in one vector. Only in answers.
         Fused = "fused",
-        /// What is seen and read, from older models.
+        /// The picture and the text in it, from older models.
         VisualText = "visual-text",
     }
 }
 
 open_enum! {
-    /// How much of a file one embedding is of.
+    /// The part of a file that one embedding covers.
     EmbeddingScope {
         /// A segment of video or audio.
         Clip = "clip",
-        /// A part: a segment of video or audio, a page of a PDF, a chunk of a text. In requests.
+        /// A segment of video or audio, a page of a PDF, or a chunk of a text. Only in requests.
         Local = "local",
-        /// A page of a PDF, or a quarter of it. In answers.
+        /// A page of a PDF, or a quarter of one. Only in answers.
         Page = "page",
-        /// A chunk of a text. In answers.
+        /// A chunk of a text. Only in answers.
         Chunk = "chunk",
-        /// The whole file. Meant for at most 10 to 30 seconds of video or audio.
+        /// The whole file. Meant for video or audio of at most 10 to 30 seconds.
         Asset = "asset",
-        /// The whole video, in the older calls.
+        /// The whole video. Only in the older calls.
         Video = "video",
     }
 }
 
-/// An embedding of a segment of video or audio, or of a text or an image, as the older embedding calls and the indexes
-/// give it.
+/// An embedding from the older embedding calls or from an index: of a segment of video or audio, a text or an image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoSegment {
@@ -265,18 +287,18 @@ pub struct VideoSegment {
     pub start_offset_sec: Option<f64>,
     /// The end, in seconds.
     pub end_offset_sec: Option<f64>,
-    /// What was embedded, such as `visual-text` or `audio`.
+    /// The embedded aspect, such as `visual-text` or `audio`.
     pub embedding_option: Option<String>,
-    /// What the embedding is of, such as `clip` or `video`.
+    /// The embedded part, such as `clip` or `video`.
     pub embedding_scope: Option<String>,
 }
 
-/// Reads a vector, in which a number that `f32` cannot hold would be infinite.
+/// Reads a vector, and refuses a number that is out of the range of `f32`, which would become infinite.
 pub(crate) fn vector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
     finite(Vec::deserialize(deserializer)?).ok_or_else(|| D::Error::custom(OUT_OF_RANGE))
 }
 
-/// As [`vector`], if there is one.
+/// Reads an optional [`vector`].
 pub(crate) fn optional_vector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<f32>>, D::Error> {
     let vector = Option::deserialize(deserializer)?;
     vector.map(|vector| finite(vector).ok_or_else(|| D::Error::custom(OUT_OF_RANGE))).transpose()
@@ -288,7 +310,7 @@ fn finite(vector: Vec<f32>) -> Option<Vec<f32>> {
     vector.iter().all(|number| number.is_finite()).then_some(vector)
 }
 
-/// A piece of a transcription.
+/// A word, sentence or utterance of a transcription.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TranscriptionEntry {
@@ -296,9 +318,9 @@ pub struct TranscriptionEntry {
     pub start: Option<f64>,
     /// The end, in seconds.
     pub end: Option<f64>,
-    /// What is said.
+    /// The speech.
     pub value: Option<String>,
-    /// Who says it, in utterances.
+    /// The speaker. Only in utterances.
     pub speaker: Option<String>,
 }
 

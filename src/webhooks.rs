@@ -1,8 +1,8 @@
-//! Webhooks: what the platform sends to a server of yours when a task ends (feature `webhooks`).
+//! Webhooks: the notifications that the platform sends to your server when a task ends (feature `webhooks`).
 //!
 //! A delivery is a POST with a JSON body and the header [`TL-Signature`](SIGNATURE_HEADER). [`Webhook::verify`] checks
-//! that it comes from the platform and is fresh, and gives the [`WebhookEvent`]. The module neither listens nor sends:
-//! it takes bytes and a header from whatever server you have.
+//! that it comes from the platform and is recent, and returns the [`WebhookEvent`]. This module contains no server:
+//! pass it the bytes and the header from yours.
 //!
 //! ```no_run
 //! use twelvelabs::TwelveLabs;
@@ -29,15 +29,15 @@
 //!
 //! # In a server
 //!
-//! - Pass the body as it arrived. One that was parsed and written again, or converted from another charset, does not fit
-//!   its signature.
-//! - Answer a delivery that is refused with 400, and one that is accepted with 204 before the work begins: the platform
-//!   delivers again what is not answered in time. The same event then has the same [`id`](WebhookEvent::id), so keep
-//!   the ids of those that are done.
-//! - A delivery that waited in a queue is verified by the time of its receipt: [`Webhook::verify_at`].
-//! - An event of `analyze.task.*` does not have the result: retrieve the task.
+//! - Pass the body exactly as received. A body that was parsed and serialized again, or converted to another charset,
+//!   does not match its signature.
+//! - Answer 400 to a delivery that you refuse, and 204 to one that you accept, before you begin the work: the platform
+//!   redelivers an event that is not answered in time. A redelivered event has the same [`id`](WebhookEvent::id), so
+//!   store the ids of the events that you have handled.
+//! - Verify a delivery that waited in a queue with [`Webhook::verify_at`] and the time at which you received it.
+//! - An `analyze.task.*` event does not contain the result. Retrieve the task to get it.
 //!
-//! The example `webhook` does this on a plain `TcpListener`. With `axum`, which this crate does not depend on, it reads:
+//! The example `webhook` does this with a plain `TcpListener`. With `axum`, on which this crate does not depend:
 //!
 //! ```text
 //! async fn deliver(State(app): State<App>, headers: HeaderMap, body: Bytes) -> StatusCode {
@@ -58,7 +58,7 @@
 //!
 //! # In a test
 //!
-//! [`Webhook::sign`] makes the header that the platform would send:
+//! [`Webhook::sign`] creates the header that the platform would send:
 //!
 //! ```
 //! use twelvelabs::webhooks::{Webhook, WebhookError};
@@ -90,12 +90,12 @@ use crate::types::VideoSystemMetadata;
 
 pub use crate::error::WebhookError;
 
-/// The name of the header with the signature. The names of headers have no case.
+/// The name of the header with the signature. Header names are case-insensitive.
 pub const SIGNATURE_HEADER: &str = "TL-Signature";
 
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
-/// Verifies what arrives at one endpoint, see [the module](self).
+/// Verifies the deliveries to one endpoint: see [the module](self).
 ///
 /// ```
 /// use std::time::Duration;
@@ -111,19 +111,21 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// An endpoint with its secret as the dashboard shows it. An empty one is refused when a delivery is verified.
+    /// Creates a verifier from the secret of the endpoint, as the dashboard shows it. With an empty secret, every
+    /// verification fails.
     pub fn new(secret: impl Into<String>) -> Self {
-        Webhook { secrets: vec![secret.into()], tolerance: TOLERANCE }
+        Webhook { secrets: Vec::new(), tolerance: TOLERANCE }.secret(secret)
     }
 
-    /// Accepts another secret too, while the secret of the endpoint is being replaced. May be called several times.
+    /// Also accepts another secret, while the secret of the endpoint is being replaced. It can be called several times.
     pub fn secret(mut self, secret: impl Into<String>) -> Self {
-        self.secrets.push(secret.into());
+        // A secret that was read from a file or a variable often ends with a line break.
+        self.secrets.push(secret.into().trim().into());
         self
     }
 
-    /// How far the time of the signature may be from that of the receipt, into the past and into the future:
-    /// 5 minutes by default. `Duration::MAX` accepts every time, and with it what someone recorded long ago.
+    /// Sets how much the time of the signature may differ from the time of receipt, in both directions: 5 minutes by
+    /// default. `Duration::MAX` accepts any time, including deliveries that someone recorded long ago and replays.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self
@@ -131,16 +133,16 @@ impl Webhook {
 
     when_some!();
 
-    /// Verifies a delivery that has just arrived, and reads its event.
+    /// Verifies a delivery that has just arrived, and decodes its event.
     ///
-    /// `body` is the body as it arrived, `header` the value of [`TL-Signature`](SIGNATURE_HEADER): a `&str` or an
-    /// `Option<&str>`.
+    /// `body` is the body exactly as received. `header` is the value of [`TL-Signature`](SIGNATURE_HEADER), as a `&str`
+    /// or an `Option<&str>`.
     ///
     /// # Errors
     ///
     /// A [`WebhookError`], with a variant for each reason. The signature is checked before the time, and both before
-    /// the body: so [`TooOld`](WebhookError::TooOld) and [`NotAnEvent`](WebhookError::NotAnEvent) are only said of what
-    /// someone signed who knows the secret.
+    /// the body. So [`TooOld`](WebhookError::TooOld) and [`NotAnEvent`](WebhookError::NotAnEvent) mean that the sender
+    /// knows the secret.
     ///
     /// ```
     /// use twelvelabs::webhooks::Webhook;
@@ -159,9 +161,10 @@ impl Webhook {
         self.verify_at(body, header, OffsetDateTime::now_utc())
     }
 
-    /// Verifies a delivery that arrived at another time, such as one that waited in a queue.
+    /// Verifies a delivery that arrived earlier, such as one that waited in a queue.
     ///
-    /// `now` is when it arrived. It is as good as its source: a time that came with the delivery proves nothing.
+    /// `now` is the time at which it arrived. Use your own record of it: a time that is part of the delivery proves
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -194,8 +197,8 @@ impl Webhook {
             .map_err(|message| WebhookError::NotAnEvent { message: printable(&message, 400) })
     }
 
-    /// The header that the platform would send with this body now, for tests: with a signature for each secret, as
-    /// while one is being replaced.
+    /// Creates the header that the platform would send with this body now, for tests. It contains a signature for each
+    /// secret, as when a secret is being replaced.
     ///
     /// ```
     /// let header = twelvelabs::webhooks::Webhook::new("whsec_test").sign(b"{}");
@@ -205,7 +208,7 @@ impl Webhook {
         self.sign_at(body, OffsetDateTime::now_utc())
     }
 
-    /// The same at another time. What is signed before 1970 is not accepted anywhere.
+    /// As [`sign`](Self::sign), for another time. A time before 1970 is never accepted.
     ///
     /// ```
     /// use twelvelabs::time::OffsetDateTime;
@@ -225,7 +228,7 @@ impl Webhook {
             return Err(WebhookError::EmptySecret);
         }
         let (time, signatures) = parse(header)?;
-        // Every signature beside every secret, whatever has matched before.
+        // Compare every signature with every secret, so that the time does not tell which one matched.
         let mut genuine = false;
         for secret in &self.secrets {
             let expected = mac(secret, time, body);
@@ -237,7 +240,7 @@ impl Webhook {
             return Err(WebhookError::WrongSignature);
         }
 
-        // In 128 bits no time that can be written here overflows.
+        // No time in this header overflows 128 bits.
         const SECOND: u128 = 1_000_000_000;
         let signed_at = i128::from(time.parse().unwrap_or(u64::MAX)) * SECOND as i128;
         let age = now.unix_timestamp_nanos() - signed_at;
@@ -262,8 +265,8 @@ impl fmt::Debug for Webhook {
     }
 }
 
-/// The time as it is written, which is what was signed, and every signature that can be one. Parts of other names
-/// belong to schemes that are not known here.
+/// The time as it is written, because that text was signed, and every well-formed signature. Parts with other names
+/// belong to other schemes and are ignored.
 fn parse(header: &str) -> Result<(&str, Vec<[u8; 32]>), WebhookError> {
     if header.trim().is_empty() {
         return Err(WebhookError::MissingHeader);
@@ -310,14 +313,14 @@ fn mac(secret: &str, time: &str, body: &[u8]) -> [u8; 32] {
     mac.finalize()
 }
 
-/// Compares in a time that does not depend on the bytes.
+/// Compares in constant time, so that an attacker cannot guess a signature byte by byte.
 fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
     black_box(a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b))) == 0
 }
 
-/// What the platform reports: that something happened to a task.
+/// An event: a notification that something happened to a task.
 ///
-/// As JSON, it is written as it came ([`raw`](Self::raw)) and can be read back, for example from a queue.
+/// It is serialized as received ([`raw`](Self::raw)) and can be deserialized again, for example from a queue.
 ///
 /// ```
 /// use twelvelabs::webhooks::{WebhookEvent, WebhookEventData};
@@ -333,15 +336,15 @@ fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct WebhookEvent {
-    /// The id. Repeated deliveries of one event have the same.
+    /// The id, which is the same in all deliveries of an event.
     pub id: String,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Option<OffsetDateTime>,
     /// The type, such as `analyze.task.ready`.
     pub kind: String,
-    /// What happened to what, by the type.
+    /// The data of the event, which depends on the type.
     pub data: WebhookEventData,
-    /// All of it as it came, with the fields that this version of the crate does not know.
+    /// The whole event as received, including fields that this version of the crate does not know.
     pub raw: Value,
 }
 
@@ -388,7 +391,7 @@ impl<'de> Deserialize<'de> for WebhookEvent {
     }
 }
 
-/// What an event is about, by its type.
+/// The data of an event, by its type.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -403,43 +406,44 @@ pub enum WebhookEventData {
     AnalyzeTaskFailed(AnalyzeTaskWebhookData),
     /// `analyze.task.canceled`: an analysis was canceled.
     AnalyzeTaskCanceled(AnalyzeTaskWebhookData),
-    /// A type that this version of the crate does not know, such as those of batches: its `data`, as it came.
+    /// The data, as received, of a type that this version of the crate does not know, such as those of batches.
     Other(Value),
 }
 
-/// What an event says of an analysis task. [`AnalyzeTasksClient::retrieve`](crate::analyze_async::AnalyzeTasksClient::retrieve) gives
-/// the rest of it, with the result.
+/// The data of an event about an analysis task. Call
+/// [`AnalyzeTasksClient::retrieve`](crate::analyze_async::AnalyzeTasksClient::retrieve) for the rest, including the
+/// result.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeTaskWebhookData {
     /// The id of the task.
     pub id: String,
-    /// Your own id, if the task was made with one.
+    /// Your own id, if you gave the task one.
     pub custom_id: Option<String>,
-    /// When the task was created.
+    /// The time at which the task was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// Where the video came from.
+    /// The source of the video.
     pub video_source: Option<AnalyzeVideoSource>,
-    /// Its status.
+    /// The status.
     pub status: Option<AnalyzeTaskStatus>,
-    /// Why it failed; of a task that is ready, why its result is partial. Of one that was canceled it is not sent.
+    /// The reason why it failed, or why the result of a ready task is partial. Not sent for a canceled task.
     pub error: Option<AnalyzeError>,
 }
 
-/// What an event says of a video indexing task.
+/// The data of an event about a video indexing task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexTaskWebhookData {
     /// The id of the task.
     pub id: String,
-    /// What the platform read from the file, such as its duration.
+    /// The metadata that the platform read from the file, such as its duration.
     pub metadata: Option<VideoSystemMetadata>,
-    /// Its status.
+    /// The status.
     pub status: Option<VideoIndexingTaskStatus>,
     /// The models that indexed the video.
     pub models: Option<Vec<WebhookModel>>,
-    /// The same, in older events.
+    /// The models, in older events.
     pub engines: Option<Vec<WebhookModel>>,
     /// Its tags.
     pub tags: Option<Vec<String>>,
@@ -451,7 +455,7 @@ pub struct IndexTaskWebhookData {
 pub struct WebhookModel {
     /// The name, such as `marengo3.0`.
     pub name: Option<String>,
-    /// What it takes into account, such as `visual`. Older models have more than
-    /// [`ModelOption`](crate::indexes::ModelOption) knows.
+    /// The options of the model, such as `visual`. Older models have options that
+    /// [`ModelOption`](crate::indexes::ModelOption) does not list.
     pub options: Option<Vec<String>>,
 }

@@ -49,7 +49,7 @@ fn what_differs_is_told() {
     let analysis = json!({
         "id": "65f0", "data": "A test picture.", "finish_reason": "bored", "usage": { "output_tokens": "many", "carbon": 1 },
     });
-    stand_in.answer("POST", "/analyze", analysis);
+    stand_in.answer("POST /analyze", analysis);
     let told = pass(&stand_in.client());
     for part in ["analyze: usage.carbon is not known: 1", "usage.output_tokens", "Other(\"bored\")"] {
         assert!(told.iter().any(|difference| difference.contains(part)), "{part} of {told:#?}");

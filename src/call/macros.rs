@@ -1,9 +1,9 @@
-//! Declarations of requests, of inputs and of open enums. They declare data and nothing else.
+//! Macros that declare requests, inputs and open enums. They declare data and contain no logic.
 
-/// The setter that every builder has besides its own.
+/// Declares the setter that every builder has.
 macro_rules! when_some {
     () => {
-        /// Calls `setter` with the value if there is one, for an option that is not always given.
+        /// Calls `setter` with the value if there is one. Use it for an option that is only sometimes set.
         #[inline]
         pub fn when_some<V>(self, option: Option<V>, setter: impl FnOnce(Self, V) -> Self) -> Self {
             match option {
@@ -14,20 +14,21 @@ macro_rules! when_some {
     };
 }
 
-/// Declares a request with options. Each has the place it goes to (`query`, `json`, `form`, `form_url` or `file`), the
-/// Python SDK's name, and a type: `[String]` takes anything that iterates over texts, `[T]` over what becomes a `T`,
-/// `into T` anything that becomes a `T`, `object` anything that is an object in JSON, or the JSON text of one, and
-/// `filter` such an object without nulls.
+/// Declares a request with options. Each option has its place in the request (`query`, `json`, `form`, `form_url` or
+/// `file`), the name in the Python SDK, and a type: `[String]` accepts an iterator of strings, `[T]` an iterator of
+/// anything that converts into `T`, `into T` anything that converts into `T`, `object` anything that is an object in
+/// JSON or the JSON text of one, and `filter` such an object without nulls. `paging` stands for the options of a list
+/// whose pages have numbers.
 macro_rules! request {
     ($(#[$meta:meta])* $name:ident -> SyncPager<$item:ty> { $($options:tt)* }) => {
         request!(@declare $(#[$meta])* $name -> SyncPager<$item> { $($options)* });
 
         impl $name {
-            /// Goes on where a list was left, with the text that [`SyncPager::token`](crate::SyncPager::token) gave for
-            /// the same call with the same options. It takes the place of `page`.
+            /// Resumes a list at a token, which [`SyncPager::token`](crate::SyncPager::token) returned for the same
+            /// call with the same options. It replaces `page`.
             #[inline]
             pub fn from_token(mut self, token: impl Into<String>) -> Self {
-                self.0.from_token = Some(token.into());
+                self.0.list.from_token = Some(token.into());
                 self
             }
         }
@@ -55,26 +56,26 @@ macro_rules! request {
             /// # Errors
             ///
             /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if an argument cannot be sent,
-            /// [`Error::Api`](crate::Error::Api) if the platform refuses the request, and the errors of every
-            /// exchange: see [`Error`](crate::Error).
+            /// [`Error::Api`](crate::Error::Api) if the platform refuses the request, and any error of the exchange:
+            /// see [`Error`](crate::Error).
             #[inline]
-            pub fn send(self) -> crate::Result<$output> {
-                crate::Call::from(self.0).send()
+            pub fn send(self) -> crate::error::Result<$output> {
+                crate::call::typed::Call::from(self.0).send()
             }
 
-            /// As [`send`](Self::send), with the status, the headers and the raw body.
+            /// As [`send`](Self::send), but also returns the status, the headers and the raw body.
             ///
             /// # Errors
             ///
             /// As [`send`](Self::send).
             #[inline]
-            pub fn send_raw(self) -> crate::Result<crate::HttpResponse<$output>> {
-                crate::Call::from(self.0).send_raw()
+            pub fn send_raw(self) -> crate::error::Result<crate::response::HttpResponse<$output>> {
+                crate::call::typed::Call::from(self.0).send_raw()
             }
 
-            /// Settings for this call alone.
+            /// Applies settings to this call alone.
             #[inline]
-            pub fn request_options(mut self, request_options: crate::RequestOptions) -> Self {
+            pub fn request_options(mut self, request_options: crate::call::options::RequestOptions) -> Self {
                 self.0.options = request_options;
                 self
             }
@@ -83,6 +84,16 @@ macro_rules! request {
         }
     };
     (@options) => {};
+    (@options paging, $($rest:tt)*) => {
+        request! {
+            @options
+            /// The number of the first page to fetch, from 1.
+            query page: u32,
+            /// The most items on a page: 1 to 50, and 10 by default.
+            query page_limit: u32,
+            $($rest)*
+        }
+    };
     (@options $(#[$meta:meta])* $place:ident $field:ident: object, $($rest:tt)*) => {
         $(#[$meta])*
         #[inline]
@@ -148,9 +159,9 @@ macro_rules! request {
     };
 }
 
-/// Declares an input: a JSON object that `new` makes of what is required, with a setter for each optional field.
-/// The types are as in [`request!`], and what is required is taken as by `into`; `field = "wire name"` is for a field
-/// that the wire calls otherwise. A value that cannot be sent is an error when the input is sent.
+/// Declares an input: a JSON object that `new` creates from the required fields, with a setter for each optional field.
+/// The types are as in [`request!`]; required fields accept anything that converts into the type. `field = "wire name"`
+/// declares a field with another name on the wire. A value that cannot be sent is an error when the input is sent.
 macro_rules! input {
     ($(#[$meta:meta])* $name:ident($($required:ident $(= $required_wire:literal)?: $type:tt),*) { $($options:tt)* }) => {
         $(#[$meta])*
@@ -160,7 +171,7 @@ macro_rules! input {
         pub struct $name(crate::call::json::encode::Fields);
 
         impl $name {
-            /// With what is required.
+            /// Creates it from the required fields.
             #[allow(clippy::new_without_default)]
             #[inline]
             pub fn new($($required: input!(@taken $type)),*) -> Self {
@@ -182,7 +193,7 @@ macro_rules! input {
                 self
             }
 
-            /// What a field is set to.
+            /// Returns the value of a field.
             #[inline]
             pub fn get(&self, name: &str) -> Option<&serde_json::Value> {
                 self.0.get(name)
@@ -255,7 +266,7 @@ macro_rules! input {
     (@name $field:ident $wire:literal) => { $wire };
 }
 
-/// Declares an enum of the wire: a value that is not known here is kept in `Other`.
+/// Declares an enum of the wire format. It keeps an unknown value in `Other`.
 macro_rules! open_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$meta])*
@@ -263,12 +274,12 @@ macro_rules! open_enum {
         #[non_exhaustive]
         pub enum $name {
             $($(#[$variant_meta])* $variant,)*
-            /// A value that this version of the crate does not know, as it came.
+            /// A value that this version of the crate does not know, as received.
             Other(String),
         }
 
         impl $name {
-            /// The value as the platform writes it.
+            /// Returns the value as the platform writes it.
             #[inline]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -339,11 +350,28 @@ macro_rules! open_enum {
     };
 }
 
-/// The names of an enum of this crate's own, for people and for JSON.
+/// Implements `Debug` for a struct of an answer. The fields marked `masked` are URLs that may be signed, and are shown
+/// without their queries. All fields have to be listed, so that a new one cannot be forgotten.
+macro_rules! masked_debug {
+    ($name:ident { $($field:ident $(: $how:ident)?),* $(,)? }) => {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let Self { $($field),* } = self;
+                let mut shown = f.debug_struct(stringify!($name));
+                $(shown.field(stringify!($field), masked_debug!(@shown $field $($how)?));)*
+                shown.finish()
+            }
+        }
+    };
+    (@shown $field:ident) => { $field };
+    (@shown $field:ident masked) => { &$crate::text::Masked($field) };
+}
+
+/// Declares the names of one of this crate's own enums, for people and for JSON.
 macro_rules! names {
     ($type:ident { $($variant:ident = $text:literal,)* }) => {
         impl $type {
-            /// The name, as it is displayed and serialized.
+            /// Returns the name as it is displayed and serialized.
             #[inline]
             pub fn as_str(&self) -> &'static str {
                 match self {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::call::json::encode::{to_value, unwritable};
+use crate::call::encode::has_null;
+use crate::call::json::encode::to_value;
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::Policy;
 use crate::http::retry::{RETRY_DELAY, RetryPolicy};
@@ -13,10 +14,10 @@ use crate::http::session::Session;
 
 const MAX_RETRIES: u32 = 2;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// In a batch, where nobody sits and waits.
+/// The longest `Retry-After` that a batch waits for, because nobody watches it.
 const BATCH_MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 
-/// Settings of one call: `request_options` in the Python SDK.
+/// Settings of one call. The Python SDK calls them `request_options`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -37,38 +38,38 @@ pub struct RequestOptions {
     pub(crate) query: Vec<(String, Value)>,
     pub(crate) body: Vec<(String, Value)>,
     pub(crate) cancel: Option<CancelHandle>,
-    /// Whether a rate limit is waited for as long as it lasts, as in a batch.
+    /// Whether to wait for rate limits as long as a batch does.
     pub(crate) waits_out_rate_limits: bool,
-    /// The first fault of an argument: a call with these settings says so instead of being sent.
+    /// The first invalid argument. A call with these settings returns it as an error and sends nothing.
     pub(crate) invalid: Option<(String, String)>,
 }
 
 impl RequestOptions {
-    /// No settings: the client's apply.
+    /// Creates empty settings, so that those of the client apply.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The most time for the whole answer once the request is sent, for each attempt. For a stream, the longest
-    /// silence.
+    /// Limits the time for the whole answer once the request is sent, for each attempt. For a stream, it limits the
+    /// silence between two pieces.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The most time for the whole call: sending, all attempts and the waits between them.
+    /// Limits the time of the whole call, with all attempts and the pauses between them.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// How often a failed attempt is repeated; 0 for never.
+    /// Sets how often a failed attempt is retried. 0 disables retries.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = Some(max_retries);
         self
     }
 
-    /// Lets another thread stop the call: see [`CancelHandle`].
+    /// Lets another thread cancel the call: see [`CancelHandle`].
     ///
     /// ```no_run
     /// use twelvelabs::{CancelHandle, RequestOptions};
@@ -85,18 +86,24 @@ impl RequestOptions {
         self
     }
 
-    /// Sends another header, instead of the crate's own of that name.
+    /// Sends a header, in place of one that the call or the client would send under the same name.
+    ///
+    /// The headers that belong to each request itself cannot be set, and are refused when the call is sent:
+    /// `x-api-key`, `host`, `content-length`, `transfer-encoding` and `expect`.
     pub fn additional_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sends another query parameter; a list repeats it. Null, an empty list and what JSON cannot write are refused
-    /// when the call is sent.
+    /// Sends a query parameter, in place of one that the call would send under the same name. A list repeats the name,
+    /// and an empty list sends nothing. Null, and what JSON cannot write, are refused when the call is sent.
+    ///
+    /// A workflow of several requests, such as an upload, sends it with the request that creates something. A wait and a
+    /// list send it with each of their requests.
     pub fn additional_query_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
-        let value = to_value(&value).and_then(|value| match unwritable(&value) {
-            Some(why) => Err(why.into()),
-            None => Ok(value),
+        let value = to_value(&value).and_then(|value| match has_null(&value) {
+            true => Err("is null, which a query cannot say; leave it out, or use `when_some`".into()),
+            false => Ok(value),
         });
         let name = name.into();
         if let Some(value) = self.checked(&name, value) {
@@ -105,7 +112,11 @@ impl RequestOptions {
         self
     }
 
-    /// Sends another field of the JSON body or the form. What JSON cannot write is refused when the call is sent.
+    /// Sends a field of the JSON body or the form, in place of one that the call would send under the same name. In a
+    /// form, a list repeats the name, an empty list sends nothing, and null is refused. What JSON cannot write is refused
+    /// when the call is sent.
+    ///
+    /// A workflow of several requests, such as an upload, sends it with the request that creates something.
     pub fn additional_body_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let name = name.into();
         if let Some(value) = self.checked(&name, to_value(&value)) {
@@ -116,18 +127,18 @@ impl RequestOptions {
 
     when_some!();
 
-    /// The settings of the further requests of a workflow: query and body parameters belong to the request that creates
-    /// something, and nowhere else.
+    /// The settings for the other requests of a workflow. Query and body parameters belong only to the request that
+    /// creates something.
     pub(crate) fn without_parameters(&self) -> Self {
         RequestOptions { query: Vec::new(), body: Vec::new(), ..self.clone() }
     }
 
-    /// How often a failed try is repeated: these settings, then the client's, then the default.
+    /// The number of retries: from these settings, otherwise the client's, otherwise the default.
     pub(crate) fn retries(&self, session: &Session, standard: u32) -> u32 {
         self.max_retries.or(session.settings().options.max_retries).unwrap_or(standard)
     }
 
-    /// The limits of a call: these settings, then the client's, then the defaults.
+    /// The limits of a call: from these settings, otherwise the client's, otherwise the defaults.
     pub(crate) fn policy(&self, session: &Session, timeout: Duration, stream: bool) -> Policy {
         let settings = &session.settings().options;
         Policy {

@@ -1,19 +1,20 @@
-//! The untyped request as it is put together, and its encoding.
+//! The untyped request while it is being built. [`encode`](crate::call::encode) turns it into what is sent.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::call::encode::{self, check_segment, is_same_parameter, percent_encode, plain, query_pairs, text_part};
 use crate::call::json::encode::{to_object, to_value, unwritable};
 use crate::call::options::RequestOptions;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::attempt::{ANSWER, Failure, LiveBody};
-use crate::http::body::{Part, Payload, ProgressCallback};
+use crate::http::body::{Part, Payload, Progress, ProgressCallback};
 use crate::http::engine::{self, Plan, Target};
 use crate::http::session::Session;
 use crate::response::HttpResponse;
@@ -23,41 +24,59 @@ pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call already has the other";
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A request as it is put together. Every fault of an argument is kept and reported when it is sent.
+/// A request while it is being built. It keeps the first invalid argument, which is the error when it is sent.
 #[derive(Clone)]
 pub struct Request {
     session: Session,
     method: &'static str,
     path: String,
     query: Vec<(String, String)>,
-    /// More of the query: conditions by names of the caller's own.
+    /// Filters by user metadata: query parameters whose names the caller chooses.
     conditions: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Body,
-    /// The files whose base64 goes into the JSON body, each with the mark that stands for it there.
+    /// Files whose base64 goes into the JSON body, each with the placeholder that stands for it there.
     attached: Vec<(String, FileSource)>,
     pub(crate) options: RequestOptions,
-    /// The field that has the items of a page.
-    pub(crate) items: &'static str,
-    pub(crate) paging: Paging,
-    /// Where a list goes on that was read before.
-    pub(crate) from_token: Option<String>,
+    hints: Hints,
+    pub(crate) list: ListSpec,
     invalid: Option<(String, String)>,
-    one_of: Option<[&'static str; 2]>,
-    slow: bool,
-    repeatable: bool,
-    idempotent: bool,
-    stream: bool,
-    size_limit: Option<(u64, &'static str)>,
-    pub(crate) progress: Option<ProgressCallback>,
 }
 
-/// How the next page of a list is asked for.
+/// Properties of an endpoint that decide how a request is sent.
+#[derive(Clone, Default)]
+struct Hints {
+    /// Two fields of which the form must contain exactly one.
+    one_of: Option<[&'static str; 2]>,
+    /// Whether the platform can work for minutes before it answers.
+    slow: bool,
+    /// Whether sending it twice has the same effect as sending it once.
+    idempotent: bool,
+    /// Whether each call sends a random `Idempotency-Key`.
+    with_idempotency_key: bool,
+    /// Whether the answer is read as it arrives.
+    stream: bool,
+    /// The documented size limit of a file, with the hint to add when the platform refuses a larger one.
+    size_limit: Option<(u64, &'static str)>,
+    progress: Option<ProgressCallback>,
+}
+
+/// How the pages of a list are requested and read.
+#[derive(Clone)]
+pub(crate) struct ListSpec {
+    /// The field that contains the items of a page.
+    pub(crate) items: &'static str,
+    pub(crate) paging: Paging,
+    /// The token at which to resume the list.
+    pub(crate) from_token: Option<String>,
+}
+
+/// How the next page of a list is requested.
 #[derive(Clone, Copy)]
 pub(crate) enum Paging {
-    /// By its number: the same request with another `page`.
+    /// By its number, with the same request and another `page`.
     Number,
-    /// By the token that the page before it gave: the request that this makes of the first one and the token.
+    /// By the token in the page before it. The function makes the request from the first one and the token.
     Token(fn(&Request, &str) -> Request),
 }
 
@@ -103,17 +122,9 @@ impl Request {
             body: Body::None,
             attached: Vec::new(),
             options: RequestOptions::default(),
-            items: "data",
-            paging: Paging::Number,
-            from_token: None,
+            hints: Hints { idempotent: known != Some("POST"), ..Hints::default() },
+            list: ListSpec { items: "data", paging: Paging::Number, from_token: None },
             invalid: None,
-            one_of: None,
-            slow: false,
-            repeatable: known != Some("POST"),
-            idempotent: false,
-            stream: false,
-            size_limit: None,
-            progress: None,
         };
         if known.is_none() {
             request.reject("method", "use GET, POST, PUT, PATCH or DELETE");
@@ -135,49 +146,60 @@ impl Request {
         self
     }
 
-    /// Gives the request a random `Idempotency-Key` when it is sent, the same on every try, unless it has one already:
-    /// the platform makes one thing of all requests with the same key.
-    pub(crate) fn idempotent(mut self) -> Self {
-        self.idempotent = true;
-        self.repeatable = true;
-        self
+    /// Gives the request a random `Idempotency-Key` when it is sent, the same on every attempt, unless it has one already.
+    /// The platform creates one thing for all requests with the same key.
+    pub(crate) fn with_idempotency_key(mut self) -> Self {
+        self.hints.with_idempotency_key = true;
+        self.idempotent()
     }
 
-    /// The items of a page are in this field instead of `data`.
+    /// Sets the field that contains the items of a page, instead of `data`.
     pub(crate) fn items(mut self, field: &'static str) -> Self {
-        self.items = field;
+        self.list.items = field;
         self
     }
 
-    /// The platform works before it answers: give it more time.
+    /// Makes it a list whose pages have tokens.
+    pub(crate) fn paged_by_token(mut self, page: fn(&Request, &str) -> Request) -> Self {
+        self.list.paging = Paging::Token(page);
+        self
+    }
+
+    /// Gives the platform 10 minutes to answer, because it works before it does.
     pub(crate) fn slow(mut self) -> Self {
-        self.slow = true;
+        self.hints.slow = true;
         self
     }
 
-    /// Doing it twice is the same as doing it once, although it is a POST.
-    pub(crate) fn repeatable(mut self) -> Self {
-        self.repeatable = true;
+    /// Says that doing it twice is the same as doing it once, although it is a POST.
+    pub(crate) fn idempotent(mut self) -> Self {
+        self.hints.idempotent = true;
         self
     }
 
-    /// The answer is read as it arrives: its silence is limited, and not its duration.
+    /// Reads the answer as it arrives: its silence is limited, and not its duration.
     pub(crate) fn stream(mut self) -> Self {
-        self.stream = true;
-        // What is compressed arrives in blocks.
+        self.hints.stream = true;
+        // A compressed answer arrives in blocks, and not event by event.
         self.header("accept-encoding", "identity");
         self
     }
 
-    /// The documented size of a file, for the hint of a refusal.
+    /// Sets the documented size of a file, for the hint of a refusal.
     pub(crate) fn size_limit(mut self, bytes: u64, hint: &'static str) -> Self {
-        self.size_limit = Some((bytes, hint));
+        self.hints.size_limit = Some((bytes, hint));
         self
     }
 
-    /// Exactly one of these two fields has to be in the form.
+    /// Requires exactly one of these two fields in the form.
     pub(crate) fn one_of(mut self, names: [&'static str; 2]) -> Self {
-        self.one_of = Some(names);
+        self.hints.one_of = Some(names);
+        self
+    }
+
+    /// Calls this as the file is sent.
+    pub(crate) fn progress(mut self, callback: impl FnMut(Progress) + Send + 'static) -> Self {
+        self.hints.progress = Some(Arc::new(Mutex::new(callback)));
         self
     }
 
@@ -198,8 +220,8 @@ impl Request {
         query_pairs(name, &value, &mut self.query);
     }
 
-    /// Asks for these conditions, by their names, instead of those before. A name that is `taken` by a parameter of the
-    /// list goes in brackets behind `prefix`.
+    /// Sets the filters by user metadata, replacing earlier ones. A name that is `taken` by a parameter of the list is
+    /// sent in brackets behind `prefix`.
     pub(crate) fn conditions(&mut self, prefix: &str, conditions: &(impl Serialize + ?Sized), taken: &[&str]) {
         let fields = self.filter(prefix, conditions);
         self.conditions.clear();
@@ -227,7 +249,7 @@ impl Request {
         }
     }
 
-    /// Refuses a link that the platform cannot follow.
+    /// Refuses a URL that the platform cannot fetch.
     pub(crate) fn check_url(&mut self, argument: &str, url: &str) {
         let lower = url.to_ascii_lowercase();
         let web = lower.starts_with("https://") || lower.starts_with("http://");
@@ -236,16 +258,15 @@ impl Request {
         }
     }
 
-    /// A field of the form that has to be a link which the platform can follow.
+    /// Sets a field of the form to a URL that the platform fetches.
     pub(crate) fn form_url(&mut self, name: &str, url: &str) {
         self.check_url(name, url);
         self.form(name, url);
     }
 
-    /// Takes back what was set before: a setter that is called again replaces it.
+    /// Removes an earlier value, so that a setter replaces it when it is called again.
     pub(crate) fn forget(&mut self, name: &str) {
-        let is_same = |have: &str| have.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
-        self.query.retain(|(have, _)| !is_same(have));
+        self.query.retain(|(have, _)| !is_same_parameter(have, name));
         if let Body::Form(parts) = &mut self.body {
             parts.retain(|part| part.name() != name);
         }
@@ -255,7 +276,8 @@ impl Request {
         self.part(Part::File { name: name.into(), source: source.clone() });
     }
 
-    /// What to write into the JSON body where the base64 of this file goes. The file is read when the body is sent.
+    /// Attaches a file and returns the placeholder for its base64 in the JSON body. The file is read when the body is
+    /// sent, so that it is never in memory as a whole.
     pub(crate) fn attach(&mut self, source: FileSource) -> String {
         let mark = format!("base64-of-{:016x}{:016x}", random_bits(), random_bits());
         self.attached.push((mark.clone(), source));
@@ -270,7 +292,7 @@ impl Request {
         }
     }
 
-    /// The value of an argument as JSON.
+    /// Converts an argument to JSON.
     pub(crate) fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Value {
         to_value(value).unwrap_or_else(|why| {
             self.reject(name, &why);
@@ -278,7 +300,7 @@ impl Request {
         })
     }
 
-    /// A value that has to be an object, or the JSON text of one.
+    /// Converts an argument that must be an object, or the JSON text of one.
     pub(crate) fn object(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Map<String, Value> {
         to_object(value).unwrap_or_else(|why| {
             self.reject(name, &why);
@@ -286,7 +308,7 @@ impl Request {
         })
     }
 
-    /// The JSON schema that an answer has to follow.
+    /// Converts the JSON schema of an answer.
     pub(crate) fn schema(&mut self, schema: &impl Serialize) -> Value {
         let schema = self.value("schema", schema);
         if !schema.is_object() {
@@ -295,7 +317,7 @@ impl Request {
         schema
     }
 
-    /// An object of conditions. One that is null would be none.
+    /// Converts a filter. A null in it is refused, because it would select everything.
     pub(crate) fn filter(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Map<String, Value> {
         let fields = self.object(name, value);
         if let Some((field, why)) = fields.iter().find_map(|(field, value)| Some((field, unwritable(value)?))) {
@@ -304,11 +326,12 @@ impl Request {
         fields
     }
 
-    /// The value of a query parameter or of a text field of the form, if it is set.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        let query = self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str());
-        query.or_else(|| match self.parts().find(|part| part.name() == name)? {
-            Part::Text { value, .. } => Some(value.as_str()),
+    /// Returns the value of a query parameter or of a text field of the form, as an option or the call sets it.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        let option = self.options.query.iter().rfind(|(have, _)| have == name).map(|(_, value)| plain(value));
+        let query = || self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.clone());
+        option.or_else(query).or_else(|| match self.parts().find(|part| part.name() == name)? {
+            Part::Text { value, .. } => Some(value.clone()),
             Part::File { .. } => None,
         })
     }
@@ -321,9 +344,11 @@ impl Request {
         .iter()
     }
 
-    /// The same request for another page.
+    /// Returns the same request with another value of a query parameter. An option for that parameter applies to the
+    /// first page alone.
     pub(crate) fn with_query(&self, name: &str, value: &str) -> Self {
         let mut request = self.clone();
+        request.options.query.retain(|(have, _)| have != name);
         match request.query.iter_mut().find(|(have, _)| have == name) {
             Some((_, have)) => *have = value.into(),
             None => request.query.push((name.into(), value.into())),
@@ -335,22 +360,22 @@ impl Request {
         &self.session
     }
 
-    /// The request in an error's text, as `GET /assets/65f…`.
+    /// The request as error messages name it, such as `GET /assets/65f…`.
     pub(crate) fn operation(&self) -> String {
-        // Encoded as it is, it is printable, but may be long.
+        // The path is encoded and therefore printable, but it can be long.
         match self.path.get(200..) {
             None | Some("") => [self.method, " ", &self.path].concat(),
             Some(_) => [self.method, " ", &printable(&self.path, 200)].concat(),
         }
     }
 
-    /// Sends the request and gives the answer, complete, if it is a success.
+    /// Sends the request and returns the whole answer if it is a success.
     pub(crate) fn execute(&self) -> Result<HttpResponse<()>> {
         Ok(self.run()?.with(()))
     }
 
-    /// Sends the request, again where that is safe, and gives the answer if it is a success: that of a stream has
-    /// its body still to be read.
+    /// Sends the request, with retries where they are safe, and returns the answer if it is a success. The body of a
+    /// stream is still to be read.
     pub(crate) fn run(&self) -> Result<HttpResponse<LiveBody>> {
         self.check()?;
         let payload = self.payload()?;
@@ -360,20 +385,26 @@ impl Request {
             target: Target::Api(self.url()),
             headers: self.headers(payload.as_ref())?,
             body: payload.as_ref().map(|payload| payload as &dyn engine::Body),
-            idempotent: self.is_repeatable(),
-            policy: self.options.policy(&self.session, if self.slow { SLOW_TIMEOUT } else { ANSWER }, self.stream),
+            idempotent: self.is_idempotent(),
+            policy: self.options.policy(&self.session, self.timeout(), self.hints.stream),
             cancel: self.options.cancel.clone(),
             stop: None,
         };
         engine::run(&self.session, plan).map_err(|e| self.with_hint(e, payload.as_ref()))
     }
 
-    /// Whether doing it twice is the same as doing it once.
-    fn is_repeatable(&self) -> bool {
-        self.repeatable || self.has_header(IDEMPOTENCY_KEY)
+    fn timeout(&self) -> Duration {
+        if self.hints.slow { SLOW_TIMEOUT } else { ANSWER }
     }
 
-    /// Whether all arguments can be sent.
+    /// Whether doing it twice is the same as doing it once.
+    fn is_idempotent(&self) -> bool {
+        let has_key =
+            |headers: &[(String, String)]| headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
+        self.hints.idempotent || has_key(&self.headers) || has_key(&self.options.headers)
+    }
+
+    /// Checks that all arguments can be sent.
     fn check(&self) -> Result<()> {
         if let Some((argument, why)) = self.invalid.as_ref().or(self.options.invalid.as_ref()) {
             return Err(Error::invalid(argument, why));
@@ -384,12 +415,13 @@ impl Request {
                 "a GET request has no body; send the fields in the query, or use POST",
             ));
         }
-        let Some(names) = self.one_of else { return Ok(()) };
-        let given = |name: &str| {
-            let extra = &self.options.body;
-            self.parts().map(Part::name).chain(extra.iter().map(|(name, _)| name.as_str())).any(|have| have == name)
-        };
-        match names.map(given) {
+        Ok(())
+    }
+
+    /// Checks that the form contains exactly one of two alternative fields.
+    fn check_one_of(&self, parts: &[Part]) -> Result<()> {
+        let Some(names) = self.hints.one_of else { return Ok(()) };
+        match names.map(|name| parts.iter().any(|part| part.name() == name)) {
             [true, true] => Err(Error::invalid(names.join(" and "), "are both given; give one of them")),
             [false, false] => Err(Error::invalid(names.join(" or "), "is missing; give one of them")),
             _ => Ok(()),
@@ -398,66 +430,46 @@ impl Request {
 
     fn payload(&self) -> Result<Option<Payload>> {
         let extra = &self.options.body;
+        let json = |fields: &Map<String, Value>| {
+            let fields = encode::fields(fields, extra);
+            Payload::json(&Value::Object(fields).to_string(), &self.attached).map(Some)
+        };
         match &self.body {
+            Body::None if self.hints.one_of.is_some() => self.check_one_of(&[]).map(|()| None),
             Body::None if extra.is_empty() => Ok(None),
             Body::None if self.method == "GET" => {
                 Err(Error::invalid("additional_body_parameter", "a GET request has no body"))
             }
-            Body::None => self.json_payload(&Map::new()).map(Some),
-            Body::Json(fields) => self.json_payload(fields).map(Some),
+            Body::None => json(&Map::new()),
+            Body::Json(fields) => json(fields),
             Body::Form(parts) => {
-                let extra = extra.iter().map(|(name, value)| text_part(name, value));
-                let parts: Vec<Part> = parts.iter().cloned().chain(extra).collect();
+                let parts = encode::parts(parts, extra)?;
+                self.check_one_of(&parts)?;
                 let mut payload = Payload::form(&parts)?;
-                payload.progress.clone_from(&self.progress);
+                payload.progress.clone_from(&self.hints.progress);
                 Ok(Some(payload))
             }
         }
     }
 
-    fn json_payload(&self, fields: &Map<String, Value>) -> Result<Payload> {
-        let mut fields = fields.clone();
-        fields.extend(self.options.body.iter().cloned());
-        Payload::json(&Value::Object(fields).to_string(), &self.attached)
-    }
-
     fn url(&self) -> String {
-        let mut url = [&self.session.settings().options.base_url, self.path.as_str()].concat();
-        let mut extra = Vec::new();
-        for (name, value) in &self.options.query {
-            query_pairs(name, value, &mut extra);
-        }
-        for (n, (name, value)) in self.query.iter().chain(&self.conditions).chain(&extra).enumerate() {
-            url.push(if n == 0 { '?' } else { '&' });
-            percent_encode(name, &mut url);
-            url.push('=');
-            percent_encode(value, &mut url);
-        }
-        url
-    }
-
-    fn has_header(&self, name: &str) -> bool {
-        self.headers.iter().chain(&self.options.headers).any(|(have, _)| have.eq_ignore_ascii_case(name))
+        let base_url = &self.session.settings().options.base_url;
+        encode::url(base_url, &self.path, self.query.iter().chain(&self.conditions), &self.options.query)
     }
 
     fn headers(&self, payload: Option<&Payload>) -> Result<Vec<(String, String)>> {
-        let mut headers: Vec<(String, String)> = Vec::new();
-        headers.extend(payload.and_then(|p| p.content_type.clone()).map(|value| ("content-type".into(), value)));
-        if self.idempotent {
-            headers.push((IDEMPOTENCY_KEY.into(), format!("{:016x}{:016x}", random_bits(), random_bits())));
-        }
-        let own = &self.session.settings().options.headers;
-        for (name, value) in own.iter().chain(&self.headers).chain(&self.options.headers) {
-            check_header(name, value)?;
-            headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
-            headers.push((name.to_ascii_lowercase(), value.clone()));
-        }
-        Ok(headers)
+        let content_type = payload.and_then(|payload| payload.content_type.as_deref());
+        let key = || format!("{:016x}{:016x}", random_bits(), random_bits());
+        let key = self.hints.with_idempotency_key.then(key);
+        let made = content_type.map(|value| ("content-type", value)).into_iter();
+        let made = made.chain(key.as_deref().map(|key| (IDEMPOTENCY_KEY, key)));
+        let given = self.session.settings().options.headers.iter().chain(&self.headers).chain(&self.options.headers);
+        encode::headers(made.chain(given.map(|(name, value)| (name.as_str(), value.as_str()))))
     }
 
-    /// Adds what this crate knows about the way out.
+    /// Adds the hint about file sizes to a refusal that is, or may be, about the size.
     fn with_hint(&self, mut e: Error, payload: Option<&Payload>) -> Error {
-        if let (Error::Api(e), Some((limit, hint))) = (&mut e, self.size_limit) {
+        if let (Error::Api(e), Some((limit, hint))) = (&mut e, self.hints.size_limit) {
             let over = payload.and_then(Payload::file_length).is_some_and(|length| length > limit);
             let says_so = e.status == 413 || e.code.as_deref().is_some_and(|code| code.contains("filesize"));
             if says_so || (over && matches!(e.status, 400 | 422)) {
@@ -467,19 +479,19 @@ impl Request {
         e
     }
 
-    /// The error for an answer that broke off after it had started.
+    /// Returns the error for an answer that broke off after it had begun.
     pub(crate) fn failed(&self, failure: Failure) -> Error {
         let limit = self.session.settings().options.max_response_size;
-        // Whatever the platform does, it has started to answer.
+        // The platform has acted, because it has begun to answer.
         engine::failed(failure, self.operation(), limit, true)
     }
 
-    /// Takes the API key out of what the server says of an error.
+    /// Removes the API key from an answer that becomes part of an error.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
         self.session.redact(response)
     }
 
-    /// The same for a part of a stream.
+    /// Removes the API key from a part of a stream.
     pub(crate) fn redact_data(&self, mut response: HttpResponse<()>) -> HttpResponse<()> {
         self.session.redact_success(&mut response);
         response
@@ -497,124 +509,10 @@ impl fmt::Debug for Request {
     }
 }
 
-fn text_part(name: &str, value: &Value) -> Part {
-    Part::Text { name: name.into(), value: plain(value) }
-}
-
-/// A value where there is only text: strings as they are, null as nothing, the rest as JSON.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
-}
-
-/// Lists repeat the name, objects go in brackets, null is left out.
-fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
-    match value {
-        Value::Null => {}
-        Value::Array(items) => items.iter().for_each(|item| query_pairs(name, item, pairs)),
-        Value::Object(fields) => {
-            fields.iter().for_each(|(key, value)| query_pairs(&format!("{name}[{key}]"), value, pairs));
-        }
-        value => pairs.push((name.into(), plain(value))),
-    }
-}
-
-fn check_segment(segment: &str) -> Result<(), &'static str> {
-    match segment {
-        "" => Err("is empty; give the id"),
-        "." | ".." => Err("is not an id"),
-        _ if segment.chars().any(char::is_control) => Err("contains control characters"),
-        _ => Ok(()),
-    }
-}
-
-pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
-    let proper = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    if !proper {
-        return Err(Error::invalid(format!("header {name}"), "the name may only have letters, digits and hyphens"));
-    }
-    if value.chars().any(char::is_control) {
-        return Err(Error::invalid(
-            format!("header {name}"),
-            "the value must not have line breaks or control characters",
-        ));
-    }
-    Ok(())
-}
-
-/// Encodes everything but the unreserved characters of RFC 3986.
-fn percent_encode(text: &str, out: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    if text.bytes().all(is_plain) {
-        return out.push_str(text);
-    }
-    for byte in text.bytes() {
-        if is_plain(byte) {
-            out.push(byte.into());
-        } else {
-            out.push('%');
-            out.push(HEX[usize::from(byte >> 4)].into());
-            out.push(HEX[usize::from(byte & 15)].into());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::error_body::api_error;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn decode(text: &str) -> String {
-        let mut bytes = text.bytes();
-        let mut out = Vec::new();
-        while let Some(byte) = bytes.next() {
-            out.push(match byte {
-                b'%' => {
-                    let hex = [bytes.next().unwrap(), bytes.next().unwrap()];
-                    u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap()
-                }
-                byte => byte,
-            });
-        }
-        String::from_utf8(out).unwrap()
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_one_segment_and_comes_back(text in ".*") {
-            let mut out = String::new();
-            percent_encode(&text, &mut out);
-            prop_assert!(out.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
-            prop_assert_eq!(decode(&out), text);
-        }
-    }
-
-    #[test]
-    fn query_values() {
-        let mut pairs = Vec::new();
-        let value = json!({"gte": 10.0, "lte": 60});
-        for (name, value) in
-            [("duration", value), ("ids", json!(["a", "b"])), ("none", json!(null)), ("yes", json!(true))]
-        {
-            query_pairs(name, &value, &mut pairs);
-        }
-        let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(pairs, ["duration[gte]=10.0", "duration[lte]=60", "ids=a", "ids=b", "yes=true"]);
-    }
-
-    #[test]
-    fn headers_cannot_be_injected() {
-        assert!(check_header("x-a", "b").is_ok());
-        for (name, value) in [("x-a", "b\r\nx: y"), ("x a", "b"), ("", "b"), ("x\n", "b")] {
-            assert!(check_header(name, value).is_err());
-        }
-    }
 
     #[test]
     fn what_is_too_large_gets_a_hint() {
@@ -646,15 +544,15 @@ mod tests {
         for (method, repeatable) in
             [("GET", true), ("PUT", true), ("PATCH", true), ("DELETE", true), ("POST", false), ("post", false)]
         {
-            assert_eq!(Request::new(&session, method, &["x"]).is_repeatable(), repeatable, "{method}");
+            assert_eq!(Request::new(&session, method, &["x"]).is_idempotent(), repeatable, "{method}");
         }
         let keyed = RequestOptions::new().additional_header("Idempotency-Key", "k");
         let other = RequestOptions::new().additional_header("x-other", "k");
         let mut request = session.post(&["x"]);
         request.options = other;
-        assert!(!request.is_repeatable());
+        assert!(!request.is_idempotent());
         request.options = keyed;
-        assert!(request.is_repeatable());
+        assert!(request.is_idempotent());
         assert!(format!("{request:?}").contains("POST /x"));
     }
 

@@ -1,10 +1,11 @@
-//! A JSON schema from a type, in the part of the language that the platform knows.
+//! JSON schemas of types, in the part of JSON Schema that the platform supports.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-/// The schema of a type: one object without references, defaults or the name of the language.
+/// Returns the schema of a type as one object, without references, defaults and `$schema`, which the platform does not
+/// support.
 pub(crate) fn of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.meta_schema = None;
@@ -15,11 +16,12 @@ pub(crate) fn of<T: JsonSchema>() -> Value {
     schema
 }
 
-/// Takes out what only says how a number is kept, and what the platform does not know.
+/// Removes the `format` of numbers, which only describes Rust's types, and defaults, which the platform does not
+/// support.
 fn simplify(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
-            // Below `properties`, the names are those of the type.
+            // Below `properties` the keys are the names of fields, which may be called `format` or `default`.
             for (name, value) in fields.iter_mut() {
                 match (name.as_str(), value) {
                     ("properties", Value::Object(properties)) => properties.values_mut().for_each(simplify),

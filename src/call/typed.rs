@@ -1,4 +1,4 @@
-//! A call: its options, sending it, and what comes back.
+//! Typed calls: sending a request and decoding its answer.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,7 +17,7 @@ use crate::http::session::Session;
 use crate::response::HttpResponse;
 use crate::text::without_bom;
 
-/// What a call can return: any JSON type, nothing, a list, or a stream.
+/// The output of a call: any type that can be decoded from JSON, nothing, a list, or a stream.
 pub trait Output: Sized + sealed::Sealed {
     #[doc(hidden)]
     fn receive(request: Request) -> Result<HttpResponse<Self>>;
@@ -37,7 +37,7 @@ impl<T: DeserializeOwned + 'static> Output for T {
     }
 }
 
-/// A call without options of its own. Nothing happens before [`send`](Call::send).
+/// A call without options of its own. Nothing is sent before [`send`](Call::send).
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -75,14 +75,15 @@ impl<T: Output> Call<T> {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if an argument cannot be sent,
-    /// [`Error::Api`](crate::Error::Api) if the platform refuses the request, and the errors of every exchange: see
+    /// [`Error::Api`](crate::Error::Api) if the platform refuses the request, and any error of the exchange: see
     /// [`Error`](crate::Error).
     #[inline]
     pub fn send(self) -> Result<T> {
         Ok(self.send_raw()?.data)
     }
 
-    /// As [`send`](Call::send), with the status, the headers and the raw body: `with_raw_response` in Python.
+    /// As [`send`](Call::send), but also returns the status, the headers and the raw body. The Python SDK calls it
+    /// `with_raw_response`.
     ///
     /// # Errors
     ///
@@ -92,7 +93,7 @@ impl<T: Output> Call<T> {
         T::receive(self.request)
     }
 
-    /// Settings for this call alone.
+    /// Applies settings to this call alone.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.request.options = request_options;
         self
@@ -101,10 +102,10 @@ impl<T: Output> Call<T> {
     when_some!();
 }
 
-/// A call to an endpoint that this crate has no method for, see [`TwelveLabs::call`](crate::TwelveLabs::call).
+/// A call to an endpoint for which this crate has no method. Returned by [`TwelveLabs::call`](crate::TwelveLabs::call).
 ///
-/// Its body is either JSON or a form. A call with both, a GET with a body, and a value that JSON cannot write are
-/// refused when it is sent.
+/// Its body is either JSON or a form. A call with both, a GET with a body, and a value that JSON cannot represent are
+/// refused when the call is sent.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CustomCall(pub(crate) Request);
@@ -114,8 +115,8 @@ impl CustomCall {
         CustomCall(Request::new(session, method, path))
     }
 
-    /// Adds a query parameter; a list repeats it. Null and an empty list are refused: see
-    /// [`when_some`](CustomCall::when_some).
+    /// Adds a query parameter. A list repeats the name. Null and an empty list are refused: use
+    /// [`when_some`](CustomCall::when_some) for an optional value.
     pub fn query(mut self, name: &str, value: impl Serialize) -> Self {
         self.0.query(name, &value);
         self
@@ -127,7 +128,7 @@ impl CustomCall {
         self
     }
 
-    /// Adds a field of a `multipart/form-data` body; a list repeats it.
+    /// Adds a field of a `multipart/form-data` body. A list repeats the name.
     pub fn form(mut self, name: &str, value: impl Serialize) -> Self {
         self.0.form(name, &value);
         self
@@ -139,7 +140,7 @@ impl CustomCall {
         self
     }
 
-    /// Settings for this call alone.
+    /// Applies settings to this call alone.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.0.options = request_options;
         self
@@ -147,7 +148,7 @@ impl CustomCall {
 
     when_some!();
 
-    /// Sends the request. An empty answer gives `null`.
+    /// Sends the request and returns the answer as JSON. An empty answer becomes `null`.
     ///
     /// # Errors
     ///
@@ -156,7 +157,7 @@ impl CustomCall {
         Ok(self.send_raw()?.data)
     }
 
-    /// Sends the request and decodes the answer into a type of your own.
+    /// Sends the request and decodes the answer into your own type.
     ///
     /// # Errors
     ///
@@ -165,7 +166,7 @@ impl CustomCall {
         Call::<T>::from(self.0).send()
     }
 
-    /// As [`send`](CustomCall::send), with the status, the headers and the raw body.
+    /// As [`send`](CustomCall::send), but also returns the status, the headers and the raw body.
     ///
     /// # Errors
     ///
@@ -177,13 +178,14 @@ impl CustomCall {
         Ok(response.with(data))
     }
 
-    /// Sends the request and gives the server-sent events of the answer as they arrive.
+    /// Sends the request and returns an iterator over the server-sent events of the answer as they arrive.
     ///
-    /// It returns once the answer starts. The time limit, 600 s unless you set another, is one for silence.
+    /// The call returns once the answer begins. The time limit, which is 600 s by default, limits the silence between
+    /// two events.
     ///
     /// # Errors
     ///
-    /// As [`Call::send`]; [`Error::Decode`](crate::Error::Decode) if the answer is no `text/event-stream`.
+    /// As [`Call::send`]; [`Error::Decode`](crate::Error::Decode) if the answer is not a `text/event-stream`.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -493,6 +493,16 @@ impl Error {
         }
     }
 
+    /// The error of whatever else was to be sent, if this one is about all of it: the key is not valid, the quota is used
+    /// up, or the caller has canceled.
+    pub(crate) fn for_the_rest(&self) -> Option<Error> {
+        match self.reason() {
+            Error::Api(e) if self.is_quota() || e.status == 401 => Some(Error::Api(Arc::clone(e))),
+            Error::Canceled { operation, .. } => Some(Error::Canceled { operation: operation.clone(), sent: false }),
+            _ => None,
+        }
+    }
+
     /// The id of the asset that it is about: of a wait, or of an upload whose file has arrived or whose session has
     /// begun. With it, the asset can still be waited for, or deleted.
     ///

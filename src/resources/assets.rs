@@ -1,6 +1,4 @@
-//! Assets: files uploaded to the platform, for use in its workflows.
-
-use std::sync::{Arc, Mutex};
+//! Assets: files on the platform that other calls refer to by id.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,32 +9,33 @@ use crate::call::list::pager::SyncPager;
 use crate::call::request::Request;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::call::wait::status_list::StatusList;
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::session::Session;
 use crate::types::TranscriptionEntry;
 
-/// What the platform documents for a local file in one request.
+/// The documented size limit of a local file that is sent in one request.
 pub(crate) const LOCAL_LIMIT: u64 = 200_000_000;
 const LOCAL_HINT: &str = "the platform documents 200 MB for a local video, audio file or document and 32 MB for an image; \
      give it larger ones by URL (up to 4 GB) or in chunks, with `assets().upload(…)`";
 const URL_HINT: &str = "the platform documents 4 GB for a video or audio file by URL, 512 MB for a document and 32 MB \
      for an image; larger ones have to be uploaded in chunks, with `assets().upload(…)`";
 
-/// Uploads files and keeps track of them, see [`TwelveLabs::assets`](crate::TwelveLabs::assets).
+/// Uploads and manages assets. Returned by [`TwelveLabs::assets`](crate::TwelveLabs::assets).
 #[derive(Debug, Clone)]
 pub struct AssetsClient(pub(crate) Session);
 
 impl AssetsClient {
     /// Uploads a file, or lets the platform fetch one from a public URL.
     ///
-    /// It returns while the platform is still processing the file, small ones too:
-    /// [`wait_for_done`](Self::wait_for_done) before you use it. The documented limits are 200 MB for a local video,
-    /// audio file or document, 32 MB for an image, and 4 GB for video and audio by URL.
+    /// The call returns before the platform has processed the file, even a small one. Call
+    /// [`wait_for_done`](Self::wait_for_done) before you use the asset. The platform documents 200 MB for a local
+    /// video, audio file or document, 32 MB for an image, and 4 GB for video and audio by URL.
     ///
-    /// A file that cannot be read, is empty, or changes while it is sent is an [`Error::File`](crate::Error::File).
+    /// A file that cannot be read, is empty, or changes while it is being sent returns an
+    /// [`Error::File`](crate::Error::File).
     ///
     /// ```no_run
     /// use twelvelabs::assets::UploadMethod;
@@ -82,7 +81,7 @@ impl AssetsClient {
         self.0.get(&["assets"]).into()
     }
 
-    /// Gets one asset with everything that is known about it.
+    /// Gets an asset with all its details.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -94,9 +93,10 @@ impl AssetsClient {
         self.0.get(&["assets", asset_id]).into()
     }
 
-    /// Deletes an asset for good.
+    /// Deletes an asset permanently.
     ///
-    /// Fails with a conflict (409) while an index refers to it, unless [`force`](DeleteAsset::force) is set.
+    /// The platform answers with a conflict (409) while an index refers to the asset, unless
+    /// [`force`](DeleteAsset::force) is set.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -107,10 +107,11 @@ impl AssetsClient {
         self.0.delete(&["assets", asset_id]).into()
     }
 
-    /// Gets the transcription of a video or audio asset. An asset without a transcription is a 404.
+    /// Gets the transcription of a video or audio asset. The platform answers 404 if the asset has none.
     ///
-    /// The platform transcribes in the background: [`wait_for_transcription`](Self::wait_for_transcription) waits until
-    /// it is done. This returns what there is; its [`status`](field@AssetTranscription::status) says how far it is.
+    /// The platform transcribes in the background. This call returns the current state, see
+    /// [`status`](field@AssetTranscription::status); [`wait_for_transcription`](Self::wait_for_transcription) waits
+    /// until the transcription is ready.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -122,7 +123,7 @@ impl AssetsClient {
         self.0.get(&["assets", asset_id, "transcription"]).into()
     }
 
-    /// Replaces all metadata of an asset. Keys that are left out are removed.
+    /// Replaces all user metadata of an asset. Keys that are left out are removed.
     ///
     /// Values are strings, numbers, booleans or lists of strings. Send integers beyond 53 bits as strings.
     ///
@@ -136,7 +137,7 @@ impl AssetsClient {
         with_metadata(self.0.put(&["assets", asset_id, "user-metadata"]), &user_metadata)
     }
 
-    /// Changes some metadata of an asset and keeps the rest.
+    /// Updates the given user metadata of an asset and keeps the rest.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -147,7 +148,7 @@ impl AssetsClient {
         with_metadata(self.0.patch(&["assets", asset_id, "user-metadata"]), &user_metadata)
     }
 
-    /// Deletes all metadata of an asset for good.
+    /// Deletes all user metadata of an asset permanently.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -160,7 +161,7 @@ impl AssetsClient {
 
     /// Waits until an asset is ready, and returns it.
     ///
-    /// A failed asset is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
+    /// An asset that fails returns an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -172,8 +173,7 @@ impl AssetsClient {
         Wait::new(self.0.get(&["assets", asset_id]), asset_id)
     }
 
-    /// Waits until all of these assets are done, on one thread, and gives each as soon as it is: see
-    /// [`WaitAll`](crate::WaitAll).
+    /// Waits for several assets on one thread and yields each as soon as it is done. See [`WaitAll`](crate::WaitAll).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -194,7 +194,8 @@ impl AssetsClient {
 
     /// Waits until the transcription of a video or audio asset is ready, and returns it.
     ///
-    /// A transcription that failed is an [`Error::Failed`](crate::Error::Failed), and an asset without one a 404.
+    /// A transcription that fails returns an [`Error::Failed`](crate::Error::Failed). The platform answers 404 if the
+    /// asset has none.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -211,7 +212,7 @@ impl AssetsClient {
 }
 
 impl Wait<AssetTranscription> {
-    /// Which segmentations to return. The platform's default is words.
+    /// The segmentations to return. The platform's default is words.
     pub fn include(self, include: impl IntoIterator<Item = impl Into<TranscriptionInclude>>) -> Self {
         let include: Vec<TranscriptionInclude> = include.into_iter().map(Into::into).collect();
         self.with(|request| {
@@ -227,13 +228,13 @@ fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<(
     request.into()
 }
 
-/// How a file gets to the platform.
+/// How a file reaches the platform.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum UploadMethod {
-    /// Sent by this program.
+    /// This program sends the file.
     Direct(FileSource),
-    /// Fetched by the platform from a public URL.
+    /// The platform fetches the file from a public URL.
     Url(String),
 }
 
@@ -252,21 +253,22 @@ impl UploadMethod {
 request! {
     /// Options of [`AssetsClient::create`].
     CreateAsset -> Asset {
-        /// The name the platform keeps, instead of the file's.
+        /// The name that the platform stores, instead of the file's own.
         form filename: into String,
-        /// Whether an HLS stream is made of video and audio. The platform's default is `true`.
+        /// Whether to create an HLS stream of video and audio. The platform's default is `true`.
         form enable_hls: bool,
-        /// Whether thumbnails are made. The platform's default is `true`.
+        /// Whether to create thumbnails. The platform's default is `true`.
         form enable_thumbnail: bool,
-        /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings.
+        /// Your own metadata, to find the asset by: strings, numbers, booleans or lists of strings.
         form user_metadata: object,
     }
 }
 
 impl CreateAsset {
-    /// Called as the file is sent, with the bytes so far. Starts over if the upload is repeated.
+    /// Calls this function with the number of bytes sent so far while the file is being sent. The count restarts if the
+    /// request is retried.
     pub fn progress_callback(mut self, progress_callback: impl FnMut(Progress) + Send + 'static) -> Self {
-        self.0.progress = Some(Arc::new(Mutex::new(progress_callback)));
+        self.0 = self.0.progress(progress_callback);
         self
     }
 }
@@ -274,15 +276,12 @@ impl CreateAsset {
 request! {
     /// Options of [`AssetsClient::list`].
     ListAssets -> SyncPager<Asset> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
         /// Only assets with these ids.
         query asset_ids: [String],
         /// Only assets of these types.
         query asset_types: [AssetType],
-        /// Only assets whose name contains this, in upper or lower case.
+        /// Only assets whose name contains this text, ignoring case.
         query filename: into String,
     }
 }
@@ -290,7 +289,7 @@ request! {
 request! {
     /// Options of [`AssetsClient::delete`].
     DeleteAsset -> () {
-        /// Delete even if indexed assets refer to it.
+        /// Whether to delete the asset even if indexed assets refer to it.
         query force: bool,
     }
 }
@@ -298,13 +297,13 @@ request! {
 request! {
     /// Options of [`AssetsClient::retrieve_transcription`].
     RetrieveTranscription -> AssetTranscription {
-        /// Which segmentations to return. The platform's default is words.
+        /// The segmentations to return. The platform's default is words.
         query include: [TranscriptionInclude],
     }
 }
 
 open_enum! {
-    /// The type of an asset, to list by.
+    /// The type of an asset.
     AssetType {
         /// An image.
         Image = "image",
@@ -320,21 +319,21 @@ open_enum! {
 open_enum! {
     /// The status of an asset.
     AssetStatus {
-        /// It cannot be used yet.
+        /// The platform is still processing the asset.
         Processing = "processing",
-        /// The same, in older answers.
+        /// The same as `processing`, in older answers.
         Waiting = "waiting",
-        /// It can be used.
+        /// Ready for use.
         Ready = "ready",
-        /// The file could not be processed: see [`Asset::error`].
+        /// The platform could not process the file: see [`Asset::error`].
         Failed = "failed",
     }
 }
 
 open_enum! {
-    /// How an asset came to the platform.
+    /// How an asset reached the platform.
     AssetMethod {
-        /// Sent from a program.
+        /// Sent by a program in one request.
         Direct = "direct",
         /// Fetched from a URL.
         Url = "url",
@@ -346,15 +345,15 @@ open_enum! {
 }
 
 open_enum! {
-    /// The status of a stream or a thumbnail.
+    /// The status of an HLS stream or a thumbnail.
     DerivedStatus {
-        /// Not started.
+        /// Not started yet.
         Pending = "pending",
         /// In progress.
         Processing = "processing",
-        /// It can be used.
+        /// Ready for use.
         Ready = "ready",
-        /// It could not be made.
+        /// Creation failed.
         Error = "error",
     }
 }
@@ -362,13 +361,13 @@ open_enum! {
 open_enum! {
     /// The status of a transcription.
     TranscriptionStatus {
-        /// Not started.
+        /// Not started yet.
         Pending = "pending",
         /// In progress.
         Processing = "processing",
-        /// It can be read.
+        /// Ready to read.
         Ready = "ready",
-        /// It could not be made.
+        /// Creation failed.
         Failed = "failed",
     }
 }
@@ -386,49 +385,56 @@ open_enum! {
 }
 
 /// A file on the platform.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Asset {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// How it came to the platform.
+    /// How the asset reached the platform.
     pub method: Option<AssetMethod>,
-    /// Its status.
+    /// The status.
     pub status: Option<AssetStatus>,
     /// The file's name.
     pub filename: Option<String>,
     /// The file's MIME type.
     pub file_type: Option<String>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// Your own metadata.
     pub user_metadata: Option<Map<String, Value>>,
-    /// Where it came from, if through a connector.
+    /// The origin of an asset that came through a connector.
     pub source: Option<AssetSource>,
-    /// The HLS stream made of it.
+    /// The HLS stream of the asset.
     pub hls: Option<AssetHls>,
-    /// The thumbnail made of it.
+    /// The thumbnail of the asset.
     pub thumbnail: Option<AssetThumbnail>,
-    /// What the platform read from the file.
+    /// The metadata that the platform read from the file.
     pub technical_metadata: Option<TechnicalMetadata>,
     /// The file's size in bytes, once it is ready.
     pub size: Option<u64>,
     /// The duration in seconds of video and audio, once it is ready.
     pub duration: Option<f64>,
-    /// Why it failed.
+    /// The reason for a failure.
     pub error: Option<AssetError>,
-    /// A preview that expires, in older answers.
+    /// The URL of a preview, which expires. Only in older answers.
     pub url: Option<String>,
-    /// When the preview expires, in older answers.
+    /// The time at which the preview expires. Only in older answers.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub url_expires_at: Option<OffsetDateTime>,
 }
 
+masked_debug! {
+    Asset {
+        id, method, status, filename, file_type, created_at, user_metadata, source, hls, thumbnail,
+        technical_metadata, size, duration, error, url: masked, url_expires_at,
+    }
+}
+
 impl Asset {
-    /// The type of the asset, read from its MIME type: [`file_type`](Self::file_type), or what the platform read from
-    /// the file. `None` if the platform has said neither.
+    /// The type of the asset according to its MIME type: [`file_type`](Self::file_type), or else the one in the
+    /// [`technical_metadata`](Self::technical_metadata). `None` if the platform gave neither.
     ///
     /// ```no_run
     /// use twelvelabs::assets::AssetType;
@@ -451,7 +457,7 @@ impl Asset {
     }
 }
 
-/// An asset to add somewhere: a reference to an [`Asset`], which says its type, or an id, which does not.
+/// An asset as an argument: a reference to an [`Asset`], whose type is known, or an id, whose type is not.
 ///
 /// ```
 /// use twelvelabs::assets::{AssetRef, AssetType};
@@ -471,7 +477,7 @@ pub struct AssetRef {
 }
 
 impl AssetRef {
-    /// Sets the type, for an asset of which only the id is at hand.
+    /// Sets the type, for an asset that is given by its id.
     #[must_use]
     pub fn with_type(mut self, asset_type: impl Into<AssetType>) -> Self {
         self.asset_type = Some(asset_type.into());
@@ -515,45 +521,45 @@ impl From<&&str> for AssetRef {
     }
 }
 
-impl Waitable for Asset {
+impl Pollable for Asset {
     const RESOURCE: &'static str = "asset";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(AssetStatus::Ready) => Progressing::Done,
-            Some(AssetStatus::Failed) => Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone())),
-            _ => Progressing::Working,
+            Some(AssetStatus::Ready) => PollStatus::Done,
+            Some(AssetStatus::Failed) => PollStatus::Failed(self.error.as_ref().and_then(|e| e.message.clone())),
+            _ => PollStatus::Working,
         }
     }
 }
 
-/// Why an asset or a transcription failed.
+/// The reason why an asset or a transcription failed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetError {
-    /// A code for the reason, where the platform gives one.
+    /// The platform's code for the reason, if it gives one.
     pub code: Option<String>,
-    /// The reason, as text.
+    /// The reason as text.
     pub message: Option<String>,
 }
 
-/// Where an asset came from.
+/// The origin of an asset.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetSource {
     /// The kind of source, such as `connector`.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// What the provider says about the file.
+    /// The provider's details about the file.
     pub details: Option<AssetSourceDetails>,
 }
 
-/// What the provider of an imported file says about it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The details of an imported file, as its provider gives them.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetSourceDetails {
     /// The provider, such as `google_drive`.
@@ -566,31 +572,49 @@ pub struct AssetSourceDetails {
     pub source_link: Option<String>,
 }
 
-/// The HLS stream made of an asset.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+masked_debug! {
+    AssetSourceDetails {
+        provider, source_id, original_filename, source_link: masked,
+    }
+}
+
+/// The HLS stream of an asset.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetHls {
     /// The URL of the manifest, once it is ready.
     pub manifest_url: Option<String>,
-    /// Its status.
+    /// The status.
     pub status: Option<DerivedStatus>,
 }
 
-/// The thumbnail made of an asset.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+masked_debug! {
+    AssetHls {
+        manifest_url: masked, status,
+    }
+}
+
+/// The thumbnail of an asset.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetThumbnail {
     /// The URL of the image, once it is ready.
     pub representative_url: Option<String>,
-    /// Its status.
+    /// The status.
     pub status: Option<DerivedStatus>,
 }
 
-/// What is said in an asset.
+masked_debug! {
+    AssetThumbnail {
+        representative_url: masked, status,
+    }
+}
+
+/// The transcription of an asset.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetTranscription {
-    /// Its status.
+    /// The status.
     pub status: Option<TranscriptionStatus>,
     /// Word by word.
     pub words: Option<Vec<TranscriptionEntry>>,
@@ -598,29 +622,29 @@ pub struct AssetTranscription {
     pub sentences: Option<Vec<TranscriptionEntry>>,
     /// Speaker turn by speaker turn.
     pub utterances: Option<Vec<TranscriptionEntry>>,
-    /// Why it failed.
+    /// The reason for a failure.
     pub error: Option<AssetError>,
 }
 
-impl Waitable for AssetTranscription {
+impl Pollable for AssetTranscription {
     const RESOURCE: &'static str = "transcription";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(TranscriptionStatus::Ready) => Progressing::Done,
+            Some(TranscriptionStatus::Ready) => PollStatus::Done,
             Some(TranscriptionStatus::Failed) => {
-                Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
+                PollStatus::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
             }
-            _ => Progressing::Working,
+            _ => PollStatus::Working,
         }
     }
 }
 
-/// What the platform read from the file. A field that does not apply is `None`.
+/// The metadata that the platform read from a file. Fields that do not apply are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TechnicalMetadata {
@@ -630,7 +654,7 @@ pub struct TechnicalMetadata {
     pub file_mime_type: Option<String>,
     /// The container format.
     pub file_container_format: Option<String>,
-    /// When the container was created, as the file says.
+    /// The time at which the container was created, according to the file.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub container_creation_time: Option<OffsetDateTime>,
     /// The video streams.
@@ -661,7 +685,7 @@ pub struct TechnicalMetadata {
     pub start_timecode: Option<String>,
     /// Where the timecode comes from.
     pub timecode_source: Option<String>,
-    /// Whether the timecode drops frames.
+    /// Whether the timecode is a drop-frame timecode.
     pub drop_frame: Option<bool>,
     /// The image width in pixels.
     pub image_width: Option<i64>,
@@ -675,25 +699,25 @@ pub struct TechnicalMetadata {
     pub image_color_space: Option<String>,
     /// Bits per color channel.
     pub image_bit_depth: Option<i64>,
-    /// Whether it is HDR.
+    /// Whether the file is HDR.
     pub is_hdr: Option<bool>,
-    /// Whether it has audio.
+    /// Whether the file has audio.
     pub has_audio: Option<bool>,
-    /// Whether it has an alpha channel.
+    /// Whether the image has an alpha channel.
     pub has_alpha: Option<bool>,
-    /// Whether it is animated.
+    /// Whether the image is animated.
     pub is_animated: Option<bool>,
     /// The number of video streams.
     pub total_video_streams: Option<i64>,
     /// The number of audio streams.
     pub total_audio_streams: Option<i64>,
-    /// The aspect ratio of a frame as it is stored.
+    /// The aspect ratio of a stored frame.
     pub storage_aspect_ratio: Option<f64>,
-    /// The latitude at which it was recorded, in degrees.
+    /// The latitude of the recording, in degrees.
     pub geospatial_latitude: Option<f64>,
-    /// The longitude at which it was recorded, in degrees.
+    /// The longitude of the recording, in degrees.
     pub geospatial_longitude: Option<f64>,
-    /// The altitude at which it was recorded, in metres.
+    /// The altitude of the recording, in metres.
     pub geospatial_altitude_meters: Option<f64>,
     /// The number of pages of the document.
     pub document_page_count: Option<i64>,
@@ -717,14 +741,14 @@ pub struct TechnicalMetadata {
     pub document_subject: Option<String>,
     /// The document keywords.
     pub document_keywords: Option<String>,
-    /// The program that the document was written with.
+    /// The program in which the document was written.
     pub document_creator_tool: Option<String>,
-    /// The program that made the PDF.
+    /// The program that produced the PDF.
     pub document_producer: Option<String>,
-    /// When the document was created.
+    /// The time at which the document was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub document_creation_date: Option<OffsetDateTime>,
-    /// When the document was last changed.
+    /// The time at which the document was last changed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub document_modification_date: Option<OffsetDateTime>,
 }
@@ -755,7 +779,7 @@ pub struct VideoStream {
     pub pixel_aspect_ratio: Option<String>,
     /// The display aspect ratio.
     pub display_aspect_ratio: Option<String>,
-    /// Whether it is progressive or interlaced.
+    /// Whether the video is progressive or interlaced.
     pub scan_type: Option<String>,
     /// The pixel format.
     pub pixel_format: Option<String>,

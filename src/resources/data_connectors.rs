@@ -9,17 +9,18 @@ use crate::call::Call;
 use crate::call::list::pager::SyncPager;
 use crate::http::session::Session;
 
-/// Connects accounts at other providers, see [`TwelveLabs::data_connectors`](crate::TwelveLabs::data_connectors). Their files are imported by
+/// Connects accounts at other providers. Returned by
+/// [`TwelveLabs::data_connectors`](crate::TwelveLabs::data_connectors). Import their files with
 /// [`imports`](crate::TwelveLabs::imports).
 #[derive(Debug, Clone)]
 pub struct DataConnectorsClient(pub(crate) Session);
 
 impl DataConnectorsClient {
-    /// Begins the authorization of a connection: gives the URL to send the user to.
+    /// Begins the authorization of a connection and returns the URL to which to send the user.
     ///
-    /// When the user has agreed, the platform sends the browser on to `redirect_uri`, with `connection_id`, `status` and
-    /// your `custom_id` in its query; otherwise with `error`. Any URI is accepted until
-    /// [some are registered](Self::create_redirect_uri).
+    /// When the user has agreed, the platform redirects the browser to `redirect_uri` with `connection_id`, `status`
+    /// and your `custom_id` in the query. If the user declines, the query contains `error`. The platform accepts any
+    /// URI until you [register one](Self::create_redirect_uri).
     ///
     /// ```no_run
     /// use twelvelabs::data_connectors::ConnectionProvider;
@@ -55,7 +56,7 @@ impl DataConnectorsClient {
         self.0.get(&["connections"]).into()
     }
 
-    /// Gets one connection.
+    /// Gets a connection.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -67,7 +68,7 @@ impl DataConnectorsClient {
         self.0.get(&["connections", connection_id]).into()
     }
 
-    /// Disconnects an account: the platform gives up its access and deletes its tokens. What was imported stays.
+    /// Disconnects an account: the platform gives up its access and deletes its tokens. Imported assets remain.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -78,8 +79,8 @@ impl DataConnectorsClient {
         self.0.delete(&["connections", connection_id]).into()
     }
 
-    /// Creates a token for the provider's file picker, with which the user chooses files. It only reads, and does not
-    /// live long. The connection has to be active.
+    /// Creates a short-lived, read-only token for the provider's file picker, in which the user chooses files. The
+    /// connection must be active.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -104,10 +105,10 @@ impl DataConnectorsClient {
         self.0.get(&["connections", "redirect-uris"]).into()
     }
 
-    /// Registers a redirect URI. As soon as there is one, an [authorization](Self::authorize_connection) takes none but
-    /// the registered, and exactly as they are written.
+    /// Registers a redirect URI. Once one is registered, an [authorization](Self::authorize_connection) accepts only
+    /// registered URIs, exactly as written.
     ///
-    /// It has to begin with `https://`, name a public host, and be without wildcards.
+    /// The URI must begin with `https://`, have a public host, and contain no wildcards.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -121,7 +122,7 @@ impl DataConnectorsClient {
         request.into()
     }
 
-    /// Takes a redirect URI off the list for good.
+    /// Deletes a redirect URI permanently.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -136,8 +137,8 @@ impl DataConnectorsClient {
 request! {
     /// Options of [`DataConnectorsClient::authorize_connection`].
     AuthorizeConnection -> AuthorizeConnectionResponse {
-        /// A label of your own that comes back with the connection, to find the user that it belongs to. It should not
-        /// name a person, and need not be the only one of its kind.
+        /// Your own label, which comes back with the connection, to find the user to whom it belongs. It should not
+        /// contain personal data, and need not be unique.
         json custom_id: into String,
     }
 }
@@ -145,25 +146,19 @@ request! {
 request! {
     /// Options of [`DataConnectorsClient::list_connections`].
     ListConnections -> SyncPager<Connection> {
-        /// The page to begin with, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
     }
 }
 
 request! {
     /// Options of [`DataConnectorsClient::list_redirect_uris`].
     ListRedirectUris -> SyncPager<RedirectUri> {
-        /// The page to begin with, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
     }
 }
 
 open_enum! {
-    /// Where an account is connected, and files are imported from.
+    /// A provider from which files can be imported.
     ConnectionProvider {
         /// Google Drive.
         GoogleDrive = "google_drive",
@@ -173,11 +168,11 @@ open_enum! {
 open_enum! {
     /// The status of a connection.
     ConnectionStatus {
-        /// It can be used.
+        /// Ready for use.
         Active = "active",
-        /// The access has ended: authorize it again.
+        /// The access has expired. Authorize the connection again.
         Expired = "expired",
-        /// The access was taken back.
+        /// The access was revoked.
         Revoked = "revoked",
     }
 }
@@ -189,20 +184,20 @@ pub struct Connection {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// Where the account is.
+    /// The provider.
     pub provider: Option<ConnectionProvider>,
-    /// Its status.
+    /// The status.
     pub status: Option<ConnectionStatus>,
     /// Your own label.
     pub custom_id: Option<String>,
     /// The account.
     pub account: Option<ConnectionAccount>,
-    /// What the user has agreed to, in the provider's words.
+    /// The scopes to which the user has agreed, as the provider names them.
     pub scopes: Option<Vec<String>>,
-    /// When it was made.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub connected_at: Option<OffsetDateTime>,
-    /// When it was last used.
+    /// The time of the last use.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub last_used_at: Option<OffsetDateTime>,
 }
@@ -211,21 +206,21 @@ pub struct Connection {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectionAccount {
-    /// Its id at the provider, which does not change.
+    /// The id at the provider, which does not change.
     pub external_id: Option<String>,
-    /// A name for people, as an e-mail address.
+    /// A name to show to people, such as an e-mail address.
     pub display_name: Option<String>,
 }
 
-/// What [`DataConnectorsClient::authorize_connection`] gives. `Debug` shows neither field: both have the secret of the
-/// authorization in them.
+/// The result of [`DataConnectorsClient::authorize_connection`]. `Debug` shows neither field, because both contain the
+/// secret of the authorization.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuthorizeConnectionResponse {
-    /// Where to send the user.
+    /// The URL to which to send the user.
     pub authorize_url: Option<String>,
-    /// The secret by which the platform knows the authorization again. It is in the URL already: there is nothing to do
-    /// with it.
+    /// The secret by which the platform recognises the authorization. The URL already contains it, so you need not use
+    /// it.
     pub state: Option<String>,
 }
 
@@ -235,15 +230,15 @@ impl fmt::Debug for AuthorizeConnectionResponse {
     }
 }
 
-/// What [`DataConnectorsClient::create_connection_picker_token`] gives. `Debug` does not show the token and the key.
+/// The result of [`DataConnectorsClient::create_connection_picker_token`]. `Debug` shows neither the token nor the key.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CreateConnectionPickerTokenResponse {
     /// The token.
     pub access_token: Option<String>,
-    /// How long it lives, in seconds.
+    /// The lifetime in seconds.
     pub expires_in: Option<u64>,
-    /// What it allows, in the provider's words, with spaces between them.
+    /// The scopes of the token, as the provider names them, separated by spaces.
     pub scope: Option<String>,
     /// The number of the app, for `setAppId` of Google's picker.
     pub app_id: Option<String>,
@@ -261,7 +256,7 @@ impl fmt::Debug for CreateConnectionPickerTokenResponse {
     }
 }
 
-/// A redirect URI that authorizations may name.
+/// A redirect URI that authorizations may use.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RedirectUri {
@@ -270,7 +265,7 @@ pub struct RedirectUri {
     pub id: String,
     /// The URI.
     pub redirect_uri: Option<String>,
-    /// When it was registered.
+    /// The time at which it was registered.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
 }

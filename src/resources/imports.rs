@@ -6,24 +6,25 @@ use time::OffsetDateTime;
 use crate::call::Call;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::error::{Error, FailedError, Result};
 use crate::http::session::Session;
 use crate::resources::data_connectors::ConnectionProvider;
 
-/// Imports files from accounts at other providers, see [`TwelveLabs::imports`](crate::TwelveLabs::imports). They are connected by
-/// [`data_connectors`](crate::TwelveLabs::data_connectors).
+/// Imports files from accounts at other providers. Returned by [`TwelveLabs::imports`](crate::TwelveLabs::imports).
+/// Connect accounts with [`data_connectors`](crate::TwelveLabs::data_connectors).
 #[derive(Debug, Clone)]
 pub struct ImportsClient(pub(crate) Session);
 
 impl ImportsClient {
-    /// Imports files, 1 to 100 at a time and each once, by their ids at the provider.
+    /// Imports 1 to 100 files by their ids at the provider. Each id may occur once.
     ///
-    /// It returns at once, with an item for each file in the order of the request: one that is refused has an
-    /// [`error`](ImportItem::error), the others are assets that [`wait_for_done`](Self::wait_for_done) waits for. `Ok`
-    /// does not mean that all were taken. A file that was imported before is not fetched again unless that failed.
+    /// The call returns immediately, with an item for each file in the order of the request. `Ok` does not mean that
+    /// all files were accepted: an item that was refused has an [`error`](ImportItem::error).
+    /// [`wait_for_done`](Self::wait_for_done) waits for the others. A file that was imported before is fetched again
+    /// only if the earlier import failed.
     ///
-    /// The platform takes videos of up to 10 GB, audio of 4 GB and images of 32 MB.
+    /// The platform documents videos of up to 10 GB, audio of up to 4 GB and images of up to 32 MB.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -47,7 +48,7 @@ impl ImportsClient {
         request.into()
     }
 
-    /// Lists the imports of a connection, newest first. Their files come with [`retrieve_import`](Self::retrieve_import).
+    /// Lists the imports of a connection, newest first. [`retrieve_import`](Self::retrieve_import) returns their files.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -61,7 +62,7 @@ impl ImportsClient {
         self.0.get(&["connections", connection_id, "imports"]).into()
     }
 
-    /// Gets an import, with its files and their status now.
+    /// Gets an import with its files and their current status.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -73,10 +74,10 @@ impl ImportsClient {
         self.0.get(&["connections", connection_id, "imports", import_id]).into()
     }
 
-    /// Waits until every file of an import has ended, well or not, and gives the import with all of them.
+    /// Waits until every file of an import has succeeded or failed, and returns the import with all files.
     ///
-    /// A file that failed does not end the wait and is none of its errors: [`ImportItem::outcome`] says what became of
-    /// each. Only files whose asset was deleted meanwhile are missing, and
+    /// A file that fails neither ends the wait nor makes it an error: [`ImportItem::outcome`] returns the outcome of
+    /// each file. Files whose asset was deleted meanwhile are missing from the result, but
     /// [`item_count`](ImportDetail::item_count) counts them.
     ///
     /// ```no_run
@@ -102,16 +103,13 @@ impl ImportsClient {
 request! {
     /// Options of [`ImportsClient::list_imports`].
     ListImports -> SyncPager<Import> {
-        /// The page to begin with, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
     }
 }
 
 input! {
-    /// A file to import, by its id at the provider: `ImportFilesRequestItemsItem` in the Python SDK. The id alone becomes
-    /// one, too.
+    /// A file to import, by its id at the provider. The id alone can be converted into one. The Python SDK calls it
+    /// `ImportFilesRequestItemsItem`.
     ImportItemInput(source_id: String) {}
 }
 
@@ -134,15 +132,15 @@ impl From<String> for ImportItemInput {
 }
 
 open_enum! {
-    /// What an import did with a file.
+    /// The action of an import for a file.
     ImportItemAction {
-        /// It made an asset.
+        /// It created an asset.
         Created = "created",
-        /// The file was imported before, and its asset is there.
+        /// The file was imported before, and its asset exists.
         Skipped = "skipped",
-        /// The file was imported before without success, and is fetched again.
+        /// The file was imported before without success and is fetched again.
         Retried = "retried",
-        /// It was refused: see [`ImportItem::error`].
+        /// The file was refused: see [`ImportItem::error`].
         Rejected = "rejected",
     }
 }
@@ -150,16 +148,16 @@ open_enum! {
 open_enum! {
     /// The status of the asset of an imported file.
     ImportItemStatus {
-        /// It is being fetched.
+        /// The platform is fetching the file.
         Processing = "processing",
-        /// It can be used.
+        /// Ready for use.
         Ready = "ready",
-        /// It could not be fetched, or not be used.
+        /// The platform could not fetch or process the file.
         Failed = "failed",
     }
 }
 
-/// An import of files, as a list has it.
+/// An import in a list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Import {
@@ -168,13 +166,13 @@ pub struct Import {
     pub id: String,
     /// The connection.
     pub connection_id: Option<String>,
-    /// Where the files come from.
+    /// The provider of the files.
     pub provider: Option<ConnectionProvider>,
-    /// Your own label of the connection.
+    /// Your own label for the connection.
     pub custom_id: Option<String>,
-    /// How many files were asked for.
+    /// The number of requested files.
     pub item_count: Option<u64>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
 }
@@ -188,20 +186,20 @@ pub struct ImportDetail {
     pub id: String,
     /// The connection.
     pub connection_id: Option<String>,
-    /// Where the files come from.
+    /// The provider of the files.
     pub provider: Option<ConnectionProvider>,
-    /// Your own label of the connection.
+    /// Your own label for the connection.
     pub custom_id: Option<String>,
-    /// How many files were asked for. More than there are items, if assets were deleted meanwhile.
+    /// The number of requested files, which is larger than the number of items if assets were deleted meanwhile.
     pub item_count: Option<u64>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
     /// The files, in the order of the request.
     pub items: Option<Vec<ImportItem>>,
 }
 
-impl Waitable for ImportDetail {
+impl Pollable for ImportDetail {
     const RESOURCE: &'static str = "import";
 
     fn status(&self) -> Option<&str> {
@@ -209,15 +207,15 @@ impl Waitable for ImportDetail {
         working.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.items {
-            Some(items) if items.iter().all(|item| item.outcome().is_some()) => Progressing::Done,
-            _ => Progressing::Working,
+            Some(items) if items.iter().all(|item| item.outcome().is_some()) => PollStatus::Done,
+            _ => PollStatus::Working,
         }
     }
 }
 
-/// What [`ImportsClient::import_files`] gives.
+/// The result of [`ImportsClient::import_files`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ImportResult {
@@ -236,22 +234,22 @@ pub struct ImportResult {
 pub struct ImportItem {
     /// Its id at the provider.
     pub source_id: Option<String>,
-    /// What the import did with it. Imports of long ago do not say so.
+    /// The action of the import. `None` for old imports.
     pub action: Option<ImportItemAction>,
-    /// Its asset; none if it was refused.
+    /// The id of its asset. `None` if it was refused.
     pub asset_id: Option<String>,
     /// The status of the asset.
     pub status: Option<ImportItemStatus>,
-    /// Why it was refused.
+    /// The reason for the refusal.
     pub error: Option<ImportItemError>,
 }
 
 impl ImportItem {
-    /// What became of it: the id of its asset, or why there is none; nothing while it is in the works.
+    /// Returns the outcome: the id of the asset, or the reason why there is none. `None` while the file is in progress.
     ///
     /// # Errors
-    /// A file that was refused or failed is an [`Error::Failed`] with the platform's reason. The reason of a failure is
-    /// in the asset: [`assets().retrieve(…)`](crate::assets::AssetsClient::retrieve).
+    /// A file that was refused or failed returns an [`Error::Failed`] with the platform's reason. The details of a
+    /// failure are in the asset: see [`assets().retrieve(…)`](crate::assets::AssetsClient::retrieve).
     pub fn outcome(&self) -> Option<Result<&str>> {
         let failed = |status: &str, message: String| {
             let error = self.error.clone().unwrap_or_default();
@@ -278,13 +276,13 @@ impl ImportItem {
     }
 }
 
-/// Why a file was refused.
+/// The reason why a file was refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ImportItemError {
-    /// A code for the reason, as `source_unavailable` or `unsupported_media_type`.
+    /// The platform's code for the reason, such as `source_unavailable` or `unsupported_media_type`.
     pub code: Option<String>,
-    /// The reason, in words.
+    /// The reason as text.
     pub message: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use crate::http::session::Session;
 use crate::resources::knowledge_store_items::KnowledgeStoreItem;
 use crate::types::SortOption;
 
-/// Gathers items of a knowledge store under names, see
+/// Groups items of a knowledge store into named collections. Returned by
 /// [`TwelveLabs::knowledge_store_item_collections`](crate::TwelveLabs::knowledge_store_item_collections).
 #[derive(Debug, Clone)]
 pub struct KnowledgeStoreItemCollectionsClient(pub(crate) Session);
@@ -31,7 +31,7 @@ impl KnowledgeStoreItemCollectionsClient {
         self.0.get(&["knowledge-stores", knowledge_store_id, "item-collections"]).into()
     }
 
-    /// Creates a collection, with no items yet. Its name has to be the only one of its kind in the knowledge store.
+    /// Creates an empty collection. Its name must be unique in the knowledge store.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -46,7 +46,7 @@ impl KnowledgeStoreItemCollectionsClient {
         request.into()
     }
 
-    /// Gets one collection. Its items are listed by [`list_items`](Self::list_items).
+    /// Gets a collection. [`list_items`](Self::list_items) lists its items.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -58,7 +58,7 @@ impl KnowledgeStoreItemCollectionsClient {
         self.0.get(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id]).into()
     }
 
-    /// Changes the name, the description or the metadata of a collection; what is not set stays.
+    /// Updates the name, the description or the metadata of a collection. Options that are not set keep their value.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -69,7 +69,7 @@ impl KnowledgeStoreItemCollectionsClient {
         self.0.patch(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id]).into()
     }
 
-    /// Deletes a collection for good. Its items stay in the knowledge store.
+    /// Deletes a collection permanently. Its items remain in the knowledge store.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -93,8 +93,8 @@ impl KnowledgeStoreItemCollectionsClient {
         self.0.get(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id, "items"]).into()
     }
 
-    /// Adds items of the knowledge store to a collection: up to 500 at once, as documented. Those that are in it
-    /// already are no error.
+    /// Adds items of the knowledge store to a collection. The platform documents up to 500 items a call. To add an item
+    /// that is already in the collection is not an error.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -112,8 +112,8 @@ impl KnowledgeStoreItemCollectionsClient {
         self.with_items(knowledge_store_id, collection_id, "add", item_ids).into()
     }
 
-    /// Takes items from a collection: up to 500 at once, as documented. Those that are not in it are no error. The
-    /// items stay in the knowledge store.
+    /// Removes items from a collection. The platform documents up to 500 items a call. To remove an item that is not in
+    /// the collection is not an error. The items remain in the knowledge store.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -137,7 +137,7 @@ impl KnowledgeStoreItemCollectionsClient {
         item_ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Request {
         let path = ["knowledge-stores", knowledge_store_id, "item-collections", collection_id, "items", action];
-        let mut request = self.0.post(&path).repeatable();
+        let mut request = self.0.post(&path).idempotent();
         let item_ids = texts(item_ids);
         if item_ids.is_empty() {
             request.reject("item_ids", "is empty; give the id of at least one item");
@@ -150,13 +150,10 @@ impl KnowledgeStoreItemCollectionsClient {
 request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::list`].
     ListKnowledgeStoreItemCollections -> SyncPager<KnowledgeStoreItemCollection> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
-        /// What to sort by.
+        paging,
+        /// The field to sort by.
         query sort_by: into KnowledgeStoreItemCollectionSortBy,
-        /// The direction. The platform's default is the newest first.
+        /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
     }
 }
@@ -164,10 +161,10 @@ request! {
 request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::create`].
     CreateKnowledgeStoreItemCollection -> KnowledgeStoreItemCollection {
-        /// What the collection is for.
+        /// The description of the collection.
         json description: into String,
-        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 10 names of
-        /// 128 characters, texts of 2,048 characters, and integers of 53 bits.
+        /// Your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 10 keys of
+        /// 128 characters, strings of 2,048 characters, and integers of 53 bits.
         json metadata: object,
     }
 }
@@ -179,7 +176,8 @@ request! {
         json name: into String,
         /// The new description.
         json description: into String,
-        /// Your own metadata, in place of all that was there: strings, numbers, booleans, lists of strings.
+        /// Your own metadata, which replaces all of the existing metadata: strings, numbers, booleans or lists of
+        /// strings.
         json metadata: object,
     }
 }
@@ -187,15 +185,12 @@ request! {
 request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::list_items`].
     ListItemsOfCollection -> SyncPager<KnowledgeStoreItem> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
     }
 }
 
 open_enum! {
-    /// What the collections of a knowledge store are sorted by.
+    /// The fields by which the collections of a knowledge store can be sorted.
     KnowledgeStoreItemCollectionSortBy {
         /// The time of creation.
         CreatedAt = "created_at",
@@ -213,20 +208,20 @@ pub struct KnowledgeStoreItemCollection {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The knowledge store that it belongs to.
+    /// The knowledge store to which it belongs.
     pub knowledge_store_id: Option<String>,
     /// The name.
     pub name: Option<String>,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
     /// Your own metadata.
     pub metadata: Option<Map<String, Value>>,
-    /// How many items it has.
+    /// The number of items.
     pub member_count: Option<u64>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
 }

@@ -1,4 +1,4 @@
-//! The items of knowledge stores: assets, processed to be searched.
+//! The items of knowledge stores: assets that the platform has processed for search.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::call::Call;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::call::wait::status_list::StatusList;
 use crate::http::session::Session;
 use crate::resources::assets::{AssetError, AssetRef, AssetType};
 use crate::types::{SortBy, SortOption};
 
-/// Adds assets to knowledge stores and manages them there, see
+/// Adds assets to knowledge stores and manages the items. Returned by
 /// [`TwelveLabs::knowledge_store_items`](crate::TwelveLabs::knowledge_store_items).
 #[derive(Debug, Clone)]
 pub struct KnowledgeStoreItemsClient(pub(crate) Session);
@@ -41,9 +41,9 @@ impl KnowledgeStoreItemsClient {
 
     /// Adds an asset to a knowledge store. The platform documents videos of up to 10 GB and images of up to 32 MB.
     ///
-    /// Pass a reference to an [`Asset`](crate::assets::Asset), and its type is sent along. Of an id alone the type is
-    /// not known: the platform then takes the asset for a video, and **an image fails** unless you say
-    /// [`asset_type`](CreateKnowledgeStoreItem::asset_type) yourself. The asset has to be ready.
+    /// The asset must be ready. If you pass a reference to an [`Asset`](crate::assets::Asset), the request contains its
+    /// type. An id alone has no type: the platform then assumes a video, and **an image fails** unless you set
+    /// [`asset_type`](CreateKnowledgeStoreItem::asset_type).
     ///
     /// The call returns before the platform has processed the item. Wait for it with
     /// [`wait_for_done`](Self::wait_for_done) before you search the store.
@@ -68,7 +68,7 @@ impl KnowledgeStoreItemsClient {
         CreateKnowledgeStoreItem::from(request).when_some(asset_type, CreateKnowledgeStoreItem::asset_type)
     }
 
-    /// Gets one item.
+    /// Gets an item.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -80,7 +80,7 @@ impl KnowledgeStoreItemsClient {
         self.0.get(&["knowledge-stores", knowledge_store_id, "items", item_id]).into()
     }
 
-    /// Deletes an item for good. Its asset stays.
+    /// Deletes an item permanently. Its asset remains.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -91,9 +91,9 @@ impl KnowledgeStoreItemsClient {
         self.0.delete(&["knowledge-stores", knowledge_store_id, "items", item_id]).into()
     }
 
-    /// Waits until an item is ready to be searched for, and returns it.
+    /// Waits until an item is ready for search, and returns it.
     ///
-    /// One that failed is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
+    /// An item that fails returns an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -105,8 +105,7 @@ impl KnowledgeStoreItemsClient {
         Wait::new(self.0.get(&["knowledge-stores", knowledge_store_id, "items", item_id]), item_id)
     }
 
-    /// Waits until all of these items are done, on one thread, and gives each as soon as it is: see
-    /// [`WaitAll`](crate::WaitAll).
+    /// Waits for several items on one thread and yields each as soon as it is done. See [`WaitAll`](crate::WaitAll).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -135,15 +134,12 @@ impl KnowledgeStoreItemsClient {
 request! {
     /// Options of [`KnowledgeStoreItemsClient::list`].
     ListKnowledgeStoreItems -> SyncPager<KnowledgeStoreItem> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
-        /// What to sort by.
+        paging,
+        /// The field to sort by.
         query sort_by: into SortBy,
-        /// The direction. The platform's default is the newest first.
+        /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
-        /// Only items in this state, or in one of these.
+        /// Only items in one of these states.
         query status: [KnowledgeStoreItemStatus],
     }
 }
@@ -151,11 +147,11 @@ request! {
 request! {
     /// Options of [`KnowledgeStoreItemsClient::create`].
     CreateKnowledgeStoreItem -> KnowledgeStoreItem {
-        /// The type of the asset: a video or an image. It is known of an [`Asset`](crate::assets::Asset) that was passed
-        /// to the call, and not of an id; the platform's default is `video`, with which an image fails.
+        /// The type of the asset: a video or an image. It is set already if an [`Asset`](crate::assets::Asset) was
+        /// passed to the call. The platform's default is `video`, with which an image fails.
         json asset_type: into AssetType,
-        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 50 names of
-        /// 128 characters, texts of 8,192 characters, and integers of 53 bits.
+        /// Your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 50 keys of
+        /// 128 characters, strings of 8,192 characters, and integers of 53 bits.
         json metadata: object,
     }
 }
@@ -163,15 +159,15 @@ request! {
 open_enum! {
     /// The status of an item of a knowledge store.
     KnowledgeStoreItemStatus {
-        /// Waiting for its turn.
+        /// Queued.
         Queued = "queued",
         /// About to start.
         Pending = "pending",
-        /// In process.
+        /// In progress.
         Processing = "processing",
-        /// It can be searched for.
+        /// Ready for search.
         Ready = "ready",
-        /// It could not be processed.
+        /// The platform could not process it.
         Failed = "failed",
     }
 }
@@ -183,27 +179,27 @@ pub struct KnowledgeStoreItem {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// What it is: a video or an image.
+    /// The type: a video or an image.
     pub asset_type: Option<AssetType>,
-    /// The asset that it was made of.
+    /// The id of the asset behind it.
     pub asset_id: Option<String>,
-    /// Its status.
+    /// The status.
     pub status: Option<KnowledgeStoreItemStatus>,
-    /// What the platform read from the file.
+    /// The metadata that the platform read from the file.
     pub system_metadata: Option<KnowledgeStoreItemSystemMetadata>,
     /// Your own metadata.
     pub metadata: Option<Map<String, Value>>,
-    /// Why it failed, if the platform says so.
+    /// The reason for a failure, if the platform gives one.
     pub error: Option<AssetError>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
 }
 
-impl Waitable for KnowledgeStoreItem {
+impl Pollable for KnowledgeStoreItem {
     const RESOURCE: &'static str = "knowledge store item";
     const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -211,22 +207,22 @@ impl Waitable for KnowledgeStoreItem {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(KnowledgeStoreItemStatus::Ready) => Progressing::Done,
+            Some(KnowledgeStoreItemStatus::Ready) => PollStatus::Done,
             Some(KnowledgeStoreItemStatus::Failed) => {
-                Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
+                PollStatus::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
             }
-            _ => Progressing::Working,
+            _ => PollStatus::Working,
         }
     }
 }
 
-/// What the platform read from the file of an item. Fields that do not apply are `None`.
+/// The metadata that the platform read from the file of an item. Fields that do not apply are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KnowledgeStoreItemSystemMetadata {
-    /// What it is: a video or an image.
+    /// The type: a video or an image.
     pub asset_type: Option<AssetType>,
     /// The file's name.
     pub filename: Option<String>,

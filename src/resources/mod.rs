@@ -1,4 +1,4 @@
-//! One file per resource.
+//! The resources of the platform, with one file or folder for each.
 
 pub(crate) mod analyze;
 pub(crate) mod analyze_async;

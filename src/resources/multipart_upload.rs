@@ -1,4 +1,4 @@
-//! Chunked uploads: sessions, chunks, and the helper that does all of it.
+//! Chunked uploads: the sessions, their chunks, and a helper that does it all.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,21 +9,20 @@ use time::OffsetDateTime;
 use crate::call::Call;
 use crate::call::list::pager::{PageInfo, SyncPager};
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::error::Result;
 use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resumable::ResumableUpload;
-use crate::text::public_url;
 
-/// Uploads files in chunks, see [`TwelveLabs::multipart_upload`](crate::TwelveLabs::multipart_upload).
+/// Uploads files in chunks. Returned by [`TwelveLabs::multipart_upload`](crate::TwelveLabs::multipart_upload).
 ///
-/// [`upload_file`](Self::upload_file) does the whole of it; the other methods are its steps.
+/// [`upload_file`](Self::upload_file) does everything. The other methods are the individual steps.
 #[derive(Debug, Clone)]
 pub struct MultipartUploadClient(pub(crate) Session);
 
 impl MultipartUploadClient {
-    /// Lists the sessions that are not completed, for those that can still be resumed.
+    /// Lists the sessions that are not completed, to find those that can still be resumed.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -37,10 +36,10 @@ impl MultipartUploadClient {
         self.0.get(&["assets", "multipart-uploads"]).into()
     }
 
-    /// Starts a session for a file of `total_size` bytes. It lives for 24 hours, and its `asset_id` is reserved at
-    /// once.
+    /// Starts a session for a file of `total_size` bytes. A session lasts 24 hours. Its `asset_id` is reserved
+    /// immediately.
     ///
-    /// The answer says how large the chunks have to be and where the first ones go. The platform documents up to 10 GB.
+    /// The answer contains the chunk size and the URLs of the first chunks. The platform documents up to 10 GB.
     ///
     /// ```no_run
     /// use twelvelabs::assets::AssetType;
@@ -63,7 +62,7 @@ impl MultipartUploadClient {
         request.into()
     }
 
-    /// Lists the state of each chunk of a session. The state of the session as a whole is in each page's answer:
+    /// Lists the state of each chunk of a session. Each page also contains the state of the session as a whole: see
     /// [`upload_status`](SyncPager::upload_status).
     ///
     /// ```no_run
@@ -80,10 +79,10 @@ impl MultipartUploadClient {
         self.0.get(&["assets", "multipart-uploads", upload_id]).items("uploaded_chunks").into()
     }
 
-    /// Reports chunks that were sent, in any order. What was reported before is ignored.
+    /// Reports the chunks that were sent, in any order. The platform ignores chunks that were reported before.
     ///
-    /// The upload is complete when the answer's `total_completed` is the session's `total_chunks`. Repeated after a
-    /// passing fault, since that does no harm.
+    /// The upload is complete when `total_completed` in the answer equals `total_chunks` of the session. This POST is
+    /// retried like a GET, because it is safe to repeat.
     ///
     /// ```no_run
     /// use twelvelabs::multipart_upload::CompletedChunk;
@@ -99,14 +98,15 @@ impl MultipartUploadClient {
         upload_id: &str,
         completed_chunks: impl IntoIterator<Item = CompletedChunk>,
     ) -> Call<ChunkReport> {
-        let mut request = self.0.post(&["assets", "multipart-uploads", upload_id]).repeatable();
+        let mut request = self.0.post(&["assets", "multipart-uploads", upload_id]).idempotent();
         request.json("completed_chunks", &completed_chunks.into_iter().collect::<Vec<_>>());
         request.into()
     }
 
-    /// Asks where the chunks from `start` (counted from 1) on go: at most 50 at a time.
+    /// Requests the URLs of `count` chunks, beginning with the chunk number `start` (from 1). The platform gives at
+    /// most 50 at a time.
     ///
-    /// Each URL works once and for one hour.
+    /// Each URL can be used once and expires after one hour.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -115,7 +115,7 @@ impl MultipartUploadClient {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn get_additional_presigned_urls(&self, upload_id: &str, start: u32, count: u32) -> Call<PresignedUrls> {
-        let mut request = self.0.post(&["assets", "multipart-uploads", upload_id, "presigned-urls"]).repeatable();
+        let mut request = self.0.post(&["assets", "multipart-uploads", upload_id, "presigned-urls"]).idempotent();
         if start == 0 || count == 0 {
             request.reject("start", "chunks are counted from 1, and at least one is asked for");
         }
@@ -124,9 +124,10 @@ impl MultipartUploadClient {
         request.into()
     }
 
-    /// Waits until the platform has counted every chunk of a session. The asset itself may still be processing.
+    /// Waits until every chunk of a session has been reported. The platform may still be processing the asset
+    /// afterwards.
     ///
-    /// A session that failed or expired is an [`Error::Failed`](crate::Error::Failed).
+    /// A session that fails or expires returns an [`Error::Failed`](crate::Error::Failed).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -145,11 +146,11 @@ impl MultipartUploadClient {
 request! {
     /// Options of [`MultipartUploadClient::create`].
     CreateUploadSession -> UploadSession {
-        /// Whether an HLS stream is made of video and audio. The platform's default here is `false`.
+        /// Whether to create an HLS stream of video and audio. The platform's default for this call is `false`.
         json enable_hls: bool,
-        /// Whether thumbnails are made. The platform's default here is `false`.
+        /// Whether to create thumbnails. The platform's default for this call is `false`.
         json enable_thumbnail: bool,
-        /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings.
+        /// Your own metadata, to find the asset by: strings, numbers, booleans or lists of strings.
         json user_metadata: object,
     }
 }
@@ -157,19 +158,16 @@ request! {
 request! {
     /// Options of [`MultipartUploadClient::list_incomplete_uploads`].
     ListIncompleteUploads -> SyncPager<IncompleteUpload> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
     }
 }
 
 request! {
     /// Options of [`MultipartUploadClient::get_status`].
     GetUploadStatus -> SyncPager<ChunkInfo> {
-        /// The first page to fetch, from 1.
+        /// The number of the first page to fetch, from 1.
         query page: u32,
-        /// The most chunks on a page: 1 to 50, 10 by default.
+        /// The most chunks on a page: 1 to 50, and 10 by default.
         query page_limit: u32,
     }
 }
@@ -179,11 +177,11 @@ open_enum! {
     UploadSessionStatus {
         /// Chunks can be sent and reported.
         Active = "active",
-        /// Every chunk was reported. The asset may still be processing.
+        /// Every chunk was reported. The platform may still be processing the asset.
         Completed = "completed",
-        /// It cannot be completed.
+        /// The session cannot be completed.
         Failed = "failed",
-        /// Its 24 hours are over.
+        /// The session has expired.
         Expired = "expired",
     }
 }
@@ -195,12 +193,12 @@ open_enum! {
         Completed = "completed",
         /// Not reported yet.
         Pending = "pending",
-        /// It has to be sent again.
+        /// The chunk has to be sent again.
         Failed = "failed",
     }
 }
 
-/// A session of a chunked upload. `Debug` shows no signatures and no values of headers.
+/// A session of a chunked upload. `Debug` shows neither signatures nor the values of headers.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UploadSession {
@@ -208,20 +206,20 @@ pub struct UploadSession {
     pub upload_id: String,
     /// The id that the asset will have.
     pub asset_id: Option<String>,
-    /// Where the first chunks go; perhaps not all of them.
+    /// The URLs of the first chunks, which need not be all of them.
     pub upload_urls: Option<Vec<PresignedUrl>>,
-    /// Headers that belong to each chunk's request.
+    /// The headers to send with each chunk.
     pub upload_headers: Option<BTreeMap<String, String>>,
     /// The size in bytes of each chunk but the last.
     pub chunk_size: Option<u64>,
-    /// How many chunks there are.
+    /// The number of chunks.
     pub total_chunks: Option<u32>,
-    /// When the session ends.
+    /// The time at which the session expires.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// Where a chunk goes. The URL is a secret while it works: `Debug` leaves its signature out.
+/// The URL of a chunk. Treat it as a secret until it expires; `Debug` leaves its signature out.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PresignedUrl {
@@ -229,9 +227,15 @@ pub struct PresignedUrl {
     pub chunk_index: Option<u32>,
     /// The URL, for one PUT.
     pub url: Option<String>,
-    /// When the URL ends.
+    /// The time at which the URL expires.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
+}
+
+masked_debug! {
+    PresignedUrl {
+        chunk_index, url: masked, expires_at,
+    }
 }
 
 /// More URLs for chunks.
@@ -242,60 +246,66 @@ pub struct PresignedUrls {
     pub upload_id: Option<String>,
     /// The number of the first chunk.
     pub start_index: Option<u32>,
-    /// How many URLs there are.
+    /// The number of URLs.
     pub count: Option<u32>,
     /// The URLs.
     pub upload_urls: Option<Vec<PresignedUrl>>,
-    /// When they were made.
+    /// The time at which they were created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub generated_at: Option<OffsetDateTime>,
-    /// When they end.
+    /// The time at which they expire.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// A chunk that was sent, to be reported.
+/// A chunk that was sent and is to be reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CompletedChunk {
     /// The chunk's number, from 1.
     pub chunk_index: u32,
-    /// What the storage answered: the `ETag` without its quotes.
+    /// The `ETag` that the storage returned, without its quotes.
     pub proof: String,
-    /// What the proof is: `etag`.
+    /// The kind of proof: `etag`.
     pub proof_type: String,
     /// The chunk's size in bytes.
     pub chunk_size: u64,
 }
 
 impl CompletedChunk {
-    /// What an `ETag` proves: itself without quotes and without the mark of a weak one. Nothing if it is empty.
+    /// The proof in an `ETag`: its value without quotes and without the `W/` of a weak one. `None` if that is empty.
     pub(crate) fn proof_of(etag: &str) -> Option<String> {
         let proof = etag.trim().trim_start_matches("W/").trim_matches('"').trim();
         (!proof.is_empty()).then(|| proof.into())
     }
 
-    /// The chunk with this number (from 1), its `ETag` with or without quotes, and its size in bytes.
+    /// Creates a report of a chunk from its number (from 1), its `ETag` with or without quotes, and its size in bytes.
     pub fn new(chunk_index: u32, etag: &str, chunk_size: u64) -> Self {
         let proof = Self::proof_of(etag).unwrap_or_default();
         CompletedChunk { chunk_index, proof, proof_type: "etag".into(), chunk_size }
     }
 }
 
-/// What the platform says to a report.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The platform's answer to a report.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChunkReport {
-    /// The asset's URL, once every chunk was reported.
+    /// The asset's URL, once every chunk has been reported.
     pub url: Option<String>,
     /// The asset's id.
     pub asset_id: Option<String>,
-    /// How many chunks of the report were new.
+    /// The number of chunks in the report that were new.
     pub processed_chunks: Option<u32>,
-    /// How many were known already.
+    /// The number of chunks in the report that had been reported before.
     pub duplicate_chunks: Option<u32>,
-    /// How many chunks of the session have been reported by now.
+    /// The number of chunks of the session that have been reported so far.
     pub total_completed: Option<u32>,
+}
+
+masked_debug! {
+    ChunkReport {
+        url: masked, asset_id, processed_chunks, duplicate_chunks, total_completed,
+    }
 }
 
 /// The state of a chunk.
@@ -304,15 +314,15 @@ pub struct ChunkReport {
 pub struct ChunkInfo {
     /// The chunk's number, from 1.
     pub index: Option<u32>,
-    /// Its status.
+    /// The status.
     pub status: Option<ChunkStatus>,
-    /// When it was reported.
+    /// The time at which the chunk was reported.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub uploaded_at: Option<OffsetDateTime>,
-    /// When its state changed last.
+    /// The time at which its state last changed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
-    /// Why it failed.
+    /// The reason for a failure.
     pub error: Option<String>,
 }
 
@@ -322,26 +332,26 @@ pub struct ChunkInfo {
 pub struct UploadStatus {
     /// The id of the session.
     pub upload_id: Option<String>,
-    /// Its status.
+    /// The status.
     pub status: Option<UploadSessionStatus>,
     /// The chunks of the first page.
     pub uploaded_chunks: Option<Vec<ChunkInfo>>,
-    /// How many chunks were sent and reported.
+    /// The number of chunks that were sent and reported.
     pub chunks_completed: Option<u32>,
-    /// How many chunks have to be sent again.
+    /// The number of chunks that have to be sent again.
     pub chunks_failed: Option<u32>,
-    /// How many chunks were not reported.
+    /// The number of chunks that were not reported.
     pub chunks_pending: Option<u32>,
-    /// Where the page stands among those with the chunks.
+    /// The position of this page among the pages of chunks.
     pub page_info: Option<PageInfo>,
     /// The file's size in bytes.
     pub total_size: Option<u64>,
-    /// How many bytes have arrived.
+    /// The number of bytes that have arrived.
     pub uploaded_size: Option<u64>,
-    /// When the session was created.
+    /// The time at which the session was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it changed last.
+    /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
 }
@@ -360,30 +370,20 @@ impl fmt::Debug for UploadSession {
     }
 }
 
-impl fmt::Debug for PresignedUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PresignedUrl")
-            .field("chunk_index", &self.chunk_index)
-            .field("url", &self.url.as_deref().map(public_url))
-            .field("expires_at", &self.expires_at)
-            .finish()
-    }
-}
-
-impl Waitable for UploadStatus {
+impl Pollable for UploadStatus {
     const RESOURCE: &'static str = "upload";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(UploadSessionStatus::Completed) => Progressing::Done,
+            Some(UploadSessionStatus::Completed) => PollStatus::Done,
             Some(UploadSessionStatus::Failed | UploadSessionStatus::Expired) => {
-                Progressing::Failed(self.uploaded_chunks.iter().flatten().find_map(|chunk| chunk.error.clone()))
+                PollStatus::Failed(self.uploaded_chunks.iter().flatten().find_map(|chunk| chunk.error.clone()))
             }
-            _ => Progressing::Working,
+            _ => PollStatus::Working,
         }
     }
 }
@@ -405,18 +405,18 @@ impl SyncPager<ChunkInfo> {
 pub struct IncompleteUpload {
     /// The id of the session.
     pub upload_id: String,
-    /// Its status.
+    /// The status.
     pub status: Option<UploadSessionStatus>,
     /// The file's size in bytes.
     pub total_size: Option<u64>,
     /// The size in bytes of each chunk but the last.
     pub chunk_size: Option<u64>,
-    /// How many chunks there are.
+    /// The number of chunks.
     pub total_chunks: Option<u32>,
-    /// When the session was created.
+    /// The time at which the session was created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it ends.
+    /// The time at which the session expires.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
 }

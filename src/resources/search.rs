@@ -1,26 +1,27 @@
-//! Search: the moments of an index that fit a text or an image.
+//! Search: the moments in the videos of an index that match a text or an image.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::call::list::pager::{PageInfo, SyncPager};
-use crate::call::request::{Paging, Request};
+use crate::call::request::Request;
 use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::types::NumberRange;
 
-/// Searches indexes, see [`TwelveLabs::search`](crate::TwelveLabs::search).
+/// Searches indexes. Returned by [`TwelveLabs::search`](crate::TwelveLabs::search).
 #[derive(Debug, Clone)]
 pub struct SearchClient(pub(crate) Session);
 
 impl SearchClient {
-    /// Searches an index, and returns the hits of all pages one after the other.
+    /// Searches an index and returns an iterator over the hits of all pages.
     ///
-    /// Ask with a text, with images, or with both. All settings hold for all pages, and a page that cannot be fetched
-    /// is an error in the list and not its end.
+    /// Search with a text, with images, or with both. The options apply to every page. A page that cannot be fetched is
+    /// yielded as an error and does not end the list.
     ///
-    /// The Python SDK's `adjust_confidence_level`, `threshold` and `sort_option` are left out: the platform ignores
-    /// them, and that SDK does not send them either. Hits come best first; their [`rank`](SearchItem::rank) says so.
+    /// Hits are ordered by their [`rank`](SearchItem::rank), best first. The Python SDK's `adjust_confidence_level`,
+    /// `threshold` and `sort_option` do not exist here, because the platform ignores them and that SDK does not send
+    /// them either.
     ///
     /// ```no_run
     /// use twelvelabs::search::{SearchFilter, SearchOption};
@@ -56,12 +57,10 @@ impl SearchClient {
         index_id: &str,
         search_options: impl IntoIterator<Item = impl Into<SearchOption>>,
     ) -> QuerySearch {
-        let mut request = self.request(index_id, search_options);
-        request.paging = Paging::Token(page);
-        request.into()
+        self.request(index_id, search_options).paged_by_token(page).into()
     }
 
-    /// Searches an index, and returns the first page as it is. [`query`](Self::query) returns all pages.
+    /// Searches an index and returns the first page. [`query`](Self::query) returns all pages.
     ///
     /// ```no_run
     /// use twelvelabs::search::SearchOption;
@@ -79,8 +78,8 @@ impl SearchClient {
         self.request(index_id, search_options).into()
     }
 
-    /// Gets a page of a search by its token: [`PageInfo::next_page_token`] or [`PageInfo::prev_page_token`]. The
-    /// platform does not charge for it.
+    /// Gets a page of a search by its token, which is [`PageInfo::next_page_token`] or [`PageInfo::prev_page_token`] of
+    /// another page. The platform does not charge for it.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -100,52 +99,51 @@ impl SearchClient {
     }
 }
 
-/// The request for another page of a search, with the settings of the first.
+/// Builds the request for another page of a search, with the options of the first.
 fn page(first: &Request, token: &str) -> Request {
     let mut request = first.session().get(&["search", token]);
     if let Some(include) = first.text("include_user_metadata") {
-        request.query("include_user_metadata", include);
+        request.query("include_user_metadata", &include);
     }
     request.options = first.options.clone();
     request.options.body.clear();
     request
 }
 
-/// The options of both ways to search.
+/// Declares one of the two requests of a search, which have the same options.
 macro_rules! search {
     ($(#[$meta:meta])* $name:ident -> $($output:tt)+) => {
         request! {
             $(#[$meta])*
             $name -> $($output)+ {
-                /// What to search for, as text. `<@id>` stands for the entity with that id. The documented limit is 500
+                /// The text to search for. `<@id>` stands for the entity with that id. The platform documents up to 500
                 /// tokens.
                 form query_text: into String,
-                /// The kind of media to search with. Needed with images.
+                /// The kind of media to search with. Required with images.
                 form query_media_type: into QueryMediaType,
-                /// How the text is compared with what is said. The platform's default is both ways.
+                /// How the text is compared with speech. The platform's default is both ways.
                 form transcription_options: [TranscriptionOption],
-                /// Whether the hits are clips, which is the platform's default, or videos with their clips.
+                /// Whether the hits are single clips (the platform's default) or videos with their clips.
                 form group_by: into GroupBy,
-                /// Whether all of the search options have to fit a moment, or any of them, which is the platform's
-                /// default.
+                /// Whether a moment must match all search options, or any of them (the platform's default).
                 form operator: into SearchOperator,
-                /// The most hits on a page: 1 to 50, 10 by default.
+                /// The most hits on a page: 1 to 50, and 10 by default.
                 form page_limit: u32,
-                /// Whether the hits have the metadata of their videos.
+                /// Whether to return the metadata of the videos with the hits.
                 form include_user_metadata: bool,
-                /// Only hits in videos that match this: a [`SearchFilter`], an object of your own, or the JSON text of
-                /// one. A null and an empty list in it are refused, since they would be no conditions.
+                /// Only hits in videos that match this filter: a [`SearchFilter`], your own object, or the JSON text of
+                /// one. A null or an empty list in it is refused, because it would select everything.
                 form filter: filter,
             }
         }
 
         impl $name {
-            /// An image to search with, by its public URL. The platform documents up to 10 images.
+            /// Adds an image to search with, by its public URL. The platform documents up to 10 images.
             pub fn query_media_url(self, query_media_url: impl AsRef<str>) -> Self {
                 self.query_media_urls([query_media_url])
             }
 
-            /// Several images to search with, by their public URLs.
+            /// Adds several images to search with, by their public URLs.
             pub fn query_media_urls(
                 mut self,
                 query_media_urls: impl IntoIterator<Item = impl AsRef<str>>,
@@ -154,12 +152,12 @@ macro_rules! search {
                 self
             }
 
-            /// An image to search with: a path, or any [`FileSource`]. The platform documents up to 10 images.
+            /// Adds an image to search with: a path, or any [`FileSource`]. The platform documents up to 10 images.
             pub fn query_media_file(self, query_media_file: impl Into<FileSource>) -> Self {
                 self.query_media_files([query_media_file])
             }
 
-            /// Several images to search with.
+            /// Adds several images to search with.
             pub fn query_media_files(
                 mut self,
                 query_media_files: impl IntoIterator<Item = impl Into<FileSource>>,
@@ -184,13 +182,13 @@ search! {
 request! {
     /// Options of [`SearchClient::retrieve`].
     RetrieveSearch -> SearchResults {
-        /// Whether the hits have the metadata of their videos.
+        /// Whether to return the metadata of the videos with the hits.
         query include_user_metadata: bool,
     }
 }
 
 input! {
-    /// Which videos are searched, by what the platform knows of them and by your own metadata.
+    /// A filter of the videos to search, by their system metadata and your own metadata.
     ///
     /// ```
     /// use twelvelabs::search::SearchFilter;
@@ -204,7 +202,7 @@ input! {
     /// ```
     #[derive(Default)]
     SearchFilter() {
-        /// Only videos with one of these ids: those of indexed assets.
+        /// Only videos with one of these ids, which are the ids of indexed assets.
         id: [String],
         /// Only videos of this duration, in seconds.
         duration: into NumberRange,
@@ -214,32 +212,32 @@ input! {
         height: into NumberRange,
         /// Only videos of this size, in bytes.
         size: into NumberRange,
-        /// Only videos of exactly this file name.
+        /// Only videos with exactly this file name.
         filename: into String,
     }
 }
 
 impl SearchFilter {
-    /// Only videos whose field is in this range: your own metadata, or a field that this crate does not know.
+    /// Only videos in which this field, of your own metadata or unknown to this crate, is in this range.
     pub fn range(self, name: &str, range: impl Into<NumberRange>) -> Self {
         self.field(name, range.into())
     }
 }
 
 open_enum! {
-    /// What a search takes into account.
+    /// The aspects of a video that a search considers.
     SearchOption {
-        /// What is seen.
+        /// The picture.
         Visual = "visual",
-        /// What is heard, without speech.
+        /// The sound, without speech.
         Audio = "audio",
-        /// What is said.
+        /// The speech.
         Transcription = "transcription",
     }
 }
 
 open_enum! {
-    /// How a text is compared with what is said.
+    /// How a text is compared with speech.
     TranscriptionOption {
         /// Word by word.
         Lexical = "lexical",
@@ -249,7 +247,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// The kind of media that is searched with.
+    /// The kind of media to search with.
     QueryMediaType {
         /// Images.
         Image = "image",
@@ -257,9 +255,9 @@ open_enum! {
 }
 
 open_enum! {
-    /// What the hits of a search are.
+    /// The unit of a hit.
     GroupBy {
-        /// Videos, with the clips that fit.
+        /// Videos, each with its matching clips.
         Video = "video",
         /// Clips.
         Clip = "clip",
@@ -267,11 +265,11 @@ open_enum! {
 }
 
 open_enum! {
-    /// How several search options go together.
+    /// How several search options are combined.
     SearchOperator {
-        /// Any of them has to fit.
+        /// At least one of them must match.
         Or = "or",
-        /// All of them have to fit.
+        /// All of them must match.
         And = "and",
     }
 }
@@ -282,50 +280,56 @@ open_enum! {
 pub struct SearchResults {
     /// The hits, best first.
     pub data: Option<Vec<SearchItem>>,
-    /// Where the page stands.
+    /// The position of this page.
     pub page_info: Option<PageInfo>,
-    /// What was searched.
+    /// The set of videos that was searched.
     pub search_pool: Option<SearchPool>,
 }
 
-/// What was searched.
+/// The set of videos that was searched.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchPool {
-    /// How many videos are in the index.
+    /// The number of videos in the index.
     pub total_count: Option<u64>,
-    /// The duration of all its videos in seconds.
+    /// The total duration of its videos in seconds.
     pub total_duration: Option<f64>,
     /// The index.
     pub index_id: Option<String>,
 }
 
 /// A hit of a search: a clip, or with [`GroupBy::Video`] a video.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchItem {
     /// The start of the clip, in seconds.
     pub start: Option<f64>,
     /// Its end, in seconds.
     pub end: Option<f64>,
-    /// The video that it is in: the id of an [`IndexedAsset`](crate::indexes::IndexedAsset), and not that of the asset
-    /// it was made of.
+    /// The video of the clip: the id of an [`IndexedAsset`](crate::indexes::IndexedAsset), not that of the asset behind
+    /// it.
     pub video_id: Option<String>,
-    /// The asset that the video was made of, where the platform says so. Else
-    /// [`retrieve`](crate::indexes::IndexedAssetsClient::retrieve) the indexed asset, which has its
+    /// The asset behind the video, if the platform gives it. Otherwise
+    /// [`retrieve`](crate::indexes::IndexedAssetsClient::retrieve) the indexed asset for its
     /// [`asset_id`](crate::indexes::IndexedAsset::asset_id).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asset_id: Option<String>,
-    /// Its place among the hits. 1 is the best.
+    /// The rank among the hits. 1 is the best.
     pub rank: Option<i64>,
-    /// An image of it, by a URL that expires.
+    /// The URL of a thumbnail, which expires.
     pub thumbnail_url: Option<String>,
-    /// What is said in it.
+    /// The speech in the clip.
     pub transcription: Option<String>,
-    /// The video, if the hits are videos.
+    /// The id of the video, if the hits are videos.
     pub id: Option<String>,
-    /// The metadata of the video, if it was asked for.
+    /// The metadata of the video, if it was requested.
     pub user_metadata: Option<Map<String, Value>>,
-    /// The clips of the video that fit, if the hits are videos.
+    /// The matching clips of the video, if the hits are videos.
     pub clips: Option<Vec<SearchItem>>,
+}
+
+masked_debug! {
+    SearchItem {
+        start, end, video_id, asset_id, rank, thumbnail_url: masked, transcription, id, user_metadata, clips,
+    }
 }

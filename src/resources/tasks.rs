@@ -1,6 +1,4 @@
-//! Tasks: uploading and indexing a video in one go, the older way.
-
-use std::sync::{Arc, Mutex};
+//! Tasks: the older way to upload and index a video in one call.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -8,34 +6,34 @@ use time::OffsetDateTime;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::call::wait::status_list::StatusList;
 use crate::call::{Call, RequestOptions, texts};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::session::Session;
-use crate::types::{BulkOutcome, DateFilter, HlsObject, SortBy, SortOption, VideoSystemMetadata};
+use crate::types::{BulkOutcome, DateFilter, HlsObject, SortBy, SortOption, VideoSystemMetadata, in_bulk};
 
 const LIMIT: u64 = 2_000_000_000;
 const HINT: &str = "the platform documents 2 GB for the video of a task; upload a larger one with `assets().upload(…)` \
      and index it with `indexes().indexed_assets().create(…)`";
 
-/// Uploads and indexes videos in one go, see [`TwelveLabs::tasks`](crate::TwelveLabs::tasks).
+/// Uploads and indexes videos in one call each. Returned by [`TwelveLabs::tasks`](crate::TwelveLabs::tasks).
 ///
-/// The platform plans to remove this way: upload with [`AssetsClient`](crate::assets::AssetsClient) and index with
-/// [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) instead.
+/// The platform plans to remove these endpoints. Upload with [`AssetsClient`](crate::assets::AssetsClient) and index
+/// with [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) instead.
 #[derive(Debug, Clone)]
 pub struct TasksClient(pub(crate) Session);
 
 impl TasksClient {
-    /// Uploads a video and indexes it. Give exactly one of [`video_file`](CreateVideoIndexingTask::video_file) and
+    /// Uploads and indexes a video. Set exactly one of [`video_file`](CreateVideoIndexingTask::video_file) and
     /// [`video_url`](CreateVideoIndexingTask::video_url).
     ///
-    /// It returns while the platform is still at work: [`wait_for_done`](Self::wait_for_done) before you search. The
-    /// documented limit is 2 GB.
+    /// The call returns before the video is indexed. Call [`wait_for_done`](Self::wait_for_done) before you search. The
+    /// platform documents up to 2 GB.
     ///
-    /// A file that cannot be read, is empty, or changes while it is sent is an [`Error::File`].
+    /// A file that cannot be read, is empty, or changes while it is being sent returns an [`Error::File`].
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -53,8 +51,8 @@ impl TasksClient {
 
     /// Uploads and indexes several videos, one after the other.
     ///
-    /// There is one outcome for each video, the files first and then the URLs, in the order in which they were given.
-    /// A video that fails does not stop the rest.
+    /// The result has one outcome for each video: first the files, then the URLs, each in the order given. A video that
+    /// fails does not stop the others, unless the platform would refuse all of them: see [`BulkOutcome`].
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -93,7 +91,7 @@ impl TasksClient {
         self.0.get(&["tasks"]).into()
     }
 
-    /// Gets one task.
+    /// Gets a task.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -105,9 +103,9 @@ impl TasksClient {
         self.0.get(&["tasks", task_id]).into()
     }
 
-    /// Deletes a task for good.
+    /// Deletes a task permanently.
     ///
-    /// The platform deletes only tasks that are ready or failed. Of a ready one, delete the video first:
+    /// The platform deletes only tasks that are ready or failed. Delete the video of a ready task first, with
     /// [`VideosClient::delete`](crate::indexes::VideosClient::delete).
     ///
     /// ```no_run
@@ -121,7 +119,7 @@ impl TasksClient {
 
     /// Waits until a video is indexed, and returns its task.
     ///
-    /// A failed task is an [`Error::Failed`].
+    /// A task that fails returns an [`Error::Failed`].
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -133,8 +131,7 @@ impl TasksClient {
         Wait::new(self.0.get(&["tasks", task_id]), task_id)
     }
 
-    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
-    /// [`WaitAll`](crate::WaitAll).
+    /// Waits for several tasks on one thread and yields each as soon as it is done. See [`WaitAll`](crate::WaitAll).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -154,21 +151,22 @@ impl TasksClient {
 request! {
     /// Options of [`TasksClient::create`].
     CreateVideoIndexingTask -> VideoIndexingTask {
-        /// Whether an HLS stream is kept: see [`VideoIndexingTask::hls`].
+        /// Whether to keep an HLS stream: see [`VideoIndexingTask::hls`].
         form enable_video_stream: bool,
         /// A video that this program sends: a path, or any [`FileSource`].
         file video_file: into FileSource,
         /// A video that the platform fetches from a public URL.
         form_url video_url: into String,
-        /// Your own metadata, to find the video by: strings, numbers, booleans, lists of strings.
+        /// Your own metadata, to find the video by: strings, numbers, booleans or lists of strings.
         form user_metadata: object,
     }
 }
 
 impl CreateVideoIndexingTask {
-    /// Called as the file is sent, with the bytes so far. Starts over if the upload is repeated.
+    /// Calls this function with the number of bytes sent so far while the file is being sent. The count restarts if the
+    /// request is retried.
     pub fn progress_callback(mut self, progress_callback: impl FnMut(Progress) + Send + 'static) -> Self {
-        self.0.progress = Some(Arc::new(Mutex::new(progress_callback)));
+        self.0 = self.0.progress(progress_callback);
         self
     }
 }
@@ -176,19 +174,16 @@ impl CreateVideoIndexingTask {
 request! {
     /// Options of [`TasksClient::list`].
     ListVideoIndexingTasks -> SyncPager<VideoIndexingTask> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
-        /// What to sort by. The platform's default is the time of creation.
+        paging,
+        /// The field to sort by. The platform's default is the time of creation.
         query sort_by: into SortBy,
-        /// The direction. The platform's default is the newest first.
+        /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
         /// Only tasks of this index.
         query index_id: into String,
         /// Only tasks in one of these states.
         query status: [VideoIndexingTaskStatus],
-        /// Only tasks of this file name.
+        /// Only tasks with this file name.
         query filename: into String,
         /// Only tasks of videos of exactly this duration, in seconds.
         query duration: f64,
@@ -203,7 +198,7 @@ request! {
     }
 }
 
-/// Several videos to upload and index. Nothing happens before [`send`](CreateVideoIndexingTasks::send).
+/// Several videos to upload and index. Nothing is sent before [`send`](CreateVideoIndexingTasks::send).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CreateVideoIndexingTasks {
@@ -228,13 +223,13 @@ impl CreateVideoIndexingTasks {
         self
     }
 
-    /// Whether HLS streams are kept: see [`VideoIndexingTask::hls`].
+    /// Whether to keep HLS streams: see [`VideoIndexingTask::hls`].
     pub fn enable_video_stream(mut self, enable_video_stream: bool) -> Self {
         self.enable_video_stream = Some(enable_video_stream);
         self
     }
 
-    /// Settings for each of the uploads.
+    /// Settings of each upload.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.request_options = request_options;
         self
@@ -246,7 +241,7 @@ impl CreateVideoIndexingTasks {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if there is no video. What happens to one video is in its outcome.
+    /// [`Error::InvalidArgument`] if there is no video. A fault of one video is in its outcome.
     #[inline]
     pub fn send(self) -> Result<Vec<BulkOutcome<VideoIndexingTask>>> {
         let CreateVideoIndexingTasks { tasks, index_id, video_files, video_urls, .. } = self;
@@ -261,7 +256,7 @@ impl CreateVideoIndexingTasks {
         };
         let files = video_files.into_iter().map(|file| (file.label().display().to_string(), create().video_file(file)));
         let urls = video_urls.into_iter().map(|url| (url.clone(), create().video_url(url)));
-        Ok(files.chain(urls).map(|(source, task)| BulkOutcome { source, result: task.send() }).collect())
+        Ok(in_bulk(files.chain(urls).map(|(source, task)| (source, || task.send()))))
     }
 }
 
@@ -272,11 +267,11 @@ open_enum! {
         Ready = "ready",
         /// The platform is fetching the video.
         Uploading = "uploading",
-        /// Checked against what the models take.
+        /// The platform is checking the video against the limits of the models.
         Validating = "validating",
-        /// Not started.
+        /// Not started yet.
         Pending = "pending",
-        /// Waiting for its turn.
+        /// Queued.
         Queued = "queued",
         /// In progress.
         Indexing = "indexing",
@@ -285,45 +280,45 @@ open_enum! {
     }
 }
 
-/// A video that is uploaded and indexed.
+/// The upload and indexing of a video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoIndexingTask {
     /// The id of the task.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The video that it makes.
+    /// The id of the resulting video.
     pub video_id: Option<String>,
     /// The index that the video is for.
     pub index_id: Option<String>,
-    /// Its status.
+    /// The status.
     pub status: Option<VideoIndexingTaskStatus>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When its state last changed.
+    /// The time at which its state last changed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
-    /// What the platform read from the file.
+    /// The metadata that the platform read from the file.
     pub system_metadata: Option<VideoSystemMetadata>,
-    /// The same, in older answers.
+    /// The same as `processing`, in older answers.
     pub metadata: Option<VideoSystemMetadata>,
-    /// The HLS stream, if one is kept.
+    /// The HLS stream, if there is one.
     pub hls: Option<HlsObject>,
 }
 
-impl Waitable for VideoIndexingTask {
+impl Pollable for VideoIndexingTask {
     const RESOURCE: &'static str = "task";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(VideoIndexingTaskStatus::Ready) => Progressing::Done,
-            Some(VideoIndexingTaskStatus::Failed) => Progressing::Failed(None),
-            _ => Progressing::Working,
+            Some(VideoIndexingTaskStatus::Ready) => PollStatus::Done,
+            Some(VideoIndexingTaskStatus::Failed) => PollStatus::Failed(None),
+            _ => PollStatus::Working,
         }
     }
 }

@@ -68,7 +68,7 @@ impl UploadProgress {
 }
 
 /// A chunked upload that got through.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UploadResult {
     /// The asset's id.
@@ -77,6 +77,12 @@ pub struct UploadResult {
     pub asset_url: Option<String>,
     /// The id of the session.
     pub upload_id: String,
+}
+
+masked_debug! {
+    UploadResult {
+        asset_id, asset_url: masked, upload_id,
+    }
 }
 
 pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;

@@ -57,7 +57,7 @@ impl Found {
 /// later run, in which the clock of this machine may be another.
 pub(crate) fn learn_clock(client: &Session, options: &RequestOptions) {
     if client.clock_offset().is_none() {
-        let options = options.clone().max_retries(0).timeout(std::time::Duration::from_secs(10));
+        let options = options.without_parameters().max_retries(0).timeout(std::time::Duration::from_secs(10));
         if let Err(e) = client.assets().list().page_limit(1).request_options(options).send() {
             log::debug!("the time at the platform is not known: {e}");
         }
@@ -115,7 +115,7 @@ impl Lost<'_> {
     fn candidates(&self, sent: &[SentAt]) -> Result<Vec<Asset>> {
         // A server may keep a name as it was written in the form, with `%22` for a quotation mark.
         let (name, written) = (self.name, escape(self.name));
-        let mut list = self.client.assets().list().page_limit(50).request_options(self.options.clone());
+        let mut list = self.client.assets().list().page_limit(50).request_options(self.options.without_parameters());
         let part =
             name.split(|c: char| c == '"' || c.is_ascii_control()).max_by_key(|part| part.len()).unwrap_or_default();
         if !part.is_empty() {

@@ -170,7 +170,8 @@ impl UploadAsset {
         self
     }
 
-    /// Settings of each request.
+    /// Settings of each request. Additional query and body parameters are sent only with the request that creates the
+    /// asset.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.settings.tuning.set_options(request_options);
         self
@@ -192,7 +193,7 @@ impl UploadAsset {
             client: self.client.clone(),
             wait: self.wait,
             pace: self.pace,
-            options: self.settings.tuning.options.clone(),
+            options: self.settings.tuning.options.without_parameters(),
             length: self.source.size(),
             progress: progress.clone(),
         };

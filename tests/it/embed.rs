@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::server::{self, Server, Step, answer};
+use serde_json::json;
 use twelvelabs::embed::{
     EmbedInput, EmbedTaskVideo, EmbeddingTaskStatus, MediaSegmentation, MediaSource, cosine_similarity,
 };
@@ -80,6 +81,34 @@ fn options_of_many_hold_for_each() {
     }
     texts.sort();
     assert_eq!(texts, ["a", "b"]);
+}
+
+#[test]
+fn a_used_up_quota_stops_the_rest() {
+    let quota = || {
+        let body = json!({"code": "plan_limit_exceeded", "message": "The plan's hours are used up."});
+        Step::Answer(answer(429, &body))
+    };
+    let text = |n: usize| EmbedInput::text(n.to_string());
+    let server = Server::start([Step::Answer(answer(200, &json!({"data": [{"embedding": [1.0]}]}))), quota()]);
+    let (client, _) = server::client(&server);
+    let outcomes = client.embed().v2().create_many((0..30).map(text), "marengo3.0").workers(1).send().unwrap();
+    assert!(outcomes[0].result.is_ok() && outcomes.len() == 30);
+    assert!(outcomes[1..].iter().all(|outcome| outcome.result.as_ref().is_err_and(Error::is_quota)));
+    assert_eq!(server.finish().len(), 2);
+
+    let key = json!({"code": "api_key_invalid", "message": "The key is not valid."});
+    let server = Server::start([Step::Answer(answer(401, &key)), Step::Answer(answer(401, &key))]);
+    let (client, _) = server::client(&server);
+    let urls = ["https://example.com/a.mp4", "https://example.com/b.mp4"];
+    let outcomes = client.tasks().create_bulk("i1").video_urls(urls).send().unwrap();
+    assert_eq!(outcomes.iter().map(|outcome| outcome.source.as_str()).collect::<Vec<_>>(), urls);
+    let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.result.unwrap_err()).collect();
+    assert!(outcomes.iter().all(|e| e.status() == Some(401)));
+    let videos = urls.map(EmbedTaskVideo::video_url);
+    let outcomes = client.embed().tasks().create_bulk("marengo3.0", videos).send().unwrap();
+    assert!(outcomes.iter().all(|outcome| outcome.result.as_ref().is_err_and(|e| e.status() == Some(401))));
+    assert_eq!(server.finish().len(), 2, "one request of each batch");
 }
 
 #[test]

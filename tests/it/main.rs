@@ -22,6 +22,7 @@ mod lists;
 mod lists_and_waits;
 mod manifest;
 mod observe;
+mod options;
 mod outage;
 mod panics;
 mod proxies;

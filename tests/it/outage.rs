@@ -315,7 +315,7 @@ fn lost(assets: &[(&str, &str, Option<u64>, Option<i64>)]) -> StandIn {
     let asset = |(id, filename, size, seconds): &(&str, &str, Option<u64>, Option<i64>)| json!({"_id": id, "filename": filename, "size": size, "created_at": seconds.map(at), "status": "ready"});
     let data: Vec<Value> = assets.iter().map(asset).collect();
     let info = json!({"page": 1, "limit_per_page": 50, "total_page": 1, "total_results": data.len()});
-    stand_in.answer("GET", "/assets", json!({"data": data, "page_info": info}));
+    stand_in.answer("GET /assets", json!({"data": data, "page_info": info}));
     stand_in.fault("POST /assets", Fault::reset_answer());
     stand_in
 }

@@ -252,3 +252,36 @@ fn whatever_is_shown_in_debug_has_a_name_and_no_key() {
         is_clean(&text);
     }
 }
+
+#[test]
+fn debug_shows_no_signature_of_a_url_and_json_keeps_it() {
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    fn check<T: std::fmt::Debug + Serialize + DeserializeOwned>(json: Value) {
+        let value: T = serde_json::from_value(json.clone()).unwrap();
+        for text in [format!("{value:?}"), format!("{value:#?}")] {
+            assert!(!text.contains("s3cr3t") && text.contains("https://h/p?…"), "{text}");
+        }
+        assert!(serde_json::to_string(&value).unwrap().contains("s3cr3t"), "{json}");
+    }
+
+    let url = "https://h/p?X-Amz-Signature=s3cr3t&sig=s3cr3t";
+    check::<Asset>(json!({"_id": "a", "url": url}));
+    check::<Asset>(json!({"_id": "a", "hls": {"manifest_url": url}}));
+    check::<Asset>(json!({"_id": "a", "thumbnail": {"representative_url": url}}));
+    check::<Asset>(json!({"_id": "a", "source": {"details": {"source_link": url}}}));
+    check::<twelvelabs::types::HlsObject>(json!({"video_url": url}));
+    check::<twelvelabs::types::HlsObject>(json!({"thumbnail_urls": [url]}));
+    check::<twelvelabs::search::SearchItem>(json!({"thumbnail_url": url}));
+    check::<twelvelabs::search::SearchItem>(json!({"clips": [{"thumbnail_url": url}]}));
+    check::<twelvelabs::multipart_upload::PresignedUrls>(json!({"upload_urls": [{"url": url}]}));
+    check::<twelvelabs::multipart_upload::ChunkReport>(json!({"url": url}));
+    check::<twelvelabs::multipart_upload::UploadResult>(json!({"asset_id": "a", "asset_url": url, "upload_id": "u"}));
+    check::<twelvelabs::embed::EmbeddingMediaMetadata>(json!({"input_url": url}));
+    check::<twelvelabs::embed::EmbeddingMetadata>(json!({"input_url": url}));
+    check::<twelvelabs::analyze_async::AnalyzeTask>(json!({"task_id": "t", "video_source": {"url": url}}));
+    check::<twelvelabs::analyze_async::AnalyzeTask>(json!({"task_id": "t", "webhooks": [{"url": url}]}));
+    check::<twelvelabs::responses::ResponseAnnotation>(json!({"hls_url": url}));
+    check::<twelvelabs::responses::ResponseAnnotation>(json!({"thumbnail_url": url}));
+}

@@ -10,7 +10,7 @@ use crate::server::{API_KEY, Server, Step, answer, answer_of_type, answer_with, 
 use serde_json::{Value, json};
 use twelvelabs::analyze::{AnalyzeEvent, AnalyzeStream, FinishReason};
 use twelvelabs::analyze_async::{AnalyzeTaskResult, BatchResultItem};
-use twelvelabs::responses::{ResponseInclude, ResponseStatus, ResponseStream, ResponseStreamEvent};
+use twelvelabs::responses::{ResponseInclude, ResponseObject, ResponseStatus, ResponseStream, ResponseStreamEvent};
 use twelvelabs::{CancelHandle, Error, Events, JsonLines, RequestOptions, TwelveLabs};
 
 const START: &str = r#"{"event_type":"stream_start","metadata":{"generation_id":"g1"}}"#;
@@ -558,6 +558,55 @@ fn events_that_name_no_place_are_about_what_is_last() {
     assert_eq!(stream.finish().unwrap().text(), "abcd");
 }
 
+#[test]
+fn a_text_is_complete_only_if_the_response_says_so() {
+    let text =
+        |status: &str| respond(&[created(), added(0, "final_answer"), delta(0, "half a sen"), ended(status, None)]);
+    assert_eq!(text("completed").text().unwrap(), "half a sen");
+    assert!(matches!(text("incomplete").text(), Err(Error::Truncated { text }) if text == "half a sen"));
+    for status in ["failed", "cancelled"] {
+        let e = text(status).text().unwrap_err();
+        assert!(matches!(e, Error::Stream { text, .. } if text == "half a sen"), "{status}");
+    }
+    for status in ["in_progress", "queued"] {
+        let e = text(status).text().unwrap_err();
+        assert!(e.to_string().contains(&format!("its status is `{status}`")), "{e}");
+        assert!(matches!(e, Error::InvalidOutput { text, .. } if text == "half a sen"));
+    }
+    let response = |status: Option<&str>, reason: &str| {
+        let part = json!({"type": "output_text", "text": "half a sen"});
+        let output = json!([{"type": "message", "id": "m0", "content": [part]}]);
+        let details = json!({"reason": reason});
+        let response = json!({"id": "r1", "status": status, "output": output, "incomplete_details": details});
+        serde_json::from_value::<ResponseObject>(response).unwrap().complete()
+    };
+    assert_eq!(response(Some("completed"), "").unwrap(), "half a sen");
+    assert!(matches!(response(Some("incomplete"), "max_output_tokens"), Err(Error::Truncated { .. })));
+    let e = response(Some("incomplete"), "content_filter").unwrap_err();
+    assert!(e.to_string().starts_with("the response is incomplete: `content_filter`"), "{e}");
+    assert!(response(None, "").unwrap_err().to_string().contains("it has no status"));
+    assert!(matches!(response(Some("failed"), ""), Err(Error::Failed(_))));
+}
+
+#[test]
+fn a_snapshot_does_not_grow_without_progress() {
+    let empty: Vec<Value> = (0..30_000).map(|n| delta(n, "")).collect();
+    let end = [ended("completed", Some("42."))];
+    let mut stream = respond(&[&[created()], empty.as_slice(), &end].concat());
+    assert_eq!(stream.text_deltas().count(), 0);
+    assert_eq!(stream.finish().unwrap().output.unwrap().len(), 1);
+    let ever_new = |event: fn(usize) -> Value| {
+        let events: Vec<Value> = (0..10_002).map(event).collect();
+        let events = [&[created()], events.as_slice(), &[ended("completed", None)]].concat();
+        respond(&events).finish().unwrap_err().to_string()
+    };
+    let part =
+        |n: usize| json!({"type": "response.content_part.added", "item_id": "m", "content_index": n, "part": {}});
+    for e in [ever_new(|n| delta(n, "a")), ever_new(|n| added(n, "final_answer")), ever_new(part)] {
+        assert!(e.starts_with("the stream is larger than allowed"), "{e}");
+    }
+}
+
 /// Reads a stream that goes wrong, and gives the last item as [`fault`] does; both ways to wait for the end tell the same.
 fn response_fault(events: &str) -> Error {
     let play = || {
@@ -757,8 +806,14 @@ fn a_response_in_a_type_of_the_callers() {
     assert_eq!(summary, Summary { title: "a".into(), times: vec![1.0] });
     assert!(matches!(respond(with("completed", "{}")), Err(Error::InvalidOutput { text, .. }) if text == "{}"));
     assert!(matches!(respond(with("incomplete", "{\"ti")), Err(Error::Truncated { text }) if text == "{\"ti"));
-    let e = respond(with("failed", "")).unwrap_err();
-    assert_eq!((e.to_string().as_str(), e.code()), ("response r1 ended as `failed`: Why.", Some("c")));
+    for status in ["failed", "cancelled", "canceled"] {
+        let e = respond(with(status, r#"{"title":"a","times":[1]}"#)).unwrap_err();
+        assert_eq!((e.to_string(), e.code()), (format!("response r1 ended as `{status}`: Why."), Some("c")));
+    }
+    for status in ["in_progress", "queued"] {
+        let e = respond(with(status, r#"{"title":"a","times":[1]}"#)).unwrap_err();
+        assert!(e.to_string().contains(&format!("its status is `{status}`")), "{e}");
+    }
     let server = Server::start([]);
     let (client, _) = client(&server);
     let e = client.responses().create("ks_1", "Who?").json::<Summary>(5).unwrap_err();
@@ -784,6 +839,7 @@ fn a_text_is_complete_or_an_error() {
     let answers = [
         json!({"data": "All of it.", "finish_reason": "stop"}),
         json!({"data": "All of"}),
+        json!({"data": "All of", "finish_reason": "content_filter"}),
         json!({"data": "All o", "finish_reason": "length"}),
         json!({"data": " ", "finish_reason": "stop"}),
         json!({"finish_reason": "stop"}),
@@ -795,7 +851,11 @@ fn a_text_is_complete_or_an_error() {
         answers.map(|body| serde_json::from_value::<AnalyzeTaskResult>(body).unwrap().complete()).into_iter();
     for texts in [&mut at_once, &mut of_tasks] {
         assert_eq!(texts.next().unwrap().unwrap(), "All of it.");
-        assert_eq!(texts.next().unwrap().unwrap(), "All of");
+        for why in ["it has no finish reason", "its finish reason is `content_filter`"] {
+            let e = texts.next().unwrap().unwrap_err();
+            assert!(e.to_string().contains(&format!("does not say that it is complete: {why}")), "{e}");
+            assert!(matches!(e, Error::InvalidOutput { text, .. } if text == "All of"));
+        }
         assert!(matches!(texts.next().unwrap(), Err(Error::Truncated { text }) if text == "All o"));
         for text in texts {
             assert_eq!(text.unwrap_err().to_string(), "the answer has no text");

@@ -420,9 +420,9 @@ fn whatever_is_waited_for_fails_on_demand() {
 fn answers_of_ones_own_come_first_and_the_last_of_them_counts() {
     let stand_in = StandIn::start();
     let client = stand_in.client();
-    stand_in.answer("GET", "/assets/{id}", json!({"_id": "first"}));
-    stand_in.answer("GET", "/assets/42", json!({"_id": "second"}));
-    stand_in.answer("POST", "/dreams", json!({"dream": "of sheep"}));
+    stand_in.answer("GET /assets/{id}", json!({"_id": "first"}));
+    stand_in.answer("GET /assets/42", json!({"_id": "second"}));
+    stand_in.answer("POST /dreams", json!({"dream": "of sheep"}));
     let id = |id: &str| client.assets().retrieve(id).send().map(|asset| asset.id).map_err(|e| e.status());
     assert_eq!((id("41"), id("42")), (Ok("first".into()), Ok("second".into())));
     assert_eq!(client.call("POST", &["dreams"]).send().unwrap()["dream"], "of sheep");

@@ -258,7 +258,7 @@ fn a_name_is_found_as_it_was_sent_and_as_it_was_read() {
         let now = stand_in.clock().utc_now().format(&time::format_description::well_known::Rfc3339).unwrap();
         let asset = json!({"_id": "1", "filename": kept, "size": 4, "created_at": now, "status": "ready"});
         let info = json!({"page": 1, "limit_per_page": 50, "total_page": 1, "total_results": 1});
-        stand_in.answer("GET", "/assets", json!({"data": [asset], "page_info": info}));
+        stand_in.answer("GET /assets", json!({"data": [asset], "page_info": info}));
         stand_in.fault("POST /assets", Fault::reset_answer());
         let upload = stand_in.client().assets().upload(FileSource::bytes(name, *b"data")).wait(false).send();
         assert!(upload.as_ref().is_ok_and(|asset| asset.id == "1"), "{kept:?}: {upload:?}");

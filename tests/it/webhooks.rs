@@ -86,6 +86,15 @@ fn signatures_of_another_implementation_fit() {
 }
 
 #[test]
+fn a_line_break_around_a_secret_is_no_part_of_it() {
+    for secret in [format!("{NEW}\n"), format!(" {NEW}\r\n")] {
+        for webhook in [Webhook::new(&*secret), Webhook::new(OLD).secret(&*secret)] {
+            assert_eq!(verify(&webhook, READY, &header(&[BY_NEW])).as_deref(), Ok("whe_1"), "{secret:?}");
+        }
+    }
+}
+
+#[test]
 fn every_signature_is_tried_with_every_secret() {
     let other = "0".repeat(64);
     let signatures = [BY_NEW, BY_OLD, other.as_str()];

@@ -84,12 +84,12 @@ impl<T: DeserializeOwned + 'static> Output for SyncPager<T> {
 /// The first page of a list.
 fn begin(mut request: Request) -> Result<(List, Page)> {
     for name in ["page", "page_limit"] {
-        if request.text(name) == Some("0") {
+        if request.text(name).as_deref() == Some("0") {
             let range = if name == "page" { "pages are counted from 1" } else { "the platform allows 1 to 50" };
             request.reject(name, &format!("0 is not possible, {range}"));
         }
     }
-    let start = request.from_token.as_deref().map(|token| Start::from_token(token, &request.operation()));
+    let start = request.list.from_token.as_deref().map(|token| Start::from_token(token, &request.operation()));
     if let Some(None) = start {
         request.reject("from_token", "is no token of this list; give what `SyncPager::token` gave for the same call");
     }

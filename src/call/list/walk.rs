@@ -128,7 +128,7 @@ impl Start {
 
 impl List {
     pub(crate) fn new(request: Request, start: Option<Start>) -> Self {
-        let first = match (&start, request.paging) {
+        let first = match (&start, request.list.paging) {
             (Some(start), _) => start.cursor.clone(),
             (None, Paging::Number) => {
                 Cursor::Number(request.text("page").and_then(|page| page.parse().ok()).unwrap_or(1))
@@ -255,7 +255,7 @@ impl List {
     }
 
     fn request_for(&self, cursor: &Cursor) -> Request {
-        match (cursor, self.request.paging) {
+        match (cursor, self.request.list.paging) {
             (Cursor::Number(number), _) => self.request.with_query("page", &number.to_string()),
             (Cursor::Token(Some(token)), Paging::Token(request)) => request(&self.request, token),
             _ => self.request.clone(),
@@ -272,7 +272,7 @@ impl List {
             Cursor::Number(number) => *number,
             Cursor::Token(_) => self.fetched.saturating_add(1),
         };
-        Page::read(request.operation(), self.request.items, cursor.clone(), number, answer)
+        Page::read(request.operation(), self.request.list.items, cursor.clone(), number, answer)
     }
 
     fn lies(&self, cursor: &Cursor, message: String) -> Error {

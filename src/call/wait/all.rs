@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::call::options::RequestOptions;
 use crate::call::request::Request;
 use crate::call::typed::Output;
-use crate::call::wait::poll::{LATE_POLL, Next, Pace, Poll, Waitable};
+use crate::call::wait::poll::{LATE_POLL, Next, Pace, Poll, Pollable};
 use crate::call::wait::status_list::StatusList;
 use crate::clock::later;
 use crate::error::{Error, Result};
@@ -55,7 +55,7 @@ impl<T: Output> WaitAll<T> {
         request: impl Fn(&str) -> Request,
     ) -> Self
     where
-        T: Waitable,
+        T: Pollable,
     {
         WaitAll {
             session: session.clone(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::call::options::RequestOptions;
 use crate::call::request::Request;
 use crate::call::typed::Output;
-use crate::call::wait::poll::{Next, Pace, Poll, Waitable};
+use crate::call::wait::poll::{Next, Pace, Poll, Pollable};
 use crate::error::Result;
 use crate::http::engine;
 
@@ -41,7 +41,7 @@ pub struct Wait<T> {
 impl<T: Output> Wait<T> {
     pub(crate) fn new(request: Request, id: &str) -> Self
     where
-        T: Waitable,
+        T: Pollable,
     {
         Wait {
             request,

@@ -19,7 +19,7 @@ pub(crate) const MOST_UNKNOWN: u32 = 3;
 const UNKNOWN: &str = "unknown";
 
 /// How something that is waited for is doing.
-pub(crate) enum Progressing {
+pub(crate) enum PollStatus {
     Working,
     Done,
     /// It ended badly: the reason, where the platform gave one.
@@ -27,7 +27,7 @@ pub(crate) enum Progressing {
 }
 
 /// Something that can be waited for.
-pub(crate) trait Waitable: Output + serde::Serialize {
+pub(crate) trait Pollable: Output + serde::Serialize {
     /// What errors call it.
     const RESOURCE: &'static str;
     /// The time between two polls, after some faster ones. The platform recommends 5 s for assets and 10 s for what
@@ -35,7 +35,7 @@ pub(crate) trait Waitable: Output + serde::Serialize {
     const INTERVAL: Duration = Duration::from_secs(5);
     /// The status as the platform writes it.
     fn status(&self) -> Option<&str>;
-    fn progressing(&self) -> Progressing;
+    fn poll_status(&self) -> PollStatus;
 }
 
 /// How long is waited, and how often is asked.
@@ -83,7 +83,7 @@ pub(crate) enum Next<T> {
 
 impl Poll {
     /// `unknown`: how often a 404 is forgiven.
-    pub(crate) fn new<T: Waitable>(id: &str, pace: Pace, since: Instant, unknown: u32) -> Self {
+    pub(crate) fn new<T: Pollable>(id: &str, pace: Pace, since: Instant, unknown: u32) -> Self {
         Poll {
             resource: T::RESOURCE,
             interval: T::INTERVAL,
@@ -106,14 +106,14 @@ impl Poll {
     }
 
     /// What a poll that ended `now` means.
-    pub(crate) fn next<T: Waitable>(&mut self, answer: Result<T>, now: Instant) -> Result<Next<T>> {
+    pub(crate) fn next<T: Pollable>(&mut self, answer: Result<T>, now: Instant) -> Result<Next<T>> {
         let fault = match answer {
             Ok(seen) => {
                 self.status = seen.status().unwrap_or(UNKNOWN).into();
-                match seen.progressing() {
-                    Progressing::Done => return Ok(Next::Done(seen)),
-                    Progressing::Working => None,
-                    Progressing::Failed(message) => {
+                match seen.poll_status() {
+                    PollStatus::Done => return Ok(Next::Done(seen)),
+                    PollStatus::Working => None,
+                    PollStatus::Failed(message) => {
                         let raw = serde_json::to_value(&seen).unwrap_or_default();
                         return Err(self.failed(message, raw));
                     }
@@ -198,18 +198,18 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Thing(String);
 
-    impl Waitable for Thing {
+    impl Pollable for Thing {
         const RESOURCE: &'static str = "thing";
 
         fn status(&self) -> Option<&str> {
             Some(&self.0)
         }
 
-        fn progressing(&self) -> Progressing {
+        fn poll_status(&self) -> PollStatus {
             match self.0.as_str() {
-                "ready" => Progressing::Done,
-                "failed" => Progressing::Failed(Some("because".into())),
-                _ => Progressing::Working,
+                "ready" => PollStatus::Done,
+                "failed" => PollStatus::Failed(Some("because".into())),
+                _ => PollStatus::Working,
             }
         }
     }

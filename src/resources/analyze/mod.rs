@@ -1,4 +1,4 @@
-//! Analysis: text about a video or about images, at once or as it is written.
+//! Analysis: text about a video or images, whole or as a stream.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::de::DeserializeOwned;
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::generation::{FinishReason, TokenUsage};
 use crate::http::session::Session;
 use crate::resources::assets::Asset;
+use crate::text::printable;
 
 pub(crate) use segments::segments;
 pub use segments::*;
@@ -28,35 +29,50 @@ pub(crate) fn analyze(client: &Session, stream: bool) -> Request {
     request
 }
 
-/// The two calls that analyse at once have the same options.
-macro_rules! analyze_request {
-    ($(#[$meta:meta])* $name:ident -> $output:ty) => {
+/// Declares a request of an analysis: the options that all of them have, and more of its own.
+macro_rules! analyze_options {
+    ($(#[$meta:meta])* $name:ident -> $output:ty { $($more:tt)* }) => {
         request! {
             $(#[$meta])*
             $name -> $output {
                 /// The model. The platform's default is `pegasus1.5`.
-                json model_name: into AnalyzeModelName,
-                /// The video: a [`VideoContext`], or a reference to an [`Asset`]. Excludes [`image`](Self::image).
-                json video: into VideoContext,
-                /// The images, 1 to 20. Needs `pegasus1.6` and a [`prompt`](Self::prompt); excludes
+                json model_name: into crate::resources::analyze::AnalyzeModelName,
+                /// The video: a [`VideoContext`](crate::analyze::VideoContext), or a reference to an
+                /// [`Asset`](crate::assets::Asset). Excludes [`image`](Self::image).
+                json video: into crate::resources::analyze::VideoContext,
+                /// The images, 1 to 20. Requires `pegasus1.6` and a [`prompt`](Self::prompt); excludes
                 /// [`video`](Self::video) and [`prompt_v2`](Self::prompt_v2).
-                json image: [AnalyzeImageInput],
-                /// What to write: an instruction, a description or a question. Excludes
-                /// [`prompt_v2`](Self::prompt_v2).
+                json image: [crate::resources::analyze::AnalyzeImageInput],
+                /// The prompt: an instruction, a description or a question. Excludes [`prompt_v2`](Self::prompt_v2).
                 json prompt: into String,
                 /// A prompt that refers to images. Excludes [`prompt`](Self::prompt) and [`image`](Self::image).
-                json prompt_v2: into AnalyzePromptV2,
-                /// How freely the model writes, 0 to 1. The platform's default is 0.2.
+                json prompt_v2: into crate::resources::analyze::AnalyzePromptV2,
+                /// How freely the model writes, from 0 to 1. The platform's default is 0.2.
                 json temperature: f64,
-                /// The form of the answer: only a JSON schema is possible here.
-                json response_format: ResponseFormat,
-                /// The most tokens of the answer: 512 to 98,304, 4,096 by default. One that reaches it ends with the
-                /// finish reason `length`.
-                json max_tokens: u32,
+                /// The form of the answer: a JSON schema, or in a task also segments.
+                json response_format: crate::resources::analyze::ResponseFormat,
                 /// The start of the part to analyse, in seconds of the video's own clock.
                 json start_time: f64,
-                /// The end of the part to analyse, in seconds of the video's own clock; at least 1 s after the start.
+                /// The end of the part to analyse, in seconds of the video's own clock: at least 1 s and, in a task, at
+                /// most 2 hours after the start.
                 json end_time: f64,
+                $($more)*
+            }
+        }
+    };
+}
+
+pub(crate) use analyze_options;
+
+/// The two calls that return the answer itself have the same options.
+macro_rules! analyze_request {
+    ($(#[$meta:meta])* $name:ident -> $output:ty) => {
+        analyze_options! {
+            $(#[$meta])*
+            $name -> $output {
+                /// The most tokens of the answer: 512 to 98,304, and 4,096 by default. An answer that reaches the limit
+                /// ends with the finish reason `length`.
+                json max_tokens: u32,
             }
         }
     };
@@ -73,11 +89,11 @@ analyze_request! {
 }
 
 impl Analyze {
-    /// Sends the request with a JSON schema, and decodes the text of the answer into a type of your own.
+    /// Sends the request with a JSON schema and decodes the text of the answer into your own type.
     ///
-    /// The schema is sent as the [`response_format`](Self::response_format). Code fences around the answer are removed.
+    /// The schema is sent as [`response_format`](Self::response_format). Code fences around the answer are removed.
     ///
-    /// The platform knows a part of JSON Schema: no `additionalProperties`, no limits of a length.
+    /// The platform supports a part of JSON Schema, without `additionalProperties` and length limits.
     ///
     /// ```no_run
     /// use serde_json::json;
@@ -107,15 +123,16 @@ impl Analyze {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send); [`Error::Truncated`] if the model stopped at the limit of tokens, and
-    /// [`Error::InvalidOutput`] if the answer does not fit the type. Both have the text.
+    /// As [`send`](Self::send); [`Error::Truncated`] if the model stopped at the token limit, and
+    /// [`Error::InvalidOutput`] if the answer does not fit the type or does not say that it is complete. Both contain
+    /// the text.
     pub fn json<T: DeserializeOwned>(mut self, schema: impl Serialize) -> Result<T> {
         let schema = self.0.schema(&schema);
         self.response_format(ResponseFormat::json_schema(schema)).send()?.json()
     }
 
-    /// As [`json`](Self::json), with the schema made from the type. What doc comments say of its fields is in the schema,
-    /// and so the model reads it.
+    /// As [`json`](Self::json), with a schema generated from the type. The schema contains the doc comments of its
+    /// fields, so the model reads them.
     ///
     /// # Errors
     /// As [`json`](Self::json).
@@ -139,24 +156,31 @@ impl Analyze {
     }
 }
 
-/// The text that a model answered, if it is all of it.
+/// Returns the text of an answer if the platform states that it is complete. Completeness is never inferred: only the
+/// finish reason states it.
 pub(crate) fn complete(text: Option<String>, finish_reason: Option<&FinishReason>) -> Result<String> {
     let text = text.unwrap_or_default();
-    match finish_reason {
-        Some(FinishReason::Length) => Err(Error::Truncated { text }),
-        _ if text.trim().is_empty() => Err(Error::InvalidOutput { message: "the answer has no text".into(), text }),
-        _ => Ok(text),
-    }
+    let message = match finish_reason {
+        Some(FinishReason::Stop) if !text.trim().is_empty() => return Ok(text),
+        Some(FinishReason::Stop) => "the answer has no text".into(),
+        Some(FinishReason::Length) => return Err(Error::Truncated { text }),
+        Some(FinishReason::Other(reason)) => {
+            format!("the answer does not say that it is complete: its finish reason is `{}`", printable(reason, 100))
+        }
+        None => "the answer does not say that it is complete: it has no finish reason".into(),
+    };
+    Err(Error::InvalidOutput { message, text })
 }
 
-/// Decodes the text that a model answered into `T`.
+/// Decodes the text of a complete answer into `T`.
 pub(crate) fn typed<T: DeserializeOwned>(text: Option<&str>, finish_reason: Option<&FinishReason>) -> Result<T> {
     let text = &complete(text.map(Into::into), finish_reason)?;
     let unfit = |message: String| Error::InvalidOutput { message, text: text.into() };
     decode::strictly_from_json(without_fences(text).as_bytes()).map_err(|why| unfit(format!("the answer {why}")))
 }
 
-/// What is between the first code fence and the last, if the text does not begin as JSON.
+/// The text between the first code fence and the last, unless the text begins as JSON. Models put JSON into Markdown
+/// fences although a schema was given.
 fn without_fences(text: &str) -> &str {
     let text = text.trim();
     if text.starts_with(['{', '[']) {
@@ -171,9 +195,9 @@ fn without_fences(text: &str) -> &str {
 }
 
 open_enum! {
-    /// The models that analyse.
+    /// The models for analysis.
     AnalyzeModelName {
-        /// Pegasus 1.6, the one that takes images.
+        /// Pegasus 1.6, which also takes images.
         Pegasus16 = "pegasus1.6",
         /// Pegasus 1.5, the default.
         Pegasus15 = "pegasus1.5",
@@ -185,7 +209,7 @@ open_enum! {
     ResponseFormatType {
         /// JSON that follows a schema.
         JsonSchema = "json_schema",
-        /// Segments of the video with fields of your own.
+        /// Segments of the video with your own fields.
         SegmentDefinitions = "segment_definitions",
     }
 }
@@ -195,17 +219,17 @@ open_enum! {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum VideoContext {
-    /// At a public URL.
+    /// A video at a public URL.
     Url {
-        /// The URL: a direct link to the file.
+        /// The URL, which must be a direct link to the file.
         url: String,
     },
-    /// An asset.
+    /// An uploaded asset.
     AssetId {
         /// The asset's id.
         asset_id: String,
     },
-    /// In the request itself.
+    /// A video in the request itself.
     Base64String {
         /// The file in base64.
         base64_string: String,
@@ -213,22 +237,22 @@ pub enum VideoContext {
 }
 
 impl VideoContext {
-    /// A video at a public URL: a direct link to the file.
+    /// A video at a public URL, which must be a direct link to the file.
     pub fn url(url: impl Into<String>) -> Self {
         Self::Url { url: url.into() }
     }
 
-    /// An uploaded asset. It has to be ready.
+    /// An uploaded asset, which must be ready.
     pub fn asset_id(asset_id: impl Into<String>) -> Self {
         Self::AssetId { asset_id: asset_id.into() }
     }
 
-    /// The bytes of a small video, sent with the request: this encodes them. For anything large, upload an asset.
+    /// The bytes of a small video, which this method encodes in base64. Upload an asset instead for anything large.
     pub fn base64(bytes: impl AsRef<[u8]>) -> Self {
         Self::base64_string(BASE64_STANDARD.encode(bytes))
     }
 
-    /// Base64 that you have already.
+    /// A file that is already encoded in base64.
     pub fn base64_string(base64_string: impl Into<String>) -> Self {
         Self::Base64String { base64_string: base64_string.into() }
     }
@@ -247,10 +271,10 @@ impl From<&VideoContext> for VideoContext {
 }
 
 input! {
-    /// An image to analyse, with a name that the prompt can refer to as `<@name>`: all images or none. Names have
-    /// letters, digits and underscores.
+    /// An image to analyse, with a name of letters, digits and underscores. The prompt refers to it as `<@name>`; it
+    /// must refer to all images or to none.
     ///
-    /// The platform takes JPEG, PNG, WebP, GIF and BMP up to 20 MB and 16,777,216 pixels.
+    /// The platform accepts JPEG, PNG, WebP, GIF and BMP images up to 20 MB and 16,777,216 pixels.
     AnalyzeImageInput(name: String) {}
 }
 
@@ -265,19 +289,19 @@ impl AnalyzeImageInput {
         Self::new(name).field("asset_id", asset_id.into())
     }
 
-    /// The bytes of an image, sent with the request: this encodes them.
+    /// The bytes of an image, which this method encodes in base64.
     pub fn base64(name: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
         Self::base64_string(name, BASE64_STANDARD.encode(bytes))
     }
 
-    /// Base64 that you have already.
+    /// A file that is already encoded in base64.
     pub fn base64_string(name: impl Into<String>, base64_string: impl Into<String>) -> Self {
         Self::new(name).field("base64_string", base64_string.into())
     }
 }
 
 input! {
-    /// An image that a prompt or a segment definition refers to. An [`AnalyzeImageInput`] becomes one.
+    /// An image to which a prompt or a segment definition refers. An [`AnalyzeImageInput`] can be converted into one.
     SmeMediaSource(name: String, media_type: String) {}
 }
 
@@ -288,8 +312,8 @@ impl From<AnalyzeImageInput> for SmeMediaSource {
 }
 
 input! {
-    /// A prompt that can refer to images as `<@name>`: `BatchPrompt` in batches of the Python SDK. Text alone becomes
-    /// one, too.
+    /// A prompt that can refer to images as `<@name>`. Text alone can be converted into one. In batches, the Python SDK
+    /// calls it `BatchPrompt`.
     ///
     /// ```
     /// use twelvelabs::analyze::{AnalyzeImageInput, AnalyzePromptV2};
@@ -298,7 +322,7 @@ input! {
     /// let prompt = AnalyzePromptV2::new("When does <@dog> appear?").media_sources([image]);
     /// ```
     AnalyzePromptV2(input_text: String) {
-        /// The images it refers to, 4 at the most.
+        /// The images to which it refers, at most 4.
         media_sources: [SmeMediaSource],
     }
 }
@@ -315,39 +339,40 @@ impl From<String> for AnalyzePromptV2 {
     }
 }
 
-/// The form of an answer: `SyncResponseFormat` and `AsyncResponseFormat` in the Python SDK.
+/// The form of an answer. The Python SDK calls it `SyncResponseFormat` and `AsyncResponseFormat`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseFormat {
     /// The kind.
     #[serde(rename = "type")]
     pub kind: Option<ResponseFormatType>,
-    /// The schema that the answer follows.
+    /// The JSON schema that the answer follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json_schema: Option<Value>,
     /// The segments to find.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment_definitions: Option<Vec<SegmentDefinition>>,
-    /// How the start and the end of a segment are written.
+    /// The format of the start and the end of a segment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment_time_format: Option<SegmentTimeFormat>,
 }
 
 impl ResponseFormat {
-    /// JSON that follows a schema. The platform knows a part of the draft 2020-12.
+    /// JSON that follows a schema. The platform supports a part of JSON Schema draft 2020-12.
     pub fn json_schema(schema: impl Into<Value>) -> Self {
         let kind = Some(ResponseFormatType::JsonSchema);
         ResponseFormat { kind, json_schema: Some(schema.into()), ..Self::default() }
     }
 
-    /// The same with the schema made from a type, for tasks and batches: see [`Analyze::json_as`].
+    /// JSON that follows the schema of a type. Use it in tasks and batches; for a single call, [`Analyze::json_as`]
+    /// also decodes the answer.
     #[cfg(feature = "schemars")]
     #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
     pub fn json_schema_of<T: schemars::JsonSchema>() -> Self {
         Self::json_schema(schema::of::<T>())
     }
 
-    /// Segments of the video, 1 to 20 kinds of them, for tasks and batches with the mode
+    /// Segments of the video, with 1 to 20 definitions. Requires a task or a batch with the mode
     /// [`TimeBasedMetadata`](crate::analyze_async::AnalysisMode::TimeBasedMetadata).
     ///
     /// ```no_run
@@ -373,7 +398,7 @@ impl ResponseFormat {
         ResponseFormat { kind, segment_definitions, ..Self::default() }
     }
 
-    /// How the start and the end of a segment are written. The platform's default is seconds.
+    /// Sets the format of the start and the end of a segment. The platform's default is seconds.
     pub fn segment_time_format(mut self, segment_time_format: impl Into<SegmentTimeFormat>) -> Self {
         self.segment_time_format = Some(segment_time_format.into());
         self
@@ -382,7 +407,7 @@ impl ResponseFormat {
     when_some!();
 }
 
-/// What [`TwelveLabs::analyze`](crate::TwelveLabs::analyze) returns.
+/// The result of [`TwelveLabs::analyze`](crate::TwelveLabs::analyze).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeResponse {
@@ -390,16 +415,17 @@ pub struct AnalyzeResponse {
     pub id: Option<String>,
     /// The text.
     pub data: Option<String>,
-    /// Why the model stopped: [`complete`](Self::complete) gives the text only if it is all of it.
+    /// The reason why the model stopped. [`complete`](Self::complete) returns the text only if this says that it is
+    /// complete.
     pub finish_reason: Option<FinishReason>,
-    /// The tokens that it took.
+    /// The tokens that were used.
     pub usage: Option<TokenUsage>,
-    /// A warning, for example that the text was truncated.
+    /// A warning, such as that the text was truncated.
     pub error: Option<AnalyzeError>,
 }
 
 impl AnalyzeResponse {
-    /// The text, if the model has said everything.
+    /// Returns the text if it is complete.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -411,18 +437,18 @@ impl AnalyzeResponse {
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`], with the text, if the model stopped at the limit of tokens; [`Error::InvalidOutput`] if
-    /// there is no text.
+    /// [`Error::Truncated`], with the text, if the model stopped at the token limit; [`Error::InvalidOutput`] if there
+    /// is no text, or if the finish reason does not say that the text is complete.
     pub fn complete(self) -> Result<String> {
         complete(self.data, self.finish_reason.as_ref())
     }
 
-    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`].
+    /// Decodes the text from JSON into your own type, as [`Analyze::json`] does.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] if the model stopped at the limit of tokens, [`Error::InvalidOutput`] if the text does not
-    /// fit. Both have the text.
+    /// As [`complete`](Self::complete); [`Error::InvalidOutput`] also if the text does not fit the type. Both errors
+    /// contain the text.
     ///
     /// ```no_run
     /// # fn read(answer: twelvelabs::analyze::AnalyzeResponse) -> Result<(), twelvelabs::Error> {
@@ -435,12 +461,12 @@ impl AnalyzeResponse {
     }
 }
 
-/// Why an analysis failed or was canceled, or what is wrong with its answer.
+/// The reason why an analysis failed or was canceled, or a warning about its answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeError {
-    /// A code for the reason, where the platform gives one.
+    /// The platform's code for the reason, if it gives one.
     pub code: Option<String>,
-    /// The reason, as text.
+    /// The reason as text.
     pub message: Option<String>,
 }

@@ -16,13 +16,13 @@ use crate::generation::FinishReason;
 use crate::text::printable;
 
 open_enum! {
-    /// How times are written in an answer.
+    /// The format of times in an answer.
     SegmentTimeFormat {
         /// A number of seconds.
         Seconds = "seconds",
-        /// Text, to the second.
+        /// Text, rounded to the second.
         HhMmSs = "hh:mm:ss",
-        /// Text, to the millisecond.
+        /// Text with milliseconds.
         HhMmSsFff = "hh:mm:ss.fff",
     }
 }
@@ -32,7 +32,7 @@ open_enum! {
     SegmentFieldType {
         /// Text.
         String = "string",
-        /// Yes or no.
+        /// True or false.
         Boolean = "boolean",
         /// Any number.
         Number = "number",
@@ -42,7 +42,7 @@ open_enum! {
         Array = "array",
         /// A time in the video: see [`SegmentField::format`].
         Timestamp = "timestamp",
-        /// A list of events within the segment: its items are objects. Needs `pegasus1.6`.
+        /// A list of events within the segment, whose items are objects. Requires `pegasus1.6`.
         TimeArray = "time_array",
         /// The items of a `time_array`.
         Object = "object",
@@ -50,35 +50,36 @@ open_enum! {
 }
 
 input! {
-    /// A kind of segment to find in a video: its id, and a description that the model goes by.
+    /// A kind of segment to find in a video: its id, and a description for the model.
     SegmentDefinition(id: String, description: String) {
-        /// What to say of each segment.
+        /// The fields to extract for each segment.
         fields: [SegmentField],
-        /// Images that help to recognise such a segment, 4 at the most.
+        /// Images that help the model to recognise such a segment, at most 4.
         media_sources: [SmeMediaSource],
-        /// The parts to search: ranges of at least 2 s that do not overlap. Excludes a start, an end and durations.
+        /// The parts of the video to search: ranges of at least 2 s that do not overlap. Excludes a start time, an end
+        /// time and limits of the duration.
         time_ranges: [AnalyzeTimeRange],
     }
 }
 
 input! {
-    /// Something to say of each segment: its name, its type, and a description that the model goes by.
+    /// A field of each segment: its name, its type, and a description for the model.
     ///
-    /// `start_time`, `end_time` and `metadata` are not free as names.
+    /// The names `start_time`, `end_time` and `metadata` are reserved by the platform.
     SegmentField(name: String, kind = "type": SegmentFieldType, description: String) {
-        /// How a `timestamp` is written, which needs it.
+        /// The format of a `timestamp`, required for that type.
         format: into SegmentTimeFormat,
-        /// The values allowed, 100 at the most.
+        /// The allowed values, at most 100.
         enum_values = "enum": [String],
-        /// The items of an `array` or a `time_array`, which need it.
+        /// The items of an `array` or a `time_array`, required for these types.
         items: into SegmentFieldItems,
     }
 }
 
 input! {
-    /// The items of a list: a simple type for an `array`, `object` for a `time_array`.
+    /// The items of a list: a simple type for an `array`, or `object` for a `time_array`.
     SegmentFieldItems(kind = "type": SegmentFieldType) {
-        /// What to say of each event of a `time_array`.
+        /// The fields of each event of a `time_array`.
         fields: [SegmentField],
     }
 }
@@ -96,7 +97,7 @@ impl From<&str> for SegmentFieldItems {
 }
 
 input! {
-    /// A part of a video, in seconds of the video's own clock. A range such as `10.0..=60.0` becomes one too.
+    /// A part of a video, in seconds of the video's own clock. A range such as `10.0..=60.0` can be converted into one.
     AnalyzeTimeRange(start_time: f64, end_time: f64) {}
 }
 
@@ -109,13 +110,13 @@ impl From<RangeInclusive<f64>> for AnalyzeTimeRange {
 #[cfg(feature = "schemars")]
 #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
 impl SegmentDefinition {
-    /// A kind of segment whose fields are those of a struct: read them back with
+    /// Defines a kind of segment whose fields come from a struct. Read the result with
     /// [`AnalyzeTaskResult::segments`](crate::analyze_async::AnalyzeTaskResult::segments).
     ///
-    /// The doc comment of each field is the description that the model goes by, and the platform refuses a field
-    /// without one. Fields are texts, numbers, booleans, enums without data, lists of these, and options of all of them. A
-    /// list of structs is a `time_array`, which needs `pegasus1.6`: the platform adds `start_time` and `end_time` to each
-    /// of its items, and the struct may have them. What a segment cannot have is an error when the request is sent.
+    /// The doc comment of each field is its description for the model. The platform refuses a field without one. A
+    /// field can be a text, a number, a boolean, an enum without data, a list of these, or an `Option` of them. A list
+    /// of structs becomes a `time_array`, which requires `pegasus1.6`; the platform adds `start_time` and `end_time` to
+    /// each of its items, so the struct may contain them. Any other field is an error when the request is sent.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::{ResponseFormat, SegmentDefinition, VideoContext};
@@ -156,8 +157,8 @@ impl SegmentDefinition {
     }
 }
 
-/// Where a struct's fields belong: the platform adds the times of a segment beside its fields, and those of an event
-/// among them.
+/// The place of a struct. The platform writes the times of a segment beside its fields, and those of an event among its
+/// fields.
 #[cfg(feature = "schemars")]
 #[derive(Clone, Copy, PartialEq)]
 enum Level {
@@ -214,7 +215,7 @@ fn field_of(name: &str, property: &Value, level: Level) -> Result<SegmentField, 
     }
 }
 
-/// The schema without the possibility of null, which optional fields have: a segment's field may always be left out.
+/// The schema of an optional field without the alternative `null`. The model may leave out any field of a segment.
 #[cfg(feature = "schemars")]
 fn without_null(schema: &Value) -> &Value {
     let choices = schema["anyOf"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -248,7 +249,7 @@ fn simple_type(schema: &Value) -> (Option<SegmentFieldType>, Vec<&str>) {
     (kind.map(Into::into), values.collect())
 }
 
-/// A segment of a video, with its fields in a type of your own.
+/// A segment of a video, with its fields in your own type.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Segment<T> {

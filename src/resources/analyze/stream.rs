@@ -1,4 +1,4 @@
-//! An answer that arrives while it is written.
+//! The stream of an analysis.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::call::json::decode;
 use crate::call::request::Request;
-use crate::call::stream::{Fault, Stream};
+use crate::call::stream::{Fault, Stream, kind_of};
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation, TokenUsage};
@@ -18,24 +18,25 @@ use crate::resources::analyze::{AnalyzeError, complete, typed};
 use crate::response::HttpResponse;
 use crate::text::printable;
 
-/// One event of an analysis as it is written.
+/// An event of an analysis that is being written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event_type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AnalyzeEvent {
-    /// The model starts.
+    /// The analysis begins.
     StreamStart(StreamStart),
     /// A piece of the text.
     TextGeneration(TextGeneration),
-    /// The answer is complete.
+    /// The analysis has ended. The [`finish_reason`](StreamEnd::finish_reason) says whether the text is complete.
     StreamEnd(StreamEnd),
-    /// An event that this version of the crate does not know, as it came.
+    /// An event that this version of the crate does not know, as received.
     #[serde(untagged)]
     Other(Value),
 }
 
 impl AnalyzeEvent {
-    /// The piece of text in it; empty for any event but [`TextGeneration`](Self::TextGeneration).
+    /// Returns the piece of text in the event. It is empty for every event but
+    /// [`TextGeneration`](Self::TextGeneration).
     #[inline]
     pub fn text(&self) -> &str {
         match self {
@@ -44,7 +45,7 @@ impl AnalyzeEvent {
         }
     }
 
-    /// Takes over what it says of the answer as a whole.
+    /// Adds what the event says about the whole answer.
     #[inline]
     fn add_to(&self, generation: &mut Generation) {
         let metadata = match self {
@@ -60,19 +61,18 @@ impl AnalyzeEvent {
         generation.usage = usage.or(generation.usage.take());
     }
 
-    /// Reads an event, or the error that there is in its place.
+    /// Reads an event, or the error that the platform sent in its place.
     #[inline]
     fn read(stream: &Stream, line: Vec<u8>, generation: &mut Generation) -> Result<Self> {
-        let event: Value = match decode::from_json(&line) {
-            Ok(event) => event,
-            Err(why) => return Err(stream.malformed(&why, line)),
-        };
-        let event = match event["event_type"].as_str() {
+        let event = match kind_of(&line).as_deref() {
             Some("stream_start") => decode::from_json(&line).map(Self::StreamStart),
             Some("text_generation") => decode::from_json(&line).map(Self::TextGeneration),
             Some("stream_end") => decode::from_json(&line).map(Self::StreamEnd),
-            Some(other) if other != "error" => Ok(Self::Other(event)),
-            _ => return Err(reported(stream, line)),
+            Some(other) if other != "error" => decode::from_json(&line).map(Self::Other),
+            _ => match decode::from_json::<Value>(&line) {
+                Ok(_) => return Err(reported(stream, line)),
+                Err(why) => Err(why),
+            },
         };
         let event = match event {
             Ok(event) => event,
@@ -106,15 +106,15 @@ pub(crate) fn reported(stream: &Stream, line: Vec<u8>) -> Error {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StreamStart {
-    /// What it belongs to.
+    /// The details of the answer.
     pub metadata: Option<StreamMetadata>,
 }
 
-/// A piece of text.
+/// A piece of the text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TextGeneration {
-    /// The text, to be put after the pieces before it.
+    /// The text, to append to the earlier pieces.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
@@ -123,39 +123,40 @@ pub struct TextGeneration {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StreamEnd {
-    /// Why the model stopped: [`Length`](FinishReason::Length) if the text is truncated.
+    /// The reason why the model stopped. The text is truncated if this is [`Length`](FinishReason::Length).
     pub finish_reason: Option<FinishReason>,
-    /// What it belongs to, and the tokens that it took.
+    /// The details of the answer, with the tokens that were used.
     pub metadata: Option<StreamMetadata>,
     /// The warning that comes with a truncated text.
     pub error: Option<AnalyzeError>,
 }
 
 impl StreamEnd {
-    /// An error beside a truncated text is a warning, any other is a failure.
+    /// Whether the event reports a failure. An error beside a truncated text is only a warning.
     fn is_failure(&self) -> bool {
         let says_something = |e: &AnalyzeError| e.code.is_some() || e.message.is_some();
         self.error.as_ref().is_some_and(says_something) && self.finish_reason != Some(FinishReason::Length)
     }
 }
 
-/// What is said of an analysis around its text.
+/// The details of an analysis besides its text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StreamMetadata {
     /// The id of the answer.
     pub generation_id: Option<String>,
-    /// The tokens that it took, at its end.
+    /// The tokens that were used. Only in the last event.
     pub usage: Option<TokenUsage>,
 }
 
-/// The events of an analysis as they arrive, see [`TwelveLabs::analyze_stream`](crate::TwelveLabs::analyze_stream).
+/// An iterator over the events of an analysis as they arrive. Returned by
+/// [`TwelveLabs::analyze_stream`](crate::TwelveLabs::analyze_stream).
 ///
-/// It ends with [`StreamEnd`](AnalyzeEvent::StreamEnd). Before that, an error that the platform reports, a stream that
-/// breaks off and a line that is no event are an [`Error::Stream`], which has the text so far, and then it has ended.
-/// Dropping it closes the connection.
+/// The last event is [`StreamEnd`](AnalyzeEvent::StreamEnd). If the platform reports an error, the stream breaks off,
+/// or a line is not an event, the iterator yields an [`Error::Stream`] with the text so far and then ends. Dropping the
+/// stream closes the connection.
 ///
-/// [`text`](Self::text) gathers all of it.
+/// [`text`](Self::text) collects the whole text.
 #[must_use = "the answer comes as it is read: iterate over it, or call `.text()`"]
 pub struct AnalyzeStream {
     stream: Option<Stream>,
@@ -176,11 +177,12 @@ impl Output for AnalyzeStream {
 }
 
 impl AnalyzeStream {
-    /// Waits for the end and returns the whole text, together with what was said of it.
+    /// Waits for the end and returns the text with the details of the answer. Call [`complete`](AnalyzeText::complete)
+    /// on the result to be sure that the text is complete.
     ///
     /// # Errors
     ///
-    /// [`Error::Stream`], with the text so far, if the stream does not come to its end.
+    /// [`Error::Stream`], with the text so far, if the stream does not reach its end.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -224,7 +226,7 @@ impl Iterator for AnalyzeStream {
     }
 }
 
-/// The error of a stream, with what came before it.
+/// The error of a stream, with the text that arrived before it.
 pub(crate) fn broken(operation: String, e: Error, text: &str, generation: &Generation) -> Error {
     let (message, code, source) = match e {
         Error::Stream { message, code, source, .. } => (message, code, source),
@@ -253,15 +255,16 @@ impl fmt::Debug for AnalyzeStream {
     }
 }
 
-/// All of an analysis that came as a stream, see [`AnalyzeStream::text`].
+/// The text of an analysis that arrived as a stream. Returned by [`AnalyzeStream::text`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeText {
     /// The text.
     pub text: String,
-    /// Why the model stopped: [`complete`](Self::complete) gives the text only if it is all of it.
+    /// The reason why the model stopped. [`complete`](Self::complete) returns the text only if this says that it is
+    /// complete.
     pub finish_reason: Option<FinishReason>,
-    /// The tokens that it took.
+    /// The tokens that were used.
     pub usage: Option<TokenUsage>,
     /// The id of the answer.
     pub generation_id: Option<String>,
@@ -270,7 +273,7 @@ pub struct AnalyzeText {
 }
 
 impl AnalyzeText {
-    /// The text, if the model has said everything.
+    /// Returns the text if it is complete.
     ///
     /// # Errors
     ///
@@ -279,7 +282,7 @@ impl AnalyzeText {
         complete(Some(self.text), self.finish_reason.as_ref())
     }
 
-    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`](crate::analyze::Analyze::json).
+    /// Decodes the text from JSON into your own type, as [`Analyze::json`](crate::analyze::Analyze::json) does.
     ///
     /// # Errors
     ///

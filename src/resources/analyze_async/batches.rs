@@ -1,4 +1,4 @@
-//! Batches: analyses of many videos with the same settings.
+//! Batches: analyses of many videos with the same options.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -8,11 +8,11 @@ use crate::call::Call;
 use crate::call::list::pager::SyncPager;
 use crate::call::stream::JsonLines;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::http::session::Session;
 use crate::resources::analyze::{AnalyzeError, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, VideoContext};
 
-/// Analyses many videos in the background, see
+/// Analyses many videos in the background. Returned by
 /// [`AnalyzeAsyncClient::batches`](crate::analyze_async::AnalyzeAsyncClient::batches).
 #[derive(Debug, Clone)]
 pub struct AnalyzeBatchesClient(pub(crate) Session);
@@ -34,10 +34,10 @@ impl AnalyzeBatchesClient {
         self.0.get(&["analyze", "batches"]).into()
     }
 
-    /// Starts the analysis of many videos, a task for each.
+    /// Starts the analysis of many videos, with one task for each.
     ///
-    /// The platform takes 1 to 1,000 requests and 2,000 hours in a batch, and 5 batches at a time. What is not done 24
-    /// hours later is canceled; results can be read for 30 days.
+    /// The platform documents 1 to 1,000 requests and 2,000 hours of video in a batch, and 5 batches at a time. It
+    /// cancels what is not done after 24 hours, and keeps the results for 30 days.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::{AnalyzeModelName, VideoContext};
@@ -70,7 +70,7 @@ impl AnalyzeBatchesClient {
         request.into()
     }
 
-    /// Gets a batch, with the number of its items in each state.
+    /// Gets a batch with the number of its items in each state.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -82,7 +82,7 @@ impl AnalyzeBatchesClient {
         self.0.get(&["analyze", "batches", batch_id]).into()
     }
 
-    /// Deletes a batch that has ended, and its tasks, for good.
+    /// Deletes a finished batch and its tasks permanently.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -93,7 +93,8 @@ impl AnalyzeBatchesClient {
         self.0.delete(&["analyze", "batches", batch_id]).into()
     }
 
-    /// Gets the results of a batch one by one as they arrive, also while it is in process: each has a state of its own.
+    /// Returns an iterator over the results of a batch as they arrive. A batch that is still in process has results,
+    /// too: each has its own status.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -111,10 +112,10 @@ impl AnalyzeBatchesClient {
         self.0.get(&["analyze", "batches", batch_id, "results"]).into()
     }
 
-    /// Cancels a batch: what is queued is canceled, and what is in process is done to its end.
+    /// Cancels a batch. The platform cancels queued items and finishes those in process.
     ///
-    /// The batch is `canceling` until then. A [wait](Self::wait_for_done) for it ends with an
-    /// [`Error::Failed`](crate::Error::Failed) whose status is `canceled`; the results that there are can be read.
+    /// The batch is `canceling` until then. A [wait](Self::wait_for_done) for it returns an
+    /// [`Error::Failed`](crate::Error::Failed) with the status `canceled`. The existing results can still be read.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -128,9 +129,9 @@ impl AnalyzeBatchesClient {
 
     /// Waits until a batch is completed, and returns it.
     ///
-    /// `completed` means that every item has ended, not that every item succeeded: check
-    /// [`failed_items`](AnalyzeBatch::failed_items) and at the state of each of the [`results`](Self::results). A batch
-    /// that was canceled or has expired is an [`Error::Failed`](crate::Error::Failed).
+    /// `completed` means that every item has ended, not that every item succeeded. Check
+    /// [`failed_items`](AnalyzeBatch::failed_items) and the status of each of the [`results`](Self::results). A batch
+    /// that was canceled or has expired returns an [`Error::Failed`](crate::Error::Failed).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -150,10 +151,7 @@ impl AnalyzeBatchesClient {
 request! {
     /// Options of [`AnalyzeBatchesClient::list`].
     ListAnalyzeBatches -> SyncPager<AnalyzeBatch> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
         /// Only batches in one of these states.
         query status: [BatchStatus],
         /// Only batches of one of these modes.
@@ -164,73 +162,67 @@ request! {
 request! {
     /// Options of [`AnalyzeBatchesClient::create`].
     CreateAnalyzeBatch -> AnalyzeBatch {
-        /// What holds for every request that does not say otherwise.
+        /// The options of every request that does not set them itself.
         json defaults: BatchDefaults,
     }
 }
 
-input! {
-    /// One video of a batch, as an asset: the platform takes no other source here. What is not set is as in the
-    /// [`BatchDefaults`].
+/// Declares an input of a batch: the options of one analysis, and more of its own.
+macro_rules! batch_options {
+    ($(#[$meta:meta])* $name:ident($($required:ident: $type:tt),*) { $($more:tt)* }) => {
+        input! {
+            $(#[$meta])*
+            $name($($required: $type),*) {
+                $($more)*
+                /// The prompt.
+                prompt: into AnalyzePromptV2,
+                /// The form of the answer.
+                response_format: ResponseFormat,
+                /// How freely the model writes, from 0 to 1.
+                temperature: f64,
+                /// The most tokens of the answer.
+                max_tokens: u32,
+                /// The length of the shortest segment in seconds, at least 2.
+                min_segment_duration: f64,
+                /// The length of the longest segment in seconds, at least 2.
+                max_segment_duration: f64,
+                /// The start of the part to analyse, in seconds of the video's own clock.
+                start_time: f64,
+                /// The end of the part to analyse, in seconds of the video's own clock.
+                end_time: f64,
+            }
+        }
+    };
+}
+
+batch_options! {
+    /// One video of a batch. The platform takes assets only. What is not set here comes from the [`BatchDefaults`].
     BatchItemRequest(video: VideoContext) {
-        /// An id of your own, that comes back with the result: 1 to 64 letters, digits, hyphens and underscores. No two
+        /// Your own id, which comes back with the result: 1 to 64 letters, digits, hyphens and underscores. No two
         /// requests of a batch may have the same.
         custom_id: into String,
-        /// What to write.
-        prompt: into AnalyzePromptV2,
-        /// The form of the answer.
-        response_format: ResponseFormat,
-        /// How freely the model writes, 0 to 1.
-        temperature: f64,
-        /// The most tokens of the answer.
-        max_tokens: u32,
-        /// The shortest segment in seconds, 2 at least.
-        min_segment_duration: f64,
-        /// The longest segment in seconds, 2 at least.
-        max_segment_duration: f64,
-        /// The start of the part to analyse, in seconds of the video's own clock.
-        start_time: f64,
-        /// The end of the part to analyse, in seconds of the video's own clock.
-        end_time: f64,
     }
 }
 
-input! {
-    /// What holds for every request of a batch that does not say otherwise.
-    BatchDefaults() {
-        /// What to write.
-        prompt: into AnalyzePromptV2,
-        /// The form of the answer.
-        response_format: ResponseFormat,
-        /// How freely the model writes, 0 to 1.
-        temperature: f64,
-        /// The most tokens of the answer.
-        max_tokens: u32,
-        /// The shortest segment in seconds, 2 at least.
-        min_segment_duration: f64,
-        /// The longest segment in seconds, 2 at least.
-        max_segment_duration: f64,
-        /// The start of the part to analyse, in seconds of the video's own clock.
-        start_time: f64,
-        /// The end of the part to analyse, in seconds of the video's own clock.
-        end_time: f64,
-    }
+batch_options! {
+    /// The options of every request of a batch that does not set them itself.
+    BatchDefaults() {}
 }
 
 open_enum! {
     /// The status of a batch.
     BatchStatus {
-        /// Not started.
+        /// Not started yet.
         Pending = "pending",
-        /// In process.
+        /// In progress.
         Processing = "processing",
-        /// Being canceled: what is in process is done to its end.
+        /// Being canceled. The platform still finishes the items in process.
         Canceling = "canceling",
         /// It was canceled.
         Canceled = "canceled",
-        /// Every item has ended, well or not.
+        /// Every item has ended, successfully or not.
         Completed = "completed",
-        /// It was not done after 24 hours: what was left is canceled.
+        /// It was not done after 24 hours, and the remaining items were canceled.
         Expired = "expired",
     }
 }
@@ -238,84 +230,84 @@ open_enum! {
 open_enum! {
     /// The status of an item of a batch.
     BatchItemStatus {
-        /// Not started.
+        /// Not started yet.
         Queued = "queued",
-        /// In process.
+        /// In progress.
         Processing = "processing",
-        /// There is a result.
+        /// The result is ready.
         Ready = "ready",
-        /// There is none: see [`BatchResultItem::error`].
+        /// It failed: see [`BatchResultItem::error`].
         Failed = "failed",
         /// It was canceled.
         Canceled = "canceled",
     }
 }
 
-/// A batch: many analyses with the same settings.
+/// A batch: many analyses with the same options.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeBatch {
     /// The id.
     pub batch_id: String,
-    /// What is made of the videos.
+    /// The mode of the analyses.
     pub analysis_mode: Option<AnalysisMode>,
     /// The model.
     pub model_name: Option<String>,
-    /// Its status.
+    /// The status.
     pub status: Option<BatchStatus>,
-    /// How many items it has.
+    /// The number of items.
     pub total_items: Option<u64>,
-    /// How many are queued.
+    /// The number of queued items.
     pub queued_items: Option<u64>,
-    /// How many are in process.
+    /// The number of items in process.
     pub processing_items: Option<u64>,
-    /// How many have a result.
+    /// The number of items with a result.
     pub ready_items: Option<u64>,
-    /// How many failed.
+    /// The number of failed items.
     pub failed_items: Option<u64>,
-    /// How many were canceled.
+    /// The number of canceled items.
     pub canceled_items: Option<u64>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it expires: 24 hours after that.
+    /// The time at which it expires, 24 hours after its creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
-    /// When it was completed.
+    /// The time at which it was completed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub completed_at: Option<OffsetDateTime>,
-    /// When it was canceled.
+    /// The time at which it was canceled.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub canceled_at: Option<OffsetDateTime>,
-    /// When it expired.
+    /// The time at which it expired.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expired_at: Option<OffsetDateTime>,
-    /// The task of each request, when it is made.
+    /// The task of each request. Only in the answer that creates the batch.
     pub items: Option<Vec<CreatedBatchItem>>,
-    /// How the notifications of its end went.
+    /// The deliveries of the notifications to webhooks.
     pub webhooks: Option<Vec<AnalyzeWebhookInfo>>,
 }
 
-impl Waitable for AnalyzeBatch {
+impl Pollable for AnalyzeBatch {
     const RESOURCE: &'static str = "batch";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(BatchStatus::Completed) => Progressing::Done,
+            Some(BatchStatus::Completed) => PollStatus::Done,
             Some(BatchStatus::Canceled | BatchStatus::Expired) => {
                 let counts = self.ready_items.zip(self.total_items);
-                Progressing::Failed(counts.map(|(ready, total)| format!("{ready} of {total} items are ready")))
+                PollStatus::Failed(counts.map(|(ready, total)| format!("{ready} of {total} items are ready")))
             }
-            _ => Progressing::Working,
+            _ => PollStatus::Working,
         }
     }
 }
 
-/// The task that was made of a request of a batch.
+/// The task of a request of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CreatedBatchItem {
@@ -333,10 +325,10 @@ pub struct BatchResultItem {
     pub task_id: String,
     /// Your own id.
     pub custom_id: Option<String>,
-    /// Its status.
+    /// The status.
     pub status: Option<BatchItemStatus>,
-    /// The result, if it is ready.
+    /// The result, if there is one.
     pub data: Option<AnalyzeTaskResult>,
-    /// Why it failed or was canceled.
+    /// The reason why it failed or was canceled.
     pub error: Option<AnalyzeError>,
 }

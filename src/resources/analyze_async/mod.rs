@@ -13,43 +13,43 @@ use crate::resources::analyze::{Segment, complete, segments, typed};
 use batches::AnalyzeBatchesClient;
 use tasks::AnalyzeTasksClient;
 
-/// Analyses that run in the background, see [`TwelveLabs::analyze_async`](crate::TwelveLabs::analyze_async).
+/// Analyses that run in the background. Returned by [`TwelveLabs::analyze_async`](crate::TwelveLabs::analyze_async).
 #[derive(Debug, Clone)]
 pub struct AnalyzeAsyncClient(pub(crate) Session);
 
 impl AnalyzeAsyncClient {
-    /// Analyses of one video or some images each.
+    /// Tasks: analyses of one video or some images each.
     pub fn tasks(&self) -> AnalyzeTasksClient {
         AnalyzeTasksClient(self.0.clone())
     }
 
-    /// Analyses of many videos with the same settings.
+    /// Batches: analyses of many videos with the same options.
     pub fn batches(&self) -> AnalyzeBatchesClient {
         AnalyzeBatchesClient(self.0.clone())
     }
 }
 
 open_enum! {
-    /// What an analysis makes of a video.
+    /// The mode of an analysis.
     AnalysisMode {
-        /// A text that answers a prompt.
+        /// Answers a prompt with a text.
         General = "general",
-        /// Segments with fields of your own: see
+        /// Finds segments with your own fields: see
         /// [`ResponseFormat::segment_definitions`](crate::analyze::ResponseFormat::segment_definitions).
         TimeBasedMetadata = "time_based_metadata",
     }
 }
 
-/// The most tokens of an answer: a number becomes one.
+/// The most tokens of an answer. A number can be converted into one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Value", into = "Value")]
 #[non_exhaustive]
 pub enum MaxTokens {
-    /// So many tokens.
+    /// This number of tokens.
     Tokens(u64),
-    /// No limit: for [`TimeBasedMetadata`](AnalysisMode::TimeBasedMetadata) with `pegasus1.6` alone.
+    /// No limit. Only for [`TimeBasedMetadata`](AnalysisMode::TimeBasedMetadata) with `pegasus1.6`.
     Unlimited,
-    /// A value that this version of the crate does not know, as it came.
+    /// A value that this version of the crate does not know, as received.
     Other(Value),
 }
 
@@ -86,16 +86,17 @@ impl From<MaxTokens> for Value {
 pub struct AnalyzeTaskResult {
     /// The id of the answer.
     pub generation_id: Option<String>,
-    /// The text; for segments it is JSON.
+    /// The text. For segments it is JSON: see [`segments`](Self::segments).
     pub data: Option<String>,
-    /// Why the model stopped: [`complete`](Self::complete) gives the text only if it is all of it.
+    /// The reason why the model stopped. [`complete`](Self::complete) returns the text only if this says that it is
+    /// complete.
     pub finish_reason: Option<FinishReason>,
-    /// The tokens that it took.
+    /// The tokens that were used.
     pub usage: Option<TokenUsage>,
 }
 
 impl AnalyzeTaskResult {
-    /// The text, if the model has said everything.
+    /// Returns the text if it is complete.
     ///
     /// # Errors
     ///
@@ -104,7 +105,7 @@ impl AnalyzeTaskResult {
         complete(self.data, self.finish_reason.as_ref())
     }
 
-    /// The text, decoded from JSON into a type of your own as by [`Analyze::json`](crate::analyze::Analyze::json).
+    /// Decodes the text from JSON into your own type, as [`Analyze::json`](crate::analyze::Analyze::json) does.
     ///
     /// # Errors
     ///
@@ -120,8 +121,8 @@ impl AnalyzeTaskResult {
         typed(self.data.as_deref(), self.finish_reason.as_ref())
     }
 
-    /// The segments of one definition, with their fields in a type of your own. Their times are numbers, whatever
-    /// [`segment_time_format`](crate::analyze::ResponseFormat::segment_time_format) was asked for.
+    /// Returns the segments of one definition, with their fields in your own type. Their times are numbers of seconds,
+    /// whatever [`segment_time_format`](crate::analyze::ResponseFormat::segment_time_format) the request set.
     ///
     /// ```no_run
     /// #[derive(serde::Deserialize)]
@@ -147,15 +148,21 @@ impl AnalyzeTaskResult {
 }
 
 /// The delivery of a notification to a webhook.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeWebhookInfo {
-    /// Where they went.
+    /// The URL of the webhook.
     pub url: Option<String>,
-    /// Whether one arrived.
+    /// Whether a notification was delivered.
     pub delivered: Option<bool>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: Option<u64>,
-    /// Why the last attempt failed.
+    /// The reason why the last attempt failed.
     pub last_error: Option<String>,
+}
+
+masked_debug! {
+    AnalyzeWebhookInfo {
+        url: masked, delivered, attempts, last_error,
+    }
 }

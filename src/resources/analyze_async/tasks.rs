@@ -9,13 +9,11 @@ use crate::call::list::pager::SyncPager;
 use crate::call::request::IDEMPOTENCY_KEY;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::http::session::Session;
-use crate::resources::analyze::{
-    AnalyzeError, AnalyzeImageInput, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, SmeMediaSource, VideoContext,
-};
+use crate::resources::analyze::{AnalyzeError, AnalyzePromptV2, ResponseFormat, SmeMediaSource, analyze_options};
 
-/// Analyses videos and images in the background, see
+/// Analyses videos and images in the background. Returned by
 /// [`AnalyzeAsyncClient::tasks`](crate::analyze_async::AnalyzeAsyncClient::tasks).
 #[derive(Debug, Clone)]
 pub struct AnalyzeTasksClient(pub(crate) Session);
@@ -39,12 +37,12 @@ impl AnalyzeTasksClient {
 
     /// Starts the analysis of a video or of some images.
     ///
-    /// It returns at once: [`wait_for_done`](Self::wait_for_done) returns the result. The platform takes videos of up
-    /// to 2 hours, or of 4 hours of which 2 are analysed, and 1 to 20 images.
+    /// The call returns immediately; [`wait_for_done`](Self::wait_for_done) returns the result. The platform documents
+    /// videos of up to 2 hours, or of 4 hours of which 2 are analysed, and 1 to 20 images.
     ///
-    /// It is retried where a POST otherwise is not: every call has a random key by which the platform makes one task
-    /// of all attempts. With an [`idempotency_key`](CreateAnalyzeTask::idempotency_key) of your own it makes one of several
-    /// calls, too.
+    /// The call is retried where other POSTs are not: it sends a random idempotency key, so the platform creates one
+    /// task for all attempts. With your own [`idempotency_key`](CreateAnalyzeTask::idempotency_key), it creates one
+    /// task for several calls, too.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -62,10 +60,10 @@ impl AnalyzeTasksClient {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn create(&self) -> CreateAnalyzeTask {
-        self.0.post(&["analyze", "tasks"]).idempotent().into()
+        self.0.post(&["analyze", "tasks"]).with_idempotency_key().into()
     }
 
-    /// Gets a task, with its result once it is ready.
+    /// Gets a task, with its result if it is ready.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -77,8 +75,7 @@ impl AnalyzeTasksClient {
         self.0.get(&["analyze", "tasks", task_id]).into()
     }
 
-    /// Deletes a task for good. The platform refuses it while the task is in process:
-    /// [`cancel`](Self::cancel) it first.
+    /// Deletes a task permanently. The platform refuses to delete a task in process: [`cancel`](Self::cancel) it first.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -89,9 +86,9 @@ impl AnalyzeTasksClient {
         self.0.delete(&["analyze", "tasks", task_id]).into()
     }
 
-    /// Cancels a task that is not done, for good. A task that was canceled before is no error.
+    /// Cancels a task that has not ended. To cancel a canceled task is not an error.
     ///
-    /// A task of a batch is canceled with [its batch](crate::analyze_async::AnalyzeBatchesClient::cancel).
+    /// To cancel a task of a batch, [cancel the batch](crate::analyze_async::AnalyzeBatchesClient::cancel).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -105,8 +102,8 @@ impl AnalyzeTasksClient {
 
     /// Waits until a task is ready, and returns it with its result.
     ///
-    /// A task that failed or was canceled is an [`Error::Failed`](crate::Error::Failed) with the platform's reason. An
-    /// [`error`](AnalyzeTask::error) of a task that is ready is a warning, for example that segments are missing.
+    /// A task that fails or is canceled returns an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
+    /// An [`error`](AnalyzeTask::error) in a task that is ready is a warning, such as that segments are missing.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -119,8 +116,7 @@ impl AnalyzeTasksClient {
         Wait::new(self.0.get(&["analyze", "tasks", task_id]), task_id)
     }
 
-    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
-    /// [`WaitAll`](crate::WaitAll).
+    /// Waits for several tasks on one thread and yields each as soon as it is done. See [`WaitAll`](crate::WaitAll).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -138,62 +134,39 @@ impl AnalyzeTasksClient {
 request! {
     /// Options of [`AnalyzeTasksClient::list`].
     ListAnalyzeTasks -> SyncPager<AnalyzeTask> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
         /// Only tasks in this state.
         query status: into AnalyzeTaskStatus,
         /// Only tasks whose video came from exactly this URL.
         query video_url: into String,
         /// Only tasks about this asset.
         query asset_id: into String,
-        /// Only tasks of this mode.
+        /// Only tasks with this mode.
         query analysis_mode: into AnalysisMode,
     }
 }
 
-request! {
+analyze_options! {
     /// Options of [`AnalyzeTasksClient::create`].
     CreateAnalyzeTask -> AnalyzeTask {
-        /// The model. The platform's default is `pegasus1.5`.
-        json model_name: into AnalyzeModelName,
-        /// An id of your own, that comes back with the task: 1 to 64 letters, digits, hyphens and underscores. It need
-        /// not be the only one of its kind.
+        /// Your own id, which comes back with the task: 1 to 64 letters, digits, hyphens and underscores. It need not be
+        /// unique.
         json custom_id: into String,
-        /// The video: a [`VideoContext`], or a reference to an [`Asset`](crate::assets::Asset). Excludes
-        /// [`image`](Self::image).
-        json video: into VideoContext,
-        /// The images, 1 to 20. Needs `pegasus1.6` and a [`prompt`](Self::prompt); excludes [`video`](Self::video) and
-        /// [`prompt_v2`](Self::prompt_v2).
-        json image: [AnalyzeImageInput],
-        /// What to write, in the mode [`General`](AnalysisMode::General). Excludes [`prompt_v2`](Self::prompt_v2).
-        json prompt: into String,
-        /// A prompt that refers to images. Excludes [`prompt`](Self::prompt) and [`image`](Self::image).
-        json prompt_v2: into AnalyzePromptV2,
-        /// What to make of the video. The platform's default is [`General`](AnalysisMode::General).
+        /// The mode of the analysis. The platform's default is [`General`](AnalysisMode::General).
         json analysis_mode: into AnalysisMode,
-        /// How freely the model writes, 0 to 1. The platform's default is 0.2.
-        json temperature: f64,
         /// The most tokens of the answer: 512 to 98,304 and 4,096 by default in the mode
         /// [`General`](AnalysisMode::General), 2,048 to 98,304 and 32,768 by default for segments.
         json max_tokens: into MaxTokens,
-        /// The form of the answer: a JSON schema, or segments.
-        json response_format: ResponseFormat,
-        /// The shortest segment in seconds, 2 at least.
+        /// The length of the shortest segment in seconds, at least 2.
         json min_segment_duration: f64,
-        /// The longest segment in seconds, 2 at least.
+        /// The length of the longest segment in seconds, at least 2.
         json max_segment_duration: f64,
-        /// The start of the part to analyse, in seconds of the video's own clock.
-        json start_time: f64,
-        /// The end of the part to analyse, in seconds of the video's own clock; 1 s to 2 hours after the start.
-        json end_time: f64,
     }
 }
 
 impl CreateAnalyzeTask {
-    /// A key of your own in place of a random one: the platform makes one task of all requests with the same key. It is
-    /// sent as the header `Idempotency-Key`.
+    /// Sets your own idempotency key instead of a random one. The platform creates one task for all requests with the
+    /// same key. It is sent in the header `Idempotency-Key`.
     pub fn idempotency_key(mut self, idempotency_key: impl Into<String>) -> Self {
         self.0.header(IDEMPOTENCY_KEY, &idempotency_key.into());
         self
@@ -203,15 +176,15 @@ impl CreateAnalyzeTask {
 open_enum! {
     /// The status of an analysis task.
     AnalyzeTaskStatus {
-        /// Not started.
+        /// Not started yet.
         Queued = "queued",
         /// About to start.
         Pending = "pending",
-        /// In process.
+        /// In progress.
         Processing = "processing",
-        /// There is a result.
+        /// The result is ready.
         Ready = "ready",
-        /// There is none: see [`AnalyzeTask::error`].
+        /// It failed: see [`AnalyzeTask::error`].
         Failed = "failed",
         /// It was canceled.
         Canceled = "canceled",
@@ -226,48 +199,48 @@ pub struct AnalyzeTask {
     pub task_id: String,
     /// Your own id.
     pub custom_id: Option<String>,
-    /// The batch that it belongs to.
+    /// The batch to which it belongs.
     pub batch_id: Option<String>,
-    /// Where the video came from.
+    /// The source of the video.
     pub video_source: Option<AnalyzeVideoSource>,
-    /// What was asked for.
+    /// The parameters of the request.
     pub request_params: Option<AnalyzeTaskParams>,
-    /// Its status.
+    /// The status.
     pub status: Option<AnalyzeTaskStatus>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it ended.
+    /// The time at which it ended.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub completed_at: Option<OffsetDateTime>,
     /// The result, once it is ready.
     pub result: Option<AnalyzeTaskResult>,
-    /// Why it failed or was canceled; of a task that is ready, a warning.
+    /// The reason why it failed or was canceled. In a task that is ready, a warning.
     pub error: Option<AnalyzeError>,
-    /// How the notifications of its end went.
+    /// The deliveries of the notifications to webhooks.
     pub webhooks: Option<Vec<AnalyzeWebhookInfo>>,
 }
 
-impl Waitable for AnalyzeTask {
+impl Pollable for AnalyzeTask {
     const RESOURCE: &'static str = "analyze task";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(AnalyzeTaskStatus::Ready) => Progressing::Done,
+            Some(AnalyzeTaskStatus::Ready) => PollStatus::Done,
             Some(AnalyzeTaskStatus::Failed | AnalyzeTaskStatus::Canceled) => {
-                Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
+                PollStatus::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
             }
-            _ => Progressing::Working,
+            _ => PollStatus::Working,
         }
     }
 }
 
-/// Where the video of a task came from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The source of the video of a task.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeVideoSource {
     /// The kind of source: `url`, `asset_id`, `base64_string` or `video_id`.
@@ -281,11 +254,17 @@ pub struct AnalyzeVideoSource {
     pub video_id: Option<String>,
     /// The index.
     pub index_id: Option<String>,
-    /// What the platform read from the file.
+    /// The metadata that the platform read from the file.
     pub system_metadata: Option<AnalyzeVideoMetadata>,
 }
 
-/// What the platform read from the video of a task.
+masked_debug! {
+    AnalyzeVideoSource {
+        kind, url: masked, asset_id, video_id, index_id, system_metadata,
+    }
+}
+
+/// The metadata that the platform read from the video of a task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeVideoMetadata {
@@ -293,13 +272,13 @@ pub struct AnalyzeVideoMetadata {
     pub duration: Option<f64>,
 }
 
-/// What a task was asked for, as in [`CreateAnalyzeTask`]. Media that were sent in base64 do not come back.
+/// The parameters of a task, as in [`CreateAnalyzeTask`]. Media that were sent in base64 are not included.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeTaskParams {
-    /// What to make of the video.
+    /// The mode of the analysis.
     pub analysis_mode: Option<AnalysisMode>,
-    /// What to write.
+    /// The prompt.
     pub prompt: Option<String>,
     /// A prompt that refers to images.
     pub prompt_v2: Option<AnalyzePromptV2>,

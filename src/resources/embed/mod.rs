@@ -97,7 +97,7 @@ pub struct EmbeddingResult {
 }
 
 /// What was embedded, and how, as the older calls give it. The fields of other kinds of media are `None`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingMetadata {
     /// The URL that was given.
@@ -130,6 +130,14 @@ pub struct EmbeddingMetadata {
     pub image_embedding_option: Option<Vec<EmbeddingOption>>,
     /// The scope of an image, which is always whole.
     pub image_embedding_scope: Option<Vec<EmbeddingScope>>,
+}
+
+masked_debug! {
+    EmbeddingMetadata {
+        input_url: masked, input_filename, duration, start_offset_sec, end_offset_sec, video_clip_length,
+        video_embedding_option, video_embedding_scope, audio_embedding_option, audio_embedding_scope,
+        document_embedding_option, document_embedding_scope, image_embedding_option, image_embedding_scope,
+    }
 }
 
 open_enum! {

@@ -8,14 +8,14 @@ use crate::call::json::encode::Fields;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::call::wait::status_list::StatusList;
 use crate::call::{Call, RequestOptions};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::session::Session;
 use crate::resources::assets::UploadMethod;
-use crate::types::{BulkOutcome, DateFilter, EmbeddingOption, EmbeddingScope};
+use crate::types::{BulkOutcome, DateFilter, EmbeddingOption, EmbeddingScope, in_bulk};
 
 use super::{EmbeddingResult, EmbeddingTaskStatus};
 
@@ -165,10 +165,7 @@ request! {
         query ended_at: into DateFilter,
         /// Only tasks in this state.
         query status: into EmbeddingTaskStatus,
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
     }
 }
 
@@ -240,9 +237,9 @@ impl CreateEmbedTasks {
                 }),
                 Err(why) => task.0.reject("videos", why),
             }
-            BulkOutcome { source, result: task.send() }
+            (source, || task.send())
         };
-        Ok(self.videos.into_iter().map(create).collect())
+        Ok(in_bulk(self.videos.into_iter().map(create)))
     }
 }
 
@@ -311,18 +308,18 @@ pub struct MediaEmbeddingTask {
     pub image_embedding: Option<EmbeddingResult>,
 }
 
-impl Waitable for MediaEmbeddingTask {
+impl Pollable for MediaEmbeddingTask {
     const RESOURCE: &'static str = "embedding task";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(EmbeddingTaskStatus::Ready) => Progressing::Done,
-            Some(EmbeddingTaskStatus::Failed) => Progressing::Failed(None),
-            _ => Progressing::Working,
+            Some(EmbeddingTaskStatus::Ready) => PollStatus::Done,
+            Some(EmbeddingTaskStatus::Failed) => PollStatus::Failed(None),
+            _ => PollStatus::Working,
         }
     }
 }

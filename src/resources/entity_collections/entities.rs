@@ -1,4 +1,4 @@
-//! Entities: known people and things, each with the images that show it.
+//! Entities: known people and things, each with images of it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,12 +8,12 @@ use super::EntitySortBy;
 use crate::call::list::pager::SyncPager;
 use crate::call::request::Request;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::call::{Call, texts};
 use crate::http::session::Session;
 use crate::types::SortOption;
 
-/// Creates and manages the entities of a collection, see
+/// Creates and manages the entities of a collection. Returned by
 /// [`EntityCollectionsClient::entities`](crate::entity_collections::EntityCollectionsClient::entities).
 #[derive(Debug, Clone)]
 pub struct EntitiesClient(pub(crate) Session);
@@ -34,10 +34,10 @@ impl EntitiesClient {
         self.0.get(&["entity-collections", entity_collection_id, "entities"]).into()
     }
 
-    /// Creates an entity from assets that show it: at least one, and several make it easier to recognise.
+    /// Creates an entity from assets that show it. One is enough, but several make it easier to recognise.
     ///
-    /// It returns while the platform is still processing the entity: [`wait_for_done`](Self::wait_for_done) before
-    /// you search for it.
+    /// The call returns before the platform has processed the entity. Call [`wait_for_done`](Self::wait_for_done)
+    /// before you search for it.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -60,10 +60,10 @@ impl EntitiesClient {
         with_assets(request, asset_ids).into()
     }
 
-    /// Creates many entities at once.
+    /// Creates many entities in one call.
     ///
-    /// `Ok` does not mean that all were created: those that were not are in
-    /// [`errors`](BulkCreateEntityResponse::errors), each with its place in what was sent and the reason.
+    /// `Ok` does not mean that all of them were created. [`errors`](BulkCreateEntityResponse::errors) lists those that
+    /// were not, each with its index in the request and the reason.
     ///
     /// ```no_run
     /// use twelvelabs::entity_collections::EntityInput;
@@ -94,7 +94,7 @@ impl EntitiesClient {
         request.into()
     }
 
-    /// Gets one entity.
+    /// Gets an entity.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -106,8 +106,8 @@ impl EntitiesClient {
         self.0.get(&["entity-collections", entity_collection_id, "entities", entity_id]).into()
     }
 
-    /// Changes the name, the description or the metadata of an entity; what is not set stays. Its assets are changed
-    /// by [`create_assets`](Self::create_assets) and [`delete_assets`](Self::delete_assets).
+    /// Updates the name, the description or the metadata of an entity. Options that are not set keep their value.
+    /// Change its assets with [`create_assets`](Self::create_assets) and [`delete_assets`](Self::delete_assets).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -118,7 +118,7 @@ impl EntitiesClient {
         self.0.patch(&["entity-collections", entity_collection_id, "entities", entity_id]).into()
     }
 
-    /// Deletes an entity for good. Its assets stay.
+    /// Deletes an entity permanently. Its assets remain.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -129,7 +129,7 @@ impl EntitiesClient {
         self.0.delete(&["entity-collections", entity_collection_id, "entities", entity_id]).into()
     }
 
-    /// Adds assets to an entity, which may then be processing for a while.
+    /// Adds assets to an entity, which the platform then processes again.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -148,9 +148,9 @@ impl EntitiesClient {
         with_assets(self.0.post(&path), asset_ids).into()
     }
 
-    /// Takes assets from an entity, which may then be processing for a while. The assets themselves stay.
+    /// Removes assets from an entity, which the platform then processes again. The assets themselves remain.
     ///
-    /// The platform refuses to take the last one.
+    /// The platform refuses to remove the last one.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -167,7 +167,7 @@ impl EntitiesClient {
         with_assets(self.0.delete(&path), asset_ids).into()
     }
 
-    /// Lists the entities, of all collections, that an asset belongs to.
+    /// Lists the entities to which an asset belongs, in all collections.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -180,7 +180,7 @@ impl EntitiesClient {
         self.0.get(&["assets", asset_id, "entities"]).into()
     }
 
-    /// Waits until an entity is ready to be searched for, and returns it.
+    /// Waits until an entity is ready for search, and returns it.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -205,17 +205,14 @@ fn with_assets(mut request: Request, asset_ids: impl IntoIterator<Item = impl As
 request! {
     /// Options of [`EntitiesClient::list`].
     ListEntities -> SyncPager<Entity> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
         /// Only entities with this name.
         query name: into String,
         /// Only entities in this state.
         query status: into EntityStatus,
-        /// What to sort by.
+        /// The field to sort by.
         query sort_by: into EntitySortBy,
-        /// The direction. The platform's default is the newest first.
+        /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
     }
 }
@@ -223,19 +220,16 @@ request! {
 request! {
     /// Options of [`EntitiesClient::list_by_asset`].
     ListEntitiesByAsset -> SyncPager<Entity> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
     }
 }
 
 request! {
     /// Options of [`EntitiesClient::create`].
     CreateEntity -> Entity {
-        /// What the entity is.
+        /// The description of the entity.
         json description: into String,
-        /// Your own metadata: strings, numbers, booleans. Send lists and objects as strings.
+        /// Your own metadata: strings, numbers or booleans. Send lists and objects as strings.
         json metadata: object,
     }
 }
@@ -247,18 +241,18 @@ request! {
         json name: into String,
         /// The new description.
         json description: into String,
-        /// Your own metadata, in place of all that was there: strings, numbers, booleans. Send lists and objects
-        /// as strings.
+        /// Your own metadata, which replaces all of the existing metadata: strings, numbers or booleans. Send lists and
+        /// objects as strings.
         json metadata: object,
     }
 }
 
 input! {
-    /// An entity to create with others, see [`EntitiesClient::create_bulk`]: its name and the ids of its assets.
+    /// An entity for [`EntitiesClient::create_bulk`]: its name and the ids of its assets.
     EntityInput(name: String, asset_ids: [String]) {
-        /// What the entity is.
+        /// The description of the entity.
         description: into String,
-        /// Your own metadata: strings, numbers, booleans. Send lists and objects as strings.
+        /// Your own metadata: strings, numbers or booleans. Send lists and objects as strings.
         metadata: object,
     }
 }
@@ -266,15 +260,15 @@ input! {
 open_enum! {
     /// The status of an entity.
     EntityStatus {
-        /// It cannot be searched for yet.
+        /// Not ready for search yet.
         Processing = "processing",
-        /// It can be searched for.
+        /// Ready for search.
         Ready = "ready",
     }
 }
 
-/// A known person or thing. A search finds it where the text of the query has its id in the form `<@id>`:
-/// `<@65f…> is walking`.
+/// A known person or thing. To search for it, put its id into the text of the query in the form `<@id>`, as in `<@65f…>
+/// is walking`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Entity {
@@ -285,59 +279,59 @@ pub struct Entity {
     pub entity_collection_id: Option<String>,
     /// The name.
     pub name: Option<String>,
-    /// What it is.
+    /// The description.
     pub description: Option<String>,
     /// Your own metadata.
     pub metadata: Option<Map<String, Value>>,
-    /// The ids of the assets that show it.
+    /// The ids of its assets.
     pub asset_ids: Option<Vec<String>>,
-    /// Its status.
+    /// The status.
     pub status: Option<EntityStatus>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
 }
 
-impl Waitable for Entity {
+impl Pollable for Entity {
     const RESOURCE: &'static str = "entity";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(EntityStatus::Ready) => Progressing::Done,
-            _ => Progressing::Working,
+            Some(EntityStatus::Ready) => PollStatus::Done,
+            _ => PollStatus::Working,
         }
     }
 }
 
-/// The outcome of entities that were created at once.
+/// The outcome of creating many entities in one call.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BulkCreateEntityResponse {
-    /// How many were created.
+    /// The number of entities that were created.
     pub success_count: Option<u64>,
-    /// How many were not.
+    /// The number of entities that were not created.
     pub failed_count: Option<u64>,
-    /// Those that were created, with their id, name and state.
+    /// The entities that were created, with their id, name and status.
     pub entities: Option<Vec<Entity>>,
-    /// Those that were not, with the reason.
+    /// The entities that were not created, with the reasons.
     pub errors: Option<Vec<BulkCreateEntityError>>,
 }
 
-/// Why one of many entities was not created.
+/// The reason why one of many entities was not created.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BulkCreateEntityError {
-    /// Its place in what was sent, from 0.
+    /// The index in the request, from 0.
     pub entity_index: Option<u64>,
-    /// Its name, as it was sent.
+    /// The name in the request.
     pub entity_name: Option<String>,
-    /// The reason, as text.
+    /// The reason as text.
     pub error_reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Entity collections: known people and things, gathered to be found in videos.
+//! Entity collections: groups of known people and things to find in videos.
 
 pub(crate) mod entities;
 
@@ -11,13 +11,13 @@ use crate::http::session::Session;
 use crate::types::SortOption;
 use entities::EntitiesClient;
 
-/// Creates and manages collections of entities, see
+/// Creates and manages collections of entities. Returned by
 /// [`TwelveLabs::entity_collections`](crate::TwelveLabs::entity_collections).
 #[derive(Debug, Clone)]
 pub struct EntityCollectionsClient(pub(crate) Session);
 
 impl EntityCollectionsClient {
-    /// The entities of the collections: the people and things themselves.
+    /// The entities in the collections.
     pub fn entities(&self) -> EntitiesClient {
         EntitiesClient(self.0.clone())
     }
@@ -35,7 +35,7 @@ impl EntityCollectionsClient {
         self.0.get(&["entity-collections"]).into()
     }
 
-    /// Creates an entity collection. The name should be short and say what is in it.
+    /// Creates an entity collection. Choose a short name that says what it contains.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -49,7 +49,7 @@ impl EntityCollectionsClient {
         request.into()
     }
 
-    /// Gets one entity collection. Its entities are listed by [`EntitiesClient::list`].
+    /// Gets an entity collection. [`EntitiesClient::list`] lists its entities.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -61,7 +61,7 @@ impl EntityCollectionsClient {
         self.0.get(&["entity-collections", entity_collection_id]).into()
     }
 
-    /// Changes the name or the description of an entity collection; what is not set stays.
+    /// Updates the name or the description of an entity collection. Options that are not set keep their value.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -72,7 +72,7 @@ impl EntityCollectionsClient {
         self.0.patch(&["entity-collections", entity_collection_id]).into()
     }
 
-    /// Deletes an entity collection for good.
+    /// Deletes an entity collection permanently.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -87,15 +87,12 @@ impl EntityCollectionsClient {
 request! {
     /// Options of [`EntityCollectionsClient::list`].
     ListEntityCollections -> SyncPager<EntityCollection> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
         /// Only collections with this name.
         query name: into String,
-        /// What to sort by.
+        /// The field to sort by.
         query sort_by: into EntitySortBy,
-        /// The direction. The platform's default is the newest first.
+        /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
     }
 }
@@ -103,7 +100,7 @@ request! {
 request! {
     /// Options of [`EntityCollectionsClient::create`].
     CreateEntityCollection -> EntityCollection {
-        /// What the collection is for.
+        /// The description of the collection.
         json description: into String,
     }
 }
@@ -119,7 +116,7 @@ request! {
 }
 
 open_enum! {
-    /// What entity collections and entities are sorted by.
+    /// The fields by which entity collections and entities can be sorted.
     EntitySortBy {
         /// The time of creation.
         CreatedAt = "created_at",
@@ -139,12 +136,12 @@ pub struct EntityCollection {
     pub id: String,
     /// The name.
     pub name: Option<String>,
-    /// What the collection is for.
+    /// The description of the collection.
     pub description: Option<String>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
 }

@@ -1,23 +1,20 @@
-//! The assets of an index.
+//! The indexed assets of an index.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::PARAMETERS;
+use super::video_filters;
 use crate::call::Call;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::call::wait::status_list::StatusList;
 use crate::http::session::Session;
-use crate::types::{
-    DateFilter, EmbeddingOption, HlsObject, NumberRange, SortBy, SortOption, TranscriptionEntry, VideoSegment,
-    VideoSystemMetadata,
-};
+use crate::types::{EmbeddingOption, HlsObject, TranscriptionEntry, VideoSegment, VideoSystemMetadata};
 
-/// Indexes assets and keeps track of them, see
+/// Indexes assets and manages the result. Returned by
 /// [`IndexesClient::indexed_assets`](crate::indexes::IndexesClient::indexed_assets).
 #[derive(Debug, Clone)]
 pub struct IndexedAssetsClient(pub(crate) Session);
@@ -25,7 +22,7 @@ pub struct IndexedAssetsClient(pub(crate) Session);
 impl IndexedAssetsClient {
     /// Lists the indexed assets of an index, newest first.
     ///
-    /// Ranges are written as in Rust and include both ends; a plain number asks for exactly that.
+    /// Filters take Rust ranges, which include both ends, or a plain number for an exact match.
     ///
     /// ```no_run
     /// use twelvelabs::indexes::IndexedAssetStatus;
@@ -48,10 +45,10 @@ impl IndexedAssetsClient {
         self.0.get(&["indexes", index_id, "indexed-assets"]).into()
     }
 
-    /// Indexes an asset, which has to be ready.
+    /// Indexes an asset, which must be ready.
     ///
-    /// It returns while the platform is still indexing: [`wait_for_done`](Self::wait_for_done) before you search.
-    /// What the platform takes depends on the models of the index.
+    /// The call returns before the asset is indexed. Call [`wait_for_done`](Self::wait_for_done) before you search.
+    /// Which assets the platform accepts depends on the models of the index.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -65,7 +62,7 @@ impl IndexedAssetsClient {
         request.into()
     }
 
-    /// Gets one indexed asset, on request with its embeddings and its transcription.
+    /// Gets an indexed asset, with its embeddings and its transcription if requested.
     ///
     /// ```no_run
     /// use twelvelabs::types::EmbeddingOption;
@@ -87,7 +84,7 @@ impl IndexedAssetsClient {
         self.0.get(&["indexes", index_id, "indexed-assets", indexed_asset_id]).into()
     }
 
-    /// Deletes an indexed asset, and all that its index knows of it, for good.
+    /// Deletes an indexed asset and everything that its index knows about it permanently. The asset remains.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -98,7 +95,7 @@ impl IndexedAssetsClient {
         self.0.delete(&["indexes", index_id, "indexed-assets", indexed_asset_id]).into()
     }
 
-    /// Changes some metadata of an indexed asset and keeps the rest. A name that is set to null is removed.
+    /// Updates the given metadata of an indexed asset and keeps the rest. A key that is set to null is removed.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -110,7 +107,7 @@ impl IndexedAssetsClient {
         self.0.patch(&["indexes", index_id, "indexed-assets", indexed_asset_id]).into()
     }
 
-    /// Lists the indexed assets that were made of an asset, with the index that each is in.
+    /// Lists the indexed assets of an asset, with the index of each.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -126,7 +123,7 @@ impl IndexedAssetsClient {
 
     /// Waits until an asset is indexed, and returns it.
     ///
-    /// One that could not be indexed is an [`Error::Failed`](crate::Error::Failed).
+    /// An asset that cannot be indexed returns an [`Error::Failed`](crate::Error::Failed).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -143,7 +140,7 @@ impl IndexedAssetsClient {
         Wait::new(self.0.get(&["indexes", index_id, "indexed-assets", indexed_asset_id]), indexed_asset_id)
     }
 
-    /// Waits until all of these indexed assets are done, on one thread, and gives each as soon as it is: see
+    /// Waits for several indexed assets on one thread and yields each as soon as it is done. See
     /// [`WaitAll`](crate::WaitAll).
     ///
     /// ```no_run
@@ -170,55 +167,20 @@ impl IndexedAssetsClient {
     }
 }
 
-request! {
+video_filters! {
     /// Options of [`IndexedAssetsClient::list`].
-    ListIndexedAssets -> SyncPager<IndexedAsset> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
-        /// What to sort by. The platform's default is the time of creation.
-        query sort_by: into SortBy,
-        /// The direction. The platform's default is the newest first.
-        query sort_option: into SortOption,
-        /// Only those in one of these states.
+    ListIndexedAssets ["status"] {
+        /// Only videos in one of these states.
         query status: [IndexedAssetStatus],
-        /// Only those of this file name.
-        query filename: into String,
-        /// Only those of this duration, in seconds.
-        query duration: into NumberRange,
-        /// Only those with this many frames per second.
-        query fps: into NumberRange,
-        /// Only those of this width, in pixels.
-        query width: into NumberRange,
-        /// Only those of this height, in pixels.
-        query height: into NumberRange,
-        /// Only those of this size, in bytes.
-        query size: into NumberRange,
-        /// Only those created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
-        query created_at: into DateFilter,
-        /// Only those whose metadata was changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
-        query updated_at: into DateFilter,
-    }
-}
-
-impl ListIndexedAssets {
-    /// Only those with this metadata: an object of names and the values that they must have, or the JSON text of one.
-    ///
-    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name
-    /// of a parameter of this list, such as `size`, is sent as `user_metadata[size]`, as the Python SDK sends it.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.0.conditions("user_metadata", &user_metadata, &[&PARAMETERS[..], &["status"]].concat());
-        self
     }
 }
 
 request! {
     /// Options of [`IndexedAssetsClient::create`].
     CreateIndexedAsset -> IndexedAsset {
-        /// Whether an HLS stream is kept: see [`IndexedAsset::hls`].
+        /// Whether to keep an HLS stream: see [`IndexedAsset::hls`].
         json enable_video_stream: bool,
-        /// Your own metadata, to find the video by: strings, numbers, booleans, lists of strings.
+        /// Your own metadata, to find the video by: strings, numbers, booleans or lists of strings.
         json user_metadata: object,
     }
 }
@@ -226,7 +188,7 @@ request! {
 request! {
     /// Options of [`IndexedAssetsClient::retrieve`].
     RetrieveIndexedAsset -> IndexedAsset {
-        /// Which embeddings to return. The index needs a Marengo model.
+        /// The embeddings to return. Requires an index with a Marengo model.
         query embedding_option: [EmbeddingOption],
         /// Whether to return the transcription.
         query transcription: bool,
@@ -236,7 +198,7 @@ request! {
 request! {
     /// Options of [`IndexedAssetsClient::update`].
     UpdateIndexedAsset -> () {
-        /// The metadata to change: strings, numbers, booleans, lists of strings, or null to remove one.
+        /// The metadata to change: strings, numbers, booleans or lists of strings, or null to remove a key.
         json user_metadata: object,
     }
 }
@@ -244,75 +206,72 @@ request! {
 request! {
     /// Options of [`IndexedAssetsClient::list_by_asset`].
     ListIndexedAssetsByAsset -> SyncPager<IndexedAssetSummary> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
+        paging,
     }
 }
 
 open_enum! {
     /// The indexing status of a video.
     IndexedAssetStatus {
-        /// It can be searched.
+        /// Ready for search.
         Ready = "ready",
-        /// Not started.
+        /// Not started yet.
         Pending = "pending",
-        /// Waiting for its turn.
+        /// Queued.
         Queued = "queued",
         /// In progress.
         Indexing = "indexing",
-        /// Checked against what the models take.
+        /// The platform is checking the video against the limits of the models.
         Validating = "validating",
-        /// It could not be indexed.
+        /// Indexing failed.
         Failed = "failed",
     }
 }
 
-/// A video of an index. An answer has the fields that its call is about.
+/// A video of an index. Which fields are set depends on the call that returned it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexedAsset {
-    /// The id, which the hits of a search call `video_id`.
+    /// The id, which is called `video_id` in the hits of a search.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The asset that it was made of.
+    /// The id of the asset behind it.
     pub asset_id: Option<String>,
-    /// Its status. The older endpoints of [`VideosClient`](crate::indexes::VideosClient) do not say.
+    /// The status. The older endpoints of [`VideosClient`](crate::indexes::VideosClient) do not return it.
     pub status: Option<IndexedAssetStatus>,
-    /// When the indexing was asked for.
+    /// The time at which indexing was requested.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When its state last changed.
+    /// The time at which its state last changed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
-    /// When it was indexed.
+    /// The time at which it was indexed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub indexed_at: Option<OffsetDateTime>,
-    /// What the platform read from the file.
+    /// The metadata that the platform read from the file.
     pub system_metadata: Option<VideoSystemMetadata>,
     /// Your own metadata.
     pub user_metadata: Option<Map<String, Value>>,
-    /// The HLS stream, if one is kept.
+    /// The HLS stream, if there is one.
     pub hls: Option<HlsObject>,
-    /// The embeddings, if they were asked for.
+    /// The embeddings, if they were requested.
     pub embedding: Option<IndexedAssetEmbedding>,
-    /// What is said, if it was asked for.
+    /// The transcription, if it was requested.
     pub transcription: Option<Vec<TranscriptionEntry>>,
 }
 
-impl Waitable for IndexedAsset {
+impl Pollable for IndexedAsset {
     const RESOURCE: &'static str = "indexed asset";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
-            Some(IndexedAssetStatus::Ready) => Progressing::Done,
-            Some(IndexedAssetStatus::Failed) => Progressing::Failed(None),
-            _ => Progressing::Working,
+            Some(IndexedAssetStatus::Ready) => PollStatus::Done,
+            Some(IndexedAssetStatus::Failed) => PollStatus::Failed(None),
+            _ => PollStatus::Working,
         }
     }
 }
@@ -321,7 +280,7 @@ impl Waitable for IndexedAsset {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexedAssetEmbedding {
-    /// The model that made them.
+    /// The model that created them.
     pub model_name: Option<String>,
     /// The embeddings.
     pub video_embedding: Option<IndexedAssetVideoEmbedding>,
@@ -331,22 +290,22 @@ pub struct IndexedAssetEmbedding {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexedAssetVideoEmbedding {
-    /// One for each segment and kind.
+    /// One embedding for each segment and kind.
     pub segments: Option<Vec<VideoSegment>>,
 }
 
-/// Where an asset is indexed.
+/// An index in which an asset is indexed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexedAssetSummary {
     /// The id of the indexed asset.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The index that it is in.
+    /// The index.
     pub index: Option<IndexedAssetSummaryIndex>,
 }
 
-/// The index that an asset is in.
+/// The index of an indexed asset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexedAssetSummaryIndex {

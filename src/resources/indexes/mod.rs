@@ -1,4 +1,4 @@
-//! Indexes: videos made searchable.
+//! Indexes: collections of searchable videos.
 
 pub(crate) mod indexed_assets;
 pub(crate) mod videos;
@@ -14,12 +14,12 @@ use crate::types::{DateFilter, SortBy, SortOption};
 use indexed_assets::IndexedAssetsClient;
 use videos::VideosClient;
 
-/// Creates and manages indexes and the videos in them, see [`TwelveLabs::indexes`](crate::TwelveLabs::indexes).
+/// Creates and manages indexes and the videos in them. Returned by [`TwelveLabs::indexes`](crate::TwelveLabs::indexes).
 #[derive(Debug, Clone)]
 pub struct IndexesClient(pub(crate) Session);
 
 impl IndexesClient {
-    /// The assets of an index: indexing, their state, metadata, embeddings and transcriptions.
+    /// The indexed assets of an index: indexing, status, metadata, embeddings and transcriptions.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -31,7 +31,7 @@ impl IndexesClient {
         IndexedAssetsClient(self.0.clone())
     }
 
-    /// The videos of an index by the platform's older endpoints, which it plans to remove: use
+    /// The older endpoints for the videos of an index, which the platform plans to remove. Use
     /// [`indexed_assets`](Self::indexed_assets) in new programs.
     ///
     /// ```no_run
@@ -59,8 +59,9 @@ impl IndexesClient {
 
     /// Creates an index. Its models and their options cannot be changed later.
     ///
-    /// The platform's answer has little more than the id: [`retrieve`](Self::retrieve) returns the rest. A name that is
-    /// taken is a conflict (409, `index_name_already_exists`): [`ensure`](Self::ensure) takes that index instead.
+    /// The answer contains little more than the id; [`retrieve`](Self::retrieve) returns the rest. The platform answers
+    /// with a conflict (409, `index_name_already_exists`) if the name is taken. Use [`ensure`](Self::ensure) to get the
+    /// existing index instead.
     ///
     /// ```no_run
     /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
@@ -82,7 +83,7 @@ impl IndexesClient {
         request.into()
     }
 
-    /// Gets one index.
+    /// Gets an index.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -94,7 +95,7 @@ impl IndexesClient {
         self.0.get(&["indexes", index_id]).into()
     }
 
-    /// Gives an index another name.
+    /// Renames an index.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -107,7 +108,7 @@ impl IndexesClient {
         request.into()
     }
 
-    /// Deletes an index and all the videos in it for good.
+    /// Deletes an index and all its videos permanently. The assets remain.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -118,10 +119,11 @@ impl IndexesClient {
         self.0.delete(&["indexes", index_id]).into()
     }
 
-    /// Finds the index of exactly this name, or creates it.
+    /// Finds the index with exactly this name, or creates it.
     ///
-    /// If another program creates it at the same moment, that index is found. An index that exists is returned as it
-    /// is, also if it has other models than these, which cannot be changed: check [`Index::models`] if that matters.
+    /// If another program creates the index at the same time, that index is returned. An existing index is returned
+    /// unchanged even if it has other models, because models cannot be changed: check [`Index::models`] if that
+    /// matters.
     ///
     /// ```no_run
     /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
@@ -148,7 +150,7 @@ impl IndexesClient {
     }
 }
 
-/// A search for an index that creates it if there is none. Nothing happens before [`send`](EnsureIndex::send).
+/// Finds or creates an index. Nothing is sent before [`send`](EnsureIndex::send).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct EnsureIndex {
@@ -159,13 +161,14 @@ pub struct EnsureIndex {
 }
 
 impl EnsureIndex {
-    /// The add-ons of the index if it is created, as [`CreateIndex::addons`].
+    /// The add-ons of a new index: see [`CreateIndex::addons`].
     pub fn addons(mut self, addons: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.create = self.create.addons(addons);
         self
     }
 
-    /// Settings for each of the requests.
+    /// Settings for every request. Additional query and body parameters are sent only with the request that creates the
+    /// index.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.request_options = request_options;
         self
@@ -177,13 +180,15 @@ impl EnsureIndex {
     ///
     /// # Errors
     ///
-    /// As [`Call::send`], of any of its requests. A conflict that is about another thing than the name stays one.
+    /// As [`Call::send`], for each of its requests. A conflict that is not about the name is returned, too.
     #[inline]
     pub fn send(self) -> Result<EnsuredIndex> {
         let EnsureIndex { indexes, create, index_name, request_options } = self;
-        // The filter of the platform need not be exact: it may find more, and after a conflict nothing is left to it.
+        let further = request_options.without_parameters();
+        // The platform's filter need not be exact. It may find more, and after a conflict it is not used, in case it
+        // finds less.
         let find = |list: ListIndexes| -> Result<Option<EnsuredIndex>> {
-            for index in list.page_limit(50).request_options(request_options.clone()).send()? {
+            for index in list.page_limit(50).request_options(further.clone()).send()? {
                 let index = index?;
                 if index.index_name.as_deref() == Some(&index_name) {
                     return Ok(Some(EnsuredIndex { index, created: false }));
@@ -194,9 +199,9 @@ impl EnsureIndex {
         if let Some(found) = find(indexes.list().index_name(&index_name))? {
             return Ok(found);
         }
-        match create.request_options(request_options.clone()).send() {
+        match create.request_options(request_options).send() {
             Ok(created) => {
-                let index = indexes.retrieve(&created.id).request_options(request_options).send()?;
+                let index = indexes.retrieve(&created.id).request_options(further).send()?;
                 Ok(EnsuredIndex { index, created: true })
             }
             Err(taken) if taken.status() == Some(409) => find(indexes.list())?.ok_or(taken),
@@ -205,7 +210,7 @@ impl EnsureIndex {
     }
 }
 
-/// What [`IndexesClient::ensure`] found or created.
+/// The result of [`IndexesClient::ensure`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EnsuredIndex {
@@ -218,15 +223,12 @@ pub struct EnsuredIndex {
 request! {
     /// Options of [`IndexesClient::list`].
     ListIndexes -> SyncPager<Index> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
-        /// What to sort by. The platform's default is the time of creation.
+        paging,
+        /// The field to sort by. The platform's default is the time of creation.
         query sort_by: into SortBy,
-        /// The direction. The platform's default is the newest first.
+        /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
-        /// Only indexes of this name.
+        /// Only indexes with this name.
         query index_name: into String,
         /// Only indexes with these model options, separated by commas, such as `visual,audio`.
         query model_options: into String,
@@ -242,14 +244,14 @@ request! {
 request! {
     /// Options of [`IndexesClient::create`].
     CreateIndex -> Index {
-        /// What else is made of each video. The platform knows `thumbnail`, with Marengo alone. An add-on cannot be
-        /// taken away later.
+        /// The add-ons for each video. The platform supports `thumbnail`, which requires Marengo. An add-on cannot be
+        /// removed later.
         json addons: [String],
     }
 }
 
 input! {
-    /// A model for a new index, and what it takes into account.
+    /// A model for a new index, with its options.
     ///
     /// ```
     /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
@@ -260,16 +262,16 @@ input! {
 }
 
 open_enum! {
-    /// What a model of an index takes into account.
+    /// The options of a model of an index.
     ModelOption {
-        /// What is seen.
+        /// The picture.
         Visual = "visual",
-        /// What is heard.
+        /// The sound.
         Audio = "audio",
     }
 }
 
-/// An index: the videos that are searched together.
+/// An index: a collection of videos that are searched together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Index {
@@ -278,18 +280,18 @@ pub struct Index {
     pub id: String,
     /// The name.
     pub index_name: Option<String>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
-    /// When the platform deletes it, on the free plan.
+    /// The time at which the platform deletes it. Only on the free plan.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
-    /// The duration of all its videos in seconds.
+    /// The total duration of its videos in seconds.
     pub total_duration: Option<f64>,
-    /// How many videos are in it. The platform gives fractions, too.
+    /// The number of videos. The platform also returns fractions.
     pub video_count: Option<f64>,
     /// Its models.
     pub models: Option<Vec<IndexModel>>,
@@ -303,24 +305,73 @@ pub struct Index {
 pub struct IndexModel {
     /// The name, such as `marengo3.0`.
     pub model_name: Option<String>,
-    /// What it takes into account.
+    /// The options of the model.
     pub model_options: Option<Vec<ModelOption>>,
     /// Its add-ons.
     pub addons: Option<Vec<String>>,
 }
 
-/// The parameters that both lists of videos have. Metadata of these names cannot be asked for by the name alone.
-const PARAMETERS: [&str; 12] = [
-    "page",
-    "page_limit",
-    "sort_by",
-    "sort_option",
-    "filename",
-    "duration",
-    "fps",
-    "width",
-    "height",
-    "size",
-    "created_at",
-    "updated_at",
-];
+/// Declares a list of the videos of an index: the filters that both lists have, and more of its own, with their names in
+/// brackets. Metadata under the name of a parameter goes in brackets behind `user_metadata`.
+macro_rules! video_filters {
+    ($(#[$meta:meta])* $name:ident [$($own:literal),*] { $($more:tt)* }) => {
+        request! {
+            $(#[$meta])*
+            $name -> SyncPager<crate::resources::indexes::indexed_assets::IndexedAsset> {
+                paging,
+                /// The field to sort by. The platform's default is the time of creation.
+                query sort_by: into crate::types::SortBy,
+                /// The sort direction. The platform's default is newest first.
+                query sort_option: into crate::types::SortOption,
+                /// Only videos with this file name.
+                query filename: into String,
+                /// Only videos of this duration, in seconds.
+                query duration: into crate::types::NumberRange,
+                /// Only videos with this many frames per second.
+                query fps: into crate::types::NumberRange,
+                /// Only videos of this width, in pixels.
+                query width: into crate::types::NumberRange,
+                /// Only videos of this height, in pixels.
+                query height: into crate::types::NumberRange,
+                /// Only videos of this size, in bytes.
+                query size: into crate::types::NumberRange,
+                /// Only videos created at this time or later: an [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339
+                /// text.
+                query created_at: into crate::types::DateFilter,
+                /// Only videos whose metadata was changed at this time or later: an
+                /// [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339 text.
+                query updated_at: into crate::types::DateFilter,
+                $($more)*
+            }
+        }
+
+        impl $name {
+            /// Only videos with this metadata: an object of names and the values that they must have, or the JSON text of
+            /// one.
+            ///
+            /// A second call replaces the first. Null and an empty list are refused. A name that is also the name of a
+            /// parameter of this list, such as `size`, is sent as `user_metadata[size]`, as the Python SDK sends it.
+            pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
+                const PARAMETERS: &[&str] = &[
+                    "page",
+                    "page_limit",
+                    "sort_by",
+                    "sort_option",
+                    "filename",
+                    "duration",
+                    "fps",
+                    "width",
+                    "height",
+                    "size",
+                    "created_at",
+                    "updated_at",
+                    $($own),*
+                ];
+                self.0.conditions("user_metadata", &user_metadata, PARAMETERS);
+                self
+            }
+        }
+    };
+}
+
+use video_filters;

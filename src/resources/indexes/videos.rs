@@ -1,19 +1,19 @@
-//! The videos of an index by the older endpoints.
+//! The older endpoints for the videos of an index.
 
 use serde::Serialize;
 
-use super::PARAMETERS;
 use super::indexed_assets::IndexedAsset;
+use super::video_filters;
 use crate::call::Call;
 use crate::call::list::pager::SyncPager;
 use crate::http::session::Session;
-use crate::types::{DateFilter, EmbeddingOption, NumberRange, SortBy, SortOption};
+use crate::types::EmbeddingOption;
 
-/// Manages the videos of an index by the platform's older endpoints, see
+/// Manages the videos of an index through the platform's older endpoints. Returned by
 /// [`IndexesClient::videos`](crate::indexes::IndexesClient::videos).
 ///
-/// The platform plans to remove them: [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) has the same and
-/// more.
+/// The platform plans to remove these endpoints. [`IndexedAssetsClient`](crate::indexes::IndexedAssetsClient) does the
+/// same and more.
 #[derive(Debug, Clone)]
 pub struct VideosClient(pub(crate) Session);
 
@@ -31,7 +31,7 @@ impl VideosClient {
         self.0.get(&["indexes", index_id, "videos"]).into()
     }
 
-    /// Gets one video, on request with its embeddings and its transcription.
+    /// Gets a video, with its embeddings and its transcription if requested.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -43,7 +43,7 @@ impl VideosClient {
         self.0.get(&["indexes", index_id, "videos", video_id]).into()
     }
 
-    /// Deletes a video from an index for good.
+    /// Deletes a video from an index permanently.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -54,7 +54,7 @@ impl VideosClient {
         self.0.delete(&["indexes", index_id, "videos", video_id]).into()
     }
 
-    /// Changes some metadata of a video and keeps the rest. A name that is set to null is removed.
+    /// Updates the given metadata of a video and keeps the rest. A key that is set to null is removed.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -67,52 +67,15 @@ impl VideosClient {
     }
 }
 
-request! {
+video_filters! {
     /// Options of [`VideosClient::list`].
-    ListVideos -> SyncPager<IndexedAsset> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
-        /// What to sort by. The platform's default is the time of creation.
-        query sort_by: into SortBy,
-        /// The direction. The platform's default is the newest first.
-        query sort_option: into SortOption,
-        /// Only videos of this file name.
-        query filename: into String,
-        /// Only videos of this duration, in seconds.
-        query duration: into NumberRange,
-        /// Only videos with this many frames per second.
-        query fps: into NumberRange,
-        /// Only videos of this width, in pixels.
-        query width: into NumberRange,
-        /// Only videos of this height, in pixels.
-        query height: into NumberRange,
-        /// Only videos of this size, in bytes.
-        query size: into NumberRange,
-        /// Only videos created at this time or later: an [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339 text.
-        query created_at: into DateFilter,
-        /// Only videos whose metadata was changed at this time or later: an
-        /// [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339 text.
-        query updated_at: into DateFilter,
-    }
-}
-
-impl ListVideos {
-    /// Only videos with this metadata: an object of names and the values that they must have, or the JSON text of one.
-    ///
-    /// Called again, it replaces what was asked for. Null and an empty list are refused. A name that is also the name
-    /// of a parameter of this list, such as `size`, is sent as `user_metadata[size]`, as the Python SDK sends it.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.0.conditions("user_metadata", &user_metadata, &PARAMETERS);
-        self
-    }
+    ListVideos [] {}
 }
 
 request! {
     /// Options of [`VideosClient::retrieve`].
     RetrieveVideo -> IndexedAsset {
-        /// Which embeddings to return. The index needs a Marengo model.
+        /// The embeddings to return. Requires an index with a Marengo model.
         query embedding_option: [EmbeddingOption],
         /// Whether to return the transcription.
         query transcription: bool,
@@ -122,7 +85,7 @@ request! {
 request! {
     /// Options of [`VideosClient::update`].
     UpdateVideo -> () {
-        /// The metadata to change: strings, numbers, booleans, lists of strings, or null to remove one.
+        /// The metadata to change: strings, numbers, booleans or lists of strings, or null to remove a key.
         json user_metadata: object,
     }
 }

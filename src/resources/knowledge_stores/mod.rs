@@ -1,4 +1,4 @@
-//! Knowledge stores: videos and images together with what the platform understands of them.
+//! Knowledge stores: videos and images, with the information that the platform extracts from them.
 
 pub(crate) mod search;
 
@@ -8,12 +8,11 @@ use time::OffsetDateTime;
 
 use crate::call::Call;
 use crate::call::list::pager::SyncPager;
-use crate::call::request::Paging;
 use crate::http::session::Session;
 use crate::types::{SortBy, SortOption};
 use search::{KnowledgeStoreSearchQuery, SearchKnowledgeStore};
 
-/// Creates, searches and manages knowledge stores, see
+/// Creates, searches and manages knowledge stores. Returned by
 /// [`TwelveLabs::knowledge_stores`](crate::TwelveLabs::knowledge_stores).
 #[derive(Debug, Clone)]
 pub struct KnowledgeStoresClient(pub(crate) Session);
@@ -33,7 +32,7 @@ impl KnowledgeStoresClient {
         self.0.get(&["knowledge-stores"]).into()
     }
 
-    /// Creates a knowledge store. Assets are added to it by
+    /// Creates a knowledge store. Add assets to it with
     /// [`KnowledgeStoreItemsClient::create`](crate::knowledge_store_items::KnowledgeStoreItemsClient::create).
     ///
     /// ```no_run
@@ -54,7 +53,7 @@ impl KnowledgeStoresClient {
         request.into()
     }
 
-    /// Gets one knowledge store.
+    /// Gets a knowledge store.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -66,7 +65,8 @@ impl KnowledgeStoresClient {
         self.0.get(&["knowledge-stores", knowledge_store_id]).into()
     }
 
-    /// Changes the name, the description or the metadata of a knowledge store; what is not set stays.
+    /// Updates the name, the description or the metadata of a knowledge store. Options that are not set keep their
+    /// value.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -77,7 +77,7 @@ impl KnowledgeStoresClient {
         self.0.patch(&["knowledge-stores", knowledge_store_id]).into()
     }
 
-    /// Deletes a knowledge store with all its items for good. The assets stay.
+    /// Deletes a knowledge store and all its items permanently. The assets remain.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -88,10 +88,10 @@ impl KnowledgeStoresClient {
         self.0.delete(&["knowledge-stores", knowledge_store_id]).into()
     }
 
-    /// Searches a knowledge store, and gives the hits of all pages one after the other, best first.
+    /// Searches a knowledge store and returns an iterator over the hits of all pages, best first.
     ///
-    /// All settings hold for all pages, and a page that cannot be fetched is an error in the list and not its end. Only
-    /// items that are ready are found. The platform limits how often it can be called.
+    /// The options apply to every page. A page that cannot be fetched is yielded as an error and does not end the list.
+    /// Only items that are ready are found. The platform limits the rate of searches.
     ///
     /// ```no_run
     /// use twelvelabs::assets::AssetType;
@@ -129,7 +129,7 @@ impl KnowledgeStoresClient {
     ) -> SearchKnowledgeStore {
         let mut request = self.0.post(&["knowledge-stores", knowledge_store_id, "search"]);
         request.json("query", &query.into());
-        request.paging = Paging::Token(search::page);
+        request = request.paged_by_token(search::page);
         request.into()
     }
 }
@@ -137,13 +137,10 @@ impl KnowledgeStoresClient {
 request! {
     /// Options of [`KnowledgeStoresClient::list`].
     ListKnowledgeStores -> SyncPager<KnowledgeStore> {
-        /// The first page to fetch, from 1.
-        query page: u32,
-        /// The most items on a page: 1 to 50, 10 by default.
-        query page_limit: u32,
-        /// What to sort by.
+        paging,
+        /// The field to sort by.
         query sort_by: into SortBy,
-        /// The direction. The platform's default is the newest first.
+        /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
     }
 }
@@ -151,12 +148,13 @@ request! {
 request! {
     /// Options of [`KnowledgeStoresClient::create`].
     CreateKnowledgeStore -> KnowledgeStore {
-        /// How what is added is processed: an [`IngestionConfig`], or an object of your own. It stays as it is.
+        /// How the platform processes the items: an [`IngestionConfig`], or your own object. It cannot be changed
+        /// later.
         json ingestion_config: object,
-        /// What the knowledge store is for.
+        /// The description of the knowledge store.
         json description: into String,
-        /// Your own metadata: strings, numbers, booleans, lists of strings. The platform documents up to 10 names of
-        /// 128 characters, texts of 2,048 characters, and integers of 53 bits.
+        /// Your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 10 keys of
+        /// 128 characters, strings of 2,048 characters, and integers of 53 bits.
         json metadata: object,
     }
 }
@@ -168,22 +166,23 @@ request! {
         json name: into String,
         /// The new description.
         json description: into String,
-        /// Your own metadata, in place of all that was there: strings, numbers, booleans, lists of strings.
+        /// Your own metadata, which replaces all of the existing metadata: strings, numbers, booleans or lists of
+        /// strings.
         json metadata: object,
     }
 }
 
 open_enum! {
-    /// How it is said what the platform extracts.
+    /// The ways to define what the platform extracts.
     EnrichmentConfigType {
-        /// By a JSON schema.
+        /// A JSON schema.
         JsonSchema = "json_schema",
-        /// By a text.
+        /// A text.
         Description = "description",
     }
 }
 
-/// How what is added to a knowledge store is processed.
+/// How the platform processes the items of a knowledge store.
 ///
 /// ```
 /// use serde_json::json;
@@ -198,37 +197,37 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IngestionConfig {
-    /// What the platform extracts.
+    /// The definition of what the platform extracts.
     pub enrichment_config: Option<EnrichmentConfig>,
 }
 
 impl IngestionConfig {
-    /// Extracts from each shot what a JSON schema asks for: an object whose every property has a `description`. The
-    /// platform knows a part of the draft 2020-12, without `$ref`, `anyOf`, `pattern`, `default` and nullable types,
-    /// and refuses what it does not know.
+    /// Extracts from each shot what a JSON schema defines: an object in which every property has a `description`. The
+    /// platform supports a part of JSON Schema draft 2020-12, without `$ref`, `anyOf`, `pattern`, `default` and
+    /// nullable types, and refuses everything else.
     pub fn json_schema(schema: impl Into<Value>) -> Self {
         let (kind, json_schema) = (Some(EnrichmentConfigType::JsonSchema), Some(schema.into()));
         IngestionConfig { enrichment_config: Some(EnrichmentConfig { kind, json_schema, description: None }) }
     }
 
-    /// Extracts what these words ask for. The platform makes a schema of them.
+    /// Extracts what a text describes. The platform turns the text into a schema.
     pub fn description(description: impl Into<String>) -> Self {
         let (kind, description) = (Some(EnrichmentConfigType::Description), Some(description.into()));
         IngestionConfig { enrichment_config: Some(EnrichmentConfig { kind, json_schema: None, description }) }
     }
 }
 
-/// What the platform extracts, see [`IngestionConfig`].
+/// The definition of what the platform extracts, see [`IngestionConfig`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EnrichmentConfig {
-    /// How it is said.
+    /// The kind of definition.
     #[serde(rename = "type")]
     pub kind: Option<EnrichmentConfigType>,
     /// The schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json_schema: Option<Value>,
-    /// The words.
+    /// The text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
@@ -242,16 +241,16 @@ pub struct KnowledgeStore {
     pub id: String,
     /// The name.
     pub name: Option<String>,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
-    /// How what is added is processed.
+    /// How the platform processes the items.
     pub ingestion_config: Option<IngestionConfig>,
-    /// How many items it has.
+    /// The number of items.
     pub item_count: Option<u64>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
     /// Your own metadata.

@@ -1,4 +1,4 @@
-//! Searches of knowledge stores: what is asked, and the hits.
+//! Searches of knowledge stores: their options and hits.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,10 +11,10 @@ use crate::call::texts;
 use crate::error::Result;
 use crate::resources::assets::AssetType;
 
-/// The request for another page of a search, with the settings of the first.
+/// Builds the request for another page of a search, with the options of the first.
 pub(super) fn page(first: &Request, token: &str) -> Request {
-    // To go on with a search is not another search.
-    let mut request = first.clone().repeatable();
+    // The next page of a search can be requested repeatedly, although it is a POST.
+    let mut request = first.clone().idempotent();
     request.options.body.retain(|(name, _)| name != "page_token");
     request.json("page_token", token);
     request
@@ -23,22 +23,23 @@ pub(super) fn page(first: &Request, token: &str) -> Request {
 request! {
     /// Options of [`KnowledgeStoresClient::search`](crate::knowledge_stores::KnowledgeStoresClient::search).
     SearchKnowledgeStore -> SyncPager<SearchKnowledgeStoreHit> {
-        /// Which items to search: a [`SearchKnowledgeStoreFilter`], or an object of your own. All by default.
+        /// The items to search: a [`SearchKnowledgeStoreFilter`], or your own object. The default is all items.
         json filter: filter,
-        /// How items are matched: [`SearchKnowledgeStoreOptions`], or an object of your own. By default what is seen.
+        /// How items are matched: [`SearchKnowledgeStoreOptions`], or your own object. The platform's default is the
+        /// picture.
         json search_options: object,
-        /// Whether a hit is one clip, which is the platform's default, or a video with all its clips that fit.
+        /// Whether a hit is a single clip (the platform's default) or a video with all its matching clips.
         json group_by: into KnowledgeStoreGroupBy,
-        /// The first page to fetch: the [`next_page_token`](crate::PageInfo::next_page_token) of the one before, of the
-        /// same search with the same settings.
+        /// The first page to fetch: the [`next_page_token`](crate::PageInfo::next_page_token) of the page before it,
+        /// from the same search with the same options.
         json page_token: into String,
-        /// Whether the hits have the metadata of their items.
+        /// Whether to return the metadata of the items with the hits.
         json include_metadata: bool,
     }
 }
 
 impl SearchKnowledgeStore {
-    /// The most hits on a page: 1 to 50, 10 by default.
+    /// The most hits on a page: 1 to 50, and 10 by default.
     pub fn page_size(mut self, page_size: u32) -> Self {
         if page_size == 0 {
             self.0.reject("page_size", "0 is not possible, the platform allows 1 to 50");
@@ -49,7 +50,7 @@ impl SearchKnowledgeStore {
 }
 
 input! {
-    /// What to search for in a knowledge store, as text. Text becomes one.
+    /// The text to search for in a knowledge store. A string can be converted into one.
     KnowledgeStoreSearchQuery(text: String) {}
 }
 
@@ -66,7 +67,7 @@ impl From<String> for KnowledgeStoreSearchQuery {
 }
 
 input! {
-    /// Which items of a knowledge store are searched. All conditions have to hold.
+    /// A filter of the items to search in a knowledge store. An item must meet all conditions.
     ///
     /// ```
     /// use twelvelabs::assets::AssetType;
@@ -102,26 +103,26 @@ impl SearchKnowledgeStoreFilter {
 }
 
 open_enum! {
-    /// What of a video a search of a knowledge store takes into account.
+    /// The aspects of a video that a search of a knowledge store considers.
     VideoSearchModality {
-        /// What is seen.
+        /// The picture.
         Visual = "visual",
-        /// What is heard, speech and all else.
+        /// The sound, including speech.
         Audio = "audio",
     }
 }
 
 open_enum! {
-    /// What the hits of a search of a knowledge store are.
+    /// The unit of a hit in a knowledge store.
     KnowledgeStoreGroupBy {
         /// Single clips and images.
         None = "none",
-        /// Items: videos with all their clips that fit, and images.
+        /// Items: videos with all their matching clips, and images.
         Item = "item",
     }
 }
 
-/// How the items of a knowledge store are matched. Images have no options.
+/// How the items of a knowledge store are matched. There are no options for images.
 ///
 /// ```
 /// use twelvelabs::knowledge_stores::{SearchKnowledgeStoreOptions, VideoSearchModality};
@@ -131,7 +132,7 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchKnowledgeStoreOptions {
-    /// How videos are matched. In an answer, nothing if no videos were searched.
+    /// How videos are matched. In an answer, `None` if no videos were searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoSearchOptions>,
 }
@@ -142,7 +143,8 @@ impl SearchKnowledgeStoreOptions {
         Self::default()
     }
 
-    /// What of videos is searched. The platform refuses it beside a filter that lets no videos through.
+    /// Sets the aspects of videos that are searched. The platform refuses this together with a filter that excludes all
+    /// videos.
     pub fn video(mut self, modalities: impl IntoIterator<Item = impl Into<VideoSearchModality>>) -> Self {
         let modalities = modalities.into_iter().map(Into::into).collect();
         self.video = Some(VideoSearchOptions { modalities: Some(modalities) });
@@ -156,26 +158,26 @@ impl SearchKnowledgeStoreOptions {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoSearchOptions {
-    /// What is searched.
+    /// The aspects that are searched.
     pub modalities: Option<Vec<VideoSearchModality>>,
 }
 
-/// A hit in a knowledge store, or with [`KnowledgeStoreGroupBy::Item`] all hits in one item.
+/// A hit in a knowledge store. With [`KnowledgeStoreGroupBy::Item`], all hits in one item.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "asset_type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SearchKnowledgeStoreHit {
-    /// In a video.
+    /// A hit in a video.
     Video(VideoSearchHit),
     /// An image.
     Image(ImageSearchHit),
-    /// In something that this version of the crate does not know, as it came.
+    /// A hit of a kind that this version of the crate does not know, as received.
     #[serde(untagged)]
     Other(Value),
 }
 
 impl SearchKnowledgeStoreHit {
-    /// The item that it is in: a [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
+    /// The id of the [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
     pub fn item_id(&self) -> Option<&str> {
         match self {
             Self::Video(hit) => Some(&hit.item_id),
@@ -184,7 +186,7 @@ impl SearchKnowledgeStoreHit {
         }
     }
 
-    /// Its place among the hits. 1 is the best.
+    /// The rank among the hits. 1 is the best.
     pub fn rank(&self) -> Option<i64> {
         match self {
             Self::Video(hit) => hit.rank,
@@ -193,7 +195,7 @@ impl SearchKnowledgeStoreHit {
         }
     }
 
-    /// The clips that fit; none if it is not in a video.
+    /// Returns the matching clips. Empty if the hit is not in a video.
     pub fn matches(&self) -> &[VideoMatch] {
         match self {
             Self::Video(hit) => hit.matches.as_deref().unwrap_or_default(),
@@ -205,7 +207,7 @@ impl SearchKnowledgeStoreHit {
 impl<'de> Deserialize<'de> for SearchKnowledgeStoreHit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let hit = Value::Object(Map::deserialize(deserializer)?);
-        // By itself, so that a malformed field of a hit costs no more than that field.
+        // Each hit is decoded by itself, so that a malformed field of one hit loses nothing but that field.
         let hit = match hit["asset_type"].as_str() {
             Some("video") => decode::from_value(&hit).map(Self::Video),
             Some("image") => decode::from_value(&hit).map(Self::Image),
@@ -216,11 +218,11 @@ impl<'de> Deserialize<'de> for SearchKnowledgeStoreHit {
 }
 
 impl SyncPager<SearchKnowledgeStoreHit> {
-    /// The options that the platform searched with, its defaults included.
+    /// Returns the options of the search, including the platform's defaults.
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`](crate::Error::Decode) if the answer does not have them.
+    /// [`Error::Decode`](crate::Error::Decode) if the answer does not contain them.
     pub fn effective_search_options(&self) -> Result<SearchKnowledgeStoreOptions> {
         #[derive(Deserialize)]
         struct Page {
@@ -234,29 +236,29 @@ impl SyncPager<SearchKnowledgeStoreHit> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoSearchHit {
-    /// The item that it is in: a [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
+    /// The id of the [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
     pub item_id: String,
-    /// Its place among the hits. 1 is the best. A video has that of its best clip.
+    /// The rank among the hits. 1 is the best. A video has the rank of its best clip.
     pub rank: Option<i64>,
-    /// The metadata of the item, if it was asked for.
+    /// The metadata of the item, if it was requested.
     pub metadata: Option<VideoSearchItemMetadata>,
-    /// The clip, or with [`KnowledgeStoreGroupBy::Item`] all clips of the video that fit, best first.
+    /// The clip. With [`KnowledgeStoreGroupBy::Item`], all matching clips of the video, best first.
     pub matches: Option<Vec<VideoMatch>>,
 }
 
-/// An image that fits.
+/// A matching image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ImageSearchHit {
-    /// The item: a [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
+    /// The id of the [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
     pub item_id: String,
-    /// Its place among the hits. 1 is the best.
+    /// The rank among the hits. 1 is the best.
     pub rank: Option<i64>,
-    /// The metadata of the item, if it was asked for.
+    /// The metadata of the item, if it was requested.
     pub metadata: Option<ImageSearchItemMetadata>,
 }
 
-/// A clip that fits.
+/// A matching clip.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoMatch {
@@ -264,23 +266,23 @@ pub struct VideoMatch {
     pub start_sec: Option<f64>,
     /// The end, in seconds.
     pub end_sec: Option<f64>,
-    /// What of it fits.
+    /// The aspects that match.
     pub modalities: Option<Vec<VideoSearchModality>>,
-    /// What is said in it, whatever it is that fits.
+    /// The speech in the clip, whichever aspect matches.
     pub transcription: Option<String>,
 }
 
-/// The metadata of a video that was found.
+/// The metadata of a video in the hits.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoSearchItemMetadata {
-    /// What the platform read from the file.
+    /// The metadata that the platform read from the file.
     pub system: Option<VideoSearchSystemMetadata>,
-    /// Your own.
+    /// Your own metadata.
     pub user: Option<Map<String, Value>>,
 }
 
-/// What the platform read from the file of a video that was found.
+/// The metadata that the platform read from the file of a video.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoSearchSystemMetadata {
@@ -294,17 +296,17 @@ pub struct VideoSearchSystemMetadata {
     pub size: Option<u64>,
 }
 
-/// The metadata of an image that was found.
+/// The metadata of an image in the hits.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ImageSearchItemMetadata {
-    /// What the platform read from the file.
+    /// The metadata that the platform read from the file.
     pub system: Option<ImageSearchSystemMetadata>,
-    /// Your own.
+    /// Your own metadata.
     pub user: Option<Map<String, Value>>,
 }
 
-/// What the platform read from the file of an image that was found.
+/// The metadata that the platform read from the file of an image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ImageSearchSystemMetadata {

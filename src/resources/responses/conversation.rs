@@ -131,7 +131,7 @@ impl Ask {
         self
     }
 
-    /// Settings for this call alone.
+    /// Applies settings to this call alone.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.call = self.call.request_options(request_options);
         self
@@ -154,7 +154,7 @@ impl Ask {
         Ok(self.send_raw()?.data)
     }
 
-    /// As [`send`](Self::send), with the status, the headers and the raw body.
+    /// As [`send`](Self::send), but also returns the status, the headers and the raw body.
     ///
     /// # Errors
     ///

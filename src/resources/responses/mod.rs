@@ -1,9 +1,8 @@
-//! Responses: answers about what is in a knowledge store, at once or as they are written.
+//! Responses: answers to questions about a knowledge store, whole or as a stream.
 
 pub(crate) mod conversation;
 pub(crate) mod stream;
 
-use std::fmt;
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
@@ -17,20 +16,21 @@ use crate::error::{Error, FailedError, Result};
 use crate::generation::{FinishReason, TokenUsage};
 use crate::http::session::Session;
 use crate::resources::analyze::{complete, typed};
+use crate::text::printable;
 use conversation::Conversation;
 use stream::ResponseStream;
 
-/// Asks about what is in a knowledge store, see [`TwelveLabs::responses`](crate::TwelveLabs::responses).
+/// Asks questions about a knowledge store. Returned by [`TwelveLabs::responses`](crate::TwelveLabs::responses).
 #[derive(Debug, Clone)]
 pub struct ResponsesClient(pub(crate) Session);
 
 impl ResponsesClient {
-    /// Asks about a knowledge store, and gives the response when it is complete.
+    /// Asks a question about a knowledge store and returns the whole response.
     ///
-    /// It may take minutes: the time limit is 600 s unless you set another. The store needs at least one item that is
-    /// ready. A response that failed or was truncated comes as it is, so look at its
-    /// [`status`](ResponseObject::status); [`json`](CreateResponse::json) in place of `send` makes an error of it, and
-    /// of all others an answer in a type of your own.
+    /// A response can take minutes, so the default time limit is 600 s. The store needs at least one item that is
+    /// ready. `send` also returns a response that failed or was truncated: check its
+    /// [`status`](ResponseObject::status), or call [`complete`](ResponseObject::complete), which makes an error of it.
+    /// [`json`](CreateResponse::json) does so too and decodes the answer into your own type.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -44,9 +44,9 @@ impl ResponsesClient {
         self.request(&knowledge_store_id.into(), &input.into(), false).into()
     }
 
-    /// As [`create`](Self::create), with the response in pieces as it is written.
+    /// As [`create`](Self::create), but returns the response as a stream while it is being written.
     ///
-    /// It returns as soon as the response begins. See [`ResponseStream`] for the ways to read it.
+    /// The call returns as soon as the response begins. [`ResponseStream`] describes the ways to read it.
     ///
     /// ```no_run
     /// use std::io::Write;
@@ -69,10 +69,10 @@ impl ResponsesClient {
         self.request(&knowledge_store_id.into(), &input.into(), true).into()
     }
 
-    /// Begins a conversation about a knowledge store: each question is answered with the ones before it in mind.
+    /// Begins a conversation about a knowledge store, in which each question can refer to the earlier ones.
     ///
-    /// The conversation keeps the session of the platform from the first answer on. An answer that failed leaves it as
-    /// it was.
+    /// The conversation keeps the platform's session from the first answer on. An answer that fails leaves the session
+    /// as it was.
     ///
     /// ```no_run
     /// use serde_json::{Value, json};
@@ -106,24 +106,24 @@ impl ResponsesClient {
     }
 }
 
-/// The two ways to ask have the same options.
+/// Declares one of the two requests for a response, which have the same options.
 macro_rules! response_request {
     ($(#[$meta:meta])* $name:ident -> $output:ty) => {
         request! {
             $(#[$meta])*
             $name -> $output {
-                /// The session to go on in: [`ResponseObject::session_id`] of an earlier response. Without it, a new one
-                /// begins.
+                /// The session to continue: the [`session_id`](ResponseObject::session_id) of an earlier response.
+                /// Without it, the platform starts a new session.
                 json session_id: into String,
-                /// How to answer, for this request alone: a system prompt.
+                /// A system prompt for this request alone.
                 json instructions: into String,
-                /// What to give besides the answer.
+                /// What to return besides the answer.
                 json include: [ResponseInclude],
-                /// The items and collections of the store to look at. The text refers to each as `{{sel:0}}`,
-                /// `{{sel:1}}` and so on, by its place in this list. It is a strong preference and no wall; later
-                /// requests of the session remember it.
+                /// The items and collections of the store that the question is about. The text refers to each by its
+                /// place in this list, as `{{sel:0}}`, `{{sel:1}}` and so on. The platform prefers them strongly but
+                /// not exclusively, and remembers them for the rest of the session.
                 json selections: [ResponseSelection],
-                /// The form of the answer: a [`TextParamFormat`] will do.
+                /// The form of the answer, such as a [`TextParamFormat`].
                 json text: into TextParam,
             }
         }
@@ -141,14 +141,15 @@ response_request! {
 }
 
 impl CreateResponse {
-    /// Sends the request with a JSON schema, and decodes the text of the answer into a type of your own.
+    /// Sends the request with a JSON schema and decodes the text of the answer into your own type.
     ///
-    /// The schema is sent as the [`text`](Self::text), under the name `answer`. The platform requires all properties by
-    /// itself, and knows no `oneOf`, `default`, `not`, `if` and `patternProperties`.
+    /// The schema is sent as [`text`](Self::text) under the name `answer`. The platform makes all properties required,
+    /// and does not support `oneOf`, `default`, `not`, `if` and `patternProperties`.
     ///
     /// # Errors
-    /// A response that failed is an [`Error::Failed`], one that was truncated an [`Error::Truncated`], and one that does
-    /// not fit the type an [`Error::InvalidOutput`]; the last two have the text.
+    /// [`Error::Failed`] if the response failed or was canceled, [`Error::Truncated`] if it was truncated, and
+    /// [`Error::InvalidOutput`] if it does not fit the type or does not say that it is complete. The last two contain
+    /// the text.
     ///
     /// ```no_run
     /// use serde_json::json;
@@ -170,8 +171,8 @@ impl CreateResponse {
         self.text(TextParamFormat::json_schema("answer", schema)).send()?.json()
     }
 
-    /// As [`json`](Self::json), with the schema made from the type. What doc comments say of its fields is in the schema,
-    /// and so the model reads it.
+    /// As [`json`](Self::json), with a schema generated from the type. The schema contains the doc comments of its
+    /// fields, so the model reads them.
     ///
     /// # Errors
     /// As [`json`](Self::json).
@@ -195,7 +196,7 @@ impl CreateResponse {
     }
 }
 
-/// What is asked: a text, which becomes a message of the user, or a list of items.
+/// The input of a response: a text, which becomes a message of the user, or a list of items.
 ///
 /// ```
 /// use twelvelabs::responses::{ResponseInput, ResponseInputItem};
@@ -245,8 +246,8 @@ impl<const N: usize> From<[ResponseInputItem; N]> for ResponseInput {
 }
 
 input! {
-    /// An item of what is asked: its type, `message`; the role of its author, `user`; and its text of 1 to 10,000
-    /// characters. [`user`](Self::user) makes one.
+    /// An item of the input: its type (`message`), the role of its author (`user`), and its text of 1 to 10,000
+    /// characters. [`user`](Self::user) creates one.
     ResponseInputItem(kind = "type": String, role: String, content: String) {}
 }
 
@@ -258,8 +259,8 @@ impl ResponseInputItem {
 }
 
 input! {
-    /// Something in a knowledge store that a question is about: [`item`](Self::item) and
-    /// [`collection`](Self::collection) make one.
+    /// A part of a knowledge store that a question is about. [`item`](Self::item) and [`collection`](Self::collection)
+    /// create one.
     ///
     /// ```no_run
     /// use twelvelabs::responses::ResponseSelection;
@@ -274,12 +275,12 @@ input! {
 }
 
 impl ResponseSelection {
-    /// An item of the store; its id begins with `ksi_`.
+    /// An item of the store. Its id begins with `ksi_`.
     pub fn item(id: impl Into<String>) -> Self {
         Self::new(ResponseSelectionKind::Item, id)
     }
 
-    /// All items of an item collection; its id begins with `ksic_`.
+    /// All items of an item collection. Its id begins with `ksic_`.
     pub fn collection(id: impl Into<String>) -> Self {
         Self::new(ResponseSelectionKind::Collection, id)
     }
@@ -300,16 +301,16 @@ impl From<TextParamFormat> for TextParam {
 }
 
 input! {
-    /// Text, which is the platform's default, or JSON that follows a schema: [`text`](Self::text) and
-    /// [`json_schema`](Self::json_schema) make one.
+    /// The format of an answer: text, which is the platform's default, or JSON that follows a schema.
+    /// [`text`](Self::text) and [`json_schema`](Self::json_schema) create one.
     TextParamFormat(kind = "type": String) {
         /// The name of the schema.
         name: into String,
-        /// What it describes.
+        /// The description of the schema.
         description: into String,
-        /// The schema: an object of the draft 2020-12.
+        /// The schema, in JSON Schema draft 2020-12.
         schema: into serde_json::Value,
-        /// Reserved by the platform, without an effect so far.
+        /// Reserved by the platform; it has no effect so far.
         strict: bool,
     }
 }
@@ -320,7 +321,7 @@ impl TextParamFormat {
         Self::new("text")
     }
 
-    /// JSON that follows a schema, which has a name.
+    /// JSON that follows a schema with this name.
     ///
     /// ```
     /// use serde_json::json;
@@ -333,8 +334,8 @@ impl TextParamFormat {
         Self::new("json_schema").name(name).schema(schema)
     }
 
-    /// JSON that follows the schema of a type, under the name `answer`: see [`CreateResponse::json_as`]. For
-    /// [`CreateResponseStream`], and where the answer is decoded later.
+    /// JSON that follows the schema of a type, under the name `answer`. Use it with [`CreateResponseStream`], or where
+    /// the answer is decoded later; [`CreateResponse::json_as`] does both steps in one.
     #[cfg(feature = "schemars")]
     #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
     pub fn json_schema_of<T: schemars::JsonSchema>() -> Self {
@@ -343,9 +344,9 @@ impl TextParamFormat {
 }
 
 open_enum! {
-    /// What a response can have besides the answer.
+    /// What a response can contain besides the answer.
     ResponseInclude {
-        /// The steps on the way to it: calls of functions, and messages about what is being done.
+        /// The intermediate steps: function calls, and messages about the progress.
         IntermediateOutputs = "intermediate_outputs",
     }
 }
@@ -365,11 +366,11 @@ open_enum! {
     ResponseStatus {
         /// It is complete.
         Completed = "completed",
-        /// There is none, or only a part.
+        /// It failed. There is no answer, or only a part of one.
         Failed = "failed",
-        /// It is being written.
+        /// It is still being written.
         InProgress = "in_progress",
-        /// It was truncated: see [`ResponseObject::incomplete_details`].
+        /// It was truncated: [`ResponseObject::incomplete_details`] says why.
         Incomplete = "incomplete",
     }
 }
@@ -379,9 +380,9 @@ open_enum! {
     ResponseOutputItemType {
         /// A text.
         Message = "message",
-        /// A call of a function, on the way to the answer.
+        /// A function call, which is an intermediate step.
         FunctionCall = "function_call",
-        /// What such a call gave.
+        /// The output of a function call.
         FunctionCallOutput = "function_call_output",
     }
 }
@@ -389,7 +390,7 @@ open_enum! {
 open_enum! {
     /// Which part of a response a message is.
     ResponsePhase {
-        /// A message about what is being done.
+        /// A message about the progress.
         Commentary = "commentary",
         /// The answer.
         FinalAnswer = "final_answer",
@@ -399,7 +400,7 @@ open_enum! {
 open_enum! {
     /// What a [`ResponseAnnotation`] refers to.
     ResponseAnnotationType {
-        /// A video, or a part of it.
+        /// A video or a part of it.
         VideoCitation = "video_citation",
         /// An image.
         ImageCitation = "image_citation",
@@ -408,43 +409,45 @@ open_enum! {
     }
 }
 
-/// What [`ResponsesClient::create`] gives, and a stream in the end.
+/// A response: the result of [`ResponsesClient::create`], and of a [stream](ResponseStream) when it ends.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseObject {
     /// The id.
     pub id: String,
-    /// The knowledge store it is about.
+    /// The knowledge store that was asked.
     pub knowledge_store_id: Option<String>,
-    /// The session it belongs to: give it to the next request to go on.
+    /// The session of the response. Pass it to the next request to continue, or use a
+    /// [`conversation`](ResponsesClient::conversation).
     pub session_id: Option<String>,
     /// Always `response`.
     #[serde(rename = "type")]
     pub kind: Option<String>,
     /// Always `response`.
     pub object: Option<String>,
-    /// Its status: look at it before you take the text for complete.
+    /// The status. The text is complete only if this is [`Completed`](ResponseStatus::Completed).
     pub status: Option<ResponseStatus>,
-    /// Why it was truncated, if it was.
+    /// The reason why the response was truncated, if it was.
     pub incomplete_details: Option<ResponseIncompleteDetails>,
-    /// Why it failed, if it did and the platform says so.
+    /// The reason for a failure, if the platform gives one.
     pub error: Option<ResponseError>,
-    /// The answer, and the steps on the way to it if they were asked for. [`text`](Self::text) gives the answer alone.
+    /// The answer, with its intermediate steps if they were requested. [`text`](Self::text) returns the answer alone.
     pub output: Option<Vec<ResponseOutputItem>>,
-    /// The tokens that it took.
+    /// The tokens that were used.
     pub usage: Option<TokenUsage>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
 }
 
 impl ResponseObject {
-    /// The text of the answer, as far as there is one. Messages on the way to it do not count.
+    /// Returns the text of the answer so far, without messages about the progress. It can be incomplete:
+    /// [`complete`](Self::complete) checks that.
     pub fn text(&self) -> String {
         self.output.iter().flatten().filter(|item| item.is_answer()).map(ResponseOutputItem::text).collect()
     }
 
-    /// The text, decoded from JSON into a type of your own.
+    /// Decodes the text of the answer from JSON into your own type.
     ///
     /// # Errors
     /// As for [`CreateResponse::json`].
@@ -457,10 +460,10 @@ impl ResponseObject {
     /// ```
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         self.check()?;
-        typed(Some(&self.text()), self.finish_reason())
+        typed(Some(&self.text()), Some(&FinishReason::Stop))
     }
 
-    /// The text of the answer, if it is all of it.
+    /// Returns the text of the answer if the response says that it is complete.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -470,30 +473,49 @@ impl ResponseObject {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Failed`] if the response failed, [`Error::Truncated`] if the model stopped at the limit of tokens, and
-    /// [`Error::InvalidOutput`] if there is no text.
+    /// [`Error::Failed`] if the response failed or was canceled, [`Error::Truncated`] if the model stopped at the limit of
+    /// tokens, and [`Error::InvalidOutput`] if there is no text or the [`status`](Self::status) does not say that the
+    /// response is complete.
     pub fn complete(&self) -> Result<String> {
         self.check()?;
-        complete(Some(self.text()), self.finish_reason())
+        complete(Some(self.text()), Some(&FinishReason::Stop))
     }
 
+    /// Whether the response has ended without an answer.
+    pub(super) fn has_failed(&self) -> bool {
+        // The status of a canceled response is in no document. Both spellings are in use on this platform.
+        self.status.as_ref().is_some_and(|status| matches!(status.as_str(), "failed" | "cancelled" | "canceled"))
+    }
+
+    /// Whether the response says of itself that it is complete.
     fn check(&self) -> Result<()> {
-        if self.status == Some(ResponseStatus::Failed) {
+        let unstated = |why: String| Err(Error::InvalidOutput { message: why, text: self.text() });
+        if self.has_failed() {
             let error = self.error.clone().unwrap_or_default();
             return Err(Error::from(Box::new(FailedError {
                 resource: "response".into(),
                 id: self.id.clone(),
-                status: ResponseStatus::Failed.to_string(),
+                status: self.status.as_ref().map_or_else(String::new, ToString::to_string),
                 code: error.code,
                 message: error.message.unwrap_or_else(|| "the platform gave no reason".into()),
                 raw: serde_json::to_value(self).unwrap_or_default(),
             })));
         }
-        Ok(())
-    }
-
-    fn finish_reason(&self) -> Option<&FinishReason> {
-        self.is_truncated().then_some(&FinishReason::Length)
+        let reason = self.incomplete_details.as_ref().and_then(|details| details.reason.as_deref());
+        match (&self.status, reason) {
+            (Some(ResponseStatus::Completed), _) => Ok(()),
+            (Some(ResponseStatus::Incomplete), None | Some("max_output_tokens")) => {
+                Err(Error::Truncated { text: self.text() })
+            }
+            (Some(ResponseStatus::Incomplete), Some(reason)) => {
+                unstated(format!("the response is incomplete: `{}`", printable(reason, 100)))
+            }
+            (Some(status), _) => {
+                let status = printable(status.as_str(), 100);
+                unstated(format!("the response does not say that it is complete: its status is `{status}`"))
+            }
+            (None, _) => unstated("the response does not say that it is complete: it has no status".into()),
+        }
     }
 
     fn is_truncated(&self) -> bool {
@@ -501,25 +523,25 @@ impl ResponseObject {
     }
 }
 
-/// Why a response was truncated.
+/// The reason why a response was truncated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseIncompleteDetails {
-    /// The reason, as `max_output_tokens` for the limit of tokens.
+    /// The reason, such as `max_output_tokens` for the token limit.
     pub reason: Option<String>,
 }
 
-/// Why a response failed.
+/// The reason why a response failed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseError {
-    /// A code for the reason.
+    /// The platform's code for the reason.
     pub code: Option<String>,
-    /// The reason, in words.
+    /// The reason as text.
     pub message: Option<String>,
 }
 
-/// An item of the output of a response. What it has depends on its kind.
+/// An item of the output of a response. Which fields it has depends on its kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseOutputItem {
@@ -532,28 +554,28 @@ pub struct ResponseOutputItem {
     pub status: Option<ResponseStatus>,
     /// The role of the author of a message: `assistant`.
     pub role: Option<String>,
-    /// Which part of the response a message is. One that does not say so is the answer.
+    /// The part of the response to which a message belongs. A message without a phase is the answer.
     pub phase: Option<ResponsePhase>,
     /// The parts of a message.
     pub content: Option<Vec<ResponseOutputContentPart>>,
-    /// The name of the function that is called.
+    /// The name of the called function.
     pub name: Option<String>,
-    /// The id of a call of a function, also in its output.
+    /// The id of a function call, which its output refers to.
     pub call_id: Option<String>,
-    /// The arguments of a call, as JSON.
+    /// The arguments of a function call as JSON.
     pub arguments: Option<String>,
-    /// What a call gave.
+    /// The output of a function call.
     pub output: Option<String>,
 }
 
 impl ResponseOutputItem {
-    /// Whether it is the answer, or a part of it, and not a step on the way to it.
+    /// Whether this item belongs to the answer and is not an intermediate step.
     pub fn is_answer(&self) -> bool {
         matches!(self.kind, None | Some(ResponseOutputItemType::Message))
             && matches!(self.phase, None | Some(ResponsePhase::FinalAnswer))
     }
 
-    /// The text of its parts.
+    /// Returns the text of all its parts.
     pub fn text(&self) -> String {
         self.content.iter().flatten().filter_map(|part| part.text.as_deref()).collect()
     }
@@ -566,43 +588,49 @@ pub struct ResponseOutputContentPart {
     /// The kind of part: `output_text`.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// The text. It may have markers of citations in it, as `[1]`.
+    /// The text. It can contain citation markers such as `[1]`.
     pub text: Option<String>,
-    /// What the markers stand for, in order. A marker may be without one.
+    /// The citations of the markers, in order. A marker need not have one.
     pub annotations: Option<Vec<ResponseAnnotation>>,
 }
 
-/// A citation: what a marker in the text of a part stands for. `Debug` shows its URLs without their signatures.
+/// A citation, to which a marker in the text of a part refers. `Debug` shows its URLs without their signatures.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseAnnotation {
-    /// What it refers to.
+    /// The kind of thing that is cited.
     #[serde(rename = "type")]
     pub kind: Option<ResponseAnnotationType>,
-    /// The first character of the marker, from 0. Characters are Unicode code points: see
-    /// [`range_in`](Self::range_in).
+    /// The position of the marker's first character, from 0, in Unicode code points: see [`range_in`](Self::range_in).
     pub start_index: Option<u64>,
-    /// The last character of the marker.
+    /// The position of the marker's last character.
     pub end_index: Option<u64>,
     /// The item of the knowledge store.
     pub item_id: Option<String>,
     /// The item collection.
     pub collection_id: Option<String>,
-    /// Where in the video it begins, in seconds; nothing if it is the whole video.
+    /// The start of the cited part in seconds. `None` if the whole video is cited.
     pub start_sec: Option<f64>,
-    /// Where in the video it ends, in seconds.
+    /// The end of the cited part in seconds.
     pub end_sec: Option<f64>,
     /// The title of the item or the collection.
     pub title: Option<String>,
-    /// A signed URL of a still, or of a small image.
+    /// A signed URL of a thumbnail.
     pub thumbnail_url: Option<String>,
-    /// A signed URL to play the video: a manifest of HLS.
+    /// A signed URL of an HLS manifest, to play the video.
     pub hls_url: Option<String>,
 }
 
+masked_debug! {
+    ResponseAnnotation {
+        kind, start_index, end_index, item_id, collection_id, start_sec, end_sec, title, thumbnail_url: masked,
+        hls_url: masked,
+    }
+}
+
 impl ResponseAnnotation {
-    /// Where its marker is in the text of its part, in bytes, so that `&text[range]` is the marker. Nothing if the text
-    /// is shorter.
+    /// Returns the range of the marker in the text of its part, in bytes, so that `&text[range]` is the marker. `None`
+    /// if the text is too short.
     ///
     /// ```
     /// use twelvelabs::responses::ResponseOutputContentPart;
@@ -619,24 +647,6 @@ impl ResponseAnnotation {
         let mut bounds = text.char_indices().map(|(at, _)| at).chain([text.len()]);
         let from = bounds.nth(start)?;
         Some(from..bounds.nth(end.checked_sub(start)?)?)
-    }
-}
-
-impl fmt::Debug for ResponseAnnotation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unsigned = |url: &Option<String>| url.as_ref().and_then(|url| Some(url.split('?').next()?.to_string()));
-        f.debug_struct("ResponseAnnotation")
-            .field("kind", &self.kind)
-            .field("start_index", &self.start_index)
-            .field("end_index", &self.end_index)
-            .field("item_id", &self.item_id)
-            .field("collection_id", &self.collection_id)
-            .field("start_sec", &self.start_sec)
-            .field("end_sec", &self.end_sec)
-            .field("title", &self.title)
-            .field("thumbnail_url", &unsigned(&self.thumbnail_url))
-            .field("hls_url", &unsigned(&self.hls_url))
-            .finish()
     }
 }
 

@@ -1,5 +1,6 @@
-//! A response as it is written: its events, and what they amount to.
+//! The stream of a response: its events, and the response that they add up to.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::iter::FusedIterator;
 
@@ -11,7 +12,7 @@ use super::conversation::SessionSlot;
 use super::{ResponseObject, ResponseOutputContentPart, ResponseOutputItem, ResponseOutputItemType, ResponseStatus};
 use crate::call::json::decode;
 use crate::call::request::Request;
-use crate::call::stream::{Fault, Pending, ServerSentEvent, Stream};
+use crate::call::stream::{Fault, Pending, ServerSentEvent, Stream, kind_of};
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation};
@@ -20,25 +21,29 @@ use crate::resources::analyze::{broken, reported};
 use crate::response::HttpResponse;
 use crate::text::printable;
 
-/// One event of a response as it is written. Heartbeats of the platform are passed over.
+/// The most items, and parts of items, of one response. A stream of ever new items would otherwise grow the snapshot
+/// without any text, and take quadratic time, because each event's item is searched for.
+const MAX_PLACES: usize = 10_000;
+
+/// An event of a response that is being written. The platform's heartbeats are skipped.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type")]
 #[non_exhaustive]
 pub enum ResponseStreamEvent {
-    /// It begins.
+    /// The response begins.
     #[serde(rename = "response.created")]
     Created(ResponseStreamResponseEvent),
-    /// It is being written.
+    /// It is still being written.
     #[serde(rename = "response.in_progress")]
     InProgress(ResponseStreamResponseEvent),
-    /// It is complete: nothing comes after this.
+    /// The response has ended. This is the last event. Check the [`status`](ResponseObject::status): the platform also
+    /// ends truncated responses with this event.
     #[serde(rename = "response.completed")]
     Completed(ResponseStreamResponseEvent),
-    /// It was truncated: nothing comes after this. (The platform says so with [`Completed`](Self::Completed), too:
-    /// look at the [`status`](ResponseObject::status).)
+    /// The response was truncated. This is the last event.
     #[serde(rename = "response.incomplete")]
     Incomplete(ResponseStreamResponseEvent),
-    /// It failed: only the error with the reason comes after this.
+    /// The response failed. Only the error with the reason follows.
     #[serde(rename = "response.failed")]
     Failed(ResponseStreamResponseEvent),
     /// An item of the output begins.
@@ -53,28 +58,28 @@ pub enum ResponseStreamEvent {
     /// A part of a message is complete, with its citations.
     #[serde(rename = "response.content_part.done")]
     ContentPartDone(ResponseStreamContentPartEvent),
-    /// A piece of text.
+    /// A piece of the text.
     #[serde(rename = "response.output_text.delta")]
     OutputTextDelta(ResponseStreamOutputTextDeltaEvent),
     /// The text of a part is complete.
     #[serde(rename = "response.output_text.done")]
     OutputTextDone(ResponseStreamOutputTextDoneEvent),
-    /// The arguments of a call of a function are complete.
+    /// The arguments of a function call are complete.
     #[serde(rename = "response.function_call_arguments.done")]
     FunctionCallArgumentsDone(ResponseStreamFuncCallArgsDoneEvent),
-    /// An event that this version of the crate does not know, as it came.
+    /// An event that this version of the crate does not know, as received.
     #[serde(untagged, serialize_with = "as_it_came")]
     Other {
-        /// Its type.
+        /// The type of the event.
         event: String,
-        /// Its data: a string if it is not JSON.
+        /// The data of the event, as a string if it is not JSON.
         data: Value,
     },
 }
 
 impl ResponseStreamEvent {
-    /// The piece of text in it, of the answer or of a message on the way to it; empty for any event but
-    /// [`OutputTextDelta`](Self::OutputTextDelta).
+    /// Returns the piece of text in the event, which belongs to the answer or to a message about the progress. It is
+    /// empty for every event but [`OutputTextDelta`](Self::OutputTextDelta).
     #[inline]
     pub fn text(&self) -> &str {
         match self {
@@ -83,29 +88,35 @@ impl ResponseStreamEvent {
         }
     }
 
-    /// Reads an event, or the error that there is in its place; nothing for a heartbeat.
+    /// Reads an event, or the error that there is in its place; nothing for a heartbeat. Its data is decoded once.
     #[inline]
     fn read(stream: &Stream, sent: &ServerSentEvent) -> Result<Option<Self>> {
+        let text = sent.data.as_bytes();
         let line = || sent.data.clone().into_bytes();
-        let data = decode::from_json::<Value>(sent.data.as_bytes());
-        let kind = data.as_ref().ok().and_then(|data| data["type"].as_str()).unwrap_or(&sent.event).to_string();
-        let event = match kind.as_str() {
-            "response.created" => body(data).map(Self::Created),
-            "response.in_progress" => body(data).map(Self::InProgress),
-            "response.completed" => body(data).map(Self::Completed),
-            "response.incomplete" => body(data).map(Self::Incomplete),
-            "response.failed" => body(data).map(Self::Failed),
-            "response.output_item.added" => body(data).map(Self::OutputItemAdded),
-            "response.output_item.done" => body(data).map(Self::OutputItemDone),
-            "response.content_part.added" => body(data).map(Self::ContentPartAdded),
-            "response.content_part.done" => body(data).map(Self::ContentPartDone),
-            "response.output_text.delta" => body(data).map(Self::OutputTextDelta),
-            "response.output_text.done" => body(data).map(Self::OutputTextDone),
-            "response.function_call_arguments.done" => body(data).map(Self::FunctionCallArgumentsDone),
+        let kind = kind_of(text).unwrap_or(Cow::Borrowed(&sent.event));
+        let event = match &*kind {
+            "response.created" => body(text).map(Self::Created),
+            "response.in_progress" => body(text).map(Self::InProgress),
+            "response.completed" => body(text).map(Self::Completed),
+            "response.incomplete" => body(text).map(Self::Incomplete),
+            "response.failed" => body(text).map(Self::Failed),
+            "response.output_item.added" => body(text).map(Self::OutputItemAdded),
+            "response.output_item.done" => body(text).map(Self::OutputItemDone),
+            "response.content_part.added" => body(text).map(Self::ContentPartAdded),
+            "response.content_part.done" => body(text).map(Self::ContentPartDone),
+            "response.output_text.delta" => body(text).map(Self::OutputTextDelta),
+            "response.output_text.done" => body(text).map(Self::OutputTextDone),
+            "response.function_call_arguments.done" => body(text).map(Self::FunctionCallArgumentsDone),
             "keepalive" => return Ok(None),
-            "" if data.is_err() => data.map(|data| Self::Other { event: kind, data }),
-            "error" | "" => return Err(reported(stream, line())),
-            _ => Ok(Self::Other { event: kind, data: data.unwrap_or_else(|_| sent.data.clone().into()) }),
+            "" => match decode::from_json::<Value>(text) {
+                Ok(_) => return Err(reported(stream, line())),
+                Err(why) => Err(why),
+            },
+            "error" => return Err(reported(stream, line())),
+            _ => {
+                let data = decode::from_json(text).unwrap_or_else(|_| sent.data.clone().into());
+                Ok(Self::Other { event: kind.into_owned(), data })
+            }
         };
         event.map(Some).map_err(|why| stream.malformed(&why, line()))
     }
@@ -116,8 +127,14 @@ fn as_it_came<S: Serializer>(_: &str, data: &Value, serializer: S) -> Result<S::
 }
 
 /// Reads the fields of an event strictly, so that no text is lost, and leniently what is within them.
-fn body<T: DeserializeOwned + Serialize>(data: Result<Value, String>) -> Result<T, String> {
-    let data = data?;
+fn body<T: DeserializeOwned + Serialize>(text: &[u8]) -> Result<T, String> {
+    // An event in which nothing has to be repaired has lost nothing. (A list would fit a struct, too.)
+    if text.trim_ascii_start().starts_with(b"{")
+        && let Ok(body) = serde_json::from_slice(text)
+    {
+        return Ok(body);
+    }
+    let data: Value = decode::from_json(text)?;
     let Some(fields) = data.as_object() else { return Err("the data of the event is no object".into()) };
     let body: T = decode::from_value(&data)?;
     let kept = serde_json::to_value(&body).unwrap_or_default();
@@ -132,9 +149,9 @@ fn body<T: DeserializeOwned + Serialize>(data: Result<Value, String>) -> Result<
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseStreamResponseEvent {
-    /// Its place among all events, heartbeats included.
+    /// The number of the event, counting heartbeats.
     pub sequence_number: Option<u64>,
-    /// The response as far as it has come.
+    /// The response so far.
     pub response: Option<ResponseObject>,
 }
 
@@ -142,12 +159,11 @@ pub struct ResponseStreamResponseEvent {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseStreamOutputItemEvent {
-    /// Its place among all events, heartbeats included.
+    /// The number of the event, counting heartbeats.
     pub sequence_number: Option<u64>,
-    /// The item's place in the output, from 0.
+    /// The index of the item in the output, from 0.
     pub output_index: Option<u64>,
-    /// The item as far as it has come. Of a message, the [`phase`](ResponseOutputItem::phase) is known from the
-    /// beginning.
+    /// The item so far. The [`phase`](ResponseOutputItem::phase) of a message is known from the beginning.
     pub item: Option<ResponseOutputItem>,
 }
 
@@ -155,31 +171,31 @@ pub struct ResponseStreamOutputItemEvent {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseStreamContentPartEvent {
-    /// Its place among all events, heartbeats included.
+    /// The number of the event, counting heartbeats.
     pub sequence_number: Option<u64>,
     /// The id of the message.
     pub item_id: Option<String>,
-    /// The message's place in the output, from 0.
+    /// The index of the message in the output, from 0.
     pub output_index: Option<u64>,
-    /// The part's place in the message, from 0.
+    /// The index of the part in the message, from 0.
     pub content_index: Option<u64>,
-    /// The part as far as it has come. The citations come when it is done.
+    /// The part so far. Citations arrive with the complete part.
     pub part: Option<ResponseOutputContentPart>,
 }
 
-/// A piece of text.
+/// A piece of the text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseStreamOutputTextDeltaEvent {
-    /// Its place among all events, heartbeats included.
+    /// The number of the event, counting heartbeats.
     pub sequence_number: Option<u64>,
     /// The id of the message.
     pub item_id: Option<String>,
-    /// The message's place in the output, from 0.
+    /// The index of the message in the output, from 0.
     pub output_index: Option<u64>,
-    /// The part's place in the message, from 0.
+    /// The index of the part in the message, from 0.
     pub content_index: Option<u64>,
-    /// The text, to be put after the pieces before it.
+    /// The text, to append to the earlier pieces.
     pub delta: Option<String>,
 }
 
@@ -187,42 +203,43 @@ pub struct ResponseStreamOutputTextDeltaEvent {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseStreamOutputTextDoneEvent {
-    /// Its place among all events, heartbeats included.
+    /// The number of the event, counting heartbeats.
     pub sequence_number: Option<u64>,
     /// The id of the message.
     pub item_id: Option<String>,
-    /// The message's place in the output, from 0.
+    /// The index of the message in the output, from 0.
     pub output_index: Option<u64>,
-    /// The part's place in the message, from 0.
+    /// The index of the part in the message, from 0.
     pub content_index: Option<u64>,
-    /// All of the text.
+    /// The whole text.
     pub text: Option<String>,
 }
 
-/// The arguments of a call of a function.
+/// The arguments of a function call.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseStreamFuncCallArgsDoneEvent {
-    /// Its place among all events, heartbeats included.
+    /// The number of the event, counting heartbeats.
     pub sequence_number: Option<u64>,
-    /// The id of the call's item.
+    /// The id of the item of the call.
     pub item_id: Option<String>,
-    /// The item's place in the output, from 0.
+    /// The index of the item in the output, from 0.
     pub output_index: Option<u64>,
-    /// The arguments, as JSON.
+    /// The arguments as JSON.
     pub arguments: Option<String>,
 }
 
-/// A response as it is written, see [`ResponsesClient::create_stream`](crate::responses::ResponsesClient::create_stream).
+/// A response that arrives while it is being written. Returned by
+/// [`ResponsesClient::create_stream`](crate::responses::ResponsesClient::create_stream).
 ///
-/// It is an iterator of events, for programs that want all of them. [`text_deltas`](Self::text_deltas) gives the pieces of
-/// the answer alone, [`snapshot`](Self::snapshot) the response as far as it has come, and [`finish`](Self::finish) and
-/// [`text`](Self::text) wait for the end.
+/// The stream is an iterator of events. [`text_deltas`](Self::text_deltas) yields only the pieces of the answer,
+/// [`snapshot`](Self::snapshot) returns the response so far, and [`finish`](Self::finish) and [`text`](Self::text) wait
+/// for the end.
 ///
 /// # Errors
-/// A stream that breaks off before the response is complete, a known event that is malformed, and a response that
-/// failed are an [`Error::Stream`], which has the text of the answer so far, and then it has ended. Dropping it closes
-/// the connection; what the platform has started, it may finish.
+/// If the stream breaks off before its end, contains a malformed event, or the response fails or is canceled, the
+/// iterator yields an [`Error::Stream`] with the text of the answer so far and then ends. Dropping the stream closes
+/// the connection, but the platform may still finish the response.
 ///
 /// ```no_run
 /// use twelvelabs::responses::ResponseStreamEvent;
@@ -241,14 +258,16 @@ pub struct ResponseStream {
     stream: Option<Stream>,
     pending: Pending,
     snapshot: ResponseObject,
-    /// How many bytes the snapshot was made of.
+    /// The number of bytes of which the snapshot was made.
     gathered: usize,
+    /// The number of items and parts of items in the snapshot.
+    places: usize,
     operation: String,
-    /// The error that comes after the event of a failure.
+    /// The error that follows the event of a failure.
     failure: Option<Error>,
-    /// What was wrong, of a stream that ended with an error.
+    /// The message of the error with which the stream has ended.
     fault: Option<String>,
-    /// Where the session of the answer goes once it is complete, if it belongs to a conversation.
+    /// The conversation to which the response belongs: its session is stored there once the response is complete.
     session: Option<SessionSlot>,
 }
 
@@ -265,6 +284,7 @@ impl Output for ResponseStream {
             pending: Pending::default(),
             snapshot: ResponseObject::default(),
             gathered: 0,
+            places: 0,
             failure: None,
             fault: None,
             session: None,
@@ -273,7 +293,7 @@ impl Output for ResponseStream {
 }
 
 impl ResponseStream {
-    /// The response as far as it has come. Its id is empty before the first event.
+    /// Returns the response so far. Its id is empty before the first event.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -289,7 +309,7 @@ impl ResponseStream {
         &self.snapshot
     }
 
-    /// The pieces of the answer as they arrive, up to its end. Messages on the way to the answer are left out.
+    /// Returns an iterator over the pieces of the answer as they arrive, without messages about the progress.
     #[inline]
     pub fn text_deltas(&mut self) -> impl Iterator<Item = Result<String>> + '_ {
         std::iter::from_fn(move || {
@@ -299,7 +319,7 @@ impl ResponseStream {
                     Ok(_) => continue,
                     Err(e) => return Some(Err(e)),
                 };
-                let Some(delta) = event.delta else { continue };
+                let Some(delta) = event.delta.filter(|delta| !delta.is_empty()) else { continue };
                 if self.item(event.item_id.as_deref(), event.output_index).is_answer() {
                     return Some(Ok(delta));
                 }
@@ -307,12 +327,13 @@ impl ResponseStream {
         })
     }
 
-    /// Waits for the end and gives the response.
+    /// Waits for the end and returns the response.
     ///
-    /// One that was truncated comes as it is, so look at its [`status`](ResponseObject::status).
+    /// A truncated response is returned, too: check its [`status`](ResponseObject::status), or call
+    /// [`complete`](ResponseObject::complete).
     ///
     /// # Errors
-    /// As for the [stream](Self), also if it has given its error before.
+    /// As for the [stream](Self), also if the iterator has already yielded its error.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -334,10 +355,11 @@ impl ResponseStream {
         Err(Error::Stream { operation: self.operation, message, code: None, text, generation, source: None })
     }
 
-    /// Waits for the end and gives the text of the answer.
+    /// Waits for the end and returns the text of the answer, if it is complete.
     ///
     /// # Errors
-    /// As for [`finish`](Self::finish), and an answer that was truncated is an [`Error::Truncated`].
+    /// As for [`finish`](Self::finish) and [`ResponseObject::complete`]: a truncated answer returns an
+    /// [`Error::Truncated`], and a response that does not say that it is complete returns an [`Error::InvalidOutput`].
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -347,20 +369,16 @@ impl ResponseStream {
     /// ```
     #[inline]
     pub fn text(self) -> Result<String> {
-        let response = self.finish()?;
-        match response.is_truncated() {
-            true => Err(Error::Truncated { text: response.text() }),
-            false => Ok(response.text()),
-        }
+        self.finish()?.complete()
     }
 
-    /// Makes the answer a part of a conversation.
+    /// Makes the response part of a conversation.
     pub(super) fn in_conversation(mut self, session: SessionSlot) -> Self {
         self.session = Some(session);
         self
     }
 
-    /// What is known of the response besides its text.
+    /// The details of the response besides its text.
     fn generation(&self) -> Generation {
         let ResponseObject { id, usage, .. } = &self.snapshot;
         let finish_reason = self.snapshot.is_truncated().then_some(FinishReason::Length);
@@ -377,7 +395,7 @@ impl ResponseStream {
         e
     }
 
-    /// Brings the snapshot up to date.
+    /// Updates the snapshot with an event.
     #[inline]
     fn apply(&mut self, event: &ResponseStreamEvent) {
         use ResponseStreamEvent as Event;
@@ -402,20 +420,19 @@ impl ResponseStream {
             }
             Event::ContentPartAdded(event) | Event::ContentPartDone(event) => {
                 if let Some(part) = &event.part {
-                    let content = self.content(event.item_id.as_deref(), event.output_index);
-                    *place(content, event.content_index) = part.clone();
+                    *self.part(event.item_id.as_deref(), event.output_index, event.content_index) = part.clone();
                 }
             }
             Event::OutputTextDelta(event) => {
-                if let Some(delta) = &event.delta {
-                    let content = self.content(event.item_id.as_deref(), event.output_index);
-                    place(content, event.content_index).text.get_or_insert_default().push_str(delta);
+                if let Some(delta) = event.delta.as_ref().filter(|delta| !delta.is_empty()) {
+                    let part = self.part(event.item_id.as_deref(), event.output_index, event.content_index);
+                    part.text.get_or_insert_default().push_str(delta);
                 }
             }
             Event::OutputTextDone(event) => {
                 if event.text.is_some() {
-                    let content = self.content(event.item_id.as_deref(), event.output_index);
-                    place(content, event.content_index).text.clone_from(&event.text);
+                    let part = self.part(event.item_id.as_deref(), event.output_index, event.content_index);
+                    part.text.clone_from(&event.text);
                 }
             }
             Event::FunctionCallArgumentsDone(event) => {
@@ -428,30 +445,45 @@ impl ResponseStream {
         }
     }
 
-    /// The item that an event is about. One that was not announced begins here.
+    /// The item to which an event belongs.
     #[inline]
     fn item(&mut self, id: Option<&str>, index: Option<u64>) -> &mut ResponseOutputItem {
-        let output = self.snapshot.output.get_or_insert_default();
-        let Some(id) = id else { return place(output, index) };
-        let at = output.iter().position(|item| item.id == id).unwrap_or_else(|| {
-            let kind = Some(ResponseOutputItemType::Message);
-            output.push(ResponseOutputItem { id: id.into(), kind, ..Default::default() });
-            output.len() - 1
-        });
-        &mut output[at]
+        item_of(self.snapshot.output.get_or_insert_default(), id, index, &mut self.places)
     }
 
-    fn content(&mut self, id: Option<&str>, index: Option<u64>) -> &mut Vec<ResponseOutputContentPart> {
-        self.item(id, index).content.get_or_insert_default()
+    /// The part of an item to which an event belongs.
+    fn part(&mut self, id: Option<&str>, item: Option<u64>, part: Option<u64>) -> &mut ResponseOutputContentPart {
+        let output = self.snapshot.output.get_or_insert_default();
+        let item = item_of(output, id, item, &mut self.places);
+        place(item.content.get_or_insert_default(), part, &mut self.places)
     }
 }
 
-/// What is at this place of a list, or at its end if it is not that long; the last without a place.
-fn place<T: Default>(list: &mut Vec<T>, index: Option<u64>) -> &mut T {
+/// The item with this id, or at this index. An item that was not announced is created and counted.
+fn item_of<'a>(
+    output: &'a mut Vec<ResponseOutputItem>,
+    id: Option<&str>,
+    index: Option<u64>,
+    count: &mut usize,
+) -> &'a mut ResponseOutputItem {
+    let Some(id) = id else { return place(output, index, count) };
+    let at = output.iter().position(|item| item.id == id).unwrap_or_else(|| {
+        let kind = Some(ResponseOutputItemType::Message);
+        output.push(ResponseOutputItem { id: id.into(), kind, ..Default::default() });
+        *count += 1;
+        output.len() - 1
+    });
+    &mut output[at]
+}
+
+/// The element at this index of a list, or a new one at its end if the list is shorter. Without an index, the last
+/// element. A new element is counted.
+fn place<'a, T: Default>(list: &'a mut Vec<T>, index: Option<u64>, count: &mut usize) -> &'a mut T {
     let last = list.len().saturating_sub(1);
     let at = index.map_or(last, |index| usize::try_from(index).unwrap_or(usize::MAX)).min(list.len());
     if at == list.len() {
         list.push(T::default());
+        *count += 1;
     }
     &mut list[at]
 }
@@ -507,10 +539,15 @@ impl Iterator for ResponseStream {
                 return Some(Err(self.ended_with(e)));
             }
         };
-        let failure = matches!(event, ResponseStreamEvent::Failed(_)).then(|| failure(stream, &sent));
+        let has_failed = match &event {
+            ResponseStreamEvent::Failed(_) => true,
+            ResponseStreamEvent::Completed(end) => end.response.as_ref().is_some_and(ResponseObject::has_failed),
+            _ => false,
+        };
+        let failure = has_failed.then(|| failure(stream, &sent));
         self.apply(&event);
-        match event {
-            ResponseStreamEvent::Completed(ref end) => {
+        match &event {
+            ResponseStreamEvent::Completed(end) => {
                 let status = end.response.as_ref().and_then(|response| response.status.clone());
                 self.snapshot.status = status.or(Some(ResponseStatus::Completed));
                 self.stream = None;
@@ -518,6 +555,10 @@ impl Iterator for ResponseStream {
             ResponseStreamEvent::Incomplete(_) => {
                 self.snapshot.status = Some(ResponseStatus::Incomplete);
                 self.stream = None;
+            }
+            _ if self.places > MAX_PLACES => {
+                let e = self.stream.take().map(|stream| stream.failed(Fault::TooLong));
+                return e.map(|e| Err(self.ended_with(e)));
             }
             _ => {}
         }

@@ -217,24 +217,24 @@ impl StandIn {
         self.state().script.push(Scripted { endpoint, fault, met: false });
     }
 
-    /// Answers all requests of this method to this path with status 200 and this JSON, whether the stand-in knows the
-    /// endpoint or not. The last answer that was given counts.
+    /// Answers all requests to this endpoint (`"METHOD /path"`, as in [`fault`](Self::fault)) with status 200 and this
+    /// JSON, whether or not the stand-in knows the endpoint. The last answer that was set counts.
     ///
     /// ```
     /// use serde_json::json;
     ///
     /// let stand_in = twelvelabs::testing::StandIn::start();
-    /// stand_in.answer("GET", "/assets/{id}", json!({"_id": "42", "status": "archived"}));
+    /// stand_in.answer("GET /assets/{id}", json!({"_id": "42", "status": "archived"}));
     /// let asset = stand_in.client().assets().retrieve("42").send()?;
     /// assert_eq!(asset.status.unwrap().as_str(), "archived");
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     ///
     /// # Panics
-    /// If the method is not in capitals or the path does not begin with `/`.
+    /// If the endpoint is not written as `"METHOD /path"`.
     #[track_caller]
-    pub fn answer(&self, method: &str, path: &str, json: Value) {
-        let endpoint = parsed(&format!("{method} {path}"));
+    pub fn answer(&self, endpoint: &str, json: Value) {
+        let endpoint = parsed(endpoint);
         self.state().own_answers.push((endpoint, json));
     }
 

@@ -188,7 +188,8 @@ impl UploadAll {
         self
     }
 
-    /// Settings of each request.
+    /// Settings of each request. Additional query and body parameters are sent only with the requests that create
+    /// assets.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.options.request_options = request_options;
         self

@@ -79,7 +79,7 @@ impl Batch {
 
     /// Whether the platform answers to a small request.
     pub(super) fn is_reachable(&self) -> bool {
-        let options = self.options.request_options.clone().max_retries(0).timeout(Duration::from_secs(10));
+        let options = self.options.request_options.without_parameters().max_retries(0).timeout(Duration::from_secs(10));
         match self.client.assets().list().page_limit(1).request_options(options).send() {
             Ok(_) => true,
             Err(e) => e.is_canceled() || e.status().is_some_and(|status| status < 500),

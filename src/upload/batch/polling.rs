@@ -37,7 +37,7 @@ impl Batch {
     pub(super) fn poll(&self, mut pending: Pending, sender: &Sender<UploadOutcome>) {
         let job = pending.take_job(sender);
         let left = pending.poll.time_left(self.now());
-        let mut options = self.options.request_options.clone();
+        let mut options = self.options.request_options.without_parameters();
         options.deadline = Some(options.deadline.map_or(left, |own| own.min(left)));
         let answer = self.client.assets().retrieve(pending.poll.id()).request_options(options).send();
         self.polled(pending, job, answer);

@@ -149,7 +149,7 @@ impl UploadFile {
     }
 
     /// Settings of the requests to the platform. Those that carry the chunks go elsewhere, and only the time limit holds
-    /// for them.
+    /// for them. Additional parameters of the query and the body reach the request that creates the session alone.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.settings.tuning.set_options(request_options);
         self

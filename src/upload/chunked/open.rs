@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::call::encode::check_header;
 use crate::call::options::RequestOptions;
-use crate::call::request::check_header;
 use crate::error::{Error, Result, UploadError};
 use crate::file::{FileSource, Inspected, stat};
 use crate::http::attempt::API_KEY_HEADER;

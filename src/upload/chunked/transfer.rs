@@ -20,7 +20,7 @@ use crate::resumable::ResumableUpload;
 use crate::sync::{RecvError, channel};
 use crate::upload::chunked::open::{UploadPlan, chunk_headers, is_unknown_session, not_resumable};
 use crate::upload::chunked::workers::{Job, Queue, Report, TICK};
-use crate::upload::options::{NewAsset, TransferSettings};
+use crate::upload::options::{NewAsset, TransferSettings, Tuning};
 use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
 use crate::upload::threads::no_thread;
 
@@ -48,9 +48,12 @@ pub(crate) fn upload(
     source.byte_ranges()?;
     let length = source.length().unwrap_or_default();
     let opened = match resume {
-        Some(upload) => UploadPlan::resume(client, source, upload, resume_anyway, &tuning.options)?,
+        Some(upload) => {
+            UploadPlan::resume(client, source, upload, resume_anyway, &tuning.options.without_parameters())?
+        }
         None => UploadPlan::create(client, file, source, asset, &tuning.options)?,
     };
+    let tuning = Tuning { options: tuning.options.without_parameters(), ..tuning };
     let headers = chunk_headers(&opened.upload).map_err(|e| not_resumable((*opened.upload).clone(), e))?;
     if let Some(mut journal) = journal {
         journal.session(&opened.upload).map_err(|e| opened.stopped(e))?;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::{CreateEmbeddingV2, EmbedInput, EmbedV2Client, EmbeddingSuccessResponse};
-use crate::call::RequestOptions;
+use crate::call::{RequestOptions, count};
 use crate::error::{Error, Result};
 use crate::sync::lock;
 use crate::types::BulkOutcome;
@@ -18,7 +18,7 @@ pub struct CreateManyEmbeddings {
     client: EmbedV2Client,
     inputs: Vec<EmbedInput>,
     model_name: String,
-    workers: u32,
+    workers: usize,
     auto_truncate: Option<bool>,
     embedding_uncertainty: Option<bool>,
     embedding_dimension: Option<u32>,
@@ -40,8 +40,8 @@ impl CreateManyEmbeddings {
     }
 
     /// How many inputs are sent at a time, each on a connection of its own: 4 by default.
-    pub fn workers(mut self, workers: u32) -> Self {
-        self.workers = workers;
+    pub fn workers(mut self, workers: impl TryInto<usize>) -> Self {
+        self.workers = count(workers);
         self
     }
 
@@ -73,13 +73,16 @@ impl CreateManyEmbeddings {
 
     /// Sends all inputs, and returns one outcome for each, in their order.
     ///
+    /// A key that is not valid, a used-up quota and a cancellation stop it: the inputs that were not sent by then have the
+    /// same error as the one that stopped it.
+    ///
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] if there are to be no workers. What happens to one input is in its outcome.
     #[inline]
     pub fn send(self) -> Result<Vec<BulkOutcome<EmbeddingSuccessResponse>>> {
         if self.workers == 0 {
-            return Err(Error::invalid("workers", "must be greater than 0"));
+            return Err(Error::invalid("workers", "must be at least 1"));
         }
         let create = |input: EmbedInput| {
             self.client
@@ -99,10 +102,19 @@ impl CreateManyEmbeddings {
         let outcomes = self.inputs.iter().map(|input| BulkOutcome { source: input.label(), result: Err(lost()) });
         let outcomes = Mutex::new(outcomes.collect::<Vec<_>>());
         let queue = Mutex::new(self.inputs.iter().enumerate());
+        // Why nothing more is sent.
+        let stopped: Mutex<Option<Error>> = Mutex::new(None);
         let work = || {
             while let Some((place, input)) = { lock(&queue).next() } {
+                let refused = lock(&stopped).as_ref().and_then(Error::for_the_rest);
                 let send = AssertUnwindSafe(|| create(input.clone()).send());
-                let result = catch_unwind(send).unwrap_or_else(|_| Err(lost()));
+                let result = match refused {
+                    Some(e) => Err(e),
+                    None => catch_unwind(send).unwrap_or_else(|_| Err(lost())),
+                };
+                if let Some(e) = result.as_ref().err().and_then(Error::for_the_rest) {
+                    *lock(&stopped) = Some(e);
+                }
                 if let Some(outcome) = lock(&outcomes).get_mut(place) {
                     outcome.result = result;
                 }
@@ -110,7 +122,7 @@ impl CreateManyEmbeddings {
         };
         thread::scope(|scope| {
             let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-            let workers = (self.workers as usize).min(self.inputs.len());
+            let workers = self.workers.min(self.inputs.len());
             let threads: Vec<_> = (0..workers).map_while(spawn).collect();
             if threads.is_empty() {
                 work();

@@ -181,7 +181,7 @@ pub struct EmbeddingUsage {
 }
 
 /// What was embedded, and how. Fields that do not apply are `None`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingMediaMetadata {
     /// The kind of input, such as `video` or `multi_input`.
@@ -204,4 +204,11 @@ pub struct EmbeddingMediaMetadata {
     pub end_offset_sec: Option<f64>,
     /// The length of a clip in seconds, if all have the same.
     pub clip_length: Option<f64>,
+}
+
+masked_debug! {
+    EmbeddingMediaMetadata {
+        input_type, input_url: masked, input_filename, embedding_options, embedding_scopes, embedding_dimension,
+        duration, start_offset_sec, end_offset_sec, clip_length,
+    }
 }

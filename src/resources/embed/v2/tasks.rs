@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use crate::call::Call;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
-use crate::call::wait::poll::{Progressing, Waitable};
+use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::call::wait::status_list::StatusList;
 use crate::http::session::Session;
 use crate::resources::embed::{EmbeddingTaskStatus, ListEmbedTasks};
@@ -149,23 +149,23 @@ pub struct EmbeddingTaskError {
     pub message: Option<String>,
 }
 
-impl Waitable for EmbeddingTask {
+impl Pollable for EmbeddingTask {
     const RESOURCE: &'static str = "embedding task";
 
     fn status(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.as_str())
     }
 
-    fn progressing(&self) -> Progressing {
+    fn poll_status(&self) -> PollStatus {
         match &self.status {
             Some(EmbeddingTaskStatus::Ready) if self.data.is_none() => {
-                Progressing::Failed(Some("it is ready, but its embeddings are missing or cannot be read".into()))
+                PollStatus::Failed(Some("it is ready, but its embeddings are missing or cannot be read".into()))
             }
-            Some(EmbeddingTaskStatus::Ready) => Progressing::Done,
+            Some(EmbeddingTaskStatus::Ready) => PollStatus::Done,
             Some(EmbeddingTaskStatus::Failed) => {
-                Progressing::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
+                PollStatus::Failed(self.error.as_ref().and_then(|e| e.message.clone()))
             }
-            _ => Progressing::Working,
+            _ => PollStatus::Working,
         }
     }
 }

@@ -1,0 +1,279 @@
+//! A request as it goes out: what the call says, merged with what its options add.
+//!
+//! The same rule holds in all four places. An option replaces what the call sends under the same name, and the later of
+//! two options replaces the earlier one. In a query and in a form a list repeats its name, and an empty list sends
+//! nothing. `null` exists in JSON alone.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::http::body::Part;
+
+/// The headers that this crate or the HTTP library writes for each request. With a second one of the same name, two
+/// servers could read two different requests (RFC 9112, section 6.3), or see two keys.
+const OWNED: [(&str, &str); 5] = [
+    ("x-api-key", "is the API key of the client; build a client with the other key"),
+    ("host", "comes from the `base_url` of the client"),
+    ("content-length", "comes from the body"),
+    ("transfer-encoding", "comes from the body"),
+    ("expect", "depends on the size of the body"),
+];
+
+/// Headers by their lowercase names, of which the last one counts. A map, so that the time is not quadratic.
+pub(super) fn headers<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<(String, String)>> {
+    let mut headers = BTreeMap::new();
+    for (name, value) in all {
+        check_own_header(name, value)?;
+        headers.insert(name.to_ascii_lowercase(), value.to_owned());
+    }
+    Ok(headers.into_iter().collect())
+}
+
+/// The URL with the pairs of the call and those of the options in its query.
+pub(super) fn url<'a>(
+    base_url: &str,
+    path: &str,
+    own: impl Iterator<Item = &'a (String, String)>,
+    options: &[(String, Value)],
+) -> String {
+    let mut added: Vec<(String, String)> = Vec::new();
+    for (name, value) in options {
+        added.retain(|(have, _)| !is_same_parameter(have, name));
+        query_pairs(name, value, &mut added);
+    }
+    let is_replaced = |have: &str| options.iter().any(|(name, _)| is_same_parameter(have, name));
+    let mut url = [base_url, path].concat();
+    let mut mark = '?';
+    let mut push = |(name, value): &(String, String)| {
+        url.push(mark);
+        percent_encode(name, &mut url);
+        url.push('=');
+        percent_encode(value, &mut url);
+        mark = '&';
+    };
+    own.filter(|(have, _)| !is_replaced(have)).for_each(&mut push);
+    added.iter().for_each(push);
+    url
+}
+
+/// The fields of a JSON body.
+pub(super) fn fields(own: &Map<String, Value>, options: &[(String, Value)]) -> Map<String, Value> {
+    let mut fields = own.clone();
+    fields.extend(options.iter().cloned());
+    fields
+}
+
+/// The parts of a form.
+pub(super) fn parts(own: &[Part], options: &[(String, Value)]) -> Result<Vec<Part>> {
+    let mut parts = own.to_vec();
+    for (name, value) in options {
+        if has_null(value) {
+            return Err(Error::invalid(name, "is null, which a form cannot contain; leave it out"));
+        }
+        parts.retain(|part| part.name() != name);
+        match value {
+            Value::Array(items) => parts.extend(items.iter().map(|item| text_part(name, item))),
+            value => parts.push(text_part(name, value)),
+        }
+    }
+    Ok(parts)
+}
+
+/// Whether a pair of a query belongs to a parameter: by its name, or by its name with a condition in brackets.
+pub(super) fn is_same_parameter(pair: &str, parameter: &str) -> bool {
+    pair.strip_prefix(parameter).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+}
+
+/// Whether a value is null or has a null in it, which only JSON can say.
+pub(super) fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        _ => false,
+    }
+}
+
+pub(super) fn text_part(name: &str, value: &Value) -> Part {
+    Part::Text { name: name.into(), value: plain(value) }
+}
+
+/// A value where only text can be sent: strings as they are, null as nothing, the rest as JSON.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Adds the pairs of a query for a value: a list repeats the name, the fields of an object go in brackets, null is left
+/// out.
+pub(super) fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Array(items) => items.iter().for_each(|item| query_pairs(name, item, pairs)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| query_pairs(&format!("{name}[{key}]"), value, pairs));
+        }
+        value => pairs.push((name.into(), plain(value))),
+    }
+}
+
+/// Refuses a segment of a path that would lead elsewhere: `delete("../indexes/x")` must not delete an index.
+pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
+    match segment {
+        "" => Err("is empty; give the id"),
+        "." | ".." => Err("is not an id"),
+        _ if segment.chars().any(char::is_control) => Err("contains control characters"),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a header of the caller's that would not arrive as one, or that this crate writes itself.
+pub(crate) fn check_own_header(name: &str, value: &str) -> Result<()> {
+    check_header(name, value)?;
+    match OWNED.iter().find(|(owned, _)| owned.eq_ignore_ascii_case(name)) {
+        Some((_, why)) => Err(Error::invalid(format!("header {name}"), format!("cannot be set: it {why}"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a header that would not arrive as one.
+pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
+    let invalid = |why: &str| Err(Error::invalid(format!("header {name}"), why));
+    let proper = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    if !proper {
+        return invalid("the name may only have letters, digits and hyphens");
+    }
+    if value.chars().any(char::is_control) {
+        return invalid("the value must not have line breaks or control characters");
+    }
+    Ok(())
+}
+
+/// Encodes everything but the unreserved characters of RFC 3986.
+pub(super) fn percent_encode(text: &str, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if text.bytes().all(is_plain) {
+        return out.push_str(text);
+    }
+    for byte in text.bytes() {
+        if is_plain(byte) {
+            out.push(byte.into());
+        } else {
+            out.push('%');
+            out.push(HEX[usize::from(byte >> 4)].into());
+            out.push(HEX[usize::from(byte & 15)].into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn decode(text: &str) -> String {
+        let mut bytes = text.bytes();
+        let mut out = Vec::new();
+        while let Some(byte) = bytes.next() {
+            out.push(match byte {
+                b'%' => {
+                    let hex = [bytes.next().unwrap(), bytes.next().unwrap()];
+                    assert!(hex.iter().all(u8::is_ascii_hexdigit));
+                    u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap()
+                }
+                byte => byte,
+            });
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_one_segment_and_comes_back(text in ".*") {
+            let mut out = String::new();
+            percent_encode(&text, &mut out);
+            prop_assert!(out.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
+            prop_assert_eq!(decode(&out), text);
+        }
+    }
+
+    #[test]
+    fn query_values() {
+        let mut pairs = Vec::new();
+        let value = json!({"gte": 10.0, "lte": 60});
+        for (name, value) in
+            [("duration", value), ("ids", json!(["a", "b"])), ("none", json!(null)), ("yes", json!(true))]
+        {
+            query_pairs(name, &value, &mut pairs);
+        }
+        let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(pairs, ["duration[gte]=10.0", "duration[lte]=60", "ids=a", "ids=b", "yes=true"]);
+    }
+
+    fn options(options: &[(&str, Value)]) -> Vec<(String, Value)> {
+        options.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
+    }
+
+    #[test]
+    fn an_option_replaces_what_a_query_has() {
+        let own = ["a", "b[gte]", "b[lte]", "bc"].map(|name| (name.to_string(), "1".to_string()));
+        for (added, expected) in [
+            (vec![], "a=1&b%5Bgte%5D=1&b%5Blte%5D=1&bc=1"),
+            (vec![("a", json!(2))], "b%5Bgte%5D=1&b%5Blte%5D=1&bc=1&a=2"),
+            (vec![("b", json!({"gte": 2}))], "a=1&bc=1&b%5Bgte%5D=2"),
+            (vec![("b[gte]", json!(2))], "a=1&b%5Blte%5D=1&bc=1&b%5Bgte%5D=2"),
+            (vec![("b", json!([2, 3])), ("a", json!([])), ("bc", json!(4))], "b=2&b=3&bc=4"),
+            (vec![("a", json!(2)), ("a", json!(3))], "b%5Bgte%5D=1&b%5Blte%5D=1&bc=1&a=3"),
+        ] {
+            assert_eq!(url("http://h", "/p", own.iter(), &options(&added)), format!("http://h/p?{expected}"));
+        }
+    }
+
+    #[test]
+    fn an_option_replaces_what_a_body_has() {
+        let own = [text_part("a", &json!(1)), text_part("b", &json!(1)), text_part("a", &json!(2))];
+        let added = options(&[("a", json!(["x", {"y": 1}])), ("c", json!([])), ("d", json!(true)), ("d", json!(0))]);
+        let form: Vec<String> = parts(&own, &added).unwrap().iter().map(shown).collect();
+        assert_eq!(form, ["b=1", "a=x", "a={\"y\":1}", "d=0"]);
+        let Value::Object(own) = json!({"a": 1, "b": 1}) else { unreachable!() };
+        let json = Value::Object(fields(&own, &options(&[("a", json!(null)), ("c", json!([]))])));
+        assert_eq!(json, json!({"a": null, "b": 1, "c": []}));
+        for null in [json!(null), json!(["a", null])] {
+            let e = parts(&[], &options(&[("a", null)])).unwrap_err();
+            assert!(e.to_string().contains("which a form cannot contain"), "{e}");
+        }
+    }
+
+    fn shown(part: &Part) -> String {
+        match part {
+            Part::Text { name, value } => format!("{name}={value}"),
+            Part::File { name, .. } => name.clone(),
+        }
+    }
+
+    #[test]
+    fn the_last_header_of_a_name_counts() {
+        let all = [("X-A", "1"), ("x-b", "2"), ("x-a", "3")];
+        let expected = [("x-a", "3"), ("x-b", "2")].map(|(name, value)| (name.to_string(), value.to_string()));
+        assert_eq!(headers(all.into_iter()).unwrap(), expected);
+    }
+
+    #[test]
+    fn headers_cannot_be_injected_or_doubled() {
+        assert!(check_own_header("x-a", "b").is_ok());
+        for (name, value) in [("x-a", "b\r\nx: y"), ("x a", "b"), ("", "b"), ("x\n", "b")] {
+            assert!(check_header(name, value).is_err());
+        }
+        for name in ["X-Api-Key", "host", "Content-Length", "transfer-encoding", "Expect"] {
+            let e = check_own_header(name, "1").unwrap_err().to_string();
+            assert!(e.contains(name) && e.contains("cannot be set: it "), "{e}");
+        }
+    }
+}
