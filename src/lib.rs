@@ -72,6 +72,7 @@ pub mod analyze_async {
 /// See [the guide](crate::guide::upload).
 pub mod assets {
     pub use crate::resources::assets::*;
+    pub use crate::resources::technical_metadata::*;
     pub use crate::upload::batch::builder::{UploadAll, Uploads};
     pub use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind, UploadSummary};
     pub use crate::upload::progress::{UploadProgress, UploadState};

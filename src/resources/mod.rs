@@ -15,3 +15,4 @@ pub(crate) mod multipart_upload;
 pub(crate) mod responses;
 pub(crate) mod search;
 pub(crate) mod tasks;
+pub(crate) mod technical_metadata;
