@@ -147,7 +147,7 @@ fn files_of_one_name_and_size_go_one_at_a_time_and_a_waiting_one_holds_no_worker
     cancel.cancel();
     let kinds: Vec<UploadOutcomeKind> = uploads.map(|outcome| outcome.kind).collect();
     assert_eq!(kinds, [UploadOutcomeKind::Failed, UploadOutcomeKind::NotStarted]);
-    scene.stand_in.forgive();
+    scene.stand_in.clear_faults();
     scene.finish();
 }
 
@@ -173,7 +173,7 @@ fn a_file_that_was_replaced_after_it_was_sent_is_another_file() {
     scene.stand_in.fault("POST /assets", Fault::reset_answer().times(9));
     scene.stand_in.fault("GET /assets", Fault::status(500).after(1).always());
     let _ = scene.batch().max_outage(Duration::ZERO).send().unwrap().finish();
-    scene.stand_in.forgive();
+    scene.stand_in.clear_faults();
     assert_eq!(scene.stand_in.asset_count(), 1);
     // At the same size, and at another time.
     fs::write(&scene.paths[0], "b/same.mp4").unwrap();

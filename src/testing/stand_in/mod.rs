@@ -53,10 +53,10 @@ use crate::{TwelveLabs, TwelveLabsBuilder};
 
 const API_KEY: &str = "tlk_stand_in";
 
-/// The longest wait for a request.
+/// How long `wait_for` waits for a request.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A small platform inside of a test. It stops when its last clone is dropped.
+/// A stand-in for the platform inside a test. It stops when its last clone is dropped.
 ///
 /// It keeps state, serves any number of connections, and answers as the platform is documented to. It also refuses what
 /// the platform is documented to refuse: an asset that is not ready, an image for an index, an item under the wrong
@@ -126,7 +126,7 @@ impl StandIn {
         }
     }
 
-    /// The same, for those who can do without one.
+    /// Starts a stand-in, or returns an error where [`start`](Self::start) panics.
     ///
     /// # Errors
     /// If the system has no port or no thread for it.
@@ -139,24 +139,25 @@ impl StandIn {
         Ok(StandIn(Arc::new(Running { shared, ports, client, clock })))
     }
 
-    /// The base URL for a client, by address: `http://127.0.0.1:…/v1.3`.
+    /// Returns the base URL for a client, with the address: `http://127.0.0.1:…/v1.3`.
     pub fn url(&self) -> String {
         url("127.0.0.1", self.0.ports[0].number)
     }
 
-    /// The base URL by name: `http://localhost:…/v1.3`. The presigned URLs name the storage in the same way from now on.
+    /// Returns the base URL with a host name: `http://localhost:…/v1.3`. From then on, the presigned URLs contain that name
+    /// as well.
     pub fn url_by_name(&self) -> String {
         let [api, storage] = &self.0.ports;
         self.state().uploads.storage.base = format!("http://localhost:{}", storage.number);
         url("localhost", api.number)
     }
 
-    /// A client of the stand-in, whose time is the [`clock`](Self::clock): it waits for nothing in real time.
+    /// Returns a client of the stand-in that uses the stand-in's [`clock`](Self::clock), so its pauses take no real time.
     pub fn client(&self) -> TwelveLabs {
         self.0.client.clone()
     }
 
-    /// The same client before it is made, for settings of your own.
+    /// Returns the builder of such a client, to change its settings.
     ///
     /// ```
     /// let stand_in = twelvelabs::testing::StandIn::start();
@@ -169,7 +170,8 @@ impl StandIn {
         builder(self.0.ports[0].number, &self.0.clock)
     }
 
-    /// The time of the stand-in and its clients. Presigned URLs end after an hour of it, sessions after 24.
+    /// Returns the clock of the stand-in and its clients. On it, presigned URLs expire after an hour and upload sessions
+    /// after 24.
     ///
     /// ```
     /// use std::time::Duration;
@@ -184,7 +186,7 @@ impl StandIn {
         self.0.clock.clone()
     }
 
-    /// Answers the next `times` requests with this status, without effect.
+    /// Answers the next `times` requests to an endpoint with this status; they have no effect.
     ///
     /// # Panics
     /// If the endpoint is not written as `"METHOD /path"`.
@@ -193,8 +195,8 @@ impl StandIn {
         self.fault(endpoint, Fault::status(status).times(times));
     }
 
-    /// Lets something go wrong with the next requests. Of several faults for an endpoint, the first that was given
-    /// comes first. Chunks go to `"PUT /storage/{upload_id}/{chunk}"`.
+    /// Injects a failure into the next requests to an endpoint. Several faults for one endpoint take effect in the order
+    /// in which they were given. Chunks are sent to `"PUT /storage/{upload_id}/{chunk}"`.
     ///
     /// ```
     /// use twelvelabs::FileSource;
@@ -238,14 +240,15 @@ impl StandIn {
         self.state().own_answers.push((endpoint, json));
     }
 
-    /// Takes back all faults and answers that were given.
-    pub fn forgive(&self) {
+    /// Removes all faults and answers that were given.
+    pub fn clear_faults(&self) {
         let mut state = self.state();
         state.script.clear();
         state.own_answers.clear();
     }
 
-    /// The endpoints of the faults that no request has met: a test that ends with some has not tried what it is about.
+    /// Returns the endpoints of the faults that no request has met. If there are any at the end of a test, the test has
+    /// not covered the failure that it injects.
     ///
     /// ```
     /// let stand_in = twelvelabs::testing::StandIn::start();
@@ -259,29 +262,29 @@ impl StandIn {
         state.script.iter().filter(|scripted| !scripted.met).map(|scripted| scripted.endpoint.text().into()).collect()
     }
 
-    /// Sets how many polls see something at work that takes the platform time: 2 by default.
+    /// Sets how many polls it takes until something is ready: 2 by default.
     pub fn polls_until_ready(&self, polls: u32) {
         self.state().polls_until_ready = polls;
     }
 
-    /// Sets how large the chunks of new sessions are in bytes, 5 MiB by default, and how many URLs come with a session,
-    /// 10 by default.
+    /// Sets the size of the chunks of new upload sessions in bytes (5 MiB by default) and the number of presigned URLs that
+    /// a session starts with (10 by default).
     pub fn chunks(&self, chunk_size: u64, first_urls: u32) {
         let uploads = &mut self.state().uploads;
         (uploads.chunk_size, uploads.first_urls) = (chunk_size.max(1), first_urls);
     }
 
-    /// Ends a session as if its 24 hours were over.
+    /// Expires an upload session, as if its 24 hours were over.
     pub fn expire_session(&self, upload_id: &str) {
         self.state().uploads.expire(upload_id);
     }
 
-    /// Ends all presigned URLs that were given out, as if their hour were over.
+    /// Expires all presigned URLs given out so far, as if their hour were over.
     pub fn expire_urls(&self) {
         self.state().uploads.storage.expire_urls();
     }
 
-    /// Everything that has come, in order, to the platform and to the storage.
+    /// Returns all requests so far, in order, to the platform and to the storage.
     ///
     /// ```
     /// let stand_in = twelvelabs::testing::StandIn::start();
@@ -296,7 +299,7 @@ impl StandIn {
         self.state().log.clone()
     }
 
-    /// Everything that has come to this endpoint, in order.
+    /// Returns the requests to an endpoint so far, in order.
     ///
     /// # Panics
     /// If the endpoint is not written as `"METHOD /path"`.
@@ -306,7 +309,7 @@ impl StandIn {
         self.state().log.iter().filter(|request| endpoint.is(request.method(), &request.segments())).cloned().collect()
     }
 
-    /// How many requests have come to this endpoint.
+    /// Returns the number of requests to an endpoint so far.
     ///
     /// # Panics
     /// If the endpoint is not written as `"METHOD /path"`.
@@ -315,7 +318,8 @@ impl StandIn {
         count(&self.state(), &parsed(endpoint))
     }
 
-    /// Waits until the headers of this many requests have come to this endpoint. False if they have not within 30 s.
+    /// Waits until the headers of this many requests to an endpoint have arrived. Returns `false` if that takes longer than
+    /// 30 s.
     ///
     /// ```
     /// use twelvelabs::testing::{Fault, StandIn};
@@ -344,7 +348,7 @@ impl StandIn {
         self.0.shared.wait_until(LONGEST, |state| count(state, &endpoint) >= requests)
     }
 
-    /// The files that arrived whole as assets, in one request or in chunks, in order.
+    /// Returns the files that arrived completely, in one request or in chunks, in order.
     ///
     /// ```
     /// use twelvelabs::{FileSource, assets::UploadMethod};
@@ -363,33 +367,33 @@ impl StandIn {
         state.uploads.uploads(&state.log)
     }
 
-    /// The ids of all sessions for chunks, oldest first.
+    /// Returns the ids of all upload sessions, oldest first.
     pub fn upload_ids(&self) -> Vec<String> {
         self.state().uploads.ids()
     }
 
-    /// The numbers of the chunks whose sending has begun, in order, repetitions included.
+    /// Returns the numbers of the chunks that clients started to send, in order, including repetitions.
     pub fn sent_chunks(&self, upload_id: &str) -> Vec<u32> {
         let state = self.state();
         state.log.iter().filter_map(storage::place).filter(|(id, _)| id == upload_id).map(|(_, index)| index).collect()
     }
 
-    /// The numbers of the chunks that were reported, in order, repetitions included.
+    /// Returns the numbers of the chunks that were reported as completed, in order, including repetitions.
     pub fn reported_chunks(&self, upload_id: &str) -> Vec<u32> {
         self.state().uploads.reported(upload_id)
     }
 
-    /// The bytes of a completed session, if they are not too many to be kept: see [`Body::bytes`](super::Body::bytes).
+    /// Returns the bytes of a completed session, unless they are too many to keep (see [`Body::bytes`](super::Body::bytes)).
     pub fn assembled(&self, upload_id: &str) -> Option<Vec<u8>> {
         self.state().uploads.assembled(upload_id)
     }
 
-    /// How many assets there are.
+    /// Returns the number of assets.
     pub fn asset_count(&self) -> usize {
         self.state().assets.count()
     }
 
-    /// How many connections were made to the storage.
+    /// Returns the number of connections made to the storage.
     pub fn storage_connections(&self) -> usize {
         self.state().uploads.storage.connections
     }
@@ -407,7 +411,7 @@ fn builder(port: u16, clock: &TestClock) -> TwelveLabsBuilder {
     TwelveLabs::builder().api_key(API_KEY).base_url(url("127.0.0.1", port)).clock(clock.clone())
 }
 
-/// A test that names no endpoint tests nothing.
+/// Reads an endpoint, or panics: a test whose endpoint matches no request tests nothing.
 #[track_caller]
 fn parsed(endpoint: &str) -> Endpoint {
     match Endpoint::parse(endpoint) {

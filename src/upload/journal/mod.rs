@@ -260,6 +260,7 @@ fn is_among(path: &Path, files: &[PathBuf], paths: &Paths) -> bool {
 mod tests {
     use proptest::prelude::{Just, ProptestConfig, any, prop, prop_oneof, proptest};
 
+    #[cfg(target_os = "linux")]
     use std::fs::OpenOptions;
 
     use super::*;
