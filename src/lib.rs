@@ -74,7 +74,7 @@ pub mod assets {
     pub use crate::resources::assets::*;
     pub use crate::resources::technical_metadata::*;
     pub use crate::upload::batch::builder::{UploadAll, Uploads};
-    pub use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind, UploadSummary};
+    pub use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind, UploadStep, UploadSummary};
     pub use crate::upload::progress::{UploadProgress, UploadState};
     pub use crate::upload::upload_asset::UploadAsset;
     pub use crate::upload::upload_url::UploadUrl;

@@ -399,7 +399,7 @@ fn ctrl_c_ends_it_so_that_the_next_run_sends_nothing_twice() {
         let [upload_id] = &stand_in.upload_ids()[..] else { panic!("a session") };
         let (before, counted) = (stand_in.uploads().len(), stand_in.reported_chunks(upload_id));
 
-        stand_in.clear_faults();
+        stand_in.forgive();
         let output = tool(stand_in, &options).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         let mut names: Vec<String> = stand_in.uploads().into_iter().map(|upload| upload.filename).collect();

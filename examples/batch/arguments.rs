@@ -28,9 +28,14 @@ how:
                      or a kill, and it skips what is done, resumes what was interrupted, tries again what may succeed
   --workers N        how many files at a time (4)
   --threshold BYTES  send larger files in chunks (200000000)
-  --no-wait          do not wait until the platform has processed the files
+  --no-wait          do not wait until the platform has processed what is there
   --retry-permanent  try again what failed for good in an earlier run with the manifest
   --stand-in         use the stand-in also if there is a key or a PATH: to try this tool without the platform
+
+where to:
+  --index ID|NAME    index each asset in this index, too, and wait until it is indexed; may be given several times
+  --knowledge-store ID
+                     add each asset to this knowledge store, too, and wait until it is processed; may be given several times
 
 what to say:
   --json             write a JSON object a line for each file, and a last one for the whole
@@ -66,8 +71,10 @@ pub struct Arguments {
     pub recursive: bool,
     pub shard: Option<Shard>,
     pub manifest: Option<PathBuf>,
-    pub workers: Option<u32>,
+    pub workers: Option<usize>,
     pub threshold: Option<u64>,
+    pub indexes: Vec<String>,
+    pub knowledge_stores: Vec<String>,
     pub no_wait: bool,
     pub retry_permanent: bool,
     pub json: bool,
@@ -89,6 +96,14 @@ impl Arguments {
                 }
                 Arg::Long("manifest") => {
                     parsed.manifest = Some(value(&mut parser, "--manifest FILE")?.into());
+                    continue;
+                }
+                Arg::Long("index") => {
+                    parsed.indexes.push(text(&mut parser, "--index ID|NAME")?);
+                    continue;
+                }
+                Arg::Long("knowledge-store") => {
+                    parsed.knowledge_stores.push(text(&mut parser, "--knowledge-store ID")?);
                     continue;
                 }
                 Arg::Long("workers") => {
@@ -137,6 +152,10 @@ impl Arguments {
 fn value(parser: &mut Parser, usage: &str) -> Result<OsString, lexopt::Error> {
     let value = parser.value().ok().filter(|value| !value.is_empty() && !value.to_string_lossy().starts_with("--"));
     value.ok_or_else(|| format!("{} needs a value: {usage}", usage.split(' ').next().unwrap_or_default()).into())
+}
+
+fn text(parser: &mut Parser, usage: &str) -> Result<String, lexopt::Error> {
+    value(parser, usage)?.into_string().map_err(|text| format!("`{}` is no name", text.to_string_lossy()).into())
 }
 
 fn number<T: FromStr>(parser: &mut Parser, usage: &str) -> Result<T, lexopt::Error> {

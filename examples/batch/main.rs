@@ -122,12 +122,19 @@ pub fn upload(
     }
 
     let progress_bars = bars.clone();
-    let mut uploads = client
+    let mut upload = client
         .assets()
         .upload_all(files.found)
         .wait(!arguments.no_wait)
         .retry_permanent(arguments.retry_permanent)
-        .cancel_handle(cancel)
+        .cancel_handle(cancel);
+    for name in &arguments.indexes {
+        upload = upload.index(index_id(client, name)?);
+    }
+    for store in &arguments.knowledge_stores {
+        upload = upload.knowledge_store(store);
+    }
+    let mut uploads = upload
         .when_some(manifest, |upload, manifest| upload.manifest(manifest))
         .when_some(arguments.workers, |upload, workers| upload.workers(workers))
         .when_some(arguments.threshold, |upload, threshold| upload.threshold(threshold))
@@ -139,6 +146,23 @@ pub fn upload(
     }
     bars.clear();
     Ok(report.end())
+}
+
+/// The index of this name, or of this id.
+fn index_id(client: &TwelveLabs, name: &str) -> Result<String> {
+    for index in client.indexes().list().index_name(name).page_limit(50).send()? {
+        let index = index?;
+        if index.index_name.as_deref() == Some(name) {
+            return Ok(index.id);
+        }
+    }
+    match client.indexes().retrieve(name).send() {
+        Ok(index) => Ok(index.id),
+        Err(e) if e.is_not_found() => {
+            Err(format!("there is no index `{name}`, neither by its name nor by its id").into())
+        }
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// What the library warns of: a chunk that is sent again, a line of the manifest that cannot be read.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{DecimalBytes, HumanDuration};
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
-use twelvelabs::assets::{UploadOutcome, UploadOutcomeKind};
+use twelvelabs::assets::{UploadOutcome, UploadOutcomeKind, UploadStep};
 use twelvelabs::{ApiError, Error};
 
 use super::arguments::Arguments;
@@ -63,6 +63,11 @@ struct Row {
     bytes: u64,
     asset_id: Option<String>,
     status: Option<String>,
+    /// The indexed asset in each index where it is ready, and the item in each knowledge store.
+    indexed_asset_ids: Vec<String>,
+    item_ids: Vec<String>,
+    /// `upload`, `process`, `index` or `knowledge_store`.
+    failed_at: Option<UploadStep>,
     error: Option<Reason>,
 }
 
@@ -91,6 +96,8 @@ struct Summary<'a> {
     failed: u64,
     not_started: u64,
     bytes_uploaded: u64,
+    indexed_assets: usize,
+    items: usize,
     seconds: f64,
     /// `quota`, `canceled` or `error`.
     stopped: Option<&'static str>,
@@ -115,6 +122,9 @@ pub struct Report {
     manifest: bool,
     began: Instant,
     counts: [(u64, u64); 4],
+    /// How many indexed assets and items are ready.
+    indexed: usize,
+    items: usize,
     failures: Vec<Row>,
     stopped: Option<Stopped>,
     /// Nothing can be written to standard output any more.
@@ -134,6 +144,8 @@ impl Report {
             manifest: arguments.manifest.is_some(),
             began: Instant::now(),
             counts: [(0, 0); 4],
+            indexed: 0,
+            items: 0,
             failures: Vec::new(),
             stopped: None,
             deaf: false,
@@ -196,6 +208,17 @@ impl Report {
                 Row::failed(e, self.manifest)
             }
         };
+        let asset = outcome.asset.as_ref();
+        let row = Row {
+            asset_id: row.asset_id.or_else(|| asset.map(|asset| asset.id.clone())),
+            status: row.status.or_else(|| asset?.status.as_ref().map(ToString::to_string)),
+            indexed_asset_ids: outcome.indexed_assets.iter().map(|indexed| indexed.id.clone()).collect(),
+            item_ids: outcome.items.iter().map(|item| item.id.clone()).collect(),
+            failed_at: outcome.failed_at,
+            ..row
+        };
+        self.indexed += outcome.indexed_assets.len();
+        self.items += outcome.items.len();
         self.add(&outcome.path, kind, bytes, row);
     }
 
@@ -224,7 +247,12 @@ impl Report {
         let row = Row { path: path.to_string_lossy().into_owned(), kind, bytes, ..row };
         let line = format!("{:<11}  {:<24}  {}", kind.label(), row.asset_id.as_deref().unwrap_or("-"), shown(path));
         let line = match &row.error {
-            Some(error) if kind == Kind::Failed => format!("{line}: {}", error.message),
+            Some(error) if kind == Kind::Failed => match row.failed_at {
+                Some(step @ (UploadStep::Index | UploadStep::KnowledgeStore)) => {
+                    format!("{line}: uploaded, but not in the {}: {}", step.as_str().replace('_', " "), error.message)
+                }
+                _ => format!("{line}: {}", error.message),
+            },
             _ => line,
         };
         if self.json {
@@ -253,6 +281,8 @@ impl Report {
                 failed,
                 not_started,
                 bytes_uploaded: self.counts[Kind::Uploaded as usize].1,
+                indexed_assets: self.indexed,
+                items: self.items,
                 seconds: self.began.elapsed().as_millis() as f64 / 1000.0,
                 stopped: self.stopped.as_ref().map(|stopped| match stopped {
                     Stopped::Canceled => "canceled",
@@ -298,6 +328,11 @@ impl Report {
         }
         let (files, bytes) = self.counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
         text += &row("in all", files, bytes);
+        for (what, ready) in [("indexed", self.indexed), ("items", self.items)] {
+            if ready > 0 {
+                text += &format!("{what:<11}  {ready:>7}\n");
+            }
+        }
         text += &format!("in {}", HumanDuration(self.began.elapsed().max(Duration::from_secs(1))));
         for failure in self.failures.iter().take(MOST_FAILURES) {
             let Some(reason) = &failure.error else { continue };

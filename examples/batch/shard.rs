@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// One of several runs that share the work.
@@ -21,8 +21,6 @@ impl Shard {
         let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         for part in path.iter().filter(|part| *part != ".") {
             add(b'/');
-            // The root, which is written in another way on Windows.
-            let part = if part == MAIN_SEPARATOR_STR { OsStr::new("/") } else { part };
             part.as_encoded_bytes().iter().for_each(|byte| add(*byte));
         }
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);

@@ -1,4 +1,4 @@
-//! A clock on which time passes only when something sleeps.
+//! Time that passes by sleeping alone.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use time::OffsetDateTime;
 use crate::Clock;
 use crate::sync::lock;
 
-/// How far the clock goes at most, a century, so that every point in time has a date.
+/// What can be slept in all, so that every time has a date: a century.
 const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A clock on which sleeping takes no time: it jumps ahead and records the sleep. Clones share their time.
+/// A clock on which sleeping takes no time: it moves on at once, and notes it. Clones are the same clock.
 ///
-/// Pauses between attempts and polls, and those of rate limits, end immediately, and deadlines pass as they would in real
-/// time. Apart from sleeps, only [`advance`](Self::advance) moves the clock: the time a server takes to answer does not
-/// count. [`random`](crate::Clock::random) always returns 0.5, so every back-off is the same in each run.
+/// Pauses between attempts, polls and rate limits end at once, and deadlines come as they would in real time. Nothing
+/// else moves it but [`advance`](Self::advance): what a server takes to answer does not count. Its chance is always
+/// one half, so that every back-off is the same each time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,24 +53,24 @@ impl Passed {
 }
 
 impl TestClock {
-    /// Creates a clock that starts at the current time.
+    /// A clock that shows the present time.
     pub fn new() -> Self {
         let (start, date) = (Instant::now(), OffsetDateTime::now_utc());
         TestClock(Arc::new(Inner { start, date, passed: Mutex::default() }))
     }
 
-    /// Returns all sleeps so far, in order. Waits that can be canceled sleep in many small steps; for those, use
-    /// [`passed`](Self::passed).
+    /// Every sleep so far, in order. What can be canceled sleeps in many small steps: look at the
+    /// [time that has passed](Self::passed) then.
     pub fn slept(&self) -> Vec<Duration> {
         self.lock().slept.clone()
     }
 
-    /// Returns the time that has passed on this clock.
+    /// How much time has passed on this clock.
     pub fn passed(&self) -> Duration {
         self.lock().time
     }
 
-    /// Moves the clock ahead without a sleep.
+    /// Lets time pass in which nobody sleeps.
     ///
     /// ```
     /// use std::time::Duration;

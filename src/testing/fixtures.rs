@@ -1,7 +1,7 @@
-//! Sample data, as the platform returns it, for tests that need no platform.
+//! Things as the platform gives them, for tests that need no platform.
 //!
-//! The structs of this crate grow with the platform, so only the crate itself can construct them. Take one of these and
-//! change the fields that matter to your test, or deserialize one from JSON.
+//! The structs of this crate grow with the platform, so that only the crate can build them. Take one of these and
+//! change what matters to your test. All of them can be read from JSON, too.
 //!
 //! ```
 //! use twelvelabs::assets::{Asset, AssetStatus};
@@ -76,7 +76,7 @@ pub fn search_item() -> SearchItem {
     }
 }
 
-/// The transcription of a video: two sentences by one speaker, with their words, as one utterance.
+/// What is said in a video: two sentences of one speaker, with their words, that are one utterance.
 ///
 /// ```
 /// let transcription = twelvelabs::testing::fixtures::transcription();

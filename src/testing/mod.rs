@@ -1,8 +1,8 @@
-//! A stand-in for the platform, a clock that does not wait, and sample data, for tests of your own code.
+//! A platform inside of your tests, a clock that does not wait, and things to test with.
 //!
-//! [`StandIn`] is the platform, [`Fault`] a failure to inject, and [`Request`] and [`Upload`] what the stand-in received. [`TestClock`]
-//! is a clock on which sleeping takes no time. [`fixtures`] has sample answers for tests that need no platform. The feature adds one
-//! small dependency (`hmac-sha256`), which the feature `webhooks` uses as well.
+//! [`StandIn`] is the platform, [`Fault`] what goes wrong with it, [`Request`] and [`Upload`] what it has seen. [`TestClock`] is a clock
+//! on which sleeping takes no time. [`fixtures`] has answers for tests that need no platform. It all costs one small crate, which the
+//! feature `webhooks` has, too.
 //!
 //! [The guide](crate::guide::testing) shows how to use them.
 

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resumable::ResumableUpload;
+use crate::upload::journal::placement::Destination;
 use crate::upload::progress::{Callback, UploadProgress};
 
 /// Keeps what it takes to resume an upload.
@@ -125,6 +126,10 @@ pub(crate) struct BatchOptions {
     pub wait: bool,
     pub pace: Pace,
     pub retry_permanent: bool,
+    pub destinations: Vec<Destination>,
+    /// How many files are sent in how much time.
+    pub rate_limit: Option<(u32, Duration)>,
+    pub deadline: Option<Duration>,
     pub max_outage: Duration,
     pub progress: Option<FileCallback>,
     pub request_options: RequestOptions,

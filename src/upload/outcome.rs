@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::resources::assets::Asset;
+use crate::resources::indexes::indexed_assets::IndexedAsset;
+use crate::resources::knowledge_store_items::KnowledgeStoreItem;
 
 /// The outcome of a file.
 #[derive(Debug)]
@@ -13,13 +15,60 @@ pub struct UploadOutcome {
     pub path: PathBuf,
     /// What was done about it.
     pub kind: UploadOutcomeKind,
-    /// The asset, or why there is none.
+    /// The asset, once everything that was asked for is done; otherwise why it is not.
     pub result: Result<Asset>,
+    /// The asset as far as it is known, also if a later step failed.
+    pub asset: Option<Asset>,
+    /// The indexed asset in each [`index`](crate::assets::UploadAll::index) in which it is ready.
+    pub indexed_assets: Vec<IndexedAsset>,
+    /// The item in each [`knowledge_store`](crate::assets::UploadAll::knowledge_store) in which it is ready.
+    pub items: Vec<KnowledgeStoreItem>,
+    /// The step that failed, if one did.
+    pub failed_at: Option<UploadStep>,
     /// Why the manifest does not have this outcome, if it should: a later batch does not know of it then. No further
     /// file is started after that.
     pub manifest_error: Option<String>,
     /// What is not certain about it: the answer to the upload was lost, say, and several assets may be the file.
     pub note: Option<String>,
+}
+
+impl UploadOutcome {
+    pub(crate) fn not_started(path: PathBuf, result: Result<Asset>) -> Self {
+        UploadOutcome {
+            path,
+            kind: UploadOutcomeKind::NotStarted,
+            result,
+            asset: None,
+            indexed_assets: Vec::new(),
+            items: Vec::new(),
+            failed_at: None,
+            manifest_error: None,
+            note: None,
+        }
+    }
+}
+
+/// A step of a file in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum UploadStep {
+    /// The file is sent.
+    Upload,
+    /// The platform processes the asset.
+    Process,
+    /// The asset is indexed.
+    Index,
+    /// The asset is added to a knowledge store and processed there.
+    KnowledgeStore,
+}
+
+names! {
+    UploadStep {
+        Upload = "upload",
+        Process = "process",
+        Index = "index",
+        KnowledgeStore = "knowledge_store",
+    }
 }
 
 /// What was done about a file.

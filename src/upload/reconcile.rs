@@ -15,7 +15,7 @@ use crate::upload::options::SentAt;
 /// The dates of answers have no more than seconds.
 const TOLERANCE: Duration = Duration::seconds(2);
 /// The pauses before a file is looked for again that was sent a moment ago: the platform may be at it still.
-const LATE: [std::time::Duration; 3] =
+pub(crate) const LATE: [std::time::Duration; 3] =
     [std::time::Duration::from_secs(1), std::time::Duration::from_secs(2), std::time::Duration::from_secs(4)];
 /// After this time it is at nothing any more.
 const RECENT: Duration = Duration::hours(1);

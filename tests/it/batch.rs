@@ -267,7 +267,7 @@ fn a_quota_ends_the_batch_with_everything_accounted_for() {
         assert!(e.is_quota() && e.code() == Some("plan_limit_exceeded"), "{e}");
     }
     assert!(stand_in.count("POST /assets") <= 4, "no file was begun once the quota was known to be used up");
-    stand_in.clear_faults();
+    stand_in.forgive();
     let again = outcomes(batch(&client, &folder));
     assert_eq!(again.values().filter(|outcome| outcome.kind == Skipped).count(), 2);
     assert_eq!(again.values().filter(|outcome| outcome.kind == Uploaded).count(), 10);
@@ -276,7 +276,7 @@ fn a_quota_ends_the_batch_with_everything_accounted_for() {
 #[test]
 fn a_rate_limit_is_one_pause_for_all_workers() {
     const FILES: usize = 40;
-    const WORKERS: u32 = 4;
+    const WORKERS: usize = 4;
     let clock = TestClock::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -326,7 +326,7 @@ fn a_rate_limit_is_one_pause_for_all_workers() {
     let refused = requests.iter().position(|(_, refused)| *refused).unwrap();
     let until = requests[refused].0 + Duration::from_secs(30);
     let early = requests[refused + 1..].iter().filter(|(at, _)| *at < until).count();
-    assert!(early < WORKERS as usize, "only what was on its way came within the pause: {early}");
+    assert!(early < WORKERS, "only what was on its way came within the pause: {early}");
 }
 
 /// A clock on which no pause takes any time.

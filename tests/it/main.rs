@@ -17,6 +17,7 @@ mod engine;
 mod entities;
 mod errors;
 mod faults;
+mod ingest;
 mod knowledge_stores;
 mod lists;
 mod lists_and_waits;

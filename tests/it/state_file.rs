@@ -151,7 +151,7 @@ fn an_upload_that_cannot_be_gone_on_with_begins_anew() {
         scene.stand_in.fail(endpoint, 100, 410);
     }
     assert!(matches!(scene.upload().send(), Err(Error::Upload(e)) if !e.resumable));
-    scene.stand_in.clear_faults();
+    scene.stand_in.forgive();
     let asked = scene.stand_in.count("GET /assets/multipart-uploads/{id}");
     scene.complete();
     assert_eq!(scene.stand_in.count("GET /assets/multipart-uploads/{id}"), asked, "it is begun anew at once");

@@ -248,7 +248,7 @@ fn a_status_comes_as_often_as_it_was_asked_for() {
     stand_in.fault("GET /assets", fault);
     let e = client.assets().list().send().unwrap_err();
     assert_eq!((e.code(), e.to_string().starts_with("Broken. ")), (Some("video_file_broken"), true), "{e}");
-    stand_in.clear_faults();
+    stand_in.forgive();
     assert_eq!((assets(), stand_in.unmet_faults().len()), (Ok(()), 0));
     stand_in.fault("GET /assets", Fault::status(418).body(json!({"message": "Mine."})));
     assert!(client.assets().list().send().unwrap_err().to_string().starts_with("Mine. "));
@@ -377,7 +377,7 @@ fn what_is_never_ready_ends_its_wait_without_waiting() {
     let e = wait.max_wait_time(Duration::from_secs(600)).send().unwrap_err();
     assert!(matches!(&e, Error::WaitTimeout { status, .. } if status == "processing"), "{e:?}");
     assert_eq!(stand_in.clock().passed(), Duration::from_secs(600));
-    stand_in.clear_faults();
+    stand_in.forgive();
     stand_in.polls_until_ready(0);
     assert_eq!(client.assets().retrieve(&id).send().unwrap().status, Some(AssetStatus::Ready));
 }
@@ -409,7 +409,7 @@ fn whatever_is_waited_for_fails_on_demand() {
     check(client.embed().v2().tasks().wait_for_done(&task).send().unwrap_err(), false);
     fail("GET /assets/{id}");
     check(client.assets().wait_for_done(&asset).send().unwrap_err(), true);
-    stand_in.clear_faults();
+    stand_in.forgive();
     let again = client.indexes().indexed_assets().create(&index, &asset).send();
     assert_eq!(again.unwrap_err().status(), Some(400), "what has failed cannot be indexed");
     let video = client.indexes().indexed_assets().wait_for_done(&index, &video).send().unwrap();
@@ -428,7 +428,7 @@ fn answers_of_ones_own_come_first_and_the_last_of_them_counts() {
     assert_eq!(client.call("POST", &["dreams"]).send().unwrap()["dream"], "of sheep");
     stand_in.fail("GET /assets/{id}", 9, 404);
     assert_eq!(id("42"), Err(Some(404)));
-    stand_in.clear_faults();
+    stand_in.forgive();
     assert_eq!(id("42"), Err(Some(404)), "the answers are taken back, too");
 }
 

@@ -136,18 +136,19 @@ fn a_file_of_an_earlier_batch_that_is_not_in_this_one_counts_too() {
 
 #[test]
 fn files_of_one_name_and_size_go_one_at_a_time_and_a_waiting_one_holds_no_worker() {
-    let scene = Scene::new(&[A, B, "c/other.mp4"]);
-    // The first is never answered.
-    scene.stand_in.fault("POST /assets", Fault::silent(10));
+    // The first, in chunks, is never answered.
+    let scene = Scene::new(&[A, B, "c/o.mp4"]);
+    scene.stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::silent(0).always());
     let cancel = CancelHandle::new();
-    let mut uploads = scene.batch().workers(2).cancel_handle(&cancel).send().unwrap();
+    let batch = scene.batch().threshold(8).workers(2);
+    let mut uploads = batch.cancel_handle(&cancel).send().unwrap();
     let first = uploads.next().unwrap();
-    assert!(first.path.ends_with("other.mp4") && first.result.is_ok(), "{first:?}");
-    assert_eq!(scene.stand_in.count("POST /assets"), 2, "the second of the name waits");
+    assert!(first.path.ends_with("o.mp4") && first.result.is_ok(), "{first:?}");
+    assert_eq!(scene.stand_in.upload_ids().len(), 1, "the second of the name waits");
     cancel.cancel();
     let kinds: Vec<UploadOutcomeKind> = uploads.map(|outcome| outcome.kind).collect();
     assert_eq!(kinds, [UploadOutcomeKind::Failed, UploadOutcomeKind::NotStarted]);
-    scene.stand_in.clear_faults();
+    scene.stand_in.forgive();
     scene.finish();
 }
 
@@ -173,7 +174,7 @@ fn a_file_that_was_replaced_after_it_was_sent_is_another_file() {
     scene.stand_in.fault("POST /assets", Fault::reset_answer().times(9));
     scene.stand_in.fault("GET /assets", Fault::status(500).after(1).always());
     let _ = scene.batch().max_outage(Duration::ZERO).send().unwrap().finish();
-    scene.stand_in.clear_faults();
+    scene.stand_in.forgive();
     assert_eq!(scene.stand_in.asset_count(), 1);
     // At the same size, and at another time.
     fs::write(&scene.paths[0], "b/same.mp4").unwrap();

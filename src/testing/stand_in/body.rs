@@ -1,19 +1,19 @@
-//! Bodies of requests: small ones are kept, large ones are counted and hashed as they arrive.
+//! What came as a body: kept if it is small, and otherwise counted and hashed as it comes.
 
 use std::fmt;
 
 use hmac_sha256::Hash;
 
-/// The body of a request, or of a part of a form.
+/// The body of a request, or the content of a part of a form.
 ///
-/// A body that is too large to keep still has a length and a SHA-256.
+/// What is too large to be kept still has its length and its SHA-256.
 #[derive(Clone)]
 pub struct Body {
     bytes: Vec<u8>,
     length: u64,
-    /// How many bytes are kept at most.
+    /// The most bytes that are kept.
     most: usize,
-    /// The running SHA-256, once the bytes are dropped.
+    /// Of what is not kept.
     hash: Option<Hash>,
 }
 
@@ -40,38 +40,38 @@ impl Body {
         })
     }
 
-    /// Returns the same body without its bytes.
+    /// The same without its bytes.
     pub(super) fn without_bytes(&self) -> Self {
         Body { bytes: Vec::new(), length: self.length, most: 0, hash: Some(self.hash()) }
     }
 
-    /// Returns the number of bytes that are kept.
+    /// How many bytes are kept.
     pub(super) fn kept(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Returns the bytes, if they were kept. Parts of forms are kept up to 16 MiB each, and a stand-in keeps 64 MiB in
-    /// total.
+    /// The bytes, if they are kept: those of a part of a form up to 16 MiB, and those of anything else, until a stand-in
+    /// keeps 64 MiB in all.
     pub fn bytes(&self) -> Option<&[u8]> {
         self.hash.is_none().then_some(&self.bytes)
     }
 
-    /// Returns the bytes as text, with `\u{fffd}` for invalid UTF-8. Empty if the bytes were not kept.
+    /// The bytes as text, with `\u{fffd}` for what is no UTF-8. Empty if the bytes are not kept.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// Returns the number of bytes that arrived.
+    /// How many bytes came.
     pub fn len(&self) -> u64 {
         self.length
     }
 
-    /// Returns whether the body is empty.
+    /// Whether nothing came.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Returns the SHA-256 of the whole body as hexadecimal digits. This is slow for large bodies in debug builds.
+    /// The SHA-256 of all that came, in hexadecimal digits. It takes a while for much without optimization.
     ///
     /// ```
     /// # use twelvelabs::{FileSource, assets::UploadMethod, testing::StandIn};

@@ -1,4 +1,4 @@
-//! Failures on demand, and the requests that they hit.
+//! What goes wrong on demand, and with which requests.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::request::segments;
 
-/// A failure to inject into one or several requests; see [`StandIn::fault`](super::StandIn::fault).
+/// Something that goes wrong with a request, or with several: see [`StandIn::fault`](super::StandIn::fault).
 ///
-/// It hits the next request once, unless [`times`](Self::times), [`always`](Self::always) or
+/// It happens once, with the next request, unless [`times`](Self::times), [`always`](Self::always) or
 /// [`after`](Self::after) say otherwise.
 ///
 /// ```
@@ -61,7 +61,7 @@ impl Fault {
         Self::new(Kind::Status { status, code: code.into(), message, headers: Vec::new(), body: None })
     }
 
-    /// A presigned URL is refused, as if its hour were over.
+    /// A presigned URL is refused as if its hour were over.
     pub fn expired_url() -> Self {
         Self::new(Kind::Expired)
     }
@@ -71,12 +71,12 @@ impl Fault {
         Self::new(Kind::WithoutHeader(name.into()))
     }
 
-    /// The answer starts after this delay, in real time.
+    /// The answer begins this much later, in real time.
     pub fn slow(delay: Duration) -> Self {
         Self::new(Kind::Slow(delay))
     }
 
-    /// The answer arrives piece by piece (a stream line by line), with this pause in real time after each piece.
+    /// The answer comes piece by piece, a stream line by line, with this pause after each, in real time.
     pub fn trickle(pause: Duration) -> Self {
         Self::new(Kind::Trickle(pause))
     }
@@ -86,28 +86,28 @@ impl Fault {
         Self::new(Kind::ResetRequest(bytes))
     }
 
-    /// The stand-in reads this many bytes of the request's body and then stays silent until the client gives up. The
+    /// This many bytes of the request's body are read, and then nothing happens until the other side gives up. The
     /// request has no effect.
     pub fn silent(bytes: u64) -> Self {
         Self::new(Kind::Silent(bytes))
     }
 
-    /// The request takes effect, but the connection is reset in the middle of the answer.
+    /// The request has its effect, and the connection is reset in the middle of the answer.
     pub fn reset_answer() -> Self {
         Self::new(Kind::ResetAnswer)
     }
 
-    /// The polled resource never becomes ready ([each time](Self::always)).
+    /// What is polled is not ready, [each time](Self::always).
     pub fn never_ready() -> Self {
         Self::new(Kind::NeverReady).always()
     }
 
-    /// The polled resource has failed ([each time](Self::always)), with this code where the platform reports one.
+    /// What is polled has failed, [each time](Self::always): with this code, where the platform gives one.
     pub fn failed(code: impl Into<String>) -> Self {
         Self::new(Kind::Failed(code.into())).always()
     }
 
-    /// Sets the error code in the answer of a [`status`](Self::status) fault.
+    /// The code in the answer of a [`status`](Self::status).
     pub fn code(mut self, code: impl Into<String>) -> Self {
         if let Kind::Status { code: have, .. } = &mut self.kind {
             *have = code.into();
@@ -115,7 +115,7 @@ impl Fault {
         self
     }
 
-    /// Sets the error message in the answer of a [`status`](Self::status) fault.
+    /// The message in the answer of a [`status`](Self::status).
     pub fn message(mut self, message: impl Into<String>) -> Self {
         if let Kind::Status { message: have, .. } = &mut self.kind {
             *have = message.into();
@@ -123,7 +123,7 @@ impl Fault {
         self
     }
 
-    /// Sets the body of a [`status`](Self::status) fault, instead of the code and the message. `null` sends an empty body.
+    /// A body of its own for a [`status`](Self::status), in place of the code and the message: none for null.
     pub fn body(mut self, body: Value) -> Self {
         if let Kind::Status { body: have, .. } = &mut self.kind {
             *have = Some(body);
@@ -131,7 +131,7 @@ impl Fault {
         self
     }
 
-    /// Adds a header to the answer of a [`status`](Self::status) fault.
+    /// One more header in the answer of a [`status`](Self::status).
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Kind::Status { headers, .. } = &mut self.kind {
             headers.push((name.into(), value.into()));
@@ -139,30 +139,30 @@ impl Fault {
         self
     }
 
-    /// Adds a `Retry-After` header, in seconds, to the answer of a [`status`](Self::status) fault.
+    /// `Retry-After` in the answer of a [`status`](Self::status), in seconds.
     pub fn retry_after(self, seconds: u64) -> Self {
         self.header("retry-after", seconds.to_string())
     }
 
-    /// Hits this many requests.
+    /// It happens this many times.
     pub fn times(mut self, times: usize) -> Self {
         self.times = times;
         self
     }
 
-    /// Hits every request.
+    /// It happens each time.
     pub fn always(self) -> Self {
         self.times(usize::MAX)
     }
 
-    /// Lets this many requests pass first.
+    /// It happens after this many requests that are answered as usual.
     pub fn after(mut self, requests: usize) -> Self {
         self.after = requests;
         self
     }
 }
 
-/// A method and a path in which `{…}` matches any one segment.
+/// A method and a path, in which `{…}` stands for any one segment.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     text: String,

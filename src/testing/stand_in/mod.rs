@@ -53,10 +53,10 @@ use crate::{TwelveLabs, TwelveLabsBuilder};
 
 const API_KEY: &str = "tlk_stand_in";
 
-/// How long `wait_for` waits for a request.
+/// The longest wait for a request.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A stand-in for the platform inside a test. It stops when its last clone is dropped.
+/// A small platform inside of a test. It stops when its last clone is dropped.
 ///
 /// It keeps state, serves any number of connections, and answers as the platform is documented to. It also refuses what
 /// the platform is documented to refuse: an asset that is not ready, an image for an index, an item under the wrong
@@ -126,7 +126,7 @@ impl StandIn {
         }
     }
 
-    /// Starts a stand-in, or returns an error where [`start`](Self::start) panics.
+    /// The same, for those who can do without one.
     ///
     /// # Errors
     /// If the system has no port or no thread for it.
@@ -139,25 +139,24 @@ impl StandIn {
         Ok(StandIn(Arc::new(Running { shared, ports, client, clock })))
     }
 
-    /// Returns the base URL for a client, with the address: `http://127.0.0.1:…/v1.3`.
+    /// The base URL for a client, by address: `http://127.0.0.1:…/v1.3`.
     pub fn url(&self) -> String {
         url("127.0.0.1", self.0.ports[0].number)
     }
 
-    /// Returns the base URL with a host name: `http://localhost:…/v1.3`. From then on, the presigned URLs contain that name
-    /// as well.
+    /// The base URL by name: `http://localhost:…/v1.3`. The presigned URLs name the storage in the same way from now on.
     pub fn url_by_name(&self) -> String {
         let [api, storage] = &self.0.ports;
         self.state().uploads.storage.base = format!("http://localhost:{}", storage.number);
         url("localhost", api.number)
     }
 
-    /// Returns a client of the stand-in that uses the stand-in's [`clock`](Self::clock), so its pauses take no real time.
+    /// A client of the stand-in, whose time is the [`clock`](Self::clock): it waits for nothing in real time.
     pub fn client(&self) -> TwelveLabs {
         self.0.client.clone()
     }
 
-    /// Returns the builder of such a client, to change its settings.
+    /// The same client before it is made, for settings of your own.
     ///
     /// ```
     /// let stand_in = twelvelabs::testing::StandIn::start();
@@ -170,8 +169,7 @@ impl StandIn {
         builder(self.0.ports[0].number, &self.0.clock)
     }
 
-    /// Returns the clock of the stand-in and its clients. On it, presigned URLs expire after an hour and upload sessions
-    /// after 24.
+    /// The time of the stand-in and its clients. Presigned URLs end after an hour of it, sessions after 24.
     ///
     /// ```
     /// use std::time::Duration;
@@ -186,7 +184,7 @@ impl StandIn {
         self.0.clock.clone()
     }
 
-    /// Answers the next `times` requests to an endpoint with this status; they have no effect.
+    /// Answers the next `times` requests with this status, without effect.
     ///
     /// # Panics
     /// If the endpoint is not written as `"METHOD /path"`.
@@ -195,8 +193,8 @@ impl StandIn {
         self.fault(endpoint, Fault::status(status).times(times));
     }
 
-    /// Injects a failure into the next requests to an endpoint. Several faults for one endpoint take effect in the order
-    /// in which they were given. Chunks are sent to `"PUT /storage/{upload_id}/{chunk}"`.
+    /// Lets something go wrong with the next requests. Of several faults for an endpoint, the first that was given
+    /// comes first. Chunks go to `"PUT /storage/{upload_id}/{chunk}"`.
     ///
     /// ```
     /// use twelvelabs::FileSource;
@@ -240,15 +238,14 @@ impl StandIn {
         self.state().own_answers.push((endpoint, json));
     }
 
-    /// Removes all faults and answers that were given.
-    pub fn clear_faults(&self) {
+    /// Takes back all faults and answers that were given.
+    pub fn forgive(&self) {
         let mut state = self.state();
         state.script.clear();
         state.own_answers.clear();
     }
 
-    /// Returns the endpoints of the faults that no request has met. If there are any at the end of a test, the test has
-    /// not covered the failure that it injects.
+    /// The endpoints of the faults that no request has met: a test that ends with some has not tried what it is about.
     ///
     /// ```
     /// let stand_in = twelvelabs::testing::StandIn::start();
@@ -262,29 +259,29 @@ impl StandIn {
         state.script.iter().filter(|scripted| !scripted.met).map(|scripted| scripted.endpoint.text().into()).collect()
     }
 
-    /// Sets how many polls it takes until something is ready: 2 by default.
+    /// Sets how many polls see something at work that takes the platform time: 2 by default.
     pub fn polls_until_ready(&self, polls: u32) {
         self.state().polls_until_ready = polls;
     }
 
-    /// Sets the size of the chunks of new upload sessions in bytes (5 MiB by default) and the number of presigned URLs that
-    /// a session starts with (10 by default).
+    /// Sets how large the chunks of new sessions are in bytes, 5 MiB by default, and how many URLs come with a session,
+    /// 10 by default.
     pub fn chunks(&self, chunk_size: u64, first_urls: u32) {
         let uploads = &mut self.state().uploads;
         (uploads.chunk_size, uploads.first_urls) = (chunk_size.max(1), first_urls);
     }
 
-    /// Expires an upload session, as if its 24 hours were over.
+    /// Ends a session as if its 24 hours were over.
     pub fn expire_session(&self, upload_id: &str) {
         self.state().uploads.expire(upload_id);
     }
 
-    /// Expires all presigned URLs given out so far, as if their hour were over.
+    /// Ends all presigned URLs that were given out, as if their hour were over.
     pub fn expire_urls(&self) {
         self.state().uploads.storage.expire_urls();
     }
 
-    /// Returns all requests so far, in order, to the platform and to the storage.
+    /// Everything that has come, in order, to the platform and to the storage.
     ///
     /// ```
     /// let stand_in = twelvelabs::testing::StandIn::start();
@@ -299,7 +296,7 @@ impl StandIn {
         self.state().log.clone()
     }
 
-    /// Returns the requests to an endpoint so far, in order.
+    /// Everything that has come to this endpoint, in order.
     ///
     /// # Panics
     /// If the endpoint is not written as `"METHOD /path"`.
@@ -309,7 +306,7 @@ impl StandIn {
         self.state().log.iter().filter(|request| endpoint.is(request.method(), &request.segments())).cloned().collect()
     }
 
-    /// Returns the number of requests to an endpoint so far.
+    /// How many requests have come to this endpoint.
     ///
     /// # Panics
     /// If the endpoint is not written as `"METHOD /path"`.
@@ -318,8 +315,7 @@ impl StandIn {
         count(&self.state(), &parsed(endpoint))
     }
 
-    /// Waits until the headers of this many requests to an endpoint have arrived. Returns `false` if that takes longer than
-    /// 30 s.
+    /// Waits until the headers of this many requests have come to this endpoint. False if they have not within 30 s.
     ///
     /// ```
     /// use twelvelabs::testing::{Fault, StandIn};
@@ -348,7 +344,7 @@ impl StandIn {
         self.0.shared.wait_until(LONGEST, |state| count(state, &endpoint) >= requests)
     }
 
-    /// Returns the files that arrived completely, in one request or in chunks, in order.
+    /// The files that arrived whole as assets, in one request or in chunks, in order.
     ///
     /// ```
     /// use twelvelabs::{FileSource, assets::UploadMethod};
@@ -367,33 +363,33 @@ impl StandIn {
         state.uploads.uploads(&state.log)
     }
 
-    /// Returns the ids of all upload sessions, oldest first.
+    /// The ids of all sessions for chunks, oldest first.
     pub fn upload_ids(&self) -> Vec<String> {
         self.state().uploads.ids()
     }
 
-    /// Returns the numbers of the chunks that clients started to send, in order, including repetitions.
+    /// The numbers of the chunks whose sending has begun, in order, repetitions included.
     pub fn sent_chunks(&self, upload_id: &str) -> Vec<u32> {
         let state = self.state();
         state.log.iter().filter_map(storage::place).filter(|(id, _)| id == upload_id).map(|(_, index)| index).collect()
     }
 
-    /// Returns the numbers of the chunks that were reported as completed, in order, including repetitions.
+    /// The numbers of the chunks that were reported, in order, repetitions included.
     pub fn reported_chunks(&self, upload_id: &str) -> Vec<u32> {
         self.state().uploads.reported(upload_id)
     }
 
-    /// Returns the bytes of a completed session, unless they are too many to keep (see [`Body::bytes`](super::Body::bytes)).
+    /// The bytes of a completed session, if they are not too many to be kept: see [`Body::bytes`](super::Body::bytes).
     pub fn assembled(&self, upload_id: &str) -> Option<Vec<u8>> {
         self.state().uploads.assembled(upload_id)
     }
 
-    /// Returns the number of assets.
+    /// How many assets there are.
     pub fn asset_count(&self) -> usize {
         self.state().assets.count()
     }
 
-    /// Returns the number of connections made to the storage.
+    /// How many connections were made to the storage.
     pub fn storage_connections(&self) -> usize {
         self.state().uploads.storage.connections
     }
@@ -411,7 +407,7 @@ fn builder(port: u16, clock: &TestClock) -> TwelveLabsBuilder {
     TwelveLabs::builder().api_key(API_KEY).base_url(url("127.0.0.1", port)).clock(clock.clone())
 }
 
-/// Reads an endpoint, or panics: a test whose endpoint matches no request tests nothing.
+/// A test that names no endpoint tests nothing.
 #[track_caller]
 fn parsed(endpoint: &str) -> Endpoint {
     match Endpoint::parse(endpoint) {

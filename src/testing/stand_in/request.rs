@@ -1,4 +1,4 @@
-//! Requests, as the stand-in received them.
+//! A request as it came.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use serde_json::Value;
 use super::body::Body;
 use super::form::Part;
 
-/// What replaces the API key in recorded requests.
+/// What stands in the place of the API key.
 const HIDDEN: &str = "(not shown)";
 
-/// The server that received a request.
+/// Which of the two servers was asked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Host {
     Api,
     Storage,
 }
 
-/// A request as the stand-in received it, without the value of the API key.
+/// A request as it came, without the value of the API key.
 #[derive(Clone)]
 pub struct Request {
     pub(super) host: Host,
-    /// Its number in the log.
+    /// Its place in the log.
     pub(super) number: usize,
     /// Whether its URL was given out by the storage, and is neither used nor over.
     pub(super) is_fresh: bool,
@@ -73,39 +73,39 @@ impl Request {
         self.body.clone()
     }
 
-    /// Returns the number of bytes that it keeps in memory.
+    /// How many bytes it keeps in memory.
     pub(super) fn kept(&self) -> usize {
         self.body.kept() + self.form.iter().map(|part| part.body.kept()).sum::<usize>()
     }
 
-    /// Drops the body, except for lengths and hashes.
+    /// Keeps the lengths and hashes of its body alone.
     pub(super) fn let_go(&mut self) {
         let part = |part: &Part| Part { body: part.body.without_bytes(), ..part.clone() };
         self.body = Arc::new(self.body.without_bytes());
         self.form = Arc::new(self.form.iter().map(part).collect());
     }
 
-    /// Returns the segments of the path, decoded.
+    /// The segments of the path, decoded.
     pub(super) fn segments(&self) -> Vec<&str> {
         self.segments.iter().map(String::as_str).collect()
     }
 
-    /// Returns the method, such as `POST`.
+    /// The method, as `POST`.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// Returns the path without the API version, not decoded: `/assets/65f…`.
+    /// The path as it came, without the version: `/assets/65f…`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Returns the query parameters, decoded.
+    /// The pairs of the query, decoded.
     pub fn query(&self) -> &[(String, String)] {
         &self.query
     }
 
-    /// Returns the values of a query parameter, in order.
+    /// The values of a query parameter, in order.
     pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -127,27 +127,27 @@ impl Request {
         self.values("page").all(|page| page == "1")
     }
 
-    /// Returns the headers. The value of the API key is removed.
+    /// The headers. The API key has no value here.
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
 
-    /// Returns the first value of a header; names are compared case-insensitively.
+    /// The first value of a header, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Returns the number of bytes of the body that arrived.
+    /// How many bytes of the body have come.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Returns the body. It is empty if it is a [form](Self::form).
+    /// The body. Empty if it is a [form](Self::form).
     pub fn body(&self) -> &Body {
         &self.body
     }
 
-    /// Returns the body as JSON, or `null` if it is not JSON.
+    /// The body as JSON; null if it is something else.
     ///
     /// ```
     /// # use twelvelabs::{indexes::IndexModelInput, testing::StandIn};
@@ -161,17 +161,17 @@ impl Request {
         self.body.bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
     }
 
-    /// Returns the parts of a multipart form.
+    /// The parts of the body, if it is a form.
     pub fn form(&self) -> &[Part] {
         &self.form
     }
 
-    /// Returns the first part of the form with this name.
+    /// The first part of the form with this name.
     pub fn part(&self, name: &str) -> Option<&Part> {
         self.form.iter().find(|part| part.name == name)
     }
 
-    /// Returns whether the request went to the storage, the host of the presigned URLs, which must never see the API key.
+    /// Whether it came to the storage, the host of the presigned URLs, where the API key has no business.
     pub fn is_to_storage(&self) -> bool {
         self.host == Host::Storage
     }
@@ -189,7 +189,7 @@ impl fmt::Debug for Request {
     }
 }
 
-/// Returns the segments of a path, decoded.
+/// The segments of a path, decoded.
 pub(super) fn segments(path: &str) -> Vec<String> {
     path.trim_matches('/').split('/').map(|segment| decoded(segment, false)).collect()
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on plain threads: one accepts connections, and each connection has its own.
+//! HTTP/1.1 on plain threads: one that accepts, and one for each connection.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,12 +15,12 @@ use super::state::{Answer, Content, State, error, reply};
 
 use crate::sync::lock;
 
-/// The most bytes of headers.
-const MAX_HEAD: usize = 64 << 10;
-/// The most bytes kept of a body that is not a form.
-const MAX_BODY: usize = 64 << 20;
+/// The longest headers.
+const MOST_HEAD: usize = 64 << 10;
+/// What is kept of a body that is no form.
+const MOST_BODY: usize = 64 << 20;
 const BLOCK: usize = 64 << 10;
-/// How long the rest of a refused request is read, so that the client sees the answer before the connection closes.
+/// How long somebody is listened to who was refused already.
 const LINGER: Duration = Duration::from_millis(500);
 /// How often a thread that waits for a client checks whether the stand-in has stopped. Unix wakes it when the socket is
 /// shut down; Windows wakes nobody.
@@ -29,10 +29,10 @@ const STOP_CHECK: Duration = Duration::from_millis(50);
 /// is left behind: it ends when the client goes.
 const MAX_JOIN: Duration = Duration::from_secs(2);
 
-/// The state that all threads of a stand-in share.
+/// What all threads of a stand-in share.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Notified when the headers of a request have arrived.
+    /// Notified when a request has come.
     arrived: Condvar,
     stopped: Mutex<bool>,
     stopping: Condvar,
@@ -60,7 +60,7 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Waits until the state satisfies the condition, and returns whether it did in time.
+    /// Waits until the state is like this, at the most this long.
     pub(super) fn wait_until(&self, most: Duration, is_so: impl Fn(&State) -> bool) -> bool {
         let waited = self.arrived.wait_timeout_while(self.state(), most, |state| !is_so(state));
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
@@ -70,7 +70,7 @@ impl Shared {
         *lock(&self.stopped)
     }
 
-    /// Waits, and returns an error if the stand-in stops meanwhile.
+    /// Lets time pass, unless the stand-in stops. An error if it does.
     fn pause(&self, duration: Duration) -> io::Result<()> {
         let waited = self.stopping.wait_timeout_while(lock(&self.stopped), duration, |stopped| !*stopped);
         match *waited.unwrap_or_else(PoisonError::into_inner).0 {
@@ -79,7 +79,7 @@ impl Shared {
         }
     }
 
-    /// Starts to accept connections on a free port of the loopback interface.
+    /// Accepts connections at a free port of the loopback interface.
     pub(super) fn listen(self: &Arc<Self>, host: Host) -> io::Result<Port> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let number = listener.local_addr()?.port();
@@ -95,7 +95,7 @@ impl Shared {
                 return;
             }
             let Ok((stream, _)) = accepted else {
-                // Perhaps out of file descriptors: wait until other connections end.
+                // Out of file descriptors, perhaps: others have to end first.
                 std::thread::sleep(Duration::from_millis(5));
                 continue;
             };
@@ -105,7 +105,7 @@ impl Shared {
             let stream = Arc::new(stream);
             let (shared, weak) = (self.clone(), Arc::downgrade(&stream));
             let connection = named("twelvelabs-stand-in-connection").spawn(move || {
-                // An error means that the client has gone, which it may at any time.
+                // Whoever is at the other end may go at any time.
                 let _ = shared.serve(&stream, host);
             });
             let mut connections = lock(&self.connections);
@@ -120,7 +120,7 @@ impl Shared {
         self.stopping.notify_all();
         for port in ports {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
-            // Only a connection wakes the thread from `accept`.
+            // It has to come back from its wait to see that it is over.
             let woken = TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
             if let Some(thread) = port.thread.take().filter(|_| woken) {
                 let _ = thread.join();
@@ -135,7 +135,7 @@ impl Shared {
         }
     }
 
-    /// Answers the requests of one connection.
+    /// Answers what comes over one connection.
     fn serve(&self, mut stream: &TcpStream, host: Host) -> io::Result<()> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(STOP_CHECK))?;
@@ -164,7 +164,7 @@ impl Shared {
                 incoming.finish_head()?;
                 return incoming.refuse(&answer);
             }
-            // The system resets a connection that is closed with unread bytes.
+            // A connection that is closed with something unread is reset.
             let is_reset = matches!(fault, Some(Kind::ResetRequest(_) | Kind::ResetAnswer));
             if !(is_reset && head.length == Length::Known(0)) {
                 incoming.finish_head()?;
@@ -214,7 +214,7 @@ impl Shared {
         answer
     }
 
-    /// Returns the answer of a fault that has one.
+    /// The answer of a fault that has one.
     fn scripted(&self, fault: Option<&Kind>) -> Option<Answer> {
         match fault? {
             Kind::Expired => Some(super::storage::refusal()),
@@ -241,7 +241,7 @@ impl Shared {
     }
 }
 
-/// Waits for a thread to end, for [`MAX_JOIN`] at most.
+/// Waits for a thread, but not for ever.
 fn join(thread: JoinHandle<()>) {
     let began = Instant::now();
     while !thread.is_finished() && began.elapsed() < MAX_JOIN {
@@ -256,7 +256,7 @@ fn named(name: &str) -> Builder {
     Builder::new().name(name.into())
 }
 
-/// The request line and the headers.
+/// The first line and the headers of a request.
 struct Head {
     method: String,
     target: String,
@@ -310,8 +310,7 @@ impl Head {
     }
 }
 
-/// Reads requests from a connection. Nothing is taken from the socket before it is needed, so that the connection can be
-/// reset at any point of a request.
+/// What comes over a connection. Nothing is taken from it before it is needed, so that it can be reset at any point.
 struct Incoming<'a> {
     shared: &'a Shared,
     stream: &'a TcpStream,
@@ -344,7 +343,7 @@ impl Incoming<'_> {
         Ok(&self.block[..read])
     }
 
-    /// Reads the headers except for their last byte. Returns `None` if the client has gone.
+    /// The headers but for their last byte; nothing if the other side has gone.
     fn head(&mut self) -> io::Result<Option<Result<String, &'static str>>> {
         let mut head = Vec::new();
         let mut coming = [0; 4096];
@@ -355,7 +354,7 @@ impl Incoming<'_> {
             }
             let before = head.len();
             head.extend_from_slice(&coming[..arrived]);
-            // The end of the headers may span two reads.
+            // The end may have begun with what came before.
             let from = before.saturating_sub(3);
             let end = head[from..].windows(4).position(|window| window == b"\r\n\r\n").map(|at| from + at + 3);
             head.truncate(end.unwrap_or(head.len()));
@@ -363,18 +362,18 @@ impl Incoming<'_> {
             if end.is_some() {
                 return Ok(Some(Ok(String::from_utf8_lossy(&head).into_owned())));
             }
-            if head.len() > MAX_HEAD {
+            if head.len() > MOST_HEAD {
                 return Ok(Some(Err("The headers are too long.")));
             }
         }
     }
 
-    /// Reads the last byte of the headers.
+    /// Takes the last byte of the headers.
     fn finish_head(&mut self) -> io::Result<()> {
         self.stream.read_exact(&mut [0])
     }
 
-    /// Reads the body, `most` bytes of it at most. With `is_reset`, its last byte stays unread.
+    /// Reads the body, at most this much of it. With `is_reset`, its last byte stays unread.
     fn body(
         &mut self,
         request: &mut Request,
@@ -383,7 +382,7 @@ impl Incoming<'_> {
         is_reset: bool,
     ) -> io::Result<Result<(), &'static str>> {
         let mut form = FormReader::new(request.header("content-type").unwrap_or_default());
-        let (mut body, mut came) = (Body::new(MAX_BODY), 0);
+        let (mut body, mut came) = (Body::new(MOST_BODY), 0);
         let mut take = |bytes: &[u8]| {
             came += bytes.len() as u64;
             match &mut form {
@@ -399,7 +398,7 @@ impl Incoming<'_> {
                 let size = size.split(';').next().unwrap_or_default().trim();
                 let Ok(size) = u64::from_str_radix(size, 16) else { return Ok(Err("A chunk has no size.")) };
                 if size == 0 {
-                    // Trailers may follow the last chunk (RFC 9112, section 7.1.2), up to an empty line.
+                    // What may follow the last chunk, up to an empty line.
                     while !is_reset && !self.line()?.is_empty() {}
                     break;
                 }
@@ -417,7 +416,7 @@ impl Incoming<'_> {
         Ok(Ok(()))
     }
 
-    /// Reads this many bytes. With `keeps_last`, the last one is only peeked at.
+    /// Takes this many bytes, or looks at the last of them without taking it.
     fn copy(&mut self, length: u64, keeps_last: bool, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let mut left = length.saturating_sub(u64::from(keeps_last));
         self.block.resize(BLOCK.min(usize::try_from(length).unwrap_or(BLOCK)), 0);
@@ -438,21 +437,21 @@ impl Incoming<'_> {
         Ok(())
     }
 
-    /// Reads a line of the chunked coding.
+    /// A line of the framing of chunks.
     fn line(&mut self) -> io::Result<String> {
         let (mut line, mut byte) = (Vec::new(), [0]);
         while !line.ends_with(b"\r\n") {
             self.peek(&mut byte)?;
             self.stream.read_exact(&mut byte)?;
             line.push(byte[0]);
-            if line.len() > MAX_HEAD {
+            if line.len() > MOST_HEAD {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }
         Ok(String::from_utf8_lossy(&line).trim_end().to_string())
     }
 
-    /// Answers before the whole request has arrived, and closes the connection once the client can have read the answer.
+    /// Answers before all has come, and closes the connection once the answer can have been read.
     fn refuse(&mut self, answer: &Answer) -> io::Result<()> {
         send(self.stream, &answer.clone().with_header("connection", "close"))?;
         self.stream.shutdown(Shutdown::Write)?;
@@ -464,12 +463,12 @@ impl Incoming<'_> {
     }
 }
 
-/// Writes the status line and the headers, with the one that frames the body.
+/// The status and the headers, with the one that gives the length of the body.
 fn head(status: u16, headers: &[(String, String)], length: &str) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status} {}\r\n", if status < 400 { "OK" } else { "Refused" });
     let headers = headers.iter().map(|(name, value)| format!("{name}: {value}"));
     for line in headers.chain([length.to_string()]).filter(|line| !line.is_empty()) {
-        // A line break in a value from a test must not start another header.
+        // What a test gives as a value has no line of its own.
         head.extend(line.chars().filter(|c| !matches!(c, '\r' | '\n')));
         head.push_str("\r\n");
     }
@@ -505,7 +504,7 @@ fn send(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     }
 }
 
-/// Sends half of the body, or of the headers if there is no body.
+/// Breaks off in the middle of the body, or of the headers if there is none.
 fn send_half(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     let half = match &answer.content {
         Content::Whole(bytes) => {

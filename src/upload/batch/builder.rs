@@ -21,6 +21,7 @@ use crate::upload::batch::scheduler::Batch;
 use crate::upload::journal::JournalFile;
 use crate::upload::journal::entry::Kind;
 use crate::upload::journal::paths::{Folders, Paths};
+use crate::upload::journal::placement::Destination;
 use crate::upload::options::{BatchOptions, NewAsset};
 use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind, UploadSummary};
 use crate::upload::progress::UploadProgress;
@@ -33,7 +34,7 @@ const MAX_OUTAGE: Duration = Duration::from_secs(300);
 pub struct UploadAll {
     client: Session,
     paths: Vec<PathBuf>,
-    workers: u32,
+    workers: usize,
     manifest: Option<PathBuf>,
     cancel: Option<CancelHandle>,
     pub(crate) options: BatchOptions,
@@ -54,6 +55,9 @@ impl UploadAll {
                 wait: true,
                 pace: Pace::default(),
                 retry_permanent: false,
+                destinations: Vec::new(),
+                rate_limit: None,
+                deadline: None,
                 max_outage: MAX_OUTAGE,
                 progress: None,
                 request_options: RequestOptions::default(),
@@ -62,7 +66,7 @@ impl UploadAll {
     }
 
     /// How many files are uploaded at a time: 4 by default.
-    pub fn workers(mut self, workers: u32) -> Self {
+    pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
@@ -101,6 +105,7 @@ impl UploadAll {
     /// | `sent_at` | when the file was first sent in one request whose outcome is unknown |
     /// | `clock_offset` | by how many milliseconds the platform's clock was ahead of this machine's then |
     /// | `asset_id`, `asset` | the asset, as far as it is known |
+    /// | `placements` | the indexes and knowledge stores: the id of each, the `id` of the asset in it, or that it is `in_flight`, and what is known of it there |
     /// | `code`, `message`, `permanent` | why it failed, and whether for good |
     /// | `at` | when this was written |
     ///
@@ -173,6 +178,71 @@ impl UploadAll {
         self
     }
 
+    /// Indexes each asset in this index once it is ready, and waits until it is indexed. Called again, it names a further
+    /// index.
+    ///
+    /// Every step is in the [`manifest`](Self::manifest) before the next, so that a batch that was killed, or one with
+    /// further indexes or knowledge stores, does only what is missing. An asset that this run has not uploaded itself is
+    /// looked for in the index before it is added; that costs one request for each
+    /// ([`list_by_asset`](crate::indexes::IndexedAssetsClient::list_by_asset)).
+    ///
+    /// An image or a document cannot be indexed: the outcome of its file is an error, before anything is asked of the
+    /// index. With [`wait(false)`](Self::wait), a file is done once its asset is added.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let batch = client.assets().upload_all(["monday.mp4", "poster.jpg"]).index("65a…").knowledge_store("ks_069e…");
+    /// for outcome in batch.manifest("uploads.jsonl").send()? {
+    ///     println!("{}: {} items", outcome.path.display(), outcome.items.len());
+    ///     if let (Some(step), Err(e)) = (outcome.failed_at, &outcome.result) {
+    ///         eprintln!("failed to {step}: {e}");
+    ///     }
+    /// }
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn index(self, index_id: impl Into<String>) -> Self {
+        self.destination(Destination::Index(index_id.into()))
+    }
+
+    /// Adds each asset to this knowledge store once it is ready, as a video or an image, and waits until it is processed.
+    /// Called again, it names a further store. See [`index`](Self::index).
+    ///
+    /// The items of a store cannot be filtered by their asset: if some of the assets are not new, all items of the store
+    /// are listed once, which costs one request for each 50.
+    pub fn knowledge_store(self, knowledge_store_id: impl Into<String>) -> Self {
+        self.destination(Destination::KnowledgeStore(knowledge_store_id.into()))
+    }
+
+    fn destination(mut self, to: Destination) -> Self {
+        if !self.options.destinations.contains(&to) {
+            self.options.destinations.push(to);
+        }
+        self
+    }
+
+    /// Sends at most this many files in this time, over all workers. The platform limits uploads for the whole account: to
+    /// 60 a minute on the free plan. Polls do not count, as they do in
+    /// [`TwelveLabsBuilder::rate_limit`](crate::TwelveLabsBuilder::rate_limit).
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let batch = client.assets().upload_all(["monday.mp4"]).rate_limit(60, Duration::from_secs(60));
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn rate_limit(mut self, files: u32, per: Duration) -> Self {
+        self.options.rate_limit = Some((files, per));
+        self
+    }
+
+    /// The most time for the whole batch. Then it is stopped as by its [`cancel_handle`](Self::cancel_handle): what is on its
+    /// way is interrupted, the rest is [`NotStarted`](UploadOutcomeKind::NotStarted), and a later batch with the same
+    /// manifest resumes.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.options.deadline = Some(deadline);
+        self
+    }
+
     /// Called with the progress of each file, by the thread that uploads it.
     pub fn progress_callback(
         mut self,
@@ -204,8 +274,13 @@ impl UploadAll {
     /// [`Error::InvalidArgument`] if an option cannot be used for any file, and [`Error::File`] if the manifest cannot be
     /// opened or another batch uses it. What is wrong with one file is in its outcome.
     pub fn send(self) -> Result<Uploads> {
-        for (name, value) in [("workers", self.workers), ("max_workers", self.options.max_workers)] {
-            if value == 0 {
+        let rate_limit = self.options.rate_limit.map_or(1, |(files, _)| files);
+        for (name, is_zero) in [
+            ("workers", self.workers == 0),
+            ("max_workers", self.options.max_workers == 0),
+            ("rate_limit", rate_limit == 0),
+        ] {
+            if is_zero {
                 return Err(Error::invalid(name, "must be at least 1"));
             }
         }
@@ -237,9 +312,10 @@ impl UploadAll {
         let cancel = self.cancel.or(options.request_options.cancel.take()).unwrap_or_default().child();
         options.request_options.cancel = Some(cancel.clone());
         options.request_options.waits_out_rate_limits = true;
+        let deadline = options.deadline;
         let (sender, outcomes) = channel(usize::MAX);
         let total = paths.len();
-        let workers = (self.workers as usize).min(total);
+        let workers = self.workers.min(total);
         let batch = Batch::new(self.client, paths, manifest, folders, names, options, cancel.clone());
         let mut uploads = Uploads { outcomes, left: total, batch: batch.clone(), cancel, threads: Vec::new() };
         for _ in 0..workers {
@@ -255,6 +331,10 @@ impl UploadAll {
                     break;
                 }
             }
+        }
+        if let Some(deadline) = deadline {
+            let watch = move || batch.watch_deadline(deadline);
+            std::thread::Builder::new().name("twelvelabs-deadline".into()).spawn(watch).map_err(no_thread)?;
         }
         Ok(uploads)
     }
@@ -348,7 +428,7 @@ impl Uploads {
             // What a callback does to it is in the outcome of its file.
             let _ = thread.join();
         }
-        self.batch.close_manifest();
+        self.batch.close();
     }
 }
 

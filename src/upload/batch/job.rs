@@ -1,8 +1,9 @@
 //! A file of a batch on its way to its outcome.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::call::wait::poll::Poll;
 use crate::error::{ApiError, Error, Result};
@@ -10,8 +11,9 @@ use crate::resources::assets::Asset;
 use crate::resumable::ResumableUpload;
 use crate::sync::Sender;
 use crate::upload::journal::entry::FileKey;
+use crate::upload::journal::placement::{Destination, Placement};
 use crate::upload::options::SentAt;
-use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
+use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind, UploadStep};
 use crate::upload::progress::Reporter;
 
 /// A file to be uploaded.
@@ -21,6 +23,27 @@ pub(crate) struct File {
     pub tries: u32,
     /// What an attempt that did not get through has left.
     pub checkpoint: Checkpoint,
+    pub reached: Reached,
+}
+
+impl File {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        File { path, tries: 0, checkpoint: Checkpoint::default(), reached: Reached::default() }
+    }
+}
+
+/// How far a file has come that is at the platform.
+#[derive(Default)]
+pub(crate) struct Reached {
+    /// The asset, once it is ready.
+    pub asset: Option<Asset>,
+    /// Whether this run has made the asset, so that it cannot be anywhere yet.
+    pub is_new: bool,
+    pub placements: Vec<Placement>,
+    /// Where the asset could not be brought.
+    pub errors: Vec<(Destination, Error)>,
+    /// The step that failed, once the file is there.
+    pub failed_at: Option<UploadStep>,
 }
 
 /// How far an upload has come.
@@ -51,14 +74,32 @@ impl FileJob<'_> {
     /// Without an outcome for now.
     pub(crate) fn take_back(mut self) -> File {
         self.sender = None;
-        std::mem::replace(&mut self.file, File { path: PathBuf::new(), tries: 0, checkpoint: Checkpoint::default() })
+        std::mem::replace(&mut self.file, File::new(PathBuf::new()))
     }
 
     fn send(&mut self, kind: UploadOutcomeKind, result: Result<Asset>, manifest_error: Option<String>) {
         if let Some(sender) = self.sender.take() {
-            let (path, note) = (self.file.path.clone(), self.note.take());
+            let file = std::mem::replace(&mut self.file, File::new(PathBuf::new()));
+            let (mut indexed_assets, mut items) = (Vec::new(), Vec::new());
+            for placement in file.reached.placements {
+                indexed_assets.extend(placement.indexed_asset);
+                items.extend(placement.item);
+            }
+            let failed_at = result.is_err().then(|| file.reached.failed_at.unwrap_or(UploadStep::Upload));
+            let asset = result.as_ref().ok().cloned().or(file.reached.asset);
+            let outcome = UploadOutcome {
+                path: file.path,
+                kind,
+                result,
+                asset,
+                indexed_assets,
+                items,
+                failed_at,
+                manifest_error,
+                note: self.note.take(),
+            };
             // Nobody listens any more if the batch was dropped.
-            let _ = sender.send(UploadOutcome { path, kind, result, manifest_error, note });
+            let _ = sender.send(outcome);
         }
     }
 }
@@ -67,26 +108,56 @@ impl Drop for FileJob<'_> {
     fn drop(&mut self) {
         if self.sender.is_some() {
             let message = "the upload was broken off by a panic, in a callback perhaps";
-            self.send(UploadOutcomeKind::Failed, Err(Error::file(&self.file.path, message, None)), None);
+            let e = Error::file(&self.file.path, message, None);
+            self.send(UploadOutcomeKind::Failed, Err(e), None);
         }
     }
 }
 
-/// An asset that is not ready yet.
+/// A file at the platform that has a step before it.
 pub(super) struct Pending {
-    pub path: PathBuf,
+    pub file: File,
     pub note: Option<String>,
     pub key: FileKey,
-    pub poll: Poll,
+    pub stage: Stage,
     pub due: Instant,
     pub progress: Reporter,
+    /// Since when its next step fails for a passing reason, and how often it has.
+    pub failing_since: Option<(Instant, u32)>,
+}
+
+/// What is done next about a file at the platform.
+pub(super) enum Stage {
+    /// Its asset is awaited.
+    Asset(Poll),
+    /// It is added where it is not yet.
+    Add,
+    /// It is awaited there.
+    Await(Destination, Poll),
 }
 
 impl Pending {
+    pub(super) fn new(key: FileKey, progress: Reporter, due: Instant) -> Self {
+        let (file, stage) = (File::new(PathBuf::new()), Stage::Add);
+        Pending { file, note: None, key, stage, due, progress, failing_since: None }
+    }
+
     /// Its file on the way: whatever happens from here on, in a callback perhaps, that has an outcome.
     pub(super) fn take_job<'a>(&mut self, sender: &'a Sender<UploadOutcome>) -> FileJob<'a> {
-        let file = File { path: std::mem::take(&mut self.path), tries: 0, checkpoint: Checkpoint::default() };
+        let file = std::mem::replace(&mut self.file, File::new(PathBuf::new()));
         FileJob { file, note: self.note.take(), sender: Some(sender) }
+    }
+}
+
+/// The items of a knowledge store, by their assets.
+pub(super) type ItemsByAsset = HashMap<String, Vec<String>>;
+
+/// Whether an error is likely to pass.
+pub(super) fn failed_temporarily(e: &Error) -> bool {
+    match e.reason() {
+        Error::Api(api) => matches!(api.status, 500 | 502..=504),
+        Error::Transport { .. } | Error::Timeout { .. } => true,
+        _ => false,
     }
 }
 
@@ -96,6 +167,7 @@ pub(crate) enum Stopped {
     Refused(Arc<ApiError>),
     Manifest(PathBuf, String),
     Outage(String),
+    Deadline(Duration),
 }
 
 impl Stopped {
@@ -104,6 +176,12 @@ impl Stopped {
             Stopped::Canceled => Error::Canceled { operation: "upload_all".into(), sent: false },
             Stopped::Refused(e) => Error::from(e.clone()),
             Stopped::Manifest(path, message) => Error::file(path, message.as_str(), None),
+            Stopped::Deadline(deadline) => Error::Timeout {
+                operation: "upload_all".into(),
+                message: format!("the deadline of the batch ({} s) has passed", deadline.as_secs_f64()),
+                sent: false,
+                source: None,
+            },
             Stopped::Outage(message) => {
                 Error::Transport { operation: "upload_all".into(), message: message.clone(), sent: false, source: None }
             }

@@ -1,6 +1,7 @@
 //! A batch: many files, several at a time, one outcome for each.
 
 pub(crate) mod builder;
+mod destination;
 mod job;
 pub(crate) mod name_lock;
 mod outage;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::text::printable_path;
-use crate::upload::batch::job::{FileJob, Stopped};
+use crate::upload::batch::job::{FileJob, Stopped, failed_temporarily};
 use crate::upload::batch::scheduler::{Batch, Outage};
 use crate::upload::journal::entry::FileKey;
 
@@ -28,12 +28,7 @@ impl Batch {
 
     /// A file did not get through: it fails, or is tried again when others get through, or nothing does any more.
     pub(super) fn failed_transiently(&self, mut job: FileJob, key: &FileKey, e: Error) {
-        let passing = match e.reason() {
-            Error::Api(api) => matches!(api.status, 500 | 502..=504),
-            Error::Transport { .. } | Error::Timeout { .. } => true,
-            _ => false,
-        };
-        if !passing || self.queue().stopped.is_some() {
+        if !failed_temporarily(&e) || self.queue().stopped.is_some() {
             self.end_try();
             return self.failed(job, key, e);
         }

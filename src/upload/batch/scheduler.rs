@@ -3,18 +3,19 @@
 //! Workers take what is due: a file to send, or the poll of an asset that is not ready yet. So a worker never sits and
 //! waits for the platform while there are files to send. When nothing gets through any more, one file at a time is tried.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::clock::later;
 use crate::error::{ApiError, Error, Result};
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
-use crate::sync::{Sender, lock};
-use crate::upload::batch::job::{Checkpoint, File, FileJob, Pending, Stopped};
+use crate::sync::{Sender, lock, wait_timeout};
+use crate::upload::batch::job::{Checkpoint, File, FileJob, ItemsByAsset, Pending, Stopped};
 use crate::upload::batch::name_lock::NameLocks;
 use crate::upload::journal::JournalFile;
 use crate::upload::journal::entry::{Entry, Event, FileKey};
@@ -34,6 +35,12 @@ pub(super) struct Queue {
     pub polled: u32,
     /// A pause counts, also on a clock that does not show it.
     pub slept_until: Instant,
+    /// No file is sent before this, since the rate limit of the batch is reached.
+    pub held_until: Instant,
+    /// When the last files were sent, no more than the rate limit allows.
+    pub started: VecDeque<Instant>,
+    /// Whether all workers have ended.
+    pub is_over: bool,
     /// How many workers are at something, and may add more of it.
     pub busy: usize,
     /// How many files in a row did not get through.
@@ -71,6 +78,8 @@ pub(crate) struct Batch {
     pub(super) asked_time: Mutex<bool>,
     /// The assets of this run.
     pub(super) claimed: Mutex<HashSet<String>>,
+    /// What was found in knowledge stores.
+    pub(super) stores: Mutex<HashMap<String, ItemsByAsset>>,
     pub(super) options: BatchOptions,
     pub(super) queue: Mutex<Queue>,
     /// Notified when a worker has finished something.
@@ -87,11 +96,15 @@ impl Batch {
         options: BatchOptions,
         cancel: CancelHandle,
     ) -> Arc<Self> {
+        let now = client.settings().clock.now();
         let queue = Queue {
-            files: paths.into_iter().map(|path| File { path, tries: 0, checkpoint: Checkpoint::default() }).collect(),
+            files: paths.into_iter().map(File::new).collect(),
             pending: Vec::new(),
             polled: 0,
-            slept_until: client.settings().clock.now(),
+            slept_until: now,
+            held_until: now,
+            started: VecDeque::new(),
+            is_over: false,
             busy: 0,
             failures: 0,
             outage: None,
@@ -106,6 +119,7 @@ impl Batch {
             names,
             asked_time: Mutex::default(),
             claimed: Mutex::default(),
+            stores: Mutex::default(),
             options,
             queue: Mutex::new(queue),
             changed: Condvar::new(),
@@ -122,8 +136,26 @@ impl Batch {
                 }
                 Due::Poll(pending) => self.guarded(|| self.poll(*pending, sender)),
                 Due::Later(until) => self.sleep(until),
-                Due::Idle => drop(self.changed.wait_timeout(self.queue(), IDLE)),
+                Due::Idle => drop(wait_timeout(&self.changed, self.queue(), IDLE)),
                 Due::Nothing => return,
+            }
+        }
+    }
+
+    /// Stops the batch at its deadline, unless it is over before.
+    pub(crate) fn watch_deadline(&self, deadline: Duration) {
+        let clock = &self.client.settings().clock;
+        let ends_at = later(clock.now(), deadline);
+        loop {
+            let queue = self.queue();
+            if queue.is_over || self.cancel.is_canceled() {
+                return;
+            }
+            // In real time: a sleep on the batch's clock would be one on the clock of a test.
+            drop(wait_timeout(&self.changed, queue, IDLE));
+            if clock.now() >= ends_at {
+                self.stop(Stopped::Deadline(deadline));
+                return self.cancel.cancel();
             }
         }
     }
@@ -133,11 +165,13 @@ impl Batch {
         let mut queue = self.queue();
         let File { path, .. } = queue.files.pop_front().or_else(|| self.names.take_waiting())?;
         let result = Err(queue.stopped.as_ref().unwrap_or(&Stopped::Canceled).error());
-        Some(UploadOutcome { path, kind: UploadOutcomeKind::NotStarted, result, manifest_error: None, note: None })
+        Some(UploadOutcome::not_started(path, result))
     }
 
-    /// Lets the next batch have the manifest.
-    pub(crate) fn close_manifest(&self) {
+    /// Lets the next batch have the manifest, once all workers have ended.
+    pub(crate) fn close(&self) {
+        self.queue().is_over = true;
+        self.changed.notify_all();
         drop(lock(&self.manifest).take());
     }
 
@@ -174,32 +208,31 @@ impl Batch {
         if canceled {
             queue.stopped.get_or_insert(Stopped::Canceled);
         }
-        let mut files = queue.stopped.is_none() && !queue.files.is_empty();
+        // Whether a file may be taken now, and if not, when.
+        let (mut files, mut later) = (queue.stopped.is_none() && !queue.files.is_empty(), None);
+        if files && queue.held_until > now {
+            (files, later) = (false, Some(queue.held_until));
+        }
+        if let Some(outage) = queue.outage.as_ref().filter(|_| files) {
+            // Without a time, somebody is trying.
+            files = outage.next.is_some_and(|next| next <= now);
+            later = outage.next.filter(|_| !files);
+        }
         let poll = queue.pending.iter().enumerate().min_by_key(|(_, pending)| pending.due);
-        let poll = poll.map(|(place, pending)| (place, pending.due));
-        match poll {
-            Some((place, due)) if canceled || (due <= now && (queue.polled < MOST_POLLS || !files)) => {
+        if let Some((place, due)) = poll.map(|(place, pending)| (place, pending.due)) {
+            if canceled || (due <= now && (queue.polled < MOST_POLLS || !files)) {
                 queue.busy += 1;
                 queue.polled = queue.polled.saturating_add(1);
                 return Due::Poll(Box::new(queue.pending.swap_remove(place)));
             }
-            _ => {}
-        }
-        let mut later = poll.map(|(_, due)| due);
-        if let Some(outage) = queue.outage.as_mut().filter(|_| files) {
-            match outage.next {
-                Some(next) if next <= now => outage.next = None,
-                Some(next) => {
-                    files = false;
-                    later = Some(later.map_or(next, |due| due.min(next)));
-                }
-                // Somebody is trying.
-                None => files = false,
-            }
+            later = Some(later.map_or(due, |later| due.min(later)));
         }
         if files && let Some(file) = queue.files.pop_front() {
             queue.busy += 1;
             queue.polled = 0;
+            if let Some(outage) = &mut queue.outage {
+                outage.next = None;
+            }
             return Due::File(Box::new(file));
         }
         match later {
@@ -207,6 +240,21 @@ impl Batch {
             None if queue.busy > 0 => Due::Idle,
             None => Due::Nothing,
         }
+    }
+
+    /// Counts a file that is to be sent now, or says when it may be.
+    pub(super) fn next_slot(&self) -> Option<Instant> {
+        let (files, per) = self.options.rate_limit?;
+        let now = self.now();
+        let mut queue = self.queue();
+        while queue.started.front().is_some_and(|at| later(*at, per) <= now) {
+            queue.started.pop_front();
+        }
+        if queue.started.len() < files as usize {
+            queue.started.push_back(now);
+            return None;
+        }
+        queue.started.front().map(|at| later(*at, per))
     }
 
     pub(super) fn stop(&self, why: Stopped) {
@@ -234,12 +282,17 @@ impl Batch {
         self.failed_with(job, Entry { upload, ..Entry::new(Event::Failed, key).with_sent_at(sent_at) }, e);
     }
 
-    pub(super) fn failed_with(&self, job: FileJob, line: Entry, e: Error) {
+    /// Stops the batch for what every other file would meet alike.
+    pub(super) fn stop_if_refused(&self, e: &Error) {
         // A quota, a rate limit that lasts, or a key that is not valid: every other file would fail alike.
         let refuses_all = |api: &&Arc<ApiError>| e.is_quota() || matches!(api.status, 401 | 429);
         if let Some(api) = e.api().filter(refuses_all).filter(|api| !is_of_storage(api)) {
             self.stop(Stopped::Refused(api.clone()));
         }
+    }
+
+    pub(super) fn failed_with(&self, job: FileJob, line: Entry, e: Error) {
+        self.stop_if_refused(&e);
         let noted = if e.is_canceled() {
             // The manifest knows already how far it had come, unless it could not be written.
             match &self.queue().stopped {

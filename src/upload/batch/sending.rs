@@ -10,7 +10,7 @@ use crate::resources::assets::{Asset, AssetStatus};
 use crate::resumable::ResumableUpload;
 use crate::sync::lock;
 use crate::text::printable_path;
-use crate::upload::batch::job::{Checkpoint, File, FileJob};
+use crate::upload::batch::job::{Checkpoint, File, FileJob, Pending, Reached};
 use crate::upload::batch::name_lock::{Name, Settled, Unsettled};
 use crate::upload::batch::scheduler::Batch;
 use crate::upload::chunked::open::{is_hopeless, is_of};
@@ -68,9 +68,15 @@ impl Batch {
         };
         let progress = Reporter::new(self.callback(&job.file.path));
         if let Some(line) = known {
+            job.file.reached.placements.clone_from(&line.placements);
             match line {
-                Entry { event: Event::Done, asset: Some(asset), .. } if self.is_enough(&asset) => {
-                    return job.finish(UploadOutcomeKind::Skipped, Ok(asset));
+                Entry { asset_id: Some(_), asset: Some(asset), .. } if self.is_enough(&asset) => {
+                    let is_done = self.is_everywhere(&job.file.reached.placements);
+                    job.file.reached.asset = Some(asset.clone());
+                    if is_done {
+                        return job.finish(UploadOutcomeKind::Skipped, Ok(asset));
+                    }
+                    return self.advance(Pending::new(key, progress, self.now()), job);
                 }
                 Entry { event: Event::Done, asset: Some(asset), .. } => {
                     return self.wait_on(job, key, asset.id, progress);
@@ -92,6 +98,11 @@ impl Batch {
 
     /// Sends a file, once what may have arrived under its name and its size is settled.
     pub(super) fn send(self: &Arc<Self>, job: FileJob, key: FileKey, progress: Reporter) {
+        if let Some(later) = self.next_slot() {
+            let mut queue = self.queue();
+            queue.held_until = queue.held_until.max(later);
+            return queue.files.push_front(job.take_back());
+        }
         let name = (FileSource::path(&job.file.path).file_name(), key.size);
         let sender = job.sender;
         // Another file of this name and size may be on its way. This one waits, and the worker does something else.
@@ -129,6 +140,7 @@ impl Batch {
             Ok(uploaded) => {
                 self.got_through();
                 lock(&self.claimed).insert(uploaded.asset_id.clone());
+                job.file.reached = Reached { is_new: true, ..Reached::default() };
                 let asset_id = Some(uploaded.asset_id.clone());
                 // If that fails, so does the note at the end, which is in the outcome.
                 let _ = self.note(Entry { asset_id, ..Entry::new(Event::Uploaded, &key) });
@@ -188,7 +200,8 @@ impl Batch {
 
     /// Whether an asset of an earlier batch is as far as this one wants it.
     pub(super) fn is_enough(&self, asset: &Asset) -> bool {
-        !self.options.wait || asset.status == Some(AssetStatus::Ready)
+        let waits = self.options.wait || !self.options.destinations.is_empty();
+        !waits || asset.status == Some(AssetStatus::Ready)
     }
 
     /// What earlier batches knew of a file.

@@ -5,8 +5,7 @@ use std::sync::Mutex;
 
 use serde::de::IgnoredAny;
 use serde::de::value::{self, StrDeserializer};
-use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
@@ -17,7 +16,9 @@ use crate::resources::assets::Asset;
 use crate::resumable::ResumableUpload;
 use crate::sync::lock;
 use crate::text::{printable, public_url};
+use crate::upload::journal::lenient::{if_it_fits, those_that_fit};
 use crate::upload::journal::paths::Folders;
+use crate::upload::journal::placement::Placement;
 use crate::upload::options::SentAt;
 
 /// The version of the format. A later one is refused: its lines may mean something else.
@@ -178,6 +179,9 @@ pub(crate) struct Entry {
     pub asset_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub asset: Option<Asset>,
+    /// Where the asset is, or is on its way to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "those_that_fit")]
+    pub placements: Vec<Placement>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub code: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
@@ -188,14 +192,6 @@ pub(crate) struct Entry {
     /// When this was written. It is the last field: see [`EntryHead::read_own`].
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub at: Option<OffsetDateTime>,
-}
-
-/// Reads a field, or takes it as missing if it is not of the expected form: a later version may have written it in
-/// another way, and the rest of the line is good all the same.
-fn if_it_fits<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
-    // By way of its text, so that each type is read from texts alone.
-    let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_slice(value.to_string().as_bytes()).ok())
 }
 
 /// The part of an entry that says which file it is about. The rest of the line is checked to be complete JSON, and not
@@ -255,6 +251,7 @@ impl Entry {
             clock_offset: None,
             asset_id: None,
             asset: None,
+            placements: Vec::new(),
             code: None,
             message: None,
             permanent: false,
@@ -281,6 +278,11 @@ impl Entry {
             upload: self.upload.filter(|upload| is_id(&upload.upload_id)),
             asset_id: self.asset_id.filter(|id| is_id(id)),
             asset: self.asset.filter(|asset| is_id(&asset.id)),
+            placements: self
+                .placements
+                .into_iter()
+                .map(|p| Placement { id: p.id.filter(|id| is_id(id)), ..p })
+                .collect(),
             ..self
         }
     }

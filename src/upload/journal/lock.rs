@@ -80,8 +80,7 @@ enum Refusal {
     InUse,
     /// The file is not a lock file.
     InTheWay,
-    /// The file system has no locks. Windows' way of locking works on each of them.
-    #[cfg_attr(windows, expect(dead_code))]
+    /// The file system has no locks.
     NoLocks(io::Error),
     Failed(io::Error),
 }

@@ -8,8 +8,10 @@
 
 pub(crate) mod compact;
 pub(crate) mod entry;
+pub(crate) mod lenient;
 pub(crate) mod lock;
 pub(crate) mod paths;
+pub(crate) mod placement;
 pub(crate) mod read;
 pub(crate) mod state_file;
 
@@ -260,7 +262,6 @@ fn is_among(path: &Path, files: &[PathBuf], paths: &Paths) -> bool {
 mod tests {
     use proptest::prelude::{Just, ProptestConfig, any, prop, prop_oneof, proptest};
 
-    #[cfg(target_os = "linux")]
     use std::fs::OpenOptions;
 
     use super::*;

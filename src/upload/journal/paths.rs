@@ -13,7 +13,6 @@ use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
-#[cfg(unix)]
 use crate::file::is_same;
 
 /// The folders that files are in, each looked up once.

@@ -1,0 +1,344 @@
+//! What comes after an asset is ready: it is added to indexes and knowledge stores, and awaited there.
+
+use std::time::{Duration, Instant};
+
+use crate::call::wait::poll::{MOST_UNKNOWN, Next, Poll, Pollable};
+use crate::error::{Error, Result};
+use crate::http::engine::pause;
+use crate::resources::assets::AssetType;
+use crate::resources::indexes::IndexesClient;
+use crate::resources::indexes::indexed_assets::IndexedAsset;
+use crate::resources::knowledge_store_items::{KnowledgeStoreItem, KnowledgeStoreItemsClient};
+use crate::sync::lock;
+use crate::upload::batch::job::{FileJob, ItemsByAsset, Pending, Stage, failed_temporarily};
+use crate::upload::batch::scheduler::Batch;
+use crate::upload::journal::entry::{Entry, Event, FileKey};
+use crate::upload::journal::placement::{Destination, Placement, Refusal};
+use crate::upload::outcome::{UploadOutcomeKind, UploadStep};
+use crate::upload::reconcile::LATE;
+
+/// The next step of a file whose asset is ready.
+#[derive(Debug, PartialEq)]
+enum Step {
+    Add(Destination),
+    Await(Destination),
+}
+
+/// An asset that may be in an index or a knowledge store, other than as what has failed there.
+struct Sought<'a> {
+    asset_id: &'a str,
+    to: &'a Destination,
+    failed_id: Option<String>,
+}
+
+impl Sought<'_> {
+    fn is(&self, id: &str) -> bool {
+        self.failed_id.as_deref() != Some(id)
+    }
+}
+
+impl Destination {
+    fn step(&self) -> UploadStep {
+        match self {
+            Destination::Index(_) => UploadStep::Index,
+            Destination::KnowledgeStore(_) => UploadStep::KnowledgeStore,
+        }
+    }
+}
+
+impl Batch {
+    /// Whether an earlier batch has brought an asset to all places where this one wants it.
+    pub(super) fn is_everywhere(&self, placements: &[Placement]) -> bool {
+        self.options.destinations.iter().all(|to| {
+            let placement = placements.iter().find(|placement| placement.to == *to);
+            placement.is_some_and(|placement| placement.is_ready() || (!self.options.wait && placement.id.is_some()))
+        })
+    }
+
+    fn next_step(&self, job: &FileJob) -> Option<Step> {
+        let reached = &job.file.reached;
+        let open = |to: &&Destination| !reached.errors.iter().any(|(failed, _)| failed == *to);
+        let placement = |to: &Destination| reached.placements.iter().find(|placement| placement.to == *to);
+        let mut open = self.options.destinations.iter().filter(open);
+        let is_added = |to: &Destination| placement(to).is_some_and(|placement| placement.id.is_some());
+        // All are asked for before any is awaited, so that the platform works on them together.
+        if let Some(to) = open.clone().find(|to| !is_added(to)) {
+            return Some(Step::Add(to.clone()));
+        }
+        let is_ready = |to: &Destination| placement(to).is_some_and(Placement::is_ready);
+        open.find(|to| self.options.wait && !is_ready(to)).map(|to| Step::Await(to.clone()))
+    }
+
+    /// Brings a file whose asset is ready to its next step, or to its end.
+    pub(super) fn advance(&self, mut pending: Pending, mut job: FileJob) {
+        loop {
+            match self.next_step(&job) {
+                Some(Step::Add(to)) => match self.add(&pending.key, &mut job, &to) {
+                    Ok(()) => pending.failing_since = None,
+                    Err(e) => {
+                        if let Some(due) = self.add_again(&mut pending, &e) {
+                            log::warn!("{e}; it is tried again");
+                            return self.put_back(pending, job, Stage::Add, due);
+                        }
+                        if e.status() == Some(404) && self.is_gone(&job) {
+                            return self.lost(pending, job, e);
+                        }
+                        self.fail(&mut job, to, e);
+                    }
+                },
+                Some(Step::Await(to)) => {
+                    let Some(id) = placement(&mut job, &to).id.clone() else { continue };
+                    let (pace, now) = (self.options.pace, self.now());
+                    let poll = match &to {
+                        Destination::Index(_) => Poll::new::<IndexedAsset>(&id, pace, now, MOST_UNKNOWN),
+                        Destination::KnowledgeStore(_) => Poll::new::<KnowledgeStoreItem>(&id, pace, now, MOST_UNKNOWN),
+                    };
+                    return self.put_back(pending, job, Stage::Await(to, poll), now);
+                }
+                None => return self.end(pending, job),
+            }
+        }
+    }
+
+    /// Asks for a file that is to be indexed, or processed in a knowledge store.
+    pub(super) fn poll_placement(&self, mut pending: Pending, mut job: FileJob, to: Destination, mut poll: Poll) {
+        let options = self.poll_options(&poll);
+        let (id, now) = (poll.id().to_string(), || self.now());
+        let next = match &to {
+            Destination::Index(index) => {
+                let answer = self.indexes().indexed_assets().retrieve(index, &id).request_options(options).send();
+                placed(&mut poll, answer, now(), |ready| placement(&mut job, &to).indexed_asset = Some(ready))
+            }
+            Destination::KnowledgeStore(store) => {
+                let answer = self.items().retrieve(store, &id).request_options(options).send();
+                placed(&mut poll, answer, now(), |ready| placement(&mut job, &to).item = Some(ready))
+            }
+        };
+        match next {
+            Ok(Some(due)) => return self.put_back(pending, job, Stage::Await(to, poll), due),
+            Ok(None) => {
+                if self.next_step(&job).is_some() {
+                    self.note_reached(&pending.key, &job);
+                }
+            }
+            Err(e) => self.fail(&mut job, to, e),
+        }
+        pending.stage = Stage::Add;
+        self.advance(pending, job);
+    }
+
+    /// Adds an asset to an index or a knowledge store, unless it is there.
+    fn add(&self, key: &FileKey, job: &mut FileJob, to: &Destination) -> Result<()> {
+        if let Some(stopped) = &self.queue().stopped {
+            return Err(stopped.error());
+        }
+        let Some(asset) = job.file.reached.asset.clone() else { return Ok(()) };
+        let is_new = job.file.reached.is_new;
+        let placement = placement(job, to);
+        if let Some(Refusal { code, message, .. }) = placement.failed.clone().filter(|_| !self.options.retry_permanent)
+        {
+            return Err(Error::PreviouslyFailed { code, message });
+        }
+        if let (Destination::Index(_), Some(kind @ (AssetType::Image | AssetType::Document))) = (to, asset.asset_type())
+        {
+            let article = if kind == AssetType::Image { "an" } else { "a" };
+            let message = format!("{article} {kind} cannot be indexed: an index takes videos and audio files");
+            return Err(Error::invalid("index", message));
+        }
+        let failed_id = placement.failed.as_ref().and_then(|failed| failed.id.clone());
+        let sought = Sought { asset_id: &asset.id, to, failed_id };
+        if !is_new || placement.in_flight {
+            let may_be_late = !is_new && placement.in_flight;
+            if let Some(id) = self.find_placed(&sought, placement.in_flight, may_be_late)? {
+                placement.set_added(id);
+                return self.note_step(key, job);
+            }
+        }
+        placement.in_flight = true;
+        self.note_step(key, job)?;
+        let options = self.options.request_options.without_parameters();
+        let added = match to {
+            Destination::Index(index) => {
+                let call = self.indexes().indexed_assets().create(index, &asset.id);
+                call.request_options(options).send().map(|indexed| indexed.id)
+            }
+            Destination::KnowledgeStore(store) => {
+                let call = self.items().create(store, &asset);
+                call.request_options(options).send().map(|item| item.id)
+            }
+        };
+        let id = match added {
+            Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match self.find_placed(&sought, true, false) {
+                Ok(Some(id)) => {
+                    log::warn!("{e}; the asset is there as {id}");
+                    Ok(id)
+                }
+                _ => return Err(e),
+            },
+            added => added,
+        };
+        let placement = self::placement(job, to);
+        match id {
+            Ok(id) => placement.set_added(id),
+            Err(e) => {
+                placement.in_flight = e.is_outcome_unknown();
+                return Err(e);
+            }
+        }
+        self.note_step(key, job)
+    }
+
+    /// Looks for an asset in an index or a knowledge store.
+    ///
+    /// The platform does not say what it does with an asset that is added again, so it is asked before: an asset for its
+    /// indexes, which is one request, and a store for all its items, since they cannot be filtered by their asset. The
+    /// latter is done once for all assets, unless one `may_be_new`.
+    fn find_placed(&self, sought: &Sought, may_be_new: bool, may_be_late: bool) -> Result<Option<String>> {
+        let look = |may_be_new| match sought.to {
+            Destination::Index(index) => self.find_indexed(sought, index),
+            Destination::KnowledgeStore(store) => self.find_item(sought, store, may_be_new),
+        };
+        let mut found = look(may_be_new)?;
+        for duration in if may_be_late { &LATE[..] } else { &[] } {
+            if found.is_some() {
+                break;
+            }
+            pause(&self.client, *duration, Some(&self.cancel), "upload_all")?;
+            found = look(true)?;
+        }
+        Ok(found)
+    }
+
+    fn find_indexed(&self, sought: &Sought, index: &str) -> Result<Option<String>> {
+        let options = self.options.request_options.without_parameters();
+        let list = self.indexes().indexed_assets().list_by_asset(sought.asset_id).page_limit(50);
+        for indexed in list.request_options(options).send()? {
+            let indexed = indexed?;
+            if sought.is(&indexed.id) && indexed.index.is_some_and(|found| found.id == index) {
+                return Ok(Some(indexed.id));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_item(&self, sought: &Sought, store: &str, may_be_new: bool) -> Result<Option<String>> {
+        let mut stores = lock(&self.stores);
+        if may_be_new || !stores.contains_key(store) {
+            let mut items = ItemsByAsset::new();
+            let options = self.options.request_options.without_parameters();
+            for item in self.items().list(store).page_limit(50).request_options(options).send()? {
+                let item = item?;
+                items.entry(item.asset_id.unwrap_or_default()).or_default().push(item.id);
+            }
+            stores.insert(store.into(), items);
+        }
+        let items = stores.get(store).and_then(|items| items.get(sought.asset_id));
+        Ok(items.and_then(|items| items.iter().find(|id| sought.is(id)).cloned()))
+    }
+
+    /// When an asset is added again, if it could not be for a passing reason.
+    fn add_again(&self, pending: &mut Pending, e: &Error) -> Option<Instant> {
+        if !failed_temporarily(e) || self.queue().stopped.is_some() {
+            return None;
+        }
+        let now = self.now();
+        let (since, tries) = pending.failing_since.unwrap_or((now, 0));
+        let left =
+            self.options.max_outage.checked_sub(now.saturating_duration_since(since)).filter(|left| !left.is_zero())?;
+        pending.failing_since = Some((since, tries + 1));
+        let pause = Duration::from_secs(1 << tries.min(3)).max(e.retry_after().unwrap_or_default());
+        Some(now + pause.min(left))
+    }
+
+    /// Whether the asset itself is not there any more.
+    fn is_gone(&self, job: &FileJob) -> bool {
+        let Some(asset) = &job.file.reached.asset else { return false };
+        let options = self.options.request_options.without_parameters();
+        let answer = self.client.assets().retrieve(&asset.id).request_options(options).send();
+        answer.is_err_and(|e| e.status() == Some(404))
+    }
+
+    /// Ends a file whose asset is gone: the next batch uploads it again.
+    fn lost(&self, pending: Pending, mut job: FileJob, e: Error) {
+        job.file.reached.placements.clear();
+        self.failed_with(job, Entry::new(Event::Failed, &pending.key), e);
+    }
+
+    fn fail(&self, job: &mut FileJob, to: Destination, e: Error) {
+        let is_permanent = e.is_permanent() || matches!(e, Error::Failed(_) | Error::InvalidArgument { .. });
+        let placement = placement(job, &to);
+        if e.status() == Some(404) {
+            placement.id = None;
+        }
+        if is_permanent {
+            let id = placement.id.take();
+            placement.failed = Some(Refusal { code: e.code().map(Into::into), message: e.message(), id });
+        }
+        self.stop_if_refused(&e);
+        job.file.reached.errors.push((to, e));
+    }
+
+    /// Ends a file that has no further step.
+    fn end(&self, pending: Pending, mut job: FileJob) {
+        let Some(asset) = job.file.reached.asset.clone() else { return };
+        if job.file.reached.errors.is_empty() {
+            let noted = self.note(self.line(Event::Done, &pending.key, &job));
+            return job.finish_noted(UploadOutcomeKind::Uploaded, Ok(asset), noted);
+        }
+        let (to, e) = job.file.reached.errors.swap_remove(0);
+        job.file.reached.failed_at = Some(to.step());
+        let line = self.line(Event::Failed, &pending.key, &job);
+        self.failed_with(job, line, e);
+    }
+
+    /// The line about a file whose asset is ready.
+    fn line(&self, event: Event, key: &FileKey, job: &FileJob) -> Entry {
+        let reached = &job.file.reached;
+        let asset_id = reached.asset.as_ref().map(|asset| asset.id.clone());
+        let placements = reached.placements.clone();
+        Entry { asset_id, asset: reached.asset.clone(), placements, ..Entry::new(event, key) }
+    }
+
+    fn note_step(&self, key: &FileKey, job: &FileJob) -> Result<()> {
+        self.note(self.line(Event::Uploaded, key, job))
+    }
+
+    /// The same where the end of the file says that it could not be noted.
+    fn note_reached(&self, key: &FileKey, job: &FileJob) {
+        let _ = self.note_step(key, job);
+    }
+
+    fn indexes(&self) -> IndexesClient {
+        IndexesClient(self.client.clone())
+    }
+
+    fn items(&self) -> KnowledgeStoreItemsClient {
+        KnowledgeStoreItemsClient(self.client.clone())
+    }
+}
+
+/// What is known of a file in a place.
+fn placement<'a>(job: &'a mut FileJob, to: &Destination) -> &'a mut Placement {
+    let placements = &mut job.file.reached.placements;
+    let place = placements.iter().position(|placement| placement.to == *to).unwrap_or_else(|| {
+        placements.push(Placement::new(to));
+        placements.len() - 1
+    });
+    &mut placements[place]
+}
+
+/// When to ask again, or nothing once it is ready.
+fn placed<T: Pollable>(
+    poll: &mut Poll,
+    answer: Result<T>,
+    now: Instant,
+    keep: impl FnOnce(T),
+) -> Result<Option<Instant>> {
+    Ok(match poll.next(answer, now)? {
+        Next::Again(due) => Some(due),
+        Next::Done(ready) => {
+            keep(ready);
+            None
+        }
+    })
+}

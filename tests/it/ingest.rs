@@ -1,0 +1,283 @@
+//! Batches that bring their assets into indexes and knowledge stores: every step once, whatever happens.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use twelvelabs::assets::UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
+use twelvelabs::assets::{AssetType, UploadAll, UploadOutcome, UploadStep};
+use twelvelabs::testing::{Fault, StandIn};
+use twelvelabs::{CancelHandle, Clock, Error, TwelveLabs};
+
+use crate::batch::outcomes;
+use crate::files::{Folder, content};
+
+/// A stand-in with two indexes and two stores, and a folder with videos and images.
+struct Scene {
+    stand_in: StandIn,
+    client: TwelveLabs,
+    folder: Folder,
+    indexes: [String; 2],
+    stores: [String; 2],
+}
+
+const ADD_TO_INDEX: &str = "POST /indexes/{index_id}/indexed-assets";
+const ADD_TO_STORE: &str = "POST /knowledge-stores/{store_id}/items";
+
+impl Scene {
+    fn new(videos: usize, images: usize) -> Self {
+        let (stand_in, folder) = (StandIn::start(), Folder::new("ingest"));
+        stand_in.polls_until_ready(1);
+        for number in 0..videos {
+            folder.write(&format!("{number:03}.mp4"), &content(1000 + number));
+        }
+        for number in 0..images {
+            folder.write(&format!("{number:03}.jpg"), &content(500 + number));
+        }
+        let client = stand_in.client();
+        let index = |name: &str| {
+            let models = [twelvelabs::indexes::IndexModelInput::new("marengo3.0", ["visual"])];
+            client.indexes().create(name, models).send().unwrap().id
+        };
+        let store = |name: &str| client.knowledge_stores().create(name).send().unwrap().id;
+        let (indexes, stores) = (["one", "two"].map(index), ["one", "two"].map(store));
+        Scene { stand_in, client, folder, indexes, stores }
+    }
+
+    fn batch(&self) -> UploadAll {
+        let names = self.folder.names().into_iter().filter(|name| !name.starts_with("manifest"));
+        let paths: Vec<PathBuf> = names.map(|name| self.folder.path(&name)).collect();
+        self.client.assets().upload_all(paths).manifest(self.folder.path("manifest.jsonl"))
+    }
+
+    /// The batch into the first index and the first store.
+    fn both(&self) -> UploadAll {
+        self.batch().index(&self.indexes[0]).knowledge_store(&self.stores[0])
+    }
+
+    /// How many assets there are, and how many in each index and store; none of them twice.
+    fn counts(&self) -> (usize, [usize; 2], [usize; 2]) {
+        let once = |mut ids: Vec<String>| {
+            ids.sort();
+            let all = ids.len();
+            ids.dedup();
+            assert_eq!(ids.len(), all, "nothing is there twice");
+            all
+        };
+        let indexed = |index: &String| {
+            let list = self.client.indexes().indexed_assets().list(index).page_limit(50).send().unwrap();
+            once(list.map(|indexed| indexed.unwrap().asset_id.unwrap()).collect())
+        };
+        let items = |store: &String| {
+            let list = self.client.knowledge_store_items().list(store).page_limit(50).send().unwrap();
+            once(list.map(|item| item.unwrap().asset_id.unwrap()).collect())
+        };
+        let [a, b] = &self.indexes;
+        let [c, d] = &self.stores;
+        (self.stand_in.asset_count(), [indexed(a), indexed(b)], [items(c), items(d)])
+    }
+}
+
+#[test]
+fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
+    let scene = Scene::new(3, 2);
+    let found = outcomes(scene.both());
+    for (name, outcome) in &found {
+        let asset = outcome.asset.as_ref().unwrap();
+        let item = &outcome.items[0];
+        assert_eq!((outcome.items.len(), item.asset_id.as_ref()), (1, Some(&asset.id)), "{name}");
+        if name.ends_with(".mp4") {
+            assert_eq!((outcome.kind, outcome.failed_at), (Uploaded, None), "{outcome:?}");
+            assert_eq!(outcome.indexed_assets[0].asset_id.as_ref(), Some(&asset.id));
+            assert_eq!(item.asset_type, Some(AssetType::Video));
+        } else {
+            let e = outcome.result.as_ref().unwrap_err();
+            assert!(e.to_string().contains("an image cannot be indexed"), "{e}");
+            assert_eq!((outcome.kind, outcome.failed_at), (Failed, Some(UploadStep::Index)));
+            assert_eq!((outcome.indexed_assets.len(), &item.asset_type), (0, &Some(AssetType::Image)));
+        }
+    }
+    assert_eq!(scene.counts(), (5, [3, 0], [5, 0]));
+    assert_eq!(scene.stand_in.count(ADD_TO_INDEX), 3, "no image is sent to the index");
+
+    // Again, nothing is done, and all of it is known.
+    let before = scene.stand_in.requests().len();
+    let again = outcomes(scene.both());
+    assert_eq!(scene.stand_in.requests().len(), before, "no request");
+    for (name, outcome) in &again {
+        let first = &found[name];
+        assert_eq!((&outcome.asset, &outcome.indexed_assets), (&first.asset, &first.indexed_assets));
+        assert_eq!(outcome.items, first.items);
+        if name.ends_with(".mp4") {
+            assert_eq!(outcome.kind, Skipped);
+        } else {
+            let e = outcome.result.as_ref().unwrap_err();
+            assert!(matches!(e, Error::PreviouslyFailed { .. }) && e.to_string().contains("image"), "{e}");
+        }
+    }
+
+    // A further index and a further store get what they lack, and nothing else is done.
+    let more = scene.both().index(&scene.indexes[1]).knowledge_store(&scene.stores[1]);
+    let more = outcomes(more);
+    assert!(more.values().all(|outcome| outcome.items.len() == 2), "{more:?}");
+    assert_eq!(scene.counts(), (5, [3, 3], [5, 5]));
+    assert_eq!(scene.stand_in.count("POST /assets"), 5);
+
+    // With fewer, what is known of the others is kept.
+    assert!(outcomes(scene.batch()).values().all(|outcome| outcome.kind == Skipped));
+    outcomes(scene.both());
+    assert_eq!(scene.counts(), (5, [3, 3], [5, 5]));
+}
+
+#[test]
+fn an_asset_that_is_there_is_found() {
+    let scene = Scene::new(2, 1);
+    assert!(scene.batch().send().unwrap().finish().is_complete());
+    for upload in scene.stand_in.uploads() {
+        let asset = scene.client.assets().retrieve(&upload.asset_id).send().unwrap();
+        scene.client.knowledge_store_items().create(&scene.stores[0], &asset).send().unwrap();
+        if upload.filename.ends_with(".mp4") {
+            scene.client.indexes().indexed_assets().create(&scene.indexes[0], &asset.id).send().unwrap();
+        }
+    }
+    outcomes(scene.both());
+    assert_eq!(scene.counts(), (3, [2, 0], [3, 0]));
+    assert_eq!((scene.stand_in.count(ADD_TO_INDEX), scene.stand_in.count(ADD_TO_STORE)), (2, 3));
+}
+
+/// The requests of a batch with both destinations.
+const REQUESTS: [&str; 6] = [
+    "POST /assets",
+    "GET /assets/{id}",
+    ADD_TO_INDEX,
+    ADD_TO_STORE,
+    "GET /indexes/{index_id}/indexed-assets/{id}",
+    "GET /knowledge-stores/{store_id}/items/{id}",
+];
+
+#[test]
+fn no_step_is_lost_or_done_twice_whatever_breaks() {
+    for request in REQUESTS {
+        for fault in [Fault::reset_answer(), Fault::reset_request(0), Fault::status(500), Fault::status(503)] {
+            for after in [0, 2] {
+                let scene = Scene::new(3, 1);
+                // A file that is refused twice while others are taken has failed.
+                let times = if request == "POST /assets" { 1 } else { 2 };
+                scene.stand_in.fault(request, fault.clone().after(after).times(times));
+                let found = outcomes(scene.both().workers(2));
+                let is_done =
+                    |(name, outcome): (&String, &UploadOutcome)| name.ends_with(".jpg") || outcome.result.is_ok();
+                assert!(found.iter().all(is_done), "{request} {fault:?}: {found:?}");
+                assert_eq!(scene.counts(), (4, [3, 0], [4, 0]), "{request} {fault:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_is_stopped_at_any_step_is_completed_by_the_next() {
+    for request in REQUESTS {
+        for has_effect in [false, true] {
+            let scene = Scene::new(3, 1);
+            let fault = if has_effect { Fault::slow(Duration::from_millis(50)) } else { Fault::silent(0) };
+            scene.stand_in.fault(request, fault.after(1).always());
+            let cancel = CancelHandle::new();
+            let uploads = scene.both().cancel_handle(&cancel).workers(2).send().unwrap();
+            assert!(scene.stand_in.wait_for(request, 2), "{request}");
+            cancel.cancel();
+            assert_eq!(uploads.count(), 4);
+            scene.stand_in.forgive();
+            let found = outcomes(scene.both());
+            assert!(found.values().all(|outcome| outcome.items.len() == 1), "{request} {has_effect}: {found:?}");
+            assert_eq!(scene.counts(), (4, [3, 0], [4, 0]), "{request} {has_effect}");
+        }
+    }
+}
+
+#[test]
+fn what_fails_for_good_in_a_store_is_not_repeated_unless_asked() {
+    let scene = Scene::new(1, 0);
+    scene.stand_in.fault("GET /knowledge-stores/{store_id}/items/{id}", Fault::failed("video_file_broken"));
+    let fails = |batch: UploadAll| {
+        let outcome = outcomes(batch).remove("000.mp4").unwrap();
+        assert_eq!(
+            (outcome.kind, outcome.failed_at, outcome.items.len()),
+            (Failed, Some(UploadStep::KnowledgeStore), 0)
+        );
+        assert_eq!(outcome.indexed_assets.len(), 1, "the other place is reached");
+        outcome.result.unwrap_err()
+    };
+    assert!(matches!(fails(scene.both()), Error::Failed(_)));
+    assert!(matches!(fails(scene.both()), Error::PreviouslyFailed { .. }));
+    assert_eq!(scene.stand_in.count(ADD_TO_STORE), 1);
+    scene.stand_in.forgive();
+    assert_eq!(outcomes(scene.both().retry_permanent(true))["000.mp4"].kind, Uploaded);
+    assert_eq!((scene.stand_in.count(ADD_TO_STORE), scene.stand_in.count(ADD_TO_INDEX)), (2, 1));
+    assert_eq!(outcomes(scene.both())["000.mp4"].kind, Skipped);
+}
+
+#[test]
+fn an_asset_that_was_deleted_meanwhile_is_uploaded_by_the_batch_after() {
+    let scene = Scene::new(1, 0);
+    assert!(scene.batch().send().unwrap().finish().is_complete());
+    scene.client.assets().delete(&scene.stand_in.uploads()[0].asset_id).send().unwrap();
+    assert_eq!(outcomes(scene.both())["000.mp4"].kind, Failed);
+    assert_eq!(outcomes(scene.both())["000.mp4"].kind, Uploaded);
+    assert_eq!(scene.counts(), (1, [1, 0], [1, 0]));
+}
+
+#[test]
+fn a_batch_that_does_not_wait_adds_all_the_same() {
+    let scene = Scene::new(2, 0);
+    scene.stand_in.fault("GET /knowledge-stores/{store_id}/items/{id}", Fault::never_ready());
+    let found = outcomes(scene.both().wait(false));
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded && outcome.items.is_empty()), "{found:?}");
+    scene.stand_in.forgive();
+    assert!(outcomes(scene.both()).values().all(|outcome| outcome.items.len() == 1));
+    assert_eq!(scene.counts(), (2, [2, 0], [2, 0]));
+}
+
+#[test]
+fn files_are_sent_at_the_rate_of_the_batch_and_polls_do_not_count() {
+    let scene = Scene::new(7, 0);
+    scene.stand_in.polls_until_ready(5);
+    let clock = scene.stand_in.clock();
+    let before = clock.utc_now();
+    assert!(scene.both().rate_limit(3, Duration::from_secs(60)).send().unwrap().finish().is_complete());
+    let uploads = scene.client.assets().list().page_limit(50).send().unwrap();
+    let mut minutes = BTreeMap::new();
+    for asset in uploads {
+        let after = asset.unwrap().created_at.unwrap() - before;
+        *minutes.entry(after.whole_seconds() / 60).or_insert(0) += 1;
+    }
+    assert_eq!(minutes.into_iter().collect::<Vec<_>>(), [(0, 3), (1, 3), (2, 1)]);
+    // What is done counts as nothing.
+    let passed = clock.passed();
+    scene.both().rate_limit(1, Duration::from_secs(3600)).send().unwrap().for_each(drop);
+    assert!(clock.passed() < passed + Duration::from_secs(60));
+}
+
+struct RealTime;
+
+impl Clock for RealTime {}
+
+#[test]
+fn a_deadline_ends_a_batch_that_the_next_completes() {
+    let mut scene = Scene::new(5, 0);
+    // The second file is on its way for ever.
+    scene.stand_in.fault("POST /assets", Fault::silent(10).after(1).always());
+    let real_time = scene.stand_in.builder().clock(RealTime).build().unwrap();
+    let in_test_time = std::mem::replace(&mut scene.client, real_time);
+    let uploads = scene.both().workers(1).deadline(Duration::from_millis(300)).send().unwrap();
+    let outcomes: Vec<UploadOutcome> = uploads.collect();
+    let not_started = outcomes.iter().filter(|outcome| outcome.kind == NotStarted);
+    let texts: Vec<String> = not_started.map(|outcome| outcome.result.as_ref().unwrap_err().to_string()).collect();
+    assert!(
+        texts.len() >= 2 && texts.iter().all(|text| text.contains("the deadline of the batch (0.3 s)")),
+        "{outcomes:?}"
+    );
+    scene.stand_in.forgive();
+    scene.client = in_test_time;
+    assert!(scene.both().send().unwrap().finish().is_complete());
+    assert_eq!(scene.counts(), (5, [5, 0], [5, 0]));
+}
