@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use twelvelabs::analyze::{AnalyzeModelName, FinishReason, VideoContext};
-#[cfg(feature = "schemars")]
-use twelvelabs::analyze::{ResponseFormat, SegmentDefinition};
+use twelvelabs::analyze::{
+    AnalyzeModelName, FinishReason, ResponseFormat, Segment, SegmentDefinition, SegmentField, SegmentTimeFormat,
+    VideoContext,
+};
 use twelvelabs::analyze_async::{
     AnalysisMode, AnalyzeTaskStatus, BatchDefaults, BatchItemRequest, BatchItemStatus, BatchStatus,
 };
@@ -130,6 +131,37 @@ fn segments_are_read_into_a_type() {
     assert_eq!((goal.start, goal.end, goal.metadata.scorer.as_str()), (60.5, 72.0, "Ada"));
     assert_eq!(goal.metadata.assists, [Assist { start_time: 61.0, by: "Bea".into() }]);
     assert!(matches!(result().segments::<Goal>("goals"), Err(Error::Truncated { .. })));
+}
+
+#[test]
+fn segments_have_the_same_times_in_every_format() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Goal {
+        scorer: String,
+        passes: Vec<String>,
+    }
+
+    let (_stand_in, client, video) = begin();
+    let tasks = client.analyze_async().tasks();
+    let read = |format: SegmentTimeFormat| -> Vec<Segment<Goal>> {
+        let passes = SegmentField::new("passes", "array", "The names of those who pass.").items("string");
+        let fields = [SegmentField::new("scorer", "string", "The name of the scorer."), passes];
+        let goals = SegmentDefinition::new("goals", "From the attack to the goal.").fields(fields);
+        let format = ResponseFormat::segment_definitions([goals]).segment_time_format(format);
+        let task = tasks.create().video(video.clone()).analysis_mode(AnalysisMode::TimeBasedMetadata);
+        let task = task.response_format(format).send().unwrap();
+        let task = tasks.wait_for_done(&task.task_id).sleep_interval(PAUSE).send().unwrap();
+        let result = task.result.unwrap();
+        assert!(result.segments::<Goal>("fouls").unwrap_err().to_string().contains("it has `goals`"));
+        result.segments("goals").unwrap()
+    };
+    let in_seconds = read(SegmentTimeFormat::Seconds);
+    assert!(in_seconds.len() == 2 && in_seconds.iter().all(|goal| goal.start < goal.end), "{in_seconds:?}");
+    assert!(!in_seconds[0].metadata.scorer.is_empty() && !in_seconds[0].metadata.passes.is_empty());
+    assert_eq!(read(SegmentTimeFormat::HhMmSsFff), in_seconds);
+    for (rounded, exact) in read(SegmentTimeFormat::HhMmSs).iter().zip(&in_seconds) {
+        assert!((rounded.start - exact.start).abs() < 1.0 && (rounded.end - exact.end).abs() < 1.0);
+    }
 }
 
 #[cfg(feature = "schemars")]
