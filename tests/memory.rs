@@ -78,7 +78,7 @@ fn list(client: &TwelveLabs) -> Result<Vec<Result<Asset>>> {
     Ok(client.assets().list().send()?.collect())
 }
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 15] = [
     Case {
         name: "proper",
         status: 200,
@@ -155,6 +155,19 @@ const CASES: [Case; 14] = [
     },
     Case { name: "many words", status: 200, answer: || words(r#"{"start":0.5}"#), call: transcription },
     Case { name: "many words, one bad", status: 200, answer: || words(r#"{"start":"?"}"#), call: transcription },
+    Case {
+        name: "many words, all bad",
+        status: 200,
+        answer: || {
+            let word = |n| format!(r#"{{"start":"?{n}","end":{n},"value":"a word of {n} and several others"}}"#);
+            format!(r#"{{"_id":"1","words":[{}]}}"#, repeated(LITTLE, word))
+        },
+        call: |client| {
+            let words = client.assets().retrieve_transcription("1").send()?.words.unwrap_or_default();
+            assert!(words.len() > 25_000 && words.iter().all(|word| word.start.is_none() && word.end.is_some()));
+            Ok(())
+        },
+    },
     Case {
         name: "a bad field in each of 1000 items",
         status: 200,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::call::encode::{self, check_segment, is_same_parameter, percent_encode, plain, query_pairs, text_part};
 use crate::call::json::encode::{to_object, to_value, unwritable};
+use crate::call::json::watch::Watch;
 use crate::call::options::RequestOptions;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
@@ -358,6 +359,11 @@ impl Request {
 
     pub(crate) fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Watches the deadline and the cancel handle of this call, which begins now.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::new(&self.session.settings().clock, self.options.deadline, self.options.cancel.clone())
     }
 
     /// The request as error messages name it, such as `GET /assets/65f…`.

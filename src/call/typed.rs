@@ -31,8 +31,9 @@ impl<T: DeserializeOwned + 'static> sealed::Sealed for T {}
 
 impl<T: DeserializeOwned + 'static> Output for T {
     fn receive(request: Request) -> Result<HttpResponse<T>> {
+        let watch = request.watch();
         let response = request.execute()?;
-        let data = decode::body(&|| request.operation(), &response)?;
+        let data = decode::body(&|| request.operation(), &response, &watch)?;
         Ok(response.with(data))
     }
 }
@@ -172,9 +173,10 @@ impl CustomCall {
     ///
     /// As [`Call::send`].
     pub fn send_raw(self) -> Result<HttpResponse<Value>> {
+        let watch = self.0.watch();
         let response = self.0.execute()?;
         let empty = without_bom(&response.body).iter().all(u8::is_ascii_whitespace);
-        let data = if empty { Value::Null } else { decode::body(&|| self.0.operation(), &response)? };
+        let data = if empty { Value::Null } else { decode::body(&|| self.0.operation(), &response, &watch)? };
         Ok(response.with(data))
     }
 

@@ -1,35 +1,35 @@
 //! Reading JSON: strictly first, and only if that fails without what is malformed and can be spared.
 //!
-//! What is compiled for each type is one call of the strict decoder. Its error says where it stopped; from there on the
-//! text is repaired, and read again.
+//! What is compiled for each type is one call of the strict decoder. The repair asks it again about parts of the text.
 
 use std::any::TypeId;
-use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::call::json::repair::{is_malformed, missing_field, repaired};
-use crate::call::json::scan::{NotJson, Place, is_in_word, is_space, locate, way};
+use crate::call::json::fault::{self, Fault};
+use crate::call::json::repair::{Cause, Failure, Mode, Unread, repair};
+use crate::call::json::scan::{check_structure, is_space};
+use crate::call::json::watch::Watch;
 use crate::error::{Error, Result};
 use crate::response::{HttpResponse, describe};
 use crate::text::{excerpt, looks_like_html, printable, without_bom};
 
-/// How much may be read to repair one answer, in bytes, and how often a large one is read at least.
-const MOST_READ: usize = 1 << 30;
-const MOST_TIMES: usize = 64;
-
 /// Decodes one JSON text of a type that is not named.
-type Decode<'a> = dyn FnMut(&[u8]) -> Result<(), serde_json::Error> + 'a;
+pub(crate) type Decode<'a> = dyn FnMut(&[u8]) -> Result<(), serde_json::Error> + 'a;
 
 /// How the request is called in an error.
 type Operation<'a> = &'a dyn Fn() -> String;
 
 /// Decodes an answer. `Ok` means complete.
-pub(crate) fn body<T: DeserializeOwned + 'static>(operation: Operation, response: &HttpResponse<()>) -> Result<T> {
+pub(crate) fn body<T: DeserializeOwned + 'static>(
+    operation: Operation,
+    response: &HttpResponse<()>,
+    watch: &Watch,
+) -> Result<T> {
     let nothing = TypeId::of::<T>() == TypeId::of::<()>();
     let text = readable(operation, response, nothing)?;
-    from_json(text).map_err(|why| malformed(operation, response, &why))
+    decode(text, &|text, decode| lenient(text, decode, watch)).map_err(|unread| failed(operation, response, unread))
 }
 
 /// The JSON of an answer, if it is not plainly something else.
@@ -42,8 +42,13 @@ fn readable<'a>(operation: Operation, response: &'a HttpResponse<()>, nothing: b
     Ok(if nothing { b"null" } else { text })
 }
 
-fn malformed(operation: Operation, response: &HttpResponse<()>, why: &str) -> Error {
-    undecodable(&operation(), response, format!("{why}; the answer begins: {}", excerpt(&response.body)))
+fn failed(operation: Operation, response: &HttpResponse<()>, unread: Unread) -> Error {
+    match unread {
+        Unread::Malformed(why) => {
+            undecodable(&operation(), response, format!("{why}; the answer begins: {}", excerpt(&response.body)))
+        }
+        Unread::Stopped(stop) => stop.error(operation()),
+    }
 }
 
 pub(crate) fn undecodable(operation: &str, response: &HttpResponse<()>, message: String) -> Error {
@@ -51,80 +56,86 @@ pub(crate) fn undecodable(operation: &str, response: &HttpResponse<()>, message:
 }
 
 /// Decodes one JSON text leniently, or says what is wrong with it: a malformed optional field, or element of a list in
-/// a field, is repaired or dropped with a warning; a required one, an id, or anything that lacks or holds an id is an
-/// error.
+/// a field, is repaired or dropped with a warning; a required one, an id, a result, or anything that lacks or holds an
+/// id is an error.
 pub(crate) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
-    decode(text, lenient)
+    from_json_watched(text, &Watch::default()).map_err(|unread| match unread {
+        Unread::Malformed(why) => why,
+        // Nobody stops what nothing watches.
+        Unread::Stopped(_) => "the call was stopped".into(),
+    })
 }
 
-/// As [`from_json`], of a text that was read already.
+/// Decodes one JSON text leniently, as [`from_json`] does, while the call may continue.
+pub(crate) fn from_json_watched<T: DeserializeOwned>(text: &[u8], watch: &Watch) -> Result<T, Unread> {
+    decode(text, &|text, decode| lenient(text, decode, watch))
+}
+
+/// Decodes a text leniently that was read already, as [`from_json`] does.
 pub(crate) fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     from_json(value.to_string().as_bytes())
 }
 
 /// Decodes one JSON text as it is, or says what is wrong with it.
 pub(crate) fn strictly_from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
-    decode(text, strict)
+    decode(text, &strict)
 }
 
-fn decode<T: DeserializeOwned>(text: &[u8], read: fn(&[u8], &mut Decode) -> Result<(), String>) -> Result<T, String> {
+/// Has `read` hand texts to the decoder of a type; gives what the last one that it read was.
+fn decode<T: DeserializeOwned, E: From<String>>(
+    text: &[u8],
+    read: &dyn Fn(&[u8], &mut Decode) -> Result<(), E>,
+) -> Result<T, E> {
     let mut decoded = None;
     read(without_bom(text), &mut |text| {
         decoded = Some(serde_json::from_slice(text)?);
         Ok(())
     })?;
-    decoded.ok_or_else(|| "nothing was decoded".into())
+    decoded.ok_or_else(|| String::from("nothing was decoded").into())
+}
+
+impl From<String> for Unread {
+    fn from(why: String) -> Self {
+        Unread::Malformed(why)
+    }
 }
 
 fn strict(text: &[u8], decode: &mut Decode) -> Result<(), String> {
     let Err(e) = decode(text) else { return Ok(()) };
-    let message = message(&e);
-    if message == "trailing characters" {
+    if fault::read(&e) == Fault::Trailing {
         return Err("is not JSON alone: there is something after it".into());
     }
-    let way = match culprit(text, &e, &message, decode) {
-        Ok(place) => way(&place.path),
-        Err(e) => e.way,
+    let cause = match check_structure(text) {
+        Err(broken) => Cause { path: broken.path, message: fault::message(&e) },
+        Ok(()) => match repair(text, Mode::Locate, decode, &Watch::default()) {
+            Err(Failure::Fault(cause)) => cause,
+            _ => Cause { path: String::new(), message: fault::message(&e) },
+        },
     };
     let why = if e.is_data() { "does not fit" } else { "is not JSON" };
-    Err(format!("{why}: {}", printable(&at(&way, &message), 300)))
+    Err(format!("{why}: {}", printable(&cause.text(), 300)))
 }
 
-fn lenient(text: &[u8], decode: &mut Decode) -> Result<(), String> {
-    let mut text = Cow::Borrowed(text);
-    let mut times = (MOST_READ / text.len().max(1)).max(MOST_TIMES);
-    let mut causes: Vec<(String, String)> = Vec::new();
-    loop {
-        let Err(e) = decode(&text) else { return Ok(()) };
-        let message = message(&e);
-        let place = match culprit(&text, &e, &message, decode) {
-            Ok(place) => place,
-            Err(_) if std::str::from_utf8(&text).is_err() => return Err("the answer is not valid UTF-8".into()),
-            Err(NotJson { cut_off, .. }) => return Err(not_json(cut_off, &e)),
-        };
-        let way = way(&place.path);
-        // What lacks a field may have lost it to a repair: then that was what was wrong.
-        let lost = missing_field(&message).map(|name| format!("{way}.{name}"));
-        let is_in = |way: &str, lost: &str| {
-            way.strip_prefix(lost.trim_start_matches('.'))
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        let earlier = lost.and_then(|lost| causes.iter().find(|(way, _)| is_in(way, &lost)));
-        let cause = earlier.map_or_else(|| at(&way, &message), |(_, cause)| cause.clone());
-        times -= 1;
-        if place.path.is_empty() && !e.is_data() {
-            return Err(not_json(e.is_eof(), &e));
-        }
-        let Some(new) = (times > 0).then(|| repaired(&text, &place, &message)).flatten() else {
-            let utf8 = if std::str::from_utf8(&text).is_ok() { "" } else { "the answer is not valid UTF-8: " };
-            return Err(printable(&format!("{utf8}{cause}"), 400));
-        };
-        log::warn!("a malformed field of an answer was repaired or left out: {}", printable(&cause, 200));
-        if causes.len() < MOST_TIMES {
-            causes.push((way, cause));
-        }
-        text = Cow::Owned(new);
+fn lenient(text: &[u8], decode: &mut Decode, watch: &Watch) -> Result<(), Unread> {
+    let Err(e) = decode(text) else { return Ok(()) };
+    let is_utf8 = || std::str::from_utf8(text).is_ok();
+    if let Err(broken) = check_structure(text) {
+        return Err(
+            if is_utf8() { not_json(broken.cut_off, &e) } else { "the answer is not valid UTF-8".into() }.into()
+        );
     }
+    let is_scalar = !matches!(text.iter().find(|byte| !is_space(**byte)), Some(b'{' | b'['));
+    if is_scalar && !e.is_data() {
+        return Err(not_json(e.is_eof(), &e).into());
+    }
+    let cause = match repair(text, Mode::Repair, decode, watch) {
+        Ok(()) => return Ok(()),
+        Err(Failure::Stopped(stop)) => return Err(Unread::Stopped(stop)),
+        Err(Failure::Fault(cause)) => cause.text(),
+        Err(Failure::TooMuchWork) => "so much of the answer is malformed that it was given up".into(),
+    };
+    let utf8 = if is_utf8() { "" } else { "the answer is not valid UTF-8: " };
+    Err(printable(&format!("{utf8}{cause}"), 400).into())
 }
 
 fn not_json(cut_off: bool, e: &serde_json::Error) -> String {
@@ -133,60 +144,6 @@ fn not_json(cut_off: bool, e: &serde_json::Error) -> String {
     } else {
         format!("the answer is not JSON: {}", printable(&e.to_string(), 200))
     }
-}
-
-fn at(way: &str, message: &str) -> String {
-    if way.is_empty() { message.into() } else { format!("`{way}`: {message}") }
-}
-
-/// What a decoder says, without the position.
-fn message(e: &serde_json::Error) -> String {
-    let text = e.to_string();
-    let position = text.rfind(" at line ").unwrap_or(text.len());
-    text[..position].into()
-}
-
-/// The value that an error is about. An error that a type raises after its value was read is noticed later: behind the
-/// comma that follows, or at the end of what the value is in. If the text up to the value's end gives the same
-/// error, it is that value's.
-fn culprit<'a>(
-    text: &'a [u8],
-    e: &serde_json::Error,
-    message: &str,
-    decode: &mut Decode,
-) -> Result<Place<'a>, NotJson> {
-    let mut offset = offset(text, e.line(), e.column());
-    loop {
-        let before = trimmed(text, offset);
-        let end = match text[..before].last() {
-            Some(b',' | b'}' | b']') => trimmed(text, before - 1),
-            _ => break,
-        };
-        let same = decode(&text[..end]).is_err_and(|e| self::message(&e) == message);
-        if !same && (e.is_data() || !is_malformed(last_word(&text[..end]))) {
-            break;
-        }
-        offset = end;
-    }
-    let container = matches!(text.get(offset), Some(b'{' | b'['));
-    locate(text, if container { offset } else { trimmed(text, offset) })
-}
-
-fn last_word(text: &[u8]) -> &[u8] {
-    let start = text.iter().rposition(|byte| !is_in_word(*byte)).map_or(0, |before| before + 1);
-    &text[start..]
-}
-
-/// The end of what is before `end`, without the space between.
-fn trimmed(text: &[u8], end: usize) -> usize {
-    end - text[..end].iter().rev().take_while(|byte| is_space(**byte)).count()
-}
-
-/// The offset of a position, whose lines count from 1 and whose columns are the bytes read of a line.
-fn offset(text: &[u8], line: usize, column: usize) -> usize {
-    let mut ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-    let start = line.checked_sub(2).map_or(Some(0), |ends_before| ends.nth(ends_before));
-    start.unwrap_or(text.len()).saturating_add(column).min(text.len())
 }
 
 #[cfg(test)]
@@ -448,17 +405,21 @@ mod tests {
         #[derive(Deserialize, Debug, PartialEq)]
         struct Lists {
             asset_ids: Option<Vec<String>>,
-            errors: Option<Vec<Inner>>,
-            float: Option<Vec<f32>>,
+            tags: Option<Vec<String>>,
+            notes: Option<Vec<Inner>>,
+            times: Option<Vec<f32>>,
             owners: Option<Vec<Outer>>,
         }
         let read = |json: &str| from_json::<Lists>(json.as_bytes());
-        let lists = read(r#"{"asset_ids":[{},"a",5],"errors":[5,{"message":"m"}],"float":[1.0,"x",2.0]}"#).unwrap();
-        assert_eq!(lists.asset_ids.unwrap(), ["a", "5"]);
-        assert_eq!(lists.errors.unwrap(), [Inner { message: "m".into() }]);
-        assert_eq!(lists.float, None);
-        let lists = read(r#"{"asset_ids":["a"],"errors":[{"message":"m"},{"message":5}]}"#).unwrap();
-        assert_eq!((lists.asset_ids.unwrap().len(), lists.errors), (1, None), "an item is not lost silently");
+        let lists =
+            read(r#"{"asset_ids":["a",5],"tags":["b",{},"c"],"notes":[5,{"message":"m"}],"times":[1.0,"x",2.0]}"#);
+        let lists = lists.unwrap();
+        assert_eq!([lists.asset_ids.unwrap(), lists.tags.unwrap()], [["a", "5"], ["b", "c"]]);
+        assert_eq!(lists.notes.unwrap(), [Inner { message: "m".into() }]);
+        assert_eq!(lists.times, None);
+        let lists = read(r#"{"notes":[{"message":"m"},{"message":5}],"tags":[{},[]],"times":[null]}"#).unwrap();
+        assert_eq!((lists.notes, lists.tags, lists.times), (None, None, None), "none is lost silently");
+        assert!(read(r#"{"asset_ids":["a",{}]}"#).unwrap_err().starts_with("`asset_ids[1]`: invalid type"));
         let e = read(r#"{"owners":[{"_id":"1"},{"_id":null,"size":1}]}"#).unwrap_err();
         assert!(e.contains("owners[1]._id"), "{e}");
         assert!(read(r#"{"owners":[{"_id":"1"},{"size":1}]}"#).unwrap_err().contains("missing field `_id`"));
@@ -467,10 +428,164 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_a_result_is_dropped() {
+        #[derive(Deserialize, Debug)]
+        struct Results {
+            data: Option<Vec<Word>>,
+            words: Option<Vec<Word>>,
+            #[serde(rename = "float")]
+            vector: Option<Vec<f32>>,
+            content: Option<Vec<Part>>,
+            text: Option<Inner>,
+        }
+        #[derive(Deserialize, Debug)]
+        struct Part {
+            text: Option<String>,
+        }
+        let read = |json: &str| from_json::<Results>(json.as_bytes());
+        for (json, why) in [
+            (r#"{"data":[{},null]}"#, "`data[1]`: invalid type: null"),
+            (r#"{"data":[1,2]}"#, "`data[0]`: invalid type: integer"),
+            (r#"{"words":[{"start":0.5},"?"]}"#, "`words[1]`: invalid type: string"),
+            (r#"{"words":5}"#, "`words`: invalid type"),
+            (r#"{"words":{"start":5}}"#, "`words`: invalid type"),
+            (r#"{"float":[1.0,"x",2.0]}"#, "`float[1]`: invalid type"),
+            (r#"{"float":[null,null]}"#, "`float[0]`: invalid type"),
+            (r#"{"float":[[0.1,0.2]]}"#, "`float[0]`: invalid type"),
+            (r#"{"content":[{"text":"a"},{"text":5}]}"#, "`content[1].text`: invalid type"),
+        ] {
+            let e = read(json).unwrap_err();
+            assert!(e.starts_with(why), "{json}: {e}");
+        }
+        let results = read(
+            r#"{"data":[{"start":"?","value":"a"}],"words":null,"float":["1.5",2],"content":[{"text":"\ud800"}],"text":5}"#,
+        );
+        let results = results.unwrap();
+        assert_eq!(
+            results.data.unwrap(),
+            [Word { value: Some("a".into()), ..Word::default() }],
+            "a field is another matter"
+        );
+        let parts: Vec<_> = results.content.unwrap().into_iter().map(|part| part.text.unwrap()).collect();
+        assert_eq!((results.vector.unwrap(), parts), (vec![1.5, 2.0], vec!["\u{fffd}".to_string()]));
+        assert!(results.text.is_none(), "a setting of that name");
+        assert!(results.words.is_none());
+    }
+
+    /// The words of an answer, and how many bytes the decoder was given to read them.
+    fn work(text: &str) -> (Result<Answer, Unread>, usize) {
+        let (mut given, mut answer) = (0, None);
+        let outcome = lenient(
+            text.as_bytes(),
+            &mut |text| {
+                given += text.len();
+                answer = Some(serde_json::from_slice::<Answer>(text)?);
+                Ok(())
+            },
+            &Watch::default(),
+        );
+        (outcome.map(|()| answer.unwrap()), given)
+    }
+
+    #[derive(Deserialize, Debug)]
+    struct Answer {
+        words: Vec<Word>,
+        more: Option<serde_json::Map<String, Value>>,
+        vectors: Option<Vec<Vector>>,
+    }
+
+    #[derive(Deserialize, Debug)]
+    struct Vector {
+        #[serde(default, deserialize_with = "crate::types::optional_vector")]
+        numbers: Option<Vec<f32>>,
+    }
+
+    #[test]
+    fn the_work_grows_with_the_answer_whatever_is_wrong_with_it() {
+        type Piece = fn(usize) -> String;
+        let fine: Piece = |n| format!(r#"{{"start":{n}.5,"value":"a word that is as it should be"}}"#);
+        let none: Piece = |_| String::new();
+        // What is in the words, how the other fields are called and what is in them, and in the vectors.
+        let answers: [(&str, Piece, Piece, Piece); 9] = [
+            ("integers out of range", |n| format!(r#"{{"start":1,"count":-{n}}}"#), none, none),
+            ("dates", |n| format!(r#"{{"start":1,"at":"2026-01-{n}"}}"#), none, none),
+            ("texts", |n| format!(r#"{{"start":"{n}.5","known":"x{n}"}}"#), none, none),
+            ("other types", |n| format!(r#"{{"start":1,"value":[{n}],"known":{{"a":{n}}}}}"#), none, none),
+            ("repetitions", |n| format!(r#"{{"start":1,"start":{n},"value":"a","value":"b"}}"#), none, none),
+            ("surrogates under different keys", fine, |n| format!(r#""k{n}":"\ud800{n}""#), none),
+            ("numbers under different keys", fine, |n| format!(r#""k{n}":{n}e999"#), none),
+            ("lists under different keys", fine, |n| format!(r#""k{n}":[[{n}],[{{"a":1e999}}]]"#), none),
+            ("vectors out of range", fine, none, |n| format!(r#"{{"numbers":[1e{}]}}"#, 39 + n % 200)),
+        ];
+        for (what, word, more, vector) in answers {
+            for count in [50, 5000] {
+                let all = |piece: Piece| {
+                    (1..=count).map(piece).filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join(",")
+                };
+                let text =
+                    format!(r#"{{"words":[{}],"more":{{{}}},"vectors":[{}]}}"#, all(word), all(more), all(vector));
+                let (answer, given) = work(&text);
+                let answer = answer.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+                assert!(answer.words.len() == count && answer.words.iter().all(|word| word.start.is_some()), "{what}");
+                let vectors = answer.vectors.unwrap();
+                assert!(answer.more.is_some() && vectors.iter().all(|vector| vector.numbers.is_none()), "{what}");
+                assert!(given <= 16 * text.len(), "{what}: {} bytes were read {given} times", text.len());
+            }
+        }
+        // Many faults at the end of a large answer.
+        let words: Vec<_> = (0..100_000).map(fine).collect();
+        let faults: Vec<_> = (0..100).map(|n| format!(r#""k{n}":NaN"#)).collect();
+        let text = format!(r#"{{"words":[{}],"more":{{{}}}}}"#, words.join(","), faults.join(","));
+        let (answer, given) = work(&text);
+        assert_eq!((answer.unwrap().words.len(), given <= 6 * text.len()), (100_000, true), "{given}");
+    }
+
+    #[test]
+    fn an_answer_that_would_take_too_much_work_is_given_up() {
+        let faults: Vec<_> = (0..2000).map(|n| format!(r#""k{n}":"\ud800{n}""#)).collect();
+        let text = format!(r#"{{"words":[],"more":{{"{}":{{{}}}}}}}"#, "k".repeat(50_000), faults.join(","));
+        let (answer, given) = work(&text);
+        assert!(given <= 65 * text.len() + 4096, "{given}");
+        assert!(matches!(answer, Err(Unread::Malformed(why)) if why.contains("given up")));
+    }
+
+    #[test]
+    fn a_repair_ends_with_its_call() {
+        use crate::call::json::watch::Stop;
+        use crate::clock::Clock;
+        use crate::http::cancel::CancelHandle;
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicU64, Ordering};
+        use std::time::{Duration, Instant};
+
+        struct Ticking(Instant, AtomicU64);
+
+        impl Clock for Ticking {
+            fn now(&self) -> Instant {
+                self.0 + Duration::from_secs(self.1.fetch_add(1, Ordering::SeqCst))
+            }
+        }
+
+        let words: Vec<String> = (0..500).map(|n| format!(r#"{{"start":1,"count":-{n}}}"#)).collect();
+        let text = format!("[{}]", words.join(","));
+        let read = |watch: &Watch| from_json_watched::<Vec<Word>>(text.as_bytes(), watch);
+        let clock: Arc<dyn Clock> = Arc::new(Ticking(Instant::now(), AtomicU64::new(0)));
+        let deadline = |seconds| Watch::new(&clock, Some(Duration::from_secs(seconds)), None);
+        assert_eq!(read(&deadline(100)).unwrap_err(), Unread::Stopped(Stop::DeadlinePassed));
+        assert!(read(&deadline(1_000_000)).is_ok());
+        let cancel = CancelHandle::new();
+        let watch = Watch::new(&clock, None, Some(cancel.clone()));
+        assert_eq!(read(&watch).map(|words| words.len()), Ok(500));
+        cancel.cancel();
+        assert_eq!(read(&watch).unwrap_err(), Unread::Stopped(Stop::Canceled));
+        assert_eq!(Stop::Canceled.error("GET /x".into()).to_string(), "canceled (GET /x)");
+    }
+
+    #[test]
     fn an_answer_that_is_plainly_no_json_is_described() {
         let read = |text: &str| {
             let response = HttpResponse { body: text.into(), ..HttpResponse::default() };
-            body::<serde_json::Value>(&|| "GET /x".into(), &response).map_err(|e| e.to_string())
+            body::<serde_json::Value>(&|| "GET /x".into(), &response, &Watch::default()).map_err(|e| e.to_string())
         };
         for (text, why) in
             [("", "an empty body"), (" \n", "status 0"), ("<html></html>", "an HTML page"), ("{", "truncated")]
@@ -479,7 +594,6 @@ mod tests {
             assert!(e.contains(why), "{e}");
         }
         let nothing = HttpResponse { body: b" ".to_vec(), ..HttpResponse::default() };
-        assert!(body::<()>(&|| "DELETE /x".into(), &nothing).is_ok());
-        assert_eq!((last_word(b"[1, NaN"), last_word(b"NaN"), last_word(b"1,")), (&b"NaN"[..], &b"NaN"[..], &b""[..]));
+        assert!(body::<()>(&|| "DELETE /x".into(), &nothing, &Watch::default()).is_ok());
     }
 }

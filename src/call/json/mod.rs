@@ -1,6 +1,9 @@
 //! JSON both ways: what is sent is checked, what comes back is read strictly first, then repaired where that is safe.
 
+mod candidates;
 pub(crate) mod decode;
 pub(crate) mod encode;
+mod fault;
 mod repair;
 pub(crate) mod scan;
+pub(crate) mod watch;

@@ -1,347 +1,368 @@
-//! Repairs of a JSON text at one place, and at the same place of all other items of the lists on the way to it.
+//! The repair of an answer that the decoder refuses: a walk down to the values that are at fault.
+//!
+//! A part of the answer is tried by itself: the decoder reads the path to it and the part, as `{"words":[{"start":"0.5"`,
+//! and nothing else. What it says before it misses the rest is what is wrong with that part. A part that is read is kept
+//! as it is; one that is not is walked through, each of its own parts in the same way. So a text is read once for each
+//! level that a fault lies below, however many faults there are, and nothing has to be known of the type or of the
+//! decoder's words. Repairing the first fault and reading all again, as often as there are faults, is quadratic;
+//! recording the path in a deserializer of one's own would compile each type twice.
 
 use std::ops::Range;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use crate::call::json::candidates::{ValueKind, candidates, without_repetitions};
+use crate::call::json::decode::Decode;
+use crate::call::json::fault::{self, Fault};
+use crate::call::json::scan::{Scanner, Step, key_text, path_text};
+use crate::call::json::watch::{Stop, Watch};
+use crate::text::printable;
 
-use crate::call::json::scan::{Place, Scanner, Step, key_text};
+/// How often a text may be read, all attempts at its parts together. Twice for each level above a fault is what it
+/// takes, and answers are not that deep.
+const MAX_READINGS: usize = 64;
+/// What may be read besides, in bytes, so that short texts with long paths can be repaired.
+const MIN_BUDGET: usize = 4096;
+/// The depth at which `serde_json` gives up.
+const MAX_DEPTH: usize = 128;
+/// How many repairs of an answer are logged.
+const MAX_LOGGED: usize = 16;
+/// How many of the fields that an object lost are remembered, as the reason why it lacks one.
+const MAX_CAUSES: usize = 64;
+/// The characters of a cause that are shown.
+const MAX_SHOWN: usize = 400;
 
-const INTEGERS: [&str; 12] = ["i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128", "usize"];
-/// The largest number, and all below it, that a float has exactly.
-const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
+/// The fields that have what a call was made for. Whatever cannot be read in them is an error, and neither dropped nor
+/// shortened: `Ok` means complete. Fields that describe (streams of a file, models of an index) are not among them.
+const RESULTS: [&str; 23] = [
+    "arguments",
+    "audio_embedding",
+    "clips",
+    "content",
+    "data",
+    "delta",
+    "document_embedding",
+    "embedding",
+    "entities",
+    "errors",
+    "float",
+    "image_embedding",
+    "items",
+    "matches",
+    "output",
+    "result",
+    "segments",
+    "sentences",
+    "text_embedding",
+    "transcription",
+    "utterances",
+    "video_embedding",
+    "words",
+];
 
-/// The text without the fault that `message` says is at this place; `None` if it cannot be spared.
-pub(crate) fn repaired(text: &[u8], place: &Place<'_>, message: &str) -> Option<Vec<u8>> {
-    let missing = missing_field(message);
-    if missing.is_some_and(is_id) {
-        return None;
-    }
-    let rule = Rule::new(&text[place.value.clone()], key_of(&place.path), message)?;
-    let mut repair = Repair {
-        scanner: Scanner::new(text),
-        rule: &rule,
-        incomplete: missing.is_some(),
-        out: Vec::with_capacity(text.len() + text.len() / 64),
-        copied: 0,
-        changed: false,
-    };
-    repair.value(&place.path, None)?;
-    repair.copy_to(text.len());
-    repair.changed.then_some(repair.out)
+/// Why an answer was not read.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Unread {
+    /// What is wrong with it, and where.
+    Malformed(String),
+    Stopped(Stop),
 }
 
-/// The field that is missing, if that is what a message says.
-pub(crate) fn missing_field(message: &str) -> Option<&str> {
-    message.strip_prefix("missing field `")?.split('`').next()
-}
-
-fn key_of<'a>(path: &[Step<'a>]) -> Option<&'a [u8]> {
-    path.iter().rev().find_map(|step| if let Step::Key(key) = step { Some(*key) } else { None })
-}
-
-/// What is wrong with a value, and so with others at the same place.
-enum Rule<'a> {
-    /// A number or a boolean, written as a text.
-    Unquote,
-    /// A float for an integer.
-    Whole,
-    /// A number for an id, which may have been one once.
-    Quote,
-    /// A text that is no date with a zone.
-    Date,
-    /// A text that is not Unicode, or escaped as JSON does not.
-    Unicode,
-    /// The same field several times in an object: the last one counts.
-    Repeated(&'a str),
-    /// Not of the type.
-    Type(Kind),
-    /// Something else about this very value.
-    Same(&'a [u8]),
-}
-
-enum Change {
-    Keep,
-    Drop,
-    Replace(Vec<u8>),
-}
-
+/// What is to be done about faults.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    Text,
-    MalformedText,
-    Integer,
-    Float,
-    Boolean,
-    Null,
-    /// A number that is out of range, `NaN`, or anything else that JSON does not have.
-    NotJson,
-    List,
-    Object,
+pub(crate) enum Mode {
+    /// To repair what can be spared.
+    Repair,
+    /// To find the first one.
+    Locate,
 }
 
-impl Kind {
-    fn of(value: &[u8]) -> Self {
-        let is_number = || serde_json::from_slice::<f64>(value).is_ok();
-        match value {
-            [b'{', ..] => Kind::Object,
-            [b'[', ..] => Kind::List,
-            [b'"', ..] => text(value).map_or(Kind::MalformedText, |_| Kind::Text),
-            b"true" | b"false" => Kind::Boolean,
-            b"null" => Kind::Null,
-            _ if serde_json::from_slice::<u64>(value).is_ok() => Kind::Integer,
-            _ if serde_json::from_slice::<i64>(value).is_ok() => Kind::Integer,
-            _ if is_number() => Kind::Float,
-            _ => Kind::NotJson,
+/// What is wrong with a value, and where it is.
+#[derive(Debug)]
+pub(crate) struct Cause {
+    pub path: String,
+    pub message: String,
+}
+
+impl Cause {
+    pub(crate) fn text(&self) -> String {
+        match self.path.as_str() {
+            "" => self.message.clone(),
+            path => format!("`{path}`: {}", self.message),
         }
     }
 }
 
-/// Whether a word is none of JSON's.
-pub(crate) fn is_malformed(word: &[u8]) -> bool {
-    !word.is_empty() && Kind::of(word) == Kind::NotJson
+/// Why a repair ended.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Fault(Cause),
+    TooMuchWork,
+    Stopped(Stop),
 }
 
-fn text(value: &[u8]) -> Option<String> {
-    serde_json::from_slice(value).ok()
+/// What becomes of a value.
+enum Fate {
+    Stays,
+    Goes(Cause),
+    /// It goes, and was of the right type but for what is in it.
+    GoesIncomplete(Cause),
 }
 
-impl<'a> Rule<'a> {
-    /// `None` for an id that would be hidden.
-    fn new(value: &'a [u8], key: Option<&[u8]>, message: &'a str) -> Option<Self> {
-        let id = key.is_some_and(|key| is_id(&key_text(key)));
-        let kind = Kind::of(value);
-        let expected = message.rsplit_once("expected ").map_or("", |(_, expected)| expected);
-        let integer = INTEGERS.contains(&expected.rsplit(' ').next().unwrap_or_default());
-        let wrong_type = message.starts_with("invalid type: ");
-        Some(match kind {
-            _ if message.starts_with("duplicate field `") => Rule::Repeated(message.split('`').nth(1)?),
-            Kind::MalformedText if id => return None,
-            Kind::Text if id && wrong_type => return None,
-            Kind::List if id && wrong_type && inside(value) == Some(b'"') => return None,
-            Kind::MalformedText => Rule::Unicode,
-            Kind::Integer | Kind::Float if id && wrong_type => Rule::Quote,
-            Kind::NotJson if id && value.iter().all(u8::is_ascii_digit) => Rule::Quote,
-            Kind::NotJson => Rule::Type(kind),
-            Kind::Float if integer => Rule::Whole,
-            Kind::Text if wrong_type && (integer || matches!(expected, "f64" | "f32" | "a boolean")) => Rule::Unquote,
-            Kind::Text if !wrong_type && is_date_error(value, message) => Rule::Date,
-            _ if wrong_type => Rule::Type(kind),
-            _ => Rule::Same(value),
-        })
-    }
+/// The member or item that a value is.
+#[derive(Clone, Copy)]
+struct Slot<'a> {
+    /// The key of the innermost field that the value is in.
+    key: Option<&'a [u8]>,
+    is_item: bool,
+}
 
-    fn change(&self, value: &[u8]) -> Change {
-        let or_drop = |new: Option<Vec<u8>>| new.map_or(Change::Drop, Change::Replace);
-        match (self, Kind::of(value)) {
-            (Rule::Unquote, Kind::Text) => or_drop(unquoted(value)),
-            (Rule::Whole, Kind::Float) => or_drop(whole(value)),
-            (Rule::Quote, Kind::Integer | Kind::Float | Kind::NotJson) => {
-                Change::Replace([b"\"", value, b"\""].concat())
-            }
-            (Rule::Date, Kind::Text) => match text(value) {
-                Some(date) if OffsetDateTime::parse(&date, &Rfc3339).is_err() => or_drop(utc(&date)),
-                _ => Change::Keep,
-            },
-            (Rule::Unicode, Kind::MalformedText) => or_drop(unicode(value)),
-            (Rule::Repeated(name), Kind::Object) => last_only(value, name).map_or(Change::Keep, Change::Replace),
-            (Rule::Type(kind), found) if *kind == found => Change::Drop,
-            (Rule::Same(same), _) if *same == value => Change::Drop,
-            _ => Change::Keep,
-        }
+/// Repairs a text, or finds its first fault. The punctuation of the text has to be right.
+///
+/// If all goes well, the decoder has read the repaired text in the end.
+pub(crate) fn repair(text: &[u8], mode: Mode, decode: &mut Decode<'_>, watch: &Watch) -> Result<(), Failure> {
+    let mut repair = Repair {
+        text,
+        mode,
+        decode,
+        watch,
+        out: Vec::with_capacity(text.len() + text.len() / 64 + 1),
+        prefix: Vec::new(),
+        path: Vec::new(),
+        budget: text.len().saturating_mul(MAX_READINGS).saturating_add(MIN_BUDGET),
+        logged: 0,
+    };
+    let range = Scanner::new(text).skip().ok_or(Failure::TooMuchWork)?;
+    match repair.value(range, Slot { key: None, is_item: false })? {
+        Fate::Stays => Ok(()),
+        Fate::Goes(cause) | Fate::GoesIncomplete(cause) => Err(Failure::Fault(cause)),
     }
 }
 
-/// Whether a message is what the decoder of dates says to this text.
-fn is_date_error(value: &[u8], message: &str) -> bool {
-    let error = text(value).and_then(|date| OffsetDateTime::parse(&date, &Rfc3339).err());
-    error.is_some_and(|e| message == e.to_string())
-}
-
-/// The number or boolean that was written as a text.
-fn unquoted(value: &[u8]) -> Option<Vec<u8>> {
-    let inside = text(value)?.trim().as_bytes().to_vec();
-    let plain = matches!(Kind::of(&inside), Kind::Integer | Kind::Float) || inside == b"true" || inside == b"false";
-    plain.then_some(inside)
-}
-
-/// The integer that was written as `1.0`.
-fn whole(value: &[u8]) -> Option<Vec<u8>> {
-    // Exactly, which `serde_json` does not promise.
-    let number: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
-    let whole = number.fract() == 0.0 && number.abs() < LARGEST_WHOLE;
-    whole.then(|| (number as i64).to_string().into_bytes())
-}
-
-/// A date without a zone, or not quite in the form of RFC 3339: it is in UTC.
-fn utc(date: &str) -> Option<Vec<u8>> {
-    let date = date.trim().replacen(' ', "T", 1);
-    let colon = date.len().checked_sub(2).and_then(|at| date.split_at_checked(at)).map(|(a, b)| format!("{a}:{b}"));
-    let forms = [Some(format!("{date}Z")), Some(format!("{date}:00Z")), Some(format!("{date}T00:00:00Z")), colon];
-    let read = |form: &String| OffsetDateTime::parse(form, &Rfc3339).is_ok();
-    let found = forms.into_iter().flatten().chain([date]).find(read)?;
-    Some(format!("\"{found}\"").into_bytes())
-}
-
-/// A text with `U+FFFD` for what is not Unicode.
-fn unicode(value: &[u8]) -> Option<Vec<u8>> {
-    let inside = String::from_utf8_lossy(value.strip_prefix(b"\"")?.strip_suffix(b"\"")?);
-    let mut units = Vec::new();
-    let mut rest = inside.chars();
-    while let Some(c) = rest.next() {
-        let c = if c == '\\' {
-            rest.next()?
-        } else {
-            units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
-            continue;
-        };
-        units.push(match c {
-            'n' => 10,
-            'r' => 13,
-            't' => 9,
-            'b' => 8,
-            'f' => 12,
-            'u' => {
-                let digits = rest.as_str().get(..4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-                let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
-                if unit.is_some() {
-                    rest = rest.as_str().get(4..)?.chars();
-                }
-                unit.unwrap_or(0xfffd)
-            }
-            '"' | '\\' | '/' => c as u16,
-            _ => 0xfffd,
-        });
-    }
-    serde_json::to_vec(&String::from_utf16_lossy(&units)).ok()
-}
-
-/// An object without any but the last of the fields of this name.
-fn last_only(object: &[u8], name: &str) -> Option<Vec<u8>> {
-    let mut scanner = Scanner::new(object);
-    scanner.enter()?;
-    let mut found: Vec<Range<usize>> = Vec::new();
-    let mut first = true;
-    while let Some(member) = scanner.member(true, first)? {
-        first = false;
-        scanner.skip()?;
-        if member.key.is_some_and(|key| key_text(key) == name) {
-            // Something follows it, at least the last one, and so does a comma.
-            found.push(member.start..scanner.at);
-        }
-    }
-    found.pop().filter(|_| !found.is_empty())?;
-    let mut out = Vec::with_capacity(object.len());
-    let mut copied = 0;
-    for field in found {
-        out.extend_from_slice(&object[copied..field.start]);
-        copied = field.end + object[field.end..].iter().position(|byte| *byte == b',')? + 1;
-    }
-    out.extend_from_slice(&object[copied..]);
-    Some(out)
-}
-
-/// A text on its way to another one.
-struct Repair<'a> {
-    scanner: Scanner<'a>,
-    rule: &'a Rule<'a>,
-    /// What is there lacks a required field.
-    incomplete: bool,
+/// A text on its way to the repaired one.
+struct Repair<'a, 'd> {
+    text: &'a [u8],
+    mode: Mode,
+    decode: &'d mut Decode<'d>,
+    watch: &'d Watch,
+    /// The repaired text so far.
     out: Vec<u8>,
-    /// Up to where the old text is in the new one.
-    copied: usize,
-    changed: bool,
+    /// What the decoder has to read before the next value so that it takes it for what it is: keys and open brackets.
+    prefix: Vec<u8>,
+    path: Vec<Step<'a>>,
+    /// How many bytes the decoder may still be given.
+    budget: usize,
+    logged: usize,
 }
 
-impl<'a> Repair<'a> {
-    fn copy_to(&mut self, end: usize) {
-        if self.copied < end {
-            self.out.extend_from_slice(&self.scanner.text[self.copied..end]);
-            self.copied = end;
-        }
+impl<'a> Repair<'a, '_> {
+    /// Has the decoder read the end of `out` from `start` on, as the value that is due; gives what it says of it.
+    fn attempt(&mut self, start: usize) -> Result<Option<serde_json::Error>, Failure> {
+        self.watch.check().map_err(Failure::Stopped)?;
+        // The keys and brackets of the prefix are in `out`, too, with all that was kept between them: there is room to
+        // write it before the value for a moment, which spares a copy of the value.
+        let begin = start.checked_sub(self.prefix.len()).ok_or(Failure::TooMuchWork)?;
+        self.budget = self.budget.checked_sub(self.out.len() - begin).ok_or(Failure::TooMuchWork)?;
+        self.out[begin..start].swap_with_slice(&mut self.prefix);
+        // The space ends a number or a word, which else might be continued.
+        self.out.push(b' ');
+        let read = (self.decode)(&self.out[begin..]);
+        self.out.pop();
+        self.out[begin..start].swap_with_slice(&mut self.prefix);
+        Ok(read.err().filter(|e| fault::read(e) != Fault::CutOff))
     }
 
-    /// Steps behind the value that begins here, and repairs what is at `path` in it. Whether the value is to be removed.
-    fn value(&mut self, path: &[Step<'_>], key: Option<&'a [u8]>) -> Option<bool> {
-        let text = self.scanner.text;
-        let Some((step, rest)) = path.split_first() else {
-            let range = self.scanner.skip()?;
-            return Some(match self.rule.change(&text[range.clone()]) {
-                Change::Keep => false,
-                Change::Drop => may_go(&text[range], key),
-                Change::Replace(new) => {
-                    self.copy_to(range.start);
-                    self.out.extend_from_slice(&new);
-                    self.copied = range.end;
-                    self.changed = true;
-                    false
-                }
-            });
-        };
-        let object = matches!(step, Step::Key(_));
-        if self.scanner.peek()? != if object { b'{' } else { b'[' } {
-            self.scanner.skip()?;
-            return Some(false);
-        }
-        let before = (self.scanner.at, self.out.len(), self.copied, self.changed);
-        self.scanner.enter()?;
-        let (mut left, mut gone) = (0, 0);
-        let (mut numbers, mut objects_gone) = (true, false);
-        let mut end = self.scanner.at;
-        while let Some(member) = self.scanner.member(object, left + gone == 0)? {
-            if left == 0 && gone > 0 {
-                // The comma belongs to what was removed.
-                self.copied = member.start;
-            }
-            let start = self.scanner.at;
-            let goes = match step {
-                Step::Key(wanted) if member.key != Some(wanted) => {
-                    self.scanner.skip()?;
-                    false
-                }
-                _ => self.value(rest, member.key.or(key))?,
+    /// Writes the value that is here in the text, repaired where it has to be, or nothing if it goes.
+    fn value(&mut self, range: Range<usize>, slot: Slot<'a>) -> Result<Fate, Failure> {
+        let start = self.out.len();
+        let value = &self.text[range.clone()];
+        self.out.extend_from_slice(value);
+        let Some(error) = self.attempt(start)? else { return Ok(Fate::Stays) };
+        self.out.truncate(start);
+        if matches!(value.first(), Some(b'{' | b'[')) && self.path.len() < MAX_DEPTH {
+            // If the bracket alone is refused, nothing in it matters.
+            self.out.push(value[0]);
+            let refused = self.attempt(start)?;
+            self.out.truncate(start);
+            return match refused {
+                Some(error) => self.spare(range, slot, self.cause(&error)).map(Fate::Goes),
+                None if value[0] == b'{' => self.object(range, slot),
+                None => self.list(range, slot),
             };
-            if goes {
-                self.copy_to(end);
-                self.copied = self.scanner.at;
-                self.changed = true;
-                objects_gone |= text[start] == b'{';
-                gone += 1;
-            } else {
-                numbers &= matches!(text[start], b'-' | b'0'..=b'9');
-                left += 1;
+        }
+        if self.mode == Mode::Repair {
+            for candidate in candidates(value, slot.key.is_some_and(is_id_key)) {
+                self.out.extend_from_slice(&candidate);
+                if self.attempt(start)?.is_none() {
+                    self.log("repaired");
+                    return Ok(Fate::Stays);
+                }
+                self.out.truncate(start);
             }
-            end = self.scanner.at;
         }
-        // An item that cannot be without what it lacks goes with its whole list, so that it is noticed; and a vector
-        // that lacks a number would be another vector.
-        let vector = left > 0 && numbers;
-        if object || gone == 0 || !(vector || (self.incomplete && objects_gone)) {
-            return Some(false);
+        self.spare(range, slot, self.cause(&error)).map(Fate::Goes)
+    }
+
+    fn object(&mut self, range: Range<usize>, slot: Slot<'a>) -> Result<Fate, Failure> {
+        let start = self.out.len();
+        self.open(b'{');
+        let mut scanner = Scanner { text: self.text, at: range.start + 1 };
+        let mut lost: Vec<(&[u8], Cause)> = Vec::new();
+        let mut first = true;
+        while let Some(member) = scanner.member(true, first).ok_or(Failure::TooMuchWork)? {
+            first = false;
+            let (before, prefix) = (self.out.len(), self.prefix.len());
+            let head = &self.text[member.start..scanner.at];
+            let (key, value) = (member.key.unwrap_or_default(), scanner.skip().ok_or(Failure::TooMuchWork)?);
+            self.comma(start);
+            self.out.extend_from_slice(head);
+            self.prefix.extend_from_slice(head);
+            self.path.push(Step::Key(key));
+            let fate = self.value(value, Slot { key: Some(key), is_item: false })?;
+            self.path.pop();
+            self.prefix.truncate(prefix);
+            if let Fate::Goes(cause) | Fate::GoesIncomplete(cause) = fate {
+                self.out.truncate(before);
+                if lost.len() < MAX_CAUSES {
+                    lost.push((key, cause));
+                }
+            }
         }
-        let start = before.0;
-        self.out.truncate(before.1);
-        (self.copied, self.changed) = (before.2, before.3);
-        Some(may_go(&text[start..self.scanner.at], key))
+        self.close(b'}');
+        let mut error = self.attempt(start)?;
+        while let (Some(e), Mode::Repair) = (&error, self.mode) {
+            let Fault::Repeated(name) = fault::read(e) else { break };
+            let Some(new) = without_repetitions(&self.out[start..], &name) else { break };
+            self.out.truncate(start);
+            self.out.extend_from_slice(&new);
+            self.log("repaired");
+            error = self.attempt(start)?;
+        }
+        let Some(error) = error else { return Ok(Fate::Stays) };
+        self.out.truncate(start);
+        let Fault::Missing(name) = fault::read(&error) else {
+            return self.spare(range, slot, self.cause(&error)).map(Fate::GoesIncomplete);
+        };
+        // What lacks a field may have lost it to a repair: then that is what is wrong.
+        let lost = lost.into_iter().find(|(key, _)| key_text(key) == name).map(|(_, cause)| cause);
+        let cause = lost.unwrap_or_else(|| self.cause(&error));
+        if is_id(&name) {
+            return Err(Failure::Fault(cause));
+        }
+        self.spare(range, slot, cause).map(Fate::GoesIncomplete)
+    }
+
+    fn list(&mut self, range: Range<usize>, slot: Slot<'a>) -> Result<Fate, Failure> {
+        let start = self.out.len();
+        self.open(b'[');
+        let mut scanner = Scanner { text: self.text, at: range.start + 1 };
+        let (mut index, mut kept) = (0, 0);
+        let (mut numbers, mut incomplete) = (true, false);
+        let mut lost = None;
+        while scanner.member(false, index == 0).ok_or(Failure::TooMuchWork)?.is_some() {
+            let before = self.out.len();
+            let value = scanner.skip().ok_or(Failure::TooMuchWork)?;
+            let head = self.text[value.start];
+            self.comma(start);
+            self.path.push(Step::Index(index));
+            let fate = self.value(value, Slot { is_item: true, ..slot })?;
+            self.path.pop();
+            index += 1;
+            incomplete |= matches!(fate, Fate::GoesIncomplete(_));
+            if let Fate::Goes(cause) | Fate::GoesIncomplete(cause) = fate {
+                self.out.truncate(before);
+                lost.get_or_insert(cause);
+            } else {
+                numbers &= matches!(head, b'-' | b'0'..=b'9');
+                kept += 1;
+            }
+        }
+        self.close(b']');
+        // A vector without one of its numbers is another vector, a list of which nothing can be read is not an empty
+        // one, and an object that cannot be without what it lacks goes with its whole list, so that it is noticed.
+        let fault = match lost {
+            Some(cause) if numbers || kept == 0 || incomplete => Some(cause),
+            _ => self.attempt(start)?.map(|error| self.cause(&error)),
+        };
+        let Some(cause) = fault else { return Ok(Fate::Stays) };
+        self.out.truncate(start);
+        self.spare(range, slot, cause).map(Fate::Goes)
+    }
+
+    fn open(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        self.prefix.push(bracket);
+    }
+
+    fn close(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        self.prefix.pop();
+    }
+
+    /// Writes a comma, unless the container that begins at `start` has nothing in it yet.
+    fn comma(&mut self, start: usize) {
+        if self.out.len() > start + 1 {
+            self.out.push(b',');
+        }
+    }
+
+    /// Lets a value go, if it can be spared: it is in a field, but none of the results, and hides no id.
+    fn spare(&mut self, range: Range<usize>, slot: Slot<'a>, cause: Cause) -> Result<Cause, Failure> {
+        let value = &self.text[range];
+        let is_spared = |key: &[u8]| {
+            let key = key_text(key);
+            let hides_id = is_id(&key) && (slot.is_item || is_like_an_id(value));
+            // What a model wrote is in the `text` of parts in a list; elsewhere, that is a setting or a number.
+            let is_part = key == "text" && matches!(self.path[..], [.., Step::Index(_), Step::Key(_)]);
+            !hides_id && !is_part && !RESULTS.contains(&&*key) && !holds_id(value)
+        };
+        if self.mode == Mode::Locate || !slot.key.is_some_and(is_spared) {
+            return Err(Failure::Fault(cause));
+        }
+        self.log("left out");
+        Ok(cause)
+    }
+
+    fn cause(&self, error: &serde_json::Error) -> Cause {
+        Cause { path: path_text(&self.path), message: fault::message(error) }
+    }
+
+    /// Logs what was done, but not what the decoder says of it: that may quote what a model wrote.
+    fn log(&mut self, done: &str) {
+        self.logged += 1;
+        if self.logged <= MAX_LOGGED {
+            let path = printable(&path_text(&self.path), MAX_SHOWN);
+            log::warn!("a malformed field of an answer was {done}: `{path}`");
+        }
     }
 }
 
-/// Whether a value can be spared: it is in a field, and no id is in it.
-fn may_go(value: &[u8], key: Option<&[u8]>) -> bool {
+/// Whether what is here under the key of an id may be one, or several.
+fn is_like_an_id(value: &[u8]) -> bool {
+    match ValueKind::of(value) {
+        ValueKind::List => first_byte_of_list(value) == Some(b'"'),
+        kind => !matches!(kind, ValueKind::Object | ValueKind::Boolean | ValueKind::Null | ValueKind::NotJson),
+    }
+}
+
+/// Whether there is an id in a value.
+fn holds_id(value: &[u8]) -> bool {
     let mut holds_id = false;
     Scanner::new(value).walk(|key, at| {
-        let nothing = value[at..].starts_with(b"null") || (value[at] == b'[' && inside(&value[at..]) == Some(b']'));
-        holds_id |= !nothing && is_id(&key_text(key));
+        let is_empty_list = value[at] == b'[' && first_byte_of_list(&value[at..]) == Some(b']');
+        holds_id |= !value[at..].starts_with(b"null") && !is_empty_list && is_id_key(key);
     });
-    key.is_some() && !holds_id
+    holds_id
 }
 
-/// What comes first in the list that begins here, or its end.
-fn inside(list: &[u8]) -> Option<u8> {
+/// The first byte of the first item of the list that begins here, or of its end.
+fn first_byte_of_list(list: &[u8]) -> Option<u8> {
     list.iter().skip(1).find(|byte| !byte.is_ascii_whitespace()).copied()
 }
 
-pub(crate) fn is_id(key: &str) -> bool {
+fn is_id_key(key: &[u8]) -> bool {
+    is_id(&key_text(key))
+}
+
+fn is_id(key: &str) -> bool {
     key == "id" || key.ends_with("_id") || key.ends_with("_ids")
 }
 
@@ -350,68 +371,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_of_values() {
-        for (value, kind) in [
-            ("{}", Kind::Object),
-            ("[1]", Kind::List),
-            (r#""a""#, Kind::Text),
-            (r#""\ud800""#, Kind::MalformedText),
-            ("true", Kind::Boolean),
-            ("false", Kind::Boolean),
-            ("null", Kind::Null),
-            ("7", Kind::Integer),
-            ("18446744073709551615", Kind::Integer),
-            ("-7", Kind::Integer),
-            ("7.5", Kind::Float),
-            ("NaN", Kind::NotJson),
-            ("1e999", Kind::NotJson),
+    fn a_value_that_holds_an_id_is_known() {
+        for (value, holds) in [
+            (r#"{"name":"a"}"#, false),
+            (r#"{"a_id":"1"}"#, true),
+            (r#"{"a_id":"]"}"#, true),
+            (r#"{"a_id":null,"b_ids":[ ]}"#, false),
+            (r#"{"b_ids":["1"]}"#, true),
+            (r#"{"a":{"id":1}}"#, true),
+            (r#"{"a":[{"\u0069d":1}]}"#, true),
         ] {
-            assert_eq!(Kind::of(value.as_bytes()), kind, "{value}");
-            assert_eq!(is_malformed(value.as_bytes()), kind == Kind::NotJson, "{value}");
+            assert_eq!(holds_id(value.as_bytes()), holds, "{value}");
         }
-        assert!(!is_malformed(b""));
     }
 
     #[test]
-    fn what_a_value_was_meant_to_be() {
-        let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8(value).unwrap());
-        for (value, meant) in [
-            (r#"" 7 ""#, Some("7")),
-            (r#""7.5""#, Some("7.5")),
-            (r#""true""#, Some("true")),
-            (r#""false""#, Some("false")),
-            (r#""seven""#, None),
-            (r#""null""#, None),
-        ] {
-            assert_eq!(text(unquoted(value.as_bytes())).as_deref(), meant, "{value}");
-        }
-        for (value, meant) in [
-            ("7.0", Some("7")),
-            ("-7.0", Some("-7")),
-            ("7.5", None),
-            ("9007199254740991.0", Some("9007199254740991")),
-            ("9007199254740992.0", None),
-            ("1e300", None),
-        ] {
-            assert_eq!(text(whole(value.as_bytes())).as_deref(), meant, "{value}");
-        }
-        assert!(matches!(Rule::Date.change(br#""2026-01-02T03:04:05Z""#), Change::Keep));
-        assert!(matches!(Rule::Date.change(br#""2026-01-02""#), Change::Replace(_)));
-        assert!(matches!(Rule::Date.change(br#""soon""#), Change::Drop));
-    }
-
-    #[test]
-    fn what_holds_no_id_may_go() {
-        for (value, may) in [
-            (r#"{"name":"a"}"#, true),
-            (r#"{"a_id":"1"}"#, false),
-            (r#"{"a_id":"]"}"#, false),
-            (r#"{"a_id":null,"b_ids":[ ]}"#, true),
-            (r#"{"b_ids":["1"]}"#, false),
-            (r#"{"a":{"id":1}}"#, false),
-        ] {
-            assert_eq!(may_go(value.as_bytes(), Some(b"field")), may, "{value}");
-            assert!(!may_go(value.as_bytes(), None), "an element of a list");
+    fn what_may_be_an_id_is_not_dropped() {
+        for (value, may_be) in [("\"a\"", true), ("5", true), ("5.5", true), ("[\"a\"]", true), ("\"\\ud800\"", true)]
+            .into_iter()
+            .chain(["{}", "[]", "[5]", "true", "null", "NaN"].map(|value| (value, false)))
+        {
+            assert_eq!(is_like_an_id(value.as_bytes()), may_be, "{value}");
         }
     }
 }

@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The depth to which a value is searched: beyond what the decoder reads.
-const DEEPEST: usize = 200;
+use memchr::memchr2;
 
 /// A step from a value to one in it. A key is as it is written, without its quotes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,17 +15,10 @@ pub(crate) enum Step<'a> {
     Index(usize),
 }
 
-/// A value and the way to it.
-#[derive(Debug)]
-pub(crate) struct Place<'a> {
-    pub path: Vec<Step<'a>>,
-    pub value: Range<usize>,
-}
-
-/// The begin of a member of an object or of an item of a list. The scanner is at its value.
+/// The beginning of a member of an object or of an item of a list. The scanner is at its value.
 pub(crate) struct Member<'a> {
     pub key: Option<&'a [u8]>,
-    /// Where it begins, its key included.
+    /// Where the member begins, its key included.
     pub start: usize,
 }
 
@@ -37,7 +29,7 @@ pub(crate) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// At the first value of the text.
+    /// A scanner at the first value of the text.
     pub(crate) fn new(text: &'a [u8]) -> Self {
         let mut scanner = Scanner { text, at: 0 };
         scanner.space();
@@ -49,7 +41,9 @@ impl<'a> Scanner<'a> {
     }
 
     pub(crate) fn space(&mut self) {
-        self.at += self.text[self.at..].iter().take_while(|byte| is_space(**byte)).count();
+        while self.peek().is_some_and(is_space) {
+            self.at += 1;
+        }
     }
 
     fn eat(&mut self, byte: u8) -> bool {
@@ -71,7 +65,7 @@ impl<'a> Scanner<'a> {
         }
         let start = self.at;
         loop {
-            let Some(length) = self.text[self.at..].iter().position(|byte| matches!(byte, b'"' | b'\\')) else {
+            let Some(length) = memchr2(b'"', b'\\', self.text.get(self.at..)?) else {
                 self.at = self.text.len();
                 return None;
             };
@@ -88,9 +82,11 @@ impl<'a> Scanner<'a> {
         if self.peek()? == b'"' {
             return self.string().map(drop);
         }
-        let length = self.text[self.at..].iter().take_while(|byte| is_in_word(**byte)).count();
-        self.at += length;
-        (length > 0).then_some(())
+        let start = self.at;
+        while self.peek().is_some_and(is_in_word) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
     }
 
     /// Steps into the container that begins here: whether it is an object.
@@ -130,7 +126,8 @@ impl<'a> Scanner<'a> {
         self.walk(|_, _| {})
     }
 
-    /// As [`skip`](Self::skip), and shows each key in it with the place of its value.
+    /// Steps behind the value that begins here, as [`skip`](Self::skip) does, and shows each key in it with the place of
+    /// its value.
     pub(crate) fn walk(&mut self, mut show: impl FnMut(&'a [u8], usize)) -> Option<Range<usize>> {
         let start = self.at;
         let mut open = Vec::new();
@@ -155,59 +152,67 @@ impl<'a> Scanner<'a> {
             }
         }
     }
-
-    /// Steps behind the value that begins here, and notes the innermost one in it that begins at `offset`, has it in it
-    /// or ends there.
-    fn find(&mut self, offset: usize, path: &mut Vec<Step<'a>>, found: &mut Option<Place<'a>>) -> Option<()> {
-        let start = self.at;
-        let container = matches!(self.peek()?, b'{' | b'[');
-        if container && found.is_none() && start != offset && path.len() < DEEPEST {
-            let object = self.enter()?;
-            let mut index = 0;
-            while let Some(member) = self.member(object, index == 0)? {
-                path.push(member.key.map_or(Step::Index(index), Step::Key));
-                self.find(offset, path, found)?;
-                path.pop();
-                index += 1;
-            }
-        } else {
-            self.skip()?;
-        }
-        if found.is_none() && (start..=self.at).contains(&offset) {
-            *found = Some(Place { path: path.clone(), value: start..self.at });
-        }
-        Some(())
-    }
 }
 
-/// Why there is no such place, and the way to where the reading ended.
+/// Where the punctuation of a text is wrong.
 #[derive(Debug)]
-pub(crate) struct NotJson {
+pub(crate) struct Broken {
+    /// Whether the text ends too early.
     pub cut_off: bool,
-    pub way: String,
+    /// The path to where the reading ended.
+    pub path: String,
 }
 
-/// The innermost value that begins at `offset`, has it in it or ends there.
-pub(crate) fn locate(text: &[u8], offset: usize) -> Result<Place<'_>, NotJson> {
+/// Checks that a text is one value and nothing else, as far as its punctuation says.
+pub(crate) fn check_structure(text: &[u8]) -> Result<(), Broken> {
     let mut scanner = Scanner::new(text);
-    let (mut path, mut found) = (Vec::new(), None);
-    let read = scanner.find(offset, &mut path, &mut found);
-    match found {
-        Some(place) if read.is_some() && scanner.is_done() => Ok(place),
-        _ => Err(NotJson { cut_off: read.is_none() && scanner.at == text.len(), way: way(&path) }),
+    if scanner.skip().is_some() && scanner.is_done() {
+        return Ok(());
+    }
+    // Once more, slower, with the path.
+    let mut scanner = Scanner::new(text);
+    let (mut path, mut open) = (Vec::new(), Vec::new());
+    let read = walk_with_path(&mut scanner, &mut path, &mut open);
+    Err(Broken { cut_off: read.is_none() && scanner.at == text.len(), path: path_text(&path) })
+}
+
+/// Reads a value to its end, or as far as it is JSON, and keeps the path to where the scanner is.
+fn walk_with_path<'a>(
+    scanner: &mut Scanner<'a>,
+    path: &mut Vec<Step<'a>>,
+    open: &mut Vec<(bool, usize)>,
+) -> Option<()> {
+    loop {
+        match scanner.enter() {
+            Some(object) => open.push((object, 0)),
+            None => scanner.scalar()?,
+        }
+        loop {
+            let Some((object, count)) = open.last_mut() else { return Some(()) };
+            if *count > 0 {
+                path.pop();
+            }
+            let Some(member) = scanner.member(*object, *count == 0)? else {
+                open.pop();
+                continue;
+            };
+            path.push(member.key.map_or(Step::Index(*count), Step::Key));
+            *count += 1;
+            break;
+        }
     }
 }
 
 /// A path as it is written in an error.
-pub(crate) fn way(path: &[Step<'_>]) -> String {
-    let mut way = String::new();
+pub(crate) fn path_text(path: &[Step<'_>]) -> String {
+    let mut text = String::new();
     for step in path {
         match step {
-            Step::Key(key) => way += &format!("{}{}", if way.is_empty() { "" } else { "." }, key_text(key)),
-            Step::Index(index) => way += &format!("[{index}]"),
+            Step::Key(key) => text += &format!("{}{}", if text.is_empty() { "" } else { "." }, key_text(key)),
+            Step::Index(index) => text += &format!("[{index}]"),
         }
     }
-    way
+    text
 }
 
 /// Whether the text is one object or list with its end.
@@ -221,8 +226,8 @@ pub(crate) fn is_space(byte: u8) -> bool {
 }
 
 /// Whether a byte may be in a number, `true` and the like.
-pub(crate) fn is_in_word(byte: u8) -> bool {
-    !is_space(byte) && !b",:[]{}\"".contains(&byte)
+fn is_in_word(byte: u8) -> bool {
+    !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' | b'[' | b']' | b'{' | b'}' | b'"')
 }
 
 /// A key as it is meant.
@@ -237,74 +242,68 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    fn shown(text: &str, offset: usize) -> String {
-        match locate(text.as_bytes(), offset) {
-            Ok(place) => format!("{}: {}", way(&place.path), &text[place.value]),
-            Err(e) => format!("{e:?}"),
-        }
-    }
-
-    #[test]
-    fn places_are_found_by_their_offset() {
-        let text = r#" {"a": 1, "b\"": [true, {"c": "x]"}, []], "d": NaN} "#;
-        for (at, place) in [
-            ("1", "a: 1"),
-            (", \"b", "a: 1"),
-            ("true", "b\"[0]: true"),
-            ("{\"c", "b\"[1]: {\"c\": \"x]\"}"),
-            ("x]", "b\"[1].c: \"x]\""),
-            ("}, []", "b\"[1].c: \"x]\""),
-            (", []", "b\"[1]: {\"c\": \"x]\"}"),
-            ("[]]", "b\"[2]: []"),
-            ("]], ", "b\"[2]: []"),
-            ("aN", "d: NaN"),
-        ] {
-            let at = text.find(at).unwrap() + usize::from(at == "]], ");
-            assert_eq!(shown(text, at), place, "at {at}");
-        }
-        assert_eq!(shown(text, 1), format!(": {}", text.trim()), "the whole");
-    }
-
     #[test]
     fn punctuation_is_checked() {
-        for bad in ["", "{", "[1", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":1", "\"a\\\"", "[[]", " "] {
-            assert!(locate(bad.as_bytes(), 0).is_err_and(|e| e.cut_off), "{bad}");
+        for bad in ["", "{", "[1", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":1", "\"a\\\"", "[[]", " ", "\"a\\", "[1,"] {
+            assert!(check_structure(bad.as_bytes()).is_err_and(|e| e.cut_off), "{bad}");
         }
-        for bad in ["[1,]", "[,1]", "{,}", "{\"a\":1,}", "{\"a\":1}}", "[1 2]", "{a:1}", "{\"a\" 1}", "]", "[1}", ":"] {
-            assert!(locate(bad.as_bytes(), 0).is_err_and(|e| !e.cut_off), "{bad}");
+        for bad in [
+            "[1,]",
+            "[,1]",
+            "[,]",
+            "{,}",
+            "{\"a\":1,}",
+            "{\"a\":}",
+            "{\"a\":1}}",
+            "[1]]",
+            "[1] 2",
+            "[1 2]",
+            "{a:1}",
+            "{\"a\" 1}",
+            "]",
+            "[1}",
+            ":",
+            "1 2",
+        ] {
+            assert!(check_structure(bad.as_bytes()).is_err_and(|e| !e.cut_off), "{bad}");
         }
         assert!(is_whole(b" [{\"a\":[1, 2e999]}] ") && !is_whole(b"5") && !is_whole(b"[1] 2") && !is_whole(b"[1"));
+        assert!(check_structure(b" 5 ").is_ok() && check_structure(b"NaN").is_ok());
         let deep = "[".repeat(100_000);
-        assert!(locate(deep.as_bytes(), 50_000).is_err_and(|e| e.cut_off));
-        let deep = deep + &"]".repeat(100_000);
-        assert!(locate(deep.as_bytes(), 50_000).is_ok_and(|place| place.path.len() == DEEPEST));
+        assert!(check_structure(deep.as_bytes()).is_err_and(|e| e.cut_off));
+        assert!(check_structure((deep + &"]".repeat(100_000)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_break_is_named_by_its_path() {
+        for (text, path) in [
+            (r#"{"a":"#, "a"),
+            (r#"{"a":1,"b":[true,{"c":"x]"},{"d\n": [2,"#, "b[2].d\n[1]"),
+            (r#"{"a":1,"b":[true,{"c":"x]"},{"d": [2}]}"#, "b[2].d"),
+            (r#"{"a":{"b":[[]]},"c":[{},[0,1 2]]}"#, "c[1]"),
+            (r#"[[],{"a":}]"#, "[1].a"),
+            ("[1,]", "[1]"),
+            ("[1] 2", ""),
+        ] {
+            assert_eq!(check_structure(text.as_bytes()).unwrap_err().path, path, "{text}");
+        }
     }
 
     proptest! {
         #[test]
-        fn what_is_json_is_read_to_its_end(text in r#"([\[\]{},:]|"a"|"\\"|1|-2e5|null|[ \n]){0,12}"#, offset in 0usize..30) {
+        fn what_is_json_is_read_to_its_end(text in r#"([\[\]{},:]|"a"|"\\"|1|-2e5|null|[ \n]){0,12}"#) {
             let json = serde_json::from_str::<Value>(&text).is_ok();
-            let place = locate(text.as_bytes(), offset.min(text.trim_end().len()));
-            prop_assert!(!json || place.is_ok() || text.starts_with(|c: char| c.is_whitespace()), "{:?}", place);
-            if place.is_ok() {
-                // Only words may be malformed.
-                prop_assert!(json || text.contains(['1', '2', 'n']), "{}", text);
-            }
+            let read = check_structure(text.as_bytes());
+            prop_assert!(!json || read.is_ok(), "{:?}", read);
+            // Only words may be malformed.
+            prop_assert!(read.is_err() || json || text.contains(['1', '2', 'n']), "{}", text);
         }
 
         #[test]
-        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..60), offset in 0usize..70) {
-            if let Ok(place) = locate(&bytes, offset) {
-                prop_assert!(place.value.end <= bytes.len());
-            }
+        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let read = Scanner::new(&bytes).skip();
+            prop_assert!(read.is_none_or(|range| range.end <= bytes.len()));
+            drop(check_structure(&bytes));
         }
-    }
-
-    #[test]
-    fn nothing_may_follow_or_be_missing() {
-        for text in ["[1] 2", "[1]]", "[,]", "[1,]", "{\"a\":}", "{\"a\":1}}"] {
-            assert!(locate(text.as_bytes(), 1).is_err(), "{text}");
-        }
-        assert!(locate(b" [1] ", 2).is_ok());
     }
 }

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use crate::call::json::decode;
 use crate::call::json::scan::Scanner;
+use crate::call::json::watch::Watch;
 use crate::error::{Error, Result};
 use crate::hash::Fnv1a;
 use crate::response::HttpResponse;
@@ -102,7 +103,7 @@ impl Page {
         let fail = |message: String| Err(decode::undecodable(&operation, &response, message));
         let Some(Outline { start, count, info, token }) = outline(&response.body, items) else {
             // Either no JSON at all, which the decoder says well, or of a shape that is no list.
-            decode::body::<IgnoredAny>(&|| operation.clone(), &response)?;
+            decode::body::<IgnoredAny>(&|| operation.clone(), &response, &Watch::default())?;
             return fail(format!("this is not a list: {}", excerpt(&response.body)));
         };
         if start.is_none() && info.is_none() {

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde::de::DeserializeOwned;
 
 use crate::call::json::decode;
+use crate::call::json::watch::Watch;
 use crate::call::list::page::{Page, Reading};
 use crate::call::list::prefetch::Ahead;
 use crate::call::list::walk::{List, Start};
@@ -212,7 +213,7 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
 
     /// The answer that this page came in, as another type.
     pub(crate) fn decode_response<U: DeserializeOwned + 'static>(&self) -> Result<U> {
-        decode::body(&|| self.page.operation.clone(), &self.page.response)
+        decode::body(&|| self.page.operation.clone(), &self.page.response, &Watch::default())
     }
 }
 

@@ -256,9 +256,28 @@ mod tests {
         let answer = read(r#"{"data": [{"embedding": [1.0], "embedding_uncertainty": [1e39]}]}"#).unwrap();
         assert_eq!((&answer.data[0].embedding, &answer.data[0].embedding_uncertainty), (&vec![1.0], &None));
         assert!(read(r#"{"data": [{"embedding": null}]}"#).is_err());
-        let segment = from_json::<VideoSegment>(br#"{"float": [-1e39], "start_offset_sec": 6}"#).unwrap();
-        assert_eq!((segment.float, segment.start_offset_sec), (None, Some(6.0)));
+        let segment = from_json::<VideoSegment>(br#"{"float": [-1e39], "start_offset_sec": 6}"#);
+        assert_eq!(segment.unwrap_err(), "`float`: a number of the vector is out of range");
         assert_eq!(from_json::<VideoSegment>(b"{}").unwrap(), VideoSegment::default());
+    }
+
+    #[test]
+    fn an_embedding_is_whole_or_an_error() {
+        for (vectors, at) in [
+            (r#"[{"embedding": [[0.1, 0.2]]}]"#, "`data[0].embedding[0]`"),
+            (r#"[{"embedding": [null, null]}]"#, "`data[0].embedding[0]`"),
+            (r#"[{"embedding": [0.1]}, null]"#, "`data[1]`"),
+            ("[1, 2]", "`data[0]`"),
+            (r#"[{"embedding": [0.1]}, {"embedding": ["?"]}, {"embedding": [0.3]}]"#, "`data[1].embedding[0]`"),
+            (r#"[{"embedding": [0.1]}, {}]"#, "`data[1]`: missing field `embedding`"),
+        ] {
+            let response = from_json::<EmbeddingSuccessResponse>(format!(r#"{{"data": {vectors}}}"#).as_bytes());
+            let e = response.unwrap_err();
+            assert!(e.starts_with(at), "{vectors}: {e}");
+            let task = format!(r#"{{"_id": "1", "status": "ready", "data": {vectors}}}"#);
+            let e = from_json::<EmbeddingTask>(task.as_bytes()).unwrap_err();
+            assert!(e.starts_with(at), "{vectors}: {e}");
+        }
     }
 
     #[test]

@@ -590,13 +590,14 @@ fn a_malformed_field_never_makes_another_vector() {
     let tasks = client(&server).0.embed().v2().tasks();
     for (place, wrong) in &malformed {
         let Ok(task) = tasks.retrieve("t1").send() else {
-            assert!(place.contains("/embedding"), "{place} = {wrong} is no reason for an error");
+            let is_vector = place.starts_with("/data") && place.split('/').count() <= 3;
+            assert!(is_vector || place.contains("/embedding"), "{place} = {wrong} is no reason for an error");
             continue;
         };
         assert_eq!(task.id, "t1");
         let data = task.data.unwrap_or_default();
         assert!(data.iter().all(|data| vectors.contains(&data.embedding)), "{place} = {wrong} made another vector");
-        assert!(place.starts_with("/data") || data.len() == 2, "{place} = {wrong} lost the vectors");
+        assert!(place == "/data" || data.len() == 2, "{place} = {wrong} lost the vectors");
     }
     server.finish();
 }

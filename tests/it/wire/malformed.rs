@@ -2,19 +2,52 @@
 //!
 //! A place is replaced by null, by values of other types and by a text that nobody knows, which has to come through. All
 //! other ids and values of the answer have to be in the outcome nevertheless. What is not whole without its id is an
-//! error that names the id, and an answer or an item of a list that is no object is an error.
+//! error that names the id, an answer or an item of a list that is no object is an error, and so is whatever cannot be
+//! read in a field with results.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::server::{Server, client};
+use twelvelabs::{CancelHandle, Clock, RequestOptions};
+
+use crate::server::{Server, Step, answer, builder, client};
 use crate::wire::{Fixture, Outcome, Results, fixtures, instant, normal, page_items};
 
 /// How many failures are told.
 const MOST_TOLD: usize = 30;
 const THREADS: usize = 2;
+
+/// The fields with what a call is made for. What is malformed in one of them is an error, and nothing of it is dropped.
+const RESULTS: [&str; 23] = [
+    "arguments",
+    "audio_embedding",
+    "clips",
+    "content",
+    "data",
+    "delta",
+    "document_embedding",
+    "embedding",
+    "entities",
+    "errors",
+    "float",
+    "image_embedding",
+    "items",
+    "matches",
+    "output",
+    "result",
+    "segments",
+    "sentences",
+    "text_embedding",
+    "transcription",
+    "utterances",
+    "video_embedding",
+    "words",
+];
 
 /// One place of one answer, and what is put there.
 struct Case<'a> {
@@ -188,6 +221,15 @@ impl Case<'_> {
             // What is required is a list, and one of its items lacks something: better an error than fewer items.
             return Ok(());
         }
+        if let Some(name) = self.result_field() {
+            let is_named = errors.iter().any(|e| e.contains(&format!("{name}`")) || e.contains(&format!("{name}[")));
+            let may_lack = self.wrong.is_null() && !is_item(place);
+            return match is_named {
+                true => Ok(()),
+                false if may_lack || row.result == Results::Last => has_all(&kept, &self.without(place)),
+                false => Err("a result is malformed, and no error says so".into()),
+            };
+        }
         if let Some(error) = errors.into_iter().next() {
             return Err(error);
         }
@@ -202,6 +244,20 @@ impl Case<'_> {
             }
         }
         has_all(&kept, &self.without(place))
+    }
+
+    /// The field with a result, or with ids, that a value of another type is put into.
+    fn result_field(&self) -> Option<&str> {
+        let there = self.fixture.responses[self.response]["body"].pointer(self.place)?;
+        let name = self.place.split('/').rev().find(|step| step.parse::<usize>().is_err())?;
+        let is_part = name == "text" && self.place.strip_suffix("/text").is_some_and(is_item);
+        // What is in a schema is not of a type.
+        let is_schema = self.place.contains("/segment_definitions/");
+        let is_result = is_part || (RESULTS.contains(&name) && !is_schema) || (is_id(name) && is_item(self.place));
+        let is_other = std::mem::discriminant(there) != std::mem::discriminant(&self.wrong);
+        // A number in a list of ids may be one.
+        let is_id = is_id(name) && self.wrong.is_number();
+        Some(name).filter(|_| is_result && is_other && !is_id)
     }
 
     /// The items without what is at a place; numbers of a vector count together.
@@ -286,6 +342,11 @@ fn places(value: &Value, at: String, found: &mut Vec<String>) {
     found.push(at);
 }
 
+/// Whether a place is one in a list.
+fn is_item(place: &str) -> bool {
+    place.rsplit('/').next().is_some_and(|key| key.parse::<usize>().is_ok())
+}
+
 fn unescaped(key: &str) -> String {
     key.replace("~1", "/").replace("~0", "~")
 }
@@ -310,4 +371,46 @@ fn one_malformed_place_of_a_full_answer_costs_at_most_itself() {
 #[test]
 fn one_malformed_place_of_a_sparse_answer_costs_at_most_itself() {
     sweep("min");
+}
+
+/// A clock by which every look takes a second, and which presses a button in the end.
+struct Ticking {
+    start: Instant,
+    looks: Arc<AtomicU64>,
+    cancel: CancelHandle,
+    until: u64,
+}
+
+impl Clock for Ticking {
+    fn now(&self) -> Instant {
+        let looks = self.looks.fetch_add(1, Ordering::SeqCst);
+        if looks == self.until {
+            self.cancel.cancel();
+        }
+        self.start + Duration::from_secs(looks)
+    }
+}
+
+#[test]
+fn the_deadline_and_the_handle_of_a_call_hold_while_its_answer_is_repaired() {
+    const WORDS: u64 = 5000;
+    let words: Vec<Value> = (0..WORDS).map(|n| json!({"start": "?", "end": n})).collect();
+    let body = answer(200, &json!({"_id": "1", "words": words}));
+    let server = Server::start((0..3).map(|_| Step::Answer(body.clone())));
+    let read = |deadline: u64, until: u64| {
+        let (looks, cancel) = (Arc::<AtomicU64>::default(), CancelHandle::new());
+        let clock = Ticking { start: Instant::now(), looks: looks.clone(), cancel: cancel.clone(), until };
+        let client = builder(&server).clock(clock).build().unwrap();
+        let options = RequestOptions::new().deadline(Duration::from_secs(deadline)).cancel_handle(&cancel);
+        let outcome = client.assets().retrieve_transcription("1").request_options(options).send();
+        (outcome, looks.load(Ordering::SeqCst))
+    };
+    let (outcome, looks) = read(1_000_000, u64::MAX);
+    assert!(outcome.unwrap().words.is_some_and(|words| words.len() as u64 == WORDS) && looks > WORDS);
+    let (outcome, looks) = read(1000, u64::MAX);
+    let e = outcome.unwrap_err();
+    assert!(e.is_timeout() && e.to_string().contains("while its answer was repaired"), "{e}");
+    assert!((1000..1100).contains(&looks), "{looks}");
+    let (outcome, looks) = read(1_000_000, 1000);
+    assert!(outcome.unwrap_err().is_canceled() && (1000..1010).contains(&looks), "{looks}");
 }

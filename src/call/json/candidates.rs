@@ -1,0 +1,226 @@
+//! What a malformed value may have been meant to be. The decoder then says whether it takes it.
+
+use std::ops::Range;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::call::json::scan::{Scanner, key_text};
+
+/// The first whole number that a float no longer has for certain: all below it are exact.
+const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum ValueKind {
+    Text,
+    /// A text that is not Unicode, or escaped as JSON does not.
+    MalformedText,
+    Integer,
+    Float,
+    Boolean,
+    Null,
+    /// A number that is out of range, `NaN`, or anything else that JSON does not have.
+    NotJson,
+    List,
+    Object,
+}
+
+impl ValueKind {
+    pub(crate) fn of(value: &[u8]) -> Self {
+        match value {
+            [b'{', ..] => ValueKind::Object,
+            [b'[', ..] => ValueKind::List,
+            [b'"', ..] => text(value).map_or(ValueKind::MalformedText, |_| ValueKind::Text),
+            b"true" | b"false" => ValueKind::Boolean,
+            b"null" => ValueKind::Null,
+            _ if serde_json::from_slice::<u64>(value).is_ok() => ValueKind::Integer,
+            _ if serde_json::from_slice::<i64>(value).is_ok() => ValueKind::Integer,
+            _ if serde_json::from_slice::<f64>(value).is_ok() => ValueKind::Float,
+            _ => ValueKind::NotJson,
+        }
+    }
+}
+
+fn text(value: &[u8]) -> Option<String> {
+    serde_json::from_slice(value).ok()
+}
+
+/// What a value that the decoder refuses may have been meant to be, the likeliest first.
+///
+/// A number becomes a text only as an id: an id may have been a number once, while the text of any other field says
+/// something. The text of an id is never changed.
+pub(crate) fn candidates(value: &[u8], is_id: bool) -> Vec<Vec<u8>> {
+    let found = match ValueKind::of(value) {
+        ValueKind::Text if is_id => [None, None, None],
+        ValueKind::Text => {
+            let plain = unquoted(value);
+            let is_float = |plain: &&[u8]| ValueKind::of(plain) == ValueKind::Float;
+            let integer = plain.as_deref().filter(is_float).and_then(whole);
+            [plain, integer, text(value).and_then(|date| utc(&date))]
+        }
+        ValueKind::MalformedText if !is_id => [unicode(value), None, None],
+        ValueKind::Integer | ValueKind::Float if is_id => [Some(quoted(value)), None, None],
+        ValueKind::Float => [whole(value), None, None],
+        ValueKind::NotJson if is_id && value.iter().all(u8::is_ascii_digit) => [Some(quoted(value)), None, None],
+        _ => [None, None, None],
+    };
+    found.into_iter().flatten().collect()
+}
+
+fn quoted(value: &[u8]) -> Vec<u8> {
+    [b"\"", value, b"\""].concat()
+}
+
+/// The number or boolean that was written as a text.
+fn unquoted(value: &[u8]) -> Option<Vec<u8>> {
+    let inside = text(value)?.trim().as_bytes().to_vec();
+    let plain = matches!(ValueKind::of(&inside), ValueKind::Integer | ValueKind::Float | ValueKind::Boolean);
+    plain.then_some(inside)
+}
+
+/// The integer that was written as `1.0`.
+fn whole(value: &[u8]) -> Option<Vec<u8>> {
+    // Exactly, which `serde_json` does not promise.
+    let number: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    let whole = number.fract() == 0.0 && number.abs() < FIRST_INEXACT;
+    whole.then(|| (number as i64).to_string().into_bytes())
+}
+
+/// The date in the form of RFC 3339, if it is one in a form close to it. Without a zone, it is in UTC.
+fn utc(date: &str) -> Option<Vec<u8>> {
+    let date = date.trim().replacen(' ', "T", 1);
+    let colon = date.len().checked_sub(2).and_then(|at| date.split_at_checked(at)).map(|(a, b)| format!("{a}:{b}"));
+    let forms = [Some(format!("{date}Z")), Some(format!("{date}:00Z")), Some(format!("{date}T00:00:00Z")), colon];
+    let read = |form: &String| OffsetDateTime::parse(form, &Rfc3339).is_ok();
+    let found = forms.into_iter().flatten().chain([date]).find(read)?;
+    Some(format!("\"{found}\"").into_bytes())
+}
+
+/// The text with `U+FFFD` for what is not Unicode.
+fn unicode(value: &[u8]) -> Option<Vec<u8>> {
+    let inside = String::from_utf8_lossy(value.strip_prefix(b"\"")?.strip_suffix(b"\"")?);
+    let mut units = Vec::new();
+    let mut rest = inside.chars();
+    while let Some(c) = rest.next() {
+        let c = if c == '\\' {
+            rest.next()?
+        } else {
+            units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
+            continue;
+        };
+        units.push(match c {
+            'n' => 10,
+            'r' => 13,
+            't' => 9,
+            'b' => 8,
+            'f' => 12,
+            'u' => {
+                let digits = rest.as_str().get(..4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+                let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
+                if unit.is_some() {
+                    rest = rest.as_str().get(4..)?.chars();
+                }
+                unit.unwrap_or(0xfffd)
+            }
+            '"' | '\\' | '/' => c as u16,
+            _ => 0xfffd,
+        });
+    }
+    serde_json::to_vec(&String::from_utf16_lossy(&units)).ok()
+}
+
+/// The object without any but the last of the fields of this name; `None` if there is only one.
+pub(crate) fn without_repetitions(object: &[u8], name: &str) -> Option<Vec<u8>> {
+    let mut scanner = Scanner::new(object);
+    scanner.enter()?;
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut first = true;
+    while let Some(member) = scanner.member(true, first)? {
+        first = false;
+        scanner.skip()?;
+        if member.key.is_some_and(|key| key_text(key) == name) {
+            found.push(member.start..scanner.at);
+        }
+    }
+    found.pop().filter(|_| !found.is_empty())?;
+    let mut out = Vec::with_capacity(object.len());
+    let mut copied = 0;
+    for field in found {
+        out.extend_from_slice(&object[copied..field.start]);
+        // Something follows, at least the last one, and so does a comma.
+        copied = field.end + object[field.end..].iter().position(|byte| *byte == b',')? + 1;
+    }
+    out.extend_from_slice(&object[copied..]);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_values() {
+        for (value, kind) in [
+            ("{}", ValueKind::Object),
+            ("[1]", ValueKind::List),
+            (r#""a""#, ValueKind::Text),
+            (r#""\ud800""#, ValueKind::MalformedText),
+            ("true", ValueKind::Boolean),
+            ("false", ValueKind::Boolean),
+            ("null", ValueKind::Null),
+            ("7", ValueKind::Integer),
+            ("18446744073709551615", ValueKind::Integer),
+            ("-7", ValueKind::Integer),
+            ("7.5", ValueKind::Float),
+            ("NaN", ValueKind::NotJson),
+            ("1e999", ValueKind::NotJson),
+        ] {
+            assert_eq!(ValueKind::of(value.as_bytes()), kind, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_a_value_may_have_been_meant_to_be() {
+        for (value, is_id, meant) in [
+            (r#"" 7 ""#, false, &["7"][..]),
+            (r#""7.5""#, false, &["7.5"]),
+            (r#""7.0""#, false, &["7.0", "7"]),
+            (r#""true""#, false, &["true"]),
+            (r#""null""#, false, &[]),
+            (r#""seven""#, false, &[]),
+            (r#""7""#, true, &[]),
+            (r#""2026-01-02""#, false, &["\"2026-01-02T00:00:00Z\""]),
+            (r#""soon""#, false, &[]),
+            ("7.0", false, &["7"]),
+            ("-7.0", false, &["-7"]),
+            ("7.5", false, &[]),
+            ("9007199254740991.0", false, &["9007199254740991"]),
+            ("9007199254740992.0", false, &[]),
+            ("1e300", false, &[]),
+            ("7", false, &[]),
+            ("7", true, &["\"7\""]),
+            ("7.5", true, &["\"7.5\""]),
+            ("99999999999999999999999999", true, &["\"99999999999999999999999999\""]),
+            ("1e999", true, &[]),
+            (r#""a\ud800""#, false, &["\"a\u{fffd}\""]),
+            (r#""a\ud800""#, true, &[]),
+            ("null", false, &[]),
+            ("{}", false, &[]),
+        ] {
+            let found: Vec<String> =
+                candidates(value.as_bytes(), is_id).into_iter().map(|text| String::from_utf8(text).unwrap()).collect();
+            assert_eq!(found, meant, "{value}, {is_id}");
+        }
+    }
+
+    #[test]
+    fn of_a_repeated_field_the_last_is_kept() {
+        let read =
+            |object: &str| without_repetitions(object.as_bytes(), "a").map(|text| String::from_utf8(text).unwrap());
+        assert_eq!((read(r#"{"a":1,"b":2,"b":3}"#), read("{}")), (None, None));
+        assert_eq!(
+            read(r#"{"a":1 , "b" : [2, {"a":3}],"\u0061":4,"c":5,"a":6}"#).as_deref(),
+            Some(r#"{ "b" : [2, {"a":3}],"c":5,"a":6}"#)
+        );
+    }
+}

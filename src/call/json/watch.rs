@@ -1,0 +1,59 @@
+//! Whether a call may continue while its answer is repaired.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::http::cancel::CancelHandle;
+
+/// The deadline and the cancel handle of a call, for the work on its answer that comes after the exchange.
+#[derive(Clone, Default)]
+pub(crate) struct Watch {
+    until: Option<(Arc<dyn Clock>, Instant)>,
+    cancel: Option<CancelHandle>,
+}
+
+/// Why the work on an answer ended before it was done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Stop {
+    Canceled,
+    DeadlinePassed,
+}
+
+impl Watch {
+    /// Watches a call that begins now.
+    pub(crate) fn new(clock: &Arc<dyn Clock>, deadline: Option<Duration>, cancel: Option<CancelHandle>) -> Self {
+        // A deadline that no clock can reach is none.
+        let until = deadline.and_then(|deadline| Some((clock.clone(), clock.now().checked_add(deadline)?)));
+        Watch { until, cancel }
+    }
+
+    /// Watches a cancel handle alone: items of a page are decoded whenever the caller takes them.
+    pub(crate) fn cancellation(cancel: Option<&CancelHandle>) -> Self {
+        Watch { until: None, cancel: cancel.cloned() }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Stop> {
+        if self.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
+            return Err(Stop::Canceled);
+        }
+        match &self.until {
+            Some((clock, until)) if clock.now() >= *until => Err(Stop::DeadlinePassed),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Stop {
+    /// The error of the call. The platform has answered, so that it has acted.
+    pub(crate) fn error(self, operation: String) -> Error {
+        match self {
+            Stop::Canceled => Error::Canceled { operation, sent: true },
+            Stop::DeadlinePassed => {
+                let message = "the deadline of the call passed while its answer was repaired".into();
+                Error::Timeout { operation, message, sent: true, source: None }
+            }
+        }
+    }
+}
