@@ -4,6 +4,7 @@ mod candidates;
 pub(crate) mod decode;
 pub(crate) mod encode;
 mod fault;
-mod repair;
+mod finite;
+pub(crate) mod repair;
 pub(crate) mod scan;
 pub(crate) mod watch;
