@@ -281,14 +281,14 @@ fn a_list_without_an_end_is_an_error_after_few_requests() {
     let lists: [(&str, Pages); 7] = [
         ("empty", Box::new(move |page| json!({"data": [], "page_info": info(page, 1 << 40)}))),
         ("empty", Box::new(move |page| json!({"data": null, "page_info": info(page, 1 << 40)}))),
-        ("before", Box::new(move |page| json!({"data": items([1, 2], page), "page_info": info(page, 1 << 40)}))),
-        ("before", Box::new(move |page| json!({"data": items([page % 3, 7], page), "page_info": info(page, 1 << 40)}))),
+        ("again", Box::new(move |page| json!({"data": items([1, 2], page), "page_info": info(page, 1 << 40)}))),
+        ("again", Box::new(move |page| json!({"data": items([page % 3, 7], page), "page_info": info(page, 1 << 40)}))),
         (
             "again",
             Box::new(move |page| json!({"data": items([page % 3, 7], 0), "page_info": info(page, (1 << 40) + page)})),
         ),
         (
-            "before",
+            "again",
             Box::new(
                 move |page| json!({"data": items([page % 3, 7], page), "page_info": info(page, (1 << 40) - page)}),
             ),
@@ -310,6 +310,13 @@ fn a_list_without_an_end_is_an_error_after_few_requests() {
             assert!(requests <= 25, "list {n}: {requests} requests");
         }
     }
+    // What it says of its pages counts no more than what it says of its items.
+    let server = Server::of_pages(
+        |page| json!({"data": [{"_id": page.to_string()}], "page_info": {"page": page, "total_page": u64::MAX, "total_results": 40, "limit_per_page": 1}}),
+    );
+    let (last, requests) = end(&server, 0);
+    assert!(last.starts_with("error: ") && last.contains("the list does not end: 1080 pages were read"), "{last}");
+    assert_eq!(requests, 1081);
     // One that is longer on each page is read on for a while.
     let server = Server::of_pages(
         |page| json!({"data": [{"_id": page.to_string()}], "page_info": {"page": page, "total_page": (page + 1).min(3000)}}),
@@ -324,6 +331,30 @@ fn a_list_without_an_end_is_an_error_after_few_requests() {
     });
     let chunks = server.client().multipart_upload().get_status("u").send().unwrap();
     assert!(chunks.last().is_some_and(|last| matches!(last, Err(Error::Paging { .. }))) && server.count() == 2);
+}
+
+#[test]
+fn a_list_that_is_new_on_every_page_and_gets_shorter_is_given_up() {
+    let counter = Mutex::new(0);
+    let server = Server::of_pages(move |page| {
+        let mut counter = counter.lock().unwrap();
+        *counter += 10;
+        let items: Vec<Value> = (0..10).map(|n| json!({"_id": format!("{}", *counter + n)})).collect();
+        let info = json!({"page": page, "limit_per_page": 10, "total_page": 400 - page, "total_results": 4000 - page});
+        json!({"data": items, "page_info": info})
+    });
+    let (last, requests) = end(&server, 0);
+    assert!(last.contains("the pages before have nothing but new items") && last.contains("`collect`"), "{last}");
+    assert!(requests <= 110, "{requests} requests");
+    // One page of items was deleted at the beginning and nearly as many were added at the end: still nothing is lost.
+    let assets = Assets::of(60);
+    let server = assets.server();
+    let mut list = server.client().assets().list().send().unwrap();
+    let first: Vec<_> = list.by_ref().take(30).map(id).collect();
+    (0..25).for_each(|n| assets.remove(&format!("a{n}")));
+    (60..84).for_each(|n| assets.0.lock().unwrap().push(format!("a{n}")));
+    let rest: Vec<_> = list.map(id).collect();
+    assert_eq!([first, rest].concat(), (0..84).map(|n| format!("a{n}")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -394,7 +425,7 @@ fn a_list_goes_on_another_day() {
     let e = client.assets().list().from_token("7").send().unwrap_err();
     assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "from_token"), "{e}");
     let e = client.indexes().list().from_token(pages[0].as_ref().unwrap()).send().unwrap_err();
-    assert!(e.to_string().contains("no token of this list"), "{e}");
+    assert!(e.to_string().contains("not a token of this list"), "{e}");
 }
 
 #[test]
@@ -560,6 +591,63 @@ fn pages_are_fetched_when_they_are_asked_for() {
     assert_eq!(list.items().len(), 9);
     assert_eq!(list.next().map(id).as_deref(), Some("a1"));
     assert_eq!(list.into_items().len(), 8);
+}
+
+#[test]
+fn items_that_were_looked_at_are_not_taken_from_the_next_page() {
+    let server = Assets::of(25).server();
+    let client = server.client();
+    let all: Vec<String> = (0..25).map(|n| format!("a{n}")).collect();
+    for taken in [0, 3, 9, 10, 11, 20, 24] {
+        let mut list = client.assets().list().send().unwrap();
+        let first: Vec<_> = list.by_ref().take(taken).map(id).collect();
+        // The rest of the page is decoded here, and given by the iteration that goes on to other pages.
+        let looked_at: Vec<_> = list.items().iter().map(|asset| asset.as_ref().unwrap().id.clone()).collect();
+        let end = if taken == 0 { 10 } else { taken.div_ceil(10) * 10 };
+        assert_eq!(looked_at, all[taken..end.min(25)], "after {taken}");
+        assert_eq!([first, list.by_ref().map(id).collect()].concat(), all, "after {taken}");
+        assert!(list.items().is_empty() && list.into_items().is_empty());
+    }
+}
+
+#[test]
+fn a_token_between_two_pages_is_that_of_the_second() {
+    let assets = Assets::of(25);
+    let server = assets.server();
+    let client = server.client();
+    for (taken, page) in [(10, 2), (20, 3)] {
+        let mut list = client.assets().list().send().unwrap();
+        assert_eq!(list.by_ref().take(taken).count(), taken);
+        assert!(list.items().is_empty() && list.has_next());
+        let token = list.token().unwrap();
+        let before = server.count();
+        let mut rest = client.assets().list().from_token(&token).send().unwrap();
+        assert_eq!(rest.page_info().unwrap().page, Some(page));
+        assert_eq!(rest.next().map(id), Some(format!("a{taken}")));
+        assert_eq!(server.count() - before, 1, "the page before is not read again");
+        // What was deleted meanwhile moves the boundary, and nothing is lost by it.
+        assets.remove(&format!("a{}", taken - 2));
+        let rest: Vec<_> = client.assets().list().from_token(&token).send().unwrap().map(id).collect();
+        assert_eq!(rest, (taken..25).map(|n| format!("a{n}")).collect::<Vec<_>>());
+        assets.0.lock().unwrap().insert(taken - 2, format!("a{}", taken - 2));
+    }
+    let mut list = client.assets().list().send().unwrap();
+    assert_eq!(list.by_ref().take(25).count(), 25);
+    assert!(!list.has_next() && list.token().is_none());
+}
+
+#[test]
+fn a_canceled_list_gives_no_more_repaired_items() {
+    let cancel = twelvelabs::CancelHandle::new();
+    let server = Server::of_pages(
+        |page| json!({"data": [{"_id": 1}, {"_id": "2"}, {"_id": 3}], "page_info": {"page": page, "total_page": 1}}),
+    );
+    let options = RequestOptions::new().cancel_handle(&cancel);
+    let mut list = server.client().assets().list().request_options(options).send().unwrap();
+    assert_eq!(list.next().map(id).as_deref(), Some("1"));
+    cancel.cancel();
+    assert_eq!(list.next().map(id).as_deref(), Some("2"), "what needs no work is given");
+    assert!(list.next().unwrap().is_err_and(|e| e.is_canceled()));
 }
 
 #[test]

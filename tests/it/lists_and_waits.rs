@@ -100,7 +100,7 @@ fn an_item_that_cannot_be_decoded_is_an_error_in_its_place() {
 fn servers_that_lie_or_repeat_end_the_list() {
     for (second, why) in [
         (r#"{"data":[{"_id":"1"}],"page_info":{"page":2,"total_page":9}}"#, "again"),
-        (r#"{"data":[{"_id":"2"}],"page_info":{"page":1,"total_page":9}}"#, "was asked for"),
+        (r#"{"data":[{"_id":"2"}],"page_info":{"page":1,"total_page":9}}"#, "was requested"),
         (r#"<html>"#, "HTML"),
         (r#"{}"#, "no `data`"),
         (r#"[]"#, "not a list"),
@@ -136,7 +136,7 @@ fn a_page_limit_of_zero_is_refused() {
     let server = Server::new();
     let e = client(&server, &FakeClock::new()).assets().list().page_limit(0).send().unwrap_err();
     assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "page_limit"));
-    assert!(e.to_string().contains("1 to 50"), "{e}");
+    assert!(e.to_string().contains("between 1 and 50"), "{e}");
 }
 
 /// Answers look number n with the n-th body, and with the last one from then on.

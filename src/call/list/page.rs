@@ -17,25 +17,25 @@ use crate::text::{BOM, KEPT, excerpt, head};
 /// The field that has the chunks of an upload session.
 pub(crate) const CHUNKS: &str = "uploaded_chunks";
 
-/// Where a page stands in its list. Lists count their pages, searches name them by tokens.
+/// The position of a page in its list. Lists number their pages; searches identify them by tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PageInfo {
     /// The number of this page, from 1.
     pub page: Option<u64>,
-    /// The most items on a page.
+    /// The maximum number of items on a page.
     pub limit_per_page: Option<u64>,
-    /// How many pages there are.
+    /// The number of pages in the list.
     pub total_page: Option<u64>,
-    /// How many items there are on all pages.
+    /// The number of items on all pages together.
     pub total_results: Option<u64>,
-    /// How many clips match a search on all pages.
+    /// The number of clips that match a search, on all pages together.
     pub total_inner_matches: Option<u64>,
-    /// The token of the next page of a search. The last page has none.
+    /// The token of the next page of a search. `None` on the last page.
     pub next_page_token: Option<String>,
-    /// The token of the page before, of a search.
+    /// The token of the previous page of a search.
     pub prev_page_token: Option<String>,
-    /// When the pages of a search can no longer be asked for.
+    /// The time after which the pages of this search can no longer be fetched.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub page_expires_at: Option<OffsetDateTime>,
 }
@@ -51,39 +51,35 @@ impl PageInfo {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cursor {
     Number(u64),
-    /// Of a list whose pages have tokens. The first page has none.
+    /// The token of a page, in a list whose pages have tokens. The first page has none.
     Token(Option<String>),
 }
 
-/// A page, whose items are where they are in its answer.
+/// A page as it was answered. Its items stay where they are in the body and are decoded when they are asked for.
 #[derive(Clone)]
 pub(crate) struct Page {
     pub operation: String,
     pub response: HttpResponse<()>,
     pub info: Option<PageInfo>,
     pub cursor: Cursor,
-    /// Its number, counted if it has a token.
+    /// The number of the page. Pages with tokens are counted.
     pub number: u64,
-    /// How many items it has.
-    pub count: usize,
-    /// Those that were given before or are not wanted, by their place from 0.
-    pub repeated: Vec<usize>,
+    items: Vec<Item>,
+    /// The indices of items that were given before or are not wanted, in order.
+    pub skipped: Vec<usize>,
     /// The page after this one.
     pub next: Option<Cursor>,
-    /// Whether its items are numbered, as the chunks of a session are.
-    numbered: bool,
     /// The identity of the last item before this page.
     pub before: Option<u64>,
-    /// Where its first item is, or what is before that.
-    start: usize,
 }
 
-/// How far the items of a page were read.
+/// Where an item is in the body of its page. A page may have millions of items of a few bytes, hence the small numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading {
-    at: usize,
-    /// How many were read.
-    pub taken: usize,
+struct Item {
+    start: u32,
+    end: u32,
+    /// A hash of the most telling id among the fields of the item; 0 if there is none.
+    identity: u64,
 }
 
 #[derive(Deserialize)]
@@ -101,29 +97,35 @@ impl Page {
         response: HttpResponse<()>,
     ) -> Result<Self> {
         let fail = |message: String| Err(decode::undecodable(&operation, &response, message));
-        let Some(Outline { start, count, info, token }) = outline(&response.body, items) else {
+        if u32::try_from(response.body.len()).is_err() {
+            return fail("the page is larger than 4 GiB; ask for fewer items with `page_limit`".into());
+        }
+        let Some(Outline { items: found, info, token }) = outline(&response.body, items, identity_keys(&cursor, items))
+        else {
             // Either no JSON at all, which the decoder says well, or of a shape that is no list.
             decode::body::<IgnoredAny>(&|| operation.clone(), &response, &Watch::default())?;
-            return fail(format!("this is not a list: {}", excerpt(&response.body)));
+            return fail(format!("the answer is not a list; it begins: {}", excerpt(&response.body)));
         };
-        if start.is_none() && info.is_none() {
-            return fail(format!("the answer has no `{items}`: {}", excerpt(&response.body)));
+        if found.is_none() && info.is_none() {
+            return fail(format!("the answer has no `{items}`; it begins: {}", excerpt(&response.body)));
         }
+        let found = found.unwrap_or_default();
         let raw = |range: Option<Range<usize>>| range.map_or(&b"null"[..], |range| &response.body[range]);
         let raw_info = raw(info);
         let mut info: Option<PageInfo> = decode::from_json(raw_info).ok();
         let given = info.as_ref().and_then(|info| info.page);
         if let (Cursor::Number(_), Some(page)) = (&cursor, given.filter(|page| *page != number)) {
-            let message = format!("page {number} was asked for, the server gave page {page}");
+            let message = format!("page {number} was requested, but the server answered with page {page}");
             return Err(Error::Paging { operation, message });
         }
         let next = match cursor {
             Cursor::Number(number) => {
-                let more = info.as_ref().and_then(PageInfo::pages).map_or(count > 0, |pages| number < pages);
+                let is_last = |pages| number >= pages;
+                let more = !info.as_ref().and_then(PageInfo::pages).map_or(found.is_empty(), is_last);
                 more.then(|| Cursor::Number(number.saturating_add(1)))
             }
             Cursor::Token(_) => {
-                // Strictly: a token that cannot be read would end the list silently.
+                // Strictly, since a token that cannot be read would end the list silently.
                 let within: Option<Next> = match serde_json::from_slice(raw_info) {
                     Ok(next) => next,
                     Err(e) => return fail(format!("`page_info.next_page_token`: {e}")),
@@ -139,19 +141,13 @@ impl Page {
                 token.map(|token| Cursor::Token(Some(token)))
             }
         };
-        Ok(Page {
-            operation,
-            response,
-            info,
-            cursor,
-            number,
-            count,
-            repeated: Vec::new(),
-            next,
-            numbered: items == CHUNKS,
-            before: None,
-            start: start.unwrap_or_default(),
-        })
+        let (items, skipped) = (found, Vec::new());
+        Ok(Page { operation, response, info, cursor, number, items, skipped, next, before: None })
+    }
+
+    /// How many items the page has, those to skip included.
+    pub(crate) fn count(&self) -> usize {
+        self.items.len()
     }
 
     pub(crate) fn pages(&self) -> Option<u64> {
@@ -162,67 +158,31 @@ impl Page {
         self.info.as_ref()?.total_results
     }
 
-    pub(crate) fn reading(&self) -> Reading {
-        Reading { at: self.start, taken: 0 }
+    /// The index and the text of the first item from `taken` on that is not to be skipped.
+    pub(crate) fn wanted(&self, taken: usize) -> Option<(usize, &[u8])> {
+        let index = (taken..self.items.len()).find(|index| self.skipped.binary_search(index).is_err())?;
+        Some((index, self.item(index)?))
     }
 
-    /// The next item as it came, and its place from 0.
-    pub(crate) fn item(&self, reading: &mut Reading) -> Option<(usize, &[u8])> {
-        if reading.taken >= self.count {
-            return None;
-        }
-        let mut scanner = Scanner { text: &self.response.body, at: reading.at };
-        scanner.member(false, reading.taken == 0)??;
-        let range = scanner.skip()?;
-        let index = reading.taken;
-        *reading = Reading { at: scanner.at, taken: index + 1 };
-        Some((index, &self.response.body[range]))
+    fn item(&self, index: usize) -> Option<&[u8]> {
+        let Item { start, end, .. } = *self.items.get(index)?;
+        self.response.body.get(start as usize..end as usize)
     }
 
-    /// The next item that was not given before.
-    pub(crate) fn new_item(&self, reading: &mut Reading) -> Option<(usize, &[u8])> {
-        loop {
-            let (index, item) = self.item(reading)?;
-            if self.repeated.binary_search(&index).is_err() {
-                return Some((index, item));
-            }
-        }
+    /// The texts of all items.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.items.len()).filter_map(|index| self.item(index))
     }
 
-    /// All items as they came.
-    pub(crate) fn items(&self) -> impl Iterator<Item = &[u8]> {
-        let mut reading = self.reading();
-        std::iter::from_fn(move || self.item(&mut reading).map(|(_, item)| item))
+    /// The identity of each item, if it has one.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = Option<u64>> {
+        self.items.iter().map(|item| Some(item.identity).filter(|identity| *identity != 0))
     }
 
-    /// The identity of an item, if it has one.
-    pub(crate) fn identity(&self, item: &[u8]) -> Option<u64> {
-        const KEYS: [&[u8]; 6] = [b"_id", b"task_id", b"batch_id", b"id", b"upload_id", b"index"];
-        let known = match self.cursor {
-            Cursor::Number(_) if self.numbered => 6,
-            Cursor::Number(_) => 5,
-            // The hits of a search are not one for each id.
-            Cursor::Token(_) => 3,
-        };
-        let mut scanner = Scanner::new(item);
-        scanner.enter().filter(|object| *object)?;
-        let mut found = None;
-        let mut first = true;
-        while let Some(member) = scanner.member(true, first)? {
-            first = false;
-            let value = &item[scanner.skip()?];
-            let Some(rank) = KEYS[..known].iter().position(|key| member.key == Some(key)) else { continue };
-            if value != b"null" && found.is_none_or(|(best, _)| rank < best) {
-                found = Some((rank, hash([value])));
-            }
-        }
-        found.map(|(_, identity)| identity)
-    }
-
-    /// The identity of the last item of the first `count`.
+    /// The identity of the last of the first `count` items.
     pub(crate) fn identity_before(&self, count: usize) -> Option<u64> {
         match count.checked_sub(1) {
-            Some(last) => self.items().nth(last).and_then(|item| self.identity(item)),
+            Some(last) => self.identities().nth(last).flatten(),
             None => self.before,
         }
     }
@@ -236,18 +196,30 @@ impl Page {
     }
 }
 
-/// Where what matters of a page is in its answer.
+/// The fields that tell items apart, the most telling first.
+fn identity_keys(cursor: &Cursor, items: &str) -> &'static [&'static [u8]] {
+    const KEYS: [&[u8]; 6] = [b"_id", b"task_id", b"batch_id", b"id", b"upload_id", b"index"];
+    match cursor {
+        Cursor::Number(_) if items == CHUNKS => &KEYS,
+        // Many things have an index that is not theirs alone.
+        Cursor::Number(_) => &KEYS[..5],
+        // Several hits of a search may be of one thing and have its id.
+        Cursor::Token(_) => &KEYS[..3],
+    }
+}
+
+/// Where the parts of a page are in its body.
 #[derive(Default)]
 struct Outline {
-    /// Where the list of items begins, and how many there are.
-    start: Option<usize>,
-    count: usize,
+    /// The items, if the answer has the field for them.
+    items: Option<Vec<Item>>,
     info: Option<Range<usize>>,
     /// The token of the next page, which some lists have beside the items.
     token: Option<Range<usize>>,
 }
 
-fn outline(body: &[u8], items: &str) -> Option<Outline> {
+/// Scans a page, once.
+fn outline(body: &[u8], items: &str, keys: &[&[u8]]) -> Option<Outline> {
     let mut scanner = Scanner { text: body, at: if body.starts_with(BOM) { BOM.len() } else { 0 } };
     scanner.space();
     scanner.enter().filter(|object| *object)?;
@@ -256,8 +228,7 @@ fn outline(body: &[u8], items: &str) -> Option<Outline> {
     while let Some(member) = scanner.member(true, first)? {
         first = false;
         if member.key == Some(items.as_bytes()) {
-            outline.start = Some(scanner.at + 1);
-            outline.count = 0;
+            let found = outline.items.insert(Vec::new());
             match scanner.enter() {
                 Some(false) => {}
                 Some(true) => return None,
@@ -265,9 +236,8 @@ fn outline(body: &[u8], items: &str) -> Option<Outline> {
                 None if body[scanner.skip()?] == *b"null" => continue,
                 None => return None,
             }
-            while scanner.member(false, outline.count == 0)?.is_some() {
-                scanner.skip()?;
-                outline.count += 1;
+            while scanner.member(false, found.is_empty())?.is_some() {
+                found.push(item(&mut scanner, keys)?);
             }
             continue;
         }
@@ -281,6 +251,29 @@ fn outline(body: &[u8], items: &str) -> Option<Outline> {
     scanner.is_done().then_some(outline)
 }
 
+/// Steps behind the item that begins here, and notes the most telling of its ids.
+fn item(scanner: &mut Scanner<'_>, keys: &[&[u8]]) -> Option<Item> {
+    let start = scanner.at;
+    let mut best = keys.len();
+    let mut identity = 0;
+    if scanner.peek()? == b'{' {
+        scanner.enter()?;
+        let mut first = true;
+        while let Some(member) = scanner.member(true, first)? {
+            first = false;
+            let value = &scanner.text[scanner.skip()?];
+            let rank = keys[..best].iter().position(|key| member.key == Some(key));
+            if let Some(rank) = rank.filter(|_| value != b"null") {
+                // Never 0, which says that there is none.
+                (best, identity) = (rank, hash([value]).max(1));
+            }
+        }
+    } else {
+        scanner.skip()?;
+    }
+    Some(Item { start: u32::try_from(start).ok()?, end: u32::try_from(scanner.at).ok()?, identity })
+}
+
 /// A hash of the pieces with a line break after each, so that no two lists of pieces are taken for one.
 pub(crate) fn hash<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     pieces.into_iter().fold(Fnv1a::new(), |hash, piece| hash.bytes(piece).bytes(b"\n")).finish()
@@ -290,10 +283,12 @@ pub(crate) fn hash<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 mod tests {
     use super::*;
 
-    fn page(cursor: Cursor, items: &str) -> Page {
-        let number = 1;
-        let response = HttpResponse { body: format!("{{\"{items}\":[]}}").into_bytes(), ..HttpResponse::default() };
-        Page::read("GET /things".into(), items, cursor, number, response).unwrap()
+    fn page(cursor: Cursor, field: &str, items: &str) -> Page {
+        let response = HttpResponse {
+            body: format!("{{\"{field}\": [{items}], \"page_info\": {{}}}}").into_bytes(),
+            ..HttpResponse::default()
+        };
+        Page::read("GET /things".into(), field, cursor, 1, response).unwrap()
     }
 
     #[test]
@@ -312,10 +307,9 @@ mod tests {
 
     #[test]
     fn an_item_is_known_by_its_most_telling_id() {
-        let numbered = page(Cursor::Number(1), "data");
-        let same = |page: &Page, a: &str, b: &str| {
-            let (a, b) = (page.identity(a.as_bytes()), page.identity(b.as_bytes()));
-            a.is_some() && a == b
+        let same = |cursor: Cursor, field: &str, a: &str, b: &str| {
+            let identities: Vec<_> = page(cursor, field, &format!("{a} , {b}")).identities().collect();
+            identities[0].is_some() && identities[0] == identities[1]
         };
         for (a, b, alike) in [
             (r#"{"_id":"1","id":"2"}"#, r#"{"_id":"1"}"#, true),
@@ -323,13 +317,23 @@ mod tests {
             (r#"{"upload_id":"3","id":"2","_id":null}"#, r#"{"id":"2"}"#, true),
             (r#"{"_id":"1","name":"a"}"#, r#"{"_id":"2","name":"a"}"#, false),
         ] {
-            assert_eq!(same(&numbered, a, b), alike, "{a} {b}");
+            assert_eq!(same(Cursor::Number(1), "data", a, b), alike, "{a} {b}");
         }
         let index = r#"{"index":1}"#;
-        assert!(!same(&numbered, index, index), "of something else perhaps");
-        assert!(same(&page(Cursor::Number(1), CHUNKS), index, index));
-        let hits = page(Cursor::Token(None), "data");
-        assert!(same(&hits, r#"{"_id":"1"}"#, r#"{"_id":"1"}"#));
-        assert!(!same(&hits, r#"{"id":"1"}"#, r#"{"id":"1"}"#), "many hits may be of one");
+        assert!(!same(Cursor::Number(1), "data", index, index), "of something else perhaps");
+        assert!(same(Cursor::Number(1), CHUNKS, index, index));
+        assert!(same(Cursor::Token(None), "data", r#"{"_id":"1"}"#, r#"{"_id":"1"}"#));
+        assert!(!same(Cursor::Token(None), "data", r#"{"id":"1"}"#, r#"{"id":"1"}"#), "many hits may be of one");
+    }
+
+    #[test]
+    fn items_are_given_as_they_came() {
+        let texts = ["{\"a\": [{\"_id\": 1}, \"]\"]}", "null", "[[], {}]", "\"a,\\\"b\"", "-1.5e3", "{ }"];
+        let mut page = page(Cursor::Number(1), "data", &texts.join(" ,\n"));
+        assert_eq!(page.texts().collect::<Vec<_>>(), texts.map(str::as_bytes));
+        assert!(page.count() == 6 && page.identities().all(|identity| identity.is_none()));
+        page.skipped = vec![0, 3, 4];
+        let wanted: Vec<_> = (0..7).map(|taken| page.wanted(taken).map(|(index, _)| index)).collect();
+        assert_eq!(wanted, [Some(1), Some(1), Some(2), Some(5), Some(5), Some(5), None]);
     }
 }

@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use serde::de::DeserializeOwned;
 
 use crate::call::json::decode;
-use crate::call::json::watch::Watch;
-use crate::call::list::page::{Page, Reading};
-use crate::call::list::prefetch::Ahead;
+use crate::call::json::repair::Unread;
+use crate::call::list::page::Page;
+use crate::call::list::prefetch::Prefetch;
 use crate::call::list::walk::{List, Start};
 use crate::call::request::Request;
 use crate::call::{Output, sealed};
@@ -18,9 +18,9 @@ use crate::response::HttpResponse;
 
 pub use crate::call::list::page::PageInfo;
 
-/// A list across its pages: an iterator that asks for the next page when the items of this one are used up.
+/// A list across its pages: an iterator over items that fetches the next page when the items of this one are used up.
 ///
-/// The settings of the first request, its [`RequestOptions`](crate::RequestOptions) too, hold for all pages.
+/// The settings of the first request, including its [`RequestOptions`](crate::RequestOptions), apply to all pages.
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -34,23 +34,23 @@ pub use crate::call::list::page::PageInfo;
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
 ///
-/// # What you can rely on
+/// # Guarantees
 ///
-/// - The items come in order, and N pages cost N requests. An empty page in the middle is not the end.
-/// - An item that cannot be decoded is an error in its place, and the rest follow.
-/// - A page that cannot be fetched is one error. If the reason is one that passes (a timeout, a broken connection, a
-///   fault of the server, a rate limit, a cancellation), the next call of `next` asks for that page again, up to ten times
-///   in a row; otherwise the list has ended. Once it has given `None`, it gives nothing else.
-/// - An item that moves to the next page because others arrived is given once.
-/// - A list that gets shorter while it is read loses nothing: the items that moved to pages which were read are fetched
-///   from there, at the cost of some requests, or the list ends in an [`Error::Paging`](crate::Error::Paging) that
-///   says so. It is noticed by the number of items that the platform gives with each page.
-/// - A server that repeats pages, lies about their number, or never ends is an
+/// - Items come in order, and N pages cost N requests. An empty page in the middle does not end the list.
+/// - An item that cannot be decoded is an error in its place, and the remaining items follow.
+/// - A page that cannot be fetched is one error. If the cause is temporary (a timeout, a broken connection, a server
+///   error, a rate limit, a cancellation), the next call of `next` requests that page again, up to ten times in a row;
+///   otherwise the list has ended. Once `next` has returned `None`, it keeps returning `None`.
+/// - An item that moves to the next page because others were added is returned once.
+/// - A list that shrinks while it is read loses nothing: items that moved to pages which were already read are fetched
+///   from there with a few more requests, or the list ends with an [`Error::Paging`](crate::Error::Paging) that says so.
+///   The pager notices it by the number of items that the platform reports with each page.
+/// - A server that repeats pages, reports a wrong number of them, or never ends the list leads to an
 ///   [`Error::Paging`](crate::Error::Paging) after a few requests.
 ///
-/// # Changing a list while it is read
+/// # Changing a list while reading it
 ///
-/// Gather the items first, then change them: that costs the fewest requests.
+/// Collect the items first, then change them. This costs the fewest requests.
 ///
 /// ```no_run
 /// use twelvelabs::assets::Asset;
@@ -66,10 +66,11 @@ pub use crate::call::list::page::PageInfo;
 pub struct SyncPager<T> {
     list: Arc<List>,
     page: Page,
-    reading: Reading,
-    /// The items that are not taken yet, once they were decoded.
+    /// How many items of the page were taken, those to skip included.
+    taken: usize,
+    /// The items that are not taken yet, once they were looked at.
     items: OnceLock<std::vec::IntoIter<Result<T>>>,
-    ahead: Option<Ahead>,
+    prefetch: Option<Prefetch>,
 }
 
 impl<T: DeserializeOwned + 'static> sealed::Sealed for SyncPager<T> {}
@@ -84,27 +85,26 @@ impl<T: DeserializeOwned + 'static> Output for SyncPager<T> {
 
 /// The first page of a list.
 fn begin(mut request: Request) -> Result<(List, Page)> {
-    for name in ["page", "page_limit"] {
+    for (name, range) in [("page", "must be at least 1"), ("page_limit", "must be between 1 and 50")] {
         if request.text(name).as_deref() == Some("0") {
-            let range = if name == "page" { "pages are counted from 1" } else { "the platform allows 1 to 50" };
-            request.reject(name, &format!("0 is not possible, {range}"));
+            request.reject(name, &format!("{range}, not 0"));
         }
     }
     let start = request.list.from_token.as_deref().map(|token| Start::from_token(token, &request.operation()));
     if let Some(None) = start {
-        request.reject("from_token", "is no token of this list; give what `SyncPager::token` gave for the same call");
+        request.reject(
+            "from_token",
+            "is not a token of this list; pass what `SyncPager::token` returned for the same call",
+        );
     }
     let mut list = List::new(request, start.flatten());
-    match list.advance(None)? {
-        Some(page) => Ok((list, page)),
-        None => Err(list.without_pages()),
-    }
+    let page = list.first_page()?;
+    Ok((list, page))
 }
 
 impl<T> SyncPager<T> {
     fn new(list: Arc<List>, page: Page) -> Self {
-        let reading = page.reading();
-        SyncPager { list, page, reading, items: OnceLock::new(), ahead: None }
+        SyncPager { list, page, taken: 0, items: OnceLock::new(), prefetch: None }
     }
 
     /// Whether there is a page after this one.
@@ -112,23 +112,23 @@ impl<T> SyncPager<T> {
         self.list.has_next()
     }
 
-    /// Where this page stands, if the platform says so.
+    /// The position of this page in the list, if the platform reports it.
     pub fn page_info(&self) -> Option<&PageInfo> {
         self.page.info.as_ref()
     }
 
-    /// The answer that this page came in.
+    /// The response that this page came in.
     pub fn response(&self) -> &HttpResponse<()> {
         &self.page.response
     }
 
-    /// A text with which the list goes on from here at another time, in another process: `from_token` of the same call
-    /// takes it. `None` at the end of the list.
+    /// A token to continue the list from here later, also in another process: pass it to `from_token` of the same call.
+    /// `None` at the end of the list.
     ///
-    /// It goes on after the last item that was taken. If none of this page was, because you go page by page, it goes on
-    /// after this page. An item may come twice if the list has changed since; if the place cannot be found any more,
-    /// because the items around it were deleted, that is an [`Error::Paging`](crate::Error::Paging). The token of a
-    /// search works as long as the platform keeps its pages (see [`PageInfo::page_expires_at`]).
+    /// The list continues after the last item that was taken. If no item of this page was taken, because you go page by
+    /// page, it continues after this page. An item may come twice if the list has changed in the meantime. If the place
+    /// cannot be found because the items around it were deleted, that is an [`Error::Paging`](crate::Error::Paging). The
+    /// token of a search works as long as the platform keeps its pages (see [`PageInfo::page_expires_at`]).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -146,14 +146,14 @@ impl<T> SyncPager<T> {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn token(&self) -> Option<String> {
-        self.list.token(&self.page, self.reading.taken)
+        self.list.token(&self.page, self.taken)
     }
 
-    /// Fetches up to `pages` pages before they are asked for, on threads of their own: 32 at the most, 0 for none.
+    /// Fetches up to `pages` pages ahead on background threads: at most 32, 0 for none.
     ///
-    /// It costs the same requests as without, in the same number, only earlier. The items and the errors stay in their
-    /// places. Searches, and lists that do not say how many pages they have, are fetched one page ahead. Nobody waits
-    /// for pages on their way when the list is dropped.
+    /// It makes the same requests as without, only earlier; items and errors keep their order. Searches, and lists that
+    /// do not report their number of pages, are fetched one page ahead. Dropping the list does not wait for pages that
+    /// are being fetched.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -163,20 +163,20 @@ impl<T> SyncPager<T> {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn prefetch(mut self, pages: usize) -> Self {
-        let mut ahead = Ahead::new(pages);
-        self.list.send_ahead(&mut ahead);
-        self.ahead = Some(ahead);
+        let mut prefetch = Prefetch::new(pages);
+        self.list.start_prefetch(&mut prefetch);
+        self.prefetch = Some(prefetch);
         self
     }
 }
 
 impl<T: DeserializeOwned + 'static> SyncPager<T> {
-    /// The items of this page that were not taken yet.
+    /// The items of this page that have not been taken yet.
     pub fn items(&self) -> &[Result<T>] {
-        self.items.get_or_init(|| decoded(&self.page, self.reading).into_iter()).as_slice()
+        self.items.get_or_init(|| self.decode_items().into_iter()).as_slice()
     }
 
-    /// The items of this page that were not taken yet, by value. It asks for no other page.
+    /// The items of this page that have not been taken yet, by value. Fetches no other page.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -185,44 +185,54 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn into_items(self) -> Vec<Result<T>> {
-        match self.items.into_inner() {
+    pub fn into_items(mut self) -> Vec<Result<T>> {
+        match self.items.get_mut() {
             Some(items) => items.collect(),
-            None => decoded(&self.page, self.reading),
+            None => self.decode_items(),
         }
     }
 
-    /// Fetches the page after this one, or gives `None` if this is the last.
+    /// Fetches the page after this one. `None` if this is the last.
     ///
     /// # Errors
     ///
-    /// The page cannot be fetched or is not what it should be. Another call asks for it again.
+    /// The errors of the request, and [`Error::Paging`](crate::Error::Paging) if the page does not belong to the list.
+    /// Calling it again requests the page again.
     pub fn next_page(&self) -> Result<Option<Self>> {
         let mut list = List::clone(&self.list);
         let page = list.advance(None)?;
         Ok(page.map(|page| SyncPager::new(Arc::new(list), page)))
     }
 
-    /// The pages instead of the items: this one, then the rest, each when it is asked for.
+    /// An iterator over pages instead of items: this one, then the following ones, each fetched when it is reached.
     ///
-    /// A page that cannot be fetched is an error and can be asked for again, as with the items.
+    /// A page that cannot be fetched is an error and can be requested again, as with the items.
     pub fn iter_pages(mut self) -> Pages<T> {
-        let (list, ahead) = (self.list.clone(), self.ahead.take());
-        Pages { first: Some(self), list, ahead }
+        let (list, prefetch) = (self.list.clone(), self.prefetch.take());
+        Pages { first: Some(self), list, prefetch }
     }
 
-    /// The answer that this page came in, as another type.
+    /// Decodes the response that this page came in as another type.
     pub(crate) fn decode_response<U: DeserializeOwned + 'static>(&self) -> Result<U> {
-        decode::body(&|| self.page.operation.clone(), &self.page.response, &Watch::default())
+        decode::body(&|| self.page.operation.clone(), &self.page.response, &self.list.watch())
     }
-}
 
-fn decoded<T: DeserializeOwned>(page: &Page, mut reading: Reading) -> Vec<Result<T>> {
-    std::iter::from_fn(|| page.new_item(&mut reading)).map(|(index, item)| decode_item(page, index, item)).collect()
-}
+    fn decode_items(&self) -> Vec<Result<T>> {
+        let mut taken = self.taken;
+        std::iter::from_fn(|| {
+            let (index, item) = self.page.wanted(taken)?;
+            taken = index + 1;
+            Some(self.decode_item(index, item))
+        })
+        .collect()
+    }
 
-fn decode_item<T: DeserializeOwned>(page: &Page, index: usize, item: &[u8]) -> Result<T> {
-    decode::from_json(item).map_err(|why| page.malformed(index, item, &why))
+    fn decode_item(&self, index: usize, item: &[u8]) -> Result<T> {
+        decode::from_json_watched(item, &self.list.watch()).map_err(|unread| match unread {
+            Unread::Malformed(why) => self.page.malformed(index, item, &why),
+            Unread::Stopped(stop) => stop.error(self.page.operation.clone()),
+        })
+    }
 }
 
 impl<T: DeserializeOwned + 'static> Iterator for SyncPager<T> {
@@ -230,16 +240,17 @@ impl<T: DeserializeOwned + 'static> Iterator for SyncPager<T> {
 
     fn next(&mut self) -> Option<Result<T>> {
         loop {
-            if let Some((index, item)) = self.page.new_item(&mut self.reading) {
+            if let Some((index, item)) = self.page.wanted(self.taken) {
+                self.taken = index + 1;
                 return match self.items.get_mut() {
                     Some(items) => items.next(),
-                    None => Some(decode_item(&self.page, index, item)),
+                    None => Some(self.decode_item(index, item)),
                 };
             }
-            match Arc::make_mut(&mut self.list).advance(self.ahead.as_mut()) {
+            match Arc::make_mut(&mut self.list).advance(self.prefetch.as_mut()) {
                 Ok(page) => {
                     self.page = page?;
-                    self.reading = self.page.reading();
+                    self.taken = 0;
                     self.items = OnceLock::new();
                 }
                 Err(e) => return Some(Err(e)),
@@ -253,19 +264,19 @@ impl<T: DeserializeOwned + 'static> FusedIterator for SyncPager<T> {}
 impl<T> fmt::Debug for SyncPager<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SyncPager")
-            .field("items", &self.page.count)
-            .field("taken", &self.reading.taken)
+            .field("items", &self.page.count())
+            .field("taken", &self.taken)
             .field("page_info", &self.page.info)
             .finish_non_exhaustive()
     }
 }
 
-/// The pages of a list, see [`SyncPager::iter_pages`].
-#[must_use = "the pages after the first are fetched when they are asked for"]
+/// The pages of a list: see [`SyncPager::iter_pages`].
+#[must_use = "the pages after the first are fetched when they are reached"]
 pub struct Pages<T> {
     first: Option<SyncPager<T>>,
     list: Arc<List>,
-    ahead: Option<Ahead>,
+    prefetch: Option<Prefetch>,
 }
 
 impl<T: DeserializeOwned + 'static> Iterator for Pages<T> {
@@ -276,7 +287,7 @@ impl<T: DeserializeOwned + 'static> Iterator for Pages<T> {
             return Some(Ok(first));
         }
         // A copy only if a page that was given is still there.
-        let page = Arc::make_mut(&mut self.list).advance(self.ahead.as_mut()).transpose()?;
+        let page = Arc::make_mut(&mut self.list).advance(self.prefetch.as_mut()).transpose()?;
         Some(page.map(|page| SyncPager::new(self.list.clone(), page)))
     }
 }

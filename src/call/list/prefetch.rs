@@ -9,34 +9,35 @@ use crate::error::Result;
 use crate::response::HttpResponse;
 use crate::sync::{Receiver, channel};
 
-/// As many connections as are kept to one host.
-const MOST: usize = 32;
+/// The most pages on their way: as many connections as are kept to one host.
+const MAX_PAGES: usize = 32;
 
 type Answer = Result<HttpResponse<()>>;
 
 /// Pages that are on their way, each on a thread that ends with its answer. Nobody waits for them when this is dropped.
-pub(crate) struct Ahead {
-    most: usize,
-    /// In order. The mutex makes it `Sync`.
+pub(crate) struct Prefetch {
+    /// How many may be on their way at a time.
+    pages: usize,
+    /// The pages on their way, in order.
     answers: VecDeque<(Cursor, Receiver<Answer>)>,
 }
 
-impl Ahead {
-    pub(crate) fn new(most: usize) -> Self {
-        Ahead { most: most.min(MOST), answers: VecDeque::new() }
+impl Prefetch {
+    pub(crate) fn new(pages: usize) -> Self {
+        Prefetch { pages: pages.min(MAX_PAGES), answers: VecDeque::new() }
     }
 
-    /// Sends for the pages from `next` to the last one that is known to exist.
-    pub(crate) fn send(&mut self, next: &Cursor, last: Option<u64>, request: impl Fn(&Cursor) -> Request) {
+    /// Starts fetching the pages from `next` to the last one that is known to exist.
+    pub(crate) fn start(&mut self, next: &Cursor, last: Option<u64>, request: impl Fn(&Cursor) -> Request) {
         let Cursor::Number(first) = *next else {
-            // Where the page after it is, only its answer says.
-            if self.most > 0 && self.answers.is_empty() {
-                self.start(next.clone(), request(next));
+            // Only the answer has the token of the page after it.
+            if self.pages > 0 && self.answers.is_empty() {
+                self.spawn(next.clone(), request(next));
             }
             return;
         };
         self.answers.retain(|(cursor, _)| matches!(cursor, Cursor::Number(number) if *number >= first));
-        let end = first.saturating_add(self.most as u64).min(last.unwrap_or(first).max(first).saturating_add(1));
+        let end = first.saturating_add(self.pages as u64).min(last.unwrap_or(first).max(first).saturating_add(1));
         let from = match self.answers.back() {
             Some((Cursor::Number(number), _)) => number.saturating_add(1),
             _ => first,
@@ -44,14 +45,14 @@ impl Ahead {
         for number in from.max(first)..end {
             let cursor = Cursor::Number(number);
             let request = request(&cursor);
-            if !self.start(cursor, request) {
+            if !self.spawn(cursor, request) {
                 break;
             }
         }
     }
 
-    /// Whether there is a thread for it.
-    fn start(&mut self, cursor: Cursor, request: Request) -> bool {
+    /// Fetches a page on a thread of its own. Whether there is one: a system may have none left.
+    fn spawn(&mut self, cursor: Cursor, request: Request) -> bool {
         let (sender, receiver) = channel(1);
         let fetch = move || drop(sender.send(request.execute()));
         let started = thread::Builder::new().name("twelvelabs-page".into()).spawn(fetch).is_ok();
@@ -61,7 +62,7 @@ impl Ahead {
         started
     }
 
-    /// Gives up what is on its way.
+    /// Gives up the pages on their way.
     pub(crate) fn clear(&mut self) {
         self.answers.clear();
     }

@@ -1,0 +1,219 @@
+//! Whether a list is honest: that it has an end, and that its pages bring something new.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher};
+
+use crate::call::list::page::{Cursor, Page, hash};
+
+/// Pages after which a list without a known end is taken for an endless one.
+const MAX_PAGES: u64 = 100_000;
+/// The same for a list that says how long it is: nobody has read one of 50 million items to its end.
+const MAX_KNOWN_PAGES: u64 = 1_000_000;
+/// How many pages in a row may have nothing on them.
+const MAX_EMPTY: u32 = 10;
+/// How often the same page may come, if its items have no ids.
+const MAX_REPEATS: u32 = 3;
+
+/// How large a list is, as one of its pages says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Size {
+    pub results: Option<u64>,
+    pub pages: Option<u64>,
+}
+
+impl Size {
+    pub(crate) fn of(page: &Page) -> Self {
+        Size { results: page.results(), pages: page.pages() }
+    }
+
+    /// By how much it is larger than another one: its items, or its pages.
+    pub(crate) fn beyond(self, other: Size) -> Option<u64> {
+        let more = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_sub(b?));
+        more(self.results, other.results).or_else(|| more(self.pages, other.pages))
+    }
+}
+
+/// What was seen of a list, by which a page is recognized that was there before.
+#[derive(Clone, Default)]
+pub(crate) struct Guard {
+    first: Option<Size>,
+    /// After how many pages the list is taken for an endless one.
+    max_pages: u64,
+    /// How many pages were admitted.
+    pages: u64,
+    /// Whether the size of the list has changed while it was read: then items may come again on other pages.
+    changed: bool,
+    /// The identities of items and the hashes of tokens.
+    seen: HashSet<u64>,
+    /// The contents of whole pages: the last page that had each, and how often it came.
+    contents: HashMap<u64, (u64, u32)>,
+    /// What was seen again since there was something new.
+    again: HashSet<u64>,
+    /// How many pages in a row were empty.
+    empty: u32,
+    /// The number of the last page, if it had items.
+    last_page: Option<u64>,
+}
+
+impl Guard {
+    /// The guard of a list that continues after an item.
+    pub(crate) fn new(after: Option<u64>) -> Self {
+        Guard { seen: after.into_iter().collect(), ..Guard::default() }
+    }
+
+    /// How many pages were admitted.
+    pub(crate) fn pages(&self) -> u64 {
+        self.pages
+    }
+
+    /// Whether any item of the page was seen before.
+    pub(crate) fn knows_any(&self, page: &Page) -> bool {
+        page.identities().flatten().any(|identity| self.seen.contains(&identity))
+    }
+
+    /// Whether the page with this token was read before.
+    pub(crate) fn knows_token(&self, cursor: &Cursor) -> bool {
+        token_hash(cursor).is_some_and(|token| self.seen.contains(&token))
+    }
+
+    /// Admits a page as the next one and adds the items that were given before to those to skip, or says why the list
+    /// cannot be trusted.
+    pub(crate) fn admit(&mut self, page: &mut Page) -> Result<(), String> {
+        self.check_end(page)?;
+        self.seen.extend(token_hash(&page.cursor));
+        let has_news = self.note_items(page)?;
+        if page.count() == 0 {
+            self.empty += 1;
+            if self.empty > MAX_EMPTY && page.next.is_some() {
+                return Err(format!("the list does not end: {} pages in a row are empty", self.empty));
+            }
+        } else {
+            self.empty = 0;
+            if has_news {
+                self.again.clear();
+            }
+        }
+        self.last_page = (page.count() > 0).then_some(page.number);
+        self.pages += 1;
+        Ok(())
+    }
+
+    /// Checks that the list is not longer than it can be by what it said at first.
+    fn check_end(&mut self, page: &Page) -> Result<(), String> {
+        let size = Size::of(page);
+        let first = *self.first.get_or_insert_with(|| {
+            self.max_pages = max_pages(page);
+            size
+        });
+        self.changed |= size != first;
+        if self.pages >= self.max_pages {
+            return Err(format!("the list does not end: {} pages were read", self.pages));
+        }
+        Ok(())
+    }
+
+    /// Notes the items of a page: whether there is anything new among them, or it is empty. An error if there is not,
+    /// and no change of the list explains it.
+    fn note_items(&mut self, page: &mut Page) -> Result<bool, String> {
+        let skipped = page.skipped.len();
+        let content = content_hash(page);
+        let (before, times) = self.contents.get(&content).map_or((None, 0), |(page, times)| (Some(*page), *times));
+        // Without ids, some hits of a search may be like others.
+        let repeats = times >= MAX_REPEATS || (before.is_some() && before == self.last_page);
+        let mut has_news = page.count() == 0 || skipped > 0;
+        let (mut all_again, mut known) = (true, Vec::new());
+        for (index, identity) in page.identities().enumerate() {
+            let is_new = match identity {
+                Some(identity) => self.seen.insert(identity),
+                None => !repeats,
+            };
+            has_news |= is_new;
+            if !is_new {
+                all_again &= !self.again.insert(identity.unwrap_or(content));
+            }
+            if index < skipped || (!is_new && identity.is_some()) {
+                known.push(index);
+            }
+        }
+        page.skipped = known;
+        if !has_news && (all_again || !self.changed) {
+            let number = page.number;
+            return Err(match before {
+                Some(before) => format!("the server gave page {before} again as page {number}"),
+                None => format!("page {number} has nothing but items that were given before"),
+            });
+        }
+        if page.count() > 0 {
+            self.contents.insert(content, (page.number, times + 1));
+        }
+        Ok(has_news)
+    }
+}
+
+/// A hash of the items of a page: of their identities, or of their texts where they have none.
+fn content_hash(page: &Page) -> u64 {
+    // Only compared with others of this process, and faster than a hash that is the same in every build.
+    let mut hasher = DefaultHasher::new();
+    for (identity, text) in page.identities().zip(page.texts()) {
+        match identity {
+            Some(identity) => hasher.write_u64(identity),
+            None => hasher.write(text),
+        }
+        hasher.write_u8(b'\n');
+    }
+    hasher.finish()
+}
+
+/// The most pages that a list can have by what its first page says, with room for as many again and some more that are
+/// added while it is read. A number of pages counts no more than what the number of items makes of it: some servers
+/// give a constant.
+fn max_pages(page: &Page) -> u64 {
+    let limit = page.info.as_ref().and_then(|info| info.limit_per_page).filter(|limit| *limit > 0);
+    let by_items = limit.and_then(|limit| Some(page.results()?.div_ceil(limit)));
+    match [page.pages(), by_items].into_iter().flatten().min() {
+        Some(pages) => pages.saturating_mul(2).saturating_add(1000).min(MAX_KNOWN_PAGES),
+        None => MAX_PAGES,
+    }
+}
+
+fn token_hash(cursor: &Cursor) -> Option<u64> {
+    match cursor {
+        Cursor::Token(Some(token)) => Some(hash([b"token", token.as_bytes()])),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::response::HttpResponse;
+
+    fn page(info: &str) -> Page {
+        let body = format!("{{\"data\": [], \"page_info\": {info}}}").into_bytes();
+        let response = HttpResponse { body, ..HttpResponse::default() };
+        Page::read("GET /things".into(), "data", Cursor::Number(1), 1, response).unwrap()
+    }
+
+    #[test]
+    fn a_list_ends_by_what_is_known_of_it() {
+        for (info, max) in [
+            ("{}", MAX_PAGES),
+            (r#"{"total_page": 18446744073709551615}"#, MAX_KNOWN_PAGES),
+            (r#"{"total_page": 1000000000, "total_results": 4, "limit_per_page": 10}"#, 1002),
+            (r#"{"total_page": 1000000000, "total_results": 4}"#, MAX_KNOWN_PAGES),
+            (r#"{"total_page": 3, "total_results": 101, "limit_per_page": 50}"#, 1006),
+            (r#"{"total_page": 3, "total_results": 1000000, "limit_per_page": 50}"#, 1006),
+            (r#"{"total_results": 101, "limit_per_page": 50}"#, 1006),
+            (r#"{"total_results": 101, "limit_per_page": 0}"#, MAX_PAGES),
+        ] {
+            assert_eq!(max_pages(&page(info)), max, "{info}");
+        }
+        let mut guard = Guard::default();
+        guard.admit(&mut page("{}")).unwrap();
+        guard.pages = MAX_PAGES - 1;
+        guard.empty = 0;
+        guard.admit(&mut page("{}")).unwrap();
+        let e = guard.admit(&mut page("{}")).unwrap_err();
+        assert_eq!(e, "the list does not end: 100000 pages were read");
+    }
+}
