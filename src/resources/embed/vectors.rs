@@ -1,11 +1,12 @@
-//! What programs do with vectors: keep them, compare them, put them together.
+//! Working with vectors: storing, comparing and averaging them.
 
 use serde::{Deserialize, Serialize};
 
 use super::{EmbeddingData, EmbeddingSuccessResponse, EmbeddingTask};
 use crate::error::{Error, Result};
 
-/// A vector with everything that it takes to find it again: a line of a JSON Lines file, or a row of a table.
+/// A vector with everything needed to identify it, ready to be stored as a line of a JSON Lines file or a row of a
+/// table.
 ///
 /// ```no_run
 /// use std::io::Write;
@@ -26,29 +27,29 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingRecord {
-    /// An id that no other vector of the same asset and model has: both of them, and its place in the answer from 0.
+    /// A unique id: the asset, the model, and the index of the vector in the response, from 0.
     pub id: String,
-    /// The asset, or what else was embedded.
+    /// The id of the asset, or another name for what was embedded.
     pub asset_id: String,
-    /// The model. Vectors of two models cannot be compared, even where they have the same length.
+    /// The model. Vectors from different models cannot be compared, even if they have the same length.
     pub model_name: String,
-    /// How many numbers the vector has.
+    /// The number of elements in the vector.
     pub dimension: usize,
-    /// The vector, and the part of the asset that it is of. In JSON, these fields stand beside the others.
+    /// The vector and the part of the asset that it describes. In JSON, these fields are on the same level as the others.
     #[serde(flatten)]
     pub data: EmbeddingData,
 }
 
 impl EmbeddingRecord {
-    /// How alike two vectors are, see [`cosine_similarity`].
+    /// The cosine similarity of two vectors: see [`cosine_similarity`].
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if they are of two models; else as [`cosine_similarity`].
+    /// [`Error::InvalidArgument`] if the vectors come from different models, and the errors of [`cosine_similarity`].
     pub fn similarity(&self, other: &Self) -> Result<f32> {
         if self.model_name != other.model_name {
             let (a, b) = (&self.model_name, &other.model_name);
-            return Err(refused(format!("are of two models, `{a}` and `{b}`, which cannot be compared")));
+            return Err(refused(format!("come from different models, `{a}` and `{b}`, and cannot be compared")));
         }
         cosine_similarity(&self.data.embedding, &other.data.embedding)
     }
@@ -66,7 +67,7 @@ fn records(data: Vec<EmbeddingData>, asset_id: String, model_name: String) -> Ve
 }
 
 impl EmbeddingSuccessResponse {
-    /// The vector of a text, an image, or several inputs together.
+    /// Returns the only vector: that of a text, an image, or several inputs embedded together.
     ///
     /// ```no_run
     /// use twelvelabs::embed::EmbedInput;
@@ -79,30 +80,30 @@ impl EmbeddingSuccessResponse {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOutput`] if there is no vector, or more than one, as for video: those are in
-    /// [`data`](Self::data).
+    /// [`Error::InvalidOutput`] if there is no vector or more than one, as for a video. Take them from
+    /// [`data`](Self::data) then.
     pub fn into_embedding(self) -> Result<Vec<f32>> {
         match <[EmbeddingData; 1]>::try_from(self.data) {
             Ok([data]) => Ok(data.embedding),
             Err(data) => Err(Error::InvalidOutput {
-                message: format!("the answer has {} embeddings and not one; take them from `data`", data.len()),
+                message: format!("the response has {} embeddings instead of one; take them from `data`", data.len()),
                 text: String::new(),
             }),
         }
     }
 
-    /// The vectors with what was embedded and by which model, to be kept.
+    /// Turns the vectors into records that name the asset and the model, for storing them.
     pub fn into_records(self, asset_id: impl Into<String>, model_name: impl Into<String>) -> Vec<EmbeddingRecord> {
         records(self.data, asset_id.into(), model_name.into())
     }
 }
 
 impl EmbeddingTask {
-    /// The vectors with what was embedded and by which model, to be kept.
+    /// Turns the vectors into records that name the asset and the model, for storing them.
     ///
     /// # Errors
     ///
-    /// [`Error::NotReady`] if the task has no vectors.
+    /// [`Error::NotReady`] if the task has no vectors yet.
     pub fn into_records(
         self,
         asset_id: impl Into<String>,
@@ -119,9 +120,10 @@ impl EmbeddingTask {
     }
 }
 
-/// How alike two vectors are: 1 if they point the same way, 0 if they have nothing in common, -1 if they are opposed.
+/// The cosine similarity of two vectors: 1 if they point in the same direction, 0 if they are orthogonal, -1 if they
+/// point in opposite directions.
 ///
-/// Only vectors of one model can be compared; [`EmbeddingRecord::similarity`] checks that.
+/// Only vectors from the same model can be compared; [`EmbeddingRecord::similarity`] checks that.
 ///
 /// ```
 /// use twelvelabs::embed::cosine_similarity;
@@ -134,14 +136,14 @@ impl EmbeddingTask {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`] if they differ in length (vectors of two models, or of two settings of
-/// `embedding_dimension`), or if one has no direction: it is zero, or not finite.
+/// [`Error::InvalidArgument`] if the vectors differ in length (they come from different models, or from different values
+/// of `embedding_dimension`), or if one has no direction because it is zero or not finite.
 pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Result<f32> {
     same_length(a.len(), b.len())?;
     Ok((dot(a, b) / (length(a)? * length(b)?)) as f32)
 }
 
-/// The vector of length 1 that points the same way.
+/// Scales a vector to length 1.
 ///
 /// ```
 /// use twelvelabs::embed::normalize;
@@ -152,14 +154,14 @@ pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Result<f32> {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`] if it has no direction: it is zero, or not finite.
+/// [`Error::InvalidArgument`] if the vector has no direction because it is zero or not finite.
 pub fn normalize(vector: &[f32]) -> Result<Vec<f32>> {
     let length = length(vector)?;
     Ok(vector.iter().map(|number| (f64::from(*number) / length) as f32).collect())
 }
 
-/// The mean of vectors, number by number: one for a whole video of those of its clips. [`normalize`] it to compare it
-/// by its dot product.
+/// The element-wise mean of vectors, such as one vector for a video from those of its clips. [`normalize`] it before
+/// comparing it by dot product.
 ///
 /// ```
 /// use twelvelabs::embed::mean;
@@ -170,7 +172,7 @@ pub fn normalize(vector: &[f32]) -> Result<Vec<f32>> {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`] if there is no vector, or if they differ in length.
+/// [`Error::InvalidArgument`] if there is no vector, or if the vectors differ in length.
 pub fn mean(vectors: impl IntoIterator<Item = impl AsRef<[f32]>>) -> Result<Vec<f32>> {
     let (mut sum, mut count) = (Vec::new(), 0.0);
     for vector in vectors {
@@ -183,7 +185,7 @@ pub fn mean(vectors: impl IntoIterator<Item = impl AsRef<[f32]>>) -> Result<Vec<
         count += 1.0;
     }
     if count == 0.0 {
-        return Err(refused("are none; give at least one".into()));
+        return Err(refused("are empty; give at least one".into()));
     }
     Ok(sum.iter().map(|sum| (sum / count) as f32).collect())
 }
@@ -197,7 +199,7 @@ fn length(vector: &[f32]) -> Result<f64> {
     if length > 0.0 && length.is_finite() {
         return Ok(length);
     }
-    Err(refused("have one without a direction: it is zero, or not finite".into()))
+    Err(refused("must have a direction; one of them is zero or not finite".into()))
 }
 
 fn same_length(a: usize, b: usize) -> Result<()> {
@@ -205,7 +207,7 @@ fn same_length(a: usize, b: usize) -> Result<()> {
         return Ok(());
     }
     Err(refused(format!(
-        "have {a} and {b} numbers; they are of two models, or of two settings of `embedding_dimension`"
+        "must have the same length, not {a} and {b}; do they come from different models, or from different values of `embedding_dimension`?"
     )))
 }
 
@@ -296,7 +298,7 @@ mod tests {
         answer.data.truncate(1);
         assert_eq!(answer.clone().into_embedding().unwrap(), [1.0, 0.0]);
         answer.data.clear();
-        assert!(answer.into_embedding().unwrap_err().to_string().starts_with("the answer has 0 embeddings"));
+        assert!(answer.into_embedding().unwrap_err().to_string().starts_with("the response has 0 embeddings"));
     }
 
     #[test]

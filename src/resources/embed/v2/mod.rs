@@ -15,22 +15,22 @@ pub use input::*;
 pub use many::*;
 pub use tasks::*;
 
-/// The current embedding calls, see [`EmbedClient::v2`](super::EmbedClient::v2).
+/// The current embedding calls: see [`EmbedClient::v2`](super::EmbedClient::v2).
 #[derive(Debug, Clone)]
 pub struct EmbedV2Client(pub(crate) Session);
 
 impl EmbedV2Client {
-    /// Embedding tasks: media of any length, embedded in the background.
+    /// Embedding tasks, which embed media of any length in the background.
     pub fn tasks(&self) -> EmbedV2TasksClient {
         EmbedV2TasksClient(self.0.clone())
     }
 
-    /// Makes embeddings and returns them at once: for a query, or for something short.
+    /// Creates embeddings and returns them in the response. Use it for queries and short media.
     ///
-    /// Which inputs a model takes is up to the platform: `marengo3.5` takes [`multi_input`](EmbedInput::multi_input)
-    /// alone, with up to 30 s of audio or video; `marengo3.0` takes the others, with up to 10 minutes. Longer media
-    /// goes to [`tasks`](Self::tasks). A local file is sent as base64 and may have 32 MB if it is an image, 36 MB if
-    /// it is audio or video; the platform takes larger ones by URL or as an asset.
+    /// The platform decides which inputs a model accepts: `marengo3.5` accepts only
+    /// [`multi_input`](EmbedInput::multi_input), with up to 30 s of audio or video; `marengo3.0` accepts the others, with
+    /// up to 10 minutes. Use [`tasks`](Self::tasks) for longer media. A local file is sent as base64, up to 32 MB for an
+    /// image and 36 MB for audio or video; give larger ones by URL or as an asset.
     ///
     /// A local file that cannot be read, is empty, or changes while it is sent is an
     /// [`Error::File`](crate::Error::File).
@@ -49,10 +49,9 @@ impl EmbedV2Client {
         input.into_request(self.0.post(&["embed-v2"]).slow(), model_name.into()).into()
     }
 
-    /// Makes embeddings of many inputs, several at a time: a [`create`](Self::create) for each.
+    /// Creates embeddings of many inputs, several at a time, with one [`create`](Self::create) for each.
     ///
-    /// There is one outcome for each input, in the order in which they were given. An input that fails does not stop
-    /// the rest.
+    /// Returns one outcome for each input, in the order of the inputs. An input that fails does not stop the rest.
     ///
     /// ```no_run
     /// use twelvelabs::embed::EmbedInput;
@@ -82,10 +81,11 @@ request! {
         /// Whether a text of more than 2,000 tokens is truncated ([`EmbeddingUsage::truncated`] says so) instead of
         /// refused. Needs `marengo3.5`.
         json auto_truncate: bool,
-        /// Whether to return how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
-        /// `marengo3.5`, and either a text or media, no document.
+        /// Whether to return how uncertain each dimension is: see [`EmbeddingData::embedding_uncertainty`]. Needs
+        /// `marengo3.5`, and either a text or media, but not a document.
         json embedding_uncertainty: bool,
-        /// How many dimensions a vector has: 512 by default. Fewer are the first ones of the 512. Needs `marengo3.5`.
+        /// The number of dimensions of a vector: 512 by default. A shorter vector has the first ones of the 512. Needs
+        /// `marengo3.5`.
         json embedding_dimension: u32,
     }
 }
@@ -94,10 +94,10 @@ request! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingSuccessResponse {
-    /// The embeddings: one of a text, an image or several inputs together, one for each clip, option and scope of
-    /// audio and video.
+    /// The embeddings: one for a text, an image or several inputs together; for audio and video, one for each clip,
+    /// option and scope.
     pub data: Vec<EmbeddingData>,
-    /// What it cost. Only with `marengo3.5`.
+    /// The tokens used. Only with `marengo3.5`.
     pub usage: Option<EmbeddingUsage>,
     /// What was embedded, and how.
     pub metadata: Option<EmbeddingMediaMetadata>,
@@ -110,38 +110,38 @@ impl EmbeddingSuccessResponse {
     }
 }
 
-/// A vector and what it is of. Fields that do not apply are `None`.
+/// A vector and the part of the input that it describes. Fields that do not apply are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingData {
     /// The vector.
     #[serde(deserialize_with = "vector")]
     pub embedding: Vec<f32>,
-    /// How uncertain each of its dimensions is, if that was asked for. More is less certain.
+    /// How uncertain each dimension is, if requested. Higher values are less certain.
     #[serde(default, deserialize_with = "optional_vector", skip_serializing_if = "Option::is_none")]
     pub embedding_uncertainty: Option<Vec<f32>>,
-    /// What was embedded.
+    /// Which content was embedded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_option: Option<EmbeddingOption>,
-    /// How much of the file it is of.
+    /// How much of the file the vector describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_scope: Option<EmbeddingScope>,
     /// The start of the segment, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_sec: Option<f64>,
-    /// The end, in seconds.
+    /// The end of the segment, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_sec: Option<f64>,
-    /// The first page of a PDF that it is of, from 1.
+    /// The first page of a PDF that the vector describes, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_page_number: Option<u64>,
-    /// The last page, which is included.
+    /// The last page of a PDF that the vector describes, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_page_number: Option<u64>,
-    /// The quarter of the page that it is of.
+    /// The quarter of the page that the vector describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quadrant: Option<EmbeddingQuadrant>,
-    /// The place of the chunk in its text, from 0. The order of the embeddings does not say it.
+    /// The index of the chunk in its text, from 0. The embeddings may come in another order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk_index: Option<u64>,
 }
@@ -163,12 +163,12 @@ open_enum! {
 open_enum! {
     /// Why an input was truncated.
     EmbeddingTruncationReason {
-        /// It was longer than the model can take in.
+        /// The input was longer than the context window of the model.
         ModelContextWindow = "model_context_window",
     }
 }
 
-/// What an embedding cost.
+/// The tokens that an embedding used.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingUsage {
@@ -186,13 +186,13 @@ pub struct EmbeddingUsage {
 pub struct EmbeddingMediaMetadata {
     /// The kind of input, such as `video` or `multi_input`.
     pub input_type: Option<String>,
-    /// The URL that was given.
+    /// The URL of the input, if it was given as one.
     pub input_url: Option<String>,
-    /// The name of the file that was given.
+    /// The file name of the input, if it was given as a file.
     pub input_filename: Option<String>,
-    /// What was embedded.
+    /// Which content was embedded.
     pub embedding_options: Option<Vec<EmbeddingOption>>,
-    /// How much of the file the embeddings are of, as it was asked for.
+    /// The scopes that were requested.
     pub embedding_scopes: Option<Vec<EmbeddingScope>>,
     /// The length of the vectors. Only with `marengo3.5`.
     pub embedding_dimension: Option<u64>,
@@ -200,9 +200,9 @@ pub struct EmbeddingMediaMetadata {
     pub duration: Option<f64>,
     /// The start of the embedded part, in seconds.
     pub start_offset_sec: Option<f64>,
-    /// The end, in seconds.
+    /// The end of the embedded part, in seconds.
     pub end_offset_sec: Option<f64>,
-    /// The length of a clip in seconds, if all have the same.
+    /// The length of each clip in seconds, if all have the same.
     pub clip_length: Option<f64>,
 }
 
