@@ -18,6 +18,9 @@ use crate::text::{excerpt, looks_like_html, printable, without_bom};
 /// Decodes one JSON text of a type that is not named.
 pub(crate) type Decode<'a> = dyn FnMut(&[u8]) -> Result<(), serde_json::Error> + 'a;
 
+/// Hands texts to the decoder of a type that is not named.
+type Read<'a, E> = dyn Fn(&[u8], &mut Decode) -> Result<(), E> + 'a;
+
 /// How the request is called in an error.
 type Operation<'a> = &'a dyn Fn() -> String;
 
@@ -82,10 +85,7 @@ pub(crate) fn strictly_from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, 
 }
 
 /// Has `read` hand texts to the decoder of a type; gives what the last one that it read was.
-fn decode<T: DeserializeOwned, E: From<String>>(
-    text: &[u8],
-    read: &dyn Fn(&[u8], &mut Decode) -> Result<(), E>,
-) -> Result<T, E> {
+fn decode<T: DeserializeOwned, E: From<String>>(text: &[u8], read: &Read<'_, E>) -> Result<T, E> {
     let mut decoded = None;
     read(without_bom(text), &mut |text| {
         decoded = Some(serde_json::from_slice(text)?);
@@ -436,7 +436,11 @@ mod tests {
             #[serde(rename = "float")]
             vector: Option<Vec<f32>>,
             content: Option<Vec<Part>>,
-            text: Option<Inner>,
+            settings: Option<Settings>,
+        }
+        #[derive(Deserialize, Debug)]
+        struct Settings {
+            text: Option<u64>,
         }
         #[derive(Deserialize, Debug)]
         struct Part {
@@ -468,7 +472,7 @@ mod tests {
         );
         let parts: Vec<_> = results.content.unwrap().into_iter().map(|part| part.text.unwrap()).collect();
         assert_eq!((results.vector.unwrap(), parts), (vec![1.5, 2.0], vec!["\u{fffd}".to_string()]));
-        assert!(results.text.is_none(), "a setting of that name");
+        assert!(results.settings.unwrap().text.is_none(), "of that name, too");
         assert!(results.words.is_none());
     }
 

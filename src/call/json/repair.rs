@@ -32,13 +32,12 @@ const MAX_SHOWN: usize = 400;
 
 /// The fields that have what a call was made for. Whatever cannot be read in them is an error, and neither dropped nor
 /// shortened: `Ok` means complete. Fields that describe (streams of a file, models of an index) are not among them.
-const RESULTS: [&str; 23] = [
+const RESULTS: [&str; 22] = [
     "arguments",
     "audio_embedding",
     "clips",
     "content",
     "data",
-    "delta",
     "document_embedding",
     "embedding",
     "entities",
@@ -310,8 +309,8 @@ impl<'a> Repair<'a, '_> {
         let is_spared = |key: &[u8]| {
             let key = key_text(key);
             let hides_id = is_id(&key) && (slot.is_item || is_like_an_id(value));
-            // What a model wrote is in the `text` of parts in a list; elsewhere, that is a setting or a number.
-            let is_part = key == "text" && matches!(self.path[..], [.., Step::Index(_), Step::Key(_)]);
+            // What a model wrote is the `text` of an event or of a part in a list; elsewhere, that is a setting or a number.
+            let is_part = key == "text" && matches!(self.path[..], [Step::Key(_)] | [.., Step::Index(_), Step::Key(_)]);
             !hides_id && !is_part && !RESULTS.contains(&&*key) && !holds_id(value)
         };
         if self.mode == Mode::Locate || !slot.key.is_some_and(is_spared) {

@@ -404,9 +404,10 @@ fn hits_of_every_kind_are_kept_as_they_came() {
         ], "metadata": {"system": {"duration": 12.5, "size": 9}, "user": metadata()}}),
         json!({"asset_type": "image", "item_id": "i2", "rank": 2, "metadata": {"system": {"width": 854}}}),
         json!({"asset_type": "hologram", "item_id": "i3", "rank": 3, "depth": [1, null]}),
-        json!({"asset_type": "video", "item_id": "i4", "rank": "?", "matches": [{"start_sec": "?", "end_sec": 3}, 5]}),
+        json!({"asset_type": "video", "item_id": "i4", "rank": "?", "matches": [{"start_sec": "?", "end_sec": 3}]}),
         json!({"asset_type": "image", "rank": 5}),
         json!("i6"),
+        json!({"asset_type": "video", "item_id": "i7", "matches": [{"start_sec": 1, "end_sec": 3}, 5]}),
     ];
     let server = Server::start([hits(&data, None)]);
     let list = client(&server).0.knowledge_stores().search("k1", "a goal").send().unwrap();
@@ -425,6 +426,7 @@ fn hits_of_every_kind_are_kept_as_they_came() {
     assert_eq!((kept[3].matches()[0].start_sec, kept[3].matches()[0].end_sec), (None, Some(3.0)));
     assert!(found[4].as_ref().unwrap_err().to_string().contains("`item_id`"));
     assert!(found[5].is_err());
+    assert!(found[6].as_ref().unwrap_err().to_string().contains("`matches[1]`"), "no match is left out");
 }
 
 #[test]

@@ -23,13 +23,12 @@ const MOST_TOLD: usize = 30;
 const THREADS: usize = 2;
 
 /// The fields with what a call is made for. What is malformed in one of them is an error, and nothing of it is dropped.
-const RESULTS: [&str; 23] = [
+const RESULTS: [&str; 22] = [
     "arguments",
     "audio_embedding",
     "clips",
     "content",
     "data",
-    "delta",
     "document_embedding",
     "embedding",
     "entities",
