@@ -462,7 +462,7 @@ mod tests {
             assert!(e.starts_with(why), "{json}: {e}");
         }
         let results = read(
-            r#"{"data":[{"start":"?","value":"a"}],"words":null,"float":["1.5",2],"content":[{"text":"\ud800"}],"text":5}"#,
+            r#"{"data":[{"start":"?","value":"a"}],"words":null,"float":["1.5",2],"content":[{"text":"\ud800"}],"settings":{"text":"?"}}"#,
         );
         let results = results.unwrap();
         assert_eq!(
