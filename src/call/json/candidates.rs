@@ -45,7 +45,7 @@ fn text(value: &[u8]) -> Option<String> {
     serde_json::from_slice(value).ok()
 }
 
-/// What a value that the decoder refuses may have been meant to be, the likeliest first.
+/// Lists what a refused value may have been meant to be, the likeliest first.
 ///
 /// A number becomes a text only as an id: an id may have been a number once, while the text of any other field says
 /// something. The text of an id is never changed.
@@ -71,14 +71,14 @@ fn quoted(value: &[u8]) -> Vec<u8> {
     [b"\"", value, b"\""].concat()
 }
 
-/// The number or boolean that was written as a text.
+/// Reads a number or boolean that was written as a text.
 fn unquoted(value: &[u8]) -> Option<Vec<u8>> {
     let inside = text(value)?.trim().as_bytes().to_vec();
     let plain = matches!(ValueKind::of(&inside), ValueKind::Integer | ValueKind::Float | ValueKind::Boolean);
     plain.then_some(inside)
 }
 
-/// The integer that was written as `1.0`.
+/// Reads an integer that was written as `1.0`.
 fn whole(value: &[u8]) -> Option<Vec<u8>> {
     // Exactly, which `serde_json` does not promise.
     let number: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
@@ -86,7 +86,8 @@ fn whole(value: &[u8]) -> Option<Vec<u8>> {
     whole.then(|| (number as i64).to_string().into_bytes())
 }
 
-/// The date in the form of RFC 3339, if it is one in a form close to it. Without a zone, it is in UTC.
+/// Writes a date in the form of RFC 3339, section 5.6, if it is one in a form close to that. Python's `isoformat()`
+/// gives dates without a zone; they are in UTC.
 fn utc(date: &str) -> Option<Vec<u8>> {
     let date = date.trim().replacen(' ', "T", 1);
     let colon = date.len().checked_sub(2).and_then(|at| date.split_at_checked(at)).map(|(a, b)| format!("{a}:{b}"));
@@ -96,7 +97,8 @@ fn utc(date: &str) -> Option<Vec<u8>> {
     Some(format!("\"{found}\"").into_bytes())
 }
 
-/// The text with `U+FFFD` for what is not Unicode.
+/// Replaces what is not Unicode in a text by `U+FFFD`: bytes that are not UTF-8, and surrogates without a partner, which
+/// a server writes that cuts texts by UTF-16 units.
 fn unicode(value: &[u8]) -> Option<Vec<u8>> {
     let inside = String::from_utf8_lossy(value.strip_prefix(b"\"")?.strip_suffix(b"\"")?);
     let mut units = Vec::new();
@@ -129,7 +131,8 @@ fn unicode(value: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(&String::from_utf16_lossy(&units)).ok()
 }
 
-/// The object without any but the last of the fields of this name; `None` if there is only one.
+/// Removes all but the last of the fields of this name from an object; `None` if there is only one. The last is the one
+/// that `JSON.parse` and Python's `json` keep.
 pub(crate) fn without_repetitions(object: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut scanner = Scanner::new(object);
     scanner.enter()?;

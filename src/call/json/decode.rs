@@ -21,7 +21,7 @@ pub(crate) type Decode<'a> = dyn FnMut(&[u8]) -> Result<(), serde_json::Error> +
 /// Hands texts to the decoder of a type that is not named.
 type Read<'a, E> = dyn Fn(&[u8], &mut Decode) -> Result<(), E> + 'a;
 
-/// How the request is called in an error.
+/// The name of the request in an error, made when it is needed.
 type Operation<'a> = &'a dyn Fn() -> String;
 
 /// Decodes an answer. `Ok` means complete.
@@ -35,7 +35,7 @@ pub(crate) fn body<T: DeserializeOwned + 'static>(
     decode(text, &|text, decode| lenient(text, decode, watch)).map_err(|unread| failed(operation, response, unread))
 }
 
-/// The JSON of an answer, if it is not plainly something else.
+/// Gives the JSON of an answer, or the error if it is plainly something else.
 fn readable<'a>(operation: Operation, response: &'a HttpResponse<()>, nothing: bool) -> Result<&'a [u8]> {
     let text = without_bom(&response.body);
     let empty = text.iter().all(u8::is_ascii_whitespace);
@@ -84,7 +84,7 @@ pub(crate) fn strictly_from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, 
     decode(text, &strict)
 }
 
-/// Has `read` hand texts to the decoder of a type; gives what the last one that it read was.
+/// Has `read` hand texts to the decoder of a type, and gives the value of the one that it read.
 fn decode<T: DeserializeOwned, E: From<String>>(text: &[u8], read: &Read<'_, E>) -> Result<T, E> {
     let mut decoded = None;
     read(without_bom(text), &mut |text| {

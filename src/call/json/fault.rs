@@ -1,6 +1,6 @@
 //! What `serde_json` says of a text that it cannot read. Its words are no interface, so no other file knows them.
 
-/// What kind of fault an error of the decoder reports, as far as the repair of answers distinguishes them.
+/// The kind of fault that an error of the decoder reports, as far as the repair of answers distinguishes them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fault {
     /// The text ended within a value, or before its containers did.
@@ -33,7 +33,7 @@ pub(crate) fn read(e: &serde_json::Error) -> Fault {
     }
 }
 
-/// The text of an error without the position, which may be one in a part of the answer.
+/// The text of an error without the position, which may count from the beginning of a part of the answer.
 pub(crate) fn message(e: &serde_json::Error) -> String {
     let mut text = e.to_string();
     let position = format!(" at line {} column {}", e.line(), e.column());

@@ -16,16 +16,16 @@ use crate::call::json::scan::{Scanner, Step, key_text, path_text};
 use crate::call::json::watch::{Stop, Watch};
 use crate::text::printable;
 
-/// How often a text may be read, all attempts at its parts together. Twice for each level above a fault is what it
-/// takes, and answers are not that deep.
+/// The most readings of a text, all attempts at its parts together. A fault takes two for each level above it, and
+/// answers are not that deep.
 const MAX_READINGS: usize = 64;
-/// What may be read besides, in bytes, so that short texts with long paths can be repaired.
+/// Bytes that may be read in addition, so that short texts with long paths can be repaired.
 const MIN_BUDGET: usize = 4096;
 /// The depth at which `serde_json` gives up.
 const MAX_DEPTH: usize = 128;
-/// How many repairs of an answer are logged.
+/// The most repairs of an answer that are logged.
 const MAX_LOGGED: usize = 16;
-/// How many of the fields that an object lost are remembered, as the reason why it lacks one.
+/// The most fields lost by an object that are remembered, as the reason why it lacks one.
 const MAX_CAUSES: usize = 64;
 /// The characters of a cause that are shown.
 const MAX_SHOWN: usize = 400;
@@ -57,24 +57,24 @@ const RESULTS: [&str; 22] = [
     "words",
 ];
 
-/// Why an answer was not read.
+/// The reason why an answer was not read.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unread {
-    /// What is wrong with it, and where.
+    /// A fault that cannot be spared, with its path.
     Malformed(String),
     Stopped(Stop),
 }
 
-/// What is to be done about faults.
+/// The purpose of a walk: it repairs, or it only finds the first fault.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Mode {
-    /// To repair what can be spared.
+    /// Repair or drop what can be spared.
     Repair,
-    /// To find the first one.
+    /// Stop at the first fault.
     Locate,
 }
 
-/// What is wrong with a value, and where it is.
+/// A fault of a value: its path and the decoder's message.
 #[derive(Debug)]
 pub(crate) struct Cause {
     pub path: String,
@@ -90,7 +90,7 @@ impl Cause {
     }
 }
 
-/// Why a repair ended.
+/// The reason why a walk ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Fault(Cause),
@@ -98,15 +98,15 @@ pub(crate) enum Failure {
     Stopped(Stop),
 }
 
-/// What becomes of a value.
+/// The fate of a value: it stays, repaired or not, or it is dropped.
 enum Fate {
     Stays,
     Goes(Cause),
-    /// It goes, and was of the right type but for what is in it.
+    /// The value goes, although it is of the right type but for something in it.
     GoesIncomplete(Cause),
 }
 
-/// The member or item that a value is.
+/// The position of a value: a member of an object, or an item of a list in one.
 #[derive(Clone, Copy)]
 struct Slot<'a> {
     /// The key of the innermost field that the value is in.
@@ -136,7 +136,7 @@ pub(crate) fn repair(text: &[u8], mode: Mode, decode: &mut Decode<'_>, watch: &W
     }
 }
 
-/// A text on its way to the repaired one.
+/// A walk along a text, which writes the repaired text as it goes.
 struct Repair<'a, 'd> {
     text: &'a [u8],
     mode: Mode,
@@ -144,10 +144,10 @@ struct Repair<'a, 'd> {
     watch: &'d Watch,
     /// The repaired text so far.
     out: Vec<u8>,
-    /// What the decoder has to read before the next value so that it takes it for what it is: keys and open brackets.
+    /// The keys and open brackets that the decoder has to read before the next value to expect the right type.
     prefix: Vec<u8>,
     path: Vec<Step<'a>>,
-    /// How many bytes the decoder may still be given.
+    /// The bytes that the decoder may still be given.
     budget: usize,
     logged: usize,
 }
@@ -334,7 +334,7 @@ impl<'a> Repair<'a, '_> {
     }
 }
 
-/// Whether what is here under the key of an id may be one, or several.
+/// Tells whether a value under the key of an id may be an id, or a list of them.
 fn is_like_an_id(value: &[u8]) -> bool {
     match ValueKind::of(value) {
         ValueKind::List => first_byte_of_list(value) == Some(b'"'),
@@ -342,7 +342,7 @@ fn is_like_an_id(value: &[u8]) -> bool {
     }
 }
 
-/// Whether there is an id in a value.
+/// Tells whether a value has an id in it.
 fn holds_id(value: &[u8]) -> bool {
     let mut holds_id = false;
     Scanner::new(value).walk(|key, at| {

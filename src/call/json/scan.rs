@@ -1,7 +1,6 @@
-//! JSON text as it stands: where its values are, without anything made of them.
+//! A scanner that finds where the values of a JSON text are, without decoding them.
 //!
-//! The punctuation is checked. What is between it, texts and words, may be malformed, so that one of them does not hide
-//! the rest.
+//! It checks the punctuation. The texts and words between may be malformed, so that one of them does not hide the rest.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -22,7 +21,8 @@ pub(crate) struct Member<'a> {
     pub start: usize,
 }
 
-/// Reads a text from a place on. `None` from any method: the text is not JSON, or truncated if `at` is its end.
+/// A position in a text, from which values are read. If a method returns `None`, the text is not JSON, or it is
+/// truncated if `at` is its end.
 pub(crate) struct Scanner<'a> {
     pub text: &'a [u8],
     pub at: usize,
@@ -52,13 +52,13 @@ impl<'a> Scanner<'a> {
         there
     }
 
-    /// Whether nothing follows.
+    /// Tells whether nothing follows.
     pub(crate) fn is_done(&mut self) -> bool {
         self.space();
         self.at == self.text.len()
     }
 
-    /// The inside of the text that begins here.
+    /// Reads the text that begins here and returns what is between its quotes.
     fn string(&mut self) -> Option<&'a [u8]> {
         if !self.eat(b'"') {
             return None;
@@ -89,7 +89,7 @@ impl<'a> Scanner<'a> {
         (self.at > start).then_some(())
     }
 
-    /// Steps into the container that begins here: whether it is an object.
+    /// Steps into the container that begins here and tells whether it is an object.
     pub(crate) fn enter(&mut self) -> Option<bool> {
         let object = match self.peek()? {
             b'{' => true,
@@ -100,7 +100,7 @@ impl<'a> Scanner<'a> {
         Some(object)
     }
 
-    /// Steps to the next value of a container, or behind its end.
+    /// Steps to the next value of a container, or behind its end, which is `Some(None)`.
     pub(crate) fn member(&mut self, object: bool, first: bool) -> Option<Option<Member<'a>>> {
         self.space();
         if self.eat(if object { b'}' } else { b']' }) {
@@ -154,7 +154,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Where the punctuation of a text is wrong.
+/// The place where the punctuation of a text is wrong.
 #[derive(Debug)]
 pub(crate) struct Broken {
     /// Whether the text ends too early.
@@ -203,7 +203,7 @@ fn walk_with_path<'a>(
     }
 }
 
-/// A path as it is written in an error.
+/// Writes a path as errors show it, such as `data[1].embedding`.
 pub(crate) fn path_text(path: &[Step<'_>]) -> String {
     let mut text = String::new();
     for step in path {
@@ -215,7 +215,7 @@ pub(crate) fn path_text(path: &[Step<'_>]) -> String {
     text
 }
 
-/// Whether the text is one object or list with its end.
+/// Tells whether a text is one object or list, with its end.
 pub(crate) fn is_whole(text: &[u8]) -> bool {
     let mut scanner = Scanner::new(text);
     matches!(scanner.peek(), Some(b'{' | b'[')) && scanner.skip().is_some() && scanner.is_done()
@@ -225,12 +225,12 @@ pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Whether a byte may be in a number, `true` and the like.
+/// Tells whether a byte may be in a number, `true` and the like.
 fn is_in_word(byte: u8) -> bool {
     !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' | b'[' | b']' | b'{' | b'}' | b'"')
 }
 
-/// A key as it is meant.
+/// Reads a key, which may have escapes.
 pub(crate) fn key_text(key: &[u8]) -> Cow<'_, str> {
     let escaped = || serde_json::from_slice([b"\"", key, b"\""].concat().as_slice()).ok().map(Cow::<str>::Owned);
     key.contains(&b'\\').then(escaped).flatten().unwrap_or_else(|| String::from_utf8_lossy(key))

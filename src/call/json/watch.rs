@@ -1,4 +1,4 @@
-//! Whether a call may continue while its answer is repaired.
+//! The limits of a call that hold while its answer is repaired: its deadline and its cancel handle.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(crate) struct Watch {
     cancel: Option<CancelHandle>,
 }
 
-/// Why the work on an answer ended before it was done.
+/// The reason why the work on an answer ended early.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Stop {
     Canceled,

@@ -1,4 +1,4 @@
-//! Whether a list is honest: that it has an end, and that its pages bring something new.
+//! The guard of a list: it checks that the list has an end and that its pages bring something new.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher};
@@ -7,14 +7,14 @@ use crate::call::list::page::{Cursor, Page, hash};
 
 /// Pages after which a list without a known end is taken for an endless one.
 const MAX_PAGES: u64 = 100_000;
-/// The same for a list that says how long it is: nobody has read one of 50 million items to its end.
+/// The most pages of a list that says how long it is, which are 50 million items, whatever number it reports.
 const MAX_KNOWN_PAGES: u64 = 1_000_000;
-/// How many pages in a row may have nothing on them.
+/// The most pages in a row that may be empty.
 const MAX_EMPTY: u32 = 10;
-/// How often the same page may come, if its items have no ids.
+/// The most times that the same page may come, if its items have no ids.
 const MAX_REPEATS: u32 = 3;
 
-/// How large a list is, as one of its pages says.
+/// The size of a list, as one of its pages reports it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Size {
     pub results: Option<u64>,
@@ -26,30 +26,30 @@ impl Size {
         Size { results: page.results(), pages: page.pages() }
     }
 
-    /// By how much it is larger than another one: its items, or its pages.
+    /// The difference to a smaller size, in items or else in pages; 0 if the other is not smaller.
     pub(crate) fn beyond(self, other: Size) -> Option<u64> {
         let more = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_sub(b?));
         more(self.results, other.results).or_else(|| more(self.pages, other.pages))
     }
 }
 
-/// What was seen of a list, by which a page is recognized that was there before.
+/// A memory of the pages of a list, by which one that comes again is recognized.
 #[derive(Clone, Default)]
 pub(crate) struct Guard {
     first: Option<Size>,
-    /// After how many pages the list is taken for an endless one.
+    /// The number of pages after which the list is taken for an endless one.
     max_pages: u64,
-    /// How many pages were admitted.
+    /// The number of pages admitted.
     pages: u64,
-    /// Whether the size of the list has changed while it was read: then items may come again on other pages.
+    /// Set once the size of the list has changed while it was read: then items may come again on other pages.
     changed: bool,
     /// The identities of items and the hashes of tokens.
     seen: HashSet<u64>,
     /// The contents of whole pages: the last page that had each, and how often it came.
     contents: HashMap<u64, (u64, u32)>,
-    /// What was seen again since there was something new.
+    /// The items that came again since the last new one.
     again: HashSet<u64>,
-    /// How many pages in a row were empty.
+    /// The number of empty pages in a row.
     empty: u32,
     /// The number of the last page, if it had items.
     last_page: Option<u64>,
@@ -61,17 +61,17 @@ impl Guard {
         Guard { seen: after.into_iter().collect(), ..Guard::default() }
     }
 
-    /// How many pages were admitted.
+    /// The number of pages admitted.
     pub(crate) fn pages(&self) -> u64 {
         self.pages
     }
 
-    /// Whether any item of the page was seen before.
+    /// Tells whether any item of the page was seen before.
     pub(crate) fn knows_any(&self, page: &Page) -> bool {
         page.identities().flatten().any(|identity| self.seen.contains(&identity))
     }
 
-    /// Whether the page with this token was read before.
+    /// Tells whether the page with this token was read before.
     pub(crate) fn knows_token(&self, cursor: &Cursor) -> bool {
         token_hash(cursor).is_some_and(|token| self.seen.contains(&token))
     }
@@ -112,7 +112,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Notes the items of a page: whether there is anything new among them, or it is empty. An error if there is not,
+    /// Notes the items of a page and tells whether any of them is new, or the page is empty. It is an error if none is
     /// and no change of the list explains it.
     fn note_items(&mut self, page: &mut Page) -> Result<bool, String> {
         let skipped = page.skipped.len();

@@ -1,4 +1,4 @@
-//! One page of a list as it came, its items not decoded yet.
+//! One page of a list as it was answered, its items not decoded yet.
 
 use std::ops::Range;
 
@@ -73,7 +73,7 @@ pub(crate) struct Page {
     pub before: Option<u64>,
 }
 
-/// Where an item is in the body of its page. A page may have millions of items of a few bytes, hence the small numbers.
+/// The place of an item in the body of its page. The numbers are small since a page may have millions of tiny items.
 #[derive(Debug, Clone, Copy)]
 struct Item {
     start: u32,
@@ -145,7 +145,7 @@ impl Page {
         Ok(Page { operation, response, info, cursor, number, items, skipped, next, before: None })
     }
 
-    /// How many items the page has, those to skip included.
+    /// The number of items on the page, including those to skip.
     pub(crate) fn count(&self) -> usize {
         self.items.len()
     }
@@ -208,7 +208,7 @@ fn identity_keys(cursor: &Cursor, items: &str) -> &'static [&'static [u8]] {
     }
 }
 
-/// Where the parts of a page are in its body.
+/// The places of the parts of a page in its body.
 #[derive(Default)]
 struct Outline {
     /// The items, if the answer has the field for them.

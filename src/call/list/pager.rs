@@ -66,7 +66,7 @@ pub use crate::call::list::page::PageInfo;
 pub struct SyncPager<T> {
     list: Arc<List>,
     page: Page,
-    /// How many items of the page were taken, those to skip included.
+    /// The number of items taken from the page, including those skipped.
     taken: usize,
     /// The items that are not taken yet, once they were looked at.
     items: OnceLock<std::vec::IntoIter<Result<T>>>,
@@ -83,7 +83,7 @@ impl<T: DeserializeOwned + 'static> Output for SyncPager<T> {
     }
 }
 
-/// The first page of a list.
+/// Fetches the first page of a list.
 fn begin(mut request: Request) -> Result<(List, Page)> {
     for (name, range) in [("page", "must be at least 1"), ("page_limit", "must be between 1 and 50")] {
         if request.text(name).as_deref() == Some("0") {
@@ -107,7 +107,7 @@ impl<T> SyncPager<T> {
         SyncPager { list, page, taken: 0, items: OnceLock::new(), prefetch: None }
     }
 
-    /// Whether there is a page after this one.
+    /// Tells whether there is a page after this one.
     pub fn has_next(&self) -> bool {
         self.list.has_next()
     }

@@ -16,7 +16,7 @@ type Answer = Result<HttpResponse<()>>;
 
 /// Pages that are on their way, each on a thread that ends with its answer. Nobody waits for them when this is dropped.
 pub(crate) struct Prefetch {
-    /// How many may be on their way at a time.
+    /// The most pages on their way at a time.
     pages: usize,
     /// The pages on their way, in order.
     answers: VecDeque<(Cursor, Receiver<Answer>)>,
@@ -51,7 +51,7 @@ impl Prefetch {
         }
     }
 
-    /// Fetches a page on a thread of its own. Whether there is one: a system may have none left.
+    /// Fetches a page on a thread of its own and tells whether there is one: a system may have none left.
     fn spawn(&mut self, cursor: Cursor, request: Request) -> bool {
         let (sender, receiver) = channel(1);
         let fetch = move || drop(sender.send(request.execute()));

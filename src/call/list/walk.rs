@@ -10,12 +10,12 @@ use crate::call::request::{Paging, Request};
 use crate::error::{Error, Result};
 use crate::response::HttpResponse;
 
-/// How often in a row the same page may fail.
+/// The most times in a row that the same page may fail.
 const MAX_FAILURES: u32 = 10;
-/// How many pages further the item is searched for after which a list continues.
+/// The most pages on which the item is searched for after which a list continues.
 const MAX_AHEAD: u64 = 100;
-/// How many pages further back than the list got shorter an item that was seen is searched for: more may have been
-/// deleted there than the difference shows, if others were added at the end.
+/// The most pages that are looked back beyond those by which the list got shorter: more may have been deleted than the
+/// difference shows, if others were added at the end.
 const MAX_BACK: u64 = 10;
 
 const GATHER: &str = "gather the items first (`collect`) and change the list then, or read it again";
@@ -33,26 +33,26 @@ pub(crate) struct List {
     lowest: u64,
     /// The size of the list when the last page was fetched.
     last: Option<Size>,
-    /// How often in a row the next page could not be fetched.
+    /// The number of failures in a row to fetch the next page.
     failures: u32,
-    /// Whether it has ended in an error.
+    /// Set once the list has ended in an error.
     ended: bool,
     /// The identity of the last item of the last page, or before it if that has none.
     last_item: Option<u64>,
-    /// Where the list continues, until its first page is there.
+    /// The place where the list continues, until its first page is there.
     start: Option<Start>,
     guard: Guard,
 }
 
-/// Where a list continues that was read up to some item before.
+/// The place where a list continues that was read up to some item before.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Start {
     pub cursor: Cursor,
     /// The identity of the last item that was given.
     pub after: Option<u64>,
-    /// How many items of the page were given, for pages whose items have no identities.
+    /// The number of items of the page that were given, for pages whose items have no identities.
     pub taken: usize,
-    /// How many items the list had.
+    /// The number of items that the list had.
     pub results: Option<u64>,
 }
 
@@ -151,7 +151,7 @@ impl List {
         self.request.operation()
     }
 
-    /// Whether a page follows.
+    /// Tells whether a page follows.
     pub(crate) fn has_next(&self) -> bool {
         !self.ended && (self.next.is_some() || !self.waiting.is_empty())
     }
@@ -304,7 +304,7 @@ impl List {
         Ok(pages)
     }
 
-    /// How many pages so many items, or pages, are.
+    /// Converts a difference of sizes to pages.
     fn pages_of(&self, page: &Page, more: u64) -> u64 {
         let limit = page.info.as_ref().and_then(|info| info.limit_per_page).unwrap_or(1).max(1);
         let by_items = page.results().is_some() && self.last.is_some_and(|last| last.results.is_some());
