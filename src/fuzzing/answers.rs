@@ -1,4 +1,4 @@
-//! Answers that are there: their heads, their JSON, and refusals.
+//! Fuzz targets for answers: their heads, their JSON, and refusals.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,8 +19,8 @@ use crate::resources::knowledge_stores::KnowledgeStore;
 use crate::resources::search::SearchItem;
 use crate::response::{Headers, HttpResponse};
 
-/// The JSON of an answer, whose type the first byte says: what is whole is read as it is, and what was repaired can be
-/// written and read again.
+/// Reads the JSON of an answer as the type that the first byte selects. A valid answer is read as it is, and a repaired
+/// one can be written and read again.
 pub fn decode(data: &[u8]) {
     let Some((kind, text)) = data.split_first() else { return };
     match kind % 8 {
@@ -50,7 +50,7 @@ fn decode_as<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(text
     }
 }
 
-/// The head of an answer as it comes: what was found once stays so, whatever follows.
+/// Reads the head of an answer as it arrives. What was found once stays so, whatever follows.
 pub fn head(data: &[u8]) {
     let mut found = Head::Incomplete;
     for length in 0..=data.len().min(300) {
@@ -66,9 +66,9 @@ pub fn head(data: &[u8]) {
     }
 }
 
-/// A refusal with its headers: dates, waits, rate limits, the message, and what is scrubbed from it.
+/// Reads a refusal with its headers: dates, waits, rate limits, the message, and what is scrubbed from it.
 ///
-/// The status, then lines of headers, an empty line, and the body.
+/// The input is a byte for the status, then lines of headers, an empty line, and the body.
 pub fn refusal(data: &[u8]) {
     let mut input = Input(data);
     let status = [429, 503, 404, 200, 500][usize::from(input.byte()) % 5];

@@ -672,7 +672,7 @@ fn an_unknown_event_is_kept_and_a_malformed_one_is_an_error() {
     let begun = server_sent(&[created(), delta(0, "one ")]);
     for (event, why) in [
         (r#"{"type":"response.output_text.delta","delta":5}"#, "`delta` of the event is malformed"),
-        (r#"{"type":"response.output_text.done","text":["x"]}"#, "`text` of the event is malformed"),
+        (r#"{"type":"response.output_text.done","text":["x"]}"#, "`text`: invalid type: sequence"),
         (r#"{"type":"response.completed","response":5}"#, "`response` of the event is malformed"),
         (r#"{"type":"response.completed","response":{"status":"completed"}}"#, "missing field `id`"),
         (r#"{"type":"response.output_item.done","item":{"type":"message"}}"#, "missing field `id`"),
