@@ -8,15 +8,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::call::json::fault::{self, Fault};
-use crate::call::json::repair::{Cause, Failure, Mode, Unread, repair};
+use crate::call::json::repair::{Cause, Decode, Failure, Mode, Unread, repair};
 use crate::call::json::scan::{check_structure, is_space};
 use crate::call::json::watch::Watch;
 use crate::error::{Error, Result};
 use crate::response::{HttpResponse, describe};
 use crate::text::{excerpt, looks_like_html, printable, without_bom};
-
-/// Decodes one JSON text of a type that is not named.
-pub(crate) type Decode<'a> = dyn FnMut(&[u8]) -> Result<(), serde_json::Error> + 'a;
 
 /// Hands texts to the decoder of a type that is not named.
 type Read<'a, E> = dyn Fn(&[u8], &mut Decode) -> Result<(), E> + 'a;

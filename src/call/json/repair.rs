@@ -10,7 +10,6 @@
 use std::ops::Range;
 
 use crate::call::json::candidates::{ValueKind, candidates, without_repetitions};
-use crate::call::json::decode::Decode;
 use crate::call::json::fault::{self, Fault};
 use crate::call::json::scan::{Scanner, Step, key_text, path_text};
 use crate::call::json::watch::{Stop, Watch};
@@ -56,6 +55,9 @@ const RESULTS: [&str; 22] = [
     "video_embedding",
     "words",
 ];
+
+/// Decodes one JSON text of a type that is not named.
+pub(crate) type Decode<'a> = dyn FnMut(&[u8]) -> Result<(), serde_json::Error> + 'a;
 
 /// The reason why an answer was not read.
 #[derive(Debug, PartialEq)]
