@@ -130,7 +130,8 @@ impl StatusList {
 }
 
 fn fetch(request: &Request) -> Result<Page> {
-    decode::body(&|| request.operation(), &request.execute()?)
+    let watch = request.watch();
+    decode::body(&|| request.operation(), &request.execute()?, &watch)
 }
 
 impl Page {
