@@ -185,10 +185,10 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
-    pub fn into_items(mut self) -> Vec<Result<T>> {
-        match self.items.get_mut() {
-            Some(items) => items.collect(),
+    pub fn into_items(self) -> Vec<Result<T>> {
+        match self.items.get() {
             None => self.decode_items(),
+            Some(_) => self.items.into_inner().into_iter().flatten().collect(),
         }
     }
 
