@@ -21,6 +21,8 @@ macro_rules! page {
 page!(calls, "calls.md");
 page!(upload, "upload.md");
 page!(batches, "batches.md");
+page!(ingest, "ingest.md");
+page!(nightly, "nightly.md");
 page!(transcripts, "transcripts.md");
 page!(lists, "lists.md");
 page!(search, "search.md");
