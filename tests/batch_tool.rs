@@ -112,7 +112,7 @@ impl Write for Closed {
 
 #[test]
 fn arguments_are_read() {
-    let all = "a --list=l --list - --manifest m --workers 8 --threshold=0 --shard 2/3 -r --no-wait --retry-permanent --json -q -- -b";
+    let all = "a --list=l --list - --manifest m --workers 8 --threshold=0 --shard 2/3 -r --no-wait --retry-permanent --index films --index 65a --knowledge-store ks --json -q -- -b";
     let parsed = parse(&all.split(' ').collect::<Vec<_>>()).unwrap();
     let expected = Arguments {
         paths: vec!["a".into(), "-b".into()],
@@ -122,6 +122,8 @@ fn arguments_are_read() {
         manifest: Some("m".into()),
         workers: Some(8),
         threshold: Some(0),
+        indexes: vec!["films".into(), "65a".into()],
+        knowledge_stores: vec!["ks".into()],
         no_wait: true,
         retry_permanent: true,
         json: true,
@@ -319,6 +321,27 @@ fn three_shards_at_once_upload_each_file_once() {
     assert_eq!((all(&run(), "skipped "), scene.demo.stand_in.uploads().len()), (24, 24));
     let manifests = ["uploads.0-of-3.jsonl", "uploads.1-of-3.jsonl", "uploads.2-of-3.jsonl"];
     assert!(scene.folder.names().iter().filter(|name| name.starts_with("uploads")).eq(manifests));
+}
+
+#[test]
+fn a_folder_goes_into_an_index_and_a_knowledge_store() {
+    let scene = Scene::new("places");
+    let client = &scene.demo.client;
+    let models = [twelvelabs::indexes::IndexModelInput::new("marengo3.0", ["visual"])];
+    client.indexes().create("films", models).send().unwrap();
+    let store = client.knowledge_stores().create("all").send().unwrap().id;
+    for _ in 0..2 {
+        let (code, rows, summary) = scene.json(&["--index", "films", "--knowledge-store", &store]);
+        assert_eq!((code, &summary["indexed_assets"], &summary["items"]), (1, &2.into(), &3.into()), "{rows:?}");
+        let image = rows.iter().find(|row| row["path"].as_str().unwrap().ends_with(".png")).unwrap();
+        assert_eq!((&image["failed_at"], image["item_ids"].as_array().unwrap().len()), (&"index".into(), 1));
+        assert!(image["error"]["message"].as_str().unwrap().contains("an image cannot be indexed"), "{image}");
+    }
+    let mut arguments = parse(&["--index", "none"]).unwrap();
+    arguments.paths.push(scene.folder.root().into());
+    let sink = || Box::new(Sink::default());
+    let e = upload(client, &arguments, &CancelHandle::new(), sink(), sink()).unwrap_err();
+    assert!(e.to_string().contains("there is no index `none`"), "{e}");
 }
 
 #[test]

@@ -161,12 +161,13 @@ fn no_step_is_lost_or_done_twice_whatever_breaks() {
         for fault in [Fault::reset_answer(), Fault::reset_request(0), Fault::status(500), Fault::status(503)] {
             for after in [0, 2] {
                 let scene = Scene::new(3, 1);
-                // A file that is refused twice while others are taken has failed.
-                let times = if request == "POST /assets" { 1 } else { 2 };
-                scene.stand_in.fault(request, fault.clone().after(after).times(times));
+                scene.stand_in.fault(request, fault.clone().after(after).times(2));
+                // A file that does not get through while the others do fails, and the next batch goes on with it.
+                let first = outcomes(scene.both().workers(2));
                 let found = outcomes(scene.both().workers(2));
                 let is_done =
                     |(name, outcome): (&String, &UploadOutcome)| name.ends_with(".jpg") || outcome.result.is_ok();
+                assert!(request == "POST /assets" || first.iter().all(is_done), "{request} {fault:?}: {first:?}");
                 assert!(found.iter().all(is_done), "{request} {fault:?}: {found:?}");
                 assert_eq!(scene.counts(), (4, [3, 0], [4, 0]), "{request} {fault:?}");
             }
@@ -235,6 +236,23 @@ fn a_batch_that_does_not_wait_adds_all_the_same() {
     scene.stand_in.forgive();
     assert!(outcomes(scene.both()).values().all(|outcome| outcome.items.len() == 1));
     assert_eq!(scene.counts(), (2, [2, 0], [2, 0]));
+}
+
+#[test]
+fn waiting_for_many_asks_lists() {
+    const FILES: usize = 40;
+    let scene = Scene::new(FILES, 0);
+    scene.stand_in.polls_until_ready(30);
+    let before = scene.stand_in.requests().len();
+    assert!(scene.both().workers(2).send().unwrap().finish().is_complete());
+    assert_eq!(scene.counts(), (FILES, [FILES, 0], [FILES, 0]));
+    for request in ["GET /assets/{id}", REQUESTS[4], REQUESTS[5]] {
+        // Once at the end, and before it for the few that are awaited alone.
+        assert!(scene.stand_in.count(request) < 3 * FILES, "{request}: {}", scene.stand_in.count(request));
+    }
+    // One by one, it would be 30 for each of three steps of each file.
+    let requests = scene.stand_in.requests().len() - before;
+    assert!(requests < 20 * FILES, "{requests}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl Batch {
     }
 
     /// Asks for a file that is to be indexed, or processed in a knowledge store.
-    pub(super) fn poll_placement(&self, mut pending: Pending, mut job: FileJob, to: Destination, mut poll: Poll) {
+    pub(super) fn poll_placement(&self, pending: Pending, mut job: FileJob, to: Destination, mut poll: Poll) {
         let options = self.poll_options(&poll);
         let (id, now) = (poll.id().to_string(), || self.now());
         let next = match &to {
@@ -115,8 +115,16 @@ impl Batch {
             }
         };
         match next {
-            Ok(Some(due)) => return self.put_back(pending, job, Stage::Await(to, poll), due),
-            Ok(None) => {
+            Ok(Some(due)) => self.put_back(pending, job, Stage::Await(to, poll), due),
+            Ok(None) => self.placed(pending, job, to, Ok(())),
+            Err(e) => self.placed(pending, job, to, Err(e)),
+        }
+    }
+
+    /// Goes on with a file whose wait in a destination is over.
+    pub(super) fn placed(&self, mut pending: Pending, mut job: FileJob, to: Destination, result: Result<()>) {
+        match result {
+            Ok(()) => {
                 if self.next_step(&job).is_some() {
                     self.note_reached(&pending.key, &job);
                 }
@@ -308,11 +316,11 @@ impl Batch {
         let _ = self.note_step(key, job);
     }
 
-    fn indexes(&self) -> IndexesClient {
+    pub(super) fn indexes(&self) -> IndexesClient {
         IndexesClient(self.client.clone())
     }
 
-    fn items(&self) -> KnowledgeStoreItemsClient {
+    pub(super) fn items(&self) -> KnowledgeStoreItemsClient {
         KnowledgeStoreItemsClient(self.client.clone())
     }
 }

@@ -124,6 +124,8 @@ pub(super) struct Pending {
     pub progress: Reporter,
     /// Since when its next step fails for a passing reason, and how often it has.
     pub failing_since: Option<(Instant, u32)>,
+    /// Whether a list no longer has it among what is being processed, so that it is retrieved.
+    pub has_ended: bool,
 }
 
 /// What is done next about a file at the platform.
@@ -136,10 +138,21 @@ pub(super) enum Stage {
     Await(Destination, Poll),
 }
 
+impl Stage {
+    /// What is awaited: an asset, or what it is in a destination.
+    pub(super) fn awaited(&mut self) -> Option<(Option<&Destination>, &mut Poll)> {
+        match self {
+            Stage::Asset(poll) => Some((None, poll)),
+            Stage::Await(to, poll) => Some((Some(to), poll)),
+            Stage::Add => None,
+        }
+    }
+}
+
 impl Pending {
     pub(super) fn new(key: FileKey, progress: Reporter, due: Instant) -> Self {
         let (file, stage) = (File::new(PathBuf::new()), Stage::Add);
-        Pending { file, note: None, key, stage, due, progress, failing_since: None }
+        Pending { file, note: None, key, stage, due, progress, failing_since: None, has_ended: false }
     }
 
     /// Its file on the way: whatever happens from here on, in a callback perhaps, that has an outcome.

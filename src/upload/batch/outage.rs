@@ -38,7 +38,7 @@ impl Batch {
         queue.failures += 1;
         let outage = !reachable || queue.failures >= OUTAGE || queue.outage.is_some();
         job.file.tries += u32::from(!outage);
-        let alone = queue.files.is_empty() && queue.busy <= 1 && !self.names.has_waiting();
+        let alone = queue.files.is_empty() && queue.pending.is_empty() && queue.busy <= 1 && !self.names.has_waiting();
         if !outage && (job.file.tries >= MOST_TRIES || alone) {
             drop(queue);
             return self.failed(job, key, e);

@@ -1,15 +1,19 @@
 //! Waiting for the assets of files that have arrived.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::call::options::RequestOptions;
 use crate::call::wait::poll::{Next, Poll};
+use crate::call::wait::status_list::StatusList;
+use crate::clock::later;
 use crate::error::{Error, Result};
 use crate::resources::assets::{Asset, AssetStatus};
-use crate::sync::Sender;
+use crate::sync::{Sender, lock};
 use crate::upload::batch::job::{FileJob, Pending, Stage};
 use crate::upload::batch::scheduler::Batch;
 use crate::upload::journal::entry::{Entry, Event, FileKey};
+use crate::upload::journal::placement::Destination;
 use crate::upload::outcome::{UploadOutcome, UploadStep};
 use crate::upload::progress::{Reporter, UploadState};
 use crate::upload::upload_asset::Uploaded;
@@ -40,7 +44,11 @@ impl Batch {
     }
 
     /// The next step of a file at the platform.
-    pub(super) fn poll(&self, mut pending: Pending, sender: &Sender<UploadOutcome>) {
+    pub(super) fn poll(&self, pending: Pending, sender: &Sender<UploadOutcome>) {
+        let mut pending = match self.round(pending) {
+            Ok((of, round)) => return self.survey(of.as_ref(), round, sender),
+            Err(pending) => *pending,
+        };
         let job = pending.take_job(sender);
         match std::mem::replace(&mut pending.stage, Stage::Add) {
             Stage::Asset(poll) => {
@@ -53,6 +61,77 @@ impl Batch {
         }
     }
 
+    /// Everything of the same kind that is due soon, if it is worthwhile to ask a list about it.
+    fn round(&self, mut pending: Pending) -> Result<(Option<Destination>, Vec<Pending>), Box<Pending>> {
+        let now = self.now();
+        let awaited = pending.stage.awaited().map(|(of, poll)| (of.cloned(), later(now, poll.interval() / 4)));
+        let Some((of, until)) =
+            awaited.filter(|(of, _)| !pending.has_ended && (of.is_some() || self.waits_for_assets()))
+        else {
+            return Err(Box::new(pending));
+        };
+        let mut queue = self.queue();
+        let is_alike = |other: &mut Pending| {
+            !other.has_ended && other.due <= until && other.stage.awaited().is_some_and(|(is, _)| is == of.as_ref())
+        };
+        let places: Vec<usize> =
+            (0..queue.pending.len()).filter(|place| is_alike(&mut queue.pending[*place])).collect();
+        if places.len() + 1 < StatusList::WORTHWHILE {
+            return Err(Box::new(pending));
+        }
+        let mut round = vec![pending];
+        round.extend(places.into_iter().rev().map(|place| queue.pending.swap_remove(place)));
+        Ok((of, round))
+    }
+
+    /// Asks a list which of these are still being processed. The others are retrieved.
+    fn survey(&self, of: Option<&Destination>, mut round: Vec<Pending>, sender: &Sender<UploadOutcome>) {
+        let mut ids = Vec::new();
+        let mut options = self.options.request_options.without_parameters().max_retries(0);
+        for pending in &mut round {
+            if let Some((_, poll)) = pending.stage.awaited() {
+                ids.push(poll.id().to_string());
+                options.deadline = Some(self.poll_options(poll).deadline.unwrap_or_default());
+            }
+        }
+        let mut list = lock(&self.lists).remove(&of.cloned()).unwrap_or_else(|| match of {
+            None => self.client.assets().status_list(),
+            Some(Destination::Index(index)) => self.indexes().indexed_assets().status_list(index),
+            Some(Destination::KnowledgeStore(store)) => self.items().status_list(store),
+        });
+        let answer = list.unfinished(&ids.iter().map(String::as_str).collect::<Vec<_>>(), &options);
+        lock(&self.lists).insert(of.cloned(), list);
+        let now = self.now();
+        for mut pending in round {
+            let Some((_, poll)) = pending.stage.awaited() else { continue };
+            let id = poll.id().to_string();
+            let status = match &answer {
+                Ok(unfinished) => unfinished.get(&id).map(String::as_str),
+                // A passing fault: nothing is known of any, and the time goes on.
+                Err(e) if e.is_retryable() => Some(""),
+                Err(_) => None,
+            };
+            let due = status.map(|status| poll.seen_working(Some(status), now));
+            // Whatever the progress callback does, the others go on.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let job = pending.take_job(sender);
+                if due.is_some() && of.is_none() {
+                    pending.progress.state(UploadState::Processing, Some(pending.key.size), &id);
+                }
+                let stage = std::mem::replace(&mut pending.stage, Stage::Add);
+                match (due, stage) {
+                    (Some(Err(e)), Stage::Asset(poll)) => self.polled(pending, job, poll, Err(e)),
+                    (Some(Err(e)), Stage::Await(to, _)) => self.placed(pending, job, to, Err(e)),
+                    (Some(Ok(due)), stage) => self.put_back(pending, job, stage, due),
+                    (_, stage) => {
+                        pending.has_ended = true;
+                        self.put_back_ended(pending, job, stage, now);
+                    }
+                }
+            }));
+        }
+    }
+
     /// The settings of a poll, which ends with the wait.
     pub(super) fn poll_options(&self, poll: &Poll) -> RequestOptions {
         let left = poll.time_left(self.now());
@@ -62,7 +141,12 @@ impl Batch {
     }
 
     /// Lets a worker take the file again when it is due.
-    pub(super) fn put_back(&self, mut pending: Pending, mut job: FileJob, stage: Stage, due: Instant) {
+    pub(super) fn put_back(&self, mut pending: Pending, job: FileJob, stage: Stage, due: Instant) {
+        pending.has_ended = false;
+        self.put_back_ended(pending, job, stage, due);
+    }
+
+    fn put_back_ended(&self, mut pending: Pending, mut job: FileJob, stage: Stage, due: Instant) {
         pending.note = job.note.take();
         pending.file = job.take_back();
         (pending.stage, pending.due) = (stage, due);
@@ -72,8 +156,7 @@ impl Batch {
     fn polled(&self, pending: Pending, mut job: FileJob, mut poll: Poll, answer: Result<Asset>) {
         let (length, id) = (Some(pending.key.size), poll.id().to_string());
         let working = answer.as_ref().is_ok_and(|asset| asset.status != Some(AssetStatus::Ready));
-        // An asset has to be ready before it can be added anywhere.
-        let waits = self.options.wait || !self.options.destinations.is_empty();
+        let waits = self.waits_for_assets();
         let next = match answer {
             Ok(asset) if !waits => Ok(Next::Done(asset)),
             Err(e) if !waits && e.status() != Some(404) => Err(e),

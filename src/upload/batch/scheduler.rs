@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::call::wait::status_list::StatusList;
 use crate::clock::later;
 use crate::error::{ApiError, Error, Result};
 use crate::http::cancel::CancelHandle;
@@ -20,6 +21,7 @@ use crate::upload::batch::name_lock::NameLocks;
 use crate::upload::journal::JournalFile;
 use crate::upload::journal::entry::{Entry, Event, FileKey};
 use crate::upload::journal::paths::Folders;
+use crate::upload::journal::placement::Destination;
 use crate::upload::options::BatchOptions;
 use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
 
@@ -78,6 +80,8 @@ pub(crate) struct Batch {
     pub(super) asked_time: Mutex<bool>,
     /// The assets of this run.
     pub(super) claimed: Mutex<HashSet<String>>,
+    /// The lists that tell about many assets, or about what is in a destination.
+    pub(super) lists: Mutex<HashMap<Option<Destination>, StatusList>>,
     /// What was found in knowledge stores.
     pub(super) stores: Mutex<HashMap<String, ItemsByAsset>>,
     pub(super) options: BatchOptions,
@@ -119,6 +123,7 @@ impl Batch {
             names,
             asked_time: Mutex::default(),
             claimed: Mutex::default(),
+            lists: Mutex::default(),
             stores: Mutex::default(),
             options,
             queue: Mutex::new(queue),

@@ -200,8 +200,12 @@ impl Batch {
 
     /// Whether an asset of an earlier batch is as far as this one wants it.
     pub(super) fn is_enough(&self, asset: &Asset) -> bool {
-        let waits = self.options.wait || !self.options.destinations.is_empty();
-        !waits || asset.status == Some(AssetStatus::Ready)
+        !self.waits_for_assets() || asset.status == Some(AssetStatus::Ready)
+    }
+
+    /// Whether assets are awaited: they have to be ready before they can be added anywhere.
+    pub(super) fn waits_for_assets(&self) -> bool {
+        self.options.wait || !self.options.destinations.is_empty()
     }
 
     /// What earlier batches knew of a file.
