@@ -292,9 +292,11 @@ fn a_line_without_end_is_refused() {
     // A GiB of zeros, which takes no space.
     let file = File::options().write(true).open(folder.path(NAME)).unwrap();
     file.set_len(1 << 30).unwrap();
+    // Windows refuses a manifest that another program may write to.
+    drop(file);
     let e = batch(&client, &folder).send().unwrap_err();
     assert!(e.to_string().contains("line 5 is longer than any of a manifest"), "{e}");
-    assert_eq!(file.metadata().unwrap().len(), 1 << 30);
+    assert_eq!(folder.path(NAME).metadata().unwrap().len(), 1 << 30);
 }
 
 #[test]
@@ -612,6 +614,8 @@ fn ids_that_cannot_be_asked_for_do_not_fail_a_file_for_ever() {
     }
 }
 
+/// Windows does not say that a file was replaced by one of the same size and time: see the guide.
+#[cfg(unix)]
 #[test]
 fn chunks_of_a_file_that_was_replaced_are_not_mixed_with_those_of_the_other() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("mixed"));
@@ -628,7 +632,7 @@ fn chunks_of_a_file_that_was_replaced_are_not_mixed_with_those_of_the_other() {
     fs::rename(folder.path("other"), &path).unwrap();
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
     let last = stand_in.upload_ids().pop().unwrap();
-    assert!(stand_in.assembled(&last).unwrap() == if cfg!(unix) { other } else { content(200_000) });
+    assert!(stand_in.assembled(&last).unwrap() == other);
 }
 
 #[test]
