@@ -17,7 +17,7 @@ use twelvelabs::TwelveLabs;
 use twelvelabs::assets::UploadMethod;
 
 const RUNS: usize = 5;
-const WORKERS: u32 = 5;
+const WORKERS: usize = 5;
 const MIB: u64 = 1 << 20;
 
 fn main() -> Fallible {

@@ -17,12 +17,6 @@ pub(crate) mod wait;
 pub(crate) use options::RequestOptions;
 pub(crate) use typed::{Call, CustomCall, Output, sealed};
 
-/// Converts a count from any integer type. A negative count, or one that does not fit, becomes 0, which every setting
-/// refuses.
-pub(crate) fn count(number: impl TryInto<usize>) -> usize {
-    number.try_into().unwrap_or(0)
-}
-
 /// Collects strings of any kind into a list.
 pub(crate) fn texts(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
     texts.into_iter().map(|text| text.as_ref().to_string()).collect()

@@ -77,8 +77,8 @@ impl NewAsset {
 /// The numbers among the settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Tuning {
-    pub batch_size: u32,
-    pub max_workers: u32,
+    pub batch_size: usize,
+    pub max_workers: usize,
     /// How often a chunk is sent again, if that was set for this upload.
     pub max_retries: Option<u32>,
     pub retry_delay: Duration,
@@ -122,7 +122,7 @@ pub(crate) type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>
 pub(crate) struct BatchOptions {
     pub asset: NewAsset,
     pub threshold: u64,
-    pub max_workers: u32,
+    pub max_workers: usize,
     pub wait: bool,
     pub pace: Pace,
     pub retry_permanent: bool,

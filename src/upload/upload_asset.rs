@@ -116,7 +116,7 @@ impl UploadAsset {
     }
 
     /// How many chunks are sent at a time, each on a connection of its own: 5 by default.
-    pub fn max_workers(mut self, max_workers: u32) -> Self {
+    pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.settings.tuning.max_workers = max_workers;
         self
     }

@@ -148,7 +148,7 @@ impl UploadAll {
     }
 
     /// How many chunks of one file are sent at a time: 5 by default.
-    pub fn max_workers(mut self, max_workers: u32) -> Self {
+    pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.options.max_workers = max_workers;
         self
     }

@@ -89,13 +89,13 @@ impl UploadFile {
     }
 
     /// How many chunks are reported at a time: 10 by default.
-    pub fn batch_size(mut self, batch_size: u32) -> Self {
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.settings.tuning.batch_size = batch_size;
         self
     }
 
     /// How many chunks are sent at a time, each on a connection of its own: 5 by default.
-    pub fn max_workers(mut self, max_workers: u32) -> Self {
+    pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.settings.tuning.max_workers = max_workers;
         self
     }

@@ -157,7 +157,7 @@ impl Job<'_> {
             queue.asked_ahead = 0;
             self.stop.reset();
         }
-        let workers = (self.tuning.max_workers as usize).min(tally.missing.len());
+        let workers = self.tuning.max_workers.min(tally.missing.len());
         let (sender, events) = channel(usize::MAX);
         let mut fault = None;
         std::thread::scope(|scope| {
@@ -187,7 +187,7 @@ impl Job<'_> {
                     continue;
                 }
                 let now = self.now();
-                let full = tally.unreported.len() >= self.tuning.batch_size as usize;
+                let full = tally.unreported.len() >= self.tuning.batch_size;
                 let late = !tally.unreported.is_empty()
                     && now.saturating_duration_since(tally.last_report) > LONGEST_UNREPORTED;
                 let due = (full || late) && now >= tally.no_report_before;
@@ -228,7 +228,7 @@ impl Job<'_> {
     }
 
     fn report_batch(&self, options: RequestOptions, tally: &mut Tally) -> Result<()> {
-        let count = (self.tuning.batch_size as usize).min(tally.unreported.len());
+        let count = self.tuning.batch_size.min(tally.unreported.len());
         let batch = tally.unreported[..count].to_vec();
         let report = self.client.multipart_upload().report_chunk_batch(&self.upload.upload_id, batch);
         let report = report.request_options(options).send()?;

@@ -224,7 +224,7 @@ impl Job<'_> {
     /// Asks for URLs before a worker has to wait for them.
     pub(crate) fn fetch_ahead(&self) -> Result<()> {
         let mut queue = self.queue();
-        let near = queue.chunks.iter().take((self.tuning.max_workers as usize).saturating_mul(2));
+        let near = queue.chunks.iter().take(self.tuning.max_workers.saturating_mul(2));
         let Some(next) = near.copied().find(|index| !queue.urls.contains_key(index)) else { return Ok(()) };
         if queue.fetching || queue.asked_ahead == next || self.stop.is_canceled() {
             return Ok(());

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::{CreateEmbeddingV2, EmbedInput, EmbedV2Client, EmbeddingSuccessResponse};
-use crate::call::{RequestOptions, count};
+use crate::call::RequestOptions;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 use crate::types::BulkOutcome;
@@ -40,8 +40,8 @@ impl CreateManyEmbeddings {
     }
 
     /// How many inputs are sent at a time, each on a connection of its own: 4 by default.
-    pub fn workers(mut self, workers: impl TryInto<usize>) -> Self {
-        self.workers = count(workers);
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
         self
     }
 
