@@ -342,6 +342,7 @@ mod tests {
     use crate::client::TwelveLabs;
     use crate::resources::assets::Asset;
     use crate::upload::batch::builder::UploadAll;
+    use crate::upload::batch::job::Stage;
     use crate::upload::progress::Reporter;
 
     fn batch(files: usize) -> Arc<Batch> {
@@ -356,8 +357,9 @@ mod tests {
         for _ in 0..count {
             let poll = Poll::new::<Asset>("a", Pace::default(), due, MOST_UNKNOWN);
             let key = FileKey { path: "0.mp4".into(), size: 4, modified: None };
-            let (path, note, progress) = ("0.mp4".into(), None, Reporter::new(None));
-            batch.queue().pending.push(Pending { path, note, key, poll, due, progress });
+            let (file, stage, progress) = (File::new("0.mp4".into()), Stage::Asset(poll), Reporter::new(None));
+            let pending = Pending { file, note: None, key, stage, due, progress, failing_since: None };
+            batch.queue().pending.push(pending);
         }
     }
 
