@@ -1,15 +1,15 @@
-//! Asks about a video, and prints the answer as it is written.
+//! Asks about a video, and prints the answer while the model writes it.
 //!
 //! ```text
 //! cargo run --example analyze                       # without a key: against a stand-in on this machine
 //! export TWELVELABS_API_KEY=tlk_…
-//! cargo run --example analyze -- SOURCE [PROMPT]    # the answer as it is written
+//! cargo run --example analyze -- SOURCE [PROMPT]    # the answer, while it is written
 //! cargo run --example analyze -- --chapters SOURCE  # chapters, decoded from JSON, a line for each
 //! cargo run --example analyze -- --task SOURCE [PROMPT]  # in the background, for videos of more than an hour
 //! ```
 //!
-//! SOURCE is a file, which is uploaded, a URL of the file, or the id of an asset. Answers go to stdout, everything else
-//! to stderr. The exit code is 0, or 1 if something failed.
+//! SOURCE is a file (it is uploaded), the URL of a file, or the id of an asset. Answers go to stdout, everything else to
+//! stderr. The exit code is 0, or 1 if something failed.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Asks about a knowledge store, and prints the answers as they are written. All questions are one conversation.
+//! Asks questions about a knowledge store in one conversation, and prints the answers while the model writes them.
 //!
 //! ```text
 //! cargo run --example ask                     # without a key: against a stand-in on this machine
@@ -57,7 +57,7 @@ fn ask(client: &TwelveLabs, knowledge_store_id: &str, questions: &[&str]) -> Res
     Ok(())
 }
 
-/// What the answer is based on, and whether it is all of it.
+/// Prints what the answer is based on, and warns if it is truncated.
 fn sources(response: &ResponseObject) {
     if response.status == Some(ResponseStatus::Incomplete) {
         eprintln!("the answer was truncated");

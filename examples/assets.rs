@@ -1,4 +1,4 @@
-//! A small command line for assets. It reads the key from the environment.
+//! A small command-line tool for assets. It reads the key from the environment.
 //!
 //! ```text
 //! cargo run --example assets                        # without a key: against a stand-in on this machine
@@ -9,7 +9,7 @@
 //! cargo run --example assets -- transcript ID [srt|vtt|text]
 //! ```
 //!
-//! `create` waits until the asset is ready, without `--no-wait`. Ids and transcripts go to stdout, everything else to
+//! `create` waits until the asset is ready, unless `--no-wait` is given. Ids and transcripts go to stdout, everything else to
 //! stderr. The exit code is 0, or 1 if something failed.
 
 mod support;
@@ -46,7 +46,7 @@ fn run() -> Result {
     }
 }
 
-/// Each command once.
+/// Runs each command once.
 fn demo() -> Result {
     let Demo { client, stand_in: _stand_in } = Demo::start()?;
     let asset = client.assets().upload(FileSource::bytes("sample.mp4", vec![0; 1000])).send()?;
@@ -74,7 +74,7 @@ fn fetch(client: &TwelveLabs, url: &str, wait: bool) -> Result<Asset> {
 
 fn upload(client: &TwelveLabs, path: &str, wait: bool) -> Result<Asset> {
     let style = ProgressStyle::with_template("{bar:30} {decimal_bytes} of {decimal_total_bytes}, {eta} left {msg}")?;
-    // It is only seen if stderr is a terminal.
+    // The progress is visible only if stderr is a terminal.
     let bar = ProgressBar::new(0).with_style(style);
     let shown = bar.clone();
     let asset = client

@@ -1,12 +1,12 @@
-//! Embeds a text and some media, and prints how alike they are to the text, the most alike first.
+//! Embeds a text and some media, and prints the similarity of each to the text, the most similar first.
 //!
 //! ```text
 //! cargo run --example embed                         # without a key: against a stand-in on this machine
 //! TWELVELABS_API_KEY=tlk_… cargo run --example embed -- TEXT MEDIA...
 //! ```
 //!
-//! Media are images or videos: a path, a URL, or `asset:ID` for what is on the platform already. A video is cut into
-//! clips, of which the one that is the most alike counts. The similarities go to stdout, everything else to stderr. The
+//! MEDIA is an image or a video: a path, a URL, or `asset:ID` for an existing asset. A video is divided into clips, and
+//! its most similar clip counts. The similarities go to stdout, everything else to stderr. The
 //! exit code is 0, or 1 if something failed.
 
 mod support;
@@ -44,7 +44,7 @@ fn run() -> Result {
     }
 }
 
-/// An image or a video, and where it is.
+/// An image or a video, and its source.
 struct Media {
     name: String,
     is_video: bool,
@@ -100,7 +100,7 @@ fn compare(client: &TwelveLabs, text: &str, media: Vec<Media>) -> Result {
     Ok(())
 }
 
-/// A video takes the platform a while, so it is a task.
+/// Embeds a video with a task, because it takes the platform a while.
 fn embed_video(client: &TwelveLabs, source: MediaSource) -> Result<Vec<EmbeddingData>> {
     let video = VideoInput::new(source).embedding_option(["visual"]).embedding_scope(["clip"]);
     let tasks = client.embed().v2().tasks();
@@ -110,7 +110,7 @@ fn embed_video(client: &TwelveLabs, source: MediaSource) -> Result<Vec<Embedding
     Ok(task.data.unwrap_or_default())
 }
 
-/// Media for the stand-in, which takes the words of a file's name or content for what it shows.
+/// Sample media. The stand-in takes the words of a file's name or content for what the file shows.
 fn samples(client: &TwelveLabs) -> Result<Vec<Media>> {
     let video = FileSource::bytes("dog-and-waves-on-a-beach.mp4", *b"not really a video");
     let asset = client.assets().upload(video).send()?;

@@ -1,11 +1,11 @@
-//! Adds a person or a thing to a collection, from images that show it, and lists the collection.
+//! Adds a person or an object to a collection, from images that show it, and lists the collection.
 //!
 //! ```text
 //! cargo run --example entities                      # without a key: against a stand-in on this machine
 //! TWELVELABS_API_KEY=tlk_… cargo run --example entities -- COLLECTION_NAME ENTITY_NAME IMAGE_PATH|IMAGE_URL...
 //! ```
 //!
-//! The collection is made if there is none of that name. The entities go to stdout, everything else to stderr. The exit
+//! The collection is created if none has this name. The entities go to stdout, everything else to stderr. The exit
 //! code is 0, or 1 if something failed.
 
 mod support;
@@ -68,7 +68,7 @@ fn add(client: &TwelveLabs, collection: &str, name: &str, images: Vec<UploadMeth
     Ok(())
 }
 
-/// The collection of exactly this name. The filter of the list may find others too.
+/// Finds the collection with exactly this name. The filter of the list may also match longer names.
 fn find_or_create(client: &TwelveLabs, name: &str) -> Result<EntityCollection> {
     for collection in client.entity_collections().list().name(name).page_limit(50).send()? {
         let collection = collection?;

@@ -1,11 +1,11 @@
-//! Brings a folder of videos and images into an index and a knowledge store, and asks a question about it.
+//! Adds a folder of videos and images to an index and a knowledge store, and asks a question about it.
 //!
 //! ```text
 //! cargo run --example ingest                     # without a key: against a stand-in on this machine
 //! TWELVELABS_API_KEY=tlk_… cargo run --example ingest -- FOLDER INDEX_ID KNOWLEDGE_STORE_ID QUESTION
 //! ```
 //!
-//! Run it again after a failure or a crash: `FOLDER.jsonl` says what is done. The answer goes to stdout, everything else to
+//! Run it again after a failure or a crash: `FOLDER.jsonl` records what is done. The answer goes to stdout, everything else to
 //! stderr. The exit code is 0, or 1 if something failed.
 
 mod support;
@@ -44,7 +44,7 @@ fn run() -> Result {
 
 fn ingest(client: &TwelveLabs, folder: &Path, index: &str, store: &str, question: &str) -> Result {
     let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    // An index takes no images: they go into the store alone.
+    // An index accepts no images, so they are added to the store only.
     let (images, videos): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|path| path.extension().is_some_and(|extension| extension == "jpg"));
     for batch in [client.assets().upload_all(videos).index(index), client.assets().upload_all(images)] {

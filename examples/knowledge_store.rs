@@ -1,11 +1,11 @@
-//! Searches a knowledge store, after adding videos and images to it if some are given, and prints the hits.
+//! Searches a knowledge store and prints the hits. If files are given, adds them to the store first.
 //!
 //! ```text
 //! cargo run --example knowledge_store               # without a key: against a stand-in on this machine
 //! TWELVELABS_API_KEY=tlk_… cargo run --example knowledge_store -- STORE_NAME QUERY [PATH|URL...]
 //! ```
 //!
-//! The knowledge store is made if there is none of that name. The hits go to stdout, everything else to stderr. The
+//! The knowledge store is created if none has this name. The hits go to stdout, everything else to stderr. The
 //! exit code is 0, or 1 if something failed.
 
 mod support;
@@ -44,7 +44,7 @@ fn run() -> Result {
     }
 }
 
-/// Searches the knowledge store of this name, with these files in it.
+/// Adds the files to the knowledge store with this name, and searches it.
 fn search(client: &TwelveLabs, name: &str, query: &str, files: Vec<UploadMethod>) -> Result {
     let store = find_or_create(client, name)?;
     add(client, &store, files)?;
@@ -57,7 +57,7 @@ fn search(client: &TwelveLabs, name: &str, query: &str, files: Vec<UploadMethod>
         let hit = hit?;
         count += 1;
         let rank = hit.rank().map_or_else(String::new, |rank| rank.to_string());
-        // An image has no clips: one line without times.
+        // An image has no clips, so it gets one line without times.
         let whole = [VideoMatch::default()];
         for clip in if hit.matches().is_empty() { &whole } else { hit.matches() } {
             writeln!(
@@ -74,7 +74,7 @@ fn search(client: &TwelveLabs, name: &str, query: &str, files: Vec<UploadMethod>
     Ok(())
 }
 
-/// Uploads files, adds them to a knowledge store, and waits until all of them can be searched for.
+/// Uploads files, adds them to a knowledge store, and waits until all of them can be found.
 fn add(client: &TwelveLabs, store: &KnowledgeStore, files: Vec<UploadMethod>) -> Result {
     let items = client.knowledge_store_items();
     let mut added = Vec::new();
@@ -94,7 +94,7 @@ fn add(client: &TwelveLabs, store: &KnowledgeStore, files: Vec<UploadMethod>) ->
     Ok(())
 }
 
-/// The first knowledge store of this name.
+/// Finds the first knowledge store with this name.
 fn find_or_create(client: &TwelveLabs, name: &str) -> Result<KnowledgeStore> {
     for store in client.knowledge_stores().list().page_limit(50).send()? {
         let store = store?;

@@ -1,4 +1,4 @@
-//! Uploads a file, waits until it is ready, lists, retrieves and deletes it.
+//! Uploads a file and waits until the asset is ready; then lists, retrieves and deletes it.
 //!
 //! ```text
 //! cargo run --example quickstart                    # without a key: against a stand-in on this machine
@@ -30,7 +30,7 @@ fn run() -> Result {
 
 fn tour(client: &TwelveLabs, file: FileSource) -> Result {
     let mut out = stdout();
-    // A small file goes in one request and a large one in chunks. Then it waits until the asset is ready.
+    // Sends a small file in one request and a large one in chunks, and waits until the asset is ready.
     writeln!(out, "Uploading")?;
     let asset = client.assets().upload(file).progress_callback(show_progress).send()?;
     writeln!(out, "Asset {} is {}", asset.id, status(&asset))?;
@@ -51,7 +51,7 @@ fn tour(client: &TwelveLabs, file: FileSource) -> Result {
 
 fn show_progress(progress: &UploadProgress) {
     let mut out = stdout();
-    // Only the display depends on it.
+    // This changes only the display.
     let _ = match progress.state {
         UploadState::Uploading => write!(out, "\r  {} bytes, {:.0} %", progress.sent, progress.percentage()),
         UploadState::Uploaded => writeln!(out, "\n  uploaded"),

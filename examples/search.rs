@@ -1,11 +1,11 @@
-//! Searches an index for a text, after indexing a video if one is given, and prints the moments that fit.
+//! Searches an index for a text and prints the matching moments. If a video is given, indexes it first.
 //!
 //! ```text
 //! cargo run --example search                        # without a key: against a stand-in on this machine
 //! TWELVELABS_API_KEY=tlk_… cargo run --example search -- INDEX_NAME QUERY [VIDEO_PATH|VIDEO_URL]
 //! ```
 //!
-//! The index is made if there is none of that name, and the video is uploaded unless the index has one of its name.
+//! The index is created if none has this name. The video is uploaded unless the index has one with the same file name.
 //! The hits go to stdout, everything else to stderr. The exit code is 0, or 1 if something failed.
 
 mod support;
@@ -45,7 +45,7 @@ fn run() -> Result {
     }
 }
 
-/// Searches the index of this name, with a video in it if one is given.
+/// Adds the video, if one is given, to the index with this name, and searches the index.
 fn search(client: &TwelveLabs, index_name: &str, query: &str, video: Option<(&str, UploadMethod)>) -> Result {
     let model = IndexModelInput::new("marengo3.0", [ModelOption::Visual, ModelOption::Audio]);
     let ensured = client.indexes().ensure(index_name, [model]).send()?;
@@ -78,7 +78,7 @@ fn search(client: &TwelveLabs, index_name: &str, query: &str, video: Option<(&st
     Ok(())
 }
 
-/// Uploads and indexes a video, unless the index has one of its name.
+/// Uploads and indexes a video, unless the index has one with the same file name.
 fn index(client: &TwelveLabs, index_id: &str, name: &str, method: UploadMethod) -> Result {
     let indexed = client.indexes().indexed_assets();
     let there = indexed.list(index_id).filename(name).send()?.next().transpose()?;

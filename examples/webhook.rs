@@ -1,12 +1,12 @@
-//! Receives the notification that an analysis is done, verifies it, and prints the result.
+//! Receives the notification of a finished analysis, verifies it, and prints the result.
 //!
 //! ```text
 //! cargo run --example webhook                       # without a key: against a stand-in on this machine
 //! export TWELVELABS_API_KEY=tlk_… TWELVELABS_WEBHOOK_SECRET=…
-//! cargo run --example webhook -- 127.0.0.1:8080     # where your tunnel or proxy passes the deliveries on to
+//! cargo run --example webhook -- 127.0.0.1:8080     # the address to which your tunnel or proxy forwards deliveries
 //! ```
 //!
-//! It ends with the first delivery that is genuine; others are answered with 400. The result goes to stdout, everything
+//! It ends after the first genuine delivery; others are answered with 400. The result goes to stdout, everything
 //! else to stderr. The exit code is 0, or 1 if something failed.
 
 mod support;
@@ -48,7 +48,7 @@ fn run() -> Result {
     }
 }
 
-/// Analyses a video on the stand-in, and delivers what the platform would, after a forgery.
+/// Analyzes a video on the stand-in, then delivers a forged event and the genuine one.
 fn demo() -> Result {
     let Demo { client, stand_in: _stand_in } = Demo::start()?;
     let asset = client.assets().upload(FileSource::bytes("sample.mp4", vec![0; 1000])).send()?;
@@ -86,8 +86,8 @@ fn deliver(address: SocketAddr, signature: &str, body: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// What has to be done about an event. In a server that keeps running, it would go to another thread; and as the platform
-/// delivers an event again if it is in doubt, the ids of those that are done would be kept.
+/// Handles an event. A server that keeps running would do this on another thread, and store the ids of the events it has
+/// handled, because the platform may redeliver an event.
 fn handle(client: &TwelveLabs, event: WebhookEvent) -> Result {
     eprintln!("event {} of type {}", event.id, event.kind);
     match event.data {
@@ -104,19 +104,19 @@ fn handle(client: &TwelveLabs, event: WebhookEvent) -> Result {
     Ok(())
 }
 
-/// Answers deliveries until one is genuine, and gives its event.
+/// Answers deliveries until one is genuine, and returns its event.
 fn receive(listener: &TcpListener, webhook: &Webhook) -> Result<WebhookEvent> {
     loop {
         let (mut stream, _) = listener.accept()?;
         match read(&stream).and_then(|(signature, body)| Ok(webhook.verify(&body, signature.as_deref())?)) {
             Ok(event) => {
-                // Before the work begins, so that the platform does not wait for it.
+                // Answers before the work begins, so that the platform does not wait.
                 answer(&mut stream, "204 No Content")?;
                 return Ok(event);
             }
             Err(error) => {
                 eprintln!("  refused: {error}");
-                // Whoever sent it may be gone.
+                // The sender may have disconnected.
                 let _ = answer(&mut stream, "400 Bad Request");
             }
         }
@@ -127,7 +127,7 @@ fn answer(stream: &mut TcpStream, status: &str) -> io::Result<()> {
     write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
-/// The signature and the body of a request, as much of HTTP as it takes.
+/// Reads the signature and the body of a request: a minimal HTTP reader.
 fn read(stream: &TcpStream) -> Result<(Option<String>, Vec<u8>)> {
     stream.set_read_timeout(Some(SILENCE))?;
     let mut reader = BufReader::new(stream);

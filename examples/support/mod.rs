@@ -1,4 +1,4 @@
-//! What the examples share besides their subject: arguments, the stand-in, and how a program ends.
+//! Shared code of the examples: arguments, the stand-in, and the end of a program.
 
 #![allow(dead_code)]
 
@@ -17,7 +17,7 @@ pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 pub const KEY_NAMES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
 
-/// Whether there is a key, so that an example can talk to the platform.
+/// Whether there is an API key, so that an example can use the real platform.
 pub fn has_key() -> bool {
     KEY_NAMES.iter().any(|name| std::env::var_os(name).is_some_and(|key| !key.is_empty()))
 }
@@ -32,7 +32,7 @@ impl Demo {
     pub fn start() -> Result<Self> {
         eprintln!("No API key is set: using a stand-in for the platform on this machine.");
         let demo = Self::start_silently()?;
-        // As if a model wrote it.
+        // Slows the answer down, as if a model wrote it.
         for endpoint in ["POST /analyze", "POST /responses"] {
             demo.stand_in.fault(endpoint, Fault::trickle(Duration::from_millis(20)).always());
         }
@@ -45,7 +45,7 @@ impl Demo {
     }
 }
 
-/// The arguments after the name of the program.
+/// Returns the arguments after the name of the program.
 pub fn arguments() -> Result<Vec<String>> {
     let arguments = std::env::args_os().skip(1);
     arguments
@@ -57,22 +57,22 @@ pub fn is_url(source: &str) -> bool {
     source.starts_with("https://") || source.starts_with("http://")
 }
 
-/// The file name at the end of a path or a URL.
+/// Returns the file name at the end of a path or a URL.
 pub fn file_name(source: &str) -> &str {
     let place = if is_url(source) { source.split(['?', '#']).next().unwrap_or(source) } else { source };
     Path::new(place).file_name().and_then(OsStr::to_str).unwrap_or(place)
 }
 
-/// How a file gets to the platform that is named by its path or its URL.
+/// Chooses the upload method for a path or a URL.
 pub fn upload_method(source: &str) -> UploadMethod {
     if is_url(source) { UploadMethod::url(source) } else { UploadMethod::direct(source) }
 }
 
-/// The exit code for the outcome. An error is written to stderr with its causes.
+/// Returns the exit code for an outcome, and writes an error with its causes to stderr.
 pub fn finish(outcome: Result) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader of a pipe, such as `head`, has seen enough.
+        // The reader of a pipe, such as `head`, has closed it.
         Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", with_causes(error.as_ref()));
@@ -81,7 +81,7 @@ pub fn finish(outcome: Result) -> ExitCode {
     }
 }
 
-/// An error with what is below it, on one line.
+/// Formats an error with its causes on one line.
 pub fn with_causes(error: &dyn Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {}", with_causes(cause)),

@@ -1,4 +1,4 @@
-//! `ask`: the clips that are most like a text.
+//! `ask`: prints the clips that are most similar to a text.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Keeps vectors of the clips of a folder's videos in SQLite, and finds clips by a text.
+//! Stores embeddings of the clips of a folder's videos in SQLite, and finds clips by a text.
 //!
 //! ```text
 //! cd examples/vectors
@@ -7,13 +7,13 @@
 //! TWELVELABS_API_KEY=tlk_… cargo run -- ask "a dog on a beach"
 //! ```
 //!
-//! It is a package of its own, since it compiles SQLite, for which it needs a C compiler. `ask` embeds the text, and the
-//! rest happens on this machine: [`sqlite-vec`](https://docs.rs/sqlite-vec) compares it with every clip.
+//! It is a separate package, because it compiles SQLite and needs a C compiler for that. `ask` embeds the text; the rest
+//! happens on this machine, where [`sqlite-vec`](https://docs.rs/sqlite-vec) compares it with every clip.
 //!
-//! `add` can be run again at any time, also after a kill: it embeds only what is new or has changed. Uploads that were
-//! interrupted are in a manifest beside the database, and tasks that were not waited for in the database.
+//! Run `add` again at any time, also after a crash: it embeds only videos that are new or have changed. Interrupted
+//! uploads are recorded in a manifest beside the database, and unfinished tasks in the database.
 //!
-//! The exit code is 0, or 1 if something failed: the videos that could not be embedded are named on stderr.
+//! The exit code is 0, or 1 if something failed. Videos that could not be embedded are listed on stderr.
 
 mod add;
 mod ask;
@@ -36,10 +36,10 @@ use twelvelabs::TwelveLabs;
 
 const USAGE: &str = "\
 usage: vectors [OPTIONS] add DIR     embed the videos in a folder that are new
-       vectors [OPTIONS] ask TEXT    find the clips that are most like a text
+       vectors [OPTIONS] ask TEXT    find the clips that are most similar to a text
 
   --db FILE      where the vectors are (vectors.db)
-  --model NAME   the model of a new database (marengo3.0); that of another one is known
+  --model NAME   the model for a new database (marengo3.0); an existing one keeps its model
   -n NUMBER      how many clips to show (5)";
 
 fn main() -> ExitCode {
@@ -119,7 +119,7 @@ fn run_command(client: &TwelveLabs, arguments: &Arguments, command: &Command, ou
     }
 }
 
-/// Both commands, with videos of which the stand-in takes the words of their names for what they show.
+/// Runs both commands. The stand-in takes the words of a video's name for what the video shows.
 fn demo(out: &mut dyn Write) -> Result {
     let demo = Demo::start()?;
     let folder = std::env::temp_dir().join(format!("twelvelabs-vectors-{}", std::process::id()));

@@ -1,4 +1,4 @@
-//! The database: videos, their clips, and the vectors of these.
+//! The database of videos, their clips, and the vectors of the clips.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use twelvelabs::embed::EmbeddingRecord;
 use crate::support::Result;
 
 const MODEL: &str = "marengo3.0";
-/// The most that `sqlite-vec` finds.
+/// The largest number of results that `sqlite-vec` returns.
 pub const MOST: u32 = 4096;
-/// `task_id` is there while a video is not done.
+/// `task_id` is set while a video is not finished.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS store (
         id INTEGER PRIMARY KEY CHECK (id = 1), model TEXT NOT NULL, dimension INTEGER
@@ -26,25 +26,25 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS clip_video ON clip (video_id);
 ";
 
-/// A file as it was: another size or time means another video.
+/// A version of a file: another size or time means another video.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Video {
     pub path: String,
     pub size: i64,
-    /// When it was changed last, in nanoseconds since 1970.
+    /// The modification time, in nanoseconds since 1970.
     pub modified: i64,
 }
 
-/// What is known of a video.
+/// The state of a video.
 #[derive(Debug, PartialEq)]
 pub enum Known {
     No,
-    /// This task embeds it.
+    /// The task with this id embeds it.
     Task(String),
     Done,
 }
 
-/// A clip that was found.
+/// A clip in the results of a search.
 #[derive(Debug, PartialEq)]
 pub struct Hit {
     pub path: String,
@@ -60,7 +60,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a database, or makes one: for this model, or else for the one that it has.
+    /// Opens or creates a database, for this model or for the model it was created with.
     pub fn open(path: &Path, model: Option<&str>) -> Result<Self> {
         register_sqlite_vec()?;
         let failed = |e: rusqlite::Error| format!("{}: {e}", path.display());
@@ -89,7 +89,7 @@ impl Store {
         &self.model
     }
 
-    /// What is known of a video as it is now.
+    /// Returns the state of this version of a video.
     pub fn known(&self, video: &Video) -> Result<Known> {
         let sql = "SELECT task_id FROM video WHERE path = ?1 AND size = ?2 AND modified = ?3";
         let task_id = self.db.query_row(sql, params![video.path, video.size, video.modified], |row| row.get(0));
@@ -100,7 +100,7 @@ impl Store {
         })
     }
 
-    /// Notes that a task embeds a video. The clips of what was there before stay until those of the task come.
+    /// Records that a task embeds a video. The clips of an earlier version stay until the task is done.
     pub fn begin(&self, video: &Video, asset_id: &str, task_id: &str) -> Result {
         let sql = "INSERT INTO video (path, size, modified, asset_id, task_id) VALUES (?1, ?2, ?3, ?4, ?5)
             ON CONFLICT (path) DO UPDATE SET size = ?2, modified = ?3, asset_id = ?4, task_id = ?5";
@@ -112,7 +112,7 @@ impl Store {
         Ok(self.db.query_row("SELECT asset_id FROM video WHERE path = ?1", [&video.path], |row| row.get(0))?)
     }
 
-    /// A video whose task came to nothing is as one that is not known.
+    /// Forgets a video whose task failed.
     pub fn forget(&mut self, video: &Video) -> Result {
         let transaction = self.db.transaction()?;
         remove_clips(&transaction, video)?;
@@ -120,7 +120,7 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Keeps the clips of a video in the place of those that it had, all of them or none, and says how many there are.
+    /// Replaces the clips of a video, all or none, and returns their number.
     pub fn keep(&mut self, video: &Video, records: &[EmbeddingRecord]) -> Result<usize> {
         for record in records {
             self.expect_dimension(record.dimension)?;
@@ -148,7 +148,7 @@ impl Store {
         Ok(records.len())
     }
 
-    /// The clips that are most like a vector, the most alike first.
+    /// Finds the clips that are most similar to a vector, the most similar first.
     pub fn nearest(&self, vector: &[f32], most: u32) -> Result<Vec<Hit>> {
         if self.dimension()?.is_none() {
             return Ok(Vec::new());
@@ -192,15 +192,15 @@ fn remove_clips(db: &Connection, video: &Video) -> Result {
     Ok(())
 }
 
-/// A vector as `sqlite-vec` takes it.
+/// Encodes a vector for `sqlite-vec`.
 fn bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|number| number.to_ne_bytes()).collect()
 }
 
-/// Lets every connection that is opened from now on know vectors; once more does no harm.
+/// Registers `sqlite-vec` for every connection that is opened from now on. It may be called more than once.
 ///
-/// SQLite takes a function pointer, which Rust cannot check, and `sqlite-vec` declares its function without the
-/// parameters that it has: this is the one `unsafe` of the example.
+/// SQLite takes a function pointer that Rust cannot check, and `sqlite-vec` declares its function without its parameters. This
+/// is the only `unsafe` in the example.
 #[allow(unsafe_code)]
 fn register_sqlite_vec() -> Result {
     let function = sqlite_vec::sqlite3_vec_init as *const ();
