@@ -1,5 +1,6 @@
 //! The client and its builder.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -327,7 +328,8 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// A header for every request.
+    /// A header for every request. Those that the client sets itself (`x-api-key`, `host`, `content-length`,
+    /// `transfer-encoding`, `expect`) are an error of [`build`](Self::build).
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -394,28 +396,39 @@ impl TwelveLabsBuilder {
     ///
     /// [`Error::InvalidArgument`] if there is no API key, or if a setting cannot be used.
     pub fn build(self) -> Result<TwelveLabs> {
-        self.build_with(|name| std::env::var(name).ok())
+        self.build_with(|name| std::env::var_os(name))
     }
 
-    fn build_with(self, variable: impl Fn(&str) -> Option<String>) -> Result<TwelveLabs> {
-        let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        let api_key = self.api_key.or_else(|| KEY_VARIABLES.iter().find_map(|name| variable(name)));
-        let api_key = api_key.unwrap_or_default().trim().to_string();
+    fn build_with(self, variable: impl Fn(&str) -> Option<OsString>) -> Result<TwelveLabs> {
+        // One that is not UTF-8 is set: without it, a key would go to a server that it is not meant for.
+        let variable = |name: &str| match variable(name).map(OsString::into_string).transpose() {
+            Ok(value) => Ok(value.filter(|value| !value.trim().is_empty())),
+            Err(_) => Err(Error::invalid(name, "is not valid UTF-8; correct this environment variable or remove it")),
+        };
+        let of_environment = || KEY_VARIABLES.iter().find_map(|name| variable(name).transpose()).transpose();
+        let api_key = match self.api_key {
+            Some(api_key) => api_key,
+            None => of_environment()?.unwrap_or_default(),
+        };
+        let api_key = api_key.trim().to_string();
         if api_key.is_empty() {
             let [first, second, third] = KEY_VARIABLES;
-            let message = format!("there is no API key; give one, or set {first} (or {second}, or {third})");
+            let message = format!("is missing; give an API key, or set {first} (or {second}, or {third})");
             return Err(Error::invalid("api_key", message));
         }
         if !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::invalid("api_key", "an API key has no spaces, line breaks or non-ASCII characters"));
+            return Err(Error::invalid("api_key", "must not contain spaces, line breaks or non-ASCII characters"));
         }
         for (name, value) in &self.headers {
             check_own_header(name, value)?;
         }
         if self.rate_limit.is_some_and(|pace| pace.requests == 0 || pace.per.is_zero()) {
-            return Err(Error::invalid("rate_limit", "must be at least one request, in a time greater than 0"));
+            return Err(Error::invalid("rate_limit", "must allow at least one request, in a time greater than 0"));
         }
-        let base_url = self.base_url.or_else(|| variable("TWELVELABS_BASE_URL")).unwrap_or_else(|| BASE_URL.into());
+        let base_url = match self.base_url {
+            Some(base_url) => base_url,
+            None => variable("TWELVELABS_BASE_URL")?.unwrap_or_else(|| BASE_URL.into()),
+        };
         let base_url = base_url.trim().trim_end_matches('/').to_string();
         url::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
         let session = Session::new(Options {
@@ -455,9 +468,9 @@ mod tests {
     #[test]
     fn the_environment_is_the_fallback() {
         let env = |name: &str| match name {
-            "TL_API_KEY" => Some("old\n".to_string()),
-            "TWELVE_LABS_API_KEY" => Some(" ".to_string()),
-            "TWELVELABS_BASE_URL" => Some("http://127.0.0.1:1/v9/".to_string()),
+            "TL_API_KEY" => Some("old\n".into()),
+            "TWELVE_LABS_API_KEY" => Some(" ".into()),
+            "TWELVELABS_BASE_URL" => Some("http://127.0.0.1:1/v9/".into()),
             _ => None,
         };
         let client = TwelveLabs::builder().build_with(env).unwrap();
@@ -470,6 +483,22 @@ mod tests {
             (client.0.settings().options.api_key.as_str(), client.0.settings().options.base_url.as_str()),
             ("k", "https://x.example")
         );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_variable_that_is_not_utf8_is_not_unset() {
+        use std::os::unix::ffi::OsStringExt;
+
+        for name in [KEY_VARIABLES[0], "TWELVELABS_BASE_URL"] {
+            let env = |asked: &str| match asked {
+                asked if asked == name => Some(OsString::from_vec(vec![b'h', 0xff])),
+                "TL_API_KEY" => Some("key".into()),
+                _ => None,
+            };
+            let e = TwelveLabs::builder().build_with(env).unwrap_err().to_string();
+            assert!(e.starts_with(&format!("`{name}` is not valid UTF-8")), "{e}");
+        }
     }
 
     #[test]

@@ -3,11 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::text::{KEPT, excerpt, head, html_title, looks_like_html, printable};
+use crate::text::{KEPT, excerpt, head, html_title, looks_like_html, printable, without_signatures};
 
 /// The headers of an answer. Names are compared without regard to case.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Arc<Vec<(String, String)>>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &str| printable(&without_signatures(value), 1000);
+        f.debug_list().entries(self.iter().map(|(name, value)| (name, shown(value)))).finish()
+    }
+}
 
 impl Headers {
     /// The first value of a header.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 /// The most characters of a path that are shown.
 const MOST_PATH: usize = 1000;
-/// What the signature of a presigned URL stands behind, whoever signed it.
-const SIGNATURE: &str = "signature=";
+/// The ends of the names of query parameters that are as good as a password in a presigned URL: `X-Amz-Signature`,
+/// `X-Amz-Credential`, `X-Amz-Security-Token`, `X-Goog-Signature`, `Signature` (CloudFront), `sig` (Azure).
+const SECRET_PARAMETERS: [&str; 4] = ["signature", "token", "credential", "accesskeyid"];
 /// How much of a body an error keeps, in bytes.
 pub(crate) const KEPT: usize = 64 << 10;
 
@@ -41,13 +42,22 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 }
 
 /// The text without the signatures of the URLs in it.
-fn without_signatures(text: &str) -> String {
+pub(crate) fn without_signatures(text: &str) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     let (mut out, mut rest) = (String::new(), text);
-    while let Some(at) = find_ignoring_case(rest, SIGNATURE) {
-        let (before, after) = rest.split_at(at + SIGNATURE.len());
-        let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || "%+/=_-.~".contains(c))).unwrap_or(after.len());
-        out.extend([before, "…"]);
-        rest = &after[end..];
+    while let Some((before, after)) = rest.split_once('=') {
+        out.extend([before, "="]);
+        rest = after;
+        let name = before.rsplit(|c| !is_name(c)).next().unwrap_or_default();
+        // In JSON, an ampersand may be written as `\u0026`.
+        let name = name.strip_prefix("u0026").unwrap_or(name).to_ascii_lowercase();
+        let is_secret = name == "sig" || SECRET_PARAMETERS.iter().any(|end| name.ends_with(end));
+        if is_secret {
+            let end =
+                after.find(|c: char| !(c.is_ascii_alphanumeric() || "%+/=_-.~".contains(c))).unwrap_or(after.len());
+            out.push('…');
+            rest = &after[end..];
+        }
     }
     out + rest
 }
@@ -78,9 +88,17 @@ pub(crate) fn printable(text: &str, most: usize) -> String {
     out
 }
 
+/// The character, or U+FFFD in place of one that is not seen but changes what is: of the Unicode categories Cc, Zl, Zp and
+/// Cf (format), without the few of Cf that have a glyph, and what else is invisible and could carry hidden text.
 fn visible(c: char) -> char {
     let hidden = c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+            // Letters and selectors without a glyph: fillers of Hangul, selectors of Mongolian and of variants.
+            | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
+            | '\u{ffa0}');
     if hidden { '\u{fffd}' } else { c }
 }
 
@@ -161,6 +179,44 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_invisible_is_shown() {
+        for c in [
+            '\u{7f}',
+            '\u{85}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{2028}',
+            '\u{202e}',
+            '\u{2064}',
+            '\u{2066}',
+            '\u{206f}',
+            '\u{feff}',
+            '\u{fff9}',
+            '\u{fffb}',
+            '\u{13430}',
+            '\u{1bca3}',
+            '\u{1d173}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e007f}',
+            '\u{e0100}',
+            '\u{115f}',
+            '\u{3164}',
+            '\u{ffa0}',
+        ] {
+            let text = format!("a{c}b");
+            let shown = printable(&text, 10);
+            assert!(!shown.contains(c), "U+{:X}: {shown:?}", c as u32);
+            assert!(!printable_path(Path::new(&text)).contains(c), "U+{:X}", c as u32);
+        }
+        let kept = "Zo\u{eb} \u{645}\u{6dd} \u{1f3ac}\u{fe0f} \u{d55c}\u{ae00}";
+        assert_eq!(printable(kept, 50), kept);
+    }
+
+    #[test]
     fn paths_are_shown_on_one_line_and_without_effects() {
         let path = Path::new("a  b/\u{1b}[31mred\r\n\u{2028}c.mp4");
         assert_eq!(printable_path(path), "a  b/\u{fffd}[31mred\u{fffd}\u{fffd}\u{fffd}c.mp4");
@@ -197,6 +253,16 @@ mod tests {
         let body = r#"{"é": ["https://h/1?X-Amz-Signature=0aF%2b&a=b", "https://h/2?signature="], "b": "Signature=x"}"#;
         let shown = r#"{"é": ["https://h/1?X-Amz-Signature=…&a=b", "https://h/2?signature=…"], "b": "Signature=…"}"#;
         assert_eq!(excerpt(body.as_bytes()), shown);
+        for (text, shown) in [
+            ("https://h/c?sv=2024&sig=aB%2F%3D&se=1", "https://h/c?sv=2024&sig=…&se=1"),
+            (r"https:\/\/h\/c?sv=1\u0026sig=aB", r"https:\/\/h\/c?sv=1\u0026sig=…"),
+            ("?X-Amz-Security-Token=Fwo%2B&X-Amz-Credential=AK%2F1&b", "?X-Amz-Security-Token=…&X-Amz-Credential=…&b"),
+            ("?GoogleAccessId=a&X-Goog-Signature=b", "?GoogleAccessId=a&X-Goog-Signature=…"),
+            ("?AWSAccessKeyId=A&Signature=b&Expires=1", "?AWSAccessKeyId=…&Signature=…&Expires=1"),
+            ("design=good, é=1, =", "design=good, é=1, ="),
+        ] {
+            assert_eq!(without_signatures(text), shown);
+        }
     }
 
     #[test]

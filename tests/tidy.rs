@@ -161,6 +161,33 @@ fn the_http_library_is_named_in_few_places() {
     assert_eq!(found, UREQ);
 }
 
+/// `Instant + Duration` panics where the clock of the system ends: `clock::later` does not.
+#[test]
+fn nothing_is_added_to_a_point_in_time() {
+    const POINTS: [&str; 8] = ["now", "utc_now", "since", "until", "due", "started", "deadline", "date"];
+    // The name before the plus, of a variable, a field or a method.
+    let is_point = |before: &str| {
+        let before = before.strip_suffix("()").unwrap_or(before);
+        let name = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next();
+        name.is_some_and(|name| POINTS.contains(&name))
+    };
+    let mut found = Vec::new();
+    // The stand-in's own times are near the present.
+    for source in sources().iter().filter(|source| source.path != "clock.rs" && source.module() != "testing") {
+        for line in source.code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let added = line.match_indices(" + ").chain(line.match_indices(" += "));
+            for (place, _) in added {
+                // A place in a text is a number: what is added to it is one, too.
+                let number = line[place + 3..].trim_start_matches("= ").starts_with(|c: char| c.is_ascii_digit());
+                if is_point(&line[..place]) && !number {
+                    found.push(format!("{}: {}", source.path, line.trim()));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "use `clock::later`:\n{}", found.join("\n"));
+}
+
 #[test]
 fn nothing_panics_on_purpose() {
     let mut found = Vec::new();

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::http::body::Part;
+use crate::text::printable;
 
 /// The headers that this crate or the HTTP library writes for each request. With a second one of the same name, two
 /// servers could read two different requests (RFC 9112, section 6.3), or see two keys.
@@ -125,9 +126,9 @@ pub(super) fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, St
 /// Refuses a segment of a path that would lead elsewhere: `delete("../indexes/x")` must not delete an index.
 pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
     match segment {
-        "" => Err("is empty; give the id"),
-        "." | ".." => Err("is not an id"),
-        _ if segment.chars().any(char::is_control) => Err("contains control characters"),
+        "" => Err("is empty"),
+        "." | ".." => Err("must not be {}"),
+        _ if segment.chars().any(char::is_control) => Err("must not contain control characters: {}"),
         _ => Ok(()),
     }
 }
@@ -136,20 +137,20 @@ pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
 pub(crate) fn check_own_header(name: &str, value: &str) -> Result<()> {
     check_header(name, value)?;
     match OWNED.iter().find(|(owned, _)| owned.eq_ignore_ascii_case(name)) {
-        Some((_, why)) => Err(Error::invalid(format!("header {name}"), format!("cannot be set: it {why}"))),
+        Some((_, why)) => Err(Error::invalid(printable(name, 80), format!("cannot be set: it {why}"))),
         None => Ok(()),
     }
 }
 
 /// Refuses a header that would not arrive as one.
 pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
-    let invalid = |why: &str| Err(Error::invalid(format!("header {name}"), why));
+    let invalid = |why: &str| Err(Error::invalid(printable(name, 80), why));
     let proper = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
     if !proper {
-        return invalid("the name may only have letters, digits and hyphens");
+        return invalid("is not a header name; it may contain letters, digits and hyphens only");
     }
     if value.chars().any(char::is_control) {
-        return invalid("the value must not have line breaks or control characters");
+        return invalid("must not contain line breaks or control characters");
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::response::HttpResponse;
 use crate::text::printable;
 
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call already has the other";
+const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call already has the other kind";
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A request while it is being built. It keeps the first invalid argument, which is the error when it is sent.
@@ -128,11 +128,11 @@ impl Request {
             invalid: None,
         };
         if known.is_none() {
-            request.reject("method", "use GET, POST, PUT, PATCH or DELETE");
+            request.reject("method", "must be GET, POST, PUT, PATCH or DELETE");
         }
         for segment in segments {
             if let Err(why) = check_segment(segment) {
-                request.reject("id", &format!("{:?} {why}", printable(segment, 80)));
+                request.reject("id", &why.replace("{}", &format!("{:?}", printable(segment, 80))));
             }
             request.path.push('/');
             percent_encode(segment, &mut request.path);
@@ -255,7 +255,7 @@ impl Request {
         let lower = url.to_ascii_lowercase();
         let web = lower.starts_with("https://") || lower.starts_with("http://");
         if !web || url.chars().any(char::is_whitespace) {
-            self.reject(argument, "must be a public link that begins with http:// or https:// and has no spaces");
+            self.reject(argument, "must be a public URL that begins with http:// or https:// and has no spaces");
         }
     }
 
@@ -418,7 +418,7 @@ impl Request {
         if self.method == "GET" && !matches!(self.body, Body::None) {
             return Err(Error::invalid(
                 "method",
-                "a GET request has no body; send the fields in the query, or use POST",
+                "must not be GET with a body; send the fields in the query, or use POST",
             ));
         }
         Ok(())
@@ -428,8 +428,8 @@ impl Request {
     fn check_one_of(&self, parts: &[Part]) -> Result<()> {
         let Some(names) = self.hints.one_of else { return Ok(()) };
         match names.map(|name| parts.iter().any(|part| part.name() == name)) {
-            [true, true] => Err(Error::invalid(names.join(" and "), "are both given; give one of them")),
-            [false, false] => Err(Error::invalid(names.join(" or "), "is missing; give one of them")),
+            [true, true] => Err(Error::invalid(names.join(" and "), "are both set; set one of them")),
+            [false, false] => Err(Error::invalid(names.join(" or "), "is missing; set one of them")),
             _ => Ok(()),
         }
     }
@@ -444,7 +444,7 @@ impl Request {
             Body::None if self.hints.one_of.is_some() => self.check_one_of(&[]).map(|()| None),
             Body::None if extra.is_empty() => Ok(None),
             Body::None if self.method == "GET" => {
-                Err(Error::invalid("additional_body_parameter", "a GET request has no body"))
+                Err(Error::invalid("additional_body_parameter", "cannot be sent: a GET request has no body"))
             }
             Body::None => json(&Map::new()),
             Body::Json(fields) => json(fields),

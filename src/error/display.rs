@@ -5,24 +5,45 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::error::{Error, STORAGE_OPERATION};
+use crate::error::{Error, STORAGE_OPERATION, UNKNOWN_STATUS};
 use crate::generation::Generation;
-use crate::text::{printable, printable_path};
+use crate::text::{human, printable, printable_path};
 
-/// The causes of an error, if they are asked for (`{:#}`).
+/// The causes of an error, if they are asked for (`{:#}`), without what was said before: the request that an error and
+/// its cause belong to, and a cause that the message already has.
 pub(super) fn causes<'a>(
     f: &mut fmt::Formatter<'_>,
+    operation: &str,
+    message: &str,
     mut cause: Option<&'a (dyn std::error::Error + 'static)>,
 ) -> fmt::Result {
+    let mut said = message.to_string();
     while let Some(e) = cause.filter(|_| f.alternate()) {
-        write!(f, ": {e}")?;
         cause = e.source();
+        let text = e.to_string();
+        let text = text.replace(&format!(" ({operation})"), "").replace(&format!("({operation} at "), "(at ");
+        if !said.contains(&text) {
+            write!(f, ": {text}")?;
+            said = text;
+        }
     }
     Ok(())
 }
 
 pub(super) fn cause<E: std::error::Error + 'static>(source: &Option<E>) -> Option<&(dyn std::error::Error + 'static)> {
     source.as_ref().map(|e| e as _)
+}
+
+/// A sentence that begins with the argument, unless the message is one by itself.
+pub(super) fn invalid_argument(argument: &str, message: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if message.starts_with("the ") {
+        return f.write_str(message);
+    }
+    let both = [" and ", " or "].into_iter().find_map(|word| Some((argument.split_once(word)?, word)));
+    match both {
+        Some(((first, second), word)) => write!(f, "`{first}`{word}`{second}` {message}"),
+        None => write!(f, "`{argument}` {message}"),
+    }
 }
 
 type Fault = Option<Box<Error>>;
@@ -35,7 +56,7 @@ pub(super) fn timeout(
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     write!(f, "{message} ({operation})")?;
-    causes(f, cause(source))
+    causes(f, operation, message, cause(source))
 }
 
 pub(super) fn transport(
@@ -46,12 +67,15 @@ pub(super) fn transport(
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     write!(f, "{message} ({operation})")?;
-    causes(f, cause(source))
+    causes(f, operation, message, cause(source))
 }
 
 pub(super) fn file(path: &Path, message: &str, source: &Option<io::Error>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{}: {message}", printable_path(path))?;
-    causes(f, cause(source))
+    match path.as_os_str().is_empty() {
+        true => f.write_str(message)?,
+        false => write!(f, "{}: {message}", printable_path(path))?,
+    }
+    causes(f, "", message, cause(source))
 }
 
 pub(super) fn wait_timeout(
@@ -62,10 +86,13 @@ pub(super) fn wait_timeout(
     source: &Fault,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    let (id, status, waited) = (printable(id, 100), printable(status, 100), waited.as_secs());
-    write!(f, "{resource} {id} is still `{status}` after {waited} s; it goes on at the platform, ")?;
-    f.write_str("wait again with a longer `max_wait_time`")?;
-    causes(f, cause(source))
+    let (id, waited) = (printable(id, 100), human(*waited));
+    match status {
+        UNKNOWN_STATUS => write!(f, "the status of {resource} {id} is not known after {waited}")?,
+        status => write!(f, "{resource} {id} is still `{}` after {waited}", printable(status, 100))?,
+    }
+    f.write_str("; the platform continues with it, so wait again or raise `max_wait_time`")?;
+    causes(f, "", "", cause(source))
 }
 
 pub(super) fn stream(
@@ -78,7 +105,7 @@ pub(super) fn stream(
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     write!(f, "{message} ({operation})")?;
-    causes(f, cause(source))
+    causes(f, operation, message, cause(source))
 }
 
 /// What to do about a redirect.

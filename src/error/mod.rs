@@ -20,7 +20,7 @@ use crate::resumable::ResumableUpload;
 use crate::text::{excerpt, printable};
 
 pub use api::{ApiError, ApiErrorKind, RateLimit};
-use display::{causes, file, stream, timeout, transport, wait_timeout, way_out};
+use display::{causes, file, invalid_argument, stream, timeout, transport, wait_timeout, way_out};
 #[cfg(feature = "webhooks")]
 pub use webhook::WebhookError;
 
@@ -29,6 +29,9 @@ const QUOTA: Duration = Duration::from_secs(600);
 
 /// What the operation of a request to the storage begins with.
 pub(crate) const STORAGE_OPERATION: &str = "PUT chunk";
+
+/// The status of what was waited for and never seen.
+pub(crate) const UNKNOWN_STATUS: &str = "unknown";
 
 /// The codes of what is wrong with a file itself.
 const PERMANENT: [&str; 8] = [
@@ -120,9 +123,7 @@ pub enum Error {
 
     /// The answer is larger than the limit, see
     /// [`max_response_size`](crate::TwelveLabsBuilder::max_response_size).
-    #[error(
-        "the answer is larger than the limit of {limit} bytes; raise `max_response_size` if it is meant to be ({operation})"
-    )]
+    #[error("the answer is larger than {limit} bytes; raise `max_response_size` if that is expected ({operation})")]
     ResponseTooLarge {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
@@ -158,11 +159,12 @@ pub enum Error {
     },
 
     /// An argument cannot be sent. Nothing was.
-    #[error("{argument}: {message}")]
+    #[error(fmt = invalid_argument)]
     InvalidArgument {
-        /// The argument's name.
+        /// The argument's name; `a and b`, or `a or b`, if it is about two.
         argument: String,
-        /// What was wrong with it and what is allowed.
+        /// What is wrong with it and what is allowed: the rest of a sentence that begins with its name, such as `must be
+        /// at least 1`, or a sentence of its own.
         message: String,
     },
 
@@ -199,7 +201,7 @@ pub enum Error {
     },
 
     /// The file failed for good in an earlier run of the batch, and was not tried again.
-    #[error("{}{} (in an earlier run; `retry_permanent(true)` tries it again)", printable(message, 2000), code.as_ref().map(|code| format!(" [{}]", printable(code, 100))).unwrap_or_default())]
+    #[error("{}{} (in an earlier run; `retry_permanent(true)` retries it)", printable(message, 2000), code.as_ref().map(|code| format!(" [{}]", printable(code, 100))).unwrap_or_default())]
     PreviouslyFailed {
         /// The platform's code, such as `video_duration_too_short`.
         code: Option<String>,
@@ -238,7 +240,7 @@ pub enum Error {
 
     /// The model stopped at the limit of tokens (`finish_reason` is `length`, or the `status` of a response
     /// `incomplete`), so its answer is not complete.
-    #[error("the answer was truncated at the limit of tokens after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
+    #[error("the answer was cut off at the token limit after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
     Truncated {
         /// The answer as far as it goes.
         text: String,
@@ -362,8 +364,8 @@ impl fmt::Display for UploadError {
         write!(f, "{}; ", self.cause)?;
         match (self.upload.upload_id.as_str(), asset) {
             ("", asset) => {
-                write!(f, "the file has arrived as asset {}: wait for it", asset.unwrap_or_default())?;
-                return causes(f, self.cause.source());
+                write!(f, "the file has arrived as asset {}; wait for it", asset.unwrap_or_default())?;
+                return causes(f, "", "", self.cause.source());
             }
             (id, Some(asset)) => write!(f, "upload {} of asset {asset}", printable(id, 100))?,
             (id, None) => write!(f, "upload {}", printable(id, 100))?,
@@ -371,8 +373,8 @@ impl fmt::Display for UploadError {
         if total > 0 {
             write!(f, " lacks {missing} of {total} chunks and")?;
         }
-        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed: upload the file again" })?;
-        causes(f, self.cause.source())
+        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed; upload the file again" })?;
+        causes(f, "", "", self.cause.source())
     }
 }
 
@@ -381,8 +383,6 @@ impl std::error::Error for UploadError {
         self.cause.source()
     }
 }
-
-// The texts of what has a cause: each writes its fields, and the causes where they are asked for.
 
 impl Error {
     pub(crate) fn invalid(argument: impl Into<String>, message: impl Into<String>) -> Self {

@@ -222,6 +222,10 @@ fn unreadable(path: &Path, e: io::Error) -> Error {
     let is_url = path.to_str().is_some_and(|path| path.starts_with("https://") || path.starts_with("http://"));
     let message = match e.kind() {
         _ if is_url => "this is a URL, not a file; use `assets().upload_url(…)`, or `UploadMethod::url(…)`",
+        _ if path.as_os_str().is_empty() => "the path of the file is empty",
+        io::ErrorKind::NotFound if path.starts_with("~") => {
+            "there is no such file; `~` is not expanded, give the whole path"
+        }
         io::ErrorKind::NotFound => "there is no such file",
         io::ErrorKind::PermissionDenied => "no permission to read the file",
         _ => "cannot open the file",

@@ -28,6 +28,9 @@ const BELIEVED: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The time limit of an answer, if there is no other.
 pub(crate) const ANSWER: Duration = Duration::from_secs(60);
+/// What the message of an attempt says of a limit. The engine knows how long the limit is, and puts it in its place.
+pub(super) const DEADLINE_PASSED: &str = "the deadline of the call has passed";
+pub(super) const IN_TIME: &str = "in time";
 /// How long a connection may be silent while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -166,14 +169,14 @@ pub(super) fn config(
         .max_idle_connections_per_host(32)
         .user_agent(user_agent);
     if let Some(url) = proxy {
-        let proxy = Proxy::new(url).map_err(|_| ("proxy", "this is not the URL of a proxy".to_string()))?;
+        let proxy = Proxy::new(url).map_err(|_| ("proxy", "is not the URL of a proxy".to_string()))?;
         config = config.proxy(Some(proxy));
     }
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     return Ok(config.tls_config(tls(root_certificates).map_err(|why| ("root_certificates", why))?).build());
     #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
     match root_certificates {
-        Some(_) => Err(("root_certificates", "build with the feature `rustls` or `native-tls` to use them".into())),
+        Some(_) => Err(("root_certificates", "needs the feature `rustls` or `native-tls`".into())),
         None => Ok(config.build()),
     }
 }
@@ -191,11 +194,11 @@ fn tls(root_certificates: Option<&[u8]>) -> Result<ureq::tls::TlsConfig, String>
             match item {
                 Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
                 Ok(_) => {}
-                Err(e) => return Err(format!("this is not PEM: {e}")),
+                Err(e) => return Err(format!("is not PEM: {e}")),
             }
         }
         if certificates.is_empty() {
-            return Err("there is no certificate in it; give the text of a PEM file".into());
+            return Err("contains no certificate; give the text of a PEM file".into());
         }
         roots = RootCerts::from(certificates);
     }
@@ -301,14 +304,14 @@ fn is_direct(agent: &Agent, uri: &Uri) -> bool {
 pub(super) fn check_proxy(config: &Config, variable: impl Fn(&str) -> Option<String>) -> Result<(), String> {
     const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
     if config.proxy().is_some_and(|proxy| !proxy.is_from_env()) {
-        return check_protocol("it", config.proxy());
+        return check_protocol("the proxy", config.proxy());
     }
     let first = NAMES.iter().find_map(|name| Some((name, variable(name).filter(|value| !value.trim().is_empty())?)));
     let Some((name, value)) = first else { return Ok(()) };
     match Proxy::new(&value) {
         // An agent of the caller's that has none goes without.
         Ok(_) if config.proxy().is_none() => Ok(()),
-        Ok(proxy) => check_protocol(&format!("that of the variable {name}"), Some(&proxy)),
+        Ok(proxy) => check_protocol(&format!("the proxy of the variable {name}"), Some(&proxy)),
         Err(_) => Err(format!("the variable {name} is not the URL of a proxy; correct it or remove it")),
     }
 }
@@ -346,7 +349,7 @@ pub(super) fn read_all(answer: &mut Answer, limit: u64, deadline: Instant) -> Re
             return Err(Failure::new(FailureKind::TooLarge, ""));
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(FailureKind::TimedOut, "the answer did not arrive completely in time"));
+            return Err(Failure::new(FailureKind::TimedOut, format!("the answer did not arrive completely {IN_TIME}")));
         }
     }
     body.truncate(filled);
@@ -404,8 +407,8 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
                 Timeout::PerWrite | Timeout::SendRequest | Timeout::SendBody => {
                     format!("{host} stopped taking the request")
                 }
-                Timeout::Global | Timeout::PerCall => "the deadline of the call has passed".into(),
-                _ => format!("{host} did not answer in time"),
+                Timeout::Global | Timeout::PerCall => DEADLINE_PASSED.into(),
+                _ => format!("{host} did not answer {IN_TIME}"),
             };
             (TimedOut, message, None)
         }

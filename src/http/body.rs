@@ -93,7 +93,7 @@ impl Payload {
                 Part::File { source, .. } => {
                     let (filename, mime_type) = (escape(&source.file_name()), source.mime_type());
                     if mime_type.chars().any(char::is_control) {
-                        return Err(Error::invalid("content_type", "a MIME type must not contain control characters"));
+                        return Err(Error::invalid("content_type", "must not contain control characters"));
                     }
                     text.extend_from_slice(
                         format!("; filename=\"{filename}\"\r\nContent-Type: {mime_type}\r\n\r\n").as_bytes(),

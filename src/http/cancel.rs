@@ -79,3 +79,20 @@ impl From<Arc<AtomicBool>> for CancelHandle {
         CancelHandle { canceled: flag, parent: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_canceled_with_its_parent_and_not_the_other_way() {
+        let parent = CancelHandle::new();
+        let (child, other) = (parent.child(), parent.child());
+        child.cancel();
+        assert!(child.is_canceled() && !parent.is_canceled() && !other.is_canceled());
+        parent.cancel();
+        assert!(other.is_canceled() && other.child().is_canceled());
+        child.reset();
+        assert!(child.is_canceled(), "its parent still is");
+    }
+}

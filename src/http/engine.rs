@@ -14,7 +14,7 @@ use crate::http::attempt::{self, Answer, Attempt, Exchange, Failure, FailureKind
 use crate::http::cancel::CancelHandle;
 use crate::http::error_body::api_error;
 use crate::http::limiter::Permit;
-use crate::http::observe::{AttemptEvent, ReportOnDrop};
+use crate::http::observe::{AttemptEvent, ReportOnDrop, route};
 use crate::http::redact::scrub;
 use crate::http::retry::{AttemptOutcome, Decision, Refusal, RequestKind, RetryPolicy, RetryState};
 use crate::http::session::Session;
@@ -26,6 +26,7 @@ use crate::text::{human, printable, public_url};
 const EXPECT_CONTINUE_ABOVE: u64 = 1 << 20;
 /// No more is kept of the body of a refusal.
 const MAX_ERROR_BODY: usize = 64 << 10;
+const OUTCOME_UNKNOWN: &str = "it is unknown whether the platform acted: check before you repeat it";
 /// How often a pause checks whether it was canceled.
 const SLICE: Duration = Duration::from_millis(50);
 
@@ -255,7 +256,9 @@ impl<'a, 'p> Call<'a, 'p> {
     fn attempt(&mut self, url: Option<String>, expect_continue: bool, permit: Option<Permit<'_>>) -> Attempted<'a> {
         let remaining = self.remaining();
         if remaining.is_some_and(|remaining| remaining.is_zero()) {
-            return (Err(AttemptError::Stopped(self.deadline_passed(None))), None);
+            let deadline = human(self.plan.policy.deadline.unwrap_or_default());
+            let message = format!("the deadline of {deadline} has passed; nothing was sent");
+            return (Err(AttemptError::Stopped(self.timeout(message, None))), None);
         }
         let url = match (url, &mut self.plan.target) {
             (Some(url), _) => url,
@@ -304,6 +307,7 @@ impl<'a, 'p> Call<'a, 'p> {
         });
         let event = AttemptEvent {
             operation: self.plan.operation.clone(),
+            route: route(&self.plan.operation),
             host: printable(&exchange.contact(), 100),
             attempt: self.attempts,
             status: response.map(|response| response.status),
@@ -352,7 +356,10 @@ impl<'a, 'p> Call<'a, 'p> {
         }
         let e = api_error(self.plan.operation.clone(), response, self.session.settings().clock.utc_now());
         let (status, declined, retry_after) = (e.status, e.declined, e.retry_after.unwrap_or_default());
-        let error = Error::from(Arc::new(e));
+        let mut error = Error::from(Arc::new(e));
+        if let (true, Error::Api(e)) = (error.is_outcome_unknown() && !self.plan.idempotent, &mut error) {
+            Arc::make_mut(e).hint = Some(OUTCOME_UNKNOWN.into());
+        }
         let is_quota = error.is_quota();
         (error, AttemptOutcome::Refused(Refusal { status, retry_after, declined, is_quota }))
     }
@@ -373,22 +380,37 @@ impl<'a, 'p> Call<'a, 'p> {
             _ => AttemptOutcome::Impossible,
         };
         let Plan { operation, policy, idempotent, .. } = &self.plan;
+        let failure = self.with_limit(failure);
         (failed(failure, operation.clone(), policy.max_response_size, *idempotent), outcome)
+    }
+
+    /// Names the limit that has ended an attempt, where the attempt has left the place for it.
+    fn with_limit(&self, mut failure: Failure) -> Failure {
+        let attempts = if self.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", self.attempts) };
+        let deadline = human(self.plan.policy.deadline.unwrap_or_default());
+        let deadline = format!("no answer within the deadline of {deadline} ({attempts})");
+        let timeout = format!("within {} (`timeout`)", human(self.plan.policy.timeout));
+        if failure.sent && failure.kind == FailureKind::TimedOut {
+            let message = failure.message.replace(attempt::DEADLINE_PASSED, &deadline);
+            failure.message = message.replace(attempt::IN_TIME, &timeout);
+        }
+        failure
     }
 
     /// The error of the last attempt again, if the deadline leaves the time for another one after this pause.
     fn check_time_for_retry(&self, wait: Duration, error: Error) -> Result<Error> {
         match self.remaining() {
-            Some(Duration::ZERO) => Err(self.deadline_passed(Some(error))),
+            // It says so itself.
+            Some(Duration::ZERO) if error.is_timeout() => Err(error),
             Some(remaining) if wait >= remaining => {
-                Err(self.timeout("the deadline of the call leaves no time for another attempt".into(), Some(error)))
+                let deadline = human(self.plan.policy.deadline.unwrap_or_default());
+                let attempts = self.attempts;
+                let message =
+                    format!("the deadline of {deadline} leaves no time for another attempt (after {attempts})");
+                Err(self.timeout(message, Some(error)))
             }
             _ => Ok(error),
         }
-    }
-
-    fn deadline_passed(&self, source: Option<Error>) -> Error {
-        self.timeout("the deadline of the call has passed".into(), source)
     }
 
     fn timeout(&self, message: String, source: Option<Error>) -> Error {
@@ -460,7 +482,8 @@ fn send(
 pub(crate) fn failed(failure: Failure, operation: String, limit: u64, idempotent: bool) -> Error {
     let Failure { kind, sent, mut message, source } = failure;
     if sent && !idempotent {
-        message.push_str("; it is unknown whether the platform acted: check before you repeat it");
+        message.push_str("; ");
+        message.push_str(OUTCOME_UNKNOWN);
     }
     match kind {
         FailureKind::TimedOut => Error::Timeout { operation, message, sent, source: None },

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::STORAGE_OPERATION;
 use crate::text::printable;
 
 /// One attempt of a request, as the [observer](crate::TwelveLabsBuilder::observer) of a client sees it.
@@ -14,6 +15,9 @@ use crate::text::printable;
 pub struct AttemptEvent {
     /// The request, as `GET /assets/65f…`, or `PUT chunk 3 of 5 of upload 68f…` for a chunk.
     pub operation: String,
+    /// The endpoint, as `GET /assets/{asset_id}`, or `PUT chunk` for a chunk: the same for all requests of one kind, for
+    /// the labels of metrics. What [`TwelveLabs::call`](crate::TwelveLabs::call) sends has one, too.
+    pub route: String,
     /// The host that was contacted last: the API's, the storage's, or `the proxy` with its own.
     pub host: String,
     /// The number of the attempt within its call, from 1. Redirects count, too.
@@ -51,6 +55,65 @@ impl fmt::Display for AttemptEvent {
     }
 }
 
+/// The words in the paths of the API. What else is in one is an id.
+const WORDS: [&str; 28] = [
+    "analyze",
+    "assets",
+    "batches",
+    "bulk",
+    "cancel",
+    "connections",
+    "embed",
+    "embed-v2",
+    "entities",
+    "entity-collections",
+    "imports",
+    "indexed-assets",
+    "indexes",
+    "item-collections",
+    "items",
+    "knowledge-stores",
+    "multipart-uploads",
+    "picker-token",
+    "presigned-urls",
+    "redirect-uris",
+    "responses",
+    "results",
+    "search",
+    "status",
+    "tasks",
+    "transcription",
+    "user-metadata",
+    "videos",
+];
+
+/// The endpoint of a request whose operation is `GET /assets/65f…`.
+pub(super) fn route(operation: &str) -> String {
+    if operation.starts_with(STORAGE_OPERATION) {
+        return STORAGE_OPERATION.into();
+    }
+    let Some((method, path)) = operation.split_once(" /") else { return operation.into() };
+    let mut route = format!("{method} ");
+    let mut before = "";
+    for (place, segment) in path.split('/').enumerate() {
+        let (name, custom_method) = segment.split_once(':').unwrap_or((segment, ""));
+        if place == 0 || WORDS.contains(&name) {
+            route.extend(["/", name]);
+        } else {
+            // The thing that the id is of: `indexed-assets` is followed by `{indexed_asset_id}`.
+            let thing = before.strip_suffix("ies").map(|stem| format!("{stem}y"));
+            let thing = thing.or_else(|| before.strip_suffix("xes").map(|stem| format!("{stem}x")));
+            let thing = thing.unwrap_or_else(|| before.strip_suffix('s').unwrap_or(before).to_string());
+            route.extend(["/{", thing.replace('-', "_").as_str(), "_id}"]);
+        }
+        if !custom_method.is_empty() {
+            route.extend([":", custom_method]);
+        }
+        before = name;
+    }
+    route
+}
+
 pub(crate) type Observer = Arc<dyn Fn(&AttemptEvent) + Send + Sync>;
 
 /// An attempt that has ended. It is reported once, whatever comes after it.
@@ -71,6 +134,34 @@ impl Drop for ReportOnDrop<'_> {
         log::debug!("{}", self.event);
         if let Some(observer) = self.observer {
             observer(&self.event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_one_kind_have_one_route() {
+        for (operation, expected) in [
+            ("GET /assets", "GET /assets"),
+            ("GET /assets/65f0", "GET /assets/{asset_id}"),
+            (
+                "POST /assets/multipart-uploads/u1/presigned-urls",
+                "POST /assets/multipart-uploads/{multipart_upload_id}/presigned-urls",
+            ),
+            ("GET /indexes/i1/indexed-assets/a1", "GET /indexes/{index_id}/indexed-assets/{indexed_asset_id}"),
+            (
+                "PATCH /entity-collections/c1/entities/e1",
+                "PATCH /entity-collections/{entity_collection_id}/entities/{entity_id}",
+            ),
+            ("POST /connections/c1:authorize", "POST /connections/{connection_id}:authorize"),
+            ("GET /search/eyJ0b2tlbiI", "GET /search/{search_id}"),
+            ("POST /widgets/w1/spin", "POST /widgets/{widget_id}/{w1_id}"),
+            ("PUT chunk 3 of 5 of upload 68f of asset 65f", "PUT chunk"),
+        ] {
+            assert_eq!(route(operation), expected);
         }
     }
 }

@@ -65,7 +65,7 @@ impl Session {
         let limits = Limits { answer, stream: false, total: None };
         let config = match &options.agent {
             Some(_) if proxy.is_some() || roots.is_some() => {
-                let why = "has a proxy and certificates of its own; set them there, or leave out the agent";
+                let why = "has its own proxy and certificates; set them there, or leave out the agent";
                 return Err(Error::invalid("agent", why));
             }
             Some(agent) => agent.config().clone(),

@@ -4,21 +4,21 @@ use ureq::http::Uri;
 
 /// Checks the base of all URLs: http or https with a host, and nothing behind the path.
 pub(crate) fn check_base_url(url: &str) -> Result<(), &'static str> {
-    let uri: Uri = url.parse().map_err(|_| "this is not a valid URL")?;
+    let uri: Uri = url.parse().map_err(|_| "is not a valid URL")?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err("the URL must begin with http:// or https://");
+        return Err("must begin with http:// or https://");
     }
     if uri.host().is_none_or(str::is_empty) {
-        return Err("the URL names no host");
+        return Err("names no host");
     }
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
     let port = server.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
     if port.is_some_and(|port| port.parse::<u16>().is_err()) {
-        return Err("the port of the URL is not a number (in a password, `/` is written as %2F)");
+        return Err("has a port that is not a number (in a password, write `/` as %2F)");
     }
     if uri.query().is_some() || url.contains('#') {
-        return Err("the URL must not have a query or a fragment");
+        return Err("must not have a query or a fragment");
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ impl ImportsClient {
         let items: Vec<ImportItemInput> = items.into_iter().map(Into::into).collect();
         let mut request = self.0.post(&["connections", connection_id, "imports"]);
         if items.is_empty() {
-            request.reject("items", "there is none; an import has 1 to 100 files");
+            request.reject("items", "is empty; an import takes 1 to 100 files");
         }
         request.json("items", &items);
         request.into()

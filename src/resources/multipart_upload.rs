@@ -117,7 +117,7 @@ impl MultipartUploadClient {
     pub fn get_additional_presigned_urls(&self, upload_id: &str, start: u32, count: u32) -> Call<PresignedUrls> {
         let mut request = self.0.post(&["assets", "multipart-uploads", upload_id, "presigned-urls"]).idempotent();
         if start == 0 || count == 0 {
-            request.reject("start", "chunks are counted from 1, and at least one is asked for");
+            request.reject("start", "and `count` must be at least 1");
         }
         request.json("start", &start);
         request.json("count", &count);

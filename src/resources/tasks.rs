@@ -246,7 +246,7 @@ impl CreateVideoIndexingTasks {
     pub fn send(self) -> Result<Vec<BulkOutcome<VideoIndexingTask>>> {
         let CreateVideoIndexingTasks { tasks, index_id, video_files, video_urls, .. } = self;
         if video_files.is_empty() && video_urls.is_empty() {
-            return Err(Error::invalid("video_files or video_urls", "are missing; give at least one video"));
+            return Err(Error::invalid("video_files or video_urls", "must contain at least one video"));
         }
         let create = || {
             tasks

@@ -63,7 +63,7 @@ fn the_causes_are_written_where_they_are_asked_for() {
     let e = client.assets().retrieve("a1").request_options(options).send().unwrap_err();
     assert_eq!(
         format!("{e:#}"),
-        "the deadline of the call leaves no time for another attempt (GET /assets/a1): Oh. [500] (GET /assets/a1 at 127.0.0.1)"
+        "the deadline of 450 ms leaves no time for another attempt (after 1) (GET /assets/a1): Oh. [500] (at 127.0.0.1)"
     );
 }
 

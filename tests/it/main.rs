@@ -15,6 +15,7 @@ mod conversation;
 mod embed;
 mod engine;
 mod entities;
+mod error_texts;
 mod errors;
 mod faults;
 mod ingest;

@@ -173,8 +173,8 @@ fn a_form_and_a_query_have_no_null() {
     let client = TwelveLabs::builder().api_key(API_KEY).base_url("http://127.0.0.1:9").build().unwrap();
     let null = RequestOptions::new().additional_body_parameter("extra", json!(["a", null]));
     let e = client.search().create("i1", ["visual"]).query_text("a").request_options(null).send().unwrap_err();
-    assert!(e.to_string().starts_with("extra: is null"), "{e}");
+    assert!(e.to_string().starts_with("`extra` is null"), "{e}");
     let null = RequestOptions::new().additional_query_parameter("extra", json!({"a": null}));
     let e = client.assets().list().request_options(null).send().unwrap_err();
-    assert!(e.to_string().starts_with("extra: is null"), "{e}");
+    assert!(e.to_string().starts_with("`extra` is null"), "{e}");
 }

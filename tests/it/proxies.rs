@@ -218,7 +218,7 @@ fn a_proxy_that_cannot_be_used_is_an_error_of_the_builder() {
     let proxied = |url: &str| TwelveLabs::builder().api_key(API_KEY).proxy(url).build();
     for url in ["", "http://", "ftp://proxy.example.com", "http://a b", "://"] {
         let e = proxied(url).unwrap_err();
-        assert!(e.to_string().starts_with("proxy: "), "{url}: {e}");
+        assert!(e.to_string().starts_with("`proxy` is not the URL of a proxy"), "{url}: {e}");
     }
     for scheme in ["socks4", "socks4a", "socks5", "socks5h"] {
         let result = proxied(&format!("{scheme}://user:s3cr3t-word@127.0.0.1:1080"));
@@ -229,7 +229,7 @@ fn a_proxy_that_cannot_be_used_is_an_error_of_the_builder() {
     }
     let agent: Agent = Agent::config_builder().build().into();
     let both = TwelveLabs::builder().api_key(API_KEY).proxy("http://127.0.0.1:9").agent(agent);
-    assert!(both.build().unwrap_err().to_string().starts_with("agent: "));
+    assert!(both.build().unwrap_err().to_string().starts_with("`agent` has its own proxy and certificates"));
 }
 
 #[test]
@@ -314,11 +314,11 @@ fn certificates_of_ones_own_are_checked() {
     assert!(with(&[root, &root[..]].concat()).is_ok());
     for pem in [&b""[..], b"nonsense", b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", &root[..200]] {
         let e = with(pem).unwrap_err();
-        assert!(e.to_string().starts_with("root_certificates: "), "{e}");
+        assert!(e.to_string().starts_with("`root_certificates` "), "{e}");
     }
     let key = include_bytes!("../fixtures/tls/server.key");
     let e = with(key).unwrap_err();
-    assert!(e.to_string().contains("there is no certificate in it"), "{e}");
+    assert!(e.to_string().contains("contains no certificate"), "{e}");
 }
 
 #[test]

@@ -58,9 +58,9 @@ fn a_body_is_json_or_a_form() {
             ),
             (call("POST").json("a", 1).file("file", file()).send().map(drop), "file", "either JSON or a form"),
             (call("PUT").json("a", 1).form("b", 2).send().map(drop), "b", "either JSON or a form"),
-            (call("GET").form("a", 1).send().map(drop), "method", "a GET request has no body"),
-            (call("GET").json("a", 1).send().map(drop), "method", "a GET request has no body"),
-            (call("GET").file("file", file()).send().map(drop), "method", "a GET request has no body"),
+            (call("GET").form("a", 1).send().map(drop), "method", "must not be GET with a body"),
+            (call("GET").json("a", 1).send().map(drop), "method", "must not be GET with a body"),
+            (call("GET").file("file", file()).send().map(drop), "method", "must not be GET with a body"),
         ]
     });
     let received = sent(|client| drop(client.call("DELETE", &["things"]).json("a", 1).send().unwrap()));

@@ -354,10 +354,7 @@ fn the_deadline_of_the_call_holds_for_the_stream() {
     let e = fault(client.analyze_stream().request_options(hasty).send().unwrap());
     assert!(e.is_timeout(), "{e:?}");
     let text = format!("{e:#}");
-    assert_eq!(
-        text,
-        "the stream did not reach its end in time (POST /analyze): the deadline of the call has passed (POST /analyze)"
-    );
+    assert_eq!(text, "the stream did not reach its end in time (POST /analyze): the deadline of the call has passed");
     assert!(matches!(e, Error::Stream { text, .. } if text.starts_with("one ") && text.len() < 20));
 }
 
@@ -817,7 +814,7 @@ fn a_response_in_a_type_of_the_callers() {
     let server = Server::start([]);
     let (client, _) = client(&server);
     let e = client.responses().create("ks_1", "Who?").json::<Summary>(5).unwrap_err();
-    assert!(e.to_string().starts_with("schema: must be a JSON object"), "{e}");
+    assert!(e.to_string().starts_with("`schema` must be a JSON object"), "{e}");
 }
 
 #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -891,11 +888,11 @@ fn answers_in_a_type_of_the_callers() {
     }
     let cut = r#"{"title":"a","times":[1,"#;
     let e = typed(cut, "length").0.unwrap_err();
-    assert!(e.to_string().starts_with("the answer was truncated at the limit of tokens after 24 characters"), "{e}");
+    assert!(e.to_string().starts_with("the answer was cut off at the token limit after 24 characters"), "{e}");
     assert!(!e.is_retryable() && matches!(e, Error::Truncated { text } if text == cut));
 
     let server = Server::start([]);
     let (client, _) = client(&server);
     let e = client.analyze().json::<Summary>("object").unwrap_err();
-    assert!(e.to_string().starts_with("schema: must be a JSON object"), "{e}");
+    assert!(e.to_string().starts_with("`schema` must be a JSON object"), "{e}");
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::typed::Output;
 use crate::clock::later;
-use crate::error::{Error, FailedError, Result};
+use crate::error::{Error, FailedError, Result, UNKNOWN_STATUS};
 
 /// The first polls come fast, for what is done in no time.
 const FIRST_INTERVALS: [Duration; 4] =
@@ -14,9 +14,6 @@ pub(crate) const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
 pub(super) const LATE_POLL: Duration = Duration::from_secs(1);
 /// How often the platform may not know what was made a moment ago.
 pub(crate) const MOST_UNKNOWN: u32 = 3;
-
-/// The status of what does not say.
-const UNKNOWN: &str = "unknown";
 
 /// How something that is waited for is doing.
 pub(crate) enum PollStatus {
@@ -91,7 +88,7 @@ impl Poll {
             pace,
             since,
             polls: 0,
-            status: UNKNOWN.into(),
+            status: UNKNOWN_STATUS.into(),
             unknown,
         }
     }
@@ -109,7 +106,7 @@ impl Poll {
     pub(crate) fn next<T: Pollable>(&mut self, answer: Result<T>, now: Instant) -> Result<Next<T>> {
         let fault = match answer {
             Ok(seen) => {
-                self.status = seen.status().unwrap_or(UNKNOWN).into();
+                self.status = seen.status().unwrap_or(UNKNOWN_STATUS).into();
                 match seen.poll_status() {
                     PollStatus::Done => return Ok(Next::Done(seen)),
                     PollStatus::Working => None,

@@ -62,7 +62,7 @@ impl AnalyzeBatchesClient {
         let requests: Vec<BatchItemRequest> = requests.into_iter().collect();
         let mut request = self.0.post(&["analyze", "batches"]);
         if requests.is_empty() {
-            request.reject("requests", "there is none; a batch has 1 to 1,000");
+            request.reject("requests", "is empty; a batch takes 1 to 1,000");
         }
         request.json("model_name", &model_name.into());
         request.json("analysis_mode", &analysis_mode.into());

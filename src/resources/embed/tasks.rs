@@ -222,7 +222,7 @@ impl CreateEmbedTasks {
     #[inline]
     pub fn send(self) -> Result<Vec<BulkOutcome<MediaEmbeddingTask>>> {
         if self.videos.is_empty() {
-            return Err(Error::invalid("videos", "are missing; give at least one video"));
+            return Err(Error::invalid("videos", "is empty; give at least one video"));
         }
         let create = |video: EmbedTaskVideo| {
             let task = self.tasks.create(self.model_name.as_str()).request_options(self.request_options.clone());

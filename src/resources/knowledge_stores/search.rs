@@ -42,7 +42,7 @@ impl SearchKnowledgeStore {
     /// The most hits on a page: 1 to 50, and 10 by default.
     pub fn page_size(mut self, page_size: u32) -> Self {
         if page_size == 0 {
-            self.0.reject("page_size", "0 is not possible, the platform allows 1 to 50");
+            self.0.reject("page_size", "must be between 1 and 50, not 0");
         }
         self.0.json("page_size", &page_size);
         self

@@ -97,7 +97,7 @@ impl ResponsesClient {
     fn request(&self, knowledge_store_id: &str, input: &ResponseInput, stream: bool) -> Request {
         let mut request = self.0.post(&["responses"]).slow();
         if input.0.is_empty() {
-            request.reject("input", "there is none; give a text, or a list of at least one item");
+            request.reject("input", "is empty; give a text, or a list of at least one item");
         }
         request.json("knowledge_store_id", knowledge_store_id);
         request.json("input", input);

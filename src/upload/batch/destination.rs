@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::call::wait::poll::{MOST_UNKNOWN, Next, Poll, Pollable};
+use crate::clock::later;
 use crate::error::{Error, Result};
 use crate::http::engine::pause;
 use crate::resources::assets::AssetType;
@@ -255,7 +256,7 @@ impl Batch {
             self.options.max_outage.checked_sub(now.saturating_duration_since(since)).filter(|left| !left.is_zero())?;
         pending.failing_since = Some((since, tries + 1));
         let pause = Duration::from_secs(1 << tries.min(3)).max(e.retry_after().unwrap_or_default());
-        Some(now + pause.min(left))
+        Some(later(now, pause.min(left)))
     }
 
     /// Whether the asset itself is not there any more.

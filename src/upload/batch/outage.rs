@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::later;
 use crate::error::Error;
 use crate::text::printable_path;
 use crate::upload::batch::job::{FileJob, Stopped, failed_temporarily};
@@ -55,7 +56,7 @@ impl Batch {
             let pause = OUTAGE_PAUSES[outage.tries.min(OUTAGE_PAUSES.len() - 1)];
             outage.tries += 1;
             outage.next =
-                Some(now + pause.max(e.retry_after().unwrap_or_default()).min(self.options.max_outage - lasted));
+                Some(later(now, pause.max(e.retry_after().unwrap_or_default()).min(self.options.max_outage - lasted)));
             log::warn!("{e}; nothing gets through, the next try is in {pause:?}");
             queue.files.push_front(job.take_back());
         } else {

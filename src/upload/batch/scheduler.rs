@@ -187,7 +187,7 @@ impl Batch {
         let slice = until.saturating_duration_since(now).min(IDLE);
         clock.sleep(slice);
         let mut queue = self.queue();
-        queue.slept_until = queue.slept_until.max(now + slice);
+        queue.slept_until = queue.slept_until.max(later(now, slice));
     }
 
     /// The time, of which a pause is a part also on a clock that does not show it.

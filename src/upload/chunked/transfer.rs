@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::call::options::RequestOptions;
-use crate::clock::FOREVER;
+use crate::clock::{FOREVER, later};
 use crate::error::{Error, Result, UploadError};
 use crate::file::FileSource;
 use crate::http::cancel::CancelHandle;
@@ -213,7 +213,7 @@ impl Job<'_> {
             Err(e) if e.is_retryable() => {
                 log::warn!("{}: chunks could not be reported for now: {e}", self.name());
                 let pause = e.retry_after().unwrap_or_default().max(LONGEST_UNREPORTED).min(FOREVER);
-                tally.no_report_before = self.now() + pause;
+                tally.no_report_before = later(self.now(), pause);
                 Ok(())
             }
             other => other,

@@ -46,7 +46,10 @@ impl StateFile {
         anyway: bool,
     ) -> Result<(Self, PreviousRun)> {
         let Some(place) = source.as_path() else {
-            return Err(Error::invalid("state_file", "a later run can resume only the upload of a file on disk"));
+            return Err(Error::invalid(
+                "state_file",
+                "needs a file on disk; only its upload can be resumed by a later run",
+            ));
         };
         let file = FileKey::of(place, &Mutex::new(Folders::default()))?;
         let mut paths = Paths::default();

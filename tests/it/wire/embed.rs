@@ -412,20 +412,20 @@ fn bad_inputs_are_refused_before_anything_is_sent() {
     assert_eq!(missing.to_string(), "no/such/file.jpg: there is no such file");
     for (input, word) in [
         (EmbedInput::image(MediaSource::file(FileSource::bytes("a.jpg", []))), "empty"),
-        (EmbedInput::image(MediaSource::url("dog.jpg")), "url: must be a public link"),
-        (EmbedInput::image(MediaSource::asset_id("")), "asset_id: is empty"),
-        (EmbedInput::multi_input(MultiInput::new()), "multi_input: is empty"),
+        (EmbedInput::image(MediaSource::url("dog.jpg")), "`url` must be a public URL"),
+        (EmbedInput::image(MediaSource::asset_id("")), "`asset_id` is empty"),
+        (EmbedInput::multi_input(MultiInput::new()), "`multi_input` is empty"),
     ] {
         let error = send(input).to_string();
         assert!(error.contains(word), "{error}");
     }
     let tasks = client(&server).0.embed().tasks();
     let neither = tasks.create("m").send().unwrap_err().to_string();
-    assert!(neither.starts_with("video_file or video_url: is missing"), "{neither}");
+    assert!(neither.starts_with("`video_file` or `video_url` is missing"), "{neither}");
     let both = tasks.create("m").video_file("a.mp4").video_url("https://example.com/a.mp4").send().unwrap_err();
-    assert!(both.to_string().starts_with("video_file and video_url: are both given"), "{both}");
-    assert!(tasks.create("m").video_url("a.mp4").send().unwrap_err().to_string().starts_with("video_url: must be"));
-    assert!(tasks.create_bulk("m", []).send().unwrap_err().to_string().starts_with("videos: are missing"));
+    assert!(both.to_string().starts_with("`video_file` and `video_url` are both set"), "{both}");
+    assert!(tasks.create("m").video_url("a.mp4").send().unwrap_err().to_string().starts_with("`video_url` must be"));
+    assert!(tasks.create_bulk("m", []).send().unwrap_err().to_string().starts_with("`videos` is empty"));
     server.finish();
 }
 

@@ -37,7 +37,7 @@ fn files_are_named_by_their_ids_at_the_provider() {
     client.imports().import_files("c/1", ["a", "b"]).send().unwrap();
     client.imports().import_files("c1", [ImportItemInput::new("a").field("title", "A")]).send().unwrap();
     let e = client.imports().import_files("c1", [] as [&str; 0]).send().unwrap_err();
-    assert!(e.to_string().starts_with("items: there is none"), "{e}");
+    assert!(e.to_string().starts_with("`items` is empty"), "{e}");
     let received = server.finish();
     assert_eq!(received[0].path, "/v1.3/connections/c%2F1/imports");
     assert_eq!(received[0].json(), json!({"items": [{"source_id": "a"}, {"source_id": "b"}]}));

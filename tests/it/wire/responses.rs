@@ -112,7 +112,7 @@ fn what_can_be_asked() {
     let server = Server::start([]);
     let (client, _) = client(&server);
     let e = client.responses().create("ks_1", []).send().unwrap_err();
-    assert!(e.to_string().starts_with("input: there is none"), "{e}");
+    assert!(e.to_string().starts_with("`input` is empty"), "{e}");
 }
 
 #[test]

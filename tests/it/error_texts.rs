@@ -1,0 +1,268 @@
+//! The texts of typical mistakes, all on one page, so that they can be read as a whole.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use twelvelabs::assets::UploadMethod;
+use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs, TwelveLabsBuilder};
+
+use crate::files::Folder;
+use crate::server::{Moving, Server, Step, answer, answer_of_type, answer_with, builder, in_time, read_body};
+
+/// Compares texts with what is expected, and shows all that differ.
+#[derive(Default)]
+struct Texts(Vec<String>);
+
+impl Texts {
+    fn check(&mut self, given: impl ToString, expected: &str) {
+        let given = given.to_string();
+        if given != expected {
+            self.0.push(format!("  {given}\n- {expected}"));
+        }
+    }
+}
+
+impl Drop for Texts {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.0.is_empty(), "these texts have changed:\n{}", self.0.join("\n"));
+        }
+    }
+}
+
+fn build(change: impl Fn(TwelveLabsBuilder) -> TwelveLabsBuilder) -> Error {
+    change(TwelveLabs::builder().api_key("tlk_test").base_url("http://127.0.0.1:9")).build().unwrap_err()
+}
+
+/// The error of this call, after these answers.
+fn after(script: impl IntoIterator<Item = Step>, call: impl FnOnce(&TwelveLabs) -> Result<(), Error>) -> Error {
+    let server = Server::start(script.into_iter().collect::<Vec<_>>());
+    let client = builder(&server).max_retries(0).clock(Moving::default()).build().unwrap();
+    call(&client).unwrap_err()
+}
+
+fn get(client: &TwelveLabs) -> Result<(), Error> {
+    client.assets().retrieve("a1").send().map(drop)
+}
+
+fn post(client: &TwelveLabs) -> Result<(), Error> {
+    client.assets().create(UploadMethod::url("https://example.com/a.mp4")).send().map(drop)
+}
+
+/// The error of a call that sends nothing.
+fn unsent(call: impl FnOnce(&TwelveLabs) -> Result<(), Error>) -> Error {
+    after([], call)
+}
+
+#[test]
+fn the_settings_of_a_client() {
+    let mut texts = Texts::default();
+    texts.check(build(|b| b.api_key("a b")), "`api_key` must not contain spaces, line breaks or non-ASCII characters");
+    texts.check(build(|b| b.base_url("api.example.com")), "`base_url` must begin with http:// or https://");
+    texts.check(build(|b| b.base_url("ftp://example.com")), "`base_url` must begin with http:// or https://");
+    texts.check(build(|b| b.base_url("https://a b")), "`base_url` is not a valid URL");
+    texts.check(build(|b| b.base_url("https://h/?a=1")), "`base_url` must not have a query or a fragment");
+    texts.check(
+        build(|b| b.base_url("https://u:p/w@h")),
+        "`base_url` has a port that is not a number (in a password, write `/` as %2F)",
+    );
+    texts.check(
+        build(|b| b.rate_limit(0, Duration::from_secs(1))),
+        "`rate_limit` must allow at least one request, in a time greater than 0",
+    );
+    texts.check(
+        build(|b| b.header("x a", "b")),
+        "`x a` is not a header name; it may contain letters, digits and hyphens only",
+    );
+    texts.check(build(|b| b.header("x-a", "b\n")), "`x-a` must not contain line breaks or control characters");
+    texts.check(
+        build(|b| b.header("x-api-key", "b")),
+        "`x-api-key` cannot be set: it is the API key of the client; build a client with the other key",
+    );
+    texts.check(build(|b| b.header("host", "b")), "`host` cannot be set: it comes from the `base_url` of the client");
+}
+
+#[test]
+fn arguments() {
+    let mut texts = Texts::default();
+    texts.check(unsent(|c| c.assets().retrieve("").send().map(drop)), "`id` is empty");
+    texts.check(unsent(|c| c.assets().retrieve("..").send().map(drop)), "`id` must not be \"..\"");
+    texts.check(
+        unsent(|c| c.assets().list().page_limit(0).send().map(drop)),
+        "`page_limit` must be between 1 and 50, not 0",
+    );
+    texts.check(unsent(|c| c.assets().list().page(0).send().map(drop)), "`page` must be at least 1, not 0");
+    texts.check(
+        unsent(|c| c.assets().create(UploadMethod::url("example.com/a.mp4")).send().map(drop)),
+        "`url` must be a public URL that begins with http:// or https:// and has no spaces",
+    );
+    texts.check(
+        unsent(|c| c.assets().wait_for_done("a1").sleep_interval(Duration::ZERO).send().map(drop)),
+        "`sleep_interval` must be greater than 0",
+    );
+    texts.check(
+        unsent(|c| c.assets().upload_all(["a.mp4"]).workers(0).send().map(drop)),
+        "`workers` must be at least 1",
+    );
+    texts.check(
+        unsent(|c| c.call("TRACE", &["x"]).send().map(drop)),
+        "`method` must be GET, POST, PUT, PATCH or DELETE",
+    );
+    texts.check(
+        unsent(|c| c.call("GET", &["x"]).json("a", 1).send().map(drop)),
+        "`method` must not be GET with a body; send the fields in the query, or use POST",
+    );
+    texts.check(
+        unsent(|c| c.call("POST", &["x"]).json("a", 1).form("b", 1).send().map(drop)),
+        "`b` would be lost: a body is either JSON or a form, and this call already has the other kind",
+    );
+    texts.check(
+        unsent(|c| c.call("GET", &["x"]).query("a", Value::Null).send().map(drop)),
+        "`a` is null, which a query cannot say; leave it out, or use `when_some`",
+    );
+    let options = RequestOptions::new().additional_header("content-length", "1");
+    texts.check(
+        unsent(|c| c.assets().retrieve("a1").request_options(options).send().map(drop)),
+        "`content-length` cannot be set: it comes from the body",
+    );
+}
+
+#[test]
+fn files() {
+    let folder = Folder::new("error-texts");
+    let upload = |file: &str| {
+        let file = file.to_string();
+        unsent(move |c| c.assets().create(UploadMethod::direct(FileSource::path(file))).send().map(drop))
+    };
+    let mut texts = Texts::default();
+    texts.check(upload("no/such/file.mp4"), "no/such/file.mp4: there is no such file");
+    texts.check(
+        upload("https://example.com/a.mp4"),
+        "https://example.com/a.mp4: this is a URL, not a file; use `assets().upload_url(…)`, or `UploadMethod::url(…)`",
+    );
+    texts.check(
+        upload("~/no such video.mp4"),
+        "~/no such video.mp4: there is no such file; `~` is not expanded, give the whole path",
+    );
+    texts.check(upload(""), "the path of the file is empty");
+    let root = folder.root().to_str().unwrap().to_string();
+    texts.check(upload(&root), &format!("{root}: this is a directory; name a file in it"));
+    let empty = folder.write("empty.mp4", b"").to_str().unwrap().to_string();
+    texts.check(upload(&empty), &format!("{empty}: the file is empty; there is nothing to upload"));
+}
+
+#[test]
+fn refusals() {
+    let refused = |status: u16, headers: &[(&str, &str)], body: Value| {
+        after([Step::Answer(answer_with(status, headers, &body))], get)
+    };
+    let mut texts = Texts::default();
+    let body = json!({"code": "api_key_invalid", "message": "The API key is not valid."});
+    texts.check(
+        refused(401, &[], body),
+        "The API key is not valid. [api_key_invalid, 401] (GET /assets/a1 at 127.0.0.1)",
+    );
+    texts.check(
+        refused(404, &[], Value::Null),
+        "127.0.0.1 answered with status 404 and an empty body [404] (GET /assets/a1)",
+    );
+    let slow_down = json!({"code": "too_many_requests", "message": "Slow down."});
+    for (wait, text) in
+        [("1", "1 s"), ("90", "1 min 30 s"), ("11382", "3 h 10 min"), ("86400", "24 h"), ("200000", "2 days 7 h")]
+    {
+        let e = refused(429, &[("retry-after", wait)], slow_down.clone()).to_string();
+        texts.check(
+            e.split(", at ").next().unwrap(),
+            &format!("Slow down. [too_many_requests, 429] (GET /assets/a1 at 127.0.0.1); try again in {text}"),
+        );
+    }
+    texts.check(
+        after([Step::Answer(answer_of_type(502, "text/html", "<title>Bad Gateway</title>"))], get),
+        "127.0.0.1 answered with status 502 and an HTML page: Bad Gateway [502] (GET /assets/a1)",
+    );
+    texts.check(
+        after([Step::Answer(answer(502, &json!({"message": "Oh."})))], post),
+        "Oh. [502] (POST /assets at 127.0.0.1); it is unknown whether the platform acted: check before you repeat it",
+    );
+    texts.check(
+        after([Step::Answer(answer_with(503, &[("retry-after", "120")], &json!({"message": "Later."})))], post)
+            .to_string()
+            .split(", at ")
+            .next()
+            .unwrap(),
+        "Later. [503] (POST /assets at 127.0.0.1); try again in 2 min",
+    );
+    texts.check(
+        after([Step::Answer(answer_with(302, &[("location", "https://h.example/a?sig=1")], &Value::Null))], get),
+        "127.0.0.1 redirects to https://h.example/a?… (status 302), which is not followed; if that is the right place, \
+         set it as `base_url` (GET /assets/a1)",
+    );
+}
+
+#[test]
+fn time_and_the_network() {
+    let silent = || {
+        Step::Talk(Box::new(|stream, request| {
+            read_body(stream, request)?;
+            stream.read(&mut [0]).map(|_| false)
+        }))
+    };
+    let patience = |millis| RequestOptions::new().deadline(Duration::from_millis(millis));
+    let mut texts = Texts::default();
+    let e = in_time(move || {
+        after([silent()], |c| c.assets().retrieve("a1").request_options(patience(300)).send().map(drop))
+    });
+    texts.check(format!("{e:#}"), "no answer within the deadline of 300 ms (1 attempt) (GET /assets/a1)");
+    let e = after([Step::Answer(answer(500, &json!({"message": "Oh."})))], |c| {
+        let options = patience(450).max_retries(2);
+        c.assets().retrieve("a1").request_options(options).send().map(drop)
+    });
+    texts.check(
+        format!("{e:#}"),
+        "the deadline of 450 ms leaves no time for another attempt (after 1) (GET /assets/a1): \
+         Oh. [500] (at 127.0.0.1)",
+    );
+    let e = after([], |c| c.assets().retrieve("a1").request_options(patience(0)).send().map(drop));
+    texts.check(e, "the deadline of 0 ms has passed; nothing was sent (GET /assets/a1)");
+    let e = in_time(move || {
+        let timeout = RequestOptions::new().timeout(Duration::from_millis(300));
+        after([silent()], |c| c.assets().retrieve("a1").request_options(timeout).send().map(drop))
+    });
+    texts.check(e, "127.0.0.1 did not answer within 300 ms (`timeout`) (GET /assets/a1)");
+    texts.check(
+        after([Step::Close(Vec::new())], post),
+        "127.0.0.1 closed the connection too early; it is unknown whether the platform acted: check before you repeat \
+         it (POST /assets)",
+    );
+    let e = after((0..9).map(|_| Step::Answer(answer(200, &json!({"_id": "a1", "status": "processing"})))), |c| {
+        c.assets().wait_for_done("a1").max_wait_time(Duration::from_secs(12)).send().map(drop)
+    });
+    texts.check(
+        e,
+        "asset a1 is still `processing` after 12 s; the platform continues with it, so wait again or raise \
+         `max_wait_time`",
+    );
+    let failed = json!({"_id": "a1", "status": "failed", "error": {"message": "The video is too short."}});
+    let e = after([Step::Answer(answer(200, &failed))], |c| c.assets().wait_for_done("a1").send().map(drop));
+    texts.check(e, "asset a1 ended as `failed`: The video is too short.");
+}
+
+#[test]
+fn what_cannot_be_read() {
+    let mut texts = Texts::default();
+    texts.check(
+        after([Step::Answer(answer_of_type(200, "text/html", "<title>Welcome</title>"))], get),
+        "127.0.0.1 answered with status 200 and an HTML page: Welcome (GET /assets/a1)",
+    );
+    let large = Step::Live(Box::new(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\n")?;
+        stream.write_all(&[b' '; 9000])
+    }));
+    let server = Server::start([large]);
+    let client = builder(&server).max_response_size(4096).max_retries(0).build().unwrap();
+    texts.check(
+        get(&client).unwrap_err(),
+        "the answer is larger than 4096 bytes; raise `max_response_size` if that is expected (GET /assets/a1)",
+    );
+}
