@@ -448,13 +448,7 @@ impl Asset {
     pub fn asset_type(&self) -> Option<AssetType> {
         let technical = self.technical_metadata.as_ref().and_then(|metadata| metadata.file_mime_type.as_deref());
         let mime_type = self.file_type.as_deref().or(technical)?;
-        match mime_type.split('/').next().unwrap_or_default().to_ascii_lowercase().as_str() {
-            "image" => Some(AssetType::Image),
-            "video" => Some(AssetType::Video),
-            "audio" => Some(AssetType::Audio),
-            "document" | "application" | "text" => Some(AssetType::Document),
-            _ => None,
-        }
+        AssetType::from_mime_type(mime_type)
     }
 }
 

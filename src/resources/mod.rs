@@ -2,6 +2,7 @@
 
 pub(crate) mod analyze;
 pub(crate) mod analyze_async;
+mod asset_type;
 pub(crate) mod assets;
 pub(crate) mod data_connectors;
 pub(crate) mod embed;
