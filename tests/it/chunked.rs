@@ -235,6 +235,38 @@ fn a_file_that_was_replaced_once_its_last_byte_was_read_is_an_error() {
 }
 
 #[test]
+fn a_file_that_is_moved_or_deleted_once_its_last_byte_was_read_is_uploaded() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 2] = [
+        ("deleted", |path| fs::remove_file(path).unwrap()),
+        ("moved", |path| fs::rename(path, path.with_extension("moved")).unwrap()),
+    ];
+    for (name, change) in changes {
+        for whole in [false, true] {
+            let scene = Scene::new(name);
+            let (path, total) = (scene.folder.path("holiday.mp4"), scene.content.len() as u64);
+            let watched = path.clone();
+            let on_progress = move |progress: &UploadProgress| {
+                if progress.sent == total && watched.exists() {
+                    change(&watched);
+                }
+            };
+            match whole {
+                false => drop(scene.upload().progress_callback(on_progress).send().unwrap()),
+                true => {
+                    let state = scene.folder.path("state");
+                    let upload = scene.client.assets().upload(&path).threshold(1).state_file(&state);
+                    upload.sleep_interval(Duration::from_millis(1)).progress_callback(on_progress).send().unwrap();
+                    assert!(!state.exists(), "{name}: nothing is left to resume");
+                }
+            }
+            assert!(!path.exists());
+            scene.check_complete();
+        }
+    }
+}
+
+#[test]
 fn a_report_that_is_answered_503_is_sent_again() {
     // Once is forgiven within the request, five times only by the report after the next batch.
     for times in [1, 5] {
@@ -303,6 +335,16 @@ fn another_file_is_refused() {
     assert!(e.resumable && e.upload == failed.upload, "with the right file: {e:?}");
     assert!(e.to_string().contains("other.mp4: this is not the file that the upload was started with"), "{e}");
 
+    // The id alone says nothing of the file, but the platform knows its size.
+    let sent = to_storage(&scene.stand_in).len();
+    let other = scene.client.multipart_upload().upload_file(scene.folder.path("other.mp4"));
+    let e = other.resume(&failed.upload.upload_id).send().unwrap_err();
+    let expected = format!("this file has 5000 bytes, and upload {} is of one of", failed.upload.upload_id);
+    assert!(e.to_string().contains(&expected), "{e}");
+    let e = upload_error(e);
+    assert!(e.resumable, "{e:?}");
+    assert_eq!(to_storage(&scene.stand_in).len(), sent, "not a byte of it went there");
+
     // The right size, but chunks of another size than the session's.
     let upload = ResumableUpload::from(&failed.upload.upload_id);
     let json = serde_json::to_value(&upload).unwrap();
@@ -365,6 +407,38 @@ fn another_file_of_the_same_size_is_refused_unless_it_is_meant() {
     }
 }
 
+/// Without inodes (Windows, FAT), and for bytes in memory, only the content tells two files of one size and time apart.
+#[test]
+fn another_content_of_the_same_size_and_time_is_refused_even_if_the_rest_is_forgiven() {
+    let scene = Scene::new("same-time");
+    scene.stand_in.fault("PUT /storage/{upload_id}/9", Fault::reset_request(10).times(8));
+    let other: Vec<u8> = scene.content.iter().map(|byte| !byte).collect();
+    let path = scene.folder.path("holiday.mp4");
+    let uploads = scene.client.multipart_upload();
+    let bytes = |content: &[u8]| uploads.upload_file(FileSource::bytes("holiday.mp4", content)).max_retries(0);
+
+    let failed = upload_error(bytes(&scene.content).send().unwrap_err());
+    let of_bytes = failed.upload;
+    let failed = upload_error(scene.upload().max_retries(0).send().unwrap_err());
+    let mut of_file = failed.upload;
+    let file = of_file.file.as_mut().unwrap();
+    (file.inode, file.changed) = (None, None);
+    let time = path.metadata().unwrap().modified().unwrap();
+    fs::write(&path, &other).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+
+    for anyway in [false, true] {
+        for e in [
+            bytes(&other).resume(&of_bytes).resume_anyway(anyway).send().unwrap_err(),
+            scene.upload().resume(&of_file).resume_anyway(anyway).send().unwrap_err(),
+        ] {
+            assert!(e.to_string().contains("its content is another"), "{e}");
+            assert!(matches!(*upload_error(e).cause, Error::File { .. }));
+        }
+    }
+    assert!(bytes(&scene.content).max_retries(9).resume(&of_bytes).send().is_ok());
+}
+
 #[test]
 fn signatures_and_headers_are_not_shown() {
     let session: UploadSession = serde_json::from_value(json!({
@@ -418,15 +492,23 @@ fn a_session_that_has_expired_says_so() {
 #[test]
 fn a_file_that_changes_under_way_is_an_error() {
     for (name, change) in [
-        ("grows", (|file| file.write_all(b"more").unwrap()) as fn(&mut fs::File)),
-        ("shrinks", |file| file.set_len(100_000).unwrap()),
+        ("grows", (|file, _| file.write_all(b"more").unwrap()) as fn(&mut fs::File, &Path)),
+        ("shrinks", |file, _| file.set_len(100_000).unwrap()),
+        ("is overwritten", |_, path| {
+            // At the same size, as a program does that updates a header in place.
+            let mut file = File::options().write(true).open(path).unwrap();
+            file.write_all(b"other").unwrap();
+        }),
     ] {
         let scene = Scene::new(name);
         let path = scene.folder.path("holiday.mp4");
+        // Some file systems note a change no finer than 2 seconds.
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(10)).unwrap();
         let mut changed = false;
         let upload = scene.upload().max_workers(1).progress_callback(move |progress| {
             if progress.completed_chunks == 2 && !std::mem::replace(&mut changed, true) {
-                change(&mut OpenOptions::new().append(true).open(&path).unwrap());
+                change(&mut OpenOptions::new().append(true).open(&path).unwrap(), &path);
             }
         });
         let e = upload.send().unwrap_err();
@@ -819,6 +901,113 @@ fn a_session_that_is_complete_says_so_when_it_is_resumed_by_its_id() {
     let upload: ResumableUpload = serde_json::from_value(json).unwrap();
     assert_eq!(scene.upload().resume(upload).send().unwrap().asset_id, result.asset_id);
     assert_eq!(scene.stand_in.sent_chunks(&result.upload_id).len(), 13);
+}
+
+/// A platform that announces a billion pages of chunks, for a file of two.
+#[test]
+fn the_list_of_chunks_is_read_no_further_than_it_makes_progress() {
+    let page = |number: u32, chunks: Value| {
+        say(json!({
+            "upload_id": "u1", "status": "active", "total_size": 8, "uploaded_chunks": chunks,
+            "page_info": {"page": number, "limit_per_page": 50, "total_page": 1_000_000_000},
+        }))
+    };
+    let upload =
+        || serde_json::from_value::<ResumableUpload>(json!({"upload_id": "u1", "asset_id": "a1", "chunk_size": 4}));
+    let done = json!({"index": 1, "status": "completed"});
+    // All chunks were on it; or two pages have none that is new.
+    let whole = || page(1, json!([done.clone(), {"index": 2, "status": "completed"}]));
+    let server = Server::start([whole(), whole()]);
+    assert_eq!(eight_bytes(&server).0.resume(upload().unwrap()).send().unwrap().asset_id, "a1");
+    assert_eq!(server.finish().len(), 2, "to resume it, and because no report has counted the chunks");
+
+    let server = Server::start_with(|port| {
+        let url = json!({"chunk_index": 2, "url": format!("http://127.0.0.1:{port}/put/2")});
+        let pages = [page(1, json!([done])), page(2, json!([])), page(3, json!([]))];
+        let rest = [say(json!({"upload_urls": [url]})), stored(), say(json!({"total_completed": 2}))];
+        pages.into_iter().chain(rest)
+    });
+    assert_eq!(eight_bytes(&server).0.resume(upload().unwrap()).send().unwrap().asset_id, "a1");
+    assert_eq!(server.finish().len(), 6);
+}
+
+#[test]
+fn a_platform_that_gives_no_url_for_a_chunk_ends_the_upload_and_is_named() {
+    let server = Server::start_with(|port| {
+        let begun = with(session(port), "upload_urls", json!([]));
+        // Somebody else's chunk, and one without a URL. It is asked ahead of need and by the worker.
+        let urls = json!({"upload_urls": [{"chunk_index": 7, "url": "http://h/7"}, {"chunk_index": 1}]});
+        [say(begun), say(urls.clone()), say(urls)]
+    });
+    let e = eight_bytes(&server).0.max_retries(0).send().unwrap_err();
+    assert!(e.to_string().contains("the platform gave no URL for chunk 1"), "{e}");
+    let failed = upload_error(e);
+    assert!(failed.resumable && failed.missing == [1, 2], "{failed:?}");
+}
+
+#[test]
+fn a_chunk_has_the_limits_of_the_upload() {
+    // A storage that takes a chunk and does not answer.
+    let server = Server::start_with(|port| {
+        [say(session(port)), Step::Live(Box::new(|stream| std::io::copy(stream, &mut std::io::sink()).map(drop)))]
+    });
+    let options = RequestOptions::new().timeout(Duration::from_millis(50));
+    let e = eight_bytes(&server).0.max_retries(0).request_options(options).send().unwrap_err();
+    assert!(e.is_timeout() && upload_error(e).resumable);
+
+    // A storage that would have the chunk in 40 s, and an upload that has 30.
+    let scene = Scene::new("deadline");
+    scene.stand_in.fault("PUT /storage/{upload_id}/4", Fault::status(503).retry_after(40));
+    let options = RequestOptions::new().deadline(Duration::from_secs(30));
+    let failed = upload_error(on_its_clock(&scene).request_options(options.clone()).send().unwrap_err());
+    assert!(failed.resumable && failed.missing.contains(&4), "{failed:?}");
+    assert!(scene.stand_in.clock().passed() <= Duration::from_secs(30), "{:?}", scene.stand_in.clock().passed());
+
+    // It is the deadline of the whole, and not of each request: each of these pauses fits into it.
+    let scene = Scene::new("deadlines");
+    for chunk in [2, 4, 6] {
+        scene.stand_in.fault(&format!("PUT /storage/{{upload_id}}/{chunk}"), Fault::status(503).retry_after(20));
+    }
+    let failed = upload_error(on_its_clock(&scene).request_options(options).send().unwrap_err());
+    assert!(failed.resumable && failed.missing.contains(&4) && !failed.missing.contains(&2), "{failed:?}");
+}
+
+#[test]
+fn what_the_asset_is_to_be_is_asked_for_on_each_way() {
+    let scene = Scene::new("options");
+    let source = FileSource::from(scene.folder.path("holiday.mp4")).content_type("image/png");
+    scene.client.multipart_upload().upload_file(&source).send().unwrap();
+    let uploads =
+        scene.client.multipart_upload().upload_file(&source).filename("Other.mov").file_type(AssetType::Audio);
+    uploads.enable_hls(true).enable_thumbnail(false).send().unwrap();
+    let upload = || scene.client.assets().upload(&source).wait(false);
+    upload().threshold(1).send().unwrap();
+    let all = |upload: twelvelabs::assets::UploadAsset| {
+        let upload = upload.filename("Other.mov").file_type(AssetType::Audio);
+        upload.enable_hls(false).enable_thumbnail(true).send().unwrap();
+    };
+    all(upload().threshold(1));
+    let begun: Vec<Value> =
+        scene.stand_in.requests_to("POST /assets/multipart-uploads").iter().map(Request::json).collect();
+    let fields = |request: &Value| {
+        ["filename", "type", "enable_hls", "enable_thumbnail"]
+            .map(|name| request.get(name).cloned().unwrap_or_default())
+    };
+    assert_eq!(fields(&begun[0]), [json!("holiday.mp4"), json!("image"), Value::Null, Value::Null]);
+    assert_eq!(fields(&begun[1]), [json!("Other.mov"), json!("audio"), json!(true), json!(false)]);
+    assert_eq!(fields(&begun[2]), [json!("holiday.mp4"), json!("image"), json!(true), json!(true)]);
+    assert_eq!(fields(&begun[3]), [json!("Other.mov"), json!("audio"), json!(false), json!(true)]);
+
+    // In one request, the platform finds out the type by itself.
+    all(upload());
+    let requests = scene.stand_in.requests_to("POST /assets");
+    let form = requests.last().unwrap();
+    let text = |name: &str| form.part(name).map(|part| part.text());
+    assert_eq!(
+        ["filename", "enable_hls", "enable_thumbnail"].map(text),
+        ["Other.mov", "false", "true"].map(|text| Some(text.to_string()))
+    );
+    assert_eq!(form.part("file").unwrap().content_type.as_deref(), Some("image/png"));
 }
 
 #[test]

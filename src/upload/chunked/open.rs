@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::call::encode::check_header;
+use crate::call::list::pager::SyncPager;
 use crate::call::options::RequestOptions;
 use crate::error::{Error, Result, UploadError};
 use crate::file::{FileSource, Inspected, stat};
@@ -12,13 +13,13 @@ use crate::http::attempt::API_KEY_HEADER;
 use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
 use crate::resources::assets::AssetType;
-use crate::resources::multipart_upload::{ChunkStatus, PresignedUrl, UploadSessionStatus};
-use crate::resumable::ResumableUpload;
+use crate::resources::multipart_upload::{ChunkInfo, ChunkStatus, PresignedUrl, UploadSessionStatus};
+use crate::resumable::{FileStamp, ResumableUpload};
 use crate::text::{printable, printable_path};
 use crate::upload::options::NewAsset;
 
 /// A session of more chunks than this is a mistake.
-const MOST_CHUNKS: u32 = 1_000_000;
+const MAX_CHUNKS: u32 = 1_000_000;
 /// Headers that a session cannot set: they are the connection's, or must never go to the storage.
 const OWN_HEADERS: [&str; 5] = [API_KEY_HEADER, "host", "content-length", "transfer-encoding", "connection"];
 
@@ -44,14 +45,16 @@ impl UploadPlan {
     /// Begins a session.
     pub(crate) fn create(
         client: &Session,
-        file: &FileSource,
-        source: &Inspected,
+        source: &FileSource,
+        inspected: &Inspected,
         asset: NewAsset,
         options: &RequestOptions,
     ) -> Result<Self> {
-        let length = source.length().unwrap_or_default();
-        let filename = asset.filename.unwrap_or_else(|| file.file_name());
-        let file_type = asset.file_type.or_else(|| asset_type(&file.mime_type())).unwrap_or(AssetType::Video);
+        let length = inspected.length().unwrap_or_default();
+        let file = fingerprint(inspected)?;
+        let filename = asset.filename.unwrap_or_else(|| source.file_name());
+        let file_type =
+            asset.file_type.or_else(|| AssetType::from_mime_type(&source.mime_type())).unwrap_or(AssetType::Video);
         let session = client
             .multipart_upload()
             .create(&filename, file_type, length)
@@ -60,7 +63,7 @@ impl UploadPlan {
             .when_some(asset.user_metadata, |call, user_metadata| call.user_metadata(user_metadata))
             .request_options(options.clone())
             .send()?;
-        let upload = ResumableUpload { file: source.stamp(), ..ResumableUpload::from(&session) };
+        let upload = ResumableUpload { file, ..ResumableUpload::from(&session) };
         let unusable = |message: String| {
             let operation = "POST /assets/multipart-uploads".into();
             not_resumable(upload.clone(), Error::Protocol { operation, message })
@@ -91,10 +94,9 @@ impl UploadPlan {
         options: &RequestOptions,
     ) -> Result<Self> {
         let kept = upload.clone();
-        if !anyway {
-            check_file(&upload, source)?;
-        }
-        Self::inspect(client, source, upload, options).map_err(|e| match e {
+        let file = fingerprint(source)?;
+        check_file(&upload, source, file, anyway)?;
+        Self::inspect(client, source, file, upload, options).map_err(|e| match e {
             Error::Upload(e) => Error::Upload(e),
             // With an id that is none it is as with one that has ended.
             e if is_unknown_session(&e) || matches!(e.status(), Some(400 | 414 | 422)) => not_resumable(kept, e),
@@ -106,6 +108,7 @@ impl UploadPlan {
     fn inspect(
         client: &Session,
         source: &Inspected,
+        file: Option<FileStamp>,
         mut upload: ResumableUpload,
         options: &RequestOptions,
     ) -> Result<Self> {
@@ -143,7 +146,7 @@ impl UploadPlan {
                 }
             }
         }
-        upload.file = source.stamp().or(upload.file);
+        upload.file = file.or(upload.file);
         let Some(chunk_size) = upload.chunk_size.filter(|size| *size > 0) else {
             let why = match is_complete {
                 true => "the session is complete already; look for its asset in `assets().list()`",
@@ -157,19 +160,9 @@ impl UploadPlan {
                 "this file would have {total_chunks} chunks of {chunk_size} bytes, and {name} has {counted} chunks"
             )));
         }
-        let mut missing: BTreeSet<u32> = (1..=total_chunks).collect();
-        for chunk in chunks {
-            let chunk = chunk?;
-            let Some(index) = chunk.index else { continue };
-            if index == 0 || index > total_chunks {
-                return Err(other_file(format!(
-                    "{name} has a chunk {index}; this file has chunks 1 to {total_chunks}"
-                )));
-            }
-            if chunk.status == Some(ChunkStatus::Completed) {
-                missing.remove(&index);
-            }
-        }
+        let mut missing = missing_chunks(chunks, total_chunks, |index| {
+            Err(other_file(format!("{name} has a chunk {index}; this file has chunks 1 to {total_chunks}")))
+        })?;
         if is_complete {
             missing.clear();
         }
@@ -177,19 +170,41 @@ impl UploadPlan {
     }
 }
 
-/// The type of asset that a MIME type stands for.
-fn asset_type(mime_type: &str) -> Option<AssetType> {
-    match mime_type.split('/').next()? {
-        "video" => Some(AssetType::Video),
-        "audio" => Some(AssetType::Audio),
-        "image" => Some(AssetType::Image),
-        "text" => Some(AssetType::Document),
-        _ => (mime_type == "application/pdf").then_some(AssetType::Document),
+/// The chunks that the platform's list does not call completed. `unknown` is asked about a chunk that does not exist.
+///
+/// The list is read until each chunk was on it, or until two pages in a row have no new one: a platform that announces a
+/// billion pages is not asked for all of them. A chunk that was not on it is sent again, which does no harm.
+pub(crate) fn missing_chunks(
+    chunks: SyncPager<ChunkInfo>,
+    total_chunks: u32,
+    unknown: impl Fn(u32) -> Result<()>,
+) -> Result<BTreeSet<u32>> {
+    let mut missing: BTreeSet<u32> = (1..=total_chunks).collect();
+    let (mut unseen, mut fruitless) = (missing.clone(), 0);
+    for page in chunks.iter_pages() {
+        let before = unseen.len();
+        for chunk in page?.into_items() {
+            let chunk = chunk?;
+            let Some(index) = chunk.index else { continue };
+            if !(1..=total_chunks).contains(&index) {
+                unknown(index)?;
+                continue;
+            }
+            unseen.remove(&index);
+            if chunk.status == Some(ChunkStatus::Completed) {
+                missing.remove(&index);
+            }
+        }
+        fruitless = if unseen.len() < before { 0 } else { fruitless + 1 };
+        if unseen.is_empty() || fruitless == 2 {
+            break;
+        }
     }
+    Ok(missing)
 }
 
 fn count(length: u64, chunk_size: u64) -> Result<u32, String> {
-    let chunks = u32::try_from(length.div_ceil(chunk_size)).ok().filter(|chunks| *chunks <= MOST_CHUNKS);
+    let chunks = u32::try_from(length.div_ceil(chunk_size)).ok().filter(|chunks| *chunks <= MAX_CHUNKS);
     chunks.ok_or_else(|| format!("{length} bytes are too many chunks of {chunk_size} bytes"))
 }
 
@@ -218,14 +233,25 @@ pub(crate) fn is_of(upload: &ResumableUpload, path: &Path) -> bool {
     difference.is_none()
 }
 
-/// An error if the file is not the one that the upload was started with, as far as that is known.
-fn check_file(upload: &ResumableUpload, source: &Inspected) -> Result<()> {
-    let difference = upload.file.zip(source.stamp()).and_then(|(then, now)| then.difference(&now));
-    let Some(difference) = difference else { return Ok(()) };
-    let message = format!(
-        "this is not the file that the upload was started with: {difference}; give that file, upload this one from the \
-         start, or set `resume_anyway(true)` if the content is the same"
-    );
+/// How the file is, with a sample of its content.
+fn fingerprint(source: &Inspected) -> Result<Option<FileStamp>> {
+    let Some(stamp) = source.stamp() else { return Ok(None) };
+    Ok(Some(FileStamp { sample: Some(source.byte_ranges()?.sample()?), ..stamp }))
+}
+
+/// An error if the file is not the one that the upload was started with, as far as that is known. `anyway`: its times and
+/// its number may be others. Its content may not: the asset would be a mixture of two files.
+fn check_file(upload: &ResumableUpload, source: &Inspected, file: Option<FileStamp>, anyway: bool) -> Result<()> {
+    let Some((then, now)) = upload.file.zip(file) else { return Ok(()) };
+    let Some(difference) = then.difference(&now) else { return Ok(()) };
+    let advice = match then.has_other_content(&now) || then.size != now.size {
+        true => "give that file, or upload this one from the start",
+        false if anyway => return Ok(()),
+        false => {
+            "give that file, upload this one from the start, or set `resume_anyway(true)` if the content is the same"
+        }
+    };
+    let message = format!("this is not the file that the upload was started with: {difference}; {advice}");
     Err(mismatch(upload.clone(), Error::file(source.label(), message, None)))
 }
 
@@ -272,21 +298,6 @@ mod tests {
     fn refusal(operation: &str, status: u16) -> Error {
         let response = HttpResponse { status, ..HttpResponse::default() };
         Error::from(Box::new(api_error(operation.into(), response, OffsetDateTime::UNIX_EPOCH)))
-    }
-
-    #[test]
-    fn a_type_of_asset_for_each_mime_type() {
-        for (mime_type, expected) in [
-            ("video/mp4", Some(AssetType::Video)),
-            ("audio/mpeg", Some(AssetType::Audio)),
-            ("image/png", Some(AssetType::Image)),
-            ("text/plain", Some(AssetType::Document)),
-            ("application/pdf", Some(AssetType::Document)),
-            ("application/octet-stream", None),
-            ("", None),
-        ] {
-            assert_eq!(asset_type(mime_type), expected, "{mime_type}");
-        }
     }
 
     #[test]

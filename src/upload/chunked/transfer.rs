@@ -15,17 +15,17 @@ use crate::error::{Error, Result, UploadError};
 use crate::file::FileSource;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
-use crate::resources::multipart_upload::{ChunkStatus, CompletedChunk, UploadSessionStatus};
+use crate::resources::multipart_upload::{CompletedChunk, UploadSessionStatus};
 use crate::resumable::ResumableUpload;
 use crate::sync::{RecvError, channel};
-use crate::upload::chunked::open::{UploadPlan, chunk_headers, is_unknown_session, not_resumable};
-use crate::upload::chunked::workers::{Job, Queue, Report, TICK};
+use crate::upload::chunked::open::{UploadPlan, chunk_headers, is_unknown_session, missing_chunks, not_resumable};
+use crate::upload::chunked::workers::{Job, Queue, Report, TICK, by_chunk};
 use crate::upload::options::{NewAsset, TransferSettings, Tuning};
 use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
 use crate::upload::threads::no_thread;
 
 /// Chunks that are done are reported after this time although their batch is not full.
-const LONGEST_UNREPORTED: Duration = Duration::from_secs(5);
+const MAX_UNREPORTED: Duration = Duration::from_secs(5);
 /// What is known of a canceled upload is reported, if that takes no longer.
 const LAST_REPORT: Duration = Duration::from_secs(5);
 
@@ -46,6 +46,7 @@ pub(crate) fn upload(
     }
     // Says at once that a source cannot be read in chunks.
     source.byte_ranges()?;
+    let deadline = tuning.options.deadline.and_then(|deadline| client.settings().clock.now().checked_add(deadline));
     let length = source.length().unwrap_or_default();
     let opened = match resume {
         Some(upload) => {
@@ -67,17 +68,18 @@ pub(crate) fn upload(
         chunk_size: opened.chunk_size,
         total_chunks: opened.total_chunks,
         length,
+        deadline,
         stop: CancelHandle::new(),
         sent: AtomicU64::new(0),
         queue: Mutex::new(Queue {
             chunks: VecDeque::new(),
-            urls: opened.urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))).collect(),
+            urls: by_chunk(opened.urls, 1..=opened.total_chunks).collect(),
             fetching: false,
             asked_ahead: 0,
         }),
         changed: Condvar::new(),
     };
-    let mut tally = Tally {
+    let mut state = TransferState {
         missing: opened.missing,
         unreported: Vec::new(),
         last_report: client.settings().clock.now(),
@@ -86,25 +88,25 @@ pub(crate) fn upload(
         asset_id: opened.upload.asset_id.clone(),
         asset_url: None,
     };
-    let result = job.send_missing(&mut tally, &mut progress).and_then(|()| job.verify(&mut tally, &mut progress));
+    let result = job.send_missing(&mut state, &mut progress).and_then(|()| job.verify(&mut state, &mut progress));
     if tuning.options.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
-        job.report_last(&mut tally);
+        job.report_last(&mut state);
     }
     match result {
         Ok(()) => {
-            job.report_progress(&tally, &mut progress, UploadState::Uploaded);
+            job.report_progress(&state, &mut progress, UploadState::Uploaded);
             let upload_id = opened.upload.upload_id.clone();
-            let Some(asset_id) = tally.asset_id else {
+            let Some(asset_id) = state.asset_id else {
                 let name = job.name();
                 let message =
                     format!("{name} is complete, but the id of its asset is unknown: look for it in `assets().list()`");
                 return Err(job.protocol(message));
             };
-            Ok(UploadResult { asset_id, asset_url: tally.asset_url, upload_id })
+            Ok(UploadResult { asset_id, asset_url: state.asset_url, upload_id })
         }
         Err(cause) => Err(Error::from(Box::new(UploadError {
-            upload: ResumableUpload { asset_id: tally.asset_id, ..(*opened.upload).clone() },
-            missing: tally.missing.into_iter().collect(),
+            upload: ResumableUpload { asset_id: state.asset_id, ..(*opened.upload).clone() },
+            missing: state.missing.into_iter().collect(),
             total_chunks: opened.total_chunks,
             // A file that cannot be read for now has not changed.
             resumable: !matches!(cause, Error::File { source: None, .. }) && !is_unknown_session(&cause),
@@ -115,7 +117,7 @@ pub(crate) fn upload(
 }
 
 /// What has been achieved, as the calling thread keeps it.
-struct Tally {
+struct TransferState {
     /// Chunks that were not reported.
     missing: BTreeSet<u32>,
     /// Chunks that were sent and wait for their report.
@@ -140,24 +142,20 @@ impl Drop for StopOnDrop<'_> {
 
 /// The calling thread's part.
 impl Job<'_> {
-    fn now(&self) -> Instant {
-        self.client.settings().clock.now()
-    }
-
-    fn send_missing(&self, tally: &mut Tally, progress: &mut Option<Callback>) -> Result<()> {
-        let missing: u64 = tally.missing.iter().map(|index| self.place(*index).1).sum();
+    fn send_missing(&self, state: &mut TransferState, progress: &mut Option<Callback>) -> Result<()> {
+        let missing: u64 = state.missing.iter().map(|index| self.place(*index).1).sum();
         self.sent.store(self.length.saturating_sub(missing), Ordering::Relaxed);
-        self.report_progress(tally, progress, UploadState::Uploading);
-        if tally.missing.is_empty() {
+        self.report_progress(state, progress, UploadState::Uploading);
+        if state.missing.is_empty() {
             return Ok(());
         }
         {
             let mut queue = self.queue();
-            queue.chunks = tally.missing.iter().copied().collect();
+            queue.chunks = state.missing.iter().copied().collect();
             queue.asked_ahead = 0;
             self.stop.reset();
         }
-        let workers = self.tuning.max_workers.min(tally.missing.len());
+        let workers = self.tuning.max_workers.min(state.missing.len());
         let (sender, events) = channel(usize::MAX);
         let mut fault = None;
         std::thread::scope(|scope| {
@@ -177,22 +175,22 @@ impl Job<'_> {
             drop(sender);
             loop {
                 match events.recv_timeout(TICK) {
-                    Ok(Report::Done(chunk)) => tally.unreported.push(chunk),
+                    Ok(Report::Done(chunk)) => state.unreported.push(chunk),
                     Ok(Report::Failed(e)) => drop(fault.get_or_insert(e)),
                     Err(RecvError::Timeout) => {}
                     Err(RecvError::Closed) => return,
                 }
-                self.report_progress(tally, progress, UploadState::Uploading);
+                self.report_progress(state, progress, UploadState::Uploading);
                 if fault.is_some() {
                     continue;
                 }
                 let now = self.now();
-                let full = tally.unreported.len() >= self.tuning.batch_size;
-                let late = !tally.unreported.is_empty()
-                    && now.saturating_duration_since(tally.last_report) > LONGEST_UNREPORTED;
-                let due = (full || late) && now >= tally.no_report_before;
+                let full = state.unreported.len() >= self.tuning.batch_size;
+                let late =
+                    !state.unreported.is_empty() && now.saturating_duration_since(state.last_report) > MAX_UNREPORTED;
+                let due = (full || late) && now >= state.no_report_before;
                 let fetched = self.fetch_ahead();
-                let reported = if due { self.report(tally) } else { Ok(()) };
+                let reported = if due { self.report(state) } else { Ok(()) };
                 if let Err(e) = fetched.and(reported) {
                     fault = Some(e);
                     self.stop();
@@ -203,51 +201,51 @@ impl Job<'_> {
             // The rest is reported without the handle.
             return fault.map_or(Ok(()), Err);
         }
-        let reported = self.report_rest(tally);
+        let reported = self.report_rest(state);
         fault.map_or(reported, Err)
     }
 
     /// Reports what was sent, a batch at a time. A passing fault is forgiven: the next report has them, too.
-    fn report(&self, tally: &mut Tally) -> Result<()> {
-        match self.report_rest(tally) {
+    fn report(&self, state: &mut TransferState) -> Result<()> {
+        match self.report_rest(state) {
             Err(e) if e.is_retryable() => {
                 log::warn!("{}: chunks could not be reported for now: {e}", self.name());
-                let pause = e.retry_after().unwrap_or_default().max(LONGEST_UNREPORTED).min(FOREVER);
-                tally.no_report_before = later(self.now(), pause);
+                let pause = e.retry_after().unwrap_or_default().max(MAX_UNREPORTED).min(FOREVER);
+                state.no_report_before = later(self.now(), pause);
                 Ok(())
             }
             other => other,
         }
     }
 
-    fn report_rest(&self, tally: &mut Tally) -> Result<()> {
-        while !tally.unreported.is_empty() {
-            self.report_batch(self.tuning.options.clone(), tally)?;
+    fn report_rest(&self, state: &mut TransferState) -> Result<()> {
+        while !state.unreported.is_empty() {
+            self.report_batch(self.options(), state)?;
         }
         Ok(())
     }
 
-    fn report_batch(&self, options: RequestOptions, tally: &mut Tally) -> Result<()> {
-        let count = self.tuning.batch_size.min(tally.unreported.len());
-        let batch = tally.unreported[..count].to_vec();
+    fn report_batch(&self, options: RequestOptions, state: &mut TransferState) -> Result<()> {
+        let count = self.tuning.batch_size.min(state.unreported.len());
+        let batch = state.unreported[..count].to_vec();
         let report = self.client.multipart_upload().report_chunk_batch(&self.upload.upload_id, batch);
         let report = report.request_options(options).send()?;
-        for chunk in tally.unreported.drain(..count) {
-            tally.missing.remove(&chunk.chunk_index);
+        for chunk in state.unreported.drain(..count) {
+            state.missing.remove(&chunk.chunk_index);
         }
-        tally.last_report = self.now();
-        tally.counted = report.total_completed.max(tally.counted);
-        tally.asset_id = report.asset_id.or(tally.asset_id.take());
-        tally.asset_url = report.url.or(tally.asset_url.take());
+        state.last_report = self.now();
+        state.counted = report.total_completed.max(state.counted);
+        state.asset_id = report.asset_id.or(state.asset_id.take());
+        state.asset_url = report.url.or(state.asset_url.take());
         Ok(())
     }
 
     /// After a cancellation: so that what has arrived need not be sent again.
-    fn report_last(&self, tally: &mut Tally) {
-        while !tally.unreported.is_empty() {
+    fn report_last(&self, state: &mut TransferState) {
+        while !state.unreported.is_empty() {
             let mut options = self.tuning.options.clone().deadline(LAST_REPORT).max_retries(0);
             options.cancel = None;
-            if let Err(e) = self.report_batch(options, tally) {
+            if let Err(e) = self.report_batch(options, state) {
                 log::debug!("{}: the last report failed: {e}", self.name());
                 return;
             }
@@ -255,18 +253,18 @@ impl Job<'_> {
     }
 
     /// Holds what was reported against what the platform has counted, and sends once more what it lacks.
-    fn verify(&self, tally: &mut Tally, progress: &mut Option<Callback>) -> Result<()> {
+    fn verify(&self, state: &mut TransferState, progress: &mut Option<Callback>) -> Result<()> {
         self.source.check_path()?;
-        if tally.counted == Some(self.total_chunks) {
+        if state.counted == Some(self.total_chunks) {
             return Ok(());
         }
-        tally.missing = self.lacking()?;
-        if !tally.missing.is_empty() {
-            log::warn!("{}: the platform lacks {} chunks that were reported", self.name(), tally.missing.len());
-            self.send_missing(tally, progress)?;
-            tally.missing = self.lacking()?;
+        state.missing = self.lacking()?;
+        if !state.missing.is_empty() {
+            log::warn!("{}: the platform lacks {} chunks that were reported", self.name(), state.missing.len());
+            self.send_missing(state, progress)?;
+            state.missing = self.lacking()?;
         }
-        match tally.missing.len() {
+        match state.missing.len() {
             0 => Ok(()),
             lacks => {
                 let message = format!("every chunk was sent and reported, but the platform lacks {lacks} of them");
@@ -278,8 +276,7 @@ impl Job<'_> {
     /// The chunks that the platform says it does not have.
     fn lacking(&self) -> Result<BTreeSet<u32>> {
         let chunks = self.client.multipart_upload().get_status(&self.upload.upload_id).page_limit(50);
-        let chunks = chunks.request_options(self.tuning.options.clone()).send()?;
-        let mut lacking: BTreeSet<u32> = (1..=self.total_chunks).collect();
+        let chunks = chunks.request_options(self.options()).send()?;
         match chunks.upload_status()?.status {
             Some(UploadSessionStatus::Completed) => return Ok(BTreeSet::new()),
             Some(ended @ (UploadSessionStatus::Failed | UploadSessionStatus::Expired)) => {
@@ -287,26 +284,20 @@ impl Job<'_> {
             }
             _ => {}
         }
-        for chunk in chunks {
-            let chunk = chunk?;
-            if let (Some(index), Some(ChunkStatus::Completed)) = (chunk.index, chunk.status) {
-                lacking.remove(&index);
-            }
-        }
-        Ok(lacking)
+        missing_chunks(chunks, self.total_chunks, |_| Ok(()))
     }
 
-    fn report_progress(&self, tally: &Tally, progress: &mut Option<Callback>, state: UploadState) {
+    fn report_progress(&self, state: &TransferState, progress: &mut Option<Callback>, stage: UploadState) {
         let Some(callback) = progress else { return };
-        let open = tally.missing.len().saturating_sub(tally.unreported.len());
+        let open = state.missing.len().saturating_sub(state.unreported.len());
         callback(&UploadProgress {
-            state,
+            state: stage,
             sent: self.sent.load(Ordering::Relaxed),
             total: Some(self.length),
             completed_chunks: self.total_chunks.saturating_sub(u32::try_from(open).unwrap_or(u32::MAX)),
             total_chunks: self.total_chunks,
             upload: Some(self.upload.clone()),
-            asset_id: tally.asset_id.clone(),
+            asset_id: state.asset_id.clone(),
         });
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
+use crate::call::options::RequestOptions;
 use crate::error::{Error, Result};
 use crate::file::{ByteRanges, Inspected};
 use crate::http::cancel::CancelHandle;
@@ -27,7 +29,7 @@ use crate::upload::options::Tuning;
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// The platform gives no more URLs in one answer.
-const MOST_URLS: u32 = 50;
+const MAX_URLS: u32 = 50;
 /// A URL that ends sooner is not used any more.
 const URL_RESERVE: time::Duration = time::Duration::seconds(30);
 /// How long the answer to a chunk may take once the chunk is sent.
@@ -35,7 +37,7 @@ const CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often a chunk is sent again.
 const CHUNK_RETRIES: u32 = 3;
 /// No more than this is read of an answer of the storage.
-const MOST_ANSWER: u64 = 64 << 10;
+const MAX_ANSWER: u64 = 64 << 10;
 
 /// One upload as its workers see it.
 pub(crate) struct Job<'a> {
@@ -47,6 +49,8 @@ pub(crate) struct Job<'a> {
     pub chunk_size: u64,
     pub total_chunks: u32,
     pub length: u64,
+    /// When the whole upload has to be over.
+    pub deadline: Option<Instant>,
     /// Set when no chunk is to be started or sent again any more. What is being sent goes on.
     pub stop: CancelHandle,
     /// Bytes of the file that have arrived or are on their way.
@@ -118,6 +122,16 @@ impl Job<'_> {
         self.changed.notify_all();
     }
 
+    pub(crate) fn now(&self) -> Instant {
+        self.client.settings().clock.now()
+    }
+
+    /// The options of a request that begins now: it may take as long as the whole upload still may.
+    pub(crate) fn options(&self) -> RequestOptions {
+        let remaining = self.deadline.map(|deadline| deadline.saturating_duration_since(self.now()));
+        RequestOptions { deadline: remaining, ..self.tuning.options.clone() }
+    }
+
     fn take(&self) -> Option<u32> {
         if self.stop.is_canceled() {
             return None;
@@ -136,7 +150,7 @@ impl Job<'_> {
         let operation = format!("{STORAGE_OPERATION} {index} of {} of {}", self.total_chunks, self.name());
         let (offset, length) = self.place(index);
         let body = Chunk { file, offset, length, sent: &self.sent, taken: Cell::new(0) };
-        let options = &self.tuning.options;
+        let options = self.options();
         let mut url = || self.url(index);
         let plan = Plan {
             method: "PUT",
@@ -146,8 +160,7 @@ impl Job<'_> {
             body: Some(&body),
             idempotent: true,
             policy: Policy {
-                max_response_size: MOST_ANSWER,
-                deadline: None,
+                max_response_size: MAX_ANSWER,
                 retry: RetryPolicy {
                     max_retries: self.tuning.max_retries.unwrap_or_else(|| options.retries(self.client, CHUNK_RETRIES)),
                     delay: self.tuning.retry_delay,
@@ -246,15 +259,24 @@ impl Job<'_> {
         // Whatever happens, nobody waits for URLs that nobody fetches.
         let mut fetching = Fetching(Some(self));
         let call = self.client.multipart_upload().get_additional_presigned_urls(&self.upload.upload_id, start, count);
-        let answer = call.request_options(self.tuning.options.clone()).send();
+        let answer = call.request_options(self.options()).send();
         let urls = answer?.upload_urls.unwrap_or_default();
         fetching.0 = None;
         let mut queue = self.queue();
         queue.fetching = false;
-        queue.urls.extend(urls.into_iter().filter_map(|url| Some((url.chunk_index?, url))));
+        queue.urls.extend(by_chunk(urls, start..=start.saturating_add(count - 1)));
         self.changed.notify_all();
         Ok(queue)
     }
+}
+
+/// URLs by their chunks. Those of chunks that were not asked for are dropped: however many a platform gives, no more are
+/// kept than there are chunks.
+pub(crate) fn by_chunk(
+    urls: Vec<PresignedUrl>,
+    asked: RangeInclusive<u32>,
+) -> impl Iterator<Item = (u32, PresignedUrl)> {
+    urls.into_iter().filter_map(move |url| Some((url.chunk_index.filter(|index| asked.contains(index))?, url)))
 }
 
 /// Whether a URL of the storage is encrypted if the API is, or need not be.
@@ -279,7 +301,7 @@ impl Queue {
     /// How many chunks from `index` on are not started and have no URL.
     fn run_without_url(&self, index: u32) -> u32 {
         let open = |n: &u32| self.chunks.contains(n) && !self.urls.contains_key(n);
-        let last = (1..MOST_URLS).take_while(|n| open(&index.saturating_add(*n))).last();
+        let last = (1..MAX_URLS).take_while(|n| open(&index.saturating_add(*n))).last();
         last.unwrap_or(0) + 1
     }
 }
@@ -370,7 +392,18 @@ impl BodyReader for ChunkReader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn urls_of_chunks_that_were_not_asked_for_are_dropped() {
+        let urls: Vec<PresignedUrl> = (0..10_000)
+            .map(|index| serde_json::from_value(json!({"chunk_index": index, "url": "https://s/1"})).unwrap())
+            .chain([serde_json::from_value(json!({"url": "https://s/1"})).unwrap()])
+            .collect();
+        assert_eq!(by_chunk(urls, 3..=5).map(|(index, _)| index).collect::<Vec<_>>(), [3, 4, 5]);
+    }
 
     #[test]
     fn chunks_do_not_go_in_clear_where_the_api_is_encrypted() {
