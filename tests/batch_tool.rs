@@ -178,6 +178,136 @@ fn a_folder_stands_for_its_media_files() {
     assert!(names.contains(&"d.txt") && names.contains(&"f.mp3"), "{names:?}");
 }
 
+/// What is left out of a folder is known to be no media file. A link to a disk that is not mounted is not, nor is a link
+/// that leads to itself, which stands for every other error of the system (`EIO`, `ESTALE`).
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_looked_at_is_named_and_fails() {
+    let scene = Scene::new("links");
+    let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, scene.folder.path(name)).unwrap();
+    link("/no/such/disk/mounted.mp4", "mounted.mp4");
+    link("loop.mp4", "loop.mp4");
+    link("/no/such/disk/notes.txt", "notes.txt");
+    let (code, rows, summary) = scene.json(&["--quiet"]);
+    assert_eq!((code, &summary["uploaded"], &summary["failed"]), (1, &3.into(), &2.into()));
+    let reason = |name: &str| {
+        let row = rows.iter().find(|row| row["path"].as_str().unwrap().ends_with(name));
+        row.unwrap_or_else(|| panic!("{name} is not in {rows:?}"))["error"]["message"].clone()
+    };
+    assert_eq!(reason("mounted.mp4"), "there is no such file");
+    assert!(reason("loop.mp4").as_str().unwrap().starts_with("cannot open the file: "), "{}", reason("loop.mp4"));
+}
+
+/// The tool, run by somebody who is not root: for root no permission is missing.
+#[cfg(unix)]
+fn tool_without_permissions(scene: &Scene, arguments: &[&str]) -> Command {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+
+    let command = tool(&scene.demo.stand_in, arguments);
+    if fs::metadata(scene.folder.root()).unwrap().uid() != 0 {
+        return command;
+    }
+    // Another user may not be able to reach the folder of this program.
+    let copy = scene.folder.path("tool");
+    fs::copy(command.get_program(), &copy).unwrap();
+    let mut other = Command::new(copy);
+    other.args(command.get_args().map(OsString::from).collect::<Vec<_>>());
+    other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    other.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).uid(65534).gid(65534);
+    other
+}
+
+#[cfg(unix)]
+#[test]
+fn what_may_not_be_read_is_named_and_fails() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let scene = Scene::new("permissions");
+    let allow = |name: &str, mode| {
+        fs::set_permissions(scene.folder.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for folder in ["locked", "listed"] {
+        fs::create_dir(scene.folder.path(folder)).unwrap();
+        fs::create_dir(scene.folder.path(&format!("{folder}/below"))).unwrap();
+        scene.folder.write(&format!("{folder}/g.mp4"), &content(10));
+        scene.folder.write(&format!("{folder}/notes.txt"), &content(10));
+    }
+    // One cannot be listed; the other can, and nothing in it can be looked at.
+    allow("locked", 0o300);
+    allow("listed", 0o444);
+    allow("c.png", 0o200);
+    let output =
+        tool_without_permissions(&scene, &["--json", "--quiet", "--recursive", scene.root()]).output().unwrap();
+    allow("locked", 0o700);
+    allow("listed", 0o700);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    let rows = out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut failed: Vec<(String, String)> = rows
+        .filter(|row| row["kind"] == "failed")
+        .map(|row| {
+            let path =
+                Path::new(row["path"].as_str().unwrap()).strip_prefix(scene.folder.root()).unwrap().to_path_buf();
+            (path.to_str().unwrap().into(), row["error"]["message"].as_str().unwrap().into())
+        })
+        .collect();
+    failed.sort();
+    let denied = "Permission denied (os error 13)";
+    let expected = [
+        ("c.png", format!("no permission to read the file: {denied}")),
+        ("listed/below", format!("cannot look into it: {denied}")),
+        ("listed/g.mp4", format!("no permission to read the file: {denied}")),
+        ("locked", format!("cannot look into it: {denied}")),
+    ];
+    assert_eq!(failed, expected.map(|(path, message)| (path.to_string(), message)));
+    assert_eq!(scene.demo.stand_in.uploads().len(), 3);
+}
+
+/// Each way to write a list, and what is said of one that is no list of lines.
+#[test]
+fn a_list_is_read_or_refused_as_a_whole() {
+    let scene = Scene::new("list");
+    let list = scene.folder.path("list");
+    let names = ["a.mp4", "c.png"].map(|name| scene.folder.path(name).to_str().unwrap().to_string());
+    let upload = |bytes: &[u8]| {
+        fs::write(&list, bytes).unwrap();
+        let arguments = parse(&["--json", "--list", list.to_str().unwrap()]).unwrap();
+        let sink = || Box::new(Sink::default());
+        upload(&scene.demo.client, &arguments, &CancelHandle::new(), sink(), sink()).map_err(|e| e.to_string())
+    };
+    let lines = names.join("\n");
+    assert_eq!(upload(format!("\u{feff}{lines}\n").as_bytes()), Ok(0), "with a byte order mark");
+    assert_eq!(scene.demo.stand_in.uploads().len(), 2);
+    let utf_16 = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| {
+        [mark, &lines.encode_utf16().flat_map(bytes).collect::<Vec<_>>()].concat()
+    };
+    for (bytes, reason) in [
+        (utf_16(&[0xff, 0xfe], u16::to_le_bytes), "it is in UTF-16; save it as UTF-8"),
+        (utf_16(&[0xfe, 0xff], u16::to_be_bytes), "it is in UTF-16; save it as UTF-8"),
+        (utf_16(&[], u16::to_le_bytes), "it is in UTF-16; save it as UTF-8"),
+        (names.join("\0").into_bytes(), "its paths are separated by NUL"),
+    ] {
+        let e = upload(&bytes).unwrap_err();
+        assert!(e.starts_with("cannot read the list ") && e.contains(reason), "{e}");
+    }
+    assert_eq!(scene.demo.stand_in.uploads().len(), 2);
+}
+
+#[test]
+fn a_folder_stands_for_every_type_of_media_that_the_crate_knows() {
+    let scene = Scene::new("types");
+    let all = ["wma", "gif", "bmp", "tif", "avif", "heic", "mxf", "vob", "3g2", "TIFF"];
+    all.iter()
+        .enumerate()
+        .for_each(|(number, extension)| drop(scene.folder.write(&format!("{number}.{extension}"), b"1")));
+    for document in ["pdf", "md", "json", "exe"] {
+        scene.folder.write(&format!("text.{document}"), b"1");
+    }
+    let (code, rows, _) = scene.json(&["--quiet"]);
+    assert_eq!((code, rows.len()), (0, 3 + all.len()));
+}
+
 #[test]
 fn one_bad_file_does_not_stop_the_others() {
     let scene = Scene::new("bad");
@@ -350,6 +480,9 @@ fn a_file_is_in_the_same_shard_everywhere() {
     let paths = ["a.mp4", "2026/Ümläut.mov", "/mnt/a.mp4", "", "b/a.mp4"];
     assert_eq!(paths.map(shard), [6, 5, 5, 1, 6].map(Some));
     assert_eq!(shard("./2026/./Ümläut.mov"), shard(paths[1]), "a dot is not a part of it");
+    let root: std::path::PathBuf =
+        [std::path::Component::RootDir.as_os_str(), "mnt".as_ref(), "a.mp4".as_ref()].iter().collect();
+    assert_eq!(shard(root.to_str().unwrap()), Some(5), "with the separator of this system");
     for path in (0..500).map(|number| number.to_string()) {
         let has = |index: &u32| Shard { index: *index, count: 3 }.has(Path::new(&path));
         assert_eq!((0..3).filter(has).count(), 1);
@@ -365,6 +498,43 @@ fn a_file_is_in_the_same_shard_everywhere() {
     let mut both = ["here", "there"].map(in_folder);
     both.iter_mut().for_each(|paths| paths.sort());
     assert!(both[0] == both[1] && (1..4).contains(&both[0].len()), "{both:?}");
+}
+
+/// Every array task sees the folder at another place than in the run before, under another name.
+#[test]
+fn an_array_job_finds_its_files_again_where_their_folder_is_mounted_now() {
+    let scene = Scene::new("mount");
+    let (there, elsewhere) = (scene.folder.path("there"), scene.folder.path("elsewhere"));
+    fs::create_dir_all(there.join("deep")).unwrap();
+    for number in 0..8 {
+        let folder = if number % 2 == 0 { &there } else { &there.join("deep") };
+        fs::write(folder.join(format!("{number}.mp4")), content(300 + number)).unwrap();
+    }
+    let manifest = scene.manifest();
+    let run = |folder: &Path| {
+        ["0/2", "1/2"].map(|shard| {
+            let mut arguments = parse(&["--manifest", &manifest, "--shard", shard, "-r", "--quiet"]).unwrap();
+            arguments.paths.push(folder.into());
+            let sink = || Box::new(Sink::default());
+            upload(&scene.demo.client, &arguments, &CancelHandle::new(), sink(), sink()).unwrap()
+        })
+    };
+    assert_eq!((run(&there), scene.demo.stand_in.uploads().len()), ([0, 0], 8));
+    fs::rename(&there, &elsewhere).unwrap();
+    assert_eq!((run(&elsewhere), scene.demo.stand_in.uploads().len()), ([0, 0], 8), "nothing is sent again");
+
+    // Two files that a later run could not tell apart are refused before anything is sent.
+    fs::create_dir(&there).unwrap();
+    fs::write(there.join("0.mp4"), content(5)).unwrap();
+    let mut arguments = parse(&["--manifest", &manifest, "--shard", "0/1", "--quiet"]).unwrap();
+    for shard in [0, 1] {
+        fs::remove_file(scene.folder.path(&format!("uploads.{shard}-of-2.jsonl"))).unwrap();
+    }
+    arguments.paths.extend([elsewhere, there]);
+    let sink = || Box::new(Sink::default());
+    let e = upload(&scene.demo.client, &arguments, &CancelHandle::new(), sink(), sink()).unwrap_err();
+    assert!(e.to_string().contains("0.mp4` has the same path below its folder as another file"), "{e}");
+    assert_eq!(scene.demo.stand_in.uploads().len(), 8);
 }
 
 #[test]
@@ -389,10 +559,19 @@ fn another_number_of_shards_does_not_upload_everything_again() {
         whole.extend(fs::read(scene.folder.path(name)).unwrap());
         fs::remove_file(scene.folder.path(name)).unwrap();
     }
+    for shard in ["0/3", "1/3", "2/3"] {
+        let name = format!("uploads.{}-of-3.jsonl", &shard[..1]);
+        fs::write(scene.folder.path(&name), &whole).unwrap();
+        assert_eq!((upload(&["--shard", shard]), scene.demo.stand_in.asset_count()), (Ok(0), 3));
+        fs::remove_file(scene.folder.path(&name)).unwrap();
+    }
     fs::write(&manifest, &whole).unwrap();
-    assert_eq!((upload(&[]), scene.demo.stand_in.asset_count()), (Ok(0), 3));
     let e = upload(&["--shard", "0/3"]).unwrap_err();
     assert!(e.contains("uploads.jsonl is of another number of shards"), "{e}");
+    // Without shards, the files in it would not be found.
+    let e = upload(&[]).unwrap_err();
+    assert!(e.contains("uploads.jsonl is of an array job"), "{e}");
+    assert_eq!(scene.demo.stand_in.asset_count(), 3);
 }
 
 #[cfg(unix)]

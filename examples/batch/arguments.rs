@@ -51,12 +51,13 @@ summary says how to go on. A second signal ends it at once. With a manifest neit
 
 Shards are for the array jobs of a scheduler. Each has the same PATHs and options, and a K of its own. The same N as
 before, as long as a manifest is kept: each shard has a manifest of its own, with the shard in its name, so that
---manifest uploads.jsonl --shard 0/8 writes uploads.0-of-8.jsonl. What decides is the path below the PATH that is a
-folder, or else the PATH as it is written, so that all machines have to name the files alike.
+--manifest uploads.jsonl --shard 0/8 writes uploads.0-of-8.jsonl. In an array job a file is its path below the PATH that
+is a folder, in the shard and in the manifest alike, so that the folder may be mounted elsewhere next time. A file that is
+named itself is the path as it is written, so that all machines have to name it alike.
 
 exit codes:
   0    every file is uploaded, now or in an earlier run
-  1    some were not
+  1    some were not, or a folder or a file could not be looked at
   2    nothing was started: wrong usage, no API key, a list or a manifest that cannot be read, or a manifest that another
        run uses, that is of another account, or of another number of shards
   3    stopped early by a quota of the account; the summary says when to come back

@@ -1,33 +1,41 @@
 //! Which files there are to upload.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::fs::{self, DirEntry};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use twelvelabs::assets::AssetType;
+
 use super::arguments::Arguments;
+use super::list::read_list;
 use super::report::{count, shown};
 use super::shard::Shard;
 
-/// What a folder stands for. Any other file is uploaded if it is named.
-const EXTENSIONS: [&str; 30] = [
-    "mp4", "m4v", "mov", "qt", "mkv", "webm", "avi", "mpg", "mpeg", "wmv", "flv", "ts", "mts", "m2ts", "3gp",
-    "ogv", // video
-    "mp3", "wav", "flac", "m4a", "aac", "ogg", "oga", "opus", "aif", "aiff", // audio
-    "jpg", "jpeg", "png", "webp", // images
-];
-
 /// The files to upload, each once, in the order in which they were named, without those of other shards.
+///
+/// Nothing is left out because the system could not say what it is: a media file that cannot be looked at is in `found`,
+/// so that its upload fails with the reason, and whatever else cannot be looked at is in `unreadable`.
 #[derive(Default)]
 pub struct Files {
     pub found: Vec<PathBuf>,
-    /// Folders that cannot be read.
+    /// The folders below which files are known by their path from there.
+    pub roots: Vec<PathBuf>,
+    /// Folders that cannot be read, or not to their end, and what may be one.
     pub unreadable: Vec<(PathBuf, io::Error)>,
-    /// What was left out, for the reader's eyes.
+    /// Notes on what was left out.
     pub notes: Vec<String>,
     seen: HashSet<PathBuf>,
     shard: Option<Shard>,
+}
+
+/// What an entry of a folder is.
+enum Entry {
+    Media,
+    Folder,
+    FolderLink,
+    Other,
+    Unknown(io::Error),
 }
 
 impl Files {
@@ -40,10 +48,16 @@ impl Files {
         }
         for path in named {
             match path.is_dir() {
-                true => files.add_folder(path.clone(), arguments.recursive, &path),
+                true => {
+                    files.add_folder(path.clone(), arguments.recursive, &path);
+                    files.roots.push(path);
+                }
+                // A path that cannot be looked at is taken for a file: its upload fails with the reason.
                 false => files.add(path, Path::new("")),
             }
         }
+        // A file that is named by a relative path is known by that.
+        files.roots.push(".".into());
         if let Some(shard) = arguments.shard {
             files.notes.push(format!(
                 "shard {shard}: {} of {}",
@@ -54,39 +68,46 @@ impl Files {
         Ok(files)
     }
 
-    /// Adds a file. Below a folder that was named, it is the way from there that decides about its shard.
-    fn add(&mut self, path: PathBuf, below: &Path) {
+    /// Adds a file. Below a folder that was named, the path from there decides which shard has it.
+    fn add(&mut self, path: PathBuf, root: &Path) {
         let name = path.file_name().unwrap_or_default();
         let folder = path.parent().and_then(|parent| Path::new(".").join(parent).canonicalize().ok());
         let is_new = self.seen.insert(folder.map_or_else(|| path.clone(), |folder| folder.join(name)));
-        if is_new && self.shard.is_none_or(|shard| shard.has(path.strip_prefix(below).unwrap_or(&path))) {
+        if is_new && self.shard.is_none_or(|shard| shard.has(path.strip_prefix(root).unwrap_or(&path))) {
             self.found.push(path);
         }
     }
 
-    /// Links to files are followed, links to folders are not, and what is hidden stays so.
-    fn add_folder(&mut self, folder: PathBuf, recursive: bool, below: &Path) {
-        let mut paths: Vec<PathBuf> = match std::fs::read_dir(&folder)
-            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>())
-        {
-            Ok(paths) => paths,
+    /// Adds the media files of a folder. Links to files are followed, links to folders are not, and hidden entries are
+    /// left out.
+    fn add_folder(&mut self, folder: PathBuf, recursive: bool, root: &Path) {
+        let listing = match fs::read_dir(&folder) {
+            Ok(listing) => listing,
             Err(e) => return self.unreadable.push((folder, e)),
         };
-        paths.sort();
+        let mut entries = Vec::new();
+        for entry in listing {
+            match entry {
+                Ok(entry) => entries.push(entry),
+                // What was listed before is uploaded all the same.
+                Err(e) => self.unreadable.push((folder.clone(), e)),
+            }
+        }
+        entries.sort_by_key(DirEntry::file_name);
         let (mut taken, mut others, mut folders) = (0, 0, 0);
-        for path in paths {
-            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            if hidden {
+        for entry in entries {
+            if entry.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }
-            match path.is_dir() {
-                true if recursive && !path.is_symlink() => self.add_folder(path, recursive, below),
-                true => folders += 1,
-                false if is_media(&path) => {
+            match kind(&entry) {
+                Entry::Folder if recursive => self.add_folder(entry.path(), recursive, root),
+                Entry::Folder | Entry::FolderLink => folders += 1,
+                Entry::Media => {
                     taken += 1;
-                    self.add(path, below);
+                    self.add(entry.path(), root);
                 }
-                false => others += 1,
+                Entry::Other => others += 1,
+                Entry::Unknown(e) => self.unreadable.push((entry.path(), e)),
             }
         }
         if others > 0 || folders > 0 || (taken == 0 && !recursive) {
@@ -103,35 +124,30 @@ impl Files {
     }
 }
 
-fn is_media(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) && path.is_file()
-}
-
-fn read_list(list: &Path) -> io::Result<Vec<PathBuf>> {
-    let reader: Box<dyn BufRead> = match list.to_str() {
-        Some("-") => Box::new(io::stdin().lock()),
-        _ => Box::new(BufReader::new(File::open(list)?)),
-    };
-    let mut paths = Vec::new();
-    for line in reader.split(b'\n') {
-        let mut line = line?;
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-        if !line.is_empty() {
-            paths.push(path_of(line)?.into());
-        }
+/// What an entry of a folder is. The listing says it of most entries, also where an entry itself cannot be looked at: no
+/// permission to enter the folder, a failing disk, a stale handle of a network file system.
+fn kind(entry: &DirEntry) -> Entry {
+    let (path, listed) = (entry.path(), entry.file_type());
+    let is_media = is_media(&path);
+    match &listed {
+        Ok(listed) if listed.is_dir() => return Entry::Folder,
+        Ok(listed) if !is_media && !listed.is_symlink() => return Entry::Other,
+        _ => {}
     }
-    Ok(paths)
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() && listed.is_ok() => Entry::FolderLink,
+        Ok(metadata) if metadata.is_dir() => Entry::Folder,
+        Ok(metadata) if is_media && metadata.is_file() => Entry::Media,
+        Ok(_) => Entry::Other,
+        // A link that leads nowhere may be to a disk that is not mounted. The upload fails, and says why.
+        Err(_) if is_media => Entry::Media,
+        // A link to a folder is never followed, and a file with another extension is left out.
+        Err(_) if listed.is_ok() => Entry::Other,
+        Err(e) => Entry::Unknown(e),
+    }
 }
 
-#[cfg(unix)]
-fn path_of(bytes: Vec<u8>) -> io::Result<OsString> {
-    Ok(std::os::unix::ffi::OsStringExt::from_vec(bytes))
-}
-
-#[cfg(not(unix))]
-fn path_of(bytes: Vec<u8>) -> io::Result<OsString> {
-    String::from_utf8(bytes).map(OsString::from).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+/// Whether a folder stands for a file of this name. Any other file is uploaded if it is named itself.
+fn is_media(path: &Path) -> bool {
+    matches!(AssetType::from_path(path), Some(AssetType::Video | AssetType::Audio | AssetType::Image))
 }

@@ -16,6 +16,7 @@
 mod arguments;
 mod bars;
 mod files;
+mod list;
 mod report;
 mod shard;
 #[path = "../support/mod.rs"]
@@ -37,6 +38,7 @@ pub use shard::Shard;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use support::{Demo, KEY_NAMES, Result, has_key, with_causes};
+use twelvelabs::assets::UploadAll;
 use twelvelabs::{CancelHandle, TwelveLabs};
 
 fn main() -> ExitCode {
@@ -128,6 +130,10 @@ pub fn upload(
         .wait(!arguments.no_wait)
         .retry_permanent(arguments.retry_permanent)
         .cancel_handle(cancel);
+    if arguments.shard.is_some() {
+        // In an array job, a file is its path below the folder that was named, in the manifest as in the shard.
+        upload = files.roots.into_iter().fold(upload, UploadAll::relative_to);
+    }
     for name in &arguments.indexes {
         upload = upload.index(index_id(client, name)?);
     }

@@ -180,10 +180,10 @@ impl Report {
         }
     }
 
-    /// A folder that cannot be read.
-    pub fn unreadable(&mut self, folder: &Path, e: &io::Error) {
-        let error = Reason { message: format!("cannot read the folder: {e}"), ..Reason::default() };
-        self.add(folder, Kind::Failed, 0, Row { error: Some(error), ..Row::default() });
+    /// A folder that cannot be read, or something in one that may be a folder.
+    pub fn unreadable(&mut self, path: &Path, e: &io::Error) {
+        let error = Reason { message: format!("cannot look into it: {e}"), ..Reason::default() };
+        self.add(path, Kind::Failed, 0, Row { error: Some(error), ..Row::default() });
     }
 
     /// A file of `bytes` bytes that is finished.

@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 /// One of several runs that share the work.
@@ -19,9 +20,13 @@ impl Shard {
     pub fn has(self, path: &Path) -> bool {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        for part in path.iter().filter(|part| *part != ".") {
+        for part in path.components().filter(|part| *part != Component::CurDir) {
             add(b'/');
-            part.as_encoded_bytes().iter().for_each(|byte| add(*byte));
+            match part {
+                // A backslash on Windows, where the file is to be in the same shard.
+                Component::RootDir => add(b'/'),
+                part => part.as_os_str().as_encoded_bytes().iter().for_each(|byte| add(*byte)),
+            }
         }
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
@@ -40,6 +45,13 @@ pub fn manifest(all: &Path, shard: Option<Shard>) -> Result<PathBuf, String> {
             all.with_file_name(format!("{before}.{}-of-{}{after}", shard.index, shard.count))
         },
     );
+    if shard.is_none() && is_of_array_job(all) {
+        return Err(format!(
+            "{} is of an array job, which knows its files by their paths below a folder: name it uploads.0-of-1.jsonl, say, \
+             and go on with --manifest uploads.jsonl --shard 0/1",
+            all.display()
+        ));
+    }
     match of_other_shards(all, shard) {
         Ok(None) => Ok(own),
         Ok(Some(other)) => Err(format!(
@@ -49,6 +61,20 @@ pub fn manifest(all: &Path, shard: Option<Shard>) -> Result<PathBuf, String> {
         )),
         Err(e) => Err(format!("cannot look for manifests beside {}: {e}", all.display())),
     }
+}
+
+/// Whether the first file in a manifest is known by a relative path. What cannot be read is left to the upload.
+fn is_of_array_job(manifest: &Path) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        path: PathBuf,
+    }
+
+    let Ok(file) = File::open(manifest) else { return false };
+    // A line is a few hundred bytes long, and nothing says that this is a manifest.
+    let lines = BufReader::new(file.take(1 << 20)).lines().map_while(Result::ok);
+    let first = lines.take(3).find_map(|line| serde_json::from_str::<Line>(&line).ok());
+    first.is_some_and(|line| line.path.is_relative() && !line.path.to_string_lossy().starts_with('"'))
 }
 
 fn of_other_shards(all: &Path, shard: Option<Shard>) -> io::Result<Option<PathBuf>> {

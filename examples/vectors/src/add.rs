@@ -6,19 +6,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use twelvelabs::assets::AssetType;
 use twelvelabs::embed::{EmbedInput, VideoInput};
 use twelvelabs::{Error, TwelveLabs};
 
 use crate::store::{Known, Store, Video};
 use crate::support::{Result, with_causes};
 
-const EXTENSIONS: [&str; 10] = ["mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "wmv", "ts"];
-
 /// One video that fails does not keep the others from being embedded.
 pub fn add(client: &TwelveLabs, store: &mut Store, folder: &Path) -> Result {
     let (mut fresh, mut tasks, mut done, mut failed) = (BTreeMap::new(), BTreeMap::new(), 0, 0);
     for path in videos(folder)? {
-        let video = look(&path)?;
+        let video = match look(&path) {
+            Ok(video) => video,
+            Err(e) => {
+                eprintln!("{e}");
+                failed += 1;
+                continue;
+            }
+        };
         match store.known(&video)? {
             Known::Done => done += 1,
             Known::Task(task_id) => drop(tasks.insert(task_id, video)),
@@ -74,15 +80,18 @@ fn complain(video: &Video, e: &Error) -> usize {
     1
 }
 
-/// The videos directly in a folder, in the order of their names.
+/// The videos directly in a folder, in the order of their names. One that cannot be looked at, such as a link to a disk
+/// that is not mounted, is among them, so that it is reported.
 fn videos(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |e| format!("cannot read the folder {}: {e}", folder.display());
     let mut videos = Vec::new();
     for entry in fs::read_dir(folder.canonicalize().map_err(failed)?).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if path.is_file() && !hidden && extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) {
+        if hidden || AssetType::from_path(&path) != Some(AssetType::Video) {
+            continue;
+        }
+        if path.metadata().map_or(true, |metadata| metadata.is_file()) {
             videos.push(path);
         }
     }

@@ -190,3 +190,13 @@ fn the_demonstration_finds_the_dog() {
     let out = String::from_utf8(out).unwrap();
     assert!(out.lines().next().unwrap().ends_with("a-dog-runs-on-the-beach.mp4"), "{out}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_video_that_cannot_be_looked_at_is_reported_and_the_others_are_added() {
+    let scene = Scene::new();
+    std::os::unix::fs::symlink("/no/such/disk/a.mp4", scene.folder.join("a.mp4")).unwrap();
+    let e = scene.add().unwrap_err();
+    assert!(e.to_string().starts_with("1 of the videos failed"), "{e}");
+    assert_eq!(scene.made(), (2, 2));
+}

@@ -16,6 +16,7 @@ use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::LOCAL_LIMIT;
 use crate::sync::{Receiver, channel};
+use crate::text::printable_path;
 use crate::upload::batch::name_lock::{NameLocks, Unsettled};
 use crate::upload::batch::scheduler::Batch;
 use crate::upload::journal::JournalFile;
@@ -36,6 +37,7 @@ pub struct UploadAll {
     paths: Vec<PathBuf>,
     workers: usize,
     manifest: Option<PathBuf>,
+    relative_to: Vec<PathBuf>,
     cancel: Option<CancelHandle>,
     pub(crate) options: BatchOptions,
 }
@@ -47,6 +49,7 @@ impl UploadAll {
             paths,
             workers: 4,
             manifest: None,
+            relative_to: Vec::new(),
             cancel: None,
             options: BatchOptions {
                 asset: NewAsset::default(),
@@ -100,7 +103,7 @@ impl UploadAll {
     /// | field | |
     /// |---|---|
     /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
-    /// | `path`, `size`, `modified` | the file: its absolute path, its bytes, when it was changed (in ns since 1970) |
+    /// | `path`, `size`, `modified` | the file: its absolute path (or that below the folder of [`relative_to`](Self::relative_to)), its bytes, when it was changed (in ns since 1970) |
     /// | `upload` | what it takes to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
     /// | `sent_at` | when the file was first sent in one request whose outcome is unknown |
     /// | `clock_offset` | by how many milliseconds the platform's clock was ahead of this machine's then |
@@ -114,6 +117,25 @@ impl UploadAll {
     /// place.
     pub fn manifest(mut self, path: impl Into<PathBuf>) -> Self {
         self.manifest = Some(path.into());
+        self
+    }
+
+    /// Knows the files below this folder by their path from there, in the manifest, in place of their absolute path.
+    ///
+    /// So a later batch can use the manifest although the folder is mounted elsewhere. Call it once for each folder. Files
+    /// that are in none of them are known by their absolute path. Two files that have the same path below two folders are
+    /// an error of [`send`](Self::send). A manifest that was begun with it is of no use without it: the batch would not
+    /// find its files in it, and would upload them again.
+    ///
+    /// ```no_run
+    /// # let client = twelvelabs::TwelveLabs::from_env()?;
+    /// let files = ["/mnt/nas/2026/monday.mp4", "/mnt/nas/2026/tuesday.mp4"];
+    /// let uploads = client.assets().upload_all(files).manifest("uploads.jsonl").relative_to("/mnt/nas").send()?;
+    /// println!("{} uploaded", uploads.finish().uploaded);
+    /// # Ok::<(), twelvelabs::Error>(())
+    /// ```
+    pub fn relative_to(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.relative_to.push(folder.into());
         self
     }
 
@@ -286,7 +308,14 @@ impl UploadAll {
         }
         self.options.pace.check()?;
         self.options.asset.check()?;
-        let (mut folders, mut paths) = (Folders::default(), self.paths);
+        let (mut folders, mut paths) = (Folders::relative_to(&self.relative_to), self.paths);
+        if let Some(path) = folders.ambiguous(&paths) {
+            let why = format!(
+                "`{}` has the same path below its folder as another file; name a folder that both are in",
+                printable_path(path)
+            );
+            return Err(Error::invalid("relative_to", why));
+        }
         let known_by = Paths::of(&mut paths, &mut folders);
         let open = |path: &PathBuf| JournalFile::open(Kind::Manifest, path, &self.client, &paths, known_by);
         let mut manifest = self.manifest.as_ref().map(open).transpose()?;

@@ -247,7 +247,7 @@ fn behind_links(kind: Kind, path: &Path) -> Result<PathBuf> {
 
 /// Whether a journal is itself one of the files of the run.
 fn is_among(path: &Path, files: &[PathBuf], paths: &Paths) -> bool {
-    let mut folders = Folders::default();
+    let mut folders = Folders::relative_to(&paths.roots);
     let id = paths.id(&folders.key(path));
     paths.contains(id)
         || paths.may_be_own(id)

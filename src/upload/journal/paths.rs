@@ -17,14 +17,44 @@ use crate::file::is_same;
 
 /// The folders that files are in, each looked up once.
 #[derive(Default)]
-pub(crate) struct Folders(HashMap<PathBuf, PathBuf>);
+pub(crate) struct Folders {
+    canonical: HashMap<PathBuf, PathBuf>,
+    /// The folders below which a file is known by its path from there.
+    roots: Vec<PathBuf>,
+}
 
 impl Folders {
-    /// The absolute path as text, the same for every way that leads to the file but a link to the file itself. A path
-    /// that is not Unicode is written so that no other is written alike.
+    /// Folders below which a file is known by its path from there, wherever they are mounted.
+    pub(crate) fn relative_to(roots: &[PathBuf]) -> Self {
+        let canonical = |root: &PathBuf| or_here(root).canonicalize().or_else(|_| std::path::absolute(root));
+        let roots = roots.iter().map(|root| canonical(root).unwrap_or_else(|_| root.clone())).collect();
+        Folders { roots, ..Folders::default() }
+    }
+
+    /// What a file is known by: its path below the first of the roots that it is in, or else its absolute path, as text.
+    /// It is the same for every way that leads to the file but a link to the file itself. A path that is not Unicode is
+    /// written so that no other is written alike.
     pub(crate) fn key(&mut self, path: &Path) -> String {
         let place = self.place(path);
-        place.to_str().map_or_else(|| format!("{place:?}"), Into::into)
+        let below = self.roots.iter().find_map(|root| place.strip_prefix(root).ok());
+        let Some(below) = below.filter(|below| !below.as_os_str().is_empty()) else { return text(&place) };
+        // With the same separator on every system.
+        let parts: Option<Vec<&str>> = below.iter().map(OsStr::to_str).collect();
+        parts.map_or_else(|| text(below), |parts| parts.join("/"))
+    }
+
+    /// A file that is known by the same path as another one, below another root.
+    pub(crate) fn ambiguous<'a>(&mut self, files: &'a [PathBuf]) -> Option<&'a Path> {
+        if self.roots.len() < 2 {
+            return None;
+        }
+        let (mut keys, mut places) = (HashSet::new(), HashSet::new());
+        let hasher = RandomState::new();
+        let ambiguous = files.iter().find(|file| {
+            let is_new = places.insert(hasher.hash_one(self.place(file)));
+            !keys.insert(hasher.hash_one(self.key(file))) && is_new
+        });
+        ambiguous.map(PathBuf::as_path)
     }
 
     pub(crate) fn place(&mut self, path: &Path) -> PathBuf {
@@ -36,11 +66,15 @@ impl Folders {
     }
 
     fn canonical(&mut self, folder: &Path) -> Option<&Path> {
-        if !self.0.contains_key(folder) {
-            self.0.insert(folder.into(), or_here(folder).canonicalize().ok()?);
+        if !self.canonical.contains_key(folder) {
+            self.canonical.insert(folder.into(), or_here(folder).canonicalize().ok()?);
         }
-        self.0.get(folder).map(PathBuf::as_path)
+        self.canonical.get(folder).map(PathBuf::as_path)
     }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().map_or_else(|| format!("{path:?}"), Into::into)
 }
 
 /// The last component of a path, as the system stores it.
@@ -71,6 +105,8 @@ pub(crate) struct Paths {
     own: HashMap<u64, u64>,
     /// The ids whose first half another one has as well.
     more: HashSet<PathId>,
+    /// The folders below which files are known by their path from there.
+    pub(crate) roots: Vec<PathBuf>,
 }
 
 /// A path: a hash of what all spellings of a file have in common, and one of the text as it is.
@@ -79,7 +115,7 @@ pub(crate) type PathId = [u64; 2];
 impl Paths {
     /// Takes each file of a list once, and drops the paths that name a file a second time.
     pub(crate) fn of(files: &mut Vec<PathBuf>, folders: &mut Folders) -> Self {
-        let mut paths = Paths::default();
+        let mut paths = Paths { roots: folders.roots.clone(), ..Paths::default() };
         files.retain(|path| paths.insert(&folders.key(path)));
         if paths.more.is_empty() {
             return paths;
