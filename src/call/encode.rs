@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -155,22 +156,12 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Encodes everything but the unreserved characters of RFC 3986.
+/// All but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Encodes a text so that it is one segment of a path, or one name or value of a query.
 pub(super) fn percent_encode(text: &str, out: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    if text.bytes().all(is_plain) {
-        return out.push_str(text);
-    }
-    for byte in text.bytes() {
-        if is_plain(byte) {
-            out.push(byte.into());
-        } else {
-            out.push('%');
-            out.push(HEX[usize::from(byte >> 4)].into());
-            out.push(HEX[usize::from(byte & 15)].into());
-        }
-    }
+    out.extend(utf8_percent_encode(text, RESERVED));
 }
 
 #[cfg(test)]
@@ -179,29 +170,13 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn decode(text: &str) -> String {
-        let mut bytes = text.bytes();
-        let mut out = Vec::new();
-        while let Some(byte) = bytes.next() {
-            out.push(match byte {
-                b'%' => {
-                    let hex = [bytes.next().unwrap(), bytes.next().unwrap()];
-                    assert!(hex.iter().all(u8::is_ascii_hexdigit));
-                    u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap()
-                }
-                byte => byte,
-            });
-        }
-        String::from_utf8(out).unwrap()
-    }
-
     proptest! {
         #[test]
         fn any_text_is_one_segment_and_comes_back(text in ".*") {
             let mut out = String::new();
             percent_encode(&text, &mut out);
             prop_assert!(out.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
-            prop_assert_eq!(decode(&out), text);
+            prop_assert_eq!(percent_encoding::percent_decode_str(&out).decode_utf8().unwrap(), text);
         }
     }
 

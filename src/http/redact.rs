@@ -55,16 +55,7 @@ pub(crate) fn scrub(mut response: HttpResponse<()>, url: &str) -> HttpResponse<(
 }
 
 fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('%') {
-        bytes.extend_from_slice(before.as_bytes());
-        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(byte.unwrap_or(b'%'));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -99,6 +90,6 @@ mod tests {
         let location = "https://t.example/1?X-Amz-Signature=c0ffee11";
         let shown = "https://t.example/1?X-Amz-Signature=***";
         assert_eq!(scrubbed(&[("Location", location)], "").0.as_deref(), Some(shown));
-        assert_eq!(percent_decode("a%2Fb%zz%2"), "a/b%zz%2");
+        assert_eq!(percent_decode("a%2Fb%zz%+f%2"), "a/b%zz%+f%2");
     }
 }
