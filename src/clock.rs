@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
+use crate::limits::FOREVER;
+
 /// The time and the randomness that retries, waits and deadlines use.
 ///
 /// The default is the system's. A test of your own program can give its own to
@@ -44,9 +46,6 @@ pub trait Clock: Send + Sync {
         (random_bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
-
-/// A time as good as never, which can still be added to any point in time.
-pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The point in time after `at` by this duration, or by [`FOREVER`] if it is longer: `Instant + Duration` panics where
 /// the clock of the system ends.

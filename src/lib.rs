@@ -18,6 +18,7 @@ mod generation;
 pub mod guide;
 mod hash;
 mod http;
+mod limits;
 mod resources;
 mod response;
 mod resumable;

@@ -27,6 +27,12 @@ impl Headers {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    pub(crate) fn remove(&mut self, name: &str) {
+        if self.get(name).is_some() {
+            Arc::make_mut(&mut self.0).retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+        }
+    }
+
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut String> {
         Arc::make_mut(&mut self.0).iter_mut().map(|(_, value)| value)
     }

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::limits::SLICE;
 use crate::sync::{Receiver, RecvError, Sender, channel};
 
 /// The most that is read at once.
 const BLOCK: usize = 64 << 10;
-/// How long a read waits before it says that nothing has come.
-const TICK: Duration = Duration::from_millis(50);
 /// The pauses between two polls of a pipe that is silent.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
@@ -104,7 +103,7 @@ impl Background {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         if self.taken == self.block.len() {
             let Some(blocks) = &self.blocks else { return Ok(Some(0)) };
-            match blocks.recv_timeout(TICK) {
+            match blocks.recv_timeout(SLICE) {
                 Ok(block) => (self.block, self.taken) = (block?, 0),
                 Err(RecvError::Timeout) => return Ok(None),
                 Err(RecvError::Closed) => return Err(io::Error::other("the reader has panicked")),

@@ -1,30 +1,31 @@
 //! One try of one exchange over the HTTP library.
 
 use std::io::{self, Read};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use ureq::Agent;
 use ureq::config::Config;
+use ureq::http::Request;
 use ureq::http::header::{self, HeaderName, HeaderValue};
-use ureq::http::{Request, Uri};
 use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 
-use crate::clock::{FOREVER, random_hex};
+use crate::clock::random_hex;
 pub(super) use crate::http::connection::Exchange;
-use crate::http::connection::{Names, Secret, Stage, connector};
-use crate::response::Headers;
+use crate::http::connection::{DnsCache, Environment, Secret, Stage, Trust, check_protocol, connector};
+use crate::http::url::basic_auth;
+use crate::limits::FOREVER;
+use crate::response::{HttpResponse, Origin};
 use crate::text::printable;
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 /// A larger output buffer than the library's default sends a file a quarter faster.
 const OUTPUT_BUFFER: usize = 1 << 20;
 /// The room for an answer whose length is not known, and how it grows: at least and at most.
-const LITTLE: usize = 16 << 10;
-const MUCH: usize = 1 << 20;
-/// The most room that is made for an answer because of its announced length alone.
-const BELIEVED: usize = 16 << 20;
+const MIN_READ: usize = 16 << 10;
+const MAX_READ: usize = 1 << 20;
+/// The most room that is made for an answer because of its announced length alone: a server may announce anything.
+const MAX_PREALLOC: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The time limit of an answer, if there is no other.
 pub(crate) const ANSWER: Duration = Duration::from_secs(60);
@@ -41,7 +42,7 @@ pub(super) struct Attempt<'a> {
     /// Whether it goes to the API, and so with the key.
     pub is_api: bool,
     /// Whether the body waits until the server says that it takes it.
-    pub announce: bool,
+    pub expect_continue: bool,
     pub body: Option<(&'a mut dyn Read, Option<u64>)>,
     pub limits: Limits,
 }
@@ -57,23 +58,24 @@ pub(super) struct Limits {
     pub total: Option<Duration>,
 }
 
-/// The start of an answer and the rest to read.
-pub(crate) struct Answer {
-    pub status: u16,
-    pub headers: Headers,
-    pub body: LiveBody,
-}
-
 /// A body that is read as it arrives.
 pub(crate) struct LiveBody {
     reader: Box<dyn Read + Send + Sync>,
     exchange: Arc<Exchange>,
+    /// The most bytes that an empty body takes on the wire.
+    empty: u64,
 }
 
 impl Read for LiveBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let _entered = self.exchange.enter();
-        self.reader.read(buffer)
+        let _guard = self.exchange.enter();
+        let result = self.reader.read(buffer);
+        match result.map_err(ureq::Error::from) {
+            // An answer without a body may name a coding, a 204 for instance (RFC 9110, section 8.4): there is nothing
+            // to decode. Servers that compress everything send that.
+            Err(ureq::Error::Decompress(..)) if self.exchange.raw_body() <= self.empty => Ok(0),
+            result => result.map_err(ureq::Error::into_io),
+        }
     }
 }
 
@@ -129,49 +131,94 @@ macro_rules! limited {
 #[derive(Clone)]
 pub(super) struct Agents {
     /// For the API: puts in the key where its stand-in is.
-    api: Agent,
+    api: Connections,
     /// For the hosts of presigned URLs: knows no key.
-    storage: Agent,
+    storage: Connections,
+    /// The proxies of the environment, unless the caller has set one.
+    environment: Option<Environment>,
     /// The limits that are among their settings, and need not be set for each request.
     limits: Option<Limits>,
     /// What stands for the key.
     stand_in: HeaderValue,
 }
 
+/// An agent, and the trust in the connections that it keeps.
+#[derive(Clone)]
+struct Connections {
+    agent: Agent,
+    trust: Trust,
+}
+
+impl Connections {
+    fn new(config: Config, names: DnsCache, secret: Option<Secret>) -> Self {
+        let trust = Trust::default();
+        let agent = Agent::with_parts(config, connector(names.clone(), secret, trust.clone()), names);
+        Connections { agent, trust }
+    }
+}
+
 impl Agents {
     /// Agents with these settings. That of the API is given something else for the key, since it logs what it sends.
-    pub(super) fn new(config: Config, limits: Option<Limits>, api_key: &str) -> Self {
-        let names = Names::default();
+    pub(super) fn new(config: Config, environment: Option<Environment>, limits: Option<Limits>, api_key: &str) -> Self {
+        let names = DnsCache::default();
         let stand_in = random_hex(api_key.len());
         let secret = Secret::new(api_key, &stand_in);
         // Without one, nothing would be sent.
         let mut stand_in = HeaderValue::from_str(&stand_in).unwrap_or(HeaderValue::from_static(""));
         stand_in.set_sensitive(true);
         Agents {
-            api: Agent::with_parts(config.clone(), connector(names.clone(), Some(secret)), names.clone()),
-            storage: Agent::with_parts(config, connector(names.clone(), None), names),
+            api: Connections::new(config.clone(), names.clone(), Some(secret)),
+            storage: Connections::new(config, names, None),
+            environment,
             limits,
             stand_in,
         }
     }
 }
 
+/// The proxy of the caller's, or else that of the environment for this URL, with the environment if it is what counts.
+pub(super) fn choose_proxy(
+    own: Option<&str>,
+    agent: Option<&Agent>,
+    base_url: &str,
+) -> Result<(Option<Proxy>, Option<Environment>), String> {
+    if let Some(url) = own {
+        let proxy = Proxy::new(url).map_err(|_| "is not the URL of a proxy")?;
+        check_protocol("the proxy", &proxy)?;
+        return Ok((Some(proxy), None));
+    }
+    if let Some(agent) = agent {
+        match agent.config().proxy() {
+            // An agent that has none goes without.
+            None => return Ok((None, None)),
+            Some(proxy) if !proxy.is_from_env() => {
+                check_protocol("the proxy of the agent", proxy)?;
+                return Ok((None, None));
+            }
+            Some(_) => {}
+        }
+    }
+    let environment = Environment::read(|name| std::env::var_os(name));
+    let proxy = match base_url.parse() {
+        Ok(uri) => environment.proxy_for(&uri)?.cloned(),
+        Err(_) => None,
+    };
+    Ok((proxy, Some(environment)))
+}
+
 /// The settings of the agents, unless the caller has some. An error is that of the builder's argument of this name.
 pub(super) fn config(
     user_agent: &str,
     limits: Limits,
-    proxy: Option<&str>,
+    proxy: Option<Proxy>,
     root_certificates: Option<&[u8]>,
 ) -> Result<Config, (&'static str, String)> {
-    let mut config = limited!(Agent::config_builder(), limits)
+    let config = limited!(Agent::config_builder(), limits)
         .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(64)
         .max_idle_connections_per_host(32)
-        .user_agent(user_agent);
-    if let Some(url) = proxy {
-        let proxy = Proxy::new(url).map_err(|_| ("proxy", "is not the URL of a proxy".to_string()))?;
-        config = config.proxy(Some(proxy));
-    }
+        .user_agent(user_agent)
+        .proxy(proxy);
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     return Ok(config.tls_config(tls(root_certificates).map_err(|why| ("root_certificates", why))?).build());
     #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
@@ -205,70 +252,132 @@ fn tls(root_certificates: Option<&[u8]>) -> Result<ureq::tls::TlsConfig, String>
     Ok(TlsConfig::builder().provider(provider).root_certs(roots).build())
 }
 
-pub(super) fn send(agents: &Agents, exchange: &Arc<Exchange>, mut attempt: Attempt<'_>) -> Result<Answer, Failure> {
+/// Sends a request and reads the head of its answer.
+pub(super) fn send(
+    agents: &Agents,
+    exchange: &Arc<Exchange>,
+    mut attempt: Attempt<'_>,
+) -> Result<HttpResponse<LiveBody>, Failure> {
     attempt.limits.total = attempt.limits.total.map(|total| total.min(FOREVER));
-    let result = {
-        let _entered = exchange.enter();
-        run(agents, attempt, exchange.uri.as_ref())
-    };
+    let connections = if attempt.is_api { &agents.api } else { &agents.storage };
+    let began = Instant::now();
+    let _guard = exchange.enter();
+    let mut result = run(agents, &connections.agent, &mut attempt, exchange)?;
+    if let Err(ureq::Error::Io(_) | ureq::Error::Timeout(_)) = &result
+        && exchange.is_on_kept_connection()
+        && !exchange.is_canceled()
+    {
+        // The connection has died while it was idle, and the other idle ones probably have, too.
+        connections.trust.withdraw();
+        if !exchange.is_sent() && matches!(result, Err(ureq::Error::Io(_))) {
+            // Nothing of the request has departed: it costs no attempt to send it on a fresh connection.
+            exchange.restart();
+            attempt.limits.total = attempt.limits.total.map(|total| total.saturating_sub(began.elapsed()));
+            result = run(agents, &connections.agent, &mut attempt, exchange)?;
+        }
+    }
     exchange.head_read();
-    let response = result.and_then(|result| result.map_err(|e| failure(e, exchange)))?;
+    let cut = exchange.take_cut();
+    let response = match (result, cut) {
+        (Ok(response), Some(cut)) if response.status().is_success() => {
+            let message = format!(
+                "{} answered with status {} though it was sent only a part of the body",
+                printable(&exchange.contact(), 100),
+                response.status().as_u16()
+            );
+            return Err(Failure { source: Some(cut), ..Failure::new(FailureKind::Broke, message) });
+        }
+        (Ok(response), _) => response,
+        (Err(_), Some(cut)) if !exchange.is_canceled() => return Err(failure(ureq::Error::Io(cut), exchange)),
+        (Err(e), _) => return Err(failure(e, exchange)),
+    };
     let (parts, body) = response.into_parts();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    // The last chunk alone, with what may stand beside its length.
+    let empty = if parts.headers.contains_key(header::TRANSFER_ENCODING) { b"00;\r\n\r\n".len() as u64 } else { 0 };
+    // This reads the first bytes, if the body is compressed, and so is done within the exchange.
     let reader = Box::new(body.into_with_config().limit(u64::MAX).reader());
-    Ok(Answer {
+    Ok(HttpResponse {
         status: parts.status.as_u16(),
         headers: parts.headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect(),
-        body: LiveBody { reader, exchange: exchange.clone() },
+        body: Vec::new(),
+        origin: Origin::default(),
+        data: LiveBody { reader, exchange: exchange.clone(), empty },
     })
 }
 
 type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
 
-fn run(agents: &Agents, attempt: Attempt<'_>, uri: Option<&Uri>) -> Result<Sent, Failure> {
-    let Some(uri) = uri else {
-        return Err(Failure {
-            sent: false,
-            ..Failure::new(FailureKind::Impossible, "the URL of the request is not valid")
-        });
-    };
-    let agent = if attempt.is_api { &agents.api } else { &agents.storage };
+/// A request body as the library reads it. When the sending was cut short, it pretends to have been read to its end:
+/// only then does the library look at the answer.
+struct Outgoing<'a> {
+    reader: &'a mut dyn Read,
+    remaining: Option<u64>,
+    exchange: &'a Exchange,
+}
+
+impl Read for Outgoing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = if self.exchange.is_cut_short() {
+            // These bytes go nowhere.
+            self.remaining.map_or(0, |remaining| usize::try_from(remaining).unwrap_or(usize::MAX).min(buffer.len()))
+        } else {
+            self.reader.read(buffer)?
+        };
+        self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(read as u64));
+        Ok(read)
+    }
+}
+
+fn run(agents: &Agents, agent: &Agent, attempt: &mut Attempt<'_>, exchange: &Exchange) -> Result<Sent, Failure> {
+    let impossible = |why: &str| Failure { sent: false, ..Failure::new(FailureKind::Impossible, why) };
+    let Some(uri) = &exchange.uri else { return Err(impossible("the URL of the request is not valid")) };
     let mut request = Request::builder().method(attempt.method).uri(uri.clone());
     for (name, value) in attempt.headers {
         let value = HeaderValue::from_str(value).map_err(invalid)?;
         request = request.header(HeaderName::try_from(name).map_err(invalid)?, value);
     }
+    if let Some(credentials) = basic_auth(uri)
+        && !attempt.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    {
+        let mut value = HeaderValue::from_str(&credentials).map_err(invalid)?;
+        value.set_sensitive(true);
+        request = request.header(header::AUTHORIZATION, value);
+    }
     if attempt.is_api {
         request = request.header(API_KEY_HEADER, agents.stand_in.clone());
     }
-    if attempt.announce {
+    if attempt.expect_continue {
         request = request.header(header::EXPECT, "100-continue");
     }
     let limits = attempt.limits;
-    let is_direct = is_direct(agent, uri);
+    let agents_proxy = agent.config().proxy();
+    let proxy = match &agents.environment {
+        Some(environment) => environment.proxy_for(uri).map_err(impossible)?,
+        None => agents_proxy,
+    };
     // Settings of its own, if those of the agent do not fit.
-    let settings = (is_direct || agents.limits != Some(limits)).then_some((limits, is_direct));
-    match attempt.body {
+    let settings = (proxy != agents_proxy || agents.limits != Some(limits)).then_some((limits, proxy));
+    let mut body =
+        attempt.body.as_mut().map(|(reader, length)| Outgoing { reader: &mut **reader, remaining: *length, exchange });
+    match &mut body {
         // The one kind of request with which the library sends a body only on demand.
-        Some((reader, length)) if attempt.method == "DELETE" => {
+        Some(body) if attempt.method == "DELETE" => {
             let request = request.body(()).map_err(invalid)?;
             let (parts, ()) = request.into_parts();
             let mut builder = agent.delete(parts.uri);
             if let Some(headers) = builder.headers_mut() {
                 headers.extend(parts.headers);
-                headers.extend(length.map(|length| (header::CONTENT_LENGTH, length.into())));
+                headers.extend(body.remaining.map(|length| (header::CONTENT_LENGTH, length.into())));
             }
-            let mut config = limited!(builder.force_send_body().config(), limits);
-            if is_direct {
-                config = config.proxy(None);
-            }
-            Ok(config.build().send(SendBody::from_reader(reader)))
+            let config = limited!(builder.force_send_body().config(), limits).proxy(proxy.cloned());
+            Ok(config.build().send(SendBody::from_reader(body)))
         }
-        Some((reader, length)) => {
-            if let Some(length) = length {
+        Some(body) => {
+            if let Some(length) = body.remaining {
                 request = request.header(header::CONTENT_LENGTH, length);
             }
-            run_with(agent, request.body(SendBody::from_reader(reader)), settings)
+            run_with(agent, request.body(SendBody::from_reader(body)), settings)
         }
         None if matches!(attempt.method, "POST" | "PUT" | "PATCH") => {
             run_with(agent, request.body(&[] as &[u8]), settings)
@@ -280,67 +389,29 @@ fn run(agents: &Agents, attempt: Attempt<'_>, uri: Option<&Uri>) -> Result<Sent,
 fn run_with<B: AsSendBody>(
     agent: &Agent,
     request: Result<Request<B>, ureq::http::Error>,
-    settings: Option<(Limits, bool)>,
+    settings: Option<(Limits, Option<&Proxy>)>,
 ) -> Result<Sent, Failure> {
     let request = request.map_err(invalid)?;
-    let Some((limits, is_direct)) = settings else { return Ok(agent.run(request)) };
-    let mut config = limited!(agent.configure_request(request), limits);
-    if is_direct {
-        config = config.proxy(None);
-    }
+    let Some((limits, proxy)) = settings else { return Ok(agent.run(request)) };
+    let config = limited!(agent.configure_request(request), limits).proxy(proxy.cloned());
     Ok(agent.run(config.build()))
 }
 
-/// Whether a request goes past the proxy: one of the environment is not asked for what is on this machine.
-fn is_direct(agent: &Agent, uri: &Uri) -> bool {
-    agent.config().proxy().is_some_and(Proxy::is_from_env) && {
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let address: Option<IpAddr> = host.parse().ok();
-        host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
-    }
-}
-
-/// Checks the proxy that the environment names, which the library would pass over in silence if it cannot use it.
-pub(super) fn check_proxy(config: &Config, variable: impl Fn(&str) -> Option<String>) -> Result<(), String> {
-    const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
-    if config.proxy().is_some_and(|proxy| !proxy.is_from_env()) {
-        return check_protocol("the proxy", config.proxy());
-    }
-    let first = NAMES.iter().find_map(|name| Some((name, variable(name).filter(|value| !value.trim().is_empty())?)));
-    let Some((name, value)) = first else { return Ok(()) };
-    match Proxy::new(&value) {
-        // An agent of the caller's that has none goes without.
-        Ok(_) if config.proxy().is_none() => Ok(()),
-        Ok(proxy) => check_protocol(&format!("the proxy of the variable {name}"), Some(&proxy)),
-        Err(_) => Err(format!("the variable {name} is not the URL of a proxy; correct it or remove it")),
-    }
-}
-
-fn check_protocol(what: &str, proxy: Option<&Proxy>) -> Result<(), String> {
-    use ureq::ProxyProtocol::{Socks4, Socks4A, Socks5, Socks5h};
-    match proxy.map(Proxy::protocol) {
-        Some(Socks4 | Socks4A | Socks5 | Socks5h) if cfg!(not(feature = "socks-proxy")) => {
-            Err(format!("{what} is a SOCKS proxy; build with the feature `socks-proxy` to use it"))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Reads the whole body, up to `limit` bytes and until `deadline`.
-pub(super) fn read_all(answer: &mut Answer, limit: u64, deadline: Instant) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_all(answer: &mut HttpResponse<LiveBody>, limit: u64, deadline: Instant) -> Result<Vec<u8>, Failure> {
     // One byte more than is expected, so that the end is seen, or that there is too much.
     let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
     let announced = answer.headers.get("content-length").and_then(|text| text.parse::<usize>().ok());
-    let expected = announced.map_or(LITTLE, |length| length.saturating_add(1));
-    let mut body = vec![0; expected.min(most).min(BELIEVED)];
+    let expected = announced.map_or(MIN_READ, |length| length.saturating_add(1));
+    let mut body = vec![0; expected.min(most).min(MAX_PREALLOC)];
     let mut filled = 0;
     loop {
         if filled == body.len() {
-            body.resize(filled.saturating_add(filled.clamp(LITTLE, MUCH)).min(most), 0);
+            body.resize(filled.saturating_add(filled.clamp(MIN_READ, MAX_READ)).min(most), 0);
         }
-        let read = match answer.body.read(&mut body[filled..]) {
+        let read = match answer.data.read(&mut body[filled..]) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(answer.body.failure(e)),
+            Err(e) => return Err(answer.data.failure(e)),
             Ok(0) => break,
             Ok(read) => read,
         };
@@ -353,16 +424,20 @@ pub(super) fn read_all(answer: &mut Answer, limit: u64, deadline: Instant) -> Re
         }
     }
     body.truncate(filled);
+    if filled == 0 {
+        // It says how the body is coded, and there is none: see `LiveBody::read`.
+        answer.headers.remove("content-encoding");
+    }
     Ok(body)
 }
 
 /// Reads the start of a body, as much of it as comes.
-pub(super) fn read_start(answer: &mut Answer, limit: usize, deadline: Instant) -> Vec<u8> {
+pub(super) fn read_start(answer: &mut HttpResponse<LiveBody>, limit: usize, deadline: Instant) -> Vec<u8> {
     let mut body = Vec::new();
     let mut buffer = [0; 4096];
     while body.len() < limit && Instant::now() < deadline {
         let room = buffer.len().min(limit - body.len());
-        match answer.body.read(&mut buffer[..room]) {
+        match answer.data.read(&mut buffer[..room]) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(_) | Ok(0) => break,
             Ok(read) => body.extend_from_slice(&buffer[..read]),
@@ -460,6 +535,7 @@ fn is_about_certificate(e: &ureq::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::response::Headers;
 
     /// A body that is given in these pieces; `None` is an interruption. What is left of it can be looked at.
     #[derive(Clone)]
@@ -484,11 +560,20 @@ mod tests {
         }
     }
 
-    fn answer(pieces: &[Option<usize>]) -> (Answer, Pieces) {
+    fn answer(pieces: &[Option<usize>]) -> (HttpResponse<LiveBody>, Pieces) {
         let pieces = Pieces(Arc::new(std::sync::Mutex::new(pieces.to_vec())));
         let reader = Box::new(pieces.clone());
-        let body = LiveBody { reader, exchange: Exchange::new("http://localhost/", None) };
-        (Answer { status: 200, headers: Headers::default(), body }, pieces)
+        let data = LiveBody { reader, exchange: Exchange::new("http://localhost/", None), empty: 0 };
+        (
+            HttpResponse {
+                data,
+                status: 200,
+                headers: Headers::default(),
+                body: Vec::new(),
+                origin: Origin::default(),
+            },
+            pieces,
+        )
     }
 
     #[test]
@@ -499,7 +584,7 @@ mod tests {
         };
         assert_eq!(read(&[Some(2), None, Some(3)], 5, later), Ok(5));
         assert_eq!(read(&[Some(2), None, Some(4)], 5, later), Err(FailureKind::TooLarge));
-        assert_eq!(read(&[Some(LITTLE), Some(1)], u64::MAX, later), Ok(LITTLE + 1));
+        assert_eq!(read(&[Some(MIN_READ), Some(1)], u64::MAX, later), Ok(MIN_READ + 1));
         assert_eq!(read(&[Some(2), Some(0)], 5, later), Err(FailureKind::Broke));
         let past = Instant::now() - Duration::from_millis(1);
         assert_eq!(read(&[Some(2)], 5, past), Err(FailureKind::TimedOut));
@@ -552,7 +637,7 @@ mod tests {
         ] {
             let text = e.to_string();
             let exchange = Exchange::new("https://api.example/", None);
-            exchange.reach(stage);
+            exchange.set_stage(stage);
             let failure = failure(e, &exchange);
             assert_eq!((failure.kind, failure.sent), (kind, stage == Stage::Sent), "{text}");
             assert!(failure.message.starts_with(message), "{text}: {}", failure.message);
@@ -565,15 +650,47 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_connection_that_has_died_costs_no_attempt() {
+        use crate::http::connection::fake::{Call, scripted, stream};
+
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        let whole = Call::Part(usize::MAX);
+        // A connection that takes a head and a body, and then dies, without anything to be seen of it.
+        let dead = || stream(&[whole, whole, Call::Broken], &[whole, Call::Full(0)], answer);
+        let fresh = stream(&[], &[], answer);
+        let limits = Limits { answer: CONNECT, stream: false, total: None };
+        let trust = Trust::default();
+        let connector = scripted(vec![dead(), dead(), fresh.clone()], trust.clone());
+        let agent = Agent::with_parts(config("", limits, None, None).unwrap(), connector, DnsCache::default());
+        let api = Connections { agent, trust };
+        let stand_in = HeaderValue::from_static("key");
+        let agents = Agents { storage: api.clone(), api, environment: None, limits: None, stand_in };
+        let post = || {
+            // It can be read once only.
+            let mut reader = &b"abc"[..];
+            let body: Option<(&mut dyn Read, _)> = Some((&mut reader, Some(3)));
+            let attempt = Attempt { method: "POST", headers: &[], is_api: false, expect_continue: false, body, limits };
+            send(&agents, &Exchange::new("http://127.0.0.1/", None), attempt).unwrap()
+        };
+        let read = |mut answer| read_all(&mut answer, 10, Instant::now() + CONNECT).unwrap();
+        // Both at the same time, so that two connections are kept.
+        let (one, two) = (post(), post());
+        assert_eq!((read(one), read(two)), (b"{}".to_vec(), b"{}".to_vec()));
+        assert_eq!(read(post()), b"{}");
+        let arrived = crate::sync::lock(&fresh.0);
+        assert!(arrived.sent.ends_with(b"\r\n\r\nabc"), "{}", String::from_utf8_lossy(&arrived.sent));
+    }
+
+    #[test]
     fn what_cannot_be_sent_was_not_sent() {
         let limits = Limits { answer: CONNECT, stream: false, total: None };
-        let agents = Agents::new(config("", limits, None, None).unwrap(), None, "key");
+        let agents = Agents::new(config("", limits, None, None).unwrap(), None, None, "key");
         for (url, header, kind) in
             [("http://[", "a", FailureKind::Impossible), ("http://localhost/", "a b", FailureKind::Invalid)]
         {
             let headers = [(header.to_string(), "c".to_string())];
             let attempt =
-                Attempt { method: "GET", headers: &headers, is_api: false, announce: false, body: None, limits };
+                Attempt { method: "GET", headers: &headers, is_api: false, expect_continue: false, body: None, limits };
             let result = send(&agents, &Exchange::new(url, None), attempt);
             let failure = result.err().unwrap();
             assert_eq!((failure.kind, failure.sent), (kind, false), "{}", failure.message);

@@ -7,10 +7,10 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::clock::{FOREVER, later};
+use crate::clock::later;
 pub(crate) use crate::error::STORAGE_OPERATION;
 use crate::error::{ApiError, Error, Result};
-use crate::http::attempt::{self, Answer, Attempt, Exchange, Failure, FailureKind, Limits, LiveBody};
+use crate::http::attempt::{self, Attempt, Exchange, Failure, FailureKind, Limits, LiveBody};
 use crate::http::cancel::CancelHandle;
 use crate::http::error_body::api_error;
 use crate::http::limiter::Permit;
@@ -19,6 +19,7 @@ use crate::http::redact::scrub;
 use crate::http::retry::{AttemptOutcome, Decision, Refusal, RequestKind, RetryPolicy, RetryState};
 use crate::http::session::Session;
 use crate::http::url::same_origin;
+use crate::limits::{FOREVER, SLICE};
 use crate::response::{HttpResponse, Origin, describe};
 use crate::text::{human, printable, public_url};
 
@@ -27,8 +28,6 @@ const EXPECT_CONTINUE_ABOVE: u64 = 1 << 20;
 /// No more is kept of the body of a refusal.
 const MAX_ERROR_BODY: usize = 64 << 10;
 const OUTCOME_UNKNOWN: &str = "it is unknown whether the platform acted: check before you repeat it";
-/// How often a pause checks whether it was canceled.
-const SLICE: Duration = Duration::from_millis(50);
 
 /// What is to be sent, and how patiently.
 pub(crate) struct Plan<'a> {
@@ -271,7 +270,7 @@ impl<'a, 'p> Call<'a, 'p> {
         self.attempts += 1;
         let exchange = Exchange::new(&url, self.plan.cancel.clone());
         if let Some(permit) = &permit {
-            permit.watch(exchange.left());
+            permit.watch(exchange.departed());
         }
         let started = Instant::now();
         let mut result = send(self.session, &self.plan, &exchange, expect_continue, remaining);
@@ -454,12 +453,12 @@ fn send(
     let result = attempt::send(
         &settings.agents,
         exchange,
-        Attempt { method: plan.method, headers: &plan.headers, is_api, announce: expect_continue, body, limits },
+        Attempt { method: plan.method, headers: &plan.headers, is_api, expect_continue, body, limits },
     );
     if let Some(fault) = reader.as_mut().and_then(|reader| reader.take_fault()) {
         return Err(AttemptError::Stopped(fault));
     }
-    let mut response: Answer = result.map_err(AttemptError::Failed)?;
+    let mut response = result.map_err(AttemptError::Failed)?;
     let success = (200..300).contains(&response.status);
     let finished_at = reader.map_or(Some(started), |reader| reader.finished_at());
     if success && finished_at.is_none() {
@@ -467,15 +466,15 @@ fn send(
         let message = format!("{host} answered with status {status} and took none of the body");
         return Err(AttemptError::Failed(Failure::new(FailureKind::Broke, message)));
     }
-    let deadline = later(finished_at.unwrap_or(started), answer);
-    let body = match success {
+    // What refuses a body before its end has only begun to come.
+    let deadline = later(finished_at.unwrap_or_else(Instant::now), answer);
+    response.body = match success {
         true if policy.stream => Vec::new(),
         true => attempt::read_all(&mut response, policy.max_response_size, deadline).map_err(AttemptError::Failed)?,
         // The status counts, whatever becomes of the rest.
         false => attempt::read_start(&mut response, MAX_ERROR_BODY, deadline),
     };
-    let Answer { status, headers, body: data } = response;
-    Ok(HttpResponse { data, status, headers, body, origin: Origin::default() })
+    Ok(response)
 }
 
 /// The error for an attempt without an answer.

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::clock::later;
 use crate::error::ApiError;
+use crate::limits::RECHECK;
 use crate::sync::lock;
 
 /// A request has arrived no later than this after it has left, although it has no answer yet.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
-/// How long to wait for an answer that makes room, before it is checked again.
-const SLICE: Duration = Duration::from_millis(20);
 
 /// Holds requests back until a time that the platform has named, and to the rate that the caller has set.
 #[derive(Default)]
@@ -103,7 +102,7 @@ impl RateLimiter {
         }
         state.admitted.retain(|request| request.until.is_none_or(|until| until > at));
         if state.admitted.len() >= rate.requests as usize {
-            let look_again = later(at, SLICE);
+            let look_again = later(at, RECHECK);
             let next = |request: &Admitted| request.until.filter(|_| request.answered).unwrap_or(look_again);
             return Err(Held { until: state.admitted.iter().map(next).min().unwrap_or(look_again), refusal: None });
         }
@@ -162,9 +161,9 @@ mod tests {
         let (answered, later) = (|| at(300), || at(5000));
         let first = limiter.admit(start, &answered).unwrap();
         let second = limiter.admit(at(10), &later).unwrap().unwrap();
-        assert_eq!(held_back(&limiter, at(20)), Some(at(20) + SLICE), "an answer may come at any time");
+        assert_eq!(held_back(&limiter, at(20)), Some(at(20) + RECHECK), "an answer may come at any time");
         drop(first);
-        assert_eq!(held_back(&limiter, at(300)), Some(at(300) + SLICE));
+        assert_eq!(held_back(&limiter, at(300)), Some(at(300) + RECHECK));
         assert_eq!(held_back(&limiter, at(1290)), Some(at(1300)), "a second after the answer");
         let third = limiter.admit(at(1300), &later).unwrap();
         assert!(third.is_some());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use memchr::memmem;
 use time::OffsetDateTime;
 
-use crate::clock::{Clock, FOREVER};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::http::attempt::{self, Agent, Agents, Limits};
 use crate::http::limiter::{RateLimiter, RequestRate};
@@ -15,6 +15,7 @@ use crate::http::observe::Observer;
 use crate::http::rate_limit::server_time;
 use crate::http::redact::{SHORT_KEY, mask};
 use crate::http::url::without_password;
+use crate::limits::FOREVER;
 use crate::response::{Headers, HttpResponse};
 use crate::sync::lock;
 
@@ -60,22 +61,23 @@ pub(crate) struct Settings {
 impl Session {
     /// An error if there is a proxy that cannot be used, or certificates that are none.
     pub(crate) fn new(options: Options) -> Result<Self> {
-        let (proxy, roots) = (options.proxy.as_deref(), options.root_certificates.as_deref());
+        let (own_proxy, roots) = (options.proxy.as_deref(), options.root_certificates.as_deref());
         let answer = options.timeout.unwrap_or(attempt::ANSWER).min(FOREVER);
         let limits = Limits { answer, stream: false, total: None };
+        if options.agent.is_some() && (own_proxy.is_some() || roots.is_some()) {
+            let why = "has its own proxy and certificates; set them there, or leave out the agent";
+            return Err(Error::invalid("agent", why));
+        }
+        let (proxy, environment) = attempt::choose_proxy(own_proxy, options.agent.as_ref(), &options.base_url)
+            .map_err(|why| Error::invalid("proxy", why))?;
         let config = match &options.agent {
-            Some(_) if proxy.is_some() || roots.is_some() => {
-                let why = "has its own proxy and certificates; set them there, or leave out the agent";
-                return Err(Error::invalid("agent", why));
-            }
             Some(agent) => agent.config().clone(),
             None => {
                 attempt::config(USER_AGENT, limits, proxy, roots).map_err(|(name, why)| Error::invalid(name, why))?
             }
         };
-        attempt::check_proxy(&config, |name| std::env::var(name).ok()).map_err(|why| Error::invalid("proxy", why))?;
         let limits = options.agent.is_none().then_some(limits);
-        let agents = Agents::new(config, limits, &options.api_key);
+        let agents = Agents::new(config, environment, limits, &options.api_key);
         let (clock, limiter) = (options.clock.clone(), RateLimiter::new(options.rate_limit));
         let key = memmem::Finder::new(&options.api_key).into_owned();
         let server_clock = Mutex::default();

@@ -1,5 +1,8 @@
 //! URLs: what can be a base, and where a redirect may lead.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 
 /// Checks the base of all URLs: http or https with a host, and nothing behind the path.
@@ -33,7 +36,27 @@ pub(crate) fn without_password(url: &str) -> String {
     }
 }
 
-/// Where a redirect leads, if it stays within the same scheme, host and port.
+/// The user and the password of a URL as the value of an `Authorization` header, decoded: what stands for a `/` or an `@`
+/// in a URL is one in a password. The HTTP library would send them as they stand.
+pub(crate) fn basic_auth(uri: &Uri) -> Option<String> {
+    let (userinfo, _) = uri.authority()?.as_str().rsplit_once('@')?;
+    let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    let mut credentials: Vec<u8> = percent_decode_str(user).collect();
+    credentials.push(b':');
+    credentials.extend(percent_decode_str(password));
+    Some(format!("Basic {}", BASE64_STANDARD.encode(credentials)))
+}
+
+/// Whether a reference begins with a scheme (RFC 3986, section 3.1), and so needs no base.
+fn is_absolute(reference: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    reference
+        .split_once(':')
+        .is_some_and(|(scheme, _)| scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_part))
+}
+
+/// Where a redirect leads, if it stays within the same scheme, host and port. The place is resolved as RFC 3986,
+/// section 5.2, says, but that `..` is left for the server.
 pub(crate) fn same_origin(from: &str, location: &str) -> Option<String> {
     let base: Uri = from.parse().ok()?;
     let origin = format!("{}://{}", base.scheme_str()?, base.authority()?);
@@ -42,8 +65,12 @@ pub(crate) fn same_origin(from: &str, location: &str) -> Option<String> {
         format!("{}:{location}", base.scheme_str()?)
     } else if location.starts_with('/') {
         format!("{origin}{location}")
-    } else if location.contains("://") {
+    } else if is_absolute(location) {
         location.to_string()
+    } else if location.is_empty() {
+        format!("{origin}{}", base.path_and_query().map_or("/", |path| path.as_str()))
+    } else if location.starts_with('?') {
+        format!("{origin}{}{location}", base.path())
     } else {
         let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{origin}{folder}/{location}")
@@ -85,7 +112,13 @@ mod tests {
             ("https://api.example.com@evil.example/a", None),
             ("https://u:p@api.example.com/a", None),
             ("https://api.example.com.evil.example/", None),
-            ("", Some("https://api.example.com/v1.3/")),
+            ("", Some("https://api.example.com/v1.3/assets?page=1")),
+            ("?x=1", Some("https://api.example.com/v1.3/assets?x=1")),
+            ("other?to=https://evil.example/", Some("https://api.example.com/v1.3/other?to=https://evil.example/")),
+            ("a/b:c", Some("https://api.example.com/v1.3/a/b:c")),
+            ("1a:b", Some("https://api.example.com/v1.3/1a:b")),
+            ("mailto:somebody", None),
+            ("https:evil", None),
             ("ftp://x", None),
         ] {
             assert_eq!(same_origin(from, location).as_deref(), target, "{location}");
@@ -103,6 +136,20 @@ mod tests {
             ("https://evil.example/a", None),
         ] {
             assert_eq!(same_origin(from, location).as_deref(), target, "{location}");
+        }
+    }
+
+    #[test]
+    fn user_and_password_are_sent_decoded() {
+        for (url, credentials) in [
+            ("https://user:pass@host/a@b", Some("user:pass")),
+            ("https://us%65r:p%2Fa%40s%3As@host/", Some("user:p/a@s:s")),
+            ("https://user@host/", Some("user:")),
+            ("https://user:100%@host/", Some("user:100%")),
+            ("https://host/", None),
+        ] {
+            let expected = credentials.map(|text| format!("Basic {}", BASE64_STANDARD.encode(text)));
+            assert_eq!(basic_auth(&url.parse().unwrap()), expected, "{url}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::files::content;
-use crate::server::{Pauses, Server, Step, answer, answer_with, builder, client, in_time, read_body};
+use crate::server::{Pauses, Server, Step, answer, answer_with, builder, client, read_body, within};
 use serde_json::{Value, json};
 use twelvelabs::assets::UploadMethod;
 use twelvelabs::{CancelHandle, Clock, Error, FileSource, RequestOptions, TwelveLabs};
@@ -51,7 +51,8 @@ fn canceled_at(
         moment.wait();
         cancel.cancel();
     });
-    let e = in_time(move || call().unwrap_err());
+    // Sooner than connecting would end by itself.
+    let e = within(Duration::from_secs(8), move || call().unwrap_err());
     assert!(e.is_canceled() && !e.is_retryable() && !e.is_timeout(), "{e:?}");
     e
 }
@@ -130,6 +131,7 @@ fn while_a_body_is_sent() {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         stream.read_exact(&mut [0; 1000])?;
         come.come();
+        // Nobody waits for this: the client goes before.
         thread::sleep(Duration::from_secs(2));
         Ok(false)
     }));

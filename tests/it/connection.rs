@@ -1,11 +1,15 @@
 //! What the connection makes of answers that come early, come in between, or break off, and what it knows of a request.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use crate::server::{Received, Server, Step, answer, answer_of_type, answer_with, builder, client, in_time, read_body};
+use crate::server::{
+    Pauses, Received, Server, Step, answer, answer_of_type, answer_with, builder, client, in_time, read_body,
+};
 use serde_json::{Value, json};
 use twelvelabs::assets::{Asset, UploadMethod};
 use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
@@ -29,8 +33,9 @@ fn upload(client: &TwelveLabs, file: FileSource) -> twelvelabs::Result<Asset> {
 fn in_pieces(stream: &mut TcpStream, bytes: &[u8], pieces: usize) -> io::Result<()> {
     for piece in bytes.chunks(bytes.len().div_ceil(pieces).max(1)) {
         stream.write_all(piece)?;
+        // Real time, so that the pieces arrive one by one.
         if pieces > 1 {
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(2));
         }
     }
     Ok(())
@@ -124,7 +129,9 @@ fn interim_answers_are_not_taken_for_the_answer() {
                 before_the_body(interim, pieces, created.clone()),
                 before_the_body(interim, pieces, late),
             ]);
-            let (client, _) = client(&server);
+            // So long the client waits for a 100 that does not come.
+            let agent = twelvelabs::Agent::config_builder().timeout_await_100(Some(Duration::from_millis(200)));
+            let client = builder(&server).agent(agent.build().into()).build().unwrap();
             in_time(move || {
                 for _ in 0..2 {
                     assert_eq!(upload(&client, file()).unwrap().id, "a1", "{interim:?}");
@@ -237,13 +244,148 @@ fn a_stream_that_ends_in_a_reset_is_not_complete() {
 
 #[test]
 fn a_kept_connection_that_has_something_to_say_is_not_used_again() {
-    // Behind the answer comes another one that nobody has asked for.
-    let two = [answer(200, &asset("a1")), answer(200, &asset("evil"))].concat();
-    let server = Server::start([Step::Answer(two), Step::Answer(answer(200, &asset("a2")))]);
-    let (client, _) = client(&server);
-    assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
-    assert_eq!(client.assets().retrieve("a2").send().unwrap().id, "a2");
+    // Another answer that nobody has asked for, and a goodbye: both come once the client has read its own answer, so that
+    // only a look at the idle connection finds them.
+    let evil = answer(200, &asset("evil"));
+    let idle = answer_with(408, &[("connection", "close")], &json!({"message": "You were idle."}));
+    for late in [evil, idle] {
+        let ((is_read, wait), (written, go_on)) = (mpsc::channel(), mpsc::channel());
+        let first = Step::Talk(Box::new(move |stream, _| {
+            stream.write_all(&answer(200, &asset("a1")))?;
+            let _ = wait.recv_timeout(Duration::from_secs(20));
+            stream.write_all(&late)?;
+            let _ = written.send(());
+            // The next request must not come on this connection.
+            Ok(stream.read(&mut [0])? > 0)
+        }));
+        let server = Server::start([first, Step::Answer(answer(200, &asset("a2")))]);
+        let (client, pauses) = client(&server);
+        assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
+        is_read.send(()).unwrap();
+        go_on.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(client.assets().retrieve("a2").send().unwrap().id, "a2");
+        assert!(pauses.taken().is_empty());
+        server.finish();
+    }
+}
+
+#[test]
+fn of_kept_connections_that_have_died_together_one_is_met() {
+    const KEPT: usize = 8;
+    let (first, together) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(Barrier::new(KEPT)));
+    let step = |number: usize| {
+        let (first, together) = (first.clone(), together.clone());
+        Step::Talk(Box::new(move |stream, _| {
+            let peer = stream.peer_addr()?;
+            if number < KEPT {
+                first.lock().unwrap().insert(peer);
+                together.wait();
+            } else if first.lock().unwrap().contains(&peer) {
+                // As behind a NAT that has forgotten its connections.
+                return Ok(false);
+            }
+            stream.write_all(&answer(200, &asset("a1"))).map(|()| true)
+        }))
+    };
+    let server = Server::start((0..KEPT + 2).map(step));
+    let client = builder(&server).max_retries(1).clock(Pauses::default()).build().unwrap();
+    let calls: Vec<_> = (0..KEPT)
+        .map(|_| {
+            let client = client.clone();
+            thread::spawn(move || client.assets().retrieve("a1").send().unwrap())
+        })
+        .collect();
+    calls.into_iter().for_each(|call| drop(call.join().unwrap()));
+    let answer = client.assets().retrieve("a1").send_raw().unwrap();
+    assert_eq!(answer.attempts(), 2, "the second attempt is on a fresh connection");
     server.finish();
+}
+
+/// A body that no buffer of a socket takes at once.
+const ENDLESS: usize = 12 << 20;
+
+/// Takes a part of the body, answers, and hangs up while the rest is on its way.
+fn hangs_up_within_the_body(bytes: Vec<u8>) -> Step {
+    Step::Talk(Box::new(move |stream, request| {
+        if is_announced(request) {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        stream.read_exact(&mut [0; 10_000])?;
+        stream.write_all(&bytes)?;
+        Ok(false)
+    }))
+}
+
+#[test]
+fn a_refusal_within_the_body_is_read_although_the_server_hangs_up() {
+    let words = json!({"code": "c", "message": "Not this one."});
+    for status in [403, 413] {
+        let refusal = || hangs_up_within_the_body(answer_with(status, &[("connection", "close")], &words));
+        let server = Server::start([refusal(), refusal(), refusal()]);
+        let (client, pauses) = client(&server);
+        in_time(move || {
+            let form = upload(&client, FileSource::bytes("clip.mp4", vec![7; ENDLESS])).map(drop);
+            let endless = FileSource::reader("clip.mp4", io::repeat(7).take(ENDLESS as u64));
+            let chunked = upload(&client, endless).map(drop);
+            let json = client.call("POST", &["x"]).json("text", "x".repeat(ENDLESS)).send().map(drop);
+            for result in [form, chunked, json] {
+                match result {
+                    Err(Error::Api(e)) => assert_eq!((e.status, e.message.as_str()), (status, "Not this one.")),
+                    other => panic!("{status}: {other:?}"),
+                }
+            }
+        });
+        assert!(pauses.taken().is_empty());
+        server.finish();
+    }
+}
+
+#[test]
+fn a_success_within_the_body_is_no_success() {
+    let server = Server::start([hangs_up_within_the_body(answer(201, &asset("a1")))]);
+    let (client, pauses) = client(&server);
+    let e = in_time(move || upload(&client, FileSource::bytes("clip.mp4", vec![7; ENDLESS])).unwrap_err());
+    assert!(e.is_outcome_unknown() && matches!(e, Error::Transport { sent: true, .. }), "{e:?}");
+    assert!(e.to_string().contains("it was sent only a part of the body"), "{e}");
+    assert!(pauses.taken().is_empty());
+    server.finish();
+}
+
+#[test]
+fn a_hang_up_within_the_body_without_an_answer_is_a_broken_connection() {
+    let server = Server::start([hangs_up_within_the_body(Vec::new())]);
+    let (client, _) = client(&server);
+    let e = in_time(move || upload(&client, FileSource::bytes("clip.mp4", vec![7; ENDLESS])).unwrap_err());
+    assert!(e.is_outcome_unknown() && e.to_string().starts_with("the connection to 127.0.0.1 broke"), "{e:?}");
+    server.finish();
+}
+
+#[test]
+fn an_answer_without_a_body_may_name_a_coding() {
+    let head = |status: u16, more: &str| format!("HTTP/1.1 {status} Status\r\n{more}\r\n").into_bytes();
+    for coding in ["gzip", "br", "identity"] {
+        let coding = format!("content-encoding: {coding}\r\n");
+        for whole in [
+            head(204, &coding),
+            head(200, &format!("{coding}content-length: 0\r\n")),
+            [head(200, &format!("{coding}transfer-encoding: chunked\r\n")), b"0\r\n\r\n".to_vec()].concat(),
+        ] {
+            let server = Server::start([Step::Answer(whole.clone()), Step::Answer(whole.clone())]);
+            let (client, pauses) = client(&server);
+            let told = String::from_utf8(whole).unwrap();
+            client.assets().delete("a1").send().unwrap_or_else(|e| panic!("{told}: {e:?}"));
+            client.call("PATCH", &["x"]).json("a", 1).send_raw().unwrap_or_else(|e| panic!("{told}: {e:?}"));
+            assert!(pauses.taken().is_empty());
+            server.finish();
+        }
+    }
+    // What is not empty has to be what it says.
+    let server = Server::start([Step::Answer(
+        [head(200, "content-encoding: gzip\r\ncontent-length: 2\r\n"), b"{}".to_vec()].concat(),
+    )]);
+    let client = builder(&server).max_retries(0).build().unwrap();
+    let e = client.assets().retrieve("a1").send().unwrap_err();
+    assert!(e.to_string().contains("cannot be decompressed"), "{e}");
 }
 
 #[test]

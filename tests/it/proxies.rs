@@ -74,7 +74,7 @@ fn threads() -> BTreeSet<u32> {
 fn a_call_by_name_needs_no_thread_of_its_own() {
     const NAME: &str = "proxies::a_call_by_name_needs_no_thread_of_its_own";
     if !is_child(NAME) {
-        return in_child(NAME, &[]);
+        return in_child(NAME, &[] as &[(&str, &str)]);
     }
     let server = Server::start((0..101).map(|_| ready()));
     let client = builder(&server).base_url(server.url_by_name()).build().unwrap();
@@ -253,19 +253,60 @@ fn a_proxy_of_the_environment_that_cannot_be_used_is_an_error_of_the_builder() {
         return;
     }
     let socks = if cfg!(feature = "socks-proxy") { "" } else { "ALL_PROXY" };
+    let good = ("HTTPS_PROXY", "http://127.0.0.1:9");
     for (variables, told) in [
         (&[("ALL_PROXY", "socks5://user:s3cr3t@127.0.0.1:9")][..], socks),
         (&[("all_proxy", "socks5h://127.0.0.1:9")], &socks.to_lowercase()),
+        (&[("all_proxy", "socks5h://127.0.0.1:9"), ("no_proxy", "*")], ""),
+        (&[("all_proxy", "socks5h://127.0.0.1:9"), ("NO_PROXY", "other.test, twelvelabs.io")], ""),
+        (&[("all_proxy", "socks5h://127.0.0.1:9"), good], ""),
         (&[("ALL_PROXY", "http://")], "ALL_PROXY"),
         (&[("HTTPS_PROXY", "gopher://127.0.0.1:9")], "HTTPS_PROXY"),
-        (&[("http_proxy", "no proxy")], "http_proxy"),
-        (&[("ALL_PROXY", "no proxy"), ("HTTPS_PROXY", "http://127.0.0.1:9")], "ALL_PROXY"),
-        (&[("ALL_PROXY", " "), ("HTTPS_PROXY", "http://127.0.0.1:9")], ""),
+        (&[("https_proxy", "no proxy")], "https_proxy"),
+        // Nothing goes to a URL of `http`.
+        (&[("http_proxy", "no proxy")], ""),
+        (&[("ALL_PROXY", "no proxy"), good], ""),
+        (&[("ALL_PROXY", " "), good], ""),
         (&[], ""),
     ] {
         let variables: Vec<_> = variables.iter().copied().chain([("TWELVELABS_TEST_VARIABLE", told)]).collect();
         in_child(NAME, &variables);
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_proxy_variable_that_is_not_utf_8_is_an_error_of_the_builder() {
+    use std::os::unix::ffi::OsStrExt;
+
+    const NAME: &str = "proxies::a_proxy_variable_that_is_not_utf_8_is_an_error_of_the_builder";
+    if is_child(NAME) {
+        let e = TwelveLabs::builder().api_key(API_KEY).build().unwrap_err();
+        assert!(e.to_string().contains("the variable HTTPS_PROXY is not valid UTF-8"), "{e}");
+        return;
+    }
+    let odd = std::ffi::OsStr::from_bytes(b"http://\xff.example:1");
+    in_child(NAME, &[("HTTPS_PROXY", odd)]);
+}
+
+#[test]
+fn a_server_that_no_proxy_covers_is_reached_directly() {
+    const NAME: &str = "proxies::a_server_that_no_proxy_covers_is_reached_directly";
+    if is_child(NAME) {
+        // Names of another machine, so that only the variables decide.
+        let of = |base_url: &str| {
+            let client = TwelveLabs::builder().api_key(API_KEY).base_url(base_url).max_retries(0).build().unwrap();
+            in_time(move || client.assets().retrieve("a1").send().unwrap_err()).to_string()
+        };
+        let direct = of("http://api.direct.invalid/");
+        assert!(direct.starts_with("the name api.direct.invalid cannot be resolved"), "{direct}");
+        let proxied = of("http://api.proxied.invalid/");
+        assert!(proxied.starts_with("could not connect to the proxy 127.0.0.1"), "{proxied}");
+        return;
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let proxy = format!("http://127.0.0.1:{port}");
+    in_child(NAME, &[("ALL_PROXY", proxy.as_str()), ("NO_PROXY", "other.test , direct.invalid")]);
 }
 
 #[test]
@@ -278,7 +319,7 @@ fn a_password_in_the_base_url_is_sent_and_never_shown() {
         Step::Answer(answer(404, &json!({"message": "No such asset."}))),
         Step::Answer(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnope".to_vec()),
     ]);
-    let url = server.url().replace("127.0.0.1", "user:s3cr3t-word@127.0.0.1");
+    let url = server.url().replace("127.0.0.1", "user:s3cr3t%2Dword@127.0.0.1");
     let a_builder = builder(&server).base_url(&url).max_retries(0);
     let mut shown = vec![format!("{a_builder:?}")];
     let client = a_builder.build().unwrap();

@@ -350,6 +350,33 @@ fn an_early_refusal_is_read_over_tls_too() {
     assert!(e.to_string().starts_with("Too large."), "{e}");
 }
 
+/// Takes the head of a request and a part of its body, refuses it, and hangs up while the rest is on its way.
+fn refuses_within_the_body() -> Play {
+    Play::Talk(Box::new(|stream| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        if String::from_utf8_lossy(&head).contains("100-continue") {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        stream.read_exact(&mut [0; 10_000])?;
+        stream.write_all(&answer_with(413, &[("connection", "close")], &json!({"message": "Too large."})))
+    }))
+}
+
+#[test]
+fn a_refusal_within_the_body_is_read_over_tls_too() {
+    let server = Server::start([refuses_within_the_body()], ready);
+    let (client, _) = server.client();
+    let source = FileSource::bytes("clip.mp4", vec![7; 12 << 20]);
+    let e = in_time(move || client.assets().create(UploadMethod::direct(source)).send().unwrap_err());
+    assert_eq!(e.status(), Some(413), "{e:?}");
+    assert!(e.to_string().starts_with("Too large."), "{e}");
+}
+
 /// The platform for one upload in chunks, and its storage where that is the same.
 fn uploads(storage: &str, size: usize, request: &Received) -> Vec<u8> {
     const CHUNK: usize = 1 << 20;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,47 +14,90 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::http::connection::exchange::{Limit, Stage, in_background, reach};
+use crate::http::connection::exchange::{Limit, Stage, in_background, set_stage};
 use crate::sync::lock;
 
-/// How long the addresses of a name are kept.
-const KEPT: Duration = Duration::from_secs(30);
+/// How long the addresses of a name are kept. The library asks for them before each request, on kept connections too, and
+/// a server that is moved is found again within this time.
+const MAX_AGE: Duration = Duration::from_secs(30);
 /// The most names that are kept.
-const MOST_NAMES: usize = 1000;
+const MAX_NAMES: usize = 1000;
 
-/// The addresses of names, kept for a short time: the library asks for them before each request, on kept connections too.
+/// The addresses of names, kept for a short time.
 #[derive(Clone, Default)]
-pub(in crate::http) struct Names(Arc<Mutex<HashMap<String, Addresses>>>);
+pub(in crate::http) struct DnsCache(Arc<Mutex<HashMap<String, Entry>>>);
 
-/// When they were looked up, and what was found.
-type Addresses = (Instant, Vec<SocketAddr>);
+struct Entry {
+    looked_up: Instant,
+    addresses: Vec<SocketAddr>,
+    /// The address that was connected to last. It goes first, also after the name was looked up again.
+    worked: Option<SocketAddr>,
+}
 
-impl Names {
+impl DnsCache {
     pub(super) fn forget(&self, uri: &Uri) {
-        if let Some((host, port)) = host_and_port(uri) {
-            lock(&self.0).remove(&format!("{host}:{port}"));
+        if let Some(name) = name_of(uri) {
+            lock(&self.0).remove(&name);
+        }
+    }
+
+    /// Notes that this address of the name has worked, so that the next connection begins with it.
+    pub(super) fn prefer(&self, uri: &Uri, address: SocketAddr) {
+        let mut names = lock(&self.0);
+        if let Some(entry) = name_of(uri).and_then(|name| names.get_mut(&name)) {
+            entry.worked = Some(address);
+            move_to_front(&mut entry.addresses, address);
         }
     }
 
     fn look_up(&self, host: &str, port: u16, timeout: NextTimeout) -> Result<Vec<SocketAddr>, ureq::Error> {
         let name = format!("{host}:{port}");
-        let known = lock(&self.0).get(&name).filter(|(at, _)| at.elapsed() < KEPT).cloned();
-        if let Some((_, addresses)) = known {
-            return Ok(addresses);
+        let mut worked = None;
+        if let Some(entry) = lock(&self.0).get(&name) {
+            if entry.looked_up.elapsed() < MAX_AGE {
+                return Ok(entry.addresses.clone());
+            }
+            worked = entry.worked;
         }
-        let limit = Limit::new(timeout.after, timeout.reason).left()?;
+        let limit = Limit::new(timeout.after, timeout.reason).remaining()?;
         let asked = name.clone();
-        let addresses = match in_background(limit, move || asked.to_socket_addrs()) {
+        let mut addresses = match in_background(limit, move || asked.to_socket_addrs()) {
             Err(e) if e.kind() == io::ErrorKind::TimedOut => return Err(ureq::Error::Timeout(Timeout::Resolve)),
-            other => other?.collect::<Vec<_>>(),
+            other => alternate(other?),
         };
+        if let Some(worked) = worked {
+            move_to_front(&mut addresses, worked);
+        }
         let mut names = lock(&self.0);
-        if names.len() >= MOST_NAMES {
+        if names.len() >= MAX_NAMES {
             names.clear();
         }
-        names.insert(name, (Instant::now(), addresses.clone()));
+        names.insert(name, Entry { looked_up: Instant::now(), addresses: addresses.clone(), worked });
         Ok(addresses)
     }
+}
+
+fn move_to_front(addresses: &mut [SocketAddr], address: SocketAddr) {
+    if let Some(at) = addresses.iter().position(|other| *other == address) {
+        addresses[..=at].rotate_right(1);
+    }
+}
+
+/// The addresses with the two families in turns, beginning with that of the first (RFC 8305, section 4): if one family
+/// does not work at all, the second address that is tried is of the other.
+fn alternate(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut addresses = addresses.peekable();
+    let first_is_ipv4 = addresses.peek().is_some_and(SocketAddr::is_ipv4);
+    let (first, second): (Vec<_>, Vec<_>) = addresses.partition(|address| address.is_ipv4() == first_is_ipv4);
+    let mut second = second.into_iter();
+    let mut all: Vec<_> = first.into_iter().flat_map(|address| iter::once(address).chain(second.next())).collect();
+    all.extend(second);
+    all
+}
+
+fn name_of(uri: &Uri) -> Option<String> {
+    let (host, port) = host_and_port(uri)?;
+    Some(format!("{host}:{port}"))
 }
 
 fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
@@ -65,7 +109,7 @@ fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
     Some((uri.host()?, port))
 }
 
-impl Resolver for Names {
+impl Resolver for DnsCache {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let (host, port) = host_and_port(uri).ok_or(ureq::Error::HostNotFound)?;
         let mut found = self.empty();
@@ -78,9 +122,9 @@ impl Resolver for Names {
         match host.trim_matches(['[', ']']).parse::<IpAddr>() {
             Ok(address) => keep(&[SocketAddr::new(address, port)]),
             Err(_) => {
-                reach(Stage::Resolving, uri);
+                set_stage(Stage::Resolving, uri);
                 let addresses = self.look_up(host, port, timeout)?;
-                reach(Stage::Ready, uri);
+                set_stage(Stage::Ready, uri);
                 keep(&addresses);
             }
         }
@@ -88,9 +132,9 @@ impl Resolver for Names {
     }
 }
 
-impl fmt::Debug for Names {
+impl fmt::Debug for DnsCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Names").finish_non_exhaustive()
+        f.debug_struct("DnsCache").finish_non_exhaustive()
     }
 }
 
@@ -100,26 +144,73 @@ mod tests {
 
     use super::*;
 
+    fn timeout() -> NextTimeout {
+        NextTimeout { after: time::Duration::from_secs(5), reason: Timeout::Resolve, ..Default::default() }
+    }
+
     #[test]
     fn names_are_looked_up_once_and_forgotten_on_request() {
-        let names = Names::default();
+        let names = DnsCache::default();
         let uri: Uri = "http://localhost:9/".parse().unwrap();
-        let timeout =
-            NextTimeout { after: time::Duration::from_secs(5), reason: Timeout::Resolve, ..Default::default() };
-        let first = names.look_up("localhost", 9, timeout).unwrap();
+        let first = names.look_up("localhost", 9, timeout()).unwrap();
         assert!(first.iter().all(|address| address.ip().is_loopback() && address.port() == 9));
-        let before = lock(&names.0)["localhost:9"].0;
-        names.look_up("localhost", 9, timeout).unwrap();
-        assert_eq!(lock(&names.0)["localhost:9"].0, before);
-        names.look_up("localhost", 10, timeout).unwrap();
+        let looked_up = || lock(&names.0)["localhost:9"].looked_up;
+        let before = looked_up();
+        names.look_up("localhost", 9, timeout()).unwrap();
+        assert_eq!(looked_up(), before);
+        names.look_up("localhost", 10, timeout()).unwrap();
         assert_eq!(lock(&names.0).len(), 2);
-        assert_eq!(format!("{names:?}"), "Names { .. }");
-        lock(&names.0).extend((0..MOST_NAMES).map(|n| (n.to_string(), (Instant::now(), Vec::new()))));
-        names.look_up("localhost", 11, timeout).unwrap();
+        assert_eq!(format!("{names:?}"), "DnsCache { .. }");
+        let none = || Entry { looked_up: Instant::now(), addresses: Vec::new(), worked: None };
+        lock(&names.0).extend((0..MAX_NAMES).map(|n| (n.to_string(), none())));
+        names.look_up("localhost", 11, timeout()).unwrap();
         assert_eq!(lock(&names.0).len(), 1, "there are never more than so many");
-        names.look_up("localhost", 9, timeout).unwrap();
+        names.look_up("localhost", 9, timeout()).unwrap();
         lock(&names.0).remove("localhost:11");
         names.forget(&uri);
         assert!(lock(&names.0).is_empty());
+    }
+
+    #[test]
+    fn addresses_are_not_kept_for_ever() {
+        let names = DnsCache::default();
+        let moved: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        // A moment before the end of its time, and a moment after.
+        for (age, is_kept) in [(MAX_AGE / 2, true), (MAX_AGE, false)] {
+            let Some(looked_up) = Instant::now().checked_sub(age) else { continue };
+            let old = Entry { looked_up, addresses: vec![moved], worked: Some(moved) };
+            lock(&names.0).insert("localhost:9".into(), old);
+            let found = names.look_up("localhost", 9, timeout()).unwrap();
+            assert_eq!(found.contains(&moved), is_kept, "{age:?}");
+        }
+    }
+
+    #[test]
+    fn the_address_that_worked_goes_first() {
+        let names = DnsCache::default();
+        let uri: Uri = "http://localhost:9/".parse().unwrap();
+        let [a, b, c] = ["127.0.0.1:9", "127.0.0.2:9", "127.0.0.3:9"].map(|text| text.parse::<SocketAddr>().unwrap());
+        let entry = Entry { looked_up: Instant::now(), addresses: vec![a, b, c], worked: None };
+        lock(&names.0).insert("localhost:9".into(), entry);
+        let addresses = || names.look_up("localhost", 9, timeout()).unwrap();
+        names.prefer(&uri, c);
+        assert_eq!(addresses(), [c, a, b]);
+        names.prefer(&uri, "192.0.2.1:9".parse().unwrap());
+        assert_eq!(addresses(), [c, a, b], "one that is not among them changes nothing");
+        let mut again = [a, b, c];
+        move_to_front(&mut again, b);
+        assert_eq!(again, [b, a, c]);
+    }
+
+    #[test]
+    fn the_families_of_addresses_take_turns() {
+        let parse = |text: &str| text.split(' ').map(|address| address.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        for (found, tried) in [
+            ("[::1]:1 [::2]:1 [::3]:1 1.0.0.1:1", "[::1]:1 1.0.0.1:1 [::2]:1 [::3]:1"),
+            ("1.0.0.1:1 1.0.0.2:1 [::1]:1 [::2]:1 [::3]:1", "1.0.0.1:1 [::1]:1 1.0.0.2:1 [::2]:1 [::3]:1"),
+            ("1.0.0.1:1", "1.0.0.1:1"),
+        ] {
+            assert_eq!(alternate(parse(found).into_iter()), parse(tried), "{found}");
+        }
     }
 }

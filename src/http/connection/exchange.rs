@@ -11,10 +11,8 @@ use ureq::http::Uri;
 use ureq::unversioned::transport::time;
 
 use crate::http::cancel::CancelHandle;
+use crate::limits::{FOREVER, SLICE};
 use crate::sync::{RecvError, channel, lock};
-
-/// The longest wait of the operating system before cancellation is checked again.
-pub(super) const SLICE: Duration = Duration::from_millis(50);
 
 /// How far an exchange has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,11 +44,17 @@ pub(crate) struct Exchange {
     pub(super) head: AtomicBool,
     /// Whether a socket of this crate was opened: it knows when a byte has left.
     pub(super) socket: AtomicBool,
-    /// Whether a byte of the request has left, for others to look at.
-    left: Arc<AtomicBool>,
+    /// Whether a byte of the request has departed, for others to look at.
+    departed: Arc<AtomicBool>,
     /// How many bytes of the request were handed to the connection.
     pub(super) bytes: AtomicU64,
+    /// How many bytes have come after the head of the answer, as they were on the wire.
+    pub(super) raw_body: AtomicU64,
     canceled: AtomicBool,
+    /// Whether the connection had served another request before this one.
+    pub(super) kept: AtomicBool,
+    /// Why the rest of the request could not be sent, after some of it was.
+    cut_short: Mutex<Option<io::Error>>,
 }
 
 thread_local! {
@@ -58,9 +62,9 @@ thread_local! {
 }
 
 /// While this lives, the connections that this thread uses belong to the exchange.
-pub(crate) struct Entered(Option<Arc<Exchange>>);
+pub(crate) struct ExchangeGuard(Option<Arc<Exchange>>);
 
-impl Drop for Entered {
+impl Drop for ExchangeGuard {
     fn drop(&mut self) {
         let before = self.0.take();
         CURRENT.with(|current| current.replace(before));
@@ -78,8 +82,8 @@ impl Exchange {
         authority.is_some() && authority == self.uri.as_ref().and_then(Uri::authority).map(|target| target.as_str())
     }
 
-    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
-        Entered(CURRENT.with(|current| current.replace(Some(self.clone()))))
+    pub(crate) fn enter(self: &Arc<Self>) -> ExchangeGuard {
+        ExchangeGuard(CURRENT.with(|current| current.replace(Some(self.clone()))))
     }
 
     pub(super) fn current() -> Option<Arc<Self>> {
@@ -117,16 +121,48 @@ impl Exchange {
         self.head.store(false, Ordering::Relaxed);
     }
 
-    /// Where others see that a byte of the request has left.
-    pub(crate) fn left(&self) -> &Arc<AtomicBool> {
-        &self.left
+    /// Where others see that a byte of the request has departed.
+    pub(crate) fn departed(&self) -> &Arc<AtomicBool> {
+        &self.departed
     }
 
-    pub(in crate::http) fn reach(&self, stage: Stage) {
+    pub(in crate::http) fn set_stage(&self, stage: Stage) {
         if stage == Stage::Sent {
-            self.left.store(true, Ordering::Relaxed);
+            self.departed.store(true, Ordering::Relaxed);
         }
         self.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
+    /// How many bytes have come after the head of the answer, as they were on the wire.
+    pub(in crate::http) fn raw_body(&self) -> u64 {
+        self.raw_body.load(Ordering::Relaxed)
+    }
+
+    /// Whether the request went out on a connection that had served another one before.
+    pub(in crate::http) fn is_on_kept_connection(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    /// Prepares the same request for another connection. Nothing of it has departed.
+    pub(in crate::http) fn restart(&self) {
+        self.set_stage(Stage::Ready);
+        self.kept.store(false, Ordering::Relaxed);
+        self.handed.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that the rest of the request cannot be sent. The answer may be there all the same.
+    pub(super) fn cut_short(&self, why: io::Error) {
+        *lock(&self.cut_short) = Some(why);
+    }
+
+    /// Whether only a part of the request was sent.
+    pub(in crate::http) fn is_cut_short(&self) -> bool {
+        lock(&self.cut_short).is_some()
+    }
+
+    /// Why the rest of the request could not be sent.
+    pub(in crate::http) fn take_cut(&self) -> Option<io::Error> {
+        lock(&self.cut_short).take()
     }
 
     pub(super) fn check(&self) -> io::Result<()> {
@@ -147,9 +183,9 @@ pub(in crate::http) fn check() -> io::Result<()> {
     Exchange::current().map_or(Ok(()), |exchange| exchange.check())
 }
 
-pub(super) fn reach(stage: Stage, uri: &Uri) {
+pub(super) fn set_stage(stage: Stage, uri: &Uri) {
     if let Some(exchange) = Exchange::current() {
-        exchange.reach(stage);
+        exchange.set_stage(stage);
         let is_proxy = !exchange.is_for(uri);
         *lock(&exchange.proxy) = is_proxy.then(|| uri.host().unwrap_or_default().to_string());
     }
@@ -170,17 +206,14 @@ pub(super) fn in_background<T: Send + 'static>(
     let mut limit = Limit::new(time::Duration::Exact(limit), Timeout::Connect);
     loop {
         check()?;
-        let Ok(left) = limit.left() else { return Err(io::ErrorKind::TimedOut.into()) };
-        match result.recv_timeout(left.min(SLICE)) {
+        let Ok(remaining) = limit.remaining() else { return Err(io::ErrorKind::TimedOut.into()) };
+        match result.recv_timeout(remaining.min(SLICE)) {
             Ok(result) => return result,
             Err(RecvError::Timeout) => {}
             Err(RecvError::Closed) => return Err(io::Error::other("the connecting thread has ended")),
         }
     }
 }
-
-/// As good as no limit, and small enough to be added to a point in time.
-pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A time limit that runs from when it is first asked for.
 pub(super) struct Limit {
@@ -192,15 +225,16 @@ pub(super) struct Limit {
 impl Limit {
     pub(super) fn new(after: time::Duration, reason: Timeout) -> Self {
         let after = match after {
-            time::Duration::Exact(after) => after.min(NEVER),
-            time::Duration::NotHappening => NEVER,
+            time::Duration::Exact(after) => after.min(FOREVER),
+            time::Duration::NotHappening => FOREVER,
         };
         Limit { since: None, after, reason }
     }
 
-    pub(super) fn left(&mut self) -> Result<Duration, ureq::Error> {
-        if self.after == NEVER {
-            return Ok(NEVER);
+    /// The time that remains. An error if that is none.
+    pub(super) fn remaining(&mut self) -> Result<Duration, ureq::Error> {
+        if self.after == FOREVER {
+            return Ok(FOREVER);
         }
         let now = Instant::now();
         match self.after.saturating_sub(now - *self.since.get_or_insert(now)) {
@@ -230,13 +264,13 @@ mod tests {
     #[test]
     fn what_is_known_of_an_exchange() {
         let exchange = Exchange::new("http://a", None);
-        let left = exchange.left().clone();
+        let departed = exchange.departed().clone();
         for stage in [Stage::Resolving, Stage::Connecting, Stage::Securing, Stage::Ready] {
-            exchange.reach(stage);
-            assert_eq!((exchange.stage(), exchange.is_sent(), left.load(Ordering::Relaxed)), (stage, false, false));
+            exchange.set_stage(stage);
+            assert_eq!((exchange.stage(), exchange.is_sent(), departed.load(Ordering::Relaxed)), (stage, false, false));
         }
-        exchange.reach(Stage::Sent);
-        assert!(exchange.is_sent() && left.load(Ordering::Relaxed));
+        exchange.set_stage(Stage::Sent);
+        assert!(exchange.is_sent() && departed.load(Ordering::Relaxed));
 
         assert!(!is_cancelable() && check().is_ok(), "there is no exchange");
         let _entered = exchange.enter();
@@ -247,5 +281,23 @@ mod tests {
         assert!(is_cancelable() && check().is_ok());
         cancel.cancel();
         assert!(check().is_err() && cancelable.is_canceled());
+    }
+
+    #[test]
+    fn work_in_the_background_ends_when_it_is_canceled_or_out_of_time() {
+        let cancel = CancelHandle::new();
+        let exchange = Exchange::new("http://a", Some(cancel.clone()));
+        let _guard = exchange.enter();
+        // As long as a server of names that does not answer would take.
+        let long = Duration::from_secs(600);
+        let hang = move || {
+            std::thread::sleep(long);
+            Ok(())
+        };
+        let e = in_background(Duration::from_millis(20), hang).unwrap_err();
+        assert_eq!((e.kind(), exchange.is_canceled()), (io::ErrorKind::TimedOut, false));
+        let canceler = std::thread::spawn(move || cancel.cancel());
+        assert!(in_background(long, hang).is_err() && exchange.is_canceled());
+        canceler.join().unwrap();
     }
 }

@@ -10,10 +10,12 @@ use memchr::{memchr_iter, memmem};
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, time};
 
-use crate::http::connection::exchange::{Exchange, Limit, NEVER, Stage};
+use crate::http::connection::exchange::{Exchange, Limit, Stage};
+use crate::http::connection::trust::Trust;
+use crate::limits::FOREVER;
 
 /// A longer head of an answer is an error of the library's.
-const MOST_HEADERS: usize = 64 << 10;
+const MAX_HEADERS: usize = 64 << 10;
 /// The stand-in for the key goes by this name.
 const KEY_FIELD: &str = "x-api-key: ";
 
@@ -32,7 +34,7 @@ impl Secret {
     }
 
     /// Puts the key into the head of a request. An error if it cannot be found there: the stand-in is never sent.
-    fn put_in(&self, output: &mut [u8]) -> io::Result<()> {
+    fn insert(&self, output: &mut [u8]) -> io::Result<()> {
         let Some(at) = self.stand_in.find(output) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the headers of the request are too large"));
         };
@@ -50,7 +52,10 @@ impl fmt::Debug for Secret {
 
 /// Makes the last link.
 #[derive(Debug)]
-pub(super) struct RequestConnector(pub Option<Secret>);
+pub(super) struct RequestConnector {
+    pub secret: Option<Secret>,
+    pub trust: Trust,
+}
 
 impl<In: Transport> Connector<In> for RequestConnector {
     type Out = RequestTransport<In>;
@@ -59,8 +64,18 @@ impl<In: Transport> Connector<In> for RequestConnector {
         let exchange = Exchange::current();
         let is_target = exchange.as_ref().is_some_and(|exchange| exchange.is_for(details.uri));
         let counts = exchange.is_some_and(|exchange| exchange.socket.load(Ordering::Relaxed));
-        let secret = self.0.clone().filter(|_| is_target);
-        Ok(chained.map(|inner| RequestTransport { inner, secret, is_target, counts, offered: (0, 0) }))
+        let secret = self.secret.clone().filter(|_| is_target);
+        let (trust, proven) = (self.trust.clone(), self.trust.epoch());
+        Ok(chained.map(|inner| RequestTransport {
+            inner,
+            secret,
+            is_target,
+            counts,
+            offered: (0, 0),
+            served: false,
+            trust,
+            proven,
+        }))
     }
 }
 
@@ -74,12 +89,21 @@ pub(super) struct RequestTransport<In> {
     counts: bool,
     /// How long the input was when the library was last told of a head in it, and how often in a row.
     offered: (usize, u32),
+    /// Whether it has had a request before.
+    served: bool,
+    trust: Trust,
+    /// The epoch of trust in which the server was last heard.
+    proven: u64,
 }
 
 impl<In: Transport> RequestTransport<In> {
     fn read_more(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
         match self.inner.await_input(timeout) {
+            Ok(true) => {
+                self.proven = self.trust.epoch();
+                Ok(true)
+            }
             // The library takes a reset, and TLS that ends without saying so, for the end of a body without a length.
             Err(ureq::Error::Io(e)) if matches!(e.kind(), ConnectionReset | ConnectionAborted | UnexpectedEof) => {
                 Err(io::Error::other(e).into())
@@ -98,17 +122,22 @@ impl<In: Transport> Transport for RequestTransport<In> {
         let Some(exchange) = Exchange::current().filter(|_| self.is_target) else {
             return self.inner.transmit_output(amount, timeout);
         };
+        if exchange.is_cut_short() {
+            // Nothing can be sent any more; the library goes on to the answer all the same.
+            return Ok(());
+        }
         if !exchange.handed.swap(true, Ordering::Relaxed) {
+            exchange.kept.store(std::mem::replace(&mut self.served, true), Ordering::Relaxed);
             self.offered = (0, 0);
             // Nothing of the input is of use before there is a whole head: else, the library would look for the end of
             // a head that comes in pieces without reading more of it.
             self.inner.buffers().input_consume(0);
             if let Some(secret) = &self.secret {
-                secret.put_in(&mut self.inner.buffers().output()[..amount])?;
+                secret.insert(&mut self.inner.buffers().output()[..amount])?;
             }
         }
         if !self.counts {
-            exchange.reach(Stage::Sent);
+            exchange.set_stage(Stage::Sent);
         }
         self.inner.transmit_output(amount, timeout)?;
         exchange.bytes.fetch_add(amount as u64, Ordering::Relaxed);
@@ -118,19 +147,24 @@ impl<In: Transport> Transport for RequestTransport<In> {
     /// What is called when the library finds nothing of use in the input: it looks there itself for the body of an
     /// answer, and never for the head, for which see `transmit_output`.
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let awaits_head = |exchange: Arc<Exchange>| exchange.head.load(Ordering::Relaxed);
-        if !self.is_target || !Exchange::current().is_some_and(awaits_head) {
-            return self.read_more(timeout);
+        let Some(exchange) = Exchange::current().filter(|_| self.is_target) else { return self.read_more(timeout) };
+        if !exchange.head.load(Ordering::Relaxed) {
+            let before = self.inner.buffers().input().len();
+            let result = self.read_more(timeout);
+            let more = self.inner.buffers().input().len().saturating_sub(before);
+            exchange.raw_body.fetch_add(more as u64, Ordering::Relaxed);
+            return result;
         }
         let mut limit = Limit::new(timeout.after, timeout.reason);
         loop {
             let buffers = self.inner.buffers();
             match scan(buffers.input()) {
                 // Once while it waits for 100 and once for the answer: more often, the library needs more to read it.
-                Head::Final if self.offered != (buffers.input().len(), 2) => {
-                    let length = buffers.input().len();
-                    let before = if self.offered.0 == length { self.offered.1 } else { 0 };
-                    self.offered = (length, before + 1);
+                Head::Final { length } if self.offered != (buffers.input().len(), 2) => {
+                    let available = buffers.input().len();
+                    let before = if self.offered.0 == available { self.offered.1 } else { 0 };
+                    self.offered = (available, before + 1);
+                    exchange.raw_body.store((available - length) as u64, Ordering::Relaxed);
                     return Ok(true);
                 }
                 Head::Interim { status, length } => {
@@ -141,10 +175,10 @@ impl<In: Transport> Transport for RequestTransport<In> {
                         return Err(ureq::Error::Timeout(Timeout::Await100));
                     }
                 }
-                Head::Final | Head::Incomplete => {
-                    let after = match limit.left()? {
-                        NEVER => time::Duration::NotHappening,
-                        left => time::Duration::Exact(left),
+                Head::Final { .. } | Head::Incomplete => {
+                    let after = match limit.remaining()? {
+                        FOREVER => time::Duration::NotHappening,
+                        remaining => time::Duration::Exact(remaining),
                     };
                     if !self.read_more(NextTimeout { after, ..timeout })? {
                         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -155,7 +189,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
     }
 
     fn is_open(&mut self) -> bool {
-        self.inner.is_open()
+        self.proven == self.trust.epoch() && self.inner.is_open()
     }
 
     fn is_tls(&self) -> bool {
@@ -172,7 +206,10 @@ pub(crate) enum Head {
         status: u16,
         length: usize,
     },
-    Final,
+    /// The head of the answer, of this length.
+    Final {
+        length: usize,
+    },
 }
 
 pub(crate) fn scan(input: &[u8]) -> Head {
@@ -188,8 +225,8 @@ pub(crate) fn scan(input: &[u8]) -> Head {
     let status = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
     match (end, status) {
         (Some(length), Some(status @ (100 | 102..=199))) => Head::Interim { status, length: start + length },
-        (Some(_), _) => Head::Final,
-        (None, _) if input.len() > MOST_HEADERS => Head::Final,
+        (Some(length), _) => Head::Final { length: start + length },
+        (None, _) if input.len() > MAX_HEADERS => Head::Final { length: input.len() },
         (None, _) => Head::Incomplete,
     }
 }
@@ -201,22 +238,23 @@ mod tests {
     #[test]
     fn heads_of_answers() {
         let interim = |status, length| Head::Interim { status, length };
+        let last = |length| Head::Final { length };
         for (input, head) in [
             ("", Head::Incomplete),
             ("HTTP/1.1 100 Continue\r\n", Head::Incomplete),
             ("HTTP/1.1 100 Continue\r\n\r\n", interim(100, 25)),
             ("HTTP/1.1 100 Continue\r\nx: y\r\n\r\nHTTP", interim(100, 31)),
             ("HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", interim(103, 37)),
-            ("HTTP/1.1 101 Switching\r\n\r\n", Head::Final),
+            ("HTTP/1.1 101 Switching\r\n\r\n", last(26)),
             ("HTTP/1.1 401 No\r\ncontent-length: 2\r\n", Head::Incomplete),
-            ("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\n{}", Head::Final),
+            ("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\n{}", last(38)),
             ("\r\n\r\nHTTP/1.1 200 OK\r\n", Head::Incomplete),
             ("\r\nHTTP/1.1 102 Wait\r\n\r\n", interim(102, 23)),
-            ("nonsense\n\n", Head::Final),
-            ("HTTP/1\n\n 103 \n\n", Head::Final),
+            ("nonsense\n\n", last(10)),
+            ("HTTP/1\n\n 103 \n\n", last(8)),
             ("HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\r\n\r\n", interim(100, 23)),
-            (&"x".repeat(MOST_HEADERS), Head::Incomplete),
-            (&"x".repeat(MOST_HEADERS + 1), Head::Final),
+            (&"x".repeat(MAX_HEADERS), Head::Incomplete),
+            (&"x".repeat(MAX_HEADERS + 1), last(MAX_HEADERS + 1)),
         ] {
             assert_eq!(scan(input.as_bytes()), head, "{input:?}");
         }
@@ -226,9 +264,9 @@ mod tests {
     fn the_key_takes_the_place_of_its_stand_in_or_nothing_is_sent() {
         let secret = Secret::new("tlk_key", "0000000");
         let mut head = *b"GET / HTTP/1.1\r\nx-api-key: 0000000\r\n\r\n";
-        secret.put_in(&mut head).unwrap();
+        secret.insert(&mut head).unwrap();
         assert_eq!(&head, b"GET / HTTP/1.1\r\nx-api-key: tlk_key\r\n\r\n");
-        assert!(secret.put_in(&mut head).is_err());
+        assert!(secret.insert(&mut head).is_err());
         assert_eq!(format!("{secret:?}"), "Secret { .. }");
     }
 }

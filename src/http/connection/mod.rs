@@ -1,34 +1,44 @@
 //! The connection below the HTTP library: sockets whose waits are short enough to be canceled, names that are looked up
-//! once, and what is known of the request under way.
+//! once, proxies, and what is known of the request under way.
 //!
 //! Everything blocks, so the thread that runs an exchange is the one that uses its connection. [`Exchange::enter`] tells
 //! the connection which exchange that is.
 
-use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ureq::Timeout;
 use ureq::unversioned::transport::{
-    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, time,
+    ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, Transport,
 };
 
-pub(super) use crate::http::connection::dns_cache::Names;
+pub(super) use crate::http::connection::dns_cache::DnsCache;
 pub(super) use crate::http::connection::exchange::{Exchange, Stage, check};
-use crate::http::connection::exchange::{Limit, SLICE, in_background, is_cancelable, reach};
+use crate::http::connection::exchange::{Limit, is_cancelable, set_stage};
 use crate::http::connection::head::RequestConnector;
 pub(super) use crate::http::connection::head::Secret;
 #[cfg(any(fuzzing, test))]
 pub(crate) use crate::http::connection::head::{Head, scan};
+pub(super) use crate::http::connection::proxy::{Environment, check_protocol};
+use crate::http::connection::transport::Socket;
+#[cfg(test)]
+pub(super) use crate::http::connection::transport::fake;
+pub(super) use crate::http::connection::trust::Trust;
+use crate::limits::{FOREVER, NEXT_ADDRESS, NEXT_ADDRESS_ALONE, SLICE};
+use crate::sync::{Receiver, RecvError, channel};
 
 mod dns_cache;
 mod exchange;
 mod head;
+mod proxy;
+mod transport;
+mod trust;
 
 /// A connector for sockets of this crate, with TLS and proxies as the features say. `secret` puts in the key.
-pub(super) fn connector(names: Names, secret: Option<Secret>) -> impl Connector<(), Out: Transport> {
+pub(super) fn connector(names: DnsCache, secret: Option<Secret>, trust: Trust) -> impl Connector<(), Out: Transport> {
     #[cfg(feature = "socks-proxy")]
     let chain = ureq::unversioned::transport::SocksConnector::default().chain(ConnectProxyConnector::default());
     #[cfg(not(feature = "socks-proxy"))]
@@ -38,15 +48,15 @@ pub(super) fn connector(names: Names, secret: Option<Secret>) -> impl Connector<
     let chain = chain.chain(ureq::unversioned::transport::RustlsConnector::default());
     #[cfg(feature = "native-tls")]
     let chain = chain.chain(ureq::unversioned::transport::NativeTlsConnector::default());
-    OfTheAgent(chain.chain(RequestConnector(secret)))
+    AgentLevel(chain.chain(RequestConnector { secret, trust }))
 }
 
 /// Says that the settings of a connection are those of the agent, since no request has others for its TLS: so that the
 /// library prepares them once, and TLS sessions are resumed.
 #[derive(Debug)]
-struct OfTheAgent<C>(C);
+struct AgentLevel<C>(C);
 
-impl<C: Connector<()>> Connector<()> for OfTheAgent<C> {
+impl<C: Connector<()>> Connector<()> for AgentLevel<C> {
     type Out = C::Out;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Self::Out>, ureq::Error> {
@@ -68,149 +78,165 @@ impl<C: Connector<()>> Connector<()> for OfTheAgent<C> {
 
 /// Opens a socket, unless a proxy's connection is there already.
 #[derive(Debug)]
-struct SocketConnector(Names);
+struct SocketConnector(DnsCache);
 
 impl<In: Transport> Connector<In> for SocketConnector {
     type Out = Either<In, Socket>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
         if let Some(chained) = chained {
-            reach(Stage::Securing, details.uri);
+            set_stage(Stage::Securing, details.uri);
             return Ok(Some(Either::A(chained)));
         }
-        reach(Stage::Connecting, details.uri);
-        let stream = connect(details).inspect_err(|_| self.0.forget(details.uri))?;
+        set_stage(Stage::Connecting, details.uri);
+        let limit = Limit::new(details.timeout.after, details.timeout.reason);
+        let open = |address: SocketAddr, limit| TcpStream::connect_timeout(&address, limit);
+        let (address, stream) = connect(&details.addrs, limit, open).inspect_err(|_| self.0.forget(details.uri))?;
+        self.0.prefer(details.uri, address);
         stream.set_nodelay(details.config.no_delay())?;
-        reach(Stage::Securing, details.uri);
+        set_stage(Stage::Securing, details.uri);
         if let Some(exchange) = Exchange::current() {
             exchange.socket.store(true, Ordering::Relaxed);
         }
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(Either::B(Socket { stream, buffers, read_timeout: None, write_timeout: None })))
+        Ok(Some(Either::B(Socket::new(stream, buffers))))
     }
 }
 
-/// Tries the addresses one after the other, the first one for half of the time, and so on.
-fn connect(details: &ConnectionDetails) -> Result<TcpStream, ureq::Error> {
-    let mut limit = Limit::new(details.timeout.after, details.timeout.reason);
+/// Connects to the address that answers first ("happy eyeballs", RFC 8305, section 5): each address has a head start over
+/// the next one, which is tried at once when one before it has failed.
+///
+/// The system waits for a connection by itself and cannot be asked for less without `unsafe` code, so each address takes
+/// a thread for as long. An only address takes one if the call can be canceled, and none otherwise.
+fn connect<T: Send + 'static>(
+    addresses: &[SocketAddr],
+    mut limit: Limit,
+    open: impl Fn(SocketAddr, Duration) -> io::Result<T> + Clone + Send + 'static,
+) -> Result<(SocketAddr, T), ureq::Error> {
+    let (sender, outcomes) = channel(addresses.len().max(1));
+    let (mut waiting, mut running) = (addresses.iter().copied().peekable(), 0);
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for (tried, address) in details.addrs.iter().enumerate() {
-        let share = share(limit.left()?, details.addrs.len() - tried);
-        let address = *address;
-        let open = move || TcpStream::connect_timeout(&address, share);
-        // The system waits by itself; only cancellation needs a thread.
-        match if is_cancelable() { in_background(share, open) } else { open() } {
-            Ok(stream) => return Ok(stream),
-            Err(e) => last = e,
+    let needs_thread = addresses.len() > 1 || is_cancelable();
+    loop {
+        if let Some(address) = waiting.next() {
+            let remaining = limit.remaining()?;
+            let (task, outcome) = (open.clone(), sender.clone());
+            let attempt = move || outcome.send((address, task(address, remaining)));
+            let thread = needs_thread.then(|| thread::Builder::new().name("twelvelabs-connect".into()).spawn(attempt));
+            if !matches!(thread, Some(Ok(_))) {
+                let is_last = waiting.peek().is_none() && running == 0;
+                let patience = if is_last { remaining } else { remaining.min(NEXT_ADDRESS_ALONE) };
+                let _ = sender.send((address, open(address, patience)));
+            }
+            running += 1;
         }
+        if running == 0 {
+            return match last.kind() {
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Err(ureq::Error::Timeout(Timeout::Connect)),
+                _ => Err(last.into()),
+            };
+        }
+        let head_start = if waiting.peek().is_some() { NEXT_ADDRESS } else { FOREVER };
+        match next_outcome(&outcomes, head_start, &mut limit)? {
+            Some((address, Ok(stream))) => return Ok((address, stream)),
+            Some((_, Err(e))) => {
+                running -= 1;
+                last = e;
+            }
+            None => {}
+        }
+    }
+}
+
+/// Waits for an outcome, for this long at the most. An error if the exchange is canceled or out of time meanwhile.
+fn next_outcome<T>(outcomes: &Receiver<T>, wait: Duration, limit: &mut Limit) -> Result<Option<T>, ureq::Error> {
+    let began = Instant::now();
+    loop {
         check()?;
-    }
-    match last.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Err(ureq::Error::Timeout(Timeout::Connect)),
-        _ => Err(last.into()),
-    }
-}
-
-/// How long the first of so many addresses may take.
-fn share(left: Duration, addresses: usize) -> Duration {
-    if addresses > 1 { left / 2 } else { left }
-}
-
-/// A TCP connection that never waits longer than [`SLICE`] at a time.
-struct Socket {
-    stream: TcpStream,
-    buffers: LazyBuffers,
-    /// What the socket is set to.
-    read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
-}
-
-impl Transport for Socket {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        let exchange = Exchange::current();
-        let mut whole = Limit::new(timeout.after, timeout.reason);
-        let silence = || Limit::new(timeout.per_write.unwrap_or(time::Duration::NotHappening), Timeout::PerWrite);
-        let (mut written, mut silent) = (0, silence());
-        while written < amount {
-            if let Some(exchange) = &exchange {
-                exchange.check()?;
-            }
-            let slice = whole.left()?.min(silent.left()?).min(SLICE);
-            if self.write_timeout != Some(slice) {
-                self.stream.set_write_timeout(Some(slice))?;
-                self.write_timeout = Some(slice);
-            }
-            match self.stream.write(&self.buffers.output()[written..amount]) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                Ok(more) => {
-                    written += more;
-                    silent = silence();
-                    if let Some(exchange) = exchange.as_ref().filter(|exchange| exchange.handed.load(Ordering::Relaxed))
-                    {
-                        exchange.reach(Stage::Sent);
-                    }
-                }
-                Err(e) if is_slice(&e) => {}
-                Err(e) => return Err(e.into()),
-            }
+        let remaining = wait.saturating_sub(began.elapsed());
+        match outcomes.recv_timeout(limit.remaining()?.min(remaining).min(SLICE)) {
+            Ok(outcome) => return Ok(Some(outcome)),
+            Err(RecvError::Timeout) if remaining > Duration::ZERO => {}
+            Err(RecvError::Timeout) => return Ok(None),
+            Err(RecvError::Closed) => return Err(io::Error::other("the connecting thread has ended").into()),
         }
-        Ok(())
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let exchange = Exchange::current();
-        let timeout = timeout.for_read();
-        let mut limit = Limit::new(timeout.after, timeout.reason);
-        loop {
-            if let Some(exchange) = &exchange {
-                exchange.check()?;
-            }
-            let slice = limit.left()?.min(SLICE);
-            if self.read_timeout != Some(slice) {
-                self.stream.set_read_timeout(Some(slice))?;
-                self.read_timeout = Some(slice);
-            }
-            match self.stream.read(self.buffers.input_append_buf()) {
-                Ok(amount) => {
-                    self.buffers.input_appended(amount);
-                    return Ok(amount > 0);
-                }
-                Err(e) if is_slice(&e) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-    }
-
-    fn is_open(&mut self) -> bool {
-        // Open is what has nothing to say: no bytes that nobody asked for, and no end.
-        let quiet = self.stream.set_nonblocking(true).is_ok()
-            && matches!(self.stream.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
-        self.stream.set_nonblocking(false).is_ok() && quiet
-    }
-}
-
-/// Whether only the slice of a wait is over.
-fn is_slice(e: &io::Error) -> bool {
-    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
-}
-
-impl fmt::Debug for Socket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").field("peer", &self.stream.peer_addr().ok()).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use ureq::unversioned::transport::time;
+
     use super::*;
+    use crate::http::cancel::CancelHandle;
+
+    const SILENT: u16 = 1;
+    const REFUSING: u16 = 2;
+    const LISTENING: u16 = 3;
+
+    /// Connects to the first of these addresses that listens, and gives the ports that were tried.
+    fn race(ports: &[u16], limit: Duration) -> (Result<u16, ureq::Error>, Vec<u16>) {
+        let tried = Arc::new(Mutex::new(Vec::new()));
+        let addresses: Vec<_> = ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect();
+        let noted = tried.clone();
+        let open = move |address: SocketAddr, limit: Duration| {
+            noted.lock().unwrap().push(address.port());
+            match address.port() {
+                SILENT => {
+                    thread::sleep(limit);
+                    Err(io::ErrorKind::TimedOut.into())
+                }
+                REFUSING => Err(io::ErrorKind::ConnectionRefused.into()),
+                _ => Ok(()),
+            }
+        };
+        let limit = Limit::new(time::Duration::Exact(limit), Timeout::Connect);
+        let result = connect(&addresses, limit, open).map(|(address, ())| address.port());
+        let tried = tried.lock().unwrap().clone();
+        (result, tried)
+    }
 
     #[test]
-    fn an_address_leaves_time_for_the_next() {
-        let shares = [3, 2, 1].map(|addresses| share(Duration::from_secs(8), addresses).as_secs());
-        assert_eq!(shares, [4, 4, 8]);
+    fn a_silent_or_refusing_address_does_not_keep_the_next_one_from_being_tried() {
+        // The silent one would take the whole limit.
+        let limit = Duration::from_secs(600);
+        for (ports, tried) in [
+            (&[LISTENING, SILENT][..], &[LISTENING][..]),
+            (&[SILENT, LISTENING], &[SILENT, LISTENING]),
+            (&[REFUSING, REFUSING, LISTENING], &[REFUSING, REFUSING, LISTENING]),
+            (&[SILENT, REFUSING, LISTENING], &[SILENT, REFUSING, LISTENING]),
+            (&[LISTENING], &[LISTENING]),
+        ] {
+            let (result, seen) = race(ports, limit);
+            assert_eq!((result.unwrap(), seen.as_slice()), (LISTENING, tried), "{ports:?}");
+        }
+    }
+
+    #[test]
+    fn no_address_that_answers_is_an_error_or_a_timeout() {
+        let (result, tried) = race(&[REFUSING, REFUSING], Duration::from_secs(600));
+        assert!(matches!(result, Err(ureq::Error::Io(e)) if e.kind() == io::ErrorKind::ConnectionRefused));
+        assert_eq!(tried.len(), 2);
+        for ports in [&[SILENT][..], &[REFUSING, SILENT]] {
+            let (result, _) = race(ports, Duration::from_millis(10));
+            assert!(matches!(result, Err(ureq::Error::Timeout(Timeout::Connect))), "{ports:?}: {result:?}");
+        }
+        assert!(matches!(race(&[], Duration::from_secs(600)).0, Err(ureq::Error::Io(_))));
+    }
+
+    #[test]
+    fn connecting_ends_when_it_is_canceled() {
+        for ports in [&[SILENT][..], &[SILENT, SILENT]] {
+            let cancel = CancelHandle::new();
+            let exchange = Exchange::new("http://a", Some(cancel.clone()));
+            let _guard = exchange.enter();
+            let canceler = thread::spawn(move || cancel.cancel());
+            // The silent address would be waited for as long as that.
+            let (result, _) = race(ports, Duration::from_secs(600));
+            assert!(result.is_err() && exchange.is_canceled());
+            canceler.join().unwrap();
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::error::{ApiError, Error, Result};
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
+use crate::limits::RECHECK;
 use crate::sync::{Sender, lock, wait_timeout};
 use crate::upload::batch::job::{Checkpoint, File, FileJob, ItemsByAsset, Pending, Stopped};
 use crate::upload::batch::name_lock::NameLocks;
@@ -25,8 +26,6 @@ use crate::upload::journal::placement::Destination;
 use crate::upload::options::BatchOptions;
 use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
 
-/// How long a worker without work sleeps at the most before it checks for some again.
-const IDLE: Duration = Duration::from_millis(20);
 /// So many polls in a row, then a file again: assets that are not ready cannot keep files waiting.
 const MOST_POLLS: u32 = 16;
 
@@ -141,7 +140,7 @@ impl Batch {
                 }
                 Due::Poll(pending) => self.guarded(|| self.poll(*pending, sender)),
                 Due::Later(until) => self.sleep(until),
-                Due::Idle => drop(wait_timeout(&self.changed, self.queue(), IDLE)),
+                Due::Idle => drop(wait_timeout(&self.changed, self.queue(), RECHECK)),
                 Due::Nothing => return,
             }
         }
@@ -157,7 +156,7 @@ impl Batch {
                 return;
             }
             // In real time: a sleep on the batch's clock would be one on the clock of a test.
-            drop(wait_timeout(&self.changed, queue, IDLE));
+            drop(wait_timeout(&self.changed, queue, RECHECK));
             if clock.now() >= ends_at {
                 self.stop(Stopped::Deadline(deadline));
                 return self.cancel.cancel();
@@ -184,7 +183,7 @@ impl Batch {
     fn sleep(&self, until: Instant) {
         let clock = &self.client.settings().clock;
         let now = self.now();
-        let slice = until.saturating_duration_since(now).min(IDLE);
+        let slice = until.saturating_duration_since(now).min(RECHECK);
         clock.sleep(slice);
         let mut queue = self.queue();
         queue.slept_until = queue.slept_until.max(later(now, slice));
@@ -390,7 +389,7 @@ mod tests {
         let batch = batch(1);
         let later = batch.now() + 60 * Duration::from_secs(60);
         pend(&batch, 2, later);
-        batch.queue().pending[0].due = later + IDLE;
+        batch.queue().pending[0].due = later + RECHECK;
         assert_eq!((next(&batch), batch.queue().busy), ("file", 1));
         assert!(matches!(batch.next(), Due::Later(until) if until == later));
         batch.queue().busy = 0;

@@ -10,16 +10,17 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::call::options::RequestOptions;
-use crate::clock::{FOREVER, later};
+use crate::clock::later;
 use crate::error::{Error, Result, UploadError};
 use crate::file::FileSource;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
+use crate::limits::{FOREVER, PROGRESS_TICK};
 use crate::resources::multipart_upload::{CompletedChunk, UploadSessionStatus};
 use crate::resumable::ResumableUpload;
 use crate::sync::{RecvError, channel};
 use crate::upload::chunked::open::{UploadPlan, chunk_headers, is_unknown_session, missing_chunks, not_resumable};
-use crate::upload::chunked::workers::{Job, Queue, Report, TICK, by_chunk};
+use crate::upload::chunked::workers::{Job, Queue, Report, by_chunk};
 use crate::upload::options::{NewAsset, TransferSettings, Tuning};
 use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
 use crate::upload::threads::no_thread;
@@ -174,7 +175,7 @@ impl Job<'_> {
             }
             drop(sender);
             loop {
-                match events.recv_timeout(TICK) {
+                match events.recv_timeout(PROGRESS_TICK) {
                     Ok(Report::Done(chunk)) => state.unreported.push(chunk),
                     Ok(Report::Failed(e)) => drop(fault.get_or_insert(e)),
                     Err(RecvError::Timeout) => {}

@@ -18,15 +18,13 @@ use crate::http::cancel::CancelHandle;
 use crate::http::engine::{self, Body, BodyReader, Plan, Policy, STORAGE_OPERATION, Target};
 use crate::http::retry::RetryPolicy;
 use crate::http::session::Session;
+use crate::limits::PROGRESS_TICK;
 use crate::resources::multipart_upload::{CompletedChunk, PresignedUrl};
 use crate::resumable::ResumableUpload;
 use crate::sync::{Sender, lock, wait_timeout};
 use crate::text::printable;
 use crate::upload::chunked::open::is_unknown_session;
 use crate::upload::options::Tuning;
-
-/// How often progress is reported, and a cancellation noticed, while no chunk is completed.
-pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// The platform gives no more URLs in one answer.
 const MAX_URLS: u32 = 50;
@@ -199,7 +197,7 @@ impl Job<'_> {
                 Some(_) => {}
                 None if queue.fetching => {
                     // Somebody is asking already. If that was not for this chunk, it is asked for next.
-                    queue = wait_timeout(&self.changed, queue, TICK);
+                    queue = wait_timeout(&self.changed, queue, PROGRESS_TICK);
                     continue;
                 }
                 None => {}

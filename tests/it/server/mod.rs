@@ -359,11 +359,16 @@ pub fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Received> {
 
 /// Does something that must not hang: a test that would is ended after half a minute.
 pub fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    within(Duration::from_secs(30), work)
+}
+
+/// The same, with a limit that is shorter than what the work would end by if it hung.
+pub fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, done) = mpsc::channel();
     let worker = thread::spawn(move || {
         let _ = sender.send(work());
     });
-    match done.recv_timeout(Duration::from_secs(30)) {
+    match done.recv_timeout(limit) {
         Ok(result) => result,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => match worker.join() {
@@ -416,19 +421,8 @@ pub fn read_body(stream: &mut impl Read, request: &mut Received) -> io::Result<(
 
 /// Undoes the encoding of a query; `+` is a space there.
 pub fn decode(text: &str) -> String {
-    let text = text.replace('+', " ").into_bytes();
-    let (mut bytes, mut at) = (Vec::new(), 0);
-    while at < text.len() {
-        if text[at] == b'%' {
-            let digits = std::str::from_utf8(&text[at + 1..at + 3]).expect("two digits");
-            bytes.push(u8::from_str_radix(digits, 16).expect("a hexadecimal number"));
-            at += 3;
-        } else {
-            bytes.push(text[at]);
-            at += 1;
-        }
-    }
-    String::from_utf8(bytes).expect("the text is UTF-8")
+    let text = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&text).decode_utf8().expect("the text is UTF-8").into_owned()
 }
 
 /// Time that passes at once: every pause is noted and none is taken.
@@ -507,13 +501,13 @@ pub fn client_in_time(server: &Server) -> (TwelveLabs, Moving) {
 
 /// Runs one test of this program again, alone in a process of its own, with these variables. It has to look for
 /// `TWELVELABS_TEST_CHILD` to know that it is the one.
-pub fn in_child(test: &str, variables: &[(&str, &str)]) {
+pub fn in_child(test: &str, variables: &[(&str, impl AsRef<std::ffi::OsStr>)]) {
     let mut child = Command::new(std::env::current_exe().expect("this program"));
     child.args(["--exact", test, "--nocapture"]).env("TWELVELABS_TEST_CHILD", test);
     for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] {
         child.env_remove(name).env_remove(name.to_ascii_lowercase());
     }
-    let outcome = child.envs(variables.iter().copied()).output().expect("the program runs");
+    let outcome = child.envs(variables.iter().map(|(name, value)| (name, value))).output().expect("the program runs");
     let told = String::from_utf8_lossy(&outcome.stdout);
     assert!(
         outcome.status.success() && told.contains("1 passed"),

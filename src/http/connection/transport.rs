@@ -1,0 +1,413 @@
+//! The TCP socket of a connection: how it waits, and what is true of it after a fault.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use ureq::Timeout;
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport, time};
+
+use crate::http::connection::exchange::{Exchange, Limit, Stage};
+use crate::limits::{SLICE, WRITE_PAUSES};
+
+/// The calls of a TCP stream that [`Socket`] needs. Tests have streams of their own, which fail as other systems' do.
+pub(super) trait Stream: Read + Write + Send + Sync + 'static {
+    fn peek(&mut self) -> io::Result<usize>;
+    fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()>;
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()>;
+    fn describe(&self) -> String;
+}
+
+impl Stream for TcpStream {
+    fn peek(&mut self) -> io::Result<usize> {
+        TcpStream::peek(self, &mut [0])
+    }
+
+    fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()> {
+        TcpStream::set_nonblocking(self, nonblocking)
+    }
+
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        TcpStream::set_read_timeout(self, Some(timeout))
+    }
+
+    fn describe(&self) -> String {
+        self.peer_addr().map_or_else(|e| e.to_string(), |peer| peer.to_string())
+    }
+}
+
+/// A TCP connection whose waits are short enough for cancellation and exact deadlines, and which never repeats a byte.
+///
+/// A time limit of the operating system is safe on no call that moves bytes: Windows documents that a send or a receive
+/// that timed out may have moved some of them nevertheless (`SO_SNDTIMEO`, `SO_RCVTIMEO`: "the operation could be canceled
+/// at the same moment the operation was to be completed"), and a chunk whose bytes were sent again after that arrived
+/// wrong. So bytes are written without blocking, which moves bytes or fails and never both, and a read is made only after
+/// a `peek`, which moves none, has seen that there is something to read.
+pub(super) struct Socket<S = TcpStream> {
+    stream: S,
+    buffers: LazyBuffers,
+    /// What the stream is set to, so that it is not set again.
+    nonblocking: bool,
+    read_timeout: Option<Duration>,
+    /// Whether a write has failed. What the server sent before can still be read, and nothing can be written any more.
+    write_failed: bool,
+}
+
+impl<S: Stream> Socket<S> {
+    pub(super) fn new(stream: S, buffers: LazyBuffers) -> Self {
+        Socket { stream, buffers, nonblocking: false, read_timeout: None, write_failed: false }
+    }
+
+    fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()> {
+        if self.nonblocking != nonblocking {
+            self.stream.set_nonblocking(nonblocking)?;
+            self.nonblocking = nonblocking;
+        }
+        Ok(())
+    }
+
+    /// Waits until something can be read, for a slice of time at the most.
+    fn wait_readable(&mut self, slice: Duration) -> io::Result<bool> {
+        self.set_nonblocking(false)?;
+        if self.read_timeout != Some(slice) {
+            self.stream.set_read_timeout(slice)?;
+            self.read_timeout = Some(slice);
+        }
+        match self.stream.peek() {
+            Ok(_) => Ok(true),
+            Err(e) if is_slice(&e) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl<S: Stream> Transport for Socket<S> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let exchange = Exchange::current();
+        if self.write_failed && exchange.as_ref().is_some_and(|exchange| exchange.is_cut_short()) {
+            return Ok(());
+        }
+        let mut whole = Limit::new(timeout.after, timeout.reason);
+        let silence = || Limit::new(timeout.per_write.unwrap_or(time::Duration::NotHappening), Timeout::PerWrite);
+        let (mut written, mut silent, mut pause) = (0, silence(), WRITE_PAUSES.0);
+        self.set_nonblocking(true)?;
+        while written < amount {
+            if let Some(exchange) = &exchange {
+                exchange.check()?;
+            }
+            let remaining = whole.remaining()?.min(silent.remaining()?);
+            match self.stream.write(&self.buffers.output()[written..amount]) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(more) => {
+                    written += more;
+                    silent = silence();
+                    // Shorter than what has just been enough, so that the pauses settle at what the line needs.
+                    pause = (pause / 4).max(WRITE_PAUSES.0);
+                    if let Some(exchange) = exchange.as_ref().filter(|exchange| exchange.handed.load(Ordering::Relaxed))
+                    {
+                        exchange.set_stage(Stage::Sent);
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    thread::sleep(pause.min(remaining));
+                    pause = (pause * 2).min(WRITE_PAUSES.1);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.write_failed = true;
+                    return match &exchange {
+                        // The answer may be there already: a server that refuses a body often says why, and hangs up
+                        // while the rest is still on its way (RFC 9112, section 9.6).
+                        Some(exchange) if exchange.is_sent() => {
+                            exchange.cut_short(e);
+                            Ok(())
+                        }
+                        _ => Err(e.into()),
+                    };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let exchange = Exchange::current();
+        let timeout = timeout.for_read();
+        let mut limit = Limit::new(timeout.after, timeout.reason);
+        loop {
+            if let Some(exchange) = &exchange {
+                exchange.check()?;
+            }
+            if !self.wait_readable(limit.remaining()?.min(SLICE))? {
+                continue;
+            }
+            match self.stream.read(self.buffers.input_append_buf()) {
+                Ok(amount) => {
+                    self.buffers.input_appended(amount);
+                    return Ok(amount > 0);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        // A connection that waits for a request has nothing to say: no bytes that nobody asked for, such as an idle 408
+        // (RFC 9110, section 15.5.9), which would be taken for the next answer, and no end.
+        !self.write_failed
+            && self.set_nonblocking(true).is_ok()
+            && matches!(self.stream.peek(), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Whether only the slice of a wait is over. Unix says `WouldBlock`, Windows `TimedOut`.
+fn is_slice(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+impl<S: Stream> fmt::Debug for Socket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("peer", &self.stream.describe()).finish()
+    }
+}
+
+/// A stream for tests.
+#[cfg(test)]
+pub(in crate::http) mod fake {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    use ureq::unversioned::transport::{ConnectionDetails, Connector};
+
+    use super::*;
+    use crate::http::connection::exchange::set_stage;
+    use crate::http::connection::head::RequestConnector;
+    use crate::http::connection::trust::Trust;
+    use crate::sync::lock;
+
+    /// What becomes of a call that moves bytes.
+    #[derive(Clone, Copy)]
+    pub enum Call {
+        /// So many bytes are moved at the most.
+        Part(usize),
+        /// The buffer is full or empty. A call that blocks moves this many bytes and says all the same that its time is
+        /// over, as Windows does.
+        Full(usize),
+        Broken,
+    }
+
+    /// A stream with a small buffer and Windows' time limits. The other side is `sent` and `coming`.
+    #[derive(Clone, Default)]
+    pub struct Windows(pub Arc<Mutex<Other>>);
+
+    #[derive(Default)]
+    pub struct Other {
+        pub writes: VecDeque<Call>,
+        pub sent: Vec<u8>,
+        pub reads: VecDeque<Call>,
+        pub coming: VecDeque<u8>,
+        pub nonblocking: bool,
+    }
+
+    impl Write for Windows {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut other = lock(&self.0);
+            match other.writes.pop_front().unwrap_or(Call::Part(usize::MAX)) {
+                Call::Part(most) => {
+                    let part = most.min(bytes.len());
+                    other.sent.extend_from_slice(&bytes[..part]);
+                    Ok(part)
+                }
+                Call::Full(_) if other.nonblocking => Err(io::ErrorKind::WouldBlock.into()),
+                Call::Full(moved) => {
+                    other.sent.extend_from_slice(&bytes[..moved.min(bytes.len())]);
+                    Err(io::ErrorKind::TimedOut.into())
+                }
+                Call::Broken => Err(io::ErrorKind::ConnectionReset.into()),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Windows {
+        fn take(&mut self, most: usize, is_peek: bool) -> io::Result<Vec<u8>> {
+            let mut other = lock(&self.0);
+            let call = if is_peek { other.reads.front().copied() } else { other.reads.pop_front() };
+            let most = match call.unwrap_or(Call::Part(usize::MAX)) {
+                Call::Part(part) => part.min(most).min(other.coming.len()),
+                Call::Broken => return Err(io::ErrorKind::ConnectionReset.into()),
+                Call::Full(lost) => {
+                    other.reads.pop_front();
+                    if other.nonblocking {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                    // What a read that was given up had taken is gone.
+                    let lost = if is_peek { 0 } else { lost.min(other.coming.len()) };
+                    other.coming.drain(..lost);
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            };
+            Ok(if is_peek {
+                other.coming.iter().take(most).copied().collect()
+            } else {
+                other.coming.drain(..most).collect()
+            })
+        }
+    }
+
+    impl Read for Windows {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let bytes = self.take(buffer.len(), false)?;
+            buffer[..bytes.len()].copy_from_slice(&bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    impl Stream for Windows {
+        fn peek(&mut self) -> io::Result<usize> {
+            Ok(self.take(1, true)?.len())
+        }
+
+        fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()> {
+            lock(&self.0).nonblocking = nonblocking;
+            Ok(())
+        }
+
+        fn set_read_timeout(&mut self, _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn describe(&self) -> String {
+            "windows".into()
+        }
+    }
+
+    /// A stream on which the calls end like this. Those after them move what there is.
+    pub fn stream(writes: &[Call], reads: &[Call], coming: &[u8]) -> Windows {
+        let stream = Windows::default();
+        {
+            let mut other = lock(&stream.0);
+            other.writes.extend(writes);
+            other.reads.extend(reads);
+            other.coming.extend(coming);
+        }
+        stream
+    }
+
+    /// A connector for tests, which gives these streams one after the other.
+    pub(in crate::http) fn scripted(streams: Vec<Windows>, trust: Trust) -> impl Connector<(), Out: Transport> {
+        #[derive(Debug)]
+        struct Scripted(Mutex<VecDeque<Socket<Windows>>>);
+
+        impl Connector<()> for Scripted {
+            type Out = Socket<Windows>;
+
+            fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Self::Out>, ureq::Error> {
+                set_stage(Stage::Securing, details.uri);
+                if let Some(exchange) = Exchange::current() {
+                    exchange.socket.store(true, Ordering::Relaxed);
+                }
+                Ok(lock(&self.0).pop_front())
+            }
+        }
+
+        let sockets = streams.into_iter().map(|stream| Socket::new(stream, LazyBuffers::new(4096, 4096)));
+        Scripted(Mutex::new(sockets.collect())).chain(RequestConnector { secret: None, trust })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fake::{Call, Windows, stream};
+    use super::*;
+    use crate::sync::lock;
+
+    fn socket(writes: &[Call], reads: &[Call], coming: &[u8]) -> (Socket<Windows>, Windows) {
+        let stream = stream(writes, reads, coming);
+        (Socket::new(stream.clone(), LazyBuffers::new(4096, 4096)), stream)
+    }
+
+    fn no_limit() -> NextTimeout {
+        NextTimeout { after: time::Duration::NotHappening, reason: Timeout::Global, ..Default::default() }
+    }
+
+    #[test]
+    fn bytes_that_have_left_before_a_time_limit_are_not_sent_again() {
+        let body: Vec<u8> = (0..3000u32).map(|n| n as u8).collect();
+        let calls = [Call::Part(700), Call::Full(300), Call::Full(1), Call::Part(5), Call::Full(2000), Call::Part(900)];
+        let (mut socket, other) = socket(&calls, &[], &[]);
+        socket.buffers().output()[..body.len()].copy_from_slice(&body);
+        socket.transmit_output(body.len(), no_limit()).unwrap();
+        assert!(lock(&other.0).sent == body);
+    }
+
+    #[test]
+    fn bytes_that_have_come_before_a_time_limit_are_not_lost() {
+        let answer: Vec<u8> = (0..3000u32).map(|n| n as u8).collect();
+        let calls = [Call::Full(10), Call::Part(700), Call::Full(1), Call::Full(5), Call::Part(9)];
+        let (mut socket, _) = socket(&[], &calls, &answer);
+        let mut read = Vec::new();
+        while socket.await_input(no_limit()).unwrap() {
+            read.extend_from_slice(socket.buffers().input());
+            let length = socket.buffers().input().len();
+            socket.buffers().input_consume(length);
+        }
+        assert!(read == answer);
+    }
+
+    #[test]
+    fn what_came_before_a_write_failed_can_be_read_and_the_connection_is_done() {
+        let (mut socket, other) = socket(&[Call::Part(10), Call::Broken], &[], b"HTTP/1.1 413 No\r\n");
+        let exchange = Exchange::new("http://a", None);
+        exchange.handed.store(true, Ordering::Relaxed);
+        let _guard = exchange.enter();
+        socket.transmit_output(50, no_limit()).unwrap();
+        assert!(exchange.is_cut_short());
+        socket.transmit_output(50, no_limit()).unwrap();
+        assert_eq!(lock(&other.0).sent.len(), 10, "nothing is written after the fault");
+        assert!(socket.await_input(no_limit()).unwrap());
+        assert!(socket.buffers().input().starts_with(b"HTTP/1.1 413"));
+        assert!(!socket.is_open());
+    }
+
+    #[test]
+    fn a_fault_before_the_first_byte_is_an_error() {
+        let (mut socket, _) = socket(&[Call::Full(0), Call::Broken], &[], b"HTTP/1.1 408 Idle\r\n");
+        let exchange = Exchange::new("http://a", None);
+        exchange.handed.store(true, Ordering::Relaxed);
+        let _guard = exchange.enter();
+        assert!(socket.transmit_output(50, no_limit()).is_err());
+        assert!(!exchange.is_cut_short() && !exchange.is_sent());
+    }
+
+    #[test]
+    fn only_a_quiet_connection_is_open() {
+        for (reads, coming, is_open) in [
+            (&[Call::Full(0)][..], &b""[..], true),
+            (&[], b"HTTP/1.1 408", false),
+            (&[], b"", false),
+            (&[Call::Broken], b"", false),
+        ] {
+            assert_eq!(socket(&[], reads, coming).0.is_open(), is_open);
+        }
+    }
+
+    #[test]
+    fn a_write_that_stops_ends_at_its_limit() {
+        let (mut socket, _) = socket(&vec![Call::Full(0); 1000], &[], &[]);
+        let silence = NextTimeout { per_write: Some(time::Duration::from_millis(5)), ..no_limit() };
+        let e = socket.transmit_output(50, silence).unwrap_err();
+        assert!(matches!(e, ureq::Error::Timeout(Timeout::PerWrite)), "{e:?}");
+    }
+}
