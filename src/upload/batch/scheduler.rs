@@ -357,7 +357,8 @@ mod tests {
             let poll = Poll::new::<Asset>("a", Pace::default(), due, MOST_UNKNOWN);
             let key = FileKey { path: "0.mp4".into(), size: 4, modified: None };
             let (file, stage, progress) = (File::new("0.mp4".into()), Stage::Asset(poll), Reporter::new(None));
-            let pending = Pending { file, note: None, key, stage, due, progress, failing_since: None };
+            let pending =
+                Pending { file, note: None, key, stage, due, progress, failing_since: None, has_ended: false };
             batch.queue().pending.push(pending);
         }
     }
