@@ -80,41 +80,15 @@ pub(crate) fn upload(
         }),
         changed: Condvar::new(),
     };
-    let mut state = TransferState {
-        missing: opened.missing,
-        unreported: Vec::new(),
-        last_report: client.settings().clock.now(),
-        no_report_before: client.settings().clock.now(),
-        counted: None,
-        asset_id: opened.upload.asset_id.clone(),
-        asset_url: None,
-    };
+    let mut state = TransferState::new(opened.missing, opened.upload.asset_id.clone(), client.settings().clock.now());
     let result = job.send_missing(&mut state, &mut progress).and_then(|()| job.verify(&mut state, &mut progress));
     if tuning.options.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
         job.report_last(&mut state);
     }
-    match result {
-        Ok(()) => {
-            job.report_progress(&state, &mut progress, UploadState::Uploaded);
-            let upload_id = opened.upload.upload_id.clone();
-            let Some(asset_id) = state.asset_id else {
-                let name = job.name();
-                let message =
-                    format!("{name} is complete, but the id of its asset is unknown: look for it in `assets().list()`");
-                return Err(job.protocol(message));
-            };
-            Ok(UploadResult { asset_id, asset_url: state.asset_url, upload_id })
-        }
-        Err(cause) => Err(Error::from(Box::new(UploadError {
-            upload: ResumableUpload { asset_id: state.asset_id, ..(*opened.upload).clone() },
-            missing: state.missing.into_iter().collect(),
-            total_chunks: opened.total_chunks,
-            // A file that cannot be read for now has not changed.
-            resumable: !matches!(cause, Error::File { source: None, .. }) && !is_unknown_session(&cause),
-            mismatch: false,
-            cause: Box::new(cause),
-        }))),
+    if result.is_ok() {
+        job.report_progress(&state, &mut progress, UploadState::Uploaded);
     }
+    job.outcome(state, result)
 }
 
 /// What has been achieved, as the calling thread keeps it.
@@ -142,7 +116,47 @@ impl Drop for StopOnDrop<'_> {
 }
 
 /// The calling thread's part.
+impl TransferState {
+    fn new(missing: BTreeSet<u32>, asset_id: Option<String>, now: Instant) -> Self {
+        TransferState {
+            missing,
+            unreported: Vec::new(),
+            last_report: now,
+            no_report_before: now,
+            counted: None,
+            asset_id,
+            asset_url: None,
+        }
+    }
+}
+
 impl Job<'_> {
+    /// The result of the upload: the asset, or an error that holds what it takes to resume.
+    fn outcome(&self, state: TransferState, result: Result<()>) -> Result<UploadResult> {
+        let cause = match (result, state.asset_id.clone()) {
+            (Ok(()), Some(asset_id)) => {
+                let upload_id = self.upload.upload_id.clone();
+                return Ok(UploadResult { asset_id, asset_url: state.asset_url, upload_id });
+            }
+            (Ok(()), None) => {
+                let name = self.name();
+                let message =
+                    format!("{name} is complete, but the id of its asset is unknown: look for it in `assets().list()`");
+                return Err(self.protocol(message));
+            }
+            (Err(cause), _) => cause,
+        };
+        Err(Error::from(Box::new(UploadError {
+            upload: ResumableUpload { asset_id: state.asset_id, ..(*self.upload).clone() },
+            missing: state.missing.into_iter().collect(),
+            total_chunks: self.total_chunks,
+            // A file that cannot be read for now has not changed.
+            resumable: !matches!(cause, Error::File { source: None, .. }) && !is_unknown_session(&cause),
+            mismatch: false,
+            cause: Box::new(cause),
+        })))
+    }
+
     fn send_missing(&self, state: &mut TransferState, progress: &mut Option<Callback>) -> Result<()> {
         let missing: u64 = state.missing.iter().map(|index| self.place(*index).1).sum();
         self.sent.store(self.length.saturating_sub(missing), Ordering::Relaxed);
