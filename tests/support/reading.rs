@@ -15,7 +15,14 @@ pub struct Source {
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
-        let code = text.split("\nmod tests {").next().unwrap().to_string();
+        // Unit tests, and modules that only they use, stand at the end of a file.
+        let tests = ["\nmod tests {", "\n#[cfg(test)]\nmod ", "\n#[cfg(test)]\npub"];
+        let begins = |(at, _): &(usize, &str)| {
+            text[at + 1..].lines().take(2).any(|line| line.contains("mod ") && line.contains('{'))
+        };
+        let end = tests.iter().filter_map(|start| text.match_indices(start).find(begins)).map(|(at, _)| at).min();
+        let end = end.unwrap_or(text.len());
+        let code = text[..end].to_string();
         let (bare, literals) = blank(&code);
         Source { path: path.into(), code, bare, literals }
     }
