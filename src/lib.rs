@@ -117,6 +117,7 @@ pub mod indexes {
     pub use crate::resources::indexes::indexed_assets::*;
     pub use crate::resources::indexes::videos::*;
     pub use crate::resources::indexes::*;
+    pub use crate::upload::batch::create_all::{CreateAll, CreatedAll};
 }
 
 /// Collections of knowledge store items.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use twelvelabs::assets::UploadOutcomeKind::{Failed, NotStarted, Skipped, Uploaded};
 use twelvelabs::assets::{AssetType, UploadAll, UploadOutcome, UploadStep};
+use twelvelabs::knowledge_store_items::KnowledgeStoreItem;
 use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{CancelHandle, Clock, Error, TwelveLabs};
 
@@ -236,6 +237,29 @@ fn a_batch_that_does_not_wait_adds_all_the_same() {
     scene.stand_in.forgive();
     assert!(outcomes(scene.both()).values().all(|outcome| outcome.items.len() == 1));
     assert_eq!(scene.counts(), (2, [2, 0], [2, 0]));
+}
+
+#[test]
+fn assets_that_exist_are_added_once() {
+    let scene = Scene::new(3, 1);
+    let found = scene.batch().send().unwrap();
+    let ids: Vec<String> = found.map(|outcome| outcome.result.unwrap().id).collect();
+    let (indexed_assets, items) = (scene.client.indexes().indexed_assets(), scene.client.knowledge_store_items());
+    for _ in 0..2 {
+        let twice = ids.iter().chain(&ids);
+        let added: BTreeMap<_, _> = items.create_all(&scene.stores[0], twice).workers(2).send().unwrap().collect();
+        let is_it = |(id, item): (&String, &Result<_, _>)| {
+            item.as_ref().is_ok_and(|item: &KnowledgeStoreItem| item.asset_id.as_ref() == Some(id))
+        };
+        assert!(added.len() == 4 && added.iter().all(is_it), "{added:?}");
+        let indexed: Vec<_> = indexed_assets.create_all(&scene.indexes[0], &ids).send().unwrap().collect();
+        let refused = indexed.iter().filter_map(|(_, indexed)| indexed.as_ref().err());
+        let texts: Vec<String> = refused.map(ToString::to_string).collect();
+        assert!(texts.len() == 1 && texts[0].contains("an image cannot be indexed"), "{texts:?}");
+        assert_eq!(scene.counts(), (4, [3, 0], [4, 0]));
+    }
+    let unknown = indexed_assets.create_all(&scene.indexes[0], ["none"]).send().unwrap().next().unwrap();
+    assert!(unknown.0 == "none" && unknown.1.is_err_and(|e| e.is_not_found()));
 }
 
 #[test]

@@ -14,9 +14,10 @@ use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
-use crate::resources::assets::LOCAL_LIMIT;
+use crate::resources::assets::{AssetRef, LOCAL_LIMIT};
 use crate::sync::{Receiver, channel};
 use crate::text::printable_path;
+use crate::upload::batch::job::File;
 use crate::upload::batch::name_lock::{NameLocks, Unsettled};
 use crate::upload::batch::scheduler::Batch;
 use crate::upload::journal::JournalFile;
@@ -35,6 +36,8 @@ const MAX_OUTAGE: Duration = Duration::from_secs(300);
 pub struct UploadAll {
     client: Session,
     paths: Vec<PathBuf>,
+    /// What is there already, and is only brought to its destinations.
+    assets: Vec<AssetRef>,
     workers: usize,
     manifest: Option<PathBuf>,
     relative_to: Vec<PathBuf>,
@@ -47,6 +50,7 @@ impl UploadAll {
         UploadAll {
             client: client.clone(),
             paths,
+            assets: Vec::new(),
             workers: 4,
             manifest: None,
             relative_to: Vec::new(),
@@ -66,6 +70,11 @@ impl UploadAll {
                 request_options: RequestOptions::default(),
             },
         }
+    }
+
+    /// A batch of assets that exist.
+    pub(crate) fn of_assets(client: &Session, assets: Vec<AssetRef>) -> Self {
+        UploadAll { assets, ..UploadAll::new(client, Vec::new()) }
     }
 
     /// How many files are uploaded at a time: 4 by default.
@@ -343,9 +352,12 @@ impl UploadAll {
         options.request_options.waits_out_rate_limits = true;
         let deadline = options.deadline;
         let (sender, outcomes) = channel(usize::MAX);
-        let total = paths.len();
+        let mut ids = HashSet::new();
+        let assets = self.assets.into_iter().filter(|asset| ids.insert(asset.id.clone())).map(File::of_asset);
+        let files: Vec<File> = paths.into_iter().map(File::new).chain(assets).collect();
+        let total = files.len();
         let workers = self.workers.min(total);
-        let batch = Batch::new(self.client, paths, manifest, folders, names, options, cancel.clone());
+        let batch = Batch::new(self.client, files, manifest, folders, names, options, cancel.clone());
         let mut uploads = Uploads { outcomes, left: total, batch: batch.clone(), cancel, threads: Vec::new() };
         for _ in 0..workers {
             let (worker, sender) = (batch.clone(), sender.clone());

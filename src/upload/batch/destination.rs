@@ -6,7 +6,7 @@ use crate::call::wait::poll::{MOST_UNKNOWN, Next, Poll, Pollable};
 use crate::clock::later;
 use crate::error::{Error, Result};
 use crate::http::engine::pause;
-use crate::resources::assets::AssetType;
+use crate::resources::assets::{AssetRef, AssetType};
 use crate::resources::indexes::IndexesClient;
 use crate::resources::indexes::indexed_assets::IndexedAsset;
 use crate::resources::knowledge_store_items::{KnowledgeStoreItem, KnowledgeStoreItemsClient};
@@ -143,6 +143,7 @@ impl Batch {
         }
         let Some(asset) = job.file.reached.asset.clone() else { return Ok(()) };
         let is_new = job.file.reached.is_new;
+        let given_type = job.file.asset.as_ref().and_then(|asset| asset.asset_type.clone());
         let placement = placement(job, to);
         if let Some(Refusal { code, message, .. }) = placement.failed.clone().filter(|_| !self.options.retry_permanent)
         {
@@ -172,7 +173,10 @@ impl Batch {
                 call.request_options(options).send().map(|indexed| indexed.id)
             }
             Destination::KnowledgeStore(store) => {
-                let call = self.items().create(store, &asset);
+                let mut asset = AssetRef::from(&asset);
+                // What the caller says is known better than what the platform does not.
+                asset.asset_type = given_type.or(asset.asset_type);
+                let call = self.items().create(store, asset);
                 call.request_options(options).send().map(|item| item.id)
             }
         };

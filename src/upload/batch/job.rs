@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::wait::poll::Poll;
 use crate::error::{ApiError, Error, Result};
-use crate::resources::assets::Asset;
+use crate::resources::assets::{Asset, AssetRef};
 use crate::resumable::ResumableUpload;
 use crate::sync::Sender;
 use crate::upload::journal::entry::FileKey;
@@ -19,6 +19,8 @@ use crate::upload::progress::Reporter;
 /// A file to be uploaded.
 pub(crate) struct File {
     pub path: PathBuf,
+    /// The asset, if it is there already, and `path` stands for its id.
+    pub asset: Option<AssetRef>,
     /// How often it did not get through.
     pub tries: u32,
     /// What an attempt that did not get through has left.
@@ -28,7 +30,11 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn new(path: PathBuf) -> Self {
-        File { path, tries: 0, checkpoint: Checkpoint::default(), reached: Reached::default() }
+        File { path, asset: None, tries: 0, checkpoint: Checkpoint::default(), reached: Reached::default() }
+    }
+
+    pub(crate) fn of_asset(asset: AssetRef) -> Self {
+        File { asset: Some(asset.clone()), ..File::new(asset.id.into()) }
     }
 }
 

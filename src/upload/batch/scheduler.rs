@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -92,7 +91,7 @@ pub(crate) struct Batch {
 impl Batch {
     pub(crate) fn new(
         client: Session,
-        paths: Vec<PathBuf>,
+        files: Vec<File>,
         manifest: Option<JournalFile>,
         folders: Folders,
         names: NameLocks,
@@ -101,7 +100,7 @@ impl Batch {
     ) -> Arc<Self> {
         let now = client.settings().clock.now();
         let queue = Queue {
-            files: paths.into_iter().map(File::new).collect(),
+            files: files.into(),
             pending: Vec::new(),
             polled: 0,
             slept_until: now,
@@ -346,7 +345,7 @@ mod tests {
 
     fn batch(files: usize) -> Arc<Batch> {
         let client = TwelveLabs::builder().api_key("key").base_url("http://localhost:1").build().unwrap();
-        let paths: Vec<PathBuf> = (0..files).map(|number| format!("{number}.mp4").into()).collect();
+        let paths = (0..files).map(|number| File::new(format!("{number}.mp4").into())).collect();
         let options = UploadAll::new(&client.0, Vec::new()).options;
         Batch::new(client.0, paths, None, Folders::default(), NameLocks::default(), options, CancelHandle::new())
     }
@@ -356,10 +355,8 @@ mod tests {
         for _ in 0..count {
             let poll = Poll::new::<Asset>("a", Pace::default(), due, MOST_UNKNOWN);
             let key = FileKey { path: "0.mp4".into(), size: 4, modified: None };
-            let (file, stage, progress) = (File::new("0.mp4".into()), Stage::Asset(poll), Reporter::new(None));
-            let pending =
-                Pending { file, note: None, key, stage, due, progress, failing_since: None, has_ended: false };
-            batch.queue().pending.push(pending);
+            let (file, stage) = (File::new("0.mp4".into()), Stage::Asset(poll));
+            batch.queue().pending.push(Pending { file, stage, ..Pending::new(key, Reporter::new(None), due) });
         }
     }
 

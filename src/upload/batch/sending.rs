@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::call::wait::poll::MOST_UNKNOWN;
 use crate::error::{Error, Result};
 use crate::file::FileSource;
-use crate::resources::assets::{Asset, AssetStatus};
+use crate::resources::assets::{Asset, AssetRef, AssetStatus};
 use crate::resumable::ResumableUpload;
 use crate::sync::lock;
 use crate::text::printable_path;
@@ -61,6 +61,10 @@ impl Journal for BatchJournal {
 
 impl Batch {
     pub(super) fn upload(self: &Arc<Self>, mut job: FileJob) {
+        if let Some(AssetRef { id, .. }) = job.file.asset.clone() {
+            let key = FileKey { path: id.clone(), size: 0, modified: None };
+            return self.wait_on(job, key, id, Reporter::new(None));
+        }
         let key = FileKey::of(&job.file.path, &self.folders);
         let (known, key) = match key.and_then(|key| Ok((self.known(&key)?, key))) {
             Ok(known) => known,
