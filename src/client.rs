@@ -34,9 +34,9 @@ const MAX_RESPONSE_SIZE: u64 = 128 << 20;
 const BASE_URL: &str = "https://api.twelvelabs.io/v1.3";
 const KEY_VARIABLES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
 
-/// The client. Cheap to clone, and every clone shares the connections; use it from as many threads as you like.
+/// The client. It is cheap to clone, and all clones share the connections. Any number of threads can use it.
 ///
-/// It blocks the calling thread and needs no async runtime; in one, call it where blocking is allowed.
+/// Calls block the calling thread and need no async runtime. In an async program, run them on a blocking thread.
 ///
 /// ```no_run
 /// use twelvelabs::TwelveLabs;
@@ -51,11 +51,11 @@ const KEY_VARIABLES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "
 pub struct TwelveLabs(pub(crate) Session);
 
 impl TwelveLabs {
-    /// A client with this API key. The base URL comes from `TWELVELABS_BASE_URL`, if that is set.
+    /// Creates a client with this API key. The base URL comes from `TWELVELABS_BASE_URL`, if that is set.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if the key is empty or cannot be sent as a header, or if the base URL is none.
+    /// [`Error::InvalidArgument`] if the key is empty or cannot be sent as a header, or if the base URL is invalid.
     ///
     /// ```
     /// let client = twelvelabs::TwelveLabs::new("tlk_example")?;
@@ -65,12 +65,12 @@ impl TwelveLabs {
         Self::builder().api_key(api_key).build()
     }
 
-    /// A client with the API key from the environment: `TWELVELABS_API_KEY`, then `TWELVE_LABS_API_KEY`, then
-    /// `TL_API_KEY`.
+    /// Creates a client with the API key from the first of these variables that is set: `TWELVELABS_API_KEY`,
+    /// `TWELVE_LABS_API_KEY`, `TL_API_KEY`.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if none of them is set; else as [`new`](TwelveLabs::new).
+    /// [`Error::InvalidArgument`] if none of them is set; otherwise as [`new`](TwelveLabs::new).
     ///
     /// ```no_run
     /// let client = twelvelabs::TwelveLabs::from_env()?;
@@ -80,18 +80,18 @@ impl TwelveLabs {
         Self::builder().build()
     }
 
-    /// A client with settings of your own, such as a time limit or a proxy: see [`TwelveLabsBuilder`].
+    /// Returns a builder for a client with custom settings, such as a time limit or a proxy: see [`TwelveLabsBuilder`].
     pub fn builder() -> TwelveLabsBuilder {
         TwelveLabsBuilder::default()
     }
 
-    /// Analyses a video or some images, and gives the answer when it is complete.
+    /// Analyzes a video or images, and returns the answer when the model has finished it.
     ///
-    /// The platform takes videos of 1 second to 1 hour here, or 1 to 20 images. Longer videos and segmentation are
-    /// the work of [`analyze_async`](TwelveLabs::analyze_async). It may take minutes: the time limit is 600 s unless
-    /// you set another.
+    /// The platform accepts a video of 1 second to 1 hour, or 1 to 20 images. For longer videos and for segmentation,
+    /// use [`analyze_async`](TwelveLabs::analyze_async). The call can take minutes, so its time limit is 600 s by
+    /// default.
     ///
-    /// [`json`](analyze::Analyze::json) in place of `send` gives the answer in a type of your own.
+    /// To decode the answer into your own type, call [`json`](analyze::Analyze::json) instead of `send`.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -105,9 +105,10 @@ impl TwelveLabs {
         analyze::analyze(&self.0, false).into()
     }
 
-    /// As [`analyze`](TwelveLabs::analyze), with the answer in pieces as the model writes it.
+    /// As [`analyze`](TwelveLabs::analyze), but returns the answer piece by piece as the model writes it.
     ///
-    /// It returns as soon as the answer begins. See [`AnalyzeStream`](analyze::AnalyzeStream) for how it ends.
+    /// The call returns as soon as the answer begins. [`AnalyzeStream`](analyze::AnalyzeStream) documents how the
+    /// stream ends.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -133,7 +134,7 @@ impl TwelveLabs {
         AssetsClient(self.0.clone())
     }
 
-    /// Chunked uploads, for files beyond what one request can carry.
+    /// Chunked uploads, for files that are too large for one request.
     pub fn multipart_upload(&self) -> MultipartUploadClient {
         MultipartUploadClient(self.0.clone())
     }
@@ -148,7 +149,7 @@ impl TwelveLabs {
         IndexesClient(self.0.clone())
     }
 
-    /// Search: the moments of an index that fit a text or an image.
+    /// Search: finding moments in an index by text or image.
     pub fn search(&self) -> SearchClient {
         SearchClient(self.0.clone())
     }
@@ -158,17 +159,17 @@ impl TwelveLabs {
         TasksClient(self.0.clone())
     }
 
-    /// Entity collections: known people and things, to be found in videos.
+    /// Entity collections: known people and objects to search for.
     pub fn entity_collections(&self) -> EntityCollectionsClient {
         EntityCollectionsClient(self.0.clone())
     }
 
-    /// Knowledge stores: videos and images together with what the platform understands of them.
+    /// Knowledge stores: videos and images that can be searched and asked about together.
     pub fn knowledge_stores(&self) -> KnowledgeStoresClient {
         KnowledgeStoresClient(self.0.clone())
     }
 
-    /// The items of knowledge stores: assets, processed to be searched.
+    /// Knowledge store items: assets that were added to a knowledge store.
     pub fn knowledge_store_items(&self) -> KnowledgeStoreItemsClient {
         KnowledgeStoreItemsClient(self.0.clone())
     }
@@ -178,22 +179,23 @@ impl TwelveLabs {
         KnowledgeStoreItemCollectionsClient(self.0.clone())
     }
 
-    /// Responses: answers about what is in a knowledge store.
+    /// Responses: answers to questions about a knowledge store.
     pub fn responses(&self) -> ResponsesClient {
         ResponsesClient(self.0.clone())
     }
 
-    /// Data connectors: connections to accounts at other providers, to import files from.
+    /// Data connectors: connections to users' accounts at other providers, such as Google Drive.
     pub fn data_connectors(&self) -> DataConnectorsClient {
         DataConnectorsClient(self.0.clone())
     }
 
-    /// Imports: files of a connected account that become assets.
+    /// Imports: creating assets from the files of a connected account.
     pub fn imports(&self) -> ImportsClient {
         ImportsClient(self.0.clone())
     }
 
-    /// A request to an endpoint that this crate has no method for. Each segment of the path is encoded by itself.
+    /// Creates a request to an endpoint for which this crate has no method. Each segment of the path is encoded
+    /// separately.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -212,7 +214,7 @@ impl fmt::Debug for TwelveLabs {
     }
 }
 
-/// The settings of a client, see [`TwelveLabs::builder`].
+/// A builder for a client with custom settings: see [`TwelveLabs::builder`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -245,52 +247,53 @@ pub struct TwelveLabsBuilder {
 }
 
 impl TwelveLabsBuilder {
-    /// The API key, instead of the environment's.
+    /// Sets the API key, instead of reading it from the environment.
     pub fn api_key(mut self, api_key: impl Into<String>) -> Self {
         self.api_key = Some(api_key.into());
         self
     }
 
-    /// The base of all URLs, used as it is, instead of the environment's and of `https://api.twelvelabs.io/v1.3`.
+    /// Sets the base of all URLs exactly as given, instead of `TWELVELABS_BASE_URL` or
+    /// `https://api.twelvelabs.io/v1.3`.
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = Some(base_url.into());
         self
     }
 
-    /// The most time for an answer once its request is sent, for every call: by default 60 s, and 600 s for the
-    /// calls in which the platform works before it answers. For a stream it is the longest silence.
+    /// Sets the time limit for an answer after its request is sent, for every call. The default is 60 s, or 600 s for
+    /// calls in which the platform works before it answers. For a stream, it limits the silence between two pieces.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How often a failed attempt is repeated where that is safe: 2 by default.
+    /// Sets how often a failed attempt is retried if a retry is safe. The default is 2.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = Some(max_retries);
         self
     }
 
-    /// The longest wait that the platform may ask for between two attempts: 60 s by default. A longer one ends the
-    /// call at once, with an error that says when to come back.
+    /// Sets the longest pause that the platform may ask for between two attempts. The default is 60 s. If the platform
+    /// asks for a longer pause, the call immediately returns an error that says when to retry.
     pub fn max_retry_after(mut self, max_retry_after: Duration) -> Self {
         self.max_retry_after = Some(max_retry_after);
         self
     }
 
-    /// The largest answer in bytes, after decompression: 128 MiB by default. Of a stream, the largest line and the
-    /// most text that is gathered.
+    /// Sets the maximum size of an answer in bytes, after decompression. The default is 128 MiB. For a stream, it
+    /// limits each line and the total text that is collected.
     pub fn max_response_size(mut self, bytes: u64) -> Self {
         self.max_response_size = Some(bytes);
         self
     }
 
-    /// The most requests in a time, for all threads that use this client or a clone of it: what is more waits for its
-    /// turn. None by default.
+    /// Limits the requests per period, across all threads that use this client or a clone of it. Excess requests wait
+    /// their turn. There is no limit by default.
     ///
-    /// It is about requests to the API, retries and the pages of lists among them, and not about the chunks that go to
-    /// the storage. Set it to what your account allows, and several programs that share an account each to its part.
-    /// Whatever is set, the calls of a client wait together when the platform has refused one for too many requests
-    /// and named a time.
+    /// The limit counts requests to the API, including retries and the pages of lists, but not chunks sent to the
+    /// storage. Set it to the limit of your account. If several programs share an account, give each a part of that
+    /// limit. With or without this setting, all calls of a client pause together when the platform refuses one with 429
+    /// and names a time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -306,8 +309,8 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// Called once for each attempt of each request when it has ended, those of chunks and polls too, for metrics and
-    /// traces. It is called on the thread that made the attempt, so it should not take long.
+    /// Sets a function that is called after each attempt of each request, including chunks and polls, for metrics and
+    /// traces. It runs on the thread that made the attempt, so it should return quickly.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -328,31 +331,32 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// A header for every request. Those that the client sets itself (`x-api-key`, `host`, `content-length`,
+    /// Adds a header to every request. Those that the client sets itself (`x-api-key`, `host`, `content-length`,
     /// `transfer-encoding`, `expect`) are an error of [`build`](Self::build).
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// The time and randomness of retries and waits, for tests.
+    /// Sets the source of time and randomness for retries and waits. Use it in tests.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Whether chunks may be sent to a storage in clear (`http`) although the base URL is `https`: no by default.
+    /// Allows unencrypted (`http`) storage URLs for chunks although the base URL is `https`. The default is `false`.
     pub fn allow_insecure_storage(mut self, allow_insecure_storage: bool) -> Self {
         self.allow_insecure_storage = allow_insecure_storage;
         self
     }
 
-    /// The proxy of all requests, those to this machine too: `http://proxy.example.com:3128`, with
-    /// `user:password@` before the host if it asks for them, or `socks5://…` with the feature `socks-proxy`.
+    /// Sets the proxy for all requests, including those to this machine, such as `http://proxy.example.com:3128`. Put
+    /// `user:password@` before the host if the proxy requires them. With the feature `socks-proxy`, it can be
+    /// `socks5://…`.
     ///
-    /// Otherwise it is that of the variable `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY`, whose exceptions are in
-    /// `NO_PROXY`. A proxy that cannot be used is an error of [`build`](Self::build), wherever it comes from. What goes
-    /// through a proxy over `https` is encrypted for the platform: the proxy sees neither the key nor the files.
+    /// Without this setting, the client reads `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY`, with exceptions in
+    /// `NO_PROXY`. If the configured proxy cannot be used, [`build`](Self::build) returns an error. Requests to an
+    /// `https` address are encrypted from end to end, so the proxy sees neither the key nor the files.
     ///
     /// ```
     /// let client = twelvelabs::TwelveLabs::builder()
@@ -366,8 +370,8 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// The certificates to trust in place of the standard ones, as the text of a PEM file: for a proxy that opens what
-    /// is encrypted, or for a server of your own. Of several in one text, each is trusted.
+    /// Trusts only these certificates, instead of the standard ones. Pass the text of a PEM file, which can contain
+    /// several certificates. Use it for a proxy that decrypts connections, or for your own server.
     ///
     /// ```no_run
     /// let pem = std::fs::read("/etc/ssl/certs/our-company.pem").expect("the certificate of the company");
@@ -379,10 +383,10 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// Takes over the settings of an agent of your own: its proxy, its certificates, its sizes.
+    /// Uses the settings of your own agent: its proxy, certificates and buffer sizes.
     ///
-    /// The connections are this crate's all the same, so that cancellation and deadlines hold and the key is in no log;
-    /// and so are the time limits, the redirects and the treatment of error statuses.
+    /// The crate still makes the connections itself, so that cancellation and deadlines work and the key appears in no
+    /// log. It also keeps its own time limits, redirects and error handling.
     pub fn agent(mut self, agent: Agent) -> Self {
         self.agent = Some(agent);
         self
@@ -390,7 +394,7 @@ impl TwelveLabsBuilder {
 
     when_some!();
 
-    /// Makes the client. What was not set comes from the environment, then from the defaults.
+    /// Creates the client. Settings that were not set come from the environment, then from the defaults.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Time and chance as the crate sees them, so that tests can replace both.
+//! The source of time and randomness, which tests can replace.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use time::OffsetDateTime;
 
 use crate::limits::FOREVER;
 
-/// The time and the randomness that retries, waits and deadlines use.
+/// The source of time and randomness for retries, waits and deadlines.
 ///
-/// The default is the system's. A test of your own program can give its own to
-/// [`TwelveLabsBuilder::clock`](crate::TwelveLabsBuilder::clock), so that nothing waits in real time:
-/// `twelvelabs::testing::TestClock`, with the feature `testing`, or one like this.
+/// The default is the system's clock. A test can pass its own clock to
+/// [`TwelveLabsBuilder::clock`](crate::TwelveLabsBuilder::clock), so that nothing waits in real time. Use
+/// `twelvelabs::testing::TestClock` (feature `testing`), or implement the trait:
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,12 +26,12 @@ use crate::limits::FOREVER;
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
 pub trait Clock: Send + Sync {
-    /// A time that only ever grows, for deadlines.
+    /// Returns a monotonic time, for deadlines.
     fn now(&self) -> Instant {
         Instant::now()
     }
 
-    /// The date and time, for `Retry-After` dates.
+    /// Returns the date and time, for `Retry-After` dates.
     fn utc_now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc()
     }
@@ -41,14 +41,13 @@ pub trait Clock: Send + Sync {
         std::thread::sleep(duration);
     }
 
-    /// A number from 0 (inclusive) to 1 (exclusive), for the jitter of the back-off.
+    /// Returns a random number from 0 (inclusive) to 1 (exclusive), for the jitter of the backoff.
     fn random(&self) -> f64 {
         (random_bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
-/// The point in time after `at` by this duration, or by [`FOREVER`] if it is longer: `Instant + Duration` panics where
-/// the clock of the system ends.
+/// Adds a duration, at most [`FOREVER`], to a point in time. `Instant + Duration` panics if the result is out of range.
 pub(crate) fn later(at: Instant, by: Duration) -> Instant {
     at.checked_add(by.min(FOREVER)).unwrap_or(at)
 }
@@ -58,14 +57,14 @@ pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {}
 
-/// 64 bits nobody can foresee: the standard library seeds every `RandomState` from the system.
+/// Returns 64 unpredictable bits. The standard library seeds every `RandomState` from the system.
 pub(crate) fn random_bits() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u64(0);
     hasher.finish()
 }
 
-/// So many random hexadecimal digits, in place of something that is as long.
+/// Returns random hexadecimal digits.
 pub(crate) fn random_hex(length: usize) -> String {
     std::iter::repeat_with(|| format!("{:016x}", random_bits()))
         .flat_map(|text| text.into_bytes())

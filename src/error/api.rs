@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::response::Headers;
 use crate::text::{excerpt, human};
 
-/// The platform's refusal, as much of it as came.
+/// A refusal of a request by the platform.
 ///
 /// ```
 /// # fn show(e: &twelvelabs::ApiError) {
@@ -22,23 +22,23 @@ use crate::text::{excerpt, human};
 pub struct ApiError {
     /// The HTTP status.
     pub status: u16,
-    /// The status by its name in the Python SDK.
+    /// The kind, which corresponds to an error class of the Python SDK.
     pub kind: ApiErrorKind,
     /// The platform's code, such as `resource_not_exist`.
     pub code: Option<String>,
-    /// The platform's message; where it gave none, a description of its answer.
+    /// The platform's message, or a description of the answer if there is none.
     pub message: String,
-    /// A page of the documentation about it.
+    /// The URL of a documentation page about the error.
     pub docs_url: Option<String>,
-    /// Further details, where the platform gave any.
+    /// Further details, if the platform sent any.
     pub details: Option<Value>,
     /// The `x-trace-id` to quote to the platform's support.
     pub trace_id: Option<String>,
-    /// What the answer said about rate limits.
+    /// The rate limits that the answer reports.
     pub rate_limit: RateLimit,
-    /// How long the platform asked to wait.
+    /// The pause that the platform asks for.
     pub retry_after: Option<Duration>,
-    /// The date and time before which a repetition is pointless.
+    /// The date and time before which a retry is pointless.
     pub retry_at: Option<OffsetDateTime>,
     /// The headers of the answer.
     pub headers: Headers,
@@ -46,11 +46,11 @@ pub struct ApiError {
     pub body: Vec<u8>,
     /// The request, such as `GET /assets/65f…`.
     pub operation: String,
-    /// The host that answered: the API's, or the storage's for a chunk.
+    /// The host that answered: the API host, or the storage host for a chunk.
     pub host: String,
-    /// What this crate knows about the way out.
+    /// This crate's advice on how to solve the problem.
     pub hint: Option<String>,
-    /// Whether it states that the platform did not act on the request: a 503 with the header `Retry-After`.
+    /// Whether the answer says that the platform did not act on the request: a 503 with the header `Retry-After`.
     pub(crate) declined: bool,
 }
 
@@ -58,27 +58,27 @@ pub struct ApiError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ApiErrorKind {
-    /// 400: something in the request is not valid.
+    /// 400: the request is invalid.
     BadRequest,
-    /// 401: the API key is missing or not valid.
+    /// 401: the API key is missing or invalid.
     Unauthorized,
     /// 403: the API key does not allow this.
     Forbidden,
-    /// 404: there is nothing under this id.
+    /// 404: nothing exists under this id.
     NotFound,
-    /// 409: something else stands against it, such as a name that is taken.
+    /// 409: the request conflicts with an existing resource, such as a name that is taken.
     Conflict,
-    /// 410: it was removed for good.
+    /// 410: the resource was removed permanently.
     Gone,
     /// 413: the request is too large.
     ContentTooLarge,
-    /// 422: the request is well-formed, but its content is not valid.
+    /// 422: the request is well-formed, but its content is invalid.
     UnprocessableEntity,
-    /// 429: the rate limit or a quota is used up.
+    /// 429: the rate limit or a quota is exhausted.
     TooManyRequests,
-    /// 500: a fault of the platform.
+    /// 500: the platform failed.
     InternalServer,
-    /// 503: the platform cannot take it at the moment.
+    /// 503: the platform cannot accept the request at the moment.
     ServiceUnavailable,
     /// 504: the platform took too long.
     GatewayTimeout,
@@ -104,7 +104,7 @@ names! {
     }
 }
 
-/// What an answer says about rate limits, from whichever family of headers it has.
+/// The rate limits that an answer reports, in any of the supported families of headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimit {

@@ -1,4 +1,4 @@
-//! The texts of errors: the reason, the request, and the causes if they are asked for.
+//! The messages of errors: the reason, the request and, on demand, the causes.
 
 use std::fmt;
 use std::io;
@@ -108,7 +108,7 @@ pub(super) fn stream(
     causes(f, operation, message, cause(source))
 }
 
-/// What to do about a redirect.
+/// Returns the remedy for a redirect.
 pub(super) fn way_out(operation: &str) -> &'static str {
     match operation.starts_with(STORAGE_OPERATION) {
         true => "",

@@ -1,4 +1,4 @@
-//! What can go wrong, in the words of whoever knows the reason best.
+//! Errors of calls, with the platform's own reason where it gives one.
 
 mod api;
 mod display;
@@ -24,16 +24,16 @@ use display::{causes, file, invalid_argument, stream, timeout, transport, wait_t
 #[cfg(feature = "webhooks")]
 pub use webhook::WebhookError;
 
-/// A wait longer than this is not congestion but a quota.
+/// The longest `Retry-After` that counts as congestion. A longer one means that a quota is exhausted.
 const QUOTA: Duration = Duration::from_secs(600);
 
-/// What the operation of a request to the storage begins with.
+/// The prefix of the `operation` of a request to the storage.
 pub(crate) const STORAGE_OPERATION: &str = "PUT chunk";
 
 /// The status of what was waited for and never seen.
 pub(crate) const UNKNOWN_STATUS: &str = "unknown";
 
-/// The codes of what is wrong with a file itself.
+/// The platform's codes for faults of the file itself, which no retry can repair.
 const PERMANENT: [&str; 8] = [
     "video_resolution_too_low",
     "video_resolution_too_high",
@@ -45,14 +45,14 @@ const PERMANENT: [&str; 8] = [
     "video_filesize_too_large",
 ];
 
-/// What every call of this crate returns.
+/// The result of every call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call did not give what was asked for.
+/// The reason why a call failed.
 ///
-/// The text leads with the reason, in the platform's own words where it gave some, and ends with the request it
-/// belongs to. The cause, where there is one below it, is in [`source`](std::error::Error::source) and not repeated;
-/// `{:#}` writes all causes behind the text, on the same line.
+/// The message starts with the reason, in the platform's own words where available, and ends with the request.
+/// [`source`](std::error::Error::source) returns the underlying cause, which the message does not repeat. `{:#}`
+/// appends all causes on the same line.
 ///
 /// ```
 /// use twelvelabs::{Error, TwelveLabs};
@@ -73,56 +73,55 @@ pub enum Error {
     #[error(transparent)]
     Api(#[from] Arc<ApiError>),
 
-    /// Nothing moved for the time allowed, or the deadline of the call passed.
+    /// No data was transferred within the time limit, or the deadline of the call has passed.
     #[error(fmt = timeout)]
     Timeout {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
-        /// What took too long, and whether the platform may have acted.
+        /// The operation that took too long, and whether the platform may have acted.
         message: String,
-        /// Whether the request may have reached the platform: then it is unknown whether it acted.
+        /// Whether the request may have reached the platform. If so, it is unknown whether the platform acted.
         sent: bool,
-        /// The fault before the deadline passed, if there was one.
+        /// The error of the last attempt before the deadline, if there was one.
         source: Option<Box<Error>>,
     },
 
-    /// The connection could not be made or broke.
+    /// The connection could not be established, or it broke.
     #[error(fmt = transport)]
     Transport {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
-        /// What happened, and whether the platform may have acted.
+        /// The reason, and whether the platform may have acted.
         message: String,
-        /// Whether the request may have reached the platform: then it is unknown whether it acted.
+        /// Whether the request may have reached the platform. If so, it is unknown whether the platform acted.
         sent: bool,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: Option<io::Error>,
     },
 
-    /// The answer was not what this call returns: truncated, not JSON, without an id, of another shape.
+    /// The answer cannot be decoded: it is cut short, is not JSON, lacks an id, or has another shape.
     #[error("{message} ({operation})")]
     Decode {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
-        /// What was wrong and where, with the start of the answer.
+        /// The fault and its position, with the beginning of the answer.
         message: String,
-        /// The answer, with at most 64 KiB of its body. If it is about one item of a list, or one line of a stream,
-        /// the body is that item or line.
+        /// The answer, with at most 64 KiB of its body. If the error concerns one item of a list or one line of a
+        /// stream, the body is that item or line.
         response: Box<HttpResponse<()>>,
     },
 
-    /// The platform did what it should not: an inconsistent upload session, chunks that it lost, a URL that
-    /// it did not give.
+    /// The platform violated its own protocol: the upload session is inconsistent, chunks are lost, or a URL is
+    /// missing.
     #[error("{message} ({operation})")]
     Protocol {
         /// The request or the upload.
         operation: String,
-        /// What the platform did.
+        /// A description of the violation.
         message: String,
     },
 
-    /// The answer is larger than the limit, see
-    /// [`max_response_size`](crate::TwelveLabsBuilder::max_response_size).
+    /// The answer is larger than the limit: see [`max_response_size`](crate::TwelveLabsBuilder::max_response_size).
     #[error("the answer is larger than {limit} bytes; raise `max_response_size` if that is expected ({operation})")]
     ResponseTooLarge {
         /// The request, such as `GET /assets/65f…`.
@@ -131,7 +130,8 @@ pub enum Error {
         limit: u64,
     },
 
-    /// The answer sends the request to another place, and the API key does not go there.
+    /// The answer is a redirect that the client does not follow, for example because it leads to another host, which
+    /// must not receive the API key.
     #[error(
         "{host} redirects to {location} (status {status}), which is not followed{} ({operation})",
         way_out(operation)
@@ -139,9 +139,9 @@ pub enum Error {
     Redirect {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
-        /// The host that answered so.
+        /// The host that sent the redirect.
         host: String,
-        /// Where the server wanted it to go.
+        /// The target of the redirect.
         location: String,
         /// The status of the answer.
         status: u16,
@@ -152,13 +152,13 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What was wrong and what to do.
+        /// The fault and its remedy.
         message: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: Option<io::Error>,
     },
 
-    /// An argument cannot be sent. Nothing was.
+    /// An argument is invalid. Nothing was sent.
     #[error(fmt = invalid_argument)]
     InvalidArgument {
         /// The argument's name; `a and b`, or `a or b`, if it is about two.
@@ -168,44 +168,44 @@ pub enum Error {
         message: String,
     },
 
-    /// What was waited for ended, and not well.
+    /// A resource ended in failure while the call waited for it.
     #[error(transparent)]
     Failed(#[from] Box<FailedError>),
 
-    /// What was waited for was not done by the deadline. The work goes on at the platform.
+    /// A resource was not ready within the time limit of the wait. The platform continues to work on it.
     #[error(fmt = wait_timeout)]
     WaitTimeout {
-        /// What was waited for, such as `asset`.
+        /// The kind of resource, such as `asset`.
         resource: String,
         /// Its id.
         id: String,
         /// The last state seen, or `unknown` if no poll succeeded.
         status: String,
-        /// How long it was waited for.
+        /// The duration of the wait.
         waited: Duration,
-        /// The fault of the last poll, if it had one.
+        /// The error of the last poll, if it failed.
         source: Option<Box<Error>>,
     },
 
-    /// A chunked upload did not get through; what it takes to go on is in here.
+    /// A chunked upload failed. The error contains what is needed to resume it.
     #[error(transparent)]
     Upload(#[from] Box<UploadError>),
 
-    /// It was stopped through a [`CancelHandle`](crate::CancelHandle).
+    /// A [`CancelHandle`](crate::CancelHandle) stopped the call.
     #[error("canceled ({operation})")]
     Canceled {
         /// The request, such as `POST /assets`.
         operation: String,
-        /// Whether the request may have reached the platform: then it is unknown whether it acted.
+        /// Whether the request may have reached the platform. If so, it is unknown whether the platform acted.
         sent: bool,
     },
 
-    /// The file failed for good in an earlier run of the batch, and was not tried again.
+    /// The file failed permanently in an earlier run of the batch and was not retried.
     #[error("{}{} (in an earlier run; `retry_permanent(true)` retries it)", printable(message, 2000), code.as_ref().map(|code| format!(" [{}]", printable(code, 100))).unwrap_or_default())]
     PreviouslyFailed {
         /// The platform's code, such as `video_duration_too_short`.
         code: Option<String>,
-        /// What was said then.
+        /// The message of the earlier error.
         message: String,
     },
 
@@ -214,68 +214,67 @@ pub enum Error {
     Stream {
         /// The request, such as `POST /analyze`.
         operation: String,
-        /// The platform's reason, or that the stream broke off.
+        /// The platform's reason, or a statement that the stream broke off.
         message: String,
         /// The platform's code for the reason, where it gave one.
         code: Option<String>,
-        /// The text that had arrived.
+        /// The text received so far.
         text: String,
-        /// What had been said of the answer by then: its id, the tokens that it took, why the model stopped.
+        /// The details received so far: the id, the token usage and the finish reason.
         generation: Box<Generation>,
-        /// Why it broke off; nothing if the platform ended it.
+        /// The cause of the break. `None` if the platform ended the stream.
         source: Option<Box<Error>>,
     },
 
-    /// What was asked of it cannot be done in the state that it is in: a transcription that is not ready has no
-    /// subtitles.
+    /// The resource is not ready for this operation. For example, an unfinished transcription has no subtitles.
     #[error("the {resource} is `{}`: {}", printable(status, 100), printable(message, 2000))]
     NotReady {
-        /// What it is, such as `transcription`.
+        /// The kind of resource, such as `transcription`.
         resource: String,
         /// Its status, such as `processing`.
         status: String,
-        /// What to do, or the platform's reason if it failed.
+        /// The remedy, or the platform's reason if the resource failed.
         message: String,
     },
 
-    /// The model stopped at the limit of tokens (`finish_reason` is `length`, or the `status` of a response
-    /// `incomplete`), so its answer is not complete.
+    /// The answer is incomplete because the model reached its token limit: `finish_reason` is `length`, or the `status`
+    /// of a response is `incomplete`.
     #[error("the answer was cut off at the token limit after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
     Truncated {
-        /// The answer as far as it goes.
+        /// The incomplete answer.
         text: String,
     },
 
-    /// What a model answered, or the data of an event, is not JSON or not of the type that was asked for.
+    /// The answer of a model, or the data of an event, is not JSON or does not fit the requested type.
     #[error("{message}{}", beginning(text))]
     InvalidOutput {
-        /// What does not fit, and where.
+        /// A description of the mismatch and its position.
         message: String,
-        /// The text as it came; empty if there is none.
+        /// The text as received. Empty if there is none.
         text: String,
     },
 
-    /// What arrived at a webhook is not to be trusted, or not understood.
+    /// A webhook delivery cannot be trusted or cannot be read.
     #[cfg(feature = "webhooks")]
     #[error(transparent)]
     Webhook(#[from] WebhookError),
 
-    /// A list did not behave like one: a page that repeats, lies about its number, or never ends.
+    /// The pages of a list are inconsistent: a page repeats, has the wrong number, or the list never ends.
     #[error("{message} ({operation})")]
     Paging {
         /// The request, such as `GET /assets`.
         operation: String,
-        /// What the server did.
+        /// A description of the inconsistency.
         message: String,
     },
 }
 
-/// Something that was waited for and ended badly.
+/// The failure of a resource that a call waited for.
 #[derive(Clone, thiserror::Error)]
 #[error("{resource} {} ended as `{}`: {}", printable(id, 100), printable(status, 100), printable(message, 2000))]
 #[non_exhaustive]
 pub struct FailedError {
-    /// What was waited for, such as `asset`.
+    /// The kind of resource, such as `asset`.
     pub resource: String,
     /// Its id.
     pub id: String,
@@ -285,7 +284,7 @@ pub struct FailedError {
     pub code: Option<String>,
     /// The platform's reason.
     pub message: String,
-    /// All of what the platform said about it.
+    /// The whole resource as received.
     pub raw: Value,
 }
 
@@ -302,8 +301,8 @@ impl fmt::Debug for FailedError {
     }
 }
 
-/// A chunked upload that did not get through. The text leads with the reason, and
-/// [`source`](std::error::Error::source) is that reason's own cause.
+/// A failed chunked upload. The message starts with the reason, and [`source`](std::error::Error::source) returns the
+/// cause of that reason.
 ///
 /// ```no_run
 /// use twelvelabs::Error;
@@ -320,15 +319,15 @@ impl fmt::Debug for FailedError {
 /// ```
 #[non_exhaustive]
 pub struct UploadError {
-    /// The upload with its `upload_id` and `asset_id`, to go on with.
+    /// The upload, with its `upload_id` and `asset_id`. Pass it to `resume`.
     pub upload: ResumableUpload,
-    /// The chunks that the platform does not have, by their number from 1.
+    /// The numbers of the missing chunks, from 1.
     pub missing: Vec<u32>,
-    /// How many chunks the file has.
+    /// The number of chunks of the file.
     pub total_chunks: u32,
-    /// Whether the upload can be resumed: not if the file changed or the session has ended.
+    /// Whether the upload can be resumed. It cannot if the file has changed or the session has ended.
     pub resumable: bool,
-    /// Whether the file is not the one that the upload was started with.
+    /// Whether the file differs from the one with which the upload began.
     pub(crate) mismatch: bool,
     /// The reason.
     pub cause: Box<Error>,
@@ -349,7 +348,7 @@ impl fmt::Debug for UploadError {
     }
 }
 
-/// The beginning of a text, behind a message about it.
+/// Returns the clause that quotes the beginning of a text after a message.
 fn beginning(text: &str) -> String {
     match excerpt(text.as_bytes()) {
         beginning if beginning.is_empty() => beginning,
@@ -393,7 +392,7 @@ impl Error {
         Error::File { path: path.to_path_buf(), message: message.into(), source }
     }
 
-    /// The error itself, or what kept a chunked upload from getting through.
+    /// Returns the cause of a failed chunked upload, or the error itself.
     pub(crate) fn reason(&self) -> &Error {
         match self {
             Error::Upload(e) => e.cause.reason(),
@@ -401,7 +400,7 @@ impl Error {
         }
     }
 
-    /// The reason without its code and its request.
+    /// Returns the reason without the code and the request.
     pub(crate) fn message(&self) -> String {
         match self.reason() {
             Error::Api(e) => e.message.clone(),
@@ -410,7 +409,7 @@ impl Error {
         }
     }
 
-    /// The platform's refusal, if that is the reason.
+    /// Returns the platform's refusal, if that is the reason.
     pub(crate) fn api(&self) -> Option<&Arc<ApiError>> {
         match self.reason() {
             Error::Api(e) => Some(e),
@@ -418,7 +417,7 @@ impl Error {
         }
     }
 
-    /// Whether it was stopped through a [`CancelHandle`](crate::CancelHandle).
+    /// Whether a [`CancelHandle`](crate::CancelHandle) stopped the call.
     pub fn is_canceled(&self) -> bool {
         match self.reason() {
             Error::Canceled { .. } => true,
@@ -427,12 +426,12 @@ impl Error {
         }
     }
 
-    /// Whether the same file can never succeed, as with `video_duration_too_short`: a repetition is pointless.
+    /// Whether the same file will always fail, as with `video_duration_too_short`. A retry is pointless.
     pub fn is_permanent(&self) -> bool {
         self.code().is_some_and(|code| PERMANENT.contains(&code))
     }
 
-    /// Whether something took too long: a silent connection, a deadline, or a wait that ran out.
+    /// Whether the call exceeded a time limit: the connection was silent, the deadline passed, or a wait expired.
     pub fn is_timeout(&self) -> bool {
         match self {
             Error::Timeout { .. } | Error::WaitTimeout { .. } => true,
@@ -443,13 +442,14 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later without any change.
+    /// Whether the same call can succeed later, unchanged.
     ///
-    /// It says nothing about whether a repetition is safe: a POST whose connection broke may have been carried out.
+    /// This does not mean that a retry is safe: the platform may have carried out a POST whose connection broke. See
+    /// [`is_outcome_unknown`](Error::is_outcome_unknown).
     pub fn is_retryable(&self) -> bool {
         match self {
             Error::Api(e) => matches!(e.status, 408 | 429 | 500..=599) && !self.is_quota(),
-            // A certificate that is not trusted, or what answers does not speak TLS.
+            // `InvalidData` means that the certificate is not trusted or that the server does not speak TLS.
             Error::Transport { sent: false, source: Some(e), .. } => e.kind() != io::ErrorKind::InvalidData,
             Error::Timeout { .. } | Error::Transport { .. } | Error::WaitTimeout { .. } => true,
             Error::Upload(e) => e.resumable && e.cause.is_retryable(),
@@ -458,7 +458,7 @@ impl Error {
         }
     }
 
-    /// Whether a quota is used up that does not come back within minutes: repeating is pointless until
+    /// Whether a quota is exhausted for longer than a few minutes. A retry is pointless before
     /// [`retry_after`](Error::retry_after).
     pub fn is_quota(&self) -> bool {
         let Error::Api(e) = self.reason() else { return false };
@@ -469,7 +469,7 @@ impl Error {
             || (e.status == 429 && e.retry_after.is_some_and(|wait| wait > QUOTA))
     }
 
-    /// How long the platform asked to wait before the next attempt.
+    /// The pause that the platform asks for before the next attempt.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.reason() {
             Error::Api(e) => e.retry_after,
@@ -478,8 +478,8 @@ impl Error {
         }
     }
 
-    /// Whether the request may have been carried out although the call failed. So it may after most answers 5xx, which
-    /// can be those of a proxy that lost the platform's.
+    /// Whether the platform may have carried out the request although the call failed. This includes most 5xx answers,
+    /// because a proxy can send one when it loses the platform's answer.
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
             Error::Api(e) => match e.status {
@@ -493,8 +493,8 @@ impl Error {
         }
     }
 
-    /// The error of whatever else was to be sent, if this one is about all of it: the key is not valid, the quota is used
-    /// up, or the caller has canceled.
+    /// Returns the error for all remaining requests if this error affects them too: the key is invalid, the quota is
+    /// exhausted, or the caller has canceled.
     pub(crate) fn for_the_rest(&self) -> Option<Error> {
         match self.reason() {
             Error::Api(e) if self.is_quota() || e.status == 401 => Some(Error::Api(Arc::clone(e))),
@@ -503,8 +503,8 @@ impl Error {
         }
     }
 
-    /// The id of the asset that it is about: of a wait, or of an upload whose file has arrived or whose session has
-    /// begun. With it, the asset can still be waited for, or deleted.
+    /// The id of the affected asset, from a wait, or from an upload whose session has begun or whose file has arrived.
+    /// Use it to wait for the asset or to delete it.
     ///
     /// ```
     /// # fn show(e: twelvelabs::Error) {
@@ -522,7 +522,7 @@ impl Error {
         }
     }
 
-    /// The same, about an asset whose file has arrived.
+    /// Adds the id of an asset whose file has arrived.
     pub(crate) fn with_asset_id(self, asset_id: &str) -> Self {
         if self.asset_id().is_some() {
             return self;
@@ -537,8 +537,8 @@ impl Error {
         }))
     }
 
-    /// The platform's code, such as `resource_not_exist`: of a refusal, of what failed while it was waited for, or of a
-    /// stream that the platform ended.
+    /// The platform's code, such as `resource_not_exist`, from a refusal, a failed wait or a stream that the platform
+    /// ended.
     pub fn code(&self) -> Option<&str> {
         match self.reason() {
             Error::Api(e) => e.code.as_deref(),
@@ -549,7 +549,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status of a refusal, or of a redirect that was not followed.
+    /// The HTTP status of a refusal or of a redirect that was not followed.
     pub fn status(&self) -> Option<u16> {
         match self.reason() {
             Error::Api(e) => Some(e.status),
@@ -558,7 +558,7 @@ impl Error {
         }
     }
 
-    /// The kind of a refusal, so that nobody has to remember the numbers.
+    /// The kind of a refusal, which names the HTTP status.
     ///
     /// ```
     /// use twelvelabs::ApiErrorKind;
@@ -575,7 +575,7 @@ impl Error {
         self.api().map(|e| e.kind)
     }
 
-    /// Whether the platform knows nothing under this id (404), or nothing any more (410).
+    /// Whether nothing exists under this id (404), or nothing exists there any longer (410).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -586,7 +586,7 @@ impl Error {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn is_not_found(&self) -> bool {
-        // What the storage says is about one of its URLs.
+        // A 404 or 410 from the storage concerns one of its URLs, not the resource.
         let found = |e: &Arc<ApiError>| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION);
         self.api().is_some_and(found)
     }

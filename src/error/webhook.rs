@@ -1,8 +1,8 @@
-//! What can be wrong with a delivery to a webhook.
+//! Errors of webhook deliveries.
 
 use std::time::Duration;
 
-/// Why a delivery to a webhook was refused. No text of it has a secret or a signature.
+/// The reason why a webhook delivery was refused. No message contains a secret or a signature.
 ///
 /// ```
 /// use twelvelabs::webhooks::{Webhook, WebhookError};
@@ -16,40 +16,40 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
-    /// A secret is empty: with it, everyone could sign. Nothing is verified then.
+    /// A secret is empty. Verification is refused, because anyone could sign with an empty secret.
     #[error("a secret of the webhook is empty; take it from the dashboard, and check how this program reads it")]
     EmptySecret,
 
-    /// There is no signature. Whoever sent it need not be the platform.
+    /// The signature is missing, so the sender may not be the platform.
     #[error("the delivery has no header `TL-Signature`")]
     MissingHeader,
 
     /// The header does not have the form `t=<seconds>,v1=<signature>`.
     #[error("the header `TL-Signature` is malformed: {message}")]
     MalformedHeader {
-        /// What is wrong with it.
+        /// A description of the fault.
         message: String,
     },
 
-    /// It was signed too long ago: it is a recorded one, it waited somewhere, or this machine's clock is fast.
+    /// The delivery was signed too long ago: it is a replay, it was delayed, or this machine's clock is fast.
     #[error("the delivery was signed {} s ago, which is more than {} s; verify one that waited in a queue with `verify_at` and the time of its receipt, otherwise check this machine's clock", age.as_secs(), tolerance.as_secs_f64())]
     TooOld {
-        /// How long ago, in whole seconds, rounded up.
+        /// The time since the signature, in whole seconds, rounded up.
         age: Duration,
-        /// The most that is accepted.
+        /// The accepted maximum.
         tolerance: Duration,
     },
 
-    /// It was signed too far in the future: this machine's clock is slow.
+    /// The delivery was signed too far in the future. This machine's clock is probably slow.
     #[error("the delivery was signed {} s in the future, which is more than {} s; check this machine's clock", ahead.as_secs(), tolerance.as_secs_f64())]
     FromTheFuture {
-        /// How far, in whole seconds, rounded up.
+        /// The time until the signature, in whole seconds, rounded up.
         ahead: Duration,
-        /// The most that is accepted.
+        /// The accepted maximum.
         tolerance: Duration,
     },
 
-    /// No signature of the header was made with one of the secrets over this body.
+    /// No signature in the header matches this body and one of the secrets.
     #[error(
         "no signature of the delivery fits; if it comes from the platform, the secret has to be this endpoint's and the body the bytes as they arrived"
     )]
@@ -58,7 +58,7 @@ pub enum WebhookError {
     /// The signature is right, but the body is not an event that this crate can read.
     #[error("the delivery is signed, but is not an event: {message}")]
     NotAnEvent {
-        /// What is wrong with it, and where.
+        /// A description of the fault and its position.
         message: String,
     },
 }

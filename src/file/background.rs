@@ -1,4 +1,4 @@
-//! A reader on a thread of its own, so that nobody has to wait for one that is silent.
+//! Reading on a separate thread, so that a silent reader does not block the caller.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -11,12 +11,12 @@ use std::time::Duration;
 use crate::limits::SLICE;
 use crate::sync::{Receiver, RecvError, Sender, channel};
 
-/// The most that is read at once.
+/// The maximum size of one read.
 const BLOCK: usize = 64 << 10;
-/// The pauses between two polls of a pipe that is silent.
+/// The pauses between two polls of a silent pipe.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
-/// Opens without waiting: neither for the writer of a pipe, nor for a device.
+/// Opens a file without waiting for the writer of a pipe or for a device.
 #[cfg(unix)]
 const O_NONBLOCK: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
     if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
@@ -40,23 +40,23 @@ const O_NONBLOCK: i32 = if cfg!(any(target_os = "linux", target_os = "android"))
     0
 };
 
-/// The same options, with which a pipe is opened at once.
+/// Returns the options with which a pipe is opened without waiting.
 pub(crate) fn nonblocking(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(options, O_NONBLOCK);
     options
 }
 
-/// Opens a file for reading, and waits for nobody. From a pipe it reads what is there.
+/// Opens a file for reading without waiting. A read from a pipe returns the available bytes.
 pub(crate) fn open_nonblocking(path: &Path) -> io::Result<File> {
     match nonblocking(OpenOptions::new().read(true)).open(path) {
-        // Another program has a lease on the file, and gives it back to whoever waits.
+        // Another program holds a lease on the file, which it releases only to an open that waits.
         Err(e) if e.kind() == ErrorKind::WouldBlock && path.is_file() => File::open(path),
         other => other,
     }
 }
 
-/// What can be read once.
+/// A source that can be read only once.
 pub(crate) enum Origin {
     Reader(Box<dyn Read + Send>),
     /// A pipe or a device, opened when it is read.
@@ -80,7 +80,7 @@ struct Shared {
 }
 
 impl Background {
-    /// Begins to read, `length` bytes if that is known, and never one more.
+    /// Starts reading. If `length` is known, reads that many bytes and no more.
     pub(crate) fn start(origin: Origin, length: Option<u64>) -> io::Result<Self> {
         let (sender, blocks) = channel(1);
         let pipe = match &origin {
@@ -92,14 +92,14 @@ impl Background {
         let thread = std::thread::Builder::new().name("twelvelabs-read".into());
         let thread = thread.spawn(move || {
             if let Err(e) = read(origin, length, &sender, &theirs) {
-                // Nobody listens any more if it was abandoned.
+                // Sending fails if the receiver has been dropped.
                 let _ = sender.send(Err(e));
             }
         })?;
         Ok(Background { blocks: Some(blocks), block: Vec::new(), taken: 0, pipe, thread, shared })
     }
 
-    /// Gives what has come: 0 bytes at the end, and nothing if nothing has come for a while.
+    /// Returns the bytes that have arrived: 0 at the end, or `None` if none arrived for a while.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         if self.taken == self.block.len() {
             let Some(blocks) = &self.blocks else { return Ok(Some(0)) };
@@ -120,7 +120,7 @@ impl Background {
     }
 }
 
-/// The thread's part: sends a block for each read, and an empty one at the end.
+/// Runs on the thread. Sends a block for each read, and an empty block at the end.
 fn read(
     origin: Origin,
     mut left: Option<u64>,
@@ -159,7 +159,7 @@ fn read(
     Ok(())
 }
 
-/// Waits for a writer, and gives a handle on which no read waits, so that one that was abandoned takes nothing.
+/// Waits for a writer, and returns a handle on which reads do not block, so that an abandoned read consumes nothing.
 fn open_pipe(path: &Path, shared: &Shared) -> io::Result<File> {
     if shared.abandoned.load(Ordering::SeqCst) {
         return Err(ErrorKind::Interrupted.into());
@@ -173,7 +173,7 @@ fn open_pipe(path: &Path, shared: &Shared) -> io::Result<File> {
     Ok(if is_same(&file.metadata()?, &waited.metadata()?) { file } else { waited })
 }
 
-/// Whether they are of one file. Where files have no numbers, that is not known, and taken to be so.
+/// Whether both describe the same file. Where files have no inode numbers, the answer is unknown and taken as yes.
 pub(crate) fn is_same(one: &Metadata, other: &Metadata) -> bool {
     #[cfg(unix)]
     {
@@ -192,7 +192,7 @@ impl Drop for Background {
         self.shared.abandoned.store(true, Ordering::SeqCst);
         self.blocks = None;
         let Some(path) = self.pipe.take().filter(|_| cfg!(unix)) else { return };
-        // The thread may wait for a writer, and then for nothing but the flag.
+        // The thread may be waiting for a writer. Then only the flag ends it.
         for _ in 0..100 {
             if self.shared.opened.load(Ordering::SeqCst) || self.thread.is_finished() {
                 return;

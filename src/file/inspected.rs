@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::resumable::FileStamp;
 
 impl FileSource {
-    /// Looks at the source without reading it: what is sent later is held against this.
+    /// Inspects the source without reading it. The source is compared with the result when it is sent.
     pub(crate) fn inspect(&self) -> Result<Inspected> {
         let label = self.label();
         let inspected =
@@ -23,7 +23,7 @@ impl FileSource {
                     let stamp = stamp(&open(path)?, path)?;
                     (Some(stamp), Some(stamp.size))
                 }
-                // A pipe or a device: it has no length, and no second try.
+                // A pipe or a device has no length and cannot be read twice.
                 None => {
                     let content = Content::Reader { once: Once::new(Origin::Pipe(path.clone())), length: None };
                     return Ok(inspected(content, None, None));
@@ -37,7 +37,7 @@ impl FileSource {
     }
 }
 
-/// A source that was inspected: its length if it has one, and how the file was.
+/// An inspected source: its length, if known, and the state of the file.
 #[derive(Clone)]
 pub(crate) struct Inspected {
     pub(super) content: Content,
@@ -47,7 +47,7 @@ pub(crate) struct Inspected {
     pub(super) base64: bool,
 }
 
-/// How a file is, without opening it. `None` for what is neither a file nor a directory.
+/// Returns the state of a file without opening it. `None` if it is neither a file nor a directory.
 pub(crate) fn stat(path: &Path) -> Result<Option<FileStamp>> {
     let metadata = path.metadata().map_err(|e| unreadable(path, e))?;
     if metadata.is_dir() {
@@ -56,7 +56,7 @@ pub(crate) fn stat(path: &Path) -> Result<Option<FileStamp>> {
     Ok(metadata.is_file().then(|| FileStamp::of_file(&metadata)))
 }
 
-/// How an open file is.
+/// Returns the state of an open file.
 pub(super) fn stamp(file: &File, path: &Path) -> Result<FileStamp> {
     let metadata = file.metadata().map_err(|e| unreadable(path, e))?;
     match metadata.is_file() {
@@ -66,7 +66,7 @@ pub(super) fn stamp(file: &File, path: &Path) -> Result<FileStamp> {
 }
 
 pub(super) fn unreadable(path: &Path, e: io::Error) -> Error {
-    // Neither `upload` nor a direct method fetches anything.
+    // Neither `upload` nor a direct method fetches a URL.
     let is_url = path.to_str().is_some_and(|path| path.starts_with("https://") || path.starts_with("http://"));
     let message = match e.kind() {
         _ if is_url => "this is a URL, not a file; use `assets().upload_url(…)`, or `UploadMethod::url(…)`",
@@ -86,17 +86,17 @@ pub(super) fn open(path: &Path) -> Result<File> {
 }
 
 impl Inspected {
-    /// The same, to be read as base64.
+    /// Returns this source, to be read as base64.
     pub(crate) fn base64(self) -> Self {
         Self { base64: true, ..self }
     }
 
-    /// The size of the source itself in bytes.
+    /// The size of the source in bytes, before encoding.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// How many bytes are read from it, encoded if it is to be.
+    /// The number of bytes that are read from the source, after encoding.
     pub(crate) fn sent_length(&self) -> Option<u64> {
         if self.base64 { self.length?.div_ceil(3).checked_mul(4) } else { self.length }
     }
@@ -105,7 +105,7 @@ impl Inspected {
         FileSource::new(None, self.content.clone()).is_fresh()
     }
 
-    /// How the file was when it was inspected.
+    /// The state of the file when it was inspected.
     pub(crate) fn stamp(&self) -> Option<FileStamp> {
         self.stamp
     }
@@ -118,18 +118,18 @@ impl Inspected {
         }
     }
 
-    /// Whether a read may give less than was asked for without being at the end.
+    /// Whether a read may return fewer bytes than requested before the end.
     pub(crate) fn trickles(&self) -> bool {
         matches!(self.content, Content::Reader { .. })
     }
 
-    /// Whether a file that is like this is another than what was inspected.
+    /// Whether a file in this state differs from the inspected one.
     fn is_changed(&self, now: &FileStamp) -> bool {
-        // A new name or other permissions do no harm while it is sent.
+        // A new name or new permissions do not affect the content.
         self.stamp.is_some_and(|then| FileStamp { changed: None, ..then }.difference(now).is_some())
     }
 
-    /// Whether the file behind this handle is still what was inspected.
+    /// Whether the file behind this handle is still the inspected one.
     pub(super) fn check_unchanged(&self, file: &File) -> Result<()> {
         let now = stamp(file, &self.label)?;
         match self.stamp {
@@ -145,7 +145,7 @@ impl Inspected {
         Error::file(&self.label, message, None)
     }
 
-    /// What the source is called, in errors and in progress.
+    /// Returns the name of the source for errors and progress.
     pub(crate) fn label(&self) -> &Path {
         &self.label
     }

@@ -1,4 +1,4 @@
-//! Where the bytes of an upload come from, and whether they can be read again.
+//! The source of an upload's bytes, and whether it can be read again.
 
 mod background;
 mod inspected;
@@ -20,10 +20,10 @@ pub(crate) use self::mime::mime_type;
 pub(crate) use self::ranges::ByteRanges;
 pub(crate) use self::reader::SourceReader;
 
-/// A file to upload: a path, bytes with a name, or anything that can be read.
+/// A file to upload: a path, bytes with a name, or a reader.
 ///
-/// Paths and bytes can be sent again after a passing fault; a reader is read once, and a request is never repeated
-/// after its first byte was taken. The content is streamed: no copy is made, in memory or on disk.
+/// Paths and bytes can be sent again in a retry. A reader can be read only once, so a request is never repeated after
+/// its first byte was read. The content is streamed: no copy is made in memory or on disk.
 ///
 /// ```
 /// use twelvelabs::FileSource;
@@ -59,34 +59,36 @@ impl Once {
 }
 
 impl FileSource {
-    /// A file on disk, streamed when it is sent. The same as `FileSource::from(path)`.
+    /// Creates a source from a file on disk, which is streamed when it is sent. It is equivalent to
+    /// `FileSource::from(path)`.
     ///
-    /// The request fails with [`Error::File`] if the file is missing, empty, a directory, or changes meanwhile. A pipe or
-    /// a device is read as a [`reader`](Self::reader) is.
+    /// The request fails with [`Error::File`] if the file is missing or empty, is a directory, or changes while it is
+    /// sent. A pipe or a device is read like a [`reader`](Self::reader).
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self::new(None, Content::Path(path.into()))
     }
 
-    /// Bytes in memory. The platform goes by the extension of the name: give it the right one.
+    /// Creates a source from bytes in memory. The platform determines the file type from the extension of the name, so
+    /// give the right one.
     pub fn bytes(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(Some(name.into()), Content::Bytes(Arc::new(bytes.into())))
     }
 
-    /// Anything that can be read, once. Say its [`length`](FileSource::length) if you know it. One that gives nothing at
-    /// all is an error.
+    /// Creates a source from a reader, which is read once. Set its [`length`](FileSource::length) if you know it. An
+    /// empty reader is an error.
     ///
-    /// It is read on a thread of its own, up to 128 KiB ahead, so that a call can be canceled while it is silent. A read
-    /// itself cannot be broken off: the thread lasts until the read returns, and what that gives is lost. A pipe that was
-    /// given as a [`path`](Self::path) has no such thread left, on Unix, and nothing of it is lost. A read of a file is
-    /// waited for, also on a network that has gone silent.
+    /// The reader runs on its own thread, up to 128 KiB ahead, so that a call can be canceled while the reader blocks.
+    /// A blocked read itself cannot be interrupted: the thread lasts until the read returns, and the bytes of that read
+    /// are lost. On Unix, a pipe that was given as a [`path`](Self::path) leaves no thread behind and loses no bytes. A
+    /// read from a regular file cannot be canceled, even if a network file system stops responding.
     pub fn reader(name: impl Into<String>, reader: impl Read + Send + 'static) -> Self {
         let once = Once::new(Origin::Reader(Box::new(reader)));
         Self::new(Some(name.into()), Content::Reader { once, length: None })
     }
 
-    /// How many bytes a reader will give: the request then announces its size instead of being sent in chunks.
-    /// No more than that is read, and a reader that gives less fails the request. No effect on paths and bytes, which
-    /// know their length.
+    /// Sets the number of bytes that a reader contains. The request then declares its size instead of using chunked
+    /// encoding. No further bytes are read, and the request fails if the reader ends early. Has no effect on paths and
+    /// bytes, whose length is known.
     pub fn length(mut self, bytes: u64) -> Self {
         if let Content::Reader { length, .. } = &mut self.content {
             *length = Some(bytes);
@@ -94,13 +96,13 @@ impl FileSource {
         self
     }
 
-    /// The name the platform sees, instead of the last component of the path.
+    /// Sets the file name that is sent, instead of the last component of the path.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The MIME type, instead of the one that the name's extension stands for.
+    /// Sets the MIME type, instead of deriving it from the extension of the name.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
@@ -129,7 +131,7 @@ impl FileSource {
         }
     }
 
-    /// The size in bytes of what can be sent in chunks: a file that is there, or bytes.
+    /// Returns the size in bytes of a source that can be sent in chunks: an existing file, or bytes.
     pub(crate) fn size(&self) -> Option<u64> {
         match &self.content {
             Content::Path(path) => path.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len()),
@@ -138,7 +140,7 @@ impl FileSource {
         }
     }
 
-    /// The path of a file on disk.
+    /// Returns the path of a file on disk.
     pub(crate) fn as_path(&self) -> Option<&Path> {
         match &self.content {
             Content::Path(path) => Some(path),
@@ -146,7 +148,7 @@ impl FileSource {
         }
     }
 
-    /// What a reader knows it by.
+    /// The file name that the platform gets.
     pub(crate) fn label(&self) -> PathBuf {
         match &self.content {
             Content::Path(path) => path.clone(),
@@ -154,7 +156,7 @@ impl FileSource {
         }
     }
 
-    /// Whether the bytes can still be sent from their start.
+    /// Whether the bytes can still be sent from the start.
     pub(crate) fn is_fresh(&self) -> bool {
         match &self.content {
             Content::Reader { once, .. } => !once.touched.load(Ordering::SeqCst),
@@ -175,7 +177,7 @@ impl fmt::Debug for FileSource {
     }
 }
 
-/// A file on disk: whatever becomes a path, by value or by reference.
+/// Creates a source from a file on disk, given as any type of path, by value or by reference.
 impl<P: Into<PathBuf>> From<P> for FileSource {
     fn from(path: P) -> Self {
         Self::path(path)
@@ -188,7 +190,7 @@ impl From<&FileSource> for FileSource {
     }
 }
 
-/// Paths and bytes are compared, and a reader is the same as itself alone.
+/// Paths and bytes are compared by value. A reader equals only itself.
 impl PartialEq for FileSource {
     fn eq(&self, other: &Self) -> bool {
         let same = match (&self.content, &other.content) {

@@ -14,14 +14,14 @@ const SAMPLED: [usize; 2] = [64 << 10, 4 << 10];
 /// The places between. Each is a seek, which takes some 10 ms on a disk or over a network.
 const PLACES: u64 = 14;
 
-/// A source of its own for reading byte ranges of a file, in any order.
+/// A source for reading byte ranges of a file, in any order.
 pub(crate) struct ByteRanges {
     source: Inspected,
     file: Option<File>,
 }
 
 impl Inspected {
-    /// Opens the source for reading byte ranges. A reader cannot be.
+    /// Opens the source for reading byte ranges. Fails for a reader.
     pub(crate) fn byte_ranges(&self) -> Result<ByteRanges> {
         let file = match &self.content {
             Content::Path(path) => Some(self.open_unchanged(path)?),
@@ -36,7 +36,7 @@ impl Inspected {
 }
 
 impl ByteRanges {
-    /// Reads up to `buffer.len()` bytes from `offset` on. A source that is no longer what it was is an error.
+    /// Reads up to `buffer.len()` bytes from `offset` on. Fails if the source has changed.
     pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let read = match (&mut self.file, &self.source.content) {
             (Some(file), _) => file
@@ -77,7 +77,7 @@ impl ByteRanges {
         Ok(hash.finish())
     }
 
-    /// An error if the file is no longer what it was when it was inspected.
+    /// Returns an error if the file has changed since it was inspected.
     pub(crate) fn check_unchanged(&self) -> Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| self.source.check_unchanged(file))
     }

@@ -14,21 +14,21 @@ use super::{Content, Once};
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
-/// How many bytes are encoded at once: a multiple of three, so that only the last block is padded.
+/// The number of bytes encoded in one step: a multiple of three, so that only the last block is padded.
 const BASE64_BLOCK: usize = 3 << 14;
 
-/// Gives exactly as many bytes as were announced, or an error.
+/// A reader that returns exactly as many bytes as were declared, or an error.
 pub(crate) struct SourceReader {
     reader: Opened,
     source: Inspected,
     left: Option<u64>,
-    /// Whether nothing has been read.
+    /// Whether no byte has been read.
     is_empty: bool,
     encoded: Option<Encoded>,
 }
 
 impl Inspected {
-    /// Opens the source at its start. A file that is not what it was when it was inspected is refused.
+    /// Opens the source at its start. Refuses a file that has changed since it was inspected.
     pub(crate) fn open(&self) -> Result<SourceReader> {
         let reader = match &self.content {
             Content::Bytes(bytes) => Opened::Bytes(bytes.clone(), 0),
@@ -43,12 +43,12 @@ impl Inspected {
 enum Opened {
     File(File),
     Bytes(Arc<Vec<u8>>, usize),
-    /// A reader that nothing was asked of, and the bytes that it is to give.
+    /// A reader that has not been read yet, and the number of bytes to read from it.
     Waiting(Arc<Once>, Option<u64>),
     Reader(Box<Background>),
 }
 
-/// A block of base64 and how much of it was taken.
+/// A block of base64, and how much of it was consumed.
 #[derive(Default)]
 struct Encoded {
     block: String,
@@ -56,7 +56,8 @@ struct Encoded {
 }
 
 impl SourceReader {
-    /// Reads on. `proceed` is asked again and again while a reader is silent, and ends that with its error.
+    /// Reads the next bytes. While a reader is silent, `proceed` is called repeatedly; if it returns an error, the read
+    /// ends with that error.
     pub(crate) fn read(&mut self, buffer: &mut [u8], proceed: &mut dyn FnMut() -> Result<()>) -> Result<usize> {
         if self.encoded.as_ref().is_some_and(|encoded| encoded.taken == encoded.block.len()) {
             self.encoded = Some(Encoded { block: self.encode_block(proceed)?, taken: 0 });
@@ -112,7 +113,7 @@ impl SourceReader {
         }
     }
 
-    /// The announced bytes have been read: is the file still what it was?
+    /// Checks that the file has not changed, after the declared bytes have been read.
     fn end(&mut self) -> Result<()> {
         match &self.reader {
             Opened::File(file) => self.source.check_unchanged(file),
@@ -133,7 +134,7 @@ pub(super) fn read_once(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result
 }
 
 impl Opened {
-    /// What has been read; nothing if nothing has come for a while.
+    /// Returns the bytes that were read, or `None` if none arrived for a while.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match self {
             Opened::File(file) => read_once(file, buffer).map(Some),

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Stops a call, a wait, a list, a stream or an upload from another thread. Clones are the same handle.
 ///
-/// Give it to [`RequestOptions::cancel_handle`](crate::RequestOptions::cancel_handle) or to an upload. The call returns
+/// Pass it to [`RequestOptions::cancel_handle`](crate::RequestOptions::cancel_handle) or to an upload. The call returns
 /// within a fraction of a second, with an error for which [`Error::is_canceled`](crate::Error::is_canceled) is true. A
-/// chunked upload stays at the platform and can be resumed. What blocks in your own code, such as a
-/// [reader](crate::FileSource::reader) that gives nothing, cannot be interrupted: the call returns all the same, and the
-/// thread that reads ends once the read does.
+/// chunked upload stays at the platform and can be resumed. Code of yours that blocks, such as a silent
+/// [reader](crate::FileSource::reader), cannot be interrupted. The call returns anyway, and the reading thread ends
+/// when the read returns.
 ///
 /// ```no_run
 /// use twelvelabs::CancelHandle;
@@ -34,12 +34,13 @@ pub struct CancelHandle {
 }
 
 impl CancelHandle {
-    /// A handle for the calls that it is given to.
+    /// Creates a handle that is not canceled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Stops everything that has this handle, for good. It only sets a flag: a signal handler may call it.
+    /// Stops all calls that use this handle, now and in the future. It only sets a flag, so a signal handler may call
+    /// it.
     pub fn cancel(&self) {
         self.canceled.store(true, Ordering::SeqCst);
     }
@@ -49,18 +50,18 @@ impl CancelHandle {
         self.canceled.load(Ordering::SeqCst) || self.parent.as_ref().is_some_and(|parent| parent.is_canceled())
     }
 
-    /// Takes a cancellation back, of a handle that nobody else has.
+    /// Undoes the cancellation of a handle that is not shared.
     pub(crate) fn reset(&self) {
         self.canceled.store(false, Ordering::SeqCst);
     }
 
-    /// A handle that is canceled with this one, and can be canceled by itself.
+    /// Returns a handle that is canceled together with this one, and can also be canceled alone.
     pub(crate) fn child(&self) -> Self {
         CancelHandle { canceled: Arc::default(), parent: Some(Arc::new(self.clone())) }
     }
 }
 
-/// A handle that is canceled when something sets this flag, such as a signal.
+/// Creates a handle that is canceled when this flag is set, for example by a signal.
 ///
 /// ```no_run
 /// use std::sync::Arc;

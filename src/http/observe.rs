@@ -1,4 +1,4 @@
-//! What can be seen of the attempts of a session: a line in the log, and an observer of the caller's.
+//! Observation of attempts: a log line and the caller's observer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::error::STORAGE_OPERATION;
 use crate::text::printable;
 
-/// One attempt of a request, as the [observer](crate::TwelveLabsBuilder::observer) of a client sees it.
+/// One attempt of a request, as passed to the [observer](crate::TwelveLabsBuilder::observer) of a client.
 ///
-/// Nothing of it is secret: it has no key, no query of a URL, nothing of what was sent and nothing of a body.
+/// It contains nothing secret: no key, no URL query, no request data and no body.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AttemptEvent {
@@ -18,17 +18,17 @@ pub struct AttemptEvent {
     /// The endpoint, as `GET /assets/{asset_id}`, or `PUT chunk` for a chunk: the same for all requests of one kind, for
     /// the labels of metrics. What [`TwelveLabs::call`](crate::TwelveLabs::call) sends has one, too.
     pub route: String,
-    /// The host that was contacted last: the API's, the storage's, or `the proxy` with its own.
+    /// The host that was contacted last: the API host, the storage host, or `the proxy` followed by its host.
     pub host: String,
-    /// The number of the attempt within its call, from 1. Redirects count, too.
+    /// The number of the attempt within its call, from 1. Redirects count as well.
     pub attempt: u32,
     /// The status of the answer, if there was one.
     pub status: Option<u16>,
-    /// Why there was no answer, or not all of it.
+    /// The reason why the answer is missing or incomplete.
     pub error: Option<String>,
-    /// How long it took; of a stream, until it began.
+    /// The duration of the attempt. For a stream, the time until it began.
     pub duration: Duration,
-    /// How many bytes of the request, its headers and its body, were handed to the network.
+    /// The number of bytes of the request, including its headers, that were handed to the network.
     pub bytes_sent: u64,
     /// The size of the answer's body in bytes, after decompression; 0 for a stream.
     pub bytes_received: u64,
@@ -116,14 +116,14 @@ pub(super) fn route(operation: &str) -> String {
 
 pub(crate) type Observer = Arc<dyn Fn(&AttemptEvent) + Send + Sync>;
 
-/// An attempt that has ended. It is reported once, whatever comes after it.
+/// A finished attempt. It is reported once, whatever follows.
 pub(super) struct ReportOnDrop<'a> {
     pub event: AttemptEvent,
     pub observer: Option<&'a Observer>,
 }
 
 impl ReportOnDrop<'_> {
-    /// Whether anybody is going to see it.
+    /// Whether logging or an observer needs the event.
     pub(super) fn is_wanted(observer: Option<&Observer>) -> bool {
         observer.is_some() || log::log_enabled!(log::Level::Debug)
     }

@@ -1,4 +1,4 @@
-//! Imports: files of a connected account that become assets.
+//! Imports: creating assets from the files of a connected account.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

@@ -1,4 +1,4 @@
-//! Time that passes by sleeping alone.
+//! A clock whose time passes only by sleeping.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -8,14 +8,15 @@ use time::OffsetDateTime;
 use crate::Clock;
 use crate::sync::lock;
 
-/// What can be slept in all, so that every time has a date: a century.
+/// The maximum total sleep, a century, so that every time has a valid date.
 const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A clock on which sleeping takes no time: it moves on at once, and notes it. Clones are the same clock.
+/// A clock on which sleeping takes no time: a sleep moves the clock forward and is recorded. Clones share the same
+/// time.
 ///
-/// Pauses between attempts, polls and rate limits end at once, and deadlines come as they would in real time. Nothing
-/// else moves it but [`advance`](Self::advance): what a server takes to answer does not count. Its chance is always
-/// one half, so that every back-off is the same each time.
+/// Pauses between attempts and polls, and those of rate limits, end immediately, and deadlines pass as they would in
+/// real time. Only sleeping and [`advance`](Self::advance) move the clock; the time that a server takes to answer does
+/// not count. The random number is always 0.5, so that backoffs are reproducible.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,24 +54,24 @@ impl Passed {
 }
 
 impl TestClock {
-    /// A clock that shows the present time.
+    /// Creates a clock that starts at the current time.
     pub fn new() -> Self {
         let (start, date) = (Instant::now(), OffsetDateTime::now_utc());
         TestClock(Arc::new(Inner { start, date, passed: Mutex::default() }))
     }
 
-    /// Every sleep so far, in order. What can be canceled sleeps in many small steps: look at the
-    /// [time that has passed](Self::passed) then.
+    /// Returns all sleeps so far, in order. A call that can be canceled sleeps in many small steps; for such a call,
+    /// use [`passed`](Self::passed).
     pub fn slept(&self) -> Vec<Duration> {
         self.lock().slept.clone()
     }
 
-    /// How much time has passed on this clock.
+    /// Returns the time that has passed on this clock.
     pub fn passed(&self) -> Duration {
         self.lock().time
     }
 
-    /// Lets time pass in which nobody sleeps.
+    /// Moves the clock forward without a sleep.
     ///
     /// ```
     /// use std::time::Duration;

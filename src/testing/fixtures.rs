@@ -1,7 +1,7 @@
-//! Things as the platform gives them, for tests that need no platform.
+//! Example responses, for tests without a server.
 //!
-//! The structs of this crate grow with the platform, so that only the crate can build them. Take one of these and
-//! change what matters to your test. All of them can be read from JSON, too.
+//! The response types are `#[non_exhaustive]`, so only this crate can construct them. Take one of these examples and
+//! change the fields that matter to your test. All response types can also be deserialized from JSON.
 //!
 //! ```
 //! use twelvelabs::assets::{Asset, AssetStatus};
@@ -31,7 +31,7 @@ use crate::assets::{Asset, AssetMethod, AssetStatus, AssetTranscription, Transcr
 use crate::search::SearchItem;
 use crate::types::TranscriptionEntry;
 
-/// An asset that is ready: the video `holiday.mp4` of 12.5 s and 1 MB.
+/// Returns an asset that is ready: the video `holiday.mp4` of 12.5 s and 1 MB.
 ///
 /// ```
 /// let asset = twelvelabs::testing::fixtures::asset();
@@ -58,7 +58,7 @@ pub fn asset() -> Asset {
     }
 }
 
-/// The best hit of a search: a clip of 7.75 s in which a dog runs into the water.
+/// Returns the best hit of a search: a clip of 7.75 s in which a dog runs into the water.
 ///
 /// ```
 /// let hit = twelvelabs::testing::fixtures::search_item();
@@ -76,7 +76,7 @@ pub fn search_item() -> SearchItem {
     }
 }
 
-/// What is said in a video: two sentences of one speaker, with their words, that are one utterance.
+/// Returns a transcription: one utterance of two sentences, with their words.
 ///
 /// ```
 /// let transcription = twelvelabs::testing::fixtures::transcription();

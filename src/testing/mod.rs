@@ -1,8 +1,8 @@
-//! A platform inside of your tests, a clock that does not wait, and things to test with.
+//! A stand-in for the platform, a test clock and example responses.
 //!
-//! [`StandIn`] is the platform, [`Fault`] what goes wrong with it, [`Request`] and [`Upload`] what it has seen. [`TestClock`] is a clock
-//! on which sleeping takes no time. [`fixtures`] has answers for tests that need no platform. It all costs one small crate, which the
-//! feature `webhooks` has, too.
+//! [`StandIn`] is the stand-in, a [`Fault`] is a failure to inject, and [`Request`] and [`Upload`] are the stand-in's
+//! records. [`TestClock`] is a clock on which sleeping takes no time. [`fixtures`] contains example responses for tests
+//! without a server. The module adds one small dependency, `hmac-sha256`, which the feature `webhooks` also uses.
 //!
 //! [The guide](crate::guide::testing) shows how to use them.
 

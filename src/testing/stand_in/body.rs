@@ -1,4 +1,4 @@
-//! What came as a body: kept if it is small, and otherwise counted and hashed as it comes.
+//! The body of a request: kept if it is small, otherwise counted and hashed as it arrives.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use hmac_sha256::Hash;
 
 /// The body of a request, or the content of a part of a form.
 ///
-/// What is too large to be kept still has its length and its SHA-256.
+/// A body that is too large to keep still has its length and its SHA-256.
 #[derive(Clone)]
 pub struct Body {
     bytes: Vec<u8>,
     length: u64,
-    /// The most bytes that are kept.
+    /// The maximum number of bytes to keep.
     most: usize,
-    /// Of what is not kept.
+    /// The hash of a body that is not kept.
     hash: Option<Hash>,
 }
 
@@ -40,38 +40,39 @@ impl Body {
         })
     }
 
-    /// The same without its bytes.
+    /// Returns the body without its bytes.
     pub(super) fn without_bytes(&self) -> Self {
         Body { bytes: Vec::new(), length: self.length, most: 0, hash: Some(self.hash()) }
     }
 
-    /// How many bytes are kept.
+    /// Returns the number of bytes that are kept.
     pub(super) fn kept(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The bytes, if they are kept: those of a part of a form up to 16 MiB, and those of anything else, until a stand-in
-    /// keeps 64 MiB in all.
+    /// Returns the bytes, if they were kept. A stand-in keeps at most 16 MiB of a part of a form, and at most 64 MiB in
+    /// total.
     pub fn bytes(&self) -> Option<&[u8]> {
         self.hash.is_none().then_some(&self.bytes)
     }
 
-    /// The bytes as text, with `\u{fffd}` for what is no UTF-8. Empty if the bytes are not kept.
+    /// Returns the bytes as text, with `\u{fffd}` for invalid UTF-8. Empty if the bytes were not kept.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// How many bytes came.
+    /// Returns the number of bytes received.
     pub fn len(&self) -> u64 {
         self.length
     }
 
-    /// Whether nothing came.
+    /// Whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// The SHA-256 of all that came, in hexadecimal digits. It takes a while for much without optimization.
+    /// Returns the SHA-256 of the whole body, in hexadecimal digits. Without compiler optimization, this is slow for a
+    /// large body.
     ///
     /// ```
     /// # use twelvelabs::{FileSource, assets::UploadMethod, testing::StandIn};

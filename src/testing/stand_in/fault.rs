@@ -1,4 +1,4 @@
-//! What goes wrong on demand, and with which requests.
+//! Faults on demand, and the requests that they affect.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::request::segments;
 
-/// Something that goes wrong with a request, or with several: see [`StandIn::fault`](super::StandIn::fault).
+/// A failure to inject into one or more requests: see [`StandIn::fault`](super::StandIn::fault).
 ///
-/// It happens once, with the next request, unless [`times`](Self::times), [`always`](Self::always) or
+/// A fault affects only the next request, unless [`times`](Self::times), [`always`](Self::always) or
 /// [`after`](Self::after) say otherwise.
 ///
 /// ```
@@ -46,7 +46,7 @@ impl Fault {
         Fault { kind, after: 0, times: 1 }
     }
 
-    /// The request has no effect and is answered with this status.
+    /// Answers with this status. The request has no effect.
     pub fn status(status: u16) -> Self {
         let code = match status {
             401 => "api_key_invalid",
@@ -61,53 +61,54 @@ impl Fault {
         Self::new(Kind::Status { status, code: code.into(), message, headers: Vec::new(), body: None })
     }
 
-    /// A presigned URL is refused as if its hour were over.
+    /// Refuses a presigned URL as expired.
     pub fn expired_url() -> Self {
         Self::new(Kind::Expired)
     }
 
-    /// The answer lacks a header, such as the `ETag` of a chunk.
+    /// Omits a header from the answer, such as the `ETag` of a chunk.
     pub fn without_header(name: impl Into<String>) -> Self {
         Self::new(Kind::WithoutHeader(name.into()))
     }
 
-    /// The answer begins this much later, in real time.
+    /// Delays the answer by this duration, in real time.
     pub fn slow(delay: Duration) -> Self {
         Self::new(Kind::Slow(delay))
     }
 
-    /// The answer comes piece by piece, a stream line by line, with this pause after each, in real time.
+    /// Sends the answer piece by piece, or a stream line by line, with this pause after each piece, in real time.
     pub fn trickle(pause: Duration) -> Self {
         Self::new(Kind::Trickle(pause))
     }
 
-    /// The connection is reset after this many bytes of the request's body. The request has no effect.
+    /// Resets the connection after this many bytes of the request's body. The request has no effect.
     pub fn reset_request(bytes: u64) -> Self {
         Self::new(Kind::ResetRequest(bytes))
     }
 
-    /// This many bytes of the request's body are read, and then nothing happens until the other side gives up. The
-    /// request has no effect.
+    /// Reads this many bytes of the request's body, then stays silent until the client gives up. The request has no
+    /// effect.
     pub fn silent(bytes: u64) -> Self {
         Self::new(Kind::Silent(bytes))
     }
 
-    /// The request has its effect, and the connection is reset in the middle of the answer.
+    /// Carries out the request, and resets the connection in the middle of the answer.
     pub fn reset_answer() -> Self {
         Self::new(Kind::ResetAnswer)
     }
 
-    /// What is polled is not ready, [each time](Self::always).
+    /// Reports the polled resource as not ready, on [every poll](Self::always).
     pub fn never_ready() -> Self {
         Self::new(Kind::NeverReady).always()
     }
 
-    /// What is polled has failed, [each time](Self::always): with this code, where the platform gives one.
+    /// Reports the polled resource as failed, on [every poll](Self::always), with this code where the platform sends
+    /// one.
     pub fn failed(code: impl Into<String>) -> Self {
         Self::new(Kind::Failed(code.into())).always()
     }
 
-    /// The code in the answer of a [`status`](Self::status).
+    /// Sets the code in the answer of a [`status`](Self::status) fault.
     pub fn code(mut self, code: impl Into<String>) -> Self {
         if let Kind::Status { code: have, .. } = &mut self.kind {
             *have = code.into();
@@ -115,7 +116,7 @@ impl Fault {
         self
     }
 
-    /// The message in the answer of a [`status`](Self::status).
+    /// Sets the message in the answer of a [`status`](Self::status) fault.
     pub fn message(mut self, message: impl Into<String>) -> Self {
         if let Kind::Status { message: have, .. } = &mut self.kind {
             *have = message.into();
@@ -123,7 +124,8 @@ impl Fault {
         self
     }
 
-    /// A body of its own for a [`status`](Self::status), in place of the code and the message: none for null.
+    /// Sets the whole body of a [`status`](Self::status) fault, instead of the code and the message. Null means no
+    /// body.
     pub fn body(mut self, body: Value) -> Self {
         if let Kind::Status { body: have, .. } = &mut self.kind {
             *have = Some(body);
@@ -131,7 +133,7 @@ impl Fault {
         self
     }
 
-    /// One more header in the answer of a [`status`](Self::status).
+    /// Adds a header to the answer of a [`status`](Self::status) fault.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Kind::Status { headers, .. } = &mut self.kind {
             headers.push((name.into(), value.into()));
@@ -139,30 +141,30 @@ impl Fault {
         self
     }
 
-    /// `Retry-After` in the answer of a [`status`](Self::status), in seconds.
+    /// Sets `Retry-After` in the answer of a [`status`](Self::status) fault, in seconds.
     pub fn retry_after(self, seconds: u64) -> Self {
         self.header("retry-after", seconds.to_string())
     }
 
-    /// It happens this many times.
+    /// Makes the fault affect this many requests.
     pub fn times(mut self, times: usize) -> Self {
         self.times = times;
         self
     }
 
-    /// It happens each time.
+    /// Makes the fault affect every request.
     pub fn always(self) -> Self {
         self.times(usize::MAX)
     }
 
-    /// It happens after this many requests that are answered as usual.
+    /// Lets this many requests succeed before the fault takes effect.
     pub fn after(mut self, requests: usize) -> Self {
         self.after = requests;
         self
     }
 }
 
-/// A method and a path, in which `{…}` stands for any one segment.
+/// A method and a path pattern, in which `{…}` matches any one segment.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     text: String,

@@ -56,18 +56,17 @@ const API_KEY: &str = "tlk_stand_in";
 /// The longest wait for a request.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A small platform inside of a test. It stops when its last clone is dropped.
+/// A stand-in for the platform that runs inside a test. It stops when its last clone is dropped.
 ///
-/// It keeps state, serves any number of connections, and answers as the platform is documented to. It also refuses what
-/// the platform is documented to refuse: an asset that is not ready, an image for an index, an item under the wrong
-/// `asset_type`, a schema that the platform does not take. Where the documents are silent, it takes the stricter
-/// reading.
+/// It keeps state, serves any number of connections, and answers as the platform's documentation says. It also refuses
+/// what the documentation says the platform refuses: an asset that is not ready, an image for an index, an item with
+/// the wrong `asset_type`, an unsupported schema. Where the documentation is silent, it is strict.
 ///
 /// - **Assets**, uploaded in one request or in chunks, with transcriptions, metadata, HLS streams and thumbnails. Videos
 ///   and audio files last 12.5 s. A file whose name contains `video_duration_too_short` fails with that code.
-/// - **Indexes**, their videos, tasks and searches. The same four sentences are spoken in every video: `Hello there, and
-///   welcome to the beach.`, `Look, the dog runs into the water.`, `Now we build a castle of sand.` and `The sun goes
-///   down, time to go home.` The clips with the most words of the query are the first hits. Filters and `group_by` work.
+/// - **Indexes**, their videos, tasks and searches. The same four sentences are spoken in every video: `Hello there,
+///   and welcome to the beach.`, `Look, the dog runs into the water.`, `Now we build a castle of sand.` and `The sun
+///   goes down, time to go home.` Clips that contain more words of the query come first. Filters and `group_by` work.
 /// - **Analysis**, synchronous, streamed, in tasks and in batches. The answer begins with `You asked: …`, or fits the
 ///   schema or the segment definitions of the request.
 /// - **Responses**, whole or streamed, in sessions that remember the questions. A question that contains `please fail`
@@ -77,10 +76,10 @@ const LONGEST: Duration = Duration::from_secs(30);
 ///   `broken` cannot be embedded.
 /// - **Entity collections** and entities; **knowledge stores** with items and collections, searched like indexes.
 ///
-/// Everything that takes the platform time is ready after two polls, see
-/// [`polls_until_ready`](Self::polls_until_ready). Retrieving a thing counts as a poll of it, and so does listing it:
-/// the first page of a list polls everything in the list. The presigned URLs of chunks lead to a second port, the
-/// storage, which takes each chunk once.
+/// Everything that takes time on the platform is ready after two polls: see
+/// [`polls_until_ready`](Self::polls_until_ready). Retrieving a resource counts as a poll of it. The first page of a
+/// list polls every resource in the list. The presigned URLs of chunks lead to a second port, the storage, which takes
+/// each chunk once.
 ///
 /// Endpoints are written as `"POST /assets"` or `"GET /assets/{id}"`, where `{…}` is any one segment of the path.
 ///
@@ -115,8 +114,7 @@ impl Drop for Running {
 impl StandIn {
     /// Starts a stand-in on two free ports of the loopback interface.
     ///
-    /// # Panics
-    /// If the system has no port or no thread for it, see [`try_start`](Self::try_start).
+    /// # Panics If the system has no free port or cannot start a thread. See [`try_start`](Self::try_start).
     #[must_use = "it stops when it is dropped"]
     #[track_caller]
     pub fn start() -> Self {
@@ -126,10 +124,9 @@ impl StandIn {
         }
     }
 
-    /// The same, for those who can do without one.
+    /// As [`start`](Self::start), but returns an error instead of panicking.
     ///
-    /// # Errors
-    /// If the system has no port or no thread for it.
+    /// # Errors If the system has no free port or cannot start a thread.
     pub fn try_start() -> io::Result<Self> {
         let clock = TestClock::new();
         let shared = Arc::new(Shared::new(State::new(clock.clone())));
@@ -139,24 +136,25 @@ impl StandIn {
         Ok(StandIn(Arc::new(Running { shared, ports, client, clock })))
     }
 
-    /// The base URL for a client, by address: `http://127.0.0.1:…/v1.3`.
+    /// Returns the base URL for a client, with an IP address: `http://127.0.0.1:…/v1.3`.
     pub fn url(&self) -> String {
         url("127.0.0.1", self.0.ports[0].number)
     }
 
-    /// The base URL by name: `http://localhost:…/v1.3`. The presigned URLs name the storage in the same way from now on.
+    /// Returns the base URL with a host name: `http://localhost:…/v1.3`. From this call on, presigned URLs use that
+    /// name as well.
     pub fn url_by_name(&self) -> String {
         let [api, storage] = &self.0.ports;
         self.state().uploads.storage.base = format!("http://localhost:{}", storage.number);
         url("localhost", api.number)
     }
 
-    /// A client of the stand-in, whose time is the [`clock`](Self::clock): it waits for nothing in real time.
+    /// Returns a client for the stand-in. It uses the stand-in's [`clock`](Self::clock), so its pauses take no time.
     pub fn client(&self) -> TwelveLabs {
         self.0.client.clone()
     }
 
-    /// The same client before it is made, for settings of your own.
+    /// Returns a builder for that client, for custom settings.
     ///
     /// ```
     /// let stand_in = twelvelabs::testing::StandIn::start();
@@ -169,7 +167,8 @@ impl StandIn {
         builder(self.0.ports[0].number, &self.0.clock)
     }
 
-    /// The time of the stand-in and its clients. Presigned URLs end after an hour of it, sessions after 24.
+    /// Returns the clock of the stand-in and its clients. On this clock, presigned URLs expire after 1 hour and upload
+    /// sessions after 24 hours.
     ///
     /// ```
     /// use std::time::Duration;
@@ -193,8 +192,8 @@ impl StandIn {
         self.fault(endpoint, Fault::status(status).times(times));
     }
 
-    /// Lets something go wrong with the next requests. Of several faults for an endpoint, the first that was given
-    /// comes first. Chunks go to `"PUT /storage/{upload_id}/{chunk}"`.
+    /// Injects a fault into the next requests to an endpoint. Several faults for one endpoint apply in the order in
+    /// which they were added. The endpoint of chunks is `"PUT /storage/{upload_id}/{chunk}"`.
     ///
     /// ```
     /// use twelvelabs::FileSource;
@@ -238,14 +237,15 @@ impl StandIn {
         self.state().own_answers.push((endpoint, json));
     }
 
-    /// Takes back all faults and answers that were given.
+    /// Removes all faults and fixed answers.
     pub fn forgive(&self) {
         let mut state = self.state();
         state.script.clear();
         state.own_answers.clear();
     }
 
-    /// The endpoints of the faults that no request has met: a test that ends with some has not tried what it is about.
+    /// Returns the endpoints of the faults that no request has met. If any remain at the end of a test, the test has
+    /// not exercised them.
     ///
     /// ```
     /// let stand_in = twelvelabs::testing::StandIn::start();
@@ -259,29 +259,29 @@ impl StandIn {
         state.script.iter().filter(|scripted| !scripted.met).map(|scripted| scripted.endpoint.text().into()).collect()
     }
 
-    /// Sets how many polls see something at work that takes the platform time: 2 by default.
+    /// Sets how many polls see a resource as unfinished before it is ready. The default is 2.
     pub fn polls_until_ready(&self, polls: u32) {
         self.state().polls_until_ready = polls;
     }
 
-    /// Sets how large the chunks of new sessions are in bytes, 5 MiB by default, and how many URLs come with a session,
-    /// 10 by default.
+    /// Sets the chunk size of new sessions in bytes (5 MiB by default), and the number of URLs that a new session
+    /// contains (10 by default).
     pub fn chunks(&self, chunk_size: u64, first_urls: u32) {
         let uploads = &mut self.state().uploads;
         (uploads.chunk_size, uploads.first_urls) = (chunk_size.max(1), first_urls);
     }
 
-    /// Ends a session as if its 24 hours were over.
+    /// Expires a session, as if its 24 hours had passed.
     pub fn expire_session(&self, upload_id: &str) {
         self.state().uploads.expire(upload_id);
     }
 
-    /// Ends all presigned URLs that were given out, as if their hour were over.
+    /// Expires all presigned URLs issued so far, as if their hour had passed.
     pub fn expire_urls(&self) {
         self.state().uploads.storage.expire_urls();
     }
 
-    /// Everything that has come, in order, to the platform and to the storage.
+    /// Returns all requests to the platform and to the storage, in order.
     ///
     /// ```
     /// let stand_in = twelvelabs::testing::StandIn::start();
@@ -296,7 +296,7 @@ impl StandIn {
         self.state().log.clone()
     }
 
-    /// Everything that has come to this endpoint, in order.
+    /// Returns all requests to this endpoint, in order.
     ///
     /// # Panics
     /// If the endpoint is not written as `"METHOD /path"`.
@@ -306,7 +306,7 @@ impl StandIn {
         self.state().log.iter().filter(|request| endpoint.is(request.method(), &request.segments())).cloned().collect()
     }
 
-    /// How many requests have come to this endpoint.
+    /// Returns the number of requests to this endpoint.
     ///
     /// # Panics
     /// If the endpoint is not written as `"METHOD /path"`.
@@ -315,7 +315,8 @@ impl StandIn {
         count(&self.state(), &parsed(endpoint))
     }
 
-    /// Waits until the headers of this many requests have come to this endpoint. False if they have not within 30 s.
+    /// Waits until the headers of this many requests to this endpoint have arrived. Returns `false` if they have not
+    /// arrived within 30 s.
     ///
     /// ```
     /// use twelvelabs::testing::{Fault, StandIn};
@@ -344,7 +345,7 @@ impl StandIn {
         self.0.shared.wait_until(LONGEST, |state| count(state, &endpoint) >= requests)
     }
 
-    /// The files that arrived whole as assets, in one request or in chunks, in order.
+    /// Returns the files that were uploaded completely, in one request or in chunks, in order.
     ///
     /// ```
     /// use twelvelabs::{FileSource, assets::UploadMethod};
@@ -363,33 +364,34 @@ impl StandIn {
         state.uploads.uploads(&state.log)
     }
 
-    /// The ids of all sessions for chunks, oldest first.
+    /// Returns the ids of all upload sessions, oldest first.
     pub fn upload_ids(&self) -> Vec<String> {
         self.state().uploads.ids()
     }
 
-    /// The numbers of the chunks whose sending has begun, in order, repetitions included.
+    /// Returns the numbers of the chunks for which a request has begun, in order, including repetitions.
     pub fn sent_chunks(&self, upload_id: &str) -> Vec<u32> {
         let state = self.state();
         state.log.iter().filter_map(storage::place).filter(|(id, _)| id == upload_id).map(|(_, index)| index).collect()
     }
 
-    /// The numbers of the chunks that were reported, in order, repetitions included.
+    /// Returns the numbers of the chunks that were reported, in order, including repetitions.
     pub fn reported_chunks(&self, upload_id: &str) -> Vec<u32> {
         self.state().uploads.reported(upload_id)
     }
 
-    /// The bytes of a completed session, if they are not too many to be kept: see [`Body::bytes`](super::Body::bytes).
+    /// Returns the bytes of a completed session, unless they are too many to keep: see
+    /// [`Body::bytes`](super::Body::bytes).
     pub fn assembled(&self, upload_id: &str) -> Option<Vec<u8>> {
         self.state().uploads.assembled(upload_id)
     }
 
-    /// How many assets there are.
+    /// Returns the number of assets.
     pub fn asset_count(&self) -> usize {
         self.state().assets.count()
     }
 
-    /// How many connections were made to the storage.
+    /// Returns the number of connections to the storage.
     pub fn storage_connections(&self) -> usize {
         self.state().uploads.storage.connections
     }

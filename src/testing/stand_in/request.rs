@@ -1,4 +1,4 @@
-//! A request as it came.
+//! The record of a request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use serde_json::Value;
 use super::body::Body;
 use super::form::Part;
 
-/// What stands in the place of the API key.
+/// The placeholder for the API key.
 const HIDDEN: &str = "(not shown)";
 
-/// Which of the two servers was asked.
+/// The server that received the request: the API or the storage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Host {
     Api,
     Storage,
 }
 
-/// A request as it came, without the value of the API key.
+/// A request as received, without the value of the API key.
 #[derive(Clone)]
 pub struct Request {
     pub(super) host: Host,
-    /// Its place in the log.
+    /// The position in the log.
     pub(super) number: usize,
-    /// Whether its URL was given out by the storage, and is neither used nor over.
+    /// Whether the presigned URL is valid: issued by the storage, unused and not expired.
     pub(super) is_fresh: bool,
     method: String,
     path: String,
@@ -73,44 +73,44 @@ impl Request {
         self.body.clone()
     }
 
-    /// How many bytes it keeps in memory.
+    /// Returns the number of bytes that the request keeps in memory.
     pub(super) fn kept(&self) -> usize {
         self.body.kept() + self.form.iter().map(|part| part.body.kept()).sum::<usize>()
     }
 
-    /// Keeps the lengths and hashes of its body alone.
+    /// Drops the bytes of the body, and keeps only lengths and hashes.
     pub(super) fn let_go(&mut self) {
         let part = |part: &Part| Part { body: part.body.without_bytes(), ..part.clone() };
         self.body = Arc::new(self.body.without_bytes());
         self.form = Arc::new(self.form.iter().map(part).collect());
     }
 
-    /// The segments of the path, decoded.
+    /// Returns the segments of the path, decoded.
     pub(super) fn segments(&self) -> Vec<&str> {
         self.segments.iter().map(String::as_str).collect()
     }
 
-    /// The method, as `POST`.
+    /// Returns the method, such as `POST`.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The path as it came, without the version: `/assets/65f…`.
+    /// Returns the path as received, without the version: `/assets/65f…`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The pairs of the query, decoded.
+    /// Returns the names and values of the query, decoded.
     pub fn query(&self) -> &[(String, String)] {
         &self.query
     }
 
-    /// The values of a query parameter, in order.
+    /// Returns the values of a query parameter, in order.
     pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a filter of the query lets `value` pass: it is among the values of the parameter, or there are none.
+    /// Whether a filter of the query accepts `value`: it is one of the values of the parameter, or there are none.
     pub(super) fn admits(&self, name: &str, value: &Value) -> bool {
         let mut wanted = self.values(name).peekable();
         wanted.peek().is_none() || wanted.any(|wanted| value == wanted)
@@ -121,33 +121,33 @@ impl Request {
         self.values(name).any(|value| value == "true")
     }
 
-    /// Whether a list is asked for from its beginning. Only such a request counts as a poll of the things in the list,
-    /// so that reading a list to its end is one poll, however many pages it has.
+    /// Whether the request asks for the first page of a list. Only such a request counts as a poll of the resources in
+    /// the list, so reading a whole list is one poll, however many pages it has.
     pub(super) fn is_first_page(&self) -> bool {
         self.values("page").all(|page| page == "1")
     }
 
-    /// The headers. The API key has no value here.
+    /// Returns the headers. The value of the API key is replaced by a placeholder.
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
 
-    /// The first value of a header, whatever its case.
+    /// Returns the first value of a header. Names are case-insensitive.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// How many bytes of the body have come.
+    /// Returns the number of bytes of the body.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The body. Empty if it is a [form](Self::form).
+    /// Returns the body. Empty if it is a [form](Self::form).
     pub fn body(&self) -> &Body {
         &self.body
     }
 
-    /// The body as JSON; null if it is something else.
+    /// Returns the body as JSON, or null if it is not JSON.
     ///
     /// ```
     /// # use twelvelabs::{indexes::IndexModelInput, testing::StandIn};
@@ -161,17 +161,18 @@ impl Request {
         self.body.bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
     }
 
-    /// The parts of the body, if it is a form.
+    /// Returns the parts of the body, if it is a form.
     pub fn form(&self) -> &[Part] {
         &self.form
     }
 
-    /// The first part of the form with this name.
+    /// Returns the first part of the form with this name.
     pub fn part(&self, name: &str) -> Option<&Part> {
         self.form.iter().find(|part| part.name == name)
     }
 
-    /// Whether it came to the storage, the host of the presigned URLs, where the API key has no business.
+    /// Whether the storage received the request. The storage is the host of presigned URLs, and must never receive the
+    /// API key.
     pub fn is_to_storage(&self) -> bool {
         self.host == Host::Storage
     }
@@ -194,7 +195,7 @@ pub(super) fn segments(path: &str) -> Vec<String> {
     path.trim_matches('/').split('/').map(|segment| decoded(segment, false)).collect()
 }
 
-/// Undoes the encoding of a path, or of a query, where `+` is a space.
+/// Decodes a path, or a query, in which `+` is a space.
 fn decoded(text: &str, is_query: bool) -> String {
     let text = if is_query { text.replace('+', " ") } else { text.to_string() };
     percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()

@@ -13,19 +13,19 @@ use super::storage::{Storage, UPLOAD_HEADER};
 use crate::Clock;
 use crate::testing::TestClock;
 
-/// A file that arrived whole as an asset: in one request, or in chunks.
+/// A file that was uploaded completely, in one request or in chunks.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Upload {
-    /// The asset that it became.
+    /// The id of the asset.
     pub asset_id: String,
-    /// The session that it came in, if it came in chunks.
+    /// The id of the upload session, if the file was sent in chunks.
     pub upload_id: Option<String>,
-    /// The name that the asset has.
+    /// The file name of the asset.
     pub filename: String,
-    /// How many bytes it has.
+    /// The number of bytes.
     pub length: u64,
-    /// The SHA-256 in hexadecimal digits. Unknown if it came in more chunks than can be kept.
+    /// The SHA-256 in hexadecimal digits. `None` if the file had more chunks than can be kept.
     pub sha256: Option<String>,
 }
 

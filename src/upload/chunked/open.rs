@@ -282,7 +282,8 @@ pub(crate) fn is_hopeless(e: &Error) -> bool {
     matches!(e, Error::Upload(e) if e.mismatch || (!e.resumable && !matches!(*e.cause, Error::File { .. })))
 }
 
-/// Whether the platform no longer knows the session. What the storage says is about one of its URLs.
+/// Whether the platform no longer knows the session. A 404 or 410 from the storage concerns one of its URLs, not the
+/// resource.
 pub(crate) fn is_unknown_session(e: &Error) -> bool {
     e.api().is_some_and(|e| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION))
 }
