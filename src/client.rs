@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::call::CustomCall;
 use crate::call::encode::check_own_header;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::http::attempt::Agent;
 use crate::http::limiter::RequestRate;
-use crate::http::observe::{AttemptEvent, Observer};
+use crate::http::observe::AttemptEvent;
 use crate::http::session::{Options, Session};
 use crate::http::url;
 use crate::resources::analyze;
@@ -30,7 +30,6 @@ use crate::resources::responses::ResponsesClient;
 use crate::resources::search::SearchClient;
 use crate::resources::tasks::TasksClient;
 
-const MAX_RESPONSE_SIZE: u64 = 128 << 20;
 const BASE_URL: &str = "https://api.twelvelabs.io/v1.3";
 const KEY_VARIABLES: [&str; 3] = ["TWELVELABS_API_KEY", "TWELVE_LABS_API_KEY", "TL_API_KEY"];
 
@@ -232,18 +231,8 @@ impl fmt::Debug for TwelveLabs {
 pub struct TwelveLabsBuilder {
     api_key: Option<String>,
     base_url: Option<String>,
-    timeout: Option<Duration>,
-    max_retries: Option<u32>,
-    max_retry_after: Option<Duration>,
-    max_response_size: Option<u64>,
-    headers: Vec<(String, String)>,
-    clock: Option<Arc<dyn Clock>>,
-    allow_insecure_storage: bool,
-    agent: Option<Agent>,
-    proxy: Option<String>,
-    root_certificates: Option<Vec<u8>>,
-    rate_limit: Option<RequestRate>,
-    observer: Option<Observer>,
+    /// What the session takes as it is. Its key and its base URL are found when the client is built.
+    options: Options,
 }
 
 impl TwelveLabsBuilder {
@@ -263,27 +252,27 @@ impl TwelveLabsBuilder {
     /// Sets the time limit for an answer after its request is sent, for every call. The default is 60 s, or 600 s for
     /// calls in which the platform works before it answers. For a stream, it limits the silence between two pieces.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.options.timeout = Some(timeout);
         self
     }
 
     /// Sets how often a failed attempt is retried if a retry is safe. The default is 2.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
-        self.max_retries = Some(max_retries);
+        self.options.max_retries = Some(max_retries);
         self
     }
 
     /// Sets the longest pause that the platform may ask for between two attempts. The default is 60 s. If the platform
     /// asks for a longer pause, the call immediately returns an error that says when to retry.
     pub fn max_retry_after(mut self, max_retry_after: Duration) -> Self {
-        self.max_retry_after = Some(max_retry_after);
+        self.options.max_retry_after = Some(max_retry_after);
         self
     }
 
     /// Sets the maximum size of an answer in bytes, after decompression. The default is 128 MiB. For a stream, it
     /// limits each line and the total text that is collected.
     pub fn max_response_size(mut self, bytes: u64) -> Self {
-        self.max_response_size = Some(bytes);
+        self.options.max_response_size = Some(bytes);
         self
     }
 
@@ -305,7 +294,7 @@ impl TwelveLabsBuilder {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn rate_limit(mut self, requests: u32, per: Duration) -> Self {
-        self.rate_limit = Some(RequestRate { requests, per });
+        self.options.rate_limit = Some(RequestRate { requests, per });
         self
     }
 
@@ -327,26 +316,26 @@ impl TwelveLabsBuilder {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn observer(mut self, observer: impl Fn(&AttemptEvent) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.options.observer = Some(Arc::new(observer));
         self
     }
 
     /// Adds a header to every request. Those that the client sets itself (`x-api-key`, `host`, `content-length`,
     /// `transfer-encoding`, `expect`) are an error of [`build`](Self::build).
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        self.options.headers.push((name.into(), value.into()));
         self
     }
 
     /// Sets the source of time and randomness for retries and waits. Use it in tests.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Some(Arc::new(clock));
+        self.options.clock = Some(Arc::new(clock));
         self
     }
 
     /// Allows unencrypted (`http`) storage URLs for chunks although the base URL is `https`. The default is `false`.
     pub fn allow_insecure_storage(mut self, allow_insecure_storage: bool) -> Self {
-        self.allow_insecure_storage = allow_insecure_storage;
+        self.options.allow_insecure_storage = allow_insecure_storage;
         self
     }
 
@@ -366,7 +355,7 @@ impl TwelveLabsBuilder {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = Some(url.into());
+        self.options.proxy = Some(url.into());
         self
     }
 
@@ -379,7 +368,7 @@ impl TwelveLabsBuilder {
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.root_certificates = Some(pem.into());
+        self.options.root_certificates = Some(pem.into());
         self
     }
 
@@ -388,7 +377,7 @@ impl TwelveLabsBuilder {
     /// The crate still makes the connections itself, so that cancellation and deadlines work and the key appears in no
     /// log. It also keeps its own time limits, redirects and error handling.
     pub fn agent(mut self, agent: Agent) -> Self {
-        self.agent = Some(agent);
+        self.options.agent = Some(agent);
         self
     }
 
@@ -423,10 +412,10 @@ impl TwelveLabsBuilder {
         if !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::invalid("api_key", "must not contain spaces, line breaks or non-ASCII characters"));
         }
-        for (name, value) in &self.headers {
+        for (name, value) in &self.options.headers {
             check_own_header(name, value)?;
         }
-        if self.rate_limit.is_some_and(|pace| pace.requests == 0 || pace.per.is_zero()) {
+        if self.options.rate_limit.is_some_and(|pace| pace.requests == 0 || pace.per.is_zero()) {
             return Err(Error::invalid("rate_limit", "must allow at least one request, in a time greater than 0"));
         }
         let base_url = match self.base_url {
@@ -435,23 +424,7 @@ impl TwelveLabsBuilder {
         };
         let base_url = base_url.trim().trim_end_matches('/').to_string();
         url::check_base_url(&base_url).map_err(|why| Error::invalid("base_url", why))?;
-        let session = Session::new(Options {
-            api_key,
-            base_url,
-            timeout: self.timeout,
-            max_retries: self.max_retries,
-            max_retry_after: self.max_retry_after,
-            max_response_size: self.max_response_size.unwrap_or(MAX_RESPONSE_SIZE),
-            headers: self.headers,
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            allow_insecure_storage: self.allow_insecure_storage,
-            agent: self.agent,
-            proxy: self.proxy,
-            root_certificates: self.root_certificates,
-            rate_limit: self.rate_limit,
-            observer: self.observer,
-        })?;
-        Ok(TwelveLabs(session))
+        Ok(TwelveLabs(Session::new(Options { api_key, base_url, ..self.options })?))
     }
 }
 
@@ -519,6 +492,18 @@ mod tests {
         let client = TwelveLabs::new("tlk_secret").unwrap();
         let call = client.assets().list();
         assert!(!format!("{client:?} {:?} {call:?}", TwelveLabs::builder().api_key("tlk_secret")).contains("secret"));
+    }
+
+    #[test]
+    fn a_model_has_ten_times_as_long_to_answer_as_the_rest_of_the_platform() {
+        let session = TwelveLabs::new("tlk_secret").unwrap().0;
+        for (request, seconds) in [
+            (analyze::analyze(&session, false), 600),
+            (analyze::analyze(&session, true), 600),
+            (session.get(&["assets"]), 60),
+        ] {
+            assert_eq!(request.policy().timeout, Duration::from_secs(seconds), "{request:?}");
+        }
     }
 
     #[test]

@@ -140,9 +140,9 @@ impl RequestOptions {
 
     /// The limits of a call: from these settings, otherwise the client's, otherwise the defaults.
     pub(crate) fn policy(&self, session: &Session, timeout: Duration, stream: bool) -> Policy {
-        let settings = &session.settings().options;
+        let settings = session.settings();
         Policy {
-            timeout: self.timeout.or(settings.timeout).unwrap_or(timeout),
+            timeout: self.timeout.or(settings.options.timeout).unwrap_or(timeout),
             stream,
             deadline: self.deadline,
             max_response_size: settings.max_response_size,

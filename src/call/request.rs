@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::attempt::{ANSWER, Failure, LiveBody};
 use crate::http::body::{Part, Payload, Progress, ProgressCallback};
-use crate::http::engine::{self, Plan, Target};
+use crate::http::engine::{self, Plan, Policy, Target};
 use crate::http::session::Session;
 use crate::response::HttpResponse;
 use crate::text::printable;
@@ -392,15 +392,17 @@ impl Request {
             headers: self.headers(payload.as_ref())?,
             body: payload.as_ref().map(|payload| payload as &dyn engine::Body),
             idempotent: self.is_idempotent(),
-            policy: self.options.policy(&self.session, self.timeout(), self.hints.stream),
+            policy: self.policy(),
             cancel: self.options.cancel.clone(),
             stop: None,
         };
         engine::run(&self.session, plan).map_err(|e| self.with_hint(e, payload.as_ref()))
     }
 
-    fn timeout(&self) -> Duration {
-        if self.hints.slow { SLOW_TIMEOUT } else { ANSWER }
+    /// The limits of this call.
+    pub(crate) fn policy(&self) -> Policy {
+        let timeout = if self.hints.slow { SLOW_TIMEOUT } else { ANSWER };
+        self.options.policy(&self.session, timeout, self.hints.stream)
     }
 
     /// Whether doing it twice is the same as doing it once.
@@ -487,7 +489,7 @@ impl Request {
 
     /// Returns the error for an answer that broke off after it had begun.
     pub(crate) fn failed(&self, failure: Failure) -> Error {
-        let limit = self.session.settings().options.max_response_size;
+        let limit = self.session.settings().max_response_size;
         // The platform has acted, because it has begun to answer.
         engine::failed(failure, self.operation(), limit, true)
     }

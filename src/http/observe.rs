@@ -56,7 +56,8 @@ impl fmt::Display for AttemptEvent {
 }
 
 /// The words in the paths of the API. What else is in one is an id.
-const WORDS: [&str; 28] = [
+const WORDS: [&str; 30] = [
+    "add",
     "analyze",
     "assets",
     "batches",
@@ -77,6 +78,7 @@ const WORDS: [&str; 28] = [
     "picker-token",
     "presigned-urls",
     "redirect-uris",
+    "remove",
     "responses",
     "results",
     "search",
@@ -140,7 +142,48 @@ impl Drop for ReportOnDrop<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::*;
+
+    /// The strings in a value, which are the ids that a call was given among others.
+    fn strings<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+        match value {
+            Value::String(text) => drop(found.insert(text)),
+            Value::Array(items) => items.iter().for_each(|item| strings(item, found)),
+            Value::Object(fields) => fields.values().for_each(|field| strings(field, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_endpoint_has_a_route_with_its_own_words() {
+        let mut unused = BTreeSet::from(WORDS);
+        let mut seen = 0;
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/doc")).unwrap() {
+            let path = file.unwrap().path();
+            let fixture: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            let mut ids = BTreeSet::new();
+            strings(&fixture["args"], &mut ids);
+            // Later requests have ids that came with answers.
+            let request = &fixture["exchanges"][0]["request"];
+            let (method, path) = (request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
+            let Some(path) = path.strip_prefix("/v1.3") else { continue };
+            let route = route(&format!("{method} {path}"));
+            let (method_shown, shown) = route.split_once(' ').unwrap();
+            assert_eq!((method_shown, shown.split('/').count()), (method, path.split('/').count()), "{route}");
+            for (segment, shown) in path.split('/').zip(shown.split('/')) {
+                let segment = if ids.contains(segment) { "{" } else { segment };
+                assert!(shown == segment || (segment == "{" && shown.starts_with('{')), "{path}: {route}");
+                unused.remove(segment.split(':').next().unwrap_or_default());
+            }
+            seen += 1;
+        }
+        assert!(seen > 80, "only {seen} endpoints");
+        assert!(unused.is_empty(), "in no path: {unused:?}");
+    }
 
     #[test]
     fn requests_of_one_kind_have_one_route() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use memchr::memmem;
 use time::OffsetDateTime;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::http::attempt::{self, Agent, Agents, Limits};
 use crate::http::limiter::{RateLimiter, RequestRate};
@@ -19,22 +19,25 @@ use crate::limits::FOREVER;
 use crate::response::{Headers, HttpResponse};
 use crate::sync::lock;
 
+/// The largest answer that is held in memory, unless the caller has set another limit.
+const MAX_RESPONSE_SIZE: u64 = 128 << 20;
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 
 /// The settings and connections of a client; clones share them.
 #[derive(Clone)]
 pub struct Session(Arc<Settings>);
 
-/// What the caller has set.
+/// What the caller has set. The builder of a client fills it.
+#[derive(Default)]
 pub(crate) struct Options {
     pub api_key: String,
     pub base_url: String,
     pub timeout: Option<Duration>,
     pub max_retries: Option<u32>,
     pub max_retry_after: Option<Duration>,
-    pub max_response_size: u64,
+    pub max_response_size: Option<u64>,
     pub headers: Vec<(String, String)>,
-    pub clock: Arc<dyn Clock>,
+    pub clock: Option<Arc<dyn Clock>>,
     /// Whether chunks may go to a storage without encryption although the API has it.
     pub allow_insecure_storage: bool,
     /// Whose settings the connections have, instead of the standard ones.
@@ -50,6 +53,7 @@ pub(crate) struct Options {
 pub(crate) struct Settings {
     pub options: Options,
     pub clock: Arc<dyn Clock>,
+    pub max_response_size: u64,
     pub limiter: RateLimiter,
     /// How far the API's clock is ahead of this machine's, as far as is known.
     server_clock: Mutex<Option<time::Duration>>,
@@ -78,10 +82,12 @@ impl Session {
         };
         let limits = options.agent.is_none().then_some(limits);
         let agents = Agents::new(config, environment, limits, &options.api_key);
-        let (clock, limiter) = (options.clock.clone(), RateLimiter::new(options.rate_limit));
+        let clock = options.clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
+        let limiter = RateLimiter::new(options.rate_limit);
         let key = memmem::Finder::new(&options.api_key).into_owned();
+        let max_response_size = options.max_response_size.unwrap_or(MAX_RESPONSE_SIZE);
         let server_clock = Mutex::default();
-        Ok(Session(Arc::new(Settings { options, clock, limiter, server_clock, agents, key })))
+        Ok(Session(Arc::new(Settings { options, clock, max_response_size, limiter, server_clock, agents, key })))
     }
 
     pub(crate) fn settings(&self) -> &Settings {

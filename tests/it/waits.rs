@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use twelvelabs::{CancelHandle, Clock, Error, RequestOptions, TwelveLabs};
 
-use crate::server::{Server, Step, answer, answer_with};
+use crate::server::{Server, Step, answer, answer_with, in_time};
 
 /// A clock that shows no pause at all.
 #[derive(Clone, Default)]
@@ -113,4 +113,17 @@ fn a_wait_for_many_says_how_many_are_left() {
     }
     assert_eq!(waiting.size_hint(), (0, Some(0)));
     assert!(waiting.next().is_none());
+}
+
+#[test]
+fn a_silent_server_ends_a_wait_when_its_time_is_over() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // Without a limit of its own, a poll would have a minute for its answer.
+    let e = in_time(move || {
+        let client = TwelveLabs::builder().api_key("tlk_test").base_url(url).build().unwrap();
+        client.assets().wait_for_done("a1").max_wait_time(Duration::from_millis(200)).send().unwrap_err()
+    });
+    assert!(matches!(&e, Error::WaitTimeout { .. }), "{e:?}");
+    drop(listener);
 }

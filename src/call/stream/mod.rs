@@ -74,7 +74,7 @@ impl Stream {
             };
             return Err(Error::Decode { operation: request.operation(), message, response: Box::new(response) });
         }
-        let limit = request.session().settings().options.max_response_size;
+        let limit = request.session().settings().max_response_size;
         Ok(Stream { request, response, lines: Lines::new(body, limit) })
     }
 
