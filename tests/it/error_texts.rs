@@ -255,6 +255,14 @@ fn what_cannot_be_read() {
         after([Step::Answer(answer_of_type(200, "text/html", "<title>Welcome</title>"))], get),
         "127.0.0.1 answered with status 200 and an HTML page: Welcome (GET /assets/a1)",
     );
+    for (body, text) in [
+        (json!([1, 2]), "the answer is a list where an object was expected; it begins: [1,2] (GET /assets/a1)"),
+        (json!([]), "the answer is a list where an object was expected; it begins: [] (GET /assets/a1)"),
+        (json!("ok"), "the answer is a string where an object was expected; it begins: \"ok\" (GET /assets/a1)"),
+        (Value::Bool(true), "the answer is a boolean where an object was expected; it begins: true (GET /assets/a1)"),
+    ] {
+        texts.check(after([Step::Answer(answer(200, &body))], get), text);
+    }
     let large = Step::Live(Box::new(|stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\n")?;
         stream.write_all(&[b' '; 9000])

@@ -4,12 +4,13 @@
 
 use std::any::TypeId;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use crate::call::json::fault::{self, Fault};
 use crate::call::json::repair::{Cause, Decode, Failure, Mode, Unread, repair};
 use crate::call::json::scan::{check_structure, is_space};
+use crate::call::json::shape::is_object;
 use crate::call::json::watch::Watch;
 use crate::error::{Error, Result};
 use crate::response::{HttpResponse, describe};
@@ -29,7 +30,25 @@ pub(crate) fn body<T: DeserializeOwned + 'static>(
 ) -> Result<T> {
     let nothing = TypeId::of::<T>() == TypeId::of::<()>();
     let text = readable(operation, response, nothing)?;
+    if let Some(why) = wrong_shape::<T>(text) {
+        return Err(undecodable(&operation(), response, why));
+    }
     decode(text, &|text, decode| lenient(text, decode, watch)).map_err(|unread| failed(operation, response, unread))
+}
+
+/// Says what an answer is, if it is JSON but not the object that is expected. Otherwise a list would be read as the fields
+/// of a struct in their order, and `[]` as one without any.
+fn wrong_shape<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
+    let shape = match text.iter().find(|byte| !byte.is_ascii_whitespace())? {
+        b'[' => "a list",
+        b'"' => "a string",
+        b'n' => "null",
+        b't' | b'f' => "a boolean",
+        b'-' | b'0'..=b'9' => "a number",
+        _ => return None,
+    };
+    let is_wrong = is_object::<T>() && serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    is_wrong.then(|| format!("the answer is {shape} where an object was expected; it begins: {}", excerpt(text)))
 }
 
 /// Gives the JSON of an answer, or the error if it is plainly something else.

@@ -7,4 +7,5 @@ mod fault;
 mod finite;
 pub(crate) mod repair;
 pub(crate) mod scan;
+mod shape;
 pub(crate) mod watch;
