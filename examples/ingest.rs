@@ -57,6 +57,6 @@ fn ingest(client: &TwelveLabs, folder: &Path, index: &str, store: &str, question
         }
     }
     let answer = client.responses().conversation(store).ask(question).send()?;
-    println!("{}", answer.text()?);
+    println!("{}", answer.complete()?);
     Ok(())
 }
