@@ -110,6 +110,7 @@ fn read(mut events: AnalyzeStream, sender: &mpsc::Sender<twelvelabs::Result<Stri
 
 fn observe(attempt: &AttemptEvent) {
     tracing::debug!(
+        route = attempt.route,
         operation = attempt.operation,
         host = attempt.host,
         attempt = attempt.attempt,
