@@ -1,11 +1,11 @@
-//! An answer as it came.
+//! Raw responses.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::text::{KEPT, excerpt, head, html_title, looks_like_html, printable, without_signatures};
 
-/// The headers of an answer. Names are compared without regard to case.
+/// The headers of an answer. Names are case-insensitive.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Arc<Vec<(String, String)>>);
 
@@ -22,7 +22,7 @@ impl Headers {
         self.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// All headers in the order in which they came.
+    /// Returns all headers, in the order in which they were received.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -44,7 +44,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     }
 }
 
-/// An answer with all that came: what [`send_raw`](crate::Call::send_raw) returns.
+/// An answer with its status, headers and raw body, as returned by [`send_raw`](crate::Call::send_raw).
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -62,7 +62,7 @@ pub struct HttpResponse<T> {
     pub status: u16,
     /// The headers.
     pub headers: Headers,
-    /// The body as it came, decompressed.
+    /// The raw body, decompressed.
     pub body: Vec<u8>,
     pub(crate) origin: Origin,
 }
@@ -93,7 +93,7 @@ impl<T> HttpResponse<T> {
         self.headers.get("x-trace-id")
     }
 
-    /// How many attempts it took to get this answer: 1 if the first one did. Redirects count, too.
+    /// The number of attempts that the answer took, from 1. Redirects count as well.
     pub fn attempts(&self) -> u32 {
         self.origin.attempts
     }

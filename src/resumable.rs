@@ -8,13 +8,13 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// What it takes to resume an upload. Keep it as JSON if it has to outlive the program.
+/// The data needed to resume an upload. Store it as JSON to resume in another run of the program.
 ///
-/// An `upload_id` alone becomes one, too: the rest is asked of the platform, except for the headers of the chunks'
-/// requests and the asset's id, which it gives only once, and for how the file was, which it does not know.
+/// An `upload_id` can also be converted into one. The platform supplies the rest, except for the headers of the chunk
+/// requests and the id of the asset, which it sends only once, and the state of the file, which it does not know.
 ///
-/// The JSON has the headers, which may carry a signature: keep it where you would keep the file. `Debug` shows their
-/// names alone.
+/// The JSON contains the headers, which may include a signature, so protect it like the file itself. `Debug` shows only
+/// the names of the headers.
 ///
 /// ```
 /// use twelvelabs::multipart_upload::ResumableUpload;
@@ -31,15 +31,15 @@ pub struct ResumableUpload {
     pub upload_id: String,
     /// The id that the asset will have.
     pub asset_id: Option<String>,
-    /// The size in bytes of each chunk but the last.
+    /// The size in bytes of each chunk except the last.
     pub chunk_size: Option<u64>,
-    /// Headers that belong to each chunk's request.
+    /// The headers to send with each chunk.
     #[serde(default)]
     pub upload_headers: BTreeMap<String, String>,
-    /// When the session ends.
+    /// The time at which the session expires.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
-    /// How the file was when the upload began: another one is not resumed.
+    /// The state of the file when the upload began. A file in another state is not resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileStamp>,
 }
@@ -57,32 +57,33 @@ impl fmt::Debug for ResumableUpload {
     }
 }
 
-/// What distinguishes one version of a file from another: what the system knows about it, and a sample of its content.
+/// The state of a file, which distinguishes its versions: metadata from the file system, and a hash of samples of the
+/// content.
 ///
 /// Times are in nanoseconds since 1970.
 ///
-/// Not every system can tell. On Windows, and on file systems such as FAT, a file has no number, and the time of its last
-/// change may be no finer than 2 seconds. There, and for bytes in memory, only the sample notices a file that has been
-/// replaced by another of the same size and time, and only if they differ in what is sampled: the first and the last
-/// 64 KiB, and 4 KiB each at 14 places evenly between.
+/// The metadata is not always sufficient. On Windows, and on file systems such as FAT, a file has no inode number, and
+/// its modification time may have a resolution of only 2 seconds. There, and for bytes in memory, only the samples
+/// reveal a replacement of the same size and time, and only if it differs in the sampled parts: the first and the last
+/// 64 KiB, and 4 KiB at each of 14 evenly spaced places between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FileStamp {
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When its content was changed last.
+    /// The time of the last change of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<i64>,
-    /// When its content, its name or its permissions were changed last (on Unix).
+    /// The time of the last change of the content, the name or the permissions (on Unix).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<i64>,
-    /// Its number in its file system (on Unix).
+    /// The inode number (on Unix).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
-    /// When it was created (on systems other than Unix, where files have no numbers).
+    /// The time of creation (on systems other than Unix, where files have no inode numbers).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<i64>,
-    /// A hash of samples of its content.
+    /// A hash of samples of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<u64>,
 }

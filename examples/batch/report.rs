@@ -22,7 +22,7 @@ const MOST_FAILURES: usize = 20;
 /// The exit code of a run that was stopped early on request.
 pub const CANCELED: u8 = 130;
 
-/// What was done about a file.
+/// The kind of a file's outcome.
 #[derive(Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {

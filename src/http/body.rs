@@ -18,7 +18,7 @@ use crate::sync::lock;
 pub struct Progress {
     /// Bytes of the file handed to the network. Starts over if the request is sent again.
     pub sent: u64,
-    /// The file's size in bytes, if it is known.
+    /// The size of the file in bytes, if it is known.
     pub total: Option<u64>,
 }
 

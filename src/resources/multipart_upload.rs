@@ -210,7 +210,7 @@ pub struct UploadSession {
     pub upload_urls: Option<Vec<PresignedUrl>>,
     /// The headers to send with each chunk.
     pub upload_headers: Option<BTreeMap<String, String>>,
-    /// The size in bytes of each chunk but the last.
+    /// The size in bytes of each chunk except the last.
     pub chunk_size: Option<u64>,
     /// The number of chunks.
     pub total_chunks: Option<u32>,
@@ -409,7 +409,7 @@ pub struct IncompleteUpload {
     pub status: Option<UploadSessionStatus>,
     /// The file's size in bytes.
     pub total_size: Option<u64>,
-    /// The size in bytes of each chunk but the last.
+    /// The size in bytes of each chunk except the last.
     pub chunk_size: Option<u64>,
     /// The number of chunks.
     pub total_chunks: Option<u32>,

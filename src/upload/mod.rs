@@ -1,4 +1,4 @@
-//! Workflows over several resources: one file, many files, chunks, and the journal that survives a kill.
+//! Upload workflows: one file, many files, chunks, and the journal that survives a crash.
 
 pub(crate) mod batch;
 pub(crate) mod chunked;
@@ -24,9 +24,9 @@ use crate::upload::upload_url::UploadUrl;
 impl AssetsClient {
     /// Uploads a file in the way that fits its size, and waits until the asset is ready.
     ///
-    /// Up to 200 MB go in one request, larger files in chunks, several at a time, that can be resumed. Bytes and
-    /// readers work too; a reader always goes in one request. For a file at a URL, use
-    /// [`upload_url`](Self::upload_url).
+    /// A file of up to 200 MB is sent in one request. A larger file is sent in parallel chunks, and its upload can be
+    /// resumed. Bytes and readers can be uploaded as well; a reader is always sent in one request. For a file at a URL,
+    /// use [`upload_url`](Self::upload_url).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -55,11 +55,11 @@ impl AssetsClient {
         UploadUrl::new(self, self.create(UploadMethod::url(url)))
     }
 
-    /// Uploads many files, several at a time, and gives one outcome for each as it is finished.
+    /// Uploads several files at a time, and yields one outcome for each file as soon as it is finished.
     ///
-    /// With a [`manifest`](UploadAll::manifest), what is done is done for good: run again after a kill or a failure,
-    /// it goes on where it was. A rate limit pauses all workers together; a quota that does not come back for hours
-    /// ends the batch, with an outcome for every file.
+    /// With a [`manifest`](UploadAll::manifest), a later run resumes the batch after a crash or a failure. When the
+    /// rate limit is reached, all workers pause together. An exhausted quota ends the batch, with an outcome for every
+    /// file.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

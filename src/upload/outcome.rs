@@ -11,13 +11,13 @@ use crate::resources::knowledge_store_items::KnowledgeStoreItem;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UploadOutcome {
-    /// The file, as it was given.
+    /// The path of the file, as given.
     pub path: PathBuf,
-    /// What was done about it.
+    /// The kind of outcome.
     pub kind: UploadOutcomeKind,
-    /// The asset, once everything that was asked for is done; otherwise why it is not.
+    /// The asset if every requested step is done, otherwise the error.
     pub result: Result<Asset>,
-    /// The asset as far as it is known, also if a later step failed.
+    /// The asset, if it is known, even if a later step failed.
     pub asset: Option<Asset>,
     /// The indexed asset in each [`index`](crate::assets::UploadAll::index) in which it is ready.
     pub indexed_assets: Vec<IndexedAsset>,
@@ -25,10 +25,10 @@ pub struct UploadOutcome {
     pub items: Vec<KnowledgeStoreItem>,
     /// The step that failed, if one did.
     pub failed_at: Option<UploadStep>,
-    /// Why the manifest does not have this outcome, if it should: a later batch does not know of it then. No further
-    /// file is started after that.
+    /// The error if the outcome could not be written to the manifest. A later batch does not know of this outcome, and
+    /// this batch starts no further file.
     pub manifest_error: Option<String>,
-    /// What is not certain about it: the answer to the upload was lost, say, and several assets may be the file.
+    /// A remaining doubt. For example, the answer to the upload was lost, and several assets could be the file.
     pub note: Option<String>,
 }
 
@@ -71,18 +71,18 @@ names! {
     }
 }
 
-/// What was done about a file.
+/// The kind of a file's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum UploadOutcomeKind {
-    /// It is an asset now.
+    /// The file became an asset in this run.
     Uploaded,
-    /// An earlier batch has uploaded it.
+    /// An earlier batch had uploaded the file.
     Skipped,
-    /// It failed, now or for good in an earlier batch.
+    /// The file failed, in this batch or permanently in an earlier one.
     Failed,
-    /// It was not started, because the batch was stopped, a quota is used up, the API key is not valid, or nothing got
-    /// through for too long.
+    /// The file was not started, because the batch was stopped, a quota is exhausted, the API key is invalid, or an
+    /// outage lasted too long.
     NotStarted,
 }
 
@@ -95,27 +95,27 @@ names! {
     }
 }
 
-/// The outcomes of the files of a batch, counted.
+/// The summary of a batch.
 #[derive(Debug, Default)]
 #[must_use = "it says whether files failed"]
 #[non_exhaustive]
 pub struct UploadSummary {
-    /// How many files are assets now.
+    /// The number of files that became assets in this run.
     pub uploaded: usize,
-    /// How many an earlier batch had uploaded.
+    /// The number of files that an earlier batch had uploaded.
     pub skipped: usize,
-    /// How many failed, now or for good in an earlier batch.
+    /// The number of files that failed, in this batch or permanently in an earlier one.
     pub failed: usize,
-    /// How many were not started because the batch was stopped.
+    /// The number of files that were not started because the batch was stopped.
     pub not_started: usize,
-    /// The outcomes of those that failed, and of those that the manifest does not have.
+    /// The outcomes of files that failed, and of files whose outcome could not be written to the manifest.
     pub failures: Vec<UploadOutcome>,
-    /// Why the batch was stopped, if it was.
+    /// The reason why the batch was stopped, if it was.
     pub stopped: Option<Error>,
 }
 
 impl UploadSummary {
-    /// Whether every file is an asset now, and the manifest, if there is one, has all of them.
+    /// Whether every file is uploaded, and the manifest, if there is one, contains all of them.
     pub fn is_complete(&self) -> bool {
         self.not_started == 0 && self.failures.is_empty()
     }

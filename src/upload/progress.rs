@@ -1,4 +1,4 @@
-//! How far an upload is, and what it gives.
+//! The progress of an upload, and its result.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::resumable::ResumableUpload;
 use crate::sync::lock;
 
-/// What an upload is busy with.
+/// The phase of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum UploadState {
@@ -34,14 +34,15 @@ names! {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct UploadProgress {
-    /// What it is busy with.
+    /// The phase.
     pub state: UploadState,
-    /// Bytes handed to the network, without those that have to be sent again. A resumed upload begins with what the
-    /// platform has.
+    /// The number of bytes handed to the network, without those that have to be sent again. A resumed upload starts
+    /// with the bytes that the platform already has.
     pub sent: u64,
-    /// The file's size in bytes, if it is known.
+    /// The size of the file in bytes, if it is known.
     pub total: Option<u64>,
-    /// How many chunks the storage has; 0 if the file goes in one request, and once the asset is processed.
+    /// The number of chunks that the storage has. 0 if the file is sent in one request, and while the asset is
+    /// processed.
     pub completed_chunks: u32,
     /// How many chunks there are; 0 if the file goes in one request, and once the asset is processed.
     pub total_chunks: u32,

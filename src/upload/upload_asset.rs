@@ -1,4 +1,4 @@
-//! Uploading a file the right way for its size, and waiting until the asset is ready.
+//! Uploading a file in the way that fits its size, and waiting until the asset is ready.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -59,95 +59,100 @@ impl UploadAsset {
         }
     }
 
-    /// The name the platform keeps, instead of the file's.
+    /// Sets the file name of the asset, instead of the name of the file.
     pub fn filename(mut self, filename: impl Into<String>) -> Self {
         self.asset.filename = Some(filename.into());
         self
     }
 
-    /// The type of the asset, instead of the one that the file's name stands for. Only a chunked upload needs it.
+    /// Sets the type of the asset, instead of deriving it from the file name. Only a chunked upload uses it.
     pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
         self.asset.file_type = Some(file_type.into());
         self
     }
 
-    /// Whether an HLS stream is made of video and audio: yes by default.
+    /// Sets whether to create an HLS stream of a video or audio file. The default is `true`.
     pub fn enable_hls(mut self, enable_hls: bool) -> Self {
         self.asset.enable_hls = Some(enable_hls);
         self
     }
 
-    /// Whether thumbnails are made: yes by default.
+    /// Sets whether to create thumbnails. The default is `true`.
     pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
         self.asset.enable_thumbnail = Some(enable_thumbnail);
         self
     }
 
-    /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings. A resumed upload
-    /// has those that it was started with.
+    /// Sets your own metadata, by which you can find the asset: strings, numbers, booleans or lists of strings. A
+    /// resumed upload keeps the metadata with which it was started.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
         self.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
     }
 
-    /// The size in bytes above which a file goes in chunks: 200,000,000 by default, which is what the platform
-    /// documents for one request.
+    /// Sets the size in bytes above which a file is sent in chunks. The default is 200,000,000, the platform's
+    /// documented limit for one request.
     pub fn threshold(mut self, bytes: u64) -> Self {
         self.threshold = bytes;
         self
     }
 
-    /// Whether to wait until the asset is ready: yes by default. Otherwise the asset comes as it is after the upload.
+    /// Sets whether to wait until the asset is ready. The default is `true`. With `false`, the call returns the asset
+    /// in its state right after the upload.
     pub fn wait(mut self, wait: bool) -> Self {
         self.wait = wait;
         self
     }
 
-    /// The time between two polls of the asset: by default 0.5 s, 1 s, 2 s and then 5 s.
+    /// Sets the time between two polls of the asset. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.pace.sleep_interval = Some(sleep_interval);
         self
     }
 
-    /// The most time to wait for the asset once the file has arrived: one hour by default.
+    /// Limits the wait for the asset after the file has arrived. The default is one hour.
     pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
         self.pace.max_wait_time = max_wait_time;
         self
     }
 
-    /// How many chunks are sent at a time, each on a connection of its own: 5 by default.
+    /// Sets how many chunks are sent at a time, each on its own connection. The default is 5.
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.settings.tuning.max_workers = max_workers;
         self
     }
 
-    /// Called with the progress: while the file is sent, when it has arrived, and at each poll of the asset.
+    /// Sets a function that is called with the progress: while the file is sent, when it has arrived, and at each poll
+    /// of the asset.
     pub fn progress_callback(mut self, progress_callback: impl FnMut(&UploadProgress) + Send + 'static) -> Self {
         self.settings.progress = Some(Box::new(progress_callback));
         self
     }
 
-    /// Goes on with an earlier chunked upload of the same file, see [`UploadFile::resume`](crate::multipart_upload::UploadFile::resume).
-    /// The file goes in chunks then, whatever its size.
+    /// Resumes an earlier chunked upload of the same file: see
+    /// [`UploadFile::resume`](crate::multipart_upload::UploadFile::resume). The file is sent in chunks, whatever its
+    /// size.
     pub fn resume(mut self, upload: impl Into<ResumableUpload>) -> Self {
         self.settings.resume = Some(upload.into());
         self
     }
 
-    /// Whether to go on although the file was changed or replaced since the upload began, as far as its times show: no
-    /// by default. Only if you know that its content is the same, as after a copy or a change of its permissions.
+    /// Resumes although the file's metadata says that it was changed or replaced since the upload began. The default is
+    /// `false`. Use this only if you know that the content is the same, for example after a copy or a change of
+    /// permissions.
     pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
         self.settings.resume_anyway = resume_anyway;
         self
     }
 
-    /// Keeps in this file what it takes to go on after a kill, a failure or a cancellation: run the same again.
+    /// Keeps the state of the upload in this file, so that it can be resumed after a crash, a failure or a
+    /// cancellation. To resume, run the same program again.
     ///
-    /// The file is written, and on the disk, when a session has started and before the first chunk is sent. The next
-    /// run with it sends only the chunks that are missing, or, once the file has arrived, waits for the asset and
-    /// uploads nothing. It is removed when the asset is ready, or has failed at the platform for good. With
-    /// [`wait(false)`](Self::wait) it stays until a run finds the asset ready. A file that goes in one request and was
-    /// being sent at a kill is looked for among the assets before it is sent again.
+    /// The state file is written to disk after a session has started and before the first chunk is sent. The next run
+    /// sends only the missing chunks. If the whole file has already arrived, it only waits for the asset. The state
+    /// file is removed when the asset is ready or has failed permanently. With [`wait(false)`](Self::wait), it remains
+    /// until a run finds the asset ready. If a crash interrupted an upload in one request, the next run looks for the
+    /// asset before it sends the file again.
     ///
     /// It is for one file on disk, which is uploaded from the start if it was changed meanwhile (see
     /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or was

@@ -53,7 +53,7 @@ impl UploadUrl {
         self
     }
 
-    /// The time between two polls of the asset: by default 0.5 s, 1 s, 2 s and then 5 s.
+    /// Sets the time between two polls of the asset. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.pace.sleep_interval = Some(sleep_interval);
         self

@@ -18,13 +18,14 @@ use crate::http::session::Session;
 /// How often in a row the list of a wait may fail for a passing reason before each thing is asked for by itself.
 const MAX_LIST_FAILURES: u32 = 5;
 
-/// A wait for many things of one kind. Nothing happens before [`send`](WaitAll::send).
+/// A wait for many resources of one kind. Nothing happens before [`send`](WaitAll::send).
 ///
-/// Where the platform has a list that tells the status of many things, that is asked: for assets, indexed assets, items
-/// of knowledge stores, tasks and embedding tasks. A round then costs one request for each 50 things, and one in all
-/// while nothing changes in a list that has a filter for the status; each thing is retrieved once when it has ended. So
-/// 50 assets that take 10 minutes cost about 180 requests (122 rounds of one request and 50 to retrieve them), and 240 items
-/// of a knowledge store about 350. Fewer than four things, and what has no such list, are asked for one by one.
+/// Where the platform has a list that reports the status of many resources, the wait polls that list: for assets,
+/// indexed assets, knowledge store items, tasks and embedding tasks. A round of polls then takes one request for every
+/// 50 resources. If the list can filter by status, a round takes one request in total while nothing changes. Each
+/// resource is retrieved once when it has ended. For example, 50 assets that take 10 minutes need about 180 requests
+/// (122 rounds of one request, and 50 to retrieve the assets), and 240 knowledge store items about 350. Fewer than four
+/// resources, and resources without such a list, are polled one by one.
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -74,22 +75,22 @@ impl<T: Output> WaitAll<T> {
         self
     }
 
-    /// The time between two polls of the same thing: by default 0.5 s, 1 s, 2 s and then 5 s, or 10 s for the items of
-    /// knowledge stores.
+    /// Sets the time between two polls of the same resource. By default, it is 0.5 s, 1 s, 2 s and then 5 s, or 10 s
+    /// for knowledge store items.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.pace.sleep_interval = Some(sleep_interval);
         self
     }
 
-    /// The most time to wait for all of them: one hour by default. What is not done then is an
-    /// [`Error::WaitTimeout`](crate::Error::WaitTimeout) each.
+    /// Limits the whole wait. The default is one hour. Each resource that is not done by then yields an
+    /// [`Error::WaitTimeout`](crate::Error::WaitTimeout).
     pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
         self.pace.max_wait_time = max_wait_time;
         self
     }
 
-    /// Settings for each poll. A poll that fails for a passing reason is repeated when it is due again, not
-    /// [`max_retries`](RequestOptions::max_retries) times before that: it would delay the others.
+    /// Applies settings to each poll. A poll that fails temporarily is repeated when it is due again, not
+    /// [`max_retries`](RequestOptions::max_retries) times before, because that would delay the other polls.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.options = request_options;
         self
@@ -97,11 +98,10 @@ impl<T: Output> WaitAll<T> {
 
     when_some!();
 
-    /// Begins to wait. Each id comes once with its result, as soon as that is known.
+    /// Begins to wait. The iterator yields each id once, as soon as its result is known.
     ///
-    /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if the interval is zero. What is wrong with one id is in
-    /// its result.
+    /// # Errors [`Error::InvalidArgument`](crate::Error::InvalidArgument) if the interval is zero. An error of a single
+    /// id is in its result.
     pub fn send(self) -> Result<Waiting<T>> {
         self.pace.check()?;
         let now = self.session.settings().clock.now();
@@ -160,7 +160,7 @@ impl Ord for Pending {
     }
 }
 
-/// The results of a wait for many things as they come: see [`WaitAll`]. Dropping it ends the wait.
+/// The results of a wait for many resources, as they become known: see [`WaitAll`]. Dropping it ends the wait.
 #[must_use = "it polls only while it is iterated over"]
 pub struct Waiting<T> {
     session: Session,

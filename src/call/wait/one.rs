@@ -1,4 +1,4 @@
-//! Waiting until something is done, the same way for everything.
+//! Waiting until one resource is done.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -66,13 +66,13 @@ impl<T: Output> Wait<T> {
         self
     }
 
-    /// The time between two polls: by default 0.5 s, 1 s, 2 s and then 5 s.
+    /// Sets the time between two polls. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.pace.sleep_interval = Some(sleep_interval);
         self
     }
 
-    /// The most time to wait: one hour by default. The last poll comes at its end.
+    /// Limits the wait. The default is one hour, with a last poll at its end.
     pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
         self.pace.max_wait_time = max_wait_time;
         self
@@ -83,7 +83,7 @@ impl<T: Output> Wait<T> {
         self
     }
 
-    /// Called with the result of each poll, from the first on.
+    /// Sets a function that is called with the result of each poll, including the first.
     pub fn callback(mut self, callback: impl FnMut(&T) + Send + 'static) -> Self {
         self.callback = Some(Box::new(callback));
         self
@@ -97,13 +97,13 @@ impl<T: Output> Wait<T> {
 
     when_some!();
 
-    /// Waits, and returns what was waited for once it is done. A poll that fails for a passing reason does not end the
-    /// wait.
+    /// Waits until the resource is done, and returns it. A poll that fails temporarily does not end the wait.
     ///
     /// # Errors
     ///
-    /// [`Error::Failed`](crate::Error::Failed) if it ended badly, [`Error::WaitTimeout`](crate::Error::WaitTimeout) at the
-    /// deadline, and what a poll fails with for a lasting reason.
+    /// [`Error::Failed`](crate::Error::Failed) if the resource ended in failure,
+    /// [`Error::WaitTimeout`](crate::Error::WaitTimeout) if it is not done in time, and the error of a poll that failed
+    /// permanently.
     pub fn send(mut self) -> Result<T> {
         self.pace.check()?;
         let session = self.request.session().clone();

@@ -23,14 +23,14 @@ pub(crate) enum PollStatus {
     Failed(Option<String>),
 }
 
-/// Something that can be waited for.
+/// A resource that can be waited for.
 pub(crate) trait Pollable: Output + serde::Serialize {
-    /// What errors call it.
+    /// The name of the resource in errors.
     const RESOURCE: &'static str;
     /// The time between two polls, after some faster ones. The platform recommends 5 s for assets and 10 s for what
     /// takes longer: polls count towards the rate limit.
     const INTERVAL: Duration = Duration::from_secs(5);
-    /// The status as the platform writes it.
+    /// The status, as the platform writes it.
     fn status(&self) -> Option<&str>;
     fn poll_status(&self) -> PollStatus;
 }

@@ -1,4 +1,4 @@
-//! A batch of uploads: what can be set, and what comes out of it.
+//! A batch of uploads: its options and its outcomes.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -36,7 +36,7 @@ const MAX_OUTAGE: Duration = Duration::from_secs(300);
 pub struct UploadAll {
     client: Session,
     paths: Vec<PathBuf>,
-    /// What is there already, and is only brought to its destinations.
+    /// Assets that exist already and are only added to the destinations.
     assets: Vec<AssetRef>,
     workers: usize,
     manifest: Option<PathBuf>,
@@ -72,36 +72,37 @@ impl UploadAll {
         }
     }
 
-    /// A batch of assets that exist.
+    /// Creates a batch of existing assets.
     pub(crate) fn of_assets(client: &Session, assets: Vec<AssetRef>) -> Self {
         UploadAll { assets, ..UploadAll::new(client, Vec::new()) }
     }
 
-    /// How many files are uploaded at a time: 4 by default.
+    /// Sets the number of files that are uploaded at a time. The default is 4.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// Keeps a journal in this file, which is made if it is not there: JSON Lines, on the disk after every event.
+    /// Keeps a journal in this file, which is created if it is missing. It consists of JSON Lines, and each event is
+    /// written to disk immediately.
     ///
-    /// A later batch with the same manifest skips a file that is done, as long as its size and its time of change are
-    /// the same; resumes a chunked upload that is still alive; waits for an asset that was not ready; tries a failed
-    /// file again; and leaves alone what can never succeed, such as a video that is too short. Before a file that was
-    /// being sent in one request when the program was killed is sent again, the batch searches the assets for it.
+    /// A later batch with the same manifest skips a finished file whose size and modification time are unchanged,
+    /// resumes a chunked upload whose session is still valid, waits for an asset that was not ready, and retries a
+    /// failed file. It does not retry a file that can never succeed, such as a video that is too short. If a crash
+    /// interrupted an upload in one request, the batch looks for the asset before it sends the file again.
     ///
-    /// Only one batch at a time can use a manifest. `NAME.lock` beside it marks it as in use and ends with the process,
-    /// however it ends; [`send`](Self::send) of a second batch fails with an error that names the process. A file that
-    /// does not begin as a manifest is refused and not changed, and so is another file at `NAME.lock`. If the manifest
-    /// is removed or replaced while it is in use, no further file is started, and the outcomes say why. On Unix only its
-    /// owner can read it. [Upload many files](crate::guide::batches) says where a manifest can be kept, and what makes a
-    /// file the same file.
+    /// Only one batch at a time can use a manifest. `NAME.lock` beside it marks it as in use, and is released when the
+    /// process ends, even in a crash. [`send`](Self::send) of a second batch fails with an error that names the
+    /// process. A file that is not a manifest is refused and not changed, and so is an unrelated file at `NAME.lock`.
+    /// If the manifest is removed or replaced while it is in use, no further file is started, and the outcomes say why.
+    /// On Unix, only the owner can read it. [Upload many files](crate::guide::batches) describes where to keep a
+    /// manifest and how a batch recognizes a file.
     ///
     /// # Format
     ///
-    /// The first line says whose it is. With another API key or another base URL the manifest is refused, since the ids
-    /// in it mean nothing there; `account` is 32 bits of a hash, from which nobody can guess a key. A manifest without
-    /// such a line is taken over once, and has one from then on.
+    /// The first line identifies the account and the base URL. With another API key or another base URL, the manifest
+    /// is refused, because its ids are meaningless there. `account` is 32 bits of a hash, which do not reveal the key.
+    /// A manifest without such a line is accepted once, and the line is added.
     ///
     /// ```json
     /// {"format":"twelvelabs-manifest","version":1,"base_url":"https://api.twelvelabs.io/v1.3","account":"5f0c19d2"}
@@ -113,7 +114,8 @@ impl UploadAll {
     /// |---|---|
     /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
     /// | `path`, `size`, `modified` | the file: its absolute path (or that below the folder of [`relative_to`](Self::relative_to)), its bytes, when it was changed (in ns since 1970) |
-    /// | `upload` | what it takes to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
+    /// | `upload` | the data to resume a chunked upload: a
+    /// [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
     /// | `sent_at` | when the file was first sent in one request whose outcome is unknown |
     /// | `clock_offset` | by how many milliseconds the platform's clock was ahead of this machine's then |
     /// | `asset_id`, `asset` | the asset, as far as it is known |
@@ -121,20 +123,20 @@ impl UploadAll {
     /// | `code`, `message`, `permanent` | why it failed, and whether for good |
     /// | `at` | when this was written |
     ///
-    /// Lines that are not understood are skipped and kept. No line is longer than 16 MiB. If most of a large manifest is
-    /// superseded, it is compacted when a batch begins: what still counts is written to `NAME.new`, which then takes its
-    /// place.
+    /// Unreadable lines are skipped and kept. No line is longer than 16 MiB. If most lines of a large manifest are
+    /// superseded, it is compacted when a batch begins: the current lines are written to `NAME.new`, which then
+    /// replaces it.
     pub fn manifest(mut self, path: impl Into<PathBuf>) -> Self {
         self.manifest = Some(path.into());
         self
     }
 
-    /// Knows the files below this folder by their path from there, in the manifest, in place of their absolute path.
+    /// Identifies files below this folder by their relative path in the manifest, instead of by their absolute path.
     ///
-    /// So a later batch can use the manifest although the folder is mounted elsewhere. Call it once for each folder. Files
-    /// that are in none of them are known by their absolute path. Two files that have the same path below two folders are
-    /// an error of [`send`](Self::send). A manifest that was begun with it is of no use without it: the batch would not
-    /// find its files in it, and would upload them again.
+    /// A later batch can then use the manifest although the folder is mounted elsewhere. Call this method once for each
+    /// folder. Files in none of the folders keep their absolute path. If two files have the same path below two
+    /// folders, [`send`](Self::send) returns an error. Keep using this setting with a manifest that was started with
+    /// it; otherwise the batch would not find its files in the manifest and would upload them again.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -148,76 +150,77 @@ impl UploadAll {
         self
     }
 
-    /// Tries again what failed for good in an earlier batch: no by default.
+    /// Retries files that failed permanently in an earlier batch. The default is `false`.
     pub fn retry_permanent(mut self, retry_permanent: bool) -> Self {
         self.options.retry_permanent = retry_permanent;
         self
     }
 
-    /// Whether HLS streams are made of video and audio: yes by default.
+    /// Sets whether to create HLS streams of video and audio. The default is `true`.
     pub fn enable_hls(mut self, enable_hls: bool) -> Self {
         self.options.asset.enable_hls = Some(enable_hls);
         self
     }
 
-    /// Whether thumbnails are made: yes by default.
+    /// Sets whether to create thumbnails. The default is `true`.
     pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
         self.options.asset.enable_thumbnail = Some(enable_thumbnail);
         self
     }
 
-    /// Your own metadata for every asset: strings, numbers, booleans, lists of strings.
+    /// Sets your own metadata for every asset: strings, numbers, booleans or lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl serde::Serialize) -> Self {
         self.options.asset.user_metadata = Some(Metadata::new(&user_metadata));
         self
     }
 
-    /// The size in bytes above which a file goes in chunks: 200,000,000 by default.
+    /// Sets the size in bytes above which a file is sent in chunks. The default is 200,000,000.
     pub fn threshold(mut self, bytes: u64) -> Self {
         self.options.threshold = bytes;
         self
     }
 
-    /// How many chunks of one file are sent at a time: 5 by default.
+    /// Sets how many chunks of one file are sent at a time. The default is 5.
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.options.max_workers = max_workers;
         self
     }
 
-    /// Whether a file counts as done only when its asset is ready: yes by default.
+    /// Sets whether a file counts as done only when its asset is ready. The default is `true`.
     pub fn wait(mut self, wait: bool) -> Self {
         self.options.wait = wait;
         self
     }
 
-    /// The time between two polls of an asset: by default 0.5 s, 1 s, 2 s and then 5 s.
+    /// Sets the time between two polls of an asset. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
     pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
         self.options.pace.sleep_interval = Some(sleep_interval);
         self
     }
 
-    /// The most time to wait for each asset once its file has arrived: one hour by default.
+    /// Limits the wait for each asset after its file has arrived. The default is one hour.
     pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
         self.options.pace.max_wait_time = max_wait_time;
         self
     }
 
-    /// How long to wait when nothing gets through any more, because the network or the platform is down: 5 minutes by
-    /// default. Meanwhile one file at a time is tried. After that the batch ends, with the rest not started.
+    /// Sets how long the batch continues during an outage of the network or the platform. The default is 5 minutes.
+    /// During an outage, the batch probes with one file at a time. After `max_outage`, it ends, and the remaining files
+    /// are not started.
     pub fn max_outage(mut self, max_outage: Duration) -> Self {
         self.options.max_outage = max_outage;
         self
     }
 
-    /// Indexes each asset in this index once it is ready, and waits until it is indexed. Called again, it names a further
-    /// index.
+    /// Adds each asset to this index once it is ready, and waits until it is indexed. Call this method again to add a
+    /// further index.
     ///
-    /// Every step is in the [`manifest`](Self::manifest) before the next, so that a batch that was killed, or one with
-    /// further indexes or knowledge stores, does only what is missing. An asset that this run has not uploaded itself is
-    /// looked for in the index before it is added; that costs one request for each
+    /// Every step is recorded in the [`manifest`](Self::manifest) before the next one starts. After a crash, or with
+    /// further indexes or knowledge stores, a later batch does only what is missing. If this run did not upload the
+    /// asset itself, the batch looks for it in the index before it adds it, which takes one request for each asset
     /// ([`list_by_asset`](crate::indexes::IndexedAssetsClient::list_by_asset)).
     ///
-    /// An image or a document cannot be indexed: the outcome of its file is an error, before anything is asked of the
+    /// An image or a document cannot be indexed: the outcome of its file is an error, and no request is sent to the
     /// index. With [`wait(false)`](Self::wait), a file is done once its asset is added.
     ///
     /// ```no_run
@@ -235,11 +238,11 @@ impl UploadAll {
         self.destination(Destination::Index(index_id.into()))
     }
 
-    /// Adds each asset to this knowledge store once it is ready, as a video or an image, and waits until it is processed.
-    /// Called again, it names a further store. See [`index`](Self::index).
+    /// Adds each asset to this knowledge store once it is ready, as a video or an image, and waits until it is
+    /// processed. Call this method again to add a further store. See [`index`](Self::index).
     ///
-    /// The items of a store cannot be filtered by their asset: if some of the assets are not new, all items of the store
-    /// are listed once, which costs one request for each 50.
+    /// The platform cannot filter the items of a store by asset. If some of the assets are not new, the batch lists all
+    /// items of the store once, which takes one request for every 50 items.
     pub fn knowledge_store(self, knowledge_store_id: impl Into<String>) -> Self {
         self.destination(Destination::KnowledgeStore(knowledge_store_id.into()))
     }
@@ -251,8 +254,8 @@ impl UploadAll {
         self
     }
 
-    /// Sends at most this many files in this time, over all workers. The platform limits uploads for the whole account: to
-    /// 60 a minute on the free plan. Polls do not count, as they do in
+    /// Limits the number of files that are sent per period, across all workers. The platform limits uploads for the
+    /// whole account, to 60 a minute on the free plan. Polls do not count here, unlike in
     /// [`TwelveLabsBuilder::rate_limit`](crate::TwelveLabsBuilder::rate_limit).
     ///
     /// ```no_run
@@ -266,15 +269,15 @@ impl UploadAll {
         self
     }
 
-    /// The most time for the whole batch. Then it is stopped as by its [`cancel_handle`](Self::cancel_handle): what is on its
-    /// way is interrupted, the rest is [`NotStarted`](UploadOutcomeKind::NotStarted), and a later batch with the same
-    /// manifest resumes.
+    /// Limits the time of the whole batch. At the deadline, the batch stops as if its
+    /// [`cancel_handle`](Self::cancel_handle) were canceled: uploads in progress are interrupted, the remaining files
+    /// are [`NotStarted`](UploadOutcomeKind::NotStarted), and a later batch with the same manifest resumes.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = Some(deadline);
         self
     }
 
-    /// Called with the progress of each file, by the thread that uploads it.
+    /// Sets a function that is called with the progress of each file, on the thread that uploads it.
     pub fn progress_callback(
         mut self,
         progress_callback: impl Fn(&Path, &UploadProgress) + Send + Sync + 'static,
@@ -283,14 +286,14 @@ impl UploadAll {
         self
     }
 
-    /// Lets another thread stop it. There is an outcome for every file all the same.
+    /// Lets another thread stop the batch. Every file still has an outcome.
     pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
         self.cancel = Some(cancel_handle.clone());
         self
     }
 
-    /// Settings of each request. Additional query and body parameters are sent only with the requests that create
-    /// assets.
+    /// Applies settings to each request. Additional query and body parameters are sent only with the requests that
+    /// create assets.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.options.request_options = request_options;
         self
@@ -298,12 +301,13 @@ impl UploadAll {
 
     when_some!();
 
-    /// Starts the workers. The outcomes come as the files are finished; a path that is given twice has one.
+    /// Starts the workers. The iterator yields an outcome as soon as a file is finished. A path that is given twice has
+    /// one outcome.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if an option cannot be used for any file, and [`Error::File`] if the manifest cannot be
-    /// opened or another batch uses it. What is wrong with one file is in its outcome.
+    /// [`Error::InvalidArgument`] if an option is invalid for all files, and [`Error::File`] if the manifest cannot be
+    /// opened or is used by another batch. An error of a single file is in its outcome.
     pub fn send(self) -> Result<Uploads> {
         let rate_limit = self.options.rate_limit.map_or(1, |(files, _)| files);
         for (name, is_zero) in [
@@ -391,10 +395,10 @@ impl fmt::Debug for UploadAll {
     }
 }
 
-/// The outcomes of a batch as they come: one for each file. Dropped before its end, it stops the batch, and waits until
-/// its threads have ended, unless that is in a callback.
+/// The outcomes of a batch as they become known, one for each file. Dropping it early stops the batch and waits until
+/// its threads have ended, unless it is dropped in a callback.
 ///
-/// Take them one by one, or let [`finish`](Self::finish) count them.
+/// Iterate over the outcomes, or call [`finish`](Self::finish) for a summary.
 #[must_use = "dropping it stops the batch: iterate over the outcomes, or call `.finish()`"]
 pub struct Uploads {
     outcomes: Receiver<UploadOutcome>,
@@ -405,7 +409,7 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// Waits for all files, and counts their outcomes.
+    /// Waits for all files, and returns a summary of their outcomes.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

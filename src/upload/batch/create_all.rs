@@ -14,10 +14,10 @@ use crate::upload::batch::builder::{UploadAll, Uploads};
 use crate::upload::outcome::UploadOutcome;
 
 impl IndexedAssetsClient {
-    /// Indexes many assets, and gives each indexed asset as soon as it is ready.
+    /// Indexes many assets, and yields each indexed asset as soon as it is ready.
     ///
-    /// Each asset is awaited until it is ready, looked for in the index, added if it is not there, and awaited again. So
-    /// running it again adds nothing twice. To upload files as well, see
+    /// For each asset, the call waits until the asset is ready, looks for it in the index, adds it if it is missing,
+    /// and waits until it is indexed. Running the call again adds nothing twice. To upload files as well, see
     /// [`UploadAll::index`](crate::assets::UploadAll::index).
     ///
     /// ```no_run
@@ -41,11 +41,12 @@ impl IndexedAssetsClient {
 }
 
 impl KnowledgeStoreItemsClient {
-    /// Adds many assets to a knowledge store, and gives each item as soon as it is processed.
+    /// Adds many assets to a knowledge store, and yields each item as soon as it is processed.
     ///
-    /// Each asset is awaited until it is ready, looked for among the items of the store, added if it is not there, and
-    /// awaited again. So running it again adds nothing twice. The type of each asset goes along. To upload files as well,
-    /// see [`UploadAll::knowledge_store`](crate::assets::UploadAll::knowledge_store).
+    /// For each asset, the call waits until the asset is ready, looks for it among the items of the store, adds it if
+    /// it is missing, and waits until it is processed. Running the call again adds nothing twice. Each item is added
+    /// with the type of its asset. To upload files as well, see
+    /// [`UploadAll::knowledge_store`](crate::assets::UploadAll::knowledge_store).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -89,32 +90,33 @@ impl<T> CreateAll<T> {
         CreateAll { batch: change(self.batch), ..self }
     }
 
-    /// The number of threads: 4 by default.
+    /// Sets the number of threads. The default is 4.
     pub fn workers(self, workers: usize) -> Self {
         self.with(|batch| batch.workers(workers))
     }
 
-    /// The time between two polls of the same thing: by default 0.5 s, 1 s, 2 s and then 5 s, or 10 s for items.
+    /// Sets the time between two polls of the same resource. By default, it is 0.5 s, 1 s, 2 s and then 5 s, or 10 s
+    /// for items.
     pub fn sleep_interval(self, sleep_interval: Duration) -> Self {
         self.with(|batch| batch.sleep_interval(sleep_interval))
     }
 
-    /// The most time to wait for each asset, and for what is made of it: one hour by default.
+    /// Limits the wait for each asset, and for the item or indexed asset made from it. The default is one hour.
     pub fn max_wait_time(self, max_wait_time: Duration) -> Self {
         self.with(|batch| batch.max_wait_time(max_wait_time))
     }
 
-    /// How long a request that fails for a passing reason is repeated: 5 minutes by default.
+    /// Sets how long a request that fails temporarily is retried. The default is 5 minutes.
     pub fn max_outage(self, max_outage: Duration) -> Self {
         self.with(|batch| batch.max_outage(max_outage))
     }
 
-    /// The most time for all of them. What is not done then is an error each.
+    /// Limits the time of the whole call. Each asset that is not done by then yields an error.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.with(|batch| batch.deadline(deadline))
     }
 
-    /// Lets another thread stop it. There is a result for every asset all the same.
+    /// Lets another thread stop the call. Every asset still has a result.
     pub fn cancel_handle(self, cancel_handle: &CancelHandle) -> Self {
         self.with(|batch| batch.cancel_handle(cancel_handle))
     }
@@ -126,17 +128,18 @@ impl<T> CreateAll<T> {
 
     when_some!();
 
-    /// Starts the workers. Each asset comes once with its result, as soon as that is known.
+    /// Starts the workers. The iterator yields each asset once, as soon as its result is known.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if an option cannot be used. What is wrong with one asset is in its result.
+    /// [`Error::InvalidArgument`] if an option is invalid. An error of a single asset is in its result.
     pub fn send(self) -> Result<CreatedAll<T>> {
         Ok(CreatedAll { outcomes: self.batch.send()?, take: self.take })
     }
 }
 
-/// The results of a [`CreateAll`] as they come, each with the id of its asset. Dropped before its end, it stops the work.
+/// The results of a [`CreateAll`] as they become known, each with the id of its asset. Dropping it early stops the
+/// work.
 #[must_use = "dropping it stops the work: iterate over the results"]
 pub struct CreatedAll<T> {
     outcomes: Uploads,
