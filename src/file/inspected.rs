@@ -119,7 +119,7 @@ impl Inspected {
     }
 
     /// Whether a read may return fewer bytes than requested before the end.
-    pub(crate) fn trickles(&self) -> bool {
+    pub(crate) fn may_read_short(&self) -> bool {
         matches!(self.content, Content::Reader { .. })
     }
 

@@ -146,7 +146,9 @@ impl Body for Payload {
         let segments = self.segments.iter().map(|segment| {
             Ok(match segment {
                 Segment::Bytes(bytes) => Opened::Bytes(bytes.clone(), 0),
-                Segment::Source(source) => Opened::Source { reader: source.open()?, trickles: source.trickles() },
+                Segment::Source(source) => {
+                    Opened::Source { reader: Box::new(source.open()?), may_read_short: source.may_read_short() }
+                }
             })
         });
         Ok(Box::new(PayloadReader {
@@ -155,14 +157,14 @@ impl Body for Payload {
             sent: 0,
             total: self.file_length(),
             fault: None,
-            ended: None,
+            finished_at: None,
         }))
     }
 }
 
 enum Opened {
     Bytes(Arc<[u8]>, usize),
-    Source { reader: SourceReader, trickles: bool },
+    Source { reader: Box<SourceReader>, may_read_short: bool },
 }
 
 /// Reads the segments one after the other. A fault of a source ends it and is kept in `fault`.
@@ -172,7 +174,7 @@ struct PayloadReader {
     sent: u64,
     total: Option<u64>,
     fault: Option<Error>,
-    ended: Option<Instant>,
+    finished_at: Option<Instant>,
 }
 
 impl PayloadReader {
@@ -193,10 +195,10 @@ impl PayloadReader {
                         self.segments.pop_front();
                     }
                 }
-                Opened::Source { reader, trickles } => {
+                Opened::Source { reader, may_read_short } => {
                     let count = reader.read(&mut buffer[filled..], &mut proceed)?;
                     filled += count;
-                    let trickles = *trickles;
+                    let may_read_short = *may_read_short;
                     if count == 0 {
                         self.segments.pop_front();
                         continue;
@@ -206,14 +208,14 @@ impl PayloadReader {
                         let mut callback = lock(progress);
                         callback(Progress { sent: self.sent, total: self.total });
                     }
-                    if trickles {
+                    if may_read_short {
                         break;
                     }
                 }
             }
         }
         if self.segments.is_empty() {
-            self.ended.get_or_insert_with(Instant::now);
+            self.finished_at.get_or_insert_with(Instant::now);
         }
         Ok(filled)
     }
@@ -234,7 +236,7 @@ impl BodyReader for PayloadReader {
     }
 
     fn finished_at(&self) -> Option<Instant> {
-        self.ended
+        self.finished_at
     }
 }
 

@@ -181,7 +181,7 @@ pub struct Waiting<T> {
 
 impl<T> Waiting<T> {
     /// Pauses until something is due, and gathers what is: with a list, what it does not show as unfinished.
-    fn gather(&mut self) -> Result<(), (String, Error)> {
+    fn gather(&mut self) -> Result<(), Box<(String, Error)>> {
         let Some(Reverse(first)) = self.pending.peek() else { return Ok(()) };
         let (due, slack) = (first.due, first.poll.interval() / 4);
         let pause = due.saturating_duration_since(self.now);
@@ -193,7 +193,7 @@ impl<T> Waiting<T> {
         if let Err(e) = paused {
             let id = first.poll.id().to_string();
             self.pending.pop();
-            return Err((id, e));
+            return Err(Box::new((id, e)));
         }
         self.now = self.now.max(due).max(self.session.settings().clock.now());
         let until = match &self.list {
@@ -279,7 +279,10 @@ impl<T: Output> Iterator for Waiting<T> {
                 }
                 match self.gather() {
                     Ok(()) => continue,
-                    Err((id, e)) => return Some((id, Err(e))),
+                    Err(failed) => {
+                        let (id, e) = *failed;
+                        return Some((id, Err(e)));
+                    }
                 }
             };
             let id = pending.poll.id().to_string();
