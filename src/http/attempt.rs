@@ -12,7 +12,7 @@ use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 
 use crate::clock::random_hex;
 pub(super) use crate::http::connection::Exchange;
-use crate::http::connection::{DnsCache, Environment, Secret, Stage, Trust, check_protocol, connector};
+use crate::http::connection::{DnsCache, Environment, ProxyRoute, Secret, Stage, Trust, check_protocol, connector};
 use crate::http::url::basic_auth;
 use crate::limits::FOREVER;
 use crate::response::{HttpResponse, Origin};
@@ -32,6 +32,13 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(60);
 /// What the message of an attempt says of a limit. The engine knows how long the limit is, and puts it in its place.
 pub(super) const DEADLINE_PASSED: &str = "the deadline of the call has passed";
 pub(super) const IN_TIME: &str = "in time";
+/// What helps if a certificate is not trusted. With the system's TLS, or the feature, the system is asked already.
+const CERTIFICATE_HINT: &str = if cfg!(feature = "rustls") && !cfg!(feature = "platform-verifier") {
+    "if you trust who signed it, give that certificate with `root_certificates`, or build with the feature \
+     `platform-verifier` to trust what the system trusts"
+} else {
+    "if you trust who signed it, give that certificate with `root_certificates`"
+};
 /// How long a connection may be silent while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -200,7 +207,7 @@ pub(super) fn choose_proxy(
     }
     let environment = Environment::read(|name| std::env::var_os(name));
     let proxy = match base_url.parse() {
-        Ok(uri) => environment.proxy_for(&uri)?.cloned(),
+        Ok(uri) => environment.proxy_for(&uri)?.map(|named| named.proxy.clone()),
         Err(_) => None,
     };
     Ok((proxy, Some(environment)))
@@ -352,10 +359,18 @@ fn run(agents: &Agents, agent: &Agent, attempt: &mut Attempt<'_>, exchange: &Exc
     }
     let limits = attempt.limits;
     let agents_proxy = agent.config().proxy();
-    let proxy = match &agents.environment {
-        Some(environment) => environment.proxy_for(uri).map_err(impossible)?,
-        None => agents_proxy,
+    let (proxy, variable) = match &agents.environment {
+        Some(environment) => {
+            let named = environment.proxy_for(uri).map_err(impossible)?;
+            (named.map(|named| &named.proxy), named.map(|named| named.variable.clone()))
+        }
+        None => (agents_proxy, None),
     };
+    exchange.set_route(proxy.map(|proxy| ProxyRoute {
+        port: proxy.port(),
+        variable,
+        has_credentials: proxy.username().is_some(),
+    }));
     // Settings of its own, if those of the agent do not fit.
     let settings = (proxy != agents_proxy || agents.limits != Some(limits)).then_some((limits, proxy));
     let mut body =
@@ -461,16 +476,17 @@ fn invalid(e: impl Into<ureq::http::Error>) -> Failure {
 fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
     use FailureKind::{Broke, Canceled, Impossible, Invalid, TimedOut};
 
-    let (sent, host) = (exchange.is_sent(), printable(&exchange.contact(), 100));
+    let (sent, host) = (exchange.is_sent(), printable(&exchange.address(true), 200));
     if exchange.is_canceled() {
         return Failure { kind: Canceled, sent, message: "canceled".into(), source: None };
     }
     let stage = match exchange.stage() {
         Stage::Ready => format!("nothing was sent to {host}"),
-        Stage::Resolving => match host.strip_prefix("the ") {
-            Some(proxy) => format!("the name of the {proxy} cannot be resolved; nothing was sent"),
-            None => format!("the name {host} cannot be resolved; nothing was sent"),
-        },
+        Stage::Resolving => {
+            let name = printable(&exchange.address(false), 200);
+            let of = if name.starts_with("the ") { "of " } else { "" };
+            format!("the name {of}{name} cannot be resolved; nothing was sent")
+        }
         Stage::Connecting => format!("could not connect to {host}; nothing was sent"),
         Stage::Securing => format!("no secure connection to {host}; nothing was sent"),
         Stage::Sent => format!("the connection to {host} broke"),
@@ -492,15 +508,10 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
         e @ (ureq::Error::TlsRequired | ureq::Error::Tls(_)) => {
             (Impossible, format!("{stage}: {e} (is a TLS feature enabled?)"), None)
         }
-        ureq::Error::ConnectProxyFailed(why) => {
-            (Broke, format!("{host} could not connect: {}", printable(&why, 200)), None)
-        }
+        ureq::Error::ConnectProxyFailed(why) => proxy_failure(&host, &why, exchange.has_proxy_credentials()),
         ureq::Error::RequireHttpsOnly(_) => (Impossible, "the agent allows only https".into(), None),
         e if !sent && is_about_certificate(&e) => {
-            let message = format!(
-                "the certificate of {host} cannot be trusted; nothing was sent; give the one that signed it with \
-                 `root_certificates` if it is your own"
-            );
+            let message = format!("the certificate of {host} cannot be trusted; nothing was sent; {CERTIFICATE_HINT}");
             // Of one kind, whatever the library of TLS: see `Error::is_retryable`.
             let cause = match e {
                 ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => e,
@@ -525,6 +536,23 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
         e => (Broke, format!("{stage}: {e}"), None),
     };
     Failure { kind, sent, message, source }
+}
+
+/// What it means that a proxy made no connection. The library gives its status within a text alone.
+fn proxy_failure(proxy: &str, why: &str, has_credentials: bool) -> (FailureKind, String, Option<io::Error>) {
+    let status = why.strip_prefix("proxy server responded ").and_then(|status| status.split('/').next());
+    let (kind, what) = match (status, has_credentials) {
+        (Some("407"), false) => (
+            FailureKind::Impossible,
+            "asks for a user name and a password (407); put `user:password@` before its host".into(),
+        ),
+        (Some("407"), true) => (FailureKind::Impossible, "refuses the user name or the password (407)".into()),
+        (Some(status), _) => {
+            (FailureKind::Broke, format!("could not connect: it answered with status {}", printable(status, 20)))
+        }
+        (None, _) => (FailureKind::Broke, format!("could not connect: {}", printable(why, 200))),
+    };
+    (kind, format!("{proxy} {what}; nothing was sent"), None)
 }
 
 /// Whether TLS was refused for a certificate: another attempt would end in the same way.
@@ -613,26 +641,41 @@ mod tests {
 
         let io = |kind: io::ErrorKind, text: &'static str| ureq::Error::Io(io::Error::new(kind, text));
         let timeout = ureq::Error::Timeout;
-        let no_tls = "no secure connection to api.example; nothing was sent";
-        let mistrust = "the certificate of api.example cannot be trusted";
+        let no_tls = "no secure connection to api.example:443; nothing was sent";
+        let mistrust = "the certificate of api.example:443 cannot be trusted";
         for (stage, e, kind, message) in [
-            (Stage::Ready, timeout(Timeout::Global), FailureKind::TimedOut, "nothing was sent to api.example in time"),
-            (Stage::Sent, timeout(Timeout::PerWrite), FailureKind::TimedOut, "api.example stopped taking the request"),
+            (
+                Stage::Ready,
+                timeout(Timeout::Global),
+                FailureKind::TimedOut,
+                "nothing was sent to api.example:443 in time",
+            ),
+            (
+                Stage::Sent,
+                timeout(Timeout::PerWrite),
+                FailureKind::TimedOut,
+                "api.example:443 stopped taking the request",
+            ),
             (Stage::Sent, timeout(Timeout::Global), FailureKind::TimedOut, "the deadline of the call has passed"),
-            (Stage::Sent, timeout(Timeout::RecvBody), FailureKind::TimedOut, "api.example did not answer in time"),
+            (Stage::Sent, timeout(Timeout::RecvBody), FailureKind::TimedOut, "api.example:443 did not answer in time"),
             (Stage::Securing, io(InvalidData, "a bad certificate"), FailureKind::Impossible, mistrust),
             (Stage::Securing, io(ConnectionReset, "certificate unknown"), FailureKind::Impossible, mistrust),
             (Stage::Securing, io(InvalidData, "no record"), FailureKind::Impossible, no_tls),
             (Stage::Securing, io(UnexpectedEof, "the end"), FailureKind::Broke, no_tls),
             (Stage::Ready, io(InvalidInput, "too large"), FailureKind::Invalid, "too large; nothing was sent"),
-            (Stage::Sent, io(InvalidInput, "odd"), FailureKind::Broke, "the connection to api.example broke"),
-            (Stage::Sent, io(InvalidData, "odd"), FailureKind::Broke, "the connection to api.example broke"),
-            (Stage::Sent, io(InvalidData, "certificate"), FailureKind::Broke, "the connection to api.example broke"),
+            (Stage::Sent, io(InvalidInput, "odd"), FailureKind::Broke, "the connection to api.example:443 broke"),
+            (Stage::Sent, io(InvalidData, "odd"), FailureKind::Broke, "the connection to api.example:443 broke"),
+            (
+                Stage::Sent,
+                io(InvalidData, "certificate"),
+                FailureKind::Broke,
+                "the connection to api.example:443 broke",
+            ),
             (
                 Stage::Sent,
                 io(UnexpectedEof, "the end"),
                 FailureKind::Broke,
-                "api.example closed the connection too early",
+                "api.example:443 closed the connection too early",
             ),
         ] {
             let text = e.to_string();

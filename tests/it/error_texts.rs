@@ -16,11 +16,22 @@ struct Texts(Vec<String>);
 
 impl Texts {
     fn check(&mut self, given: impl ToString, expected: &str) {
-        let given = given.to_string();
+        let given = without_port(&given.to_string());
         if given != expected {
             self.0.push(format!("  {given}\n- {expected}"));
         }
     }
+}
+
+/// The text with a word in place of the port of this machine, which differs in each run.
+fn without_port(text: &str) -> String {
+    let mut parts = text.split("127.0.0.1:");
+    let mut shown = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        shown.push_str("127.0.0.1:PORT");
+        shown.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    shown
 }
 
 impl Drop for Texts {
@@ -229,11 +240,11 @@ fn time_and_the_network() {
         let timeout = RequestOptions::new().timeout(Duration::from_millis(300));
         after([silent()], |c| c.assets().retrieve("a1").request_options(timeout).send().map(drop))
     });
-    texts.check(e, "127.0.0.1 did not answer within 300 ms (`timeout`) (GET /assets/a1)");
+    texts.check(e, "127.0.0.1:PORT did not answer within 300 ms (`timeout`) (GET /assets/a1)");
     texts.check(
         after([Step::Close(Vec::new())], post),
-        "127.0.0.1 closed the connection too early; it is unknown whether the platform acted: check before you repeat \
-         it (POST /assets)",
+        "127.0.0.1:PORT closed the connection too early; it is unknown whether the platform acted: check before you \
+         repeat it (POST /assets)",
     );
     let e = after((0..9).map(|_| Step::Answer(answer(200, &json!({"_id": "a1", "status": "processing"})))), |c| {
         c.assets().wait_for_done("a1").max_wait_time(Duration::from_secs(12)).send().map(drop)
@@ -272,5 +283,56 @@ fn what_cannot_be_read() {
     texts.check(
         get(&client).unwrap_err(),
         "the answer is larger than 4096 bytes; raise `max_response_size` if that is expected (GET /assets/a1)",
+    );
+}
+
+#[test]
+fn connections() {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let to = |base_url: &str, proxy: Option<&str>| {
+        let client =
+            TwelveLabs::builder().api_key("tlk_test").base_url(base_url).when_some(proxy, TwelveLabsBuilder::proxy);
+        let client = client.max_retries(0).build().unwrap();
+        in_time(move || get(&client).unwrap_err())
+    };
+    let proxied = |status: u16, user: &str| {
+        let proxy = Server::start([Step::Answer(answer(status, &Value::Null))]);
+        to("http://api.example.com", Some(&format!("http://{user}127.0.0.1:{}", proxy.port())))
+    };
+    let mut texts = Texts::default();
+    texts.check(
+        to(&format!("http://{}", free()), None),
+        "could not connect to 127.0.0.1:PORT; nothing was sent (GET /assets/a1)",
+    );
+    texts.check(
+        to("http://nope.invalid", None),
+        "the name nope.invalid cannot be resolved; nothing was sent (GET /assets/a1)",
+    );
+    texts.check(
+        to("http://api.example.com", Some(&format!("http://{}", free()))),
+        "could not connect to the proxy 127.0.0.1:PORT; nothing was sent (GET /assets/a1)",
+    );
+    texts.check(
+        to("http://api.example.com", Some("http://nope.invalid:3128")),
+        "the name of the proxy nope.invalid cannot be resolved; nothing was sent (GET /assets/a1)",
+    );
+    texts.check(
+        proxied(407, ""),
+        "the proxy 127.0.0.1:PORT asks for a user name and a password (407); put `user:password@` before its host; \
+         nothing was sent (GET /assets/a1)",
+    );
+    texts.check(
+        proxied(407, "user:s3cr3t@"),
+        "the proxy 127.0.0.1:PORT refuses the user name or the password (407); nothing was sent (GET /assets/a1)",
+    );
+    texts.check(
+        proxied(502, ""),
+        "the proxy 127.0.0.1:PORT could not connect: it answered with status 502; nothing was sent (GET /assets/a1)",
+    );
+    texts.check(build(|b| b.proxy("http://a b")), "`proxy` is not the URL of a proxy");
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    texts.check(
+        build(|b| b.root_certificates("no PEM")),
+        "`root_certificates` contains no certificate; give the text of a PEM file",
     );
 }

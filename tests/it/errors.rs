@@ -53,7 +53,7 @@ fn the_causes_are_written_where_they_are_asked_for() {
     let client = builder(&server).base_url(format!("http://127.0.0.1:{port}")).max_retries(0).build().unwrap();
     let e = client.assets().retrieve("a1").send().unwrap_err();
     let cause = std::error::Error::source(&e).expect("a cause").to_string();
-    assert_eq!(e.to_string(), "could not connect to 127.0.0.1; nothing was sent (GET /assets/a1)");
+    assert_eq!(e.to_string(), format!("could not connect to 127.0.0.1:{port}; nothing was sent (GET /assets/a1)"));
     assert_eq!(format!("{e:#}"), format!("{e}: {cause}"));
     assert!(!format!("{e:#}").contains('\n'));
     // A cause with a cause.

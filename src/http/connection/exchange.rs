@@ -38,6 +38,8 @@ pub(crate) struct Exchange {
     stage: AtomicU8,
     /// The proxy that was contacted last, unless the server itself was.
     proxy: Mutex<Option<String>>,
+    /// The proxy that the request is to go through, if there is one.
+    route: Mutex<Option<ProxyRoute>>,
     /// Whether the request was handed to the connection; before that, its bytes are those of a proxy.
     pub(super) handed: AtomicBool,
     /// Whether the answer's head is still awaited.
@@ -55,6 +57,15 @@ pub(crate) struct Exchange {
     pub(super) kept: AtomicBool,
     /// Why the rest of the request could not be sent, after some of it was.
     cut_short: Mutex<Option<io::Error>>,
+}
+
+/// What is known of the proxy of a request.
+#[derive(Clone, PartialEq)]
+pub(in crate::http) struct ProxyRoute {
+    pub port: u16,
+    /// The environment variable that names it.
+    pub variable: Option<String>,
+    pub has_credentials: bool,
 }
 
 thread_local! {
@@ -114,6 +125,34 @@ impl Exchange {
     pub(crate) fn contact(&self) -> String {
         let host = || self.uri.as_ref().and_then(Uri::host).unwrap_or_default().to_string();
         lock(&self.proxy).as_ref().map_or_else(host, |proxy| format!("the proxy {proxy}"))
+    }
+
+    /// The host that was contacted last, with its port if there is one to say, and the variable that set a proxy.
+    pub(in crate::http) fn address(&self, with_port: bool) -> String {
+        let mut address = self.contact();
+        let route = lock(&self.route);
+        let proxy = route.as_ref().filter(|_| lock(&self.proxy).is_some());
+        let own_port = || {
+            let uri = self.uri.as_ref()?;
+            uri.port_u16().or(if uri.scheme_str() == Some("https") { Some(443) } else { Some(80) })
+        };
+        if let Some(port) = proxy.map(|proxy| proxy.port).or_else(own_port).filter(|_| with_port) {
+            address.push_str(&format!(":{port}"));
+        }
+        if let Some(variable) = proxy.and_then(|proxy| proxy.variable.as_ref()) {
+            address.push_str(&format!(" (from {variable})"));
+        }
+        address
+    }
+
+    /// Notes the proxy that the request is to go through.
+    pub(in crate::http) fn set_route(&self, route: Option<ProxyRoute>) {
+        *lock(&self.route) = route;
+    }
+
+    /// Whether a user name or a password is sent to the proxy.
+    pub(in crate::http) fn has_proxy_credentials(&self) -> bool {
+        lock(&self.route).as_ref().is_some_and(|route| route.has_credentials)
     }
 
     /// The head of the answer is there; what follows is its body.

@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{
 };
 
 pub(super) use crate::http::connection::dns_cache::DnsCache;
-pub(super) use crate::http::connection::exchange::{Exchange, Stage, check};
+pub(super) use crate::http::connection::exchange::{Exchange, ProxyRoute, Stage, check};
 use crate::http::connection::exchange::{Limit, is_cancelable, set_stage};
 use crate::http::connection::head::RequestConnector;
 pub(super) use crate::http::connection::head::Secret;

@@ -19,7 +19,14 @@ pub(in crate::http) struct Environment {
 }
 
 /// The proxy for the URLs of a scheme, if there is one, or why it cannot be used.
-type Choice = Result<Option<Proxy>, String>;
+type Choice = Result<Option<NamedProxy>, String>;
+
+/// A proxy with the name of the variable that it comes from, which its user has to know when it does not work.
+#[derive(Clone)]
+pub(in crate::http) struct NamedProxy {
+    pub variable: String,
+    pub proxy: Proxy,
+}
 
 impl Environment {
     /// Reads the variables: for a URL of `https`, `https_proxy` goes before `all_proxy`, and small letters go before
@@ -40,7 +47,7 @@ impl Environment {
             let why = |_| format!("the variable {name} is not the URL of a proxy; correct it or remove it");
             let proxy = Proxy::new(&url).map_err(why)?;
             check_protocol(&format!("the proxy of the variable {name}"), &proxy)?;
-            Ok(Some(proxy))
+            Ok(Some(NamedProxy { variable: name, proxy }))
         };
         let exceptions = match first(&["no_proxy", "NO_PROXY"]) {
             Some(Ok((_, list))) => {
@@ -57,7 +64,7 @@ impl Environment {
     }
 
     /// The proxy for this URL. What is on this machine is reached directly.
-    pub(in crate::http) fn proxy_for(&self, uri: &Uri) -> Result<Option<&Proxy>, &str> {
+    pub(in crate::http) fn proxy_for(&self, uri: &Uri) -> Result<Option<&NamedProxy>, &str> {
         let choice = if uri.scheme_str() == Some("https") { &self.https } else { &self.http };
         if matches!(choice, Ok(None)) || is_on_this_machine(uri) {
             return Ok(None);
@@ -172,7 +179,7 @@ mod tests {
     /// The host of the proxy that is used for the URL, or what is wrong.
     fn proxy(environment: &Environment, url: &str) -> Result<Option<String>, String> {
         let uri = url.parse().unwrap();
-        environment.proxy_for(&uri).map(|proxy| proxy.map(|proxy| proxy.host().into())).map_err(str::to_string)
+        environment.proxy_for(&uri).map(|proxy| proxy.map(|named| named.proxy.host().into())).map_err(str::to_string)
     }
 
     #[test]
