@@ -9,62 +9,63 @@ use lexopt::{Arg, Parser};
 use super::shard::Shard;
 
 pub const HELP: &str = "\
-Uploads media files, many at a time. Made for jobs that run unattended: one bad file does not stop the others, and with
-a manifest a second run goes on where the first one ended.
+Uploads media files, several at a time. It is made for unattended jobs: a bad file does not stop the others, and with a
+manifest, a second run resumes where the first one ended.
 
 usage: batch [OPTIONS] PATH...
 
-A PATH is a file, or a folder: then it stands for the video, audio and image files directly in it. The API key is read
-from TWELVELABS_API_KEY. Without a key and without a PATH, sample files go to a stand-in for the platform on this
+A PATH is a file or a folder. A folder means the video, audio and image files directly in it. The API key is read from
+TWELVELABS_API_KEY. Without a key and without a PATH, sample files are uploaded to a stand-in for the platform on this
 machine.
 
-what to upload:
-  --list FILE        take further PATHs from this file, one a line; - is standard input
-  -r, --recursive    look into the folders of a folder, too
-  --shard K/N        of N runs that share the work, this is run K, counted from 0: each file is in exactly one of them
+input:
+  --list FILE        read further PATHs from this file, one on each line; - is standard input
+  -r, --recursive    include subfolders
+  --shard K/N        upload only the share of run K, counted from 0, of N runs; each file is in exactly one share
 
-how:
-  --manifest FILE    keep a journal of what is done, in this file (recommended): run the same again after a failure
-                     or a kill, and it skips what is done, resumes what was interrupted, tries again what may succeed
-  --workers N        how many files at a time (4)
+upload:
+  --manifest FILE    keep a journal in this file (recommended); after a failure or a crash, run the same command again:
+                     it skips finished files, resumes interrupted ones, and retries temporary failures
+  --workers N        upload this many files at a time (4)
   --threshold BYTES  send larger files in chunks (200000000)
-  --no-wait          do not wait until the platform has processed what is there
-  --retry-permanent  try again what failed for good in an earlier run with the manifest
-  --stand-in         use the stand-in also if there is a key or a PATH: to try this tool without the platform
+  --no-wait          do not wait until the platform has processed the files
+  --retry-permanent  retry files that failed permanently in an earlier run with the manifest
+  --stand-in         use the stand-in even if there is a key or a PATH, to try this tool without the platform
 
-where to:
-  --index ID|NAME    index each asset in this index, too, and wait until it is indexed; may be given several times
+destinations:
+  --index ID|NAME    also add each asset to this index, and wait until it is indexed; can be repeated
   --knowledge-store ID
-                     add each asset to this knowledge store, too, and wait until it is processed; may be given several times
+                     also add each asset to this knowledge store, and wait until it is processed; can be repeated
 
-what to say:
-  --json             write a JSON object a line for each file, and a last one for the whole
-  -q, --quiet        say only what failed
-  -h, --help         show this
+output:
+  --json             write a JSON object for each file, and one for the summary, each on its own line
+  -q, --quiet        report failures only
+  -h, --help         show this help
 
-Standard output has a line for each file as it is finished: what became of it, its asset id, its path, and the reason if
-it failed. Everything else goes to standard error, with bars if that is a terminal. A reader of standard output that
-goes away does not stop the uploads.
+Standard output gets a line for each finished file: the outcome, the asset id, the path, and the reason for a failure.
+Everything else goes to standard error, with progress bars on a terminal. If the reader of standard output goes away,
+the uploads continue.
 
-To stop it early, press Ctrl-C or send it a SIGTERM: the files on their way break off, all are accounted for, and the
-summary says how to go on. A second signal ends it at once. With a manifest neither that nor a kill does any harm.
+To stop early, press Ctrl-C or send a SIGTERM. Uploads in progress are interrupted, every file is accounted for, and the
+summary says how to resume. A second signal ends the program immediately. With a manifest, neither a signal nor a crash
+loses any work.
 
-Shards are for the array jobs of a scheduler. Each has the same PATHs and options, and a K of its own. The same N as
-before, as long as a manifest is kept: each shard has a manifest of its own, with the shard in its name, so that
---manifest uploads.jsonl --shard 0/8 writes uploads.0-of-8.jsonl. In an array job a file is its path below the PATH that
-is a folder, in the shard and in the manifest alike, so that the folder may be mounted elsewhere next time. A file that is
-named itself is the path as it is written, so that all machines have to name it alike.
+Shards are for the array jobs of a scheduler. Give every shard the same PATHs and options, and its own K. Each shard has
+its own manifest, with the shard in its name: --manifest uploads.jsonl --shard 0/8 writes uploads.0-of-8.jsonl. Do not
+change N while the manifests exist. In an array job, a file in a PATH that is a folder is identified by its path below
+that folder, so the folder may be mounted elsewhere next time. A file that is itself a PATH is identified by the path as
+written, so write it the same way on all machines.
 
 exit codes:
-  0    every file is uploaded, now or in an earlier run
-  1    some were not, or a folder or a file could not be looked at
-  2    nothing was started: wrong usage, no API key, a list or a manifest that cannot be read, or a manifest that another
-       run uses, that is of another account, or of another number of shards
-  3    stopped early by a quota of the account; the summary says when to come back
-  130  stopped early on request, by Ctrl-C or a SIGTERM
+  0    every file is uploaded, in this run or an earlier one
+  1    some files are not uploaded, or a file or folder could not be read
+  2    nothing was started: wrong usage, no API key, an unreadable list or manifest, or a manifest that is in use,
+       belongs to another account, or belongs to another number of shards
+  3    stopped early by a quota of the account; the summary says when to retry
+  130  stopped early by Ctrl-C or a SIGTERM
 ";
 
-/// What was asked for.
+/// The parsed arguments.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Arguments {
     pub paths: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! The bars: one for each file that is being sent, and one for the whole.
+//! The progress bars: one for each file in progress, and one for the whole batch.
 
 use std::collections::HashMap;
 use std::fmt::Write;

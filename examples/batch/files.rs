@@ -1,4 +1,4 @@
-//! Which files there are to upload.
+//! The files to upload.
 
 use std::collections::HashSet;
 use std::fs::{self, DirEntry};

@@ -1,4 +1,4 @@
-//! Uploads files and folders, many files at a time: the tool for a nightly job.
+//! Uploads files and folders, several files at a time. Made for nightly jobs.
 //!
 //! ```text
 //! cargo run --example batch                         # without a key: samples, to a stand-in on this machine
@@ -6,12 +6,12 @@
 //! cargo run --example batch -- --help
 //! ```
 //!
-//! Ctrl-C or a SIGTERM ends it so that the same again goes on; `--shard` is for array jobs.
+//! Ctrl-C or a SIGTERM stops it, and the same command resumes. `--shard` is for array jobs.
 //!
 //! A line for each file goes to standard output (`--json`: a JSON object), bars and a summary go to standard error.
 //! `--help` lists the options and the exit codes.
 //!
-//! [`upload`] is where the work is done; the rest is arguments, bars and text.
+//! [`upload`] does the work; the rest is arguments, progress bars and text.
 
 mod arguments;
 mod bars;

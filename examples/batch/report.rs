@@ -1,4 +1,4 @@
-//! What became of the files: a line for each on standard output, a summary on standard error.
+//! The report: a line for each file on standard output, and a summary on standard error.
 
 use std::fmt::Display;
 use std::io::{self, Write};

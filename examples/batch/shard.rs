@@ -1,4 +1,4 @@
-//! Array jobs: which files belong to which of several runs, and each one's manifest.
+//! Array jobs: the files of each shard, and its manifest.
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -86,7 +86,7 @@ impl RequestOptions {
         self
     }
 
-    /// Sends a header, in place of one that the call or the client would send under the same name.
+    /// Adds a header. It replaces a header of the same name from the call or the client.
     ///
     /// The headers that belong to each request itself cannot be set, and are refused when the call is sent:
     /// `x-api-key`, `host`, `content-length`, `transfer-encoding` and `expect`.
@@ -95,8 +95,8 @@ impl RequestOptions {
         self
     }
 
-    /// Sends a query parameter, in place of one that the call would send under the same name. A list repeats the name,
-    /// and an empty list sends nothing. Null, and what JSON cannot write, are refused when the call is sent.
+    /// Adds a query parameter. It replaces the call's own parameter of the same name. A list repeats the name, and an
+    /// empty list sends nothing. Null, and values that JSON cannot represent, are refused when the call is sent.
     ///
     /// A workflow of several requests, such as an upload, sends it with the request that creates something. A wait and a
     /// list send it with each of their requests.
@@ -112,9 +112,9 @@ impl RequestOptions {
         self
     }
 
-    /// Sends a field of the JSON body or the form, in place of one that the call would send under the same name. In a
-    /// form, a list repeats the name, an empty list sends nothing, and null is refused. What JSON cannot write is refused
-    /// when the call is sent.
+    /// Adds a field to the JSON body or the form. It replaces the call's own field of the same name. In a form, a list
+    /// repeats the name, an empty list sends nothing, and null is refused. What JSON cannot write is refused when the
+    /// call is sent.
     ///
     /// A workflow of several requests, such as an upload, sends it with the request that creates something.
     pub fn additional_body_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {

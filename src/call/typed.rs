@@ -38,7 +38,7 @@ impl<T: DeserializeOwned + 'static> Output for T {
     }
 }
 
-/// A call without options of its own. Nothing is sent before [`send`](Call::send).
+/// A call that has no further options. Nothing is sent before [`send`](Call::send).
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;

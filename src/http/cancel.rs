@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Stops a call, a wait, a list, a stream or an upload from another thread. Clones are the same handle.
+/// Stops a call, a wait, a list, a stream or an upload from another thread. All clones of a handle are canceled
+/// together.
 ///
 /// Pass it to [`RequestOptions::cancel_handle`](crate::RequestOptions::cancel_handle) or to an upload. The call returns
 /// within a fraction of a second, with an error for which [`Error::is_canceled`](crate::Error::is_canceled) is true. A

@@ -553,7 +553,7 @@ pub struct AssetSource {
     pub details: Option<AssetSourceDetails>,
 }
 
-/// The details of an imported file, as its provider gives them.
+/// The details of an imported file, as reported by its provider.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetSourceDetails {

@@ -68,7 +68,7 @@ impl DataConnectorsClient {
         self.0.get(&["connections", connection_id]).into()
     }
 
-    /// Disconnects an account: the platform gives up its access and deletes its tokens. Imported assets remain.
+    /// Disconnects an account: the platform revokes its access and deletes its tokens. Imported assets remain.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

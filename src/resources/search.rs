@@ -218,7 +218,8 @@ input! {
 }
 
 impl SearchFilter {
-    /// Only videos in which this field, of your own metadata or unknown to this crate, is in this range.
+    /// Selects videos in which this field is in this range. The field can be from your own metadata, or one that this
+    /// crate does not know.
     pub fn range(self, name: &str, range: impl Into<NumberRange>) -> Self {
         self.field(name, range.into())
     }

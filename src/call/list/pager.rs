@@ -18,7 +18,8 @@ use crate::response::HttpResponse;
 
 pub use crate::call::list::page::PageInfo;
 
-/// A list across its pages: an iterator over items that fetches the next page when the items of this one are used up.
+/// A list across all pages: an iterator over items that fetches the next page when it reaches the end of the current
+/// one.
 ///
 /// The settings of the first request, including its [`RequestOptions`](crate::RequestOptions), apply to all pages.
 ///
@@ -36,7 +37,7 @@ pub use crate::call::list::page::PageInfo;
 ///
 /// # Guarantees
 ///
-/// - Items come in order, and N pages cost N requests. An empty page in the middle does not end the list.
+/// - Items come in order, and N pages take N requests. An empty page in the middle does not end the list.
 /// - An item that cannot be decoded is an error in its place, and the remaining items follow.
 /// - A page that cannot be fetched is one error. If the cause is temporary (a timeout, a broken connection, a server
 ///   error, a rate limit, a cancellation), the next call of `next` requests that page again, up to ten times in a row;
@@ -50,7 +51,7 @@ pub use crate::call::list::page::PageInfo;
 ///
 /// # Changing a list while reading it
 ///
-/// Collect the items first, then change them. This costs the fewest requests.
+/// Collect the items first, then change them. This takes the fewest requests.
 ///
 /// ```no_run
 /// use twelvelabs::assets::Asset;
@@ -151,9 +152,9 @@ impl<T> SyncPager<T> {
 
     /// Fetches up to `pages` pages ahead on background threads: at most 32, 0 for none.
     ///
-    /// It makes the same requests as without, only earlier; items and errors keep their order. Searches, and lists that
-    /// do not report their number of pages, are fetched one page ahead. Dropping the list does not wait for pages that
-    /// are being fetched.
+    /// The list makes the same requests, only earlier. Items and errors keep their order. Searches, and lists that do
+    /// not report their number of pages, are fetched one page ahead. Dropping the list does not wait for pages that are
+    /// being fetched.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -1,4 +1,4 @@
-//! Waiting for many things of one kind, on one thread.
+//! Waiting for many resources of one kind, on one thread.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};

@@ -1,4 +1,4 @@
-//! Segments of a video with fields of your own: their definitions, and reading them into a type.
+//! Segments of a video with your own fields: their definitions, and decoding them into a type.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -84,19 +84,19 @@ pub struct EmbeddingResponse {
     pub audio_embedding: Option<EmbeddingResult>,
 }
 
-/// The result for one text or file: its vectors, or why there are none.
+/// The result for one text or file: its vectors, or the reason why there are none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingResult {
     /// The vectors, each with the segment of the file that it is of.
     pub segments: Option<Vec<VideoSegment>>,
-    /// What was embedded, and how.
+    /// The metadata of the embedding.
     pub metadata: Option<EmbeddingMetadata>,
-    /// Why there are no vectors.
+    /// The reason for missing vectors.
     pub error_message: Option<String>,
 }
 
-/// What was embedded, and how, as the older calls give it. The fields of other kinds of media are `None`.
+/// The metadata of an embedding from the older calls. The fields of other kinds of media are `None`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingMetadata {

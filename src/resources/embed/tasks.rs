@@ -47,8 +47,8 @@ impl EmbedTasksClient {
     /// Starts to embed a video. Give exactly one of [`video_file`](CreateEmbedTask::video_file) and
     /// [`video_url`](CreateEmbedTask::video_url). The documented limit is 2 GB.
     ///
-    /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done), then
-    /// [`retrieve`](Self::retrieve) them. A file that cannot be read, is empty, or changes while it is sent is an
+    /// The call returns before the vectors exist. Call [`wait_for_done`](Self::wait_for_done), then
+    /// [`retrieve`](Self::retrieve). A file that cannot be read, is empty, or changes while it is sent is an
     /// [`Error::File`].
     ///
     /// ```no_run
@@ -139,7 +139,7 @@ impl EmbedTasksClient {
         Wait::new(self.0.get(&["embed", "tasks", task_id, "status"]), task_id)
     }
 
-    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// Waits until all of these tasks are done, on one thread, and yields each as soon as it is done: see
     /// [`WaitAll`](crate::WaitAll).
     ///
     /// ```no_run
@@ -246,7 +246,7 @@ impl CreateEmbedTasks {
 const VIDEO_OPTIONS: [&str; 4] =
     ["video_start_offset_sec", "video_end_offset_sec", "video_clip_length", "video_embedding_scope"];
 
-/// A video for [`EmbedTasksClient::create_bulk`], with options of its own.
+/// A video for [`EmbedTasksClient::create_bulk`], with its own options.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct EmbedTaskVideo(Fields, UploadMethod);
@@ -281,7 +281,7 @@ impl EmbedTaskVideo {
     when_some!();
 }
 
-/// An embedding task, as the older calls and the lists give it.
+/// An embedding task of the older calls and of the lists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MediaEmbeddingTask {

@@ -1,4 +1,4 @@
-//! Entities: known people and things, each with images of it.
+//! Entities: known people and objects, each with images.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -267,8 +267,8 @@ open_enum! {
     }
 }
 
-/// A known person or thing. To search for it, put its id into the text of the query in the form `<@id>`, as in `<@65f…>
-/// is walking`.
+/// A known person or object. To search for it, put its id into the text of the query in the form `<@id>`, as in
+/// `<@65f…> is walking`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Entity {

@@ -1,4 +1,4 @@
-//! Entity collections: groups of known people and things to find in videos.
+//! Entity collections: groups of known people and objects to find in videos.
 
 pub(crate) mod entities;
 

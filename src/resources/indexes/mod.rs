@@ -180,7 +180,7 @@ impl EnsureIndex {
     ///
     /// # Errors
     ///
-    /// As [`Call::send`], for each of its requests. A conflict that is not about the name is returned, too.
+    /// As [`Call::send`], for each of its requests. A conflict that does not concern the name is returned as an error.
     #[inline]
     pub fn send(self) -> Result<EnsuredIndex> {
         let EnsureIndex { indexes, create, index_name, request_options } = self;

@@ -329,7 +329,7 @@ impl ResponseStream {
 
     /// Waits for the end and returns the response.
     ///
-    /// A truncated response is returned, too: check its [`status`](ResponseObject::status), or call
+    /// A truncated response is also returned: check its [`status`](ResponseObject::status), or call
     /// [`complete`](ResponseObject::complete).
     ///
     /// # Errors

@@ -114,8 +114,7 @@ impl UploadAll {
     /// |---|---|
     /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
     /// | `path`, `size`, `modified` | the file: its absolute path (or that below the folder of [`relative_to`](Self::relative_to)), its bytes, when it was changed (in ns since 1970) |
-    /// | `upload` | the data to resume a chunked upload: a
-    /// [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
+    /// | `upload` | the data to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
     /// | `sent_at` | when the file was first sent in one request whose outcome is unknown |
     /// | `clock_offset` | by how many milliseconds the platform's clock was ahead of this machine's then |
     /// | `asset_id`, `asset` | the asset, as far as it is known |

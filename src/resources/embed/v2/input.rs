@@ -1,4 +1,4 @@
-//! What to embed, and how.
+//! Inputs and options of embeddings.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::ser::Error as _;
@@ -15,8 +15,8 @@ const LIMIT: u64 = 32_000_000;
 const HINT: &str = "the platform documents 32 MB for an image, 36 MB for audio and video and 512 MB for a document \
      that is sent as base64; give a larger one by URL, or upload it as an asset and give its id";
 
-/// Where media comes from. A local file is read when the request is sent, and sent as base64. A path or a
-/// [`FileSource`] becomes one, and so does a reference to an [`Asset`].
+/// The source of media. A local file is read when the request is sent, and sent as base64. A path or a [`FileSource`]
+/// becomes one, and so does a reference to an [`Asset`].
 ///
 /// ```
 /// use twelvelabs::FileSource;
@@ -119,7 +119,7 @@ impl Serialize for MediaSource {
     }
 }
 
-/// What to embed: the `input_type` of the Python SDK together with what belongs to it.
+/// The input to embed: the `input_type` of the Python SDK together with its content.
 ///
 /// ```
 /// use twelvelabs::embed::{AudioInput, MultiInput, MultiInputMediaSource};
@@ -328,11 +328,11 @@ macro_rules! media_input {
 media_input! {
     /// An image to embed. Its options are for tasks, in which each has one possible value so far.
     ImageInput(MediaSource) {
-        /// What to embed: `visual`.
+        /// Sets the aspects to embed: `visual`.
         embedding_option: [EmbeddingOption],
-        /// How the vectors are made up: `separate_embedding`.
+        /// Sets the form of the vectors: `separate_embedding`.
         embedding_type: [EmbeddingType],
-        /// How much one vector is of: `asset`.
+        /// Sets the scope of a vector: `asset`.
         embedding_scope: [EmbeddingScope],
     }
 }
@@ -344,15 +344,15 @@ media_input! {
         start_sec: f64,
         /// The end of the part to embed, in seconds. The platform's default is the end of the file.
         end_sec: f64,
-        /// How to split it into segments: by default as `marengo3.5` sees fit, every 6 s with `marengo3.0`.
+        /// Sets the segmentation. By default, `marengo3.5` chooses it, and `marengo3.0` splits every 6 s.
         segmentation: into MediaSegmentation,
-        /// What to embed: `audio`, and with `marengo3.0` also `transcription`. All by default.
+        /// Sets the aspects to embed: `audio`, and with `marengo3.0` also `transcription`. The default is all of them.
         embedding_option: [EmbeddingOption],
-        /// How much one vector is of: `clip` and `asset` by default.
+        /// Sets the scopes of the vectors. The default is `clip` and `asset`.
         embedding_scope: [EmbeddingScope],
-        /// How to make up vectors of two options or more: `separate_embedding` by default.
+        /// Sets the form of the vectors for two or more options. The default is `separate_embedding`.
         embedding_type: [EmbeddingType],
-        /// What you know of segments of it, to be put into the fused vectors. Needs `marengo3.5`.
+        /// Adds your own knowledge about segments to the fused vectors. Requires `marengo3.5`.
         time_based_metadata: [TimeBasedMetadataEntry],
     }
 }
@@ -364,15 +364,16 @@ media_input! {
         start_sec: f64,
         /// The end of the part to embed, in seconds. The platform's default is the end of the file.
         end_sec: f64,
-        /// How to split it into segments: by default along the scenes.
+        /// Sets the segmentation. The default follows the scenes.
         segmentation: into MediaSegmentation,
-        /// What to embed: `visual`, `audio`, and with `marengo3.0` also `transcription`. All by default.
+        /// Sets the aspects to embed: `visual`, `audio`, and with `marengo3.0` also `transcription`. The default is all
+        /// of them.
         embedding_option: [EmbeddingOption],
-        /// How much one vector is of: `clip` and `asset` by default.
+        /// Sets the scopes of the vectors. The default is `clip` and `asset`.
         embedding_scope: [EmbeddingScope],
-        /// How to make up vectors of two options or more: `separate_embedding` by default.
+        /// Sets the form of the vectors for two or more options. The default is `separate_embedding`.
         embedding_type: [EmbeddingType],
-        /// What you know of segments of it, to be put into the fused vectors. Needs `marengo3.5`.
+        /// Adds your own knowledge about segments to the fused vectors. Requires `marengo3.5`.
         time_based_metadata: [TimeBasedMetadataEntry],
     }
 }
@@ -382,14 +383,14 @@ media_input! {
     ///
     /// A PDF may have 64 pages for each MB of its size.
     DocumentInput(MediaSource) {
-        /// How to split it: the pages of a PDF further, or a text into chunks.
+        /// Sets the segmentation, which splits the pages of a PDF further or a text into chunks.
         segmentation: into DocumentSegmentation,
-        /// What to embed: `visual` by default for a PDF, `text` for a text.
+        /// Sets the aspects to embed. The default is `visual` for a PDF and `text` for a text.
         embedding_option: [EmbeddingOption],
-        /// How the vectors are made up: `separate_embedding`.
+        /// Sets the form of the vectors: `separate_embedding`.
         embedding_type: [EmbeddingType],
-        /// How much one vector is of: by default `local`, that is a page, for a PDF, and `asset` for a text. The text
-        /// of a PDF goes with `asset` alone, and `local` for a text needs a [`segmentation`](Self::segmentation).
+        /// Sets the scope of a vector. The default is `local` (a page) for a PDF, and `asset` for a text. The text of a
+        /// PDF goes with `asset` alone, and `local` for a text needs a [`segmentation`](Self::segmentation).
         embedding_scope: [EmbeddingScope],
     }
 }
@@ -406,7 +407,7 @@ media_input! {
 }
 
 impl MultiInput {
-    /// With nothing yet: give a text, media, or both.
+    /// Creates an empty input. Add a text, media, or both.
     pub fn new() -> Self {
         Self::default()
     }
@@ -436,12 +437,12 @@ impl MultiInputMediaSource {
 }
 
 input! {
-    /// What you know of a segment of audio or video.
+    /// Your own knowledge about a segment of audio or video.
     TimeBasedMetadataEntry(start: f64, end: f64, text: String) {}
 }
 
 open_enum! {
-    /// How vectors are made up when several options are embedded.
+    /// The form of the vectors when several options are embedded.
     EmbeddingType {
         /// One for each option.
         SeparateEmbedding = "separate_embedding",
@@ -451,18 +452,19 @@ open_enum! {
 }
 
 open_enum! {
-    /// How the page of a PDF is split.
+    /// The segmentation of a PDF page.
     DocumentSpatialStrategy {
         /// Not at all: one vector for each page.
         Standard = "standard",
-        /// One vector for the page and one for each quarter. It costs, and counts, five times as much.
+        /// One vector for the page and one for each quarter, which costs five times as much.
         Quadrants = "quadrants",
     }
 }
 
-/// How audio or video is split into segments.
+/// The segmentation of audio or video.
 ///
-/// `marengo3.0` takes it as it is, `marengo3.5` as [`temporal`](Self::temporal). JSON of your own can be given as well.
+/// `marengo3.0` accepts this form, `marengo3.5` the form of [`temporal`](Self::temporal). You can also pass your own
+/// JSON.
 ///
 /// ```
 /// use twelvelabs::embed::MediaSegmentation;
@@ -487,7 +489,7 @@ impl MediaSegmentation {
         Self(json!({"strategy": "dynamic", "dynamic": {"min_duration_sec": min_duration_sec}}))
     }
 
-    /// The same in the form that `marengo3.5` takes. It refuses the other, and `marengo3.0` refuses this.
+    /// Converts the segmentation to the form that `marengo3.5` requires and `marengo3.0` refuses.
     pub fn temporal(self) -> Self {
         Self(json!({"temporal": self.0}))
     }
@@ -499,7 +501,7 @@ impl From<Value> for MediaSegmentation {
     }
 }
 
-/// How a document is split. JSON of your own can be given as well.
+/// The segmentation of a document. You can also pass your own JSON.
 ///
 /// ```
 /// use twelvelabs::embed::DocumentSegmentation;
@@ -521,7 +523,7 @@ impl DocumentSegmentation {
     /// A text into chunks of up to `max_sentences` whole sentences, of which each begins with the last
     /// `overlap_sentences` of the one before. It goes with the option `text` and the scope `local`.
     ///
-    /// A chunk that is longer than the model can take in fails the task.
+    /// The task fails if a chunk is longer than the model accepts.
     pub fn sequential(max_sentences: u32, overlap_sentences: u32) -> Self {
         Self(json!({"sequential": {
             "strategy": "sentence",

@@ -1,4 +1,4 @@
-//! Many embeddings at once.
+//! Many embeddings in parallel.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -39,7 +39,7 @@ impl CreateManyEmbeddings {
         }
     }
 
-    /// How many inputs are sent at a time, each on a connection of its own: 4 by default.
+    /// Sets the number of inputs that are sent at a time, each on its own connection. The default is 4.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self

@@ -99,7 +99,7 @@ pub struct EmbeddingSuccessResponse {
     pub data: Vec<EmbeddingData>,
     /// The tokens used. Only with `marengo3.5`.
     pub usage: Option<EmbeddingUsage>,
-    /// What was embedded, and how.
+    /// The metadata of the embedding.
     pub metadata: Option<EmbeddingMediaMetadata>,
 }
 
@@ -180,7 +180,7 @@ pub struct EmbeddingUsage {
     pub truncation_reason: Option<EmbeddingTruncationReason>,
 }
 
-/// What was embedded, and how. Fields that do not apply are `None`.
+/// The metadata of the embedding. Fields that do not apply are `None`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingMediaMetadata {

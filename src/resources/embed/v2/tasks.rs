@@ -33,9 +33,9 @@ impl EmbedV2TasksClient {
 
     /// Starts to embed audio or video, and with `marengo3.5` also an image or a document.
     ///
-    /// It returns before there are vectors: [`wait_for_done`](Self::wait_for_done) gives them. A fault of the media
-    /// may show only then. A local file is sent as base64 and may have 36 MB if it is audio or video,
-    /// 32 MB if it is an image, 512 MB if it is a document; the platform takes larger ones by URL or as an asset.
+    /// The call returns before the vectors exist; [`wait_for_done`](Self::wait_for_done) returns them. A fault of the
+    /// media may show only then. A local file is sent as base64 and may have 36 MB if it is audio or video, 32 MB if it
+    /// is an image, 512 MB if it is a document; the platform takes larger ones by URL or as an asset.
     ///
     /// A local file that cannot be read, is empty, or changes while it is sent is an
     /// [`Error::File`](crate::Error::File).
@@ -87,7 +87,7 @@ impl EmbedV2TasksClient {
         Wait::new(self.0.get(&["embed-v2", "tasks", task_id]), task_id)
     }
 
-    /// Waits until all of these tasks are done, on one thread, and gives each as soon as it is: see
+    /// Waits until all of these tasks are done, on one thread, and yields each as soon as it is done: see
     /// [`WaitAll`](crate::WaitAll).
     ///
     /// ```no_run
@@ -107,11 +107,12 @@ impl EmbedV2TasksClient {
 request! {
     /// Options of [`EmbedV2TasksClient::create`].
     CreateEmbedV2Task -> EmbeddingTask {
-        /// Whether to return how uncertain each dimension is, see [`EmbeddingData::embedding_uncertainty`]. Needs
-        /// `marengo3.5`, a scope of clips alone for audio and video, and `local` alone for a text; there is none for a
-        /// PDF.
+        /// Sets whether to return the uncertainty of each dimension: see [`EmbeddingData::embedding_uncertainty`].
+        /// Requires `marengo3.5`, and only the scope `clip` for audio and video or `local` for a text. Not available
+        /// for a PDF.
         json embedding_uncertainty: bool,
-        /// How many dimensions a vector has: 512 by default. Fewer are the first ones of the 512. Needs `marengo3.5`.
+        /// Sets the number of dimensions of a vector. The default is 512. A smaller vector consists of the first of the
+        /// 512 dimensions. Requires `marengo3.5`.
         json embedding_dimension: u32,
     }
 }
@@ -133,9 +134,9 @@ pub struct EmbeddingTask {
     pub updated_at: Option<OffsetDateTime>,
     /// The embeddings, once it is ready.
     pub data: Option<Vec<EmbeddingData>>,
-    /// What it cost. Only with `marengo3.5`.
+    /// The cost. Only with `marengo3.5`.
     pub usage: Option<EmbeddingUsage>,
-    /// What is embedded, and how.
+    /// The input and the options.
     pub metadata: Option<EmbeddingMediaMetadata>,
     /// Why it failed.
     pub error: Option<EmbeddingTaskError>,
