@@ -130,7 +130,7 @@ pub(crate) fn describe(response: &HttpResponse<()>) -> String {
         host => format!("{} answered with status {}", printable(host, 100), response.status),
     };
     if let Some(encoding) = response.headers.get("content-encoding") {
-        return format!("{answered}, compressed as `{}`, which nobody asked for", printable(encoding, 80));
+        return format!("{answered}, compressed as `{}`, which was not requested", printable(encoding, 80));
     }
     if response.body.is_empty() {
         return format!("{answered} and an empty body");

@@ -125,7 +125,7 @@ impl FileStamp {
         if differ(self.inode, now.inode) || differ(self.created, now.created) {
             return Some("another file has taken its place".into());
         }
-        differ(self.changed, now.changed).then(|| "it, its name or its permissions were changed meanwhile".into())
+        differ(self.changed, now.changed).then(|| "the file, its name or its permissions have changed".into())
     }
 
     /// Whether both were sampled, and differ: then no time and no number can make them the same.
@@ -185,7 +185,7 @@ mod tests {
             (FileStamp { modified: Some(0), ..old }, Some("it was changed meanwhile")),
             (FileStamp { inode: Some(0), ..old }, Some("another file has taken its place")),
             (FileStamp { created: Some(0), ..old }, Some("another file has taken its place")),
-            (FileStamp { changed: Some(0), ..old }, Some("it, its name or its permissions were changed meanwhile")),
+            (FileStamp { changed: Some(0), ..old }, Some("the file, its name or its permissions have changed")),
             (FileStamp { sample: Some(0), ..old }, Some("its content is another")),
             // Nobody has read the file for this.
             (FileStamp { sample: None, ..old }, None),

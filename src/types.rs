@@ -70,12 +70,12 @@ impl Serialize for NumberRange {
         };
         // A number that JSON cannot represent has become null.
         if [first, last].into_iter().flatten().any(Value::is_null) {
-            return Err(S::Error::custom("the numbers of a filter have to be finite"));
+            return Err(S::Error::custom("the numbers of a filter must be finite"));
         }
         if let (Some(first), Some(last)) = (first, last)
             && first.as_f64() > last.as_f64()
         {
-            let why = format!("the range from {first} to {last} has nothing in it; the smaller number comes first");
+            let why = format!("the range from {first} to {last} is empty; put the smaller number first");
             return Err(S::Error::custom(why));
         }
         match &self.0 {
@@ -134,7 +134,7 @@ impl Serialize for DateFilter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
             Some(text) => serializer.serialize_str(text),
-            None => Err(S::Error::custom("the year of a date has to be between 0 and 9999")),
+            None => Err(S::Error::custom("the year of a date must be between 0 and 9999")),
         }
     }
 }

@@ -102,7 +102,7 @@ impl RequestOptions {
     /// list send it with each of their requests.
     pub fn additional_query_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let value = to_value(&value).and_then(|value| match has_null(&value) {
-            true => Err("is null, which a query cannot say; leave it out, or use `when_some`".into()),
+            true => Err("is null, which a query cannot contain; leave it out, or use `when_some`".into()),
             false => Ok(value),
         });
         let name = name.into();

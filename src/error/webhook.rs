@@ -32,7 +32,7 @@ pub enum WebhookError {
     },
 
     /// The delivery was signed too long ago: it is a replay, it was delayed, or this machine's clock is fast.
-    #[error("the delivery was signed {} s ago, which is more than {} s; verify one that waited in a queue with `verify_at` and the time of its receipt, otherwise check this machine's clock", age.as_secs(), tolerance.as_secs_f64())]
+    #[error("the delivery was signed {} s ago, which is more than {} s; if it waited in a queue, use `verify_at` with the time of its receipt, and otherwise check this machine's clock", age.as_secs(), tolerance.as_secs_f64())]
     TooOld {
         /// The time since the signature, in whole seconds, rounded up.
         age: Duration,
@@ -51,7 +51,7 @@ pub enum WebhookError {
 
     /// No signature in the header matches this body and one of the secrets.
     #[error(
-        "no signature of the delivery fits; if it comes from the platform, the secret has to be this endpoint's and the body the bytes as they arrived"
+        "no signature of the delivery matches; check that the secret is the one of this endpoint, and that the body is exactly as received"
     )]
     WrongSignature,
 

@@ -141,7 +141,7 @@ impl Inspected {
     }
 
     pub(super) fn changed(&self, how: &str) -> Error {
-        let message = format!("{how}; upload it again when nothing writes to it any more");
+        let message = format!("{how}; upload it again when no program is writing to it");
         Error::file(&self.label, message, None)
     }
 

@@ -27,7 +27,7 @@ impl Inspected {
             Content::Path(path) => Some(self.open_unchanged(path)?),
             Content::Bytes(_) => None,
             Content::Reader { .. } => {
-                let message = "only a file or bytes can be uploaded in chunks; a reader goes in one request";
+                let message = "only a file or bytes can be uploaded in chunks; a reader is sent in one request";
                 return Err(Error::file(&self.label, message, None));
             }
         };

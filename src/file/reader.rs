@@ -100,14 +100,14 @@ impl SourceReader {
         match &mut self.left {
             Some(_) if read == 0 && most > 0 => Err(match self.reader {
                 Opened::File(_) => self.source.changed("shrank while it was being sent"),
-                _ => Error::file(&self.source.label, "it gave fewer bytes than its `length` said", None),
+                _ => Error::file(&self.source.label, "the reader ended before its `length`", None),
             }),
             Some(left) => {
                 *left -= read as u64;
                 Ok(read)
             }
             None if self.is_empty && most > 0 => {
-                Err(Error::file(&self.source.label, "it gave no bytes; there is nothing to upload", None))
+                Err(Error::file(&self.source.label, "the reader is empty; there is nothing to upload", None))
             }
             None => Ok(read),
         }
@@ -149,7 +149,8 @@ impl Opened {
             Opened::Waiting(once, length) => {
                 once.touched.store(true, Ordering::SeqCst);
                 let origin = lock(&once.origin).take();
-                let origin = origin.ok_or_else(|| io::Error::other("a reader is read once, and this one was"))?;
+                let origin = origin
+                    .ok_or_else(|| io::Error::other("a reader can be read only once, and this one was already read"))?;
                 *self = Opened::Reader(Box::new(Background::start(origin, *length)?));
                 Ok(None)
             }
@@ -182,11 +183,11 @@ mod tests {
         assert_eq!(read_all(&source).unwrap(), b"hello");
         assert!(!source.is_fresh());
         let e = read_all(&source).unwrap_err();
-        assert!(matches!(&e, Error::File { source: Some(e), .. } if e.to_string().contains("is read once")), "{e:?}");
+        assert!(matches!(&e, Error::File { source: Some(e), .. } if e.to_string().contains("only once")), "{e:?}");
         let short = FileSource::reader("a", &b"hello"[..]).length(9);
-        assert_eq!(read_all(&short).unwrap_err().to_string(), "a: it gave fewer bytes than its `length` said");
+        assert_eq!(read_all(&short).unwrap_err().to_string(), "a: the reader ended before its `length`");
         let empty = FileSource::reader("a", io::empty());
-        assert_eq!(read_all(&empty).unwrap_err().to_string(), "a: it gave no bytes; there is nothing to upload");
+        assert_eq!(read_all(&empty).unwrap_err().to_string(), "a: the reader is empty; there is nothing to upload");
     }
 
     /// Counts how many bytes were asked for.
@@ -291,7 +292,7 @@ mod tests {
     #[test]
     fn devices_and_pipes_that_are_empty_are_errors() {
         let e = read_all(&FileSource::from("/dev/null")).unwrap_err();
-        assert_eq!(e.to_string(), "/dev/null: it gave no bytes; there is nothing to upload");
+        assert_eq!(e.to_string(), "/dev/null: the reader is empty; there is nothing to upload");
     }
 
     #[test]

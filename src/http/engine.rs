@@ -463,7 +463,7 @@ fn send(
     let finished_at = reader.map_or(Some(started), |reader| reader.finished_at());
     if success && finished_at.is_none() {
         let (host, status) = (exchange.contact(), response.status);
-        let message = format!("{host} answered with status {status} and took none of the body");
+        let message = format!("{host} answered with status {status} without accepting any of the body");
         return Err(AttemptError::Failed(Failure::new(FailureKind::Broke, message)));
     }
     // What refuses a body before its end has only begun to come.

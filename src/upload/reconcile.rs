@@ -59,7 +59,7 @@ pub(crate) fn learn_clock(client: &Session, options: &RequestOptions) {
     if client.clock_offset().is_none() {
         let options = options.without_parameters().max_retries(0).timeout(std::time::Duration::from_secs(10));
         if let Err(e) = client.assets().list().page_limit(1).request_options(options).send() {
-            log::debug!("the time at the platform is not known: {e}");
+            log::debug!("the platform's time is not known: {e}");
         }
     }
 }

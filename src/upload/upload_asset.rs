@@ -303,7 +303,7 @@ impl UploadAsset {
             // The platform may have it all the same.
             Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match lost.find(sent_at) {
                 Ok(Some(found)) => {
-                    log::warn!("{e}; the file is there as asset {}", printable(&found.asset.id, 100));
+                    log::warn!("{e}; the file has arrived as asset {}", printable(&found.asset.id, 100));
                     let note = found.note();
                     Ok(arrived(found.asset, note))
                 }

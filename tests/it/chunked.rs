@@ -114,7 +114,7 @@ fn bytes_go_in_chunks_too_and_readers_do_not() {
     uploads.upload_file(FileSource::bytes("a.mp4", scene.content.clone())).send().unwrap();
     scene.check_complete();
     let e = uploads.upload_file(FileSource::reader("a.mp4", std::io::empty())).send().unwrap_err();
-    assert!(e.to_string().contains("a reader goes in one request"), "{e}");
+    assert!(e.to_string().contains("a reader is sent in one request"), "{e}");
     let e = uploads.upload_file(scene.folder.path("missing.mp4")).send().unwrap_err();
     assert!(e.to_string().contains("no such file"), "{e}");
     assert_eq!(scene.stand_in.upload_ids().len(), 1, "no session is begun for what cannot be sent");
@@ -339,7 +339,7 @@ fn another_file_is_refused() {
     let sent = to_storage(&scene.stand_in).len();
     let other = scene.client.multipart_upload().upload_file(scene.folder.path("other.mp4"));
     let e = other.resume(&failed.upload.upload_id).send().unwrap_err();
-    let expected = format!("this file has 5000 bytes, and upload {} is of one of", failed.upload.upload_id);
+    let expected = format!("this file has 5000 bytes, but upload {} is for a file of", failed.upload.upload_id);
     assert!(e.to_string().contains(&expected), "{e}");
     let e = upload_error(e);
     assert!(e.resumable, "{e:?}");
@@ -372,7 +372,7 @@ fn another_file_of_the_same_size_is_refused_unless_it_is_meant() {
             set_back(&other, time);
             fs::rename(other, path).unwrap();
         }),
-        ("it, its name or its permissions were changed meanwhile", |path, time| set_back(path, time)),
+        ("the file, its name or its permissions have changed", |path, time| set_back(path, time)),
     ];
     for (why, change) in &changes[..if cfg!(unix) { 3 } else { 1 }] {
         let scene = Scene::new("same-size");
@@ -781,7 +781,7 @@ fn a_session_that_makes_no_sense_is_an_error() {
     let server = Server::start([say(json!({"upload_id": "u1", "chunk_size": 1}))]);
     let source = FileSource::bytes("a.mp4", vec![0; 1_000_001]);
     let e = crate::server::client(&server).0.multipart_upload().upload_file(source).send().unwrap_err();
-    assert!(e.to_string().contains("1000001 bytes are too many chunks of 1 bytes"), "{e}");
+    assert!(e.to_string().contains("1000001 bytes need too many chunks of 1 bytes"), "{e}");
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn a_success_in_place_of_100_is_no_success() {
         let (client, pauses) = client(&server);
         let e = in_time(move || upload(&client, file()).unwrap_err());
         assert!(e.is_outcome_unknown() && matches!(e, Error::Transport { sent: true, .. }), "{e:?}");
-        assert!(e.to_string().contains("took none of the body"), "{e}");
+        assert!(e.to_string().contains("without accepting any of the body"), "{e}");
         assert!(pauses.taken().is_empty());
         assert_eq!(server.finish().len(), 1);
     }

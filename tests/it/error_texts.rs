@@ -130,7 +130,7 @@ fn arguments() {
     );
     texts.check(
         unsent(|c| c.call("GET", &["x"]).query("a", Value::Null).send().map(drop)),
-        "`a` is null, which a query cannot say; leave it out, or use `when_some`",
+        "`a` is null, which a query cannot contain; leave it out, or use `when_some`",
     );
     let options = RequestOptions::new().additional_header("content-length", "1");
     texts.check(

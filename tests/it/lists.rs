@@ -249,7 +249,7 @@ fn a_list_that_gets_shorter_and_has_no_ids_is_an_error_that_says_what_to_do() {
     });
     let items: Vec<_> = server.client().assets().list().send().unwrap().collect();
     let Some(Err(e @ Error::Paging { .. })) = items.last() else { panic!("{items:?}") };
-    assert!(e.to_string().contains("got shorter while it was read") && e.to_string().contains("`collect`"), "{e}");
+    assert!(e.to_string().contains("shrank while it was read") && e.to_string().contains("`collect`"), "{e}");
     assert_eq!((items.len(), server.count()), (11, 2));
 }
 
@@ -344,7 +344,7 @@ fn a_list_that_is_new_on_every_page_and_gets_shorter_is_given_up() {
         json!({"data": items, "page_info": info})
     });
     let (last, requests) = end(&server, 0);
-    assert!(last.contains("the pages before have nothing but new items") && last.contains("`collect`"), "{last}");
+    assert!(last.contains("the earlier pages contain only new items") && last.contains("`collect`"), "{last}");
     assert!(requests <= 110, "{requests} requests");
     // One page of items was deleted at the beginning and nearly as many were added at the end: still nothing is lost.
     let assets = Assets::of(60);

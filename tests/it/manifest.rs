@@ -153,7 +153,7 @@ fn a_file_of_somebody_else_in_the_place_of_the_lock_stays_as_it_is() {
     small_files(&folder, 1);
     let path = folder.write("manifest.jsonl.lock", b"my notes");
     let e = batch(&client(&stand_in.url()), &folder).send().unwrap_err();
-    assert!(e.to_string().contains("this file is where a lock file has to be"), "{e}");
+    assert!(e.to_string().contains("this file has the name of the lock file"), "{e}");
     assert_eq!(fs::read(path).unwrap(), b"my notes");
     assert_eq!(folder.names(), ["00.mp4", "manifest.jsonl.lock"]);
     assert_eq!(stand_in.count("POST /assets"), 0);
@@ -295,7 +295,7 @@ fn a_line_without_end_is_refused() {
     // Windows refuses a manifest that another program may write to.
     drop(file);
     let e = batch(&client, &folder).send().unwrap_err();
-    assert!(e.to_string().contains("line 5 is longer than any of a manifest"), "{e}");
+    assert!(e.to_string().contains("line 5 is longer than any line of a manifest"), "{e}");
     assert_eq!(folder.path(NAME).metadata().unwrap().len(), 1 << 30);
 }
 

@@ -56,7 +56,7 @@ fn an_observer_that_panics_costs_its_file_at_the_most_and_the_next_batch_goes_on
         let found = outcomes(batch(&panicking(&stand_in, operation), &folder).workers(1));
         let failed: Vec<_> = found.values().filter_map(|outcome| outcome.result.as_ref().err()).collect();
         assert_eq!(failed.len(), failures, "{operation}: {found:?}");
-        assert!(failed.iter().all(|e| e.to_string().contains("broken off by a panic")), "{operation}: {failed:?}");
+        assert!(failed.iter().all(|e| e.to_string().contains("interrupted by a panic")), "{operation}: {failed:?}");
         let found = outcomes(batch(&client(&stand_in.url()), &folder));
         assert!(found.values().all(|outcome| outcome.result.is_ok()), "{operation}: {found:?}");
         assert_eq!(stand_in.asset_count(), 4, "{operation}: no file is there twice");

@@ -80,7 +80,7 @@ fn a_server_that_repeats_a_token_or_a_page_ends_the_list() {
     server.finish();
     let server = Server::start([hits(&["v1"], Some("t2")), hits(&["v1"], Some("t3"))]);
     let found = videos(&server);
-    assert!(found.len() == 2 && found[1].contains("gave page 1 again as page 2"), "{found:?}");
+    assert!(found.len() == 2 && found[1].contains("returned page 1 again as page 2"), "{found:?}");
     server.finish();
     let unreadable = json!({"data": [{"video_id": "v2"}], "page_info": {"next_page_token": ["t3"]}});
     let server = Server::start([hits(&["v1"], Some("t2")), ok(unreadable)]);

@@ -154,7 +154,7 @@ fn a_stream_that_breaks_off_is_an_error_that_has_the_text_so_far() {
         if what == "in a line" {
             // It has an end, so it is complete and malformed.
             assert!(matches!(**source, Error::Decode { .. }) && !e.is_retryable(), "{e:?}");
-            assert_eq!(e.to_string(), "the stream has a line that is no event (POST /analyze)");
+            assert_eq!(e.to_string(), "the stream contains a line that is not an event (POST /analyze)");
         } else {
             assert!(matches!(**source, Error::Transport { .. }) && e.is_retryable(), "{what}: {e:?}");
             assert_eq!(e.to_string(), "the stream broke off before its end (POST /analyze)");
@@ -676,19 +676,19 @@ fn an_unknown_event_is_kept_and_a_malformed_one_is_an_error() {
         (r#"{"type":"response.output_item.done","item":{"type":"message"}}"#, "missing field `id`"),
         (r#"{"type":"response.content_part.done","part":"x"}"#, "`part` of the event is malformed"),
         (r#"{"type":"response.completed","response":{"id":"r1"}"#, "the answer is truncated"),
-        (r#"["response.completed"]"#, "this is no event"),
-        (r#"{"no":"type"}"#, "this is no event"),
+        (r#"["response.completed"]"#, "this is not an event"),
+        (r#"{"no":"type"}"#, "this is not an event"),
         ("<html>", "the answer is not JSON"),
     ] {
         let e = response_fault(&format!("{begun}data: {event}\n\n{}", server_sent(&[delta(0, "two")])));
-        assert_eq!(e.to_string(), "the stream has a line that is no event (POST /responses)", "{event}");
+        assert_eq!(e.to_string(), "the stream contains a line that is not an event (POST /responses)", "{event}");
         let Error::Stream { text, source: Some(source), .. } = e else { panic!("{event}: {e:?}") };
         assert_eq!(text, "one ");
         assert!(source.to_string().contains(why), "{event}: {source}");
     }
     // By the name of the event, too; and what is malformed further inside costs no more than itself.
     let e = response_fault(&format!("{begun}event: response.completed\ndata: [1, {{\"id\":\"r1\"}}]\n\n"));
-    assert!(matches!(e, Error::Stream { source: Some(source), .. } if source.to_string().contains("no object")));
+    assert!(matches!(e, Error::Stream { source: Some(source), .. } if source.to_string().contains("not an object")));
     let response = json!({"id": 7, "status": "completed", "created_at": "yesterday", "usage": 5, "output": [{"id": "m0",
         "type": "message", "content": [{"text": "one", "annotations": "none"}]}]});
     let completed = json!({"type": "response.completed", "sequence_number": "?", "response": response});
@@ -878,7 +878,7 @@ fn answers_in_a_type_of_the_callers() {
     for (text, why) in [
         (r#"{"title":"a","times":[1,"?"]}"#, "the answer does not fit: `times[1]`: invalid type"),
         (r#"{"title":"a"}"#, "the answer does not fit: missing field `times`"),
-        (r#"{"title":"a","times":[]} and more"#, "the answer is not JSON alone"),
+        (r#"{"title":"a","times":[]} and more"#, "the answer is not only JSON"),
         (r#"{"title":"a","times":["#, "the answer is not JSON: `times"),
         ("I cannot do that.", "the answer is not JSON"),
         ("", "the answer has no text"),

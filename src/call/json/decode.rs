@@ -119,7 +119,7 @@ impl From<String> for Unread {
 fn strict(text: &[u8], decode: &mut Decode) -> Result<(), String> {
     let Err(e) = decode(text) else { return Ok(()) };
     if fault::read(&e) == Fault::Trailing {
-        return Err("is not JSON alone: there is something after it".into());
+        return Err("is not only JSON: more text follows it".into());
     }
     let cause = match check_structure(text) {
         Err(broken) => Cause { path: broken.path, message: fault::message(&e) },
@@ -148,7 +148,7 @@ fn lenient(text: &[u8], decode: &mut Decode, watch: &Watch) -> Result<(), Unread
         Ok(()) => return Ok(()),
         Err(Failure::Stopped(stop)) => return Err(Unread::Stopped(stop)),
         Err(Failure::Fault(cause)) => cause.text(),
-        Err(Failure::TooMuchWork) => "so much of the answer is malformed that it was given up".into(),
+        Err(Failure::TooMuchWork) => "too much of the answer is malformed to repair it".into(),
     };
     let utf8 = if is_utf8() { "" } else { "the answer is not valid UTF-8: " };
     Err(printable(&format!("{utf8}{cause}"), 400).into())
@@ -566,7 +566,7 @@ mod tests {
         let text = format!(r#"{{"words":[],"more":{{"{}":{{{}}}}}}}"#, "k".repeat(50_000), faults.join(","));
         let (answer, given) = work(&text);
         assert!(given <= 65 * text.len() + 4096, "{given}");
-        assert!(matches!(answer, Err(Unread::Malformed(why)) if why.contains("given up")));
+        assert!(matches!(answer, Err(Unread::Malformed(why)) if why.contains("too much")));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) fn to_object(value: &(impl Serialize + ?Sized)) -> Result<Map<String,
 /// Says why a parameter cannot be in a query. To leave it out in silence would ask for the list of everything.
 pub(crate) fn unwritable(value: &Value) -> Option<&'static str> {
     match value {
-        Value::Null => Some("is null, which a query cannot say; leave it out, or use `when_some`"),
+        Value::Null => Some("is null, which a query cannot contain; leave it out, or use `when_some`"),
         Value::Array(items) if items.is_empty() => Some("is an empty list; leave it out if it does not matter"),
         Value::Object(fields) if fields.is_empty() => Some("is an empty object; leave it out if it does not matter"),
         Value::Array(items) => items.iter().find_map(unwritable),

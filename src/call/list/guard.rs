@@ -139,8 +139,8 @@ impl Guard {
         if !has_news && (all_again || !self.changed) {
             let number = page.number;
             return Err(match before {
-                Some(before) => format!("the server gave page {before} again as page {number}"),
-                None => format!("page {number} has nothing but items that were given before"),
+                Some(before) => format!("the server returned page {before} again as page {number}"),
+                None => format!("page {number} contains only items of earlier pages"),
             });
         }
         if page.count() > 0 {

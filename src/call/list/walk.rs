@@ -18,7 +18,7 @@ const MAX_AHEAD: u64 = 100;
 /// difference shows, if others were added at the end.
 const MAX_BACK: u64 = 10;
 
-const GATHER: &str = "gather the items first (`collect`) and change the list then, or read it again";
+const GATHER: &str = "collect the items first (`collect`) and then change the list, or read the list again";
 
 /// A list, and how far it was read.
 #[derive(Clone)]
@@ -204,7 +204,7 @@ impl List {
     /// Fetches a page, and with it those before it that have other items by now.
     fn fetch_next(&mut self, cursor: Cursor, prefetch: Option<&mut Prefetch>) -> Result<()> {
         if self.guard.knows_token(&cursor) {
-            let message = "the server gave the token of a page again that was read before";
+            let message = "the server returned the token of a page that was already read";
             return Err(self.paging_error(&cursor, message.into()));
         }
         let early = prefetch.and_then(|prefetch| Some((prefetch.take(&cursor)?, prefetch)));
@@ -261,7 +261,7 @@ impl List {
     /// list has fewer items than before, so that some that were not may have moved there.
     fn look_back(&self, page: Page, fewer: u64) -> Result<Vec<Page>> {
         let lost = |page: &Page, why: &str| {
-            let message = format!("the list got shorter while it was read, and {why}; {GATHER}");
+            let message = format!("the list shrank while it was read, and {why}; {GATHER}");
             Err(self.paging_error(&page.cursor, message))
         };
         let moved = self.pages_of(&page, fewer).saturating_add(1);
@@ -271,7 +271,7 @@ impl List {
                 break;
             }
             if page.identities().any(|identity| identity.is_none()) {
-                return lost(page, "its items have no ids by which to find those that moved to pages before");
+                return lost(page, "its items have no ids, so items that moved to earlier pages cannot be found");
             }
             if self.start.is_some() && (page.number <= 1 || pages.len() as u64 > moved) {
                 return lost(page, "the item to continue after is no longer there");
@@ -280,11 +280,11 @@ impl List {
                 break;
             }
             if page.number <= self.lowest {
-                return lost(page, "items may have moved to pages before the one it started with");
+                return lost(page, "items may have moved to pages before its first page");
             }
             // Each such page is a request: a list whose pages are all new each time would cost more with every page.
             if pages.len() as u64 > moved.saturating_add(MAX_BACK) {
-                return lost(page, "the pages before have nothing but new items");
+                return lost(page, "the earlier pages contain only new items");
             }
             pages.push_front(self.fetch(&Cursor::Number(page.number - 1))?);
         }

@@ -230,7 +230,7 @@ impl<T> Waiting<T> {
                 (None, e.retry_after().unwrap_or_default())
             }
             Err(e) => {
-                log::info!("{e}; each is asked for by itself from now on");
+                log::info!("{e}; each is polled separately from now on");
                 self.list = None;
                 return false;
             }

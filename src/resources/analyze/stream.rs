@@ -98,7 +98,7 @@ pub(crate) fn reported(stream: &Stream, line: Vec<u8>) -> Error {
             generation: Box::default(),
             source: None,
         },
-        None => stream.malformed("this is no event", line),
+        None => stream.malformed("this is not an event", line),
     }
 }
 
@@ -236,7 +236,7 @@ pub(crate) fn broken(operation: String, e: Error, text: &str, generation: &Gener
                 Error::Transport { .. } => "the stream broke off before its end",
                 Error::ResponseTooLarge { .. } => "the stream is larger than allowed",
                 Error::Canceled { .. } => "canceled before the end of the stream",
-                _ => "the stream has a line that is no event",
+                _ => "the stream contains a line that is not an event",
             };
             (message.into(), None, Some(Box::new(e)))
         }

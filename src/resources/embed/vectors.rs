@@ -86,7 +86,7 @@ impl EmbeddingSuccessResponse {
         match <[EmbeddingData; 1]>::try_from(self.data) {
             Ok([data]) => Ok(data.embedding),
             Err(data) => Err(Error::InvalidOutput {
-                message: format!("the response has {} embeddings instead of one; take them from `data`", data.len()),
+                message: format!("the response has {} embeddings instead of one; read them from `data`", data.len()),
                 text: String::new(),
             }),
         }

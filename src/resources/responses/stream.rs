@@ -135,7 +135,7 @@ fn body<T: DeserializeOwned + Serialize>(text: &[u8]) -> Result<T, String> {
         return Ok(body);
     }
     let data: Value = decode::from_json(text)?;
-    let Some(fields) = data.as_object() else { return Err("the data of the event is no object".into()) };
+    let Some(fields) = data.as_object() else { return Err("the data of the event is not an object".into()) };
     let body: T = decode::from_value(&data)?;
     let kept = serde_json::to_value(&body).unwrap_or_default();
     let is_lost = |name: &str| name != "sequence_number" && kept.get(name).is_some_and(Value::is_null);

@@ -78,7 +78,7 @@ impl Batch {
                     Ok(()) => pending.failing_since = None,
                     Err(e) => {
                         if let Some(due) = self.add_again(&mut pending, &e) {
-                            log::warn!("{e}; it is tried again");
+                            log::warn!("{e}; it will be retried");
                             return self.put_back(pending, job, Stage::Add, due);
                         }
                         if e.status() == Some(404) && self.is_gone(&job) {

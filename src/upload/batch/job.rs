@@ -113,7 +113,7 @@ impl FileJob<'_> {
 impl Drop for FileJob<'_> {
     fn drop(&mut self) {
         if self.sender.is_some() {
-            let message = "the upload was broken off by a panic, in a callback perhaps";
+            let message = "the upload was interrupted by a panic, possibly in a callback";
             let e = Error::file(&self.file.path, message, None);
             self.send(UploadOutcomeKind::Failed, Err(e), None);
         }

@@ -57,10 +57,10 @@ impl Batch {
             outage.tries += 1;
             outage.next =
                 Some(later(now, pause.max(e.retry_after().unwrap_or_default()).min(self.options.max_outage - lasted)));
-            log::warn!("{e}; nothing gets through, the next try is in {pause:?}");
+            log::warn!("{e}; nothing gets through; the next attempt is in {pause:?}");
             queue.files.push_front(job.take_back());
         } else {
-            log::warn!("{}: {e}; it is tried again later", printable_path(&job.file.path));
+            log::warn!("{}: {e}; it will be retried later", printable_path(&job.file.path));
             queue.files.push_back(job.take_back());
         }
     }

@@ -122,7 +122,7 @@ impl UploadPlan {
         let other_file = |message: String| mismatch(kept.clone(), Error::file(source.label(), message, None));
         if let Some(size) = status.total_size.filter(|size| *size != length) {
             return Err(other_file(format!(
-                "this file has {length} bytes, and {name} is of one of {size}: give the file that it was started with"
+                "this file has {length} bytes, but {name} is for a file of {size} bytes; pass that file"
             )));
         }
         let protocol = |message: String| Error::Protocol { operation: name.clone(), message };
@@ -205,7 +205,7 @@ pub(crate) fn missing_chunks(
 
 fn count(length: u64, chunk_size: u64) -> Result<u32, String> {
     let chunks = u32::try_from(length.div_ceil(chunk_size)).ok().filter(|chunks| *chunks <= MAX_CHUNKS);
-    chunks.ok_or_else(|| format!("{length} bytes are too many chunks of {chunk_size} bytes"))
+    chunks.ok_or_else(|| format!("{length} bytes need too many chunks of {chunk_size} bytes"))
 }
 
 /// The headers of the requests that carry the chunks.
@@ -245,10 +245,10 @@ fn check_file(upload: &ResumableUpload, source: &Inspected, file: Option<FileSta
     let Some((then, now)) = upload.file.zip(file) else { return Ok(()) };
     let Some(difference) = then.difference(&now) else { return Ok(()) };
     let advice = match then.has_other_content(&now) || then.size != now.size {
-        true => "give that file, or upload this one from the start",
+        true => "pass that file, or upload this one from the start",
         false if anyway => return Ok(()),
         false => {
-            "give that file, upload this one from the start, or set `resume_anyway(true)` if the content is the same"
+            "pass that file, upload this one from the start, or set `resume_anyway(true)` if the content is the same"
         }
     };
     let message = format!("this is not the file that the upload was started with: {difference}; {advice}");

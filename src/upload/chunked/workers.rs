@@ -173,7 +173,7 @@ impl Job<'_> {
             if let Some(etag) = response.headers.get("etag").and_then(CompletedChunk::proof_of) {
                 return Ok(CompletedChunk::new(index, &etag, length));
             }
-            let message = "the storage took the chunk but gave no ETag as its proof".into();
+            let message = "the storage accepted the chunk but returned no `ETag`".into();
             Err(Error::Decode { operation, message, response: Box::new(self.client.redact(response)) })
         });
         if sent.is_err() {
@@ -217,7 +217,7 @@ impl Job<'_> {
         let options = &self.client.settings().options;
         if !may_go_to(&url, &options.base_url, options.allow_insecure_storage) {
             let why =
-                "the URL of a chunk is not encrypted (http); `allow_insecure_storage(true)` sends it all the same";
+                "the URL of a chunk is not encrypted (http); set `allow_insecure_storage(true)` to send it anyway";
             return Err(self.protocol(why.into()));
         }
         Ok(url)

@@ -81,7 +81,7 @@ fn remove_leftover(fresh: &Path) -> io::Result<()> {
         Err(e) => return Err(e),
     };
     if !is_ours {
-        let message = format!("{} is in the way; move it to another place", printable_path(fresh));
+        let message = format!("{} is in the way; move it elsewhere", printable_path(fresh));
         return Err(io::Error::new(ErrorKind::AlreadyExists, message));
     }
     std::fs::remove_file(fresh)

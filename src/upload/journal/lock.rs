@@ -97,9 +97,7 @@ impl Lock {
         let path = beside(target, ".lock");
         let file = acquire(&path).map_err(|refusal| match refusal {
             Refusal::InUse => in_use(target, &path),
-            Refusal::InTheWay => {
-                Error::file(&path, "this file is where a lock file has to be; move it to another place", None)
-            }
+            Refusal::InTheWay => Error::file(&path, "this file has the name of the lock file; move it elsewhere", None),
             Refusal::NoLocks(e) => {
                 let message = "it cannot be locked; put it on a file system that supports locks";
                 Error::file(target, message, Some(e))
@@ -310,7 +308,7 @@ mod tests {
         let (target, path) = (folder.0.join("m"), folder.0.join("m.lock"));
         let refused = || lock(&target).err().unwrap().to_string();
         fs::write(&path, "notes").unwrap();
-        assert!(refused().contains("where a lock file has to be"), "{}", refused());
+        assert!(refused().contains("has the name of the lock file"), "{}", refused());
         assert_eq!(fs::read(&path).unwrap(), b"notes");
         fs::remove_file(&path).unwrap();
 
@@ -319,17 +317,17 @@ mod tests {
         std::os::unix::fs::symlink(&other, &path).unwrap();
         for content in [None, Some(""), Some("{\"pid\":1}")] {
             content.into_iter().for_each(|content| fs::write(&other, content).unwrap());
-            assert!(refused().contains("where a lock file has to be"), "{}", refused());
+            assert!(refused().contains("has the name of the lock file"), "{}", refused());
             assert_eq!(fs::read_to_string(&other).ok().as_deref(), content);
         }
         fs::remove_file(&path).unwrap();
 
         fs::create_dir(&path).unwrap();
-        assert!(refused().contains("where a lock file has to be"), "{}", refused());
+        assert!(refused().contains("has the name of the lock file"), "{}", refused());
         fs::remove_dir(&path).unwrap();
         // A pipe that nobody writes to.
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        assert!(refused().contains("where a lock file has to be"), "{}", refused());
+        assert!(refused().contains("has the name of the lock file"), "{}", refused());
     }
 
     #[test]

@@ -98,8 +98,10 @@ impl Reading<'_> {
     fn line(&mut self, number: u64, line: &[u8], length: u64) -> Result<()> {
         self.content.torn = !line.ends_with(b"\n");
         if self.content.torn && length == MAX_LINE {
-            return self
-                .refuse(&format!("line {number} is longer than any of a {} ({MAX_LINE} bytes)", self.kind.name()));
+            return self.refuse(&format!(
+                "line {number} is longer than any line of a {} ({MAX_LINE} bytes)",
+                self.kind.name()
+            ));
         }
         let place = self.content.end..self.content.end + length;
         self.content.end = place.end;
