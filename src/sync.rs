@@ -1,4 +1,4 @@
-//! Locks, waits and channels between threads, without the poisoning of the standard library.
+//! Locks, condition variables and channels without the poisoning of the standard library.
 //!
 //! A panic in a caller's callback must not make later calls panic as well. Every lock in this crate guards plain data
 //! that is valid after each statement, so a poisoned lock is simply taken.

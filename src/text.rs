@@ -1,18 +1,18 @@
-//! Text from outside, made fit to be read: bounded, printable, on one line.
+//! Preparation of foreign text for messages: bounded, printable and on one line.
 
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// The most characters of a path that are shown.
+/// The maximum number of characters of a path in a message.
 const MOST_PATH: usize = 1000;
 /// The ends of the names of query parameters that are as good as a password in a presigned URL: `X-Amz-Signature`,
 /// `X-Amz-Credential`, `X-Amz-Security-Token`, `X-Goog-Signature`, `Signature` (CloudFront), `sig` (Azure).
 const SECRET_PARAMETERS: [&str; 4] = ["signature", "token", "credential", "accesskeyid"];
-/// How much of a body an error keeps, in bytes.
+/// The maximum size of the body that an error keeps, in bytes.
 pub(crate) const KEPT: usize = 64 << 10;
 
-/// The byte order mark that some programs begin their texts with.
+/// The byte order mark with which some programs begin their files.
 pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
 
 pub(crate) fn without_bom(text: &[u8]) -> &[u8] {
@@ -35,13 +35,13 @@ fn find_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
     text.as_bytes().windows(ascii.len()).position(|window| window.eq_ignore_ascii_case(ascii.as_bytes()))
 }
 
-/// The start of a body, for a reader's eyes.
+/// Returns the start of a body, for a message.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     // Four bytes a character at the most: what is cut here was not going to be shown.
     printable(&without_signatures(&String::from_utf8_lossy(head(without_bom(body), 1200))), 300)
 }
 
-/// The text without the signatures of the URLs in it.
+/// Returns the text without the signatures of the URLs in it.
 pub(crate) fn without_signatures(text: &str) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     let (mut out, mut rest) = (String::new(), text);
@@ -62,7 +62,7 @@ pub(crate) fn without_signatures(text: &str) -> String {
     out + rest
 }
 
-/// At most the first `most` bytes.
+/// Returns at most the first `most` bytes.
 pub(crate) fn head(body: &[u8], most: usize) -> &[u8] {
     &body[..body.len().min(most)]
 }
@@ -102,14 +102,14 @@ fn visible(c: char) -> char {
     if hidden { '\u{fffd}' } else { c }
 }
 
-/// A duration as a person says it, rounded to its two largest units: `500 ms`, `1.5 s`, `3 min`, `3 h 10 min`.
+/// Formats a duration for people, rounded to its two largest units: `500 ms`, `1.5 s`, `3 min`, `3 h 10 min`.
 pub(crate) fn human(duration: Duration) -> String {
     let millis = duration.as_millis();
     let two = |large: u128, unit: &str, small: u128, small_unit: &str| match small {
         0 => format!("{large} {unit}"),
         _ => format!("{large} {unit} {small} {small_unit}"),
     };
-    // Rounded up, so that whoever waits as long does not come too early.
+    // The value is rounded up, so that a caller who waits that long is not too early.
     let seconds = millis.div_ceil(1000);
     let minutes = seconds.div_ceil(60);
     match millis {
@@ -124,18 +124,18 @@ pub(crate) fn human(duration: Duration) -> String {
     }
 }
 
-/// A path as a text. Its spaces stay as they are, since they distinguish it from others.
+/// Formats a path. Spaces are kept, because they distinguish paths.
 pub(crate) fn printable_path(path: &Path) -> String {
     let mut name = path.to_string_lossy();
     if name.chars().count() > MOST_PATH {
-        // Its end says more than its start.
+        // The end of a path is more informative than its start.
         let cut = name.chars().count() - MOST_PATH;
         name = format!("…{}", name.chars().skip(cut).collect::<String>()).into();
     }
     name.chars().map(visible).collect()
 }
 
-/// A URL without a password, and without its query, which may be a signature.
+/// Returns a URL without its password and its query, which may be a signature.
 pub(crate) fn public_url(url: &str) -> String {
     let (url, hidden) = match url.find(['?', '#']) {
         Some(at) => (&url[..at], "?…"),

@@ -1,7 +1,7 @@
-//! The one loop that everything goes through: an API call, a page, a poll, a stream, a chunk to the storage.
+//! The loop that sends every request: API calls, pages, polls, streams and chunks.
 //!
-//! The loop sends, waits and asks; [`RetryState`] decides whether and when a request is sent again. Deadlines,
-//! cancellation and the rate limiter are kept here, since they need the clock.
+//! The loop sends and waits. [`RetryState`] decides whether and when a request is sent again. Deadlines, cancellation
+//! and the rate limiter are handled here, because they need the clock.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -23,16 +23,16 @@ use crate::limits::{FOREVER, SLICE};
 use crate::response::{HttpResponse, Origin, describe};
 use crate::text::{human, printable, public_url};
 
-/// A body above this size announces itself, so that a refusal arrives with its reason.
+/// The size above which a body is sent with `Expect: 100-continue`, so that a refusal arrives with its reason.
 const EXPECT_CONTINUE_ABOVE: u64 = 1 << 20;
-/// No more is kept of the body of a refusal.
+/// The maximum size of a refusal's body that is kept.
 const MAX_ERROR_BODY: usize = 64 << 10;
 const OUTCOME_UNKNOWN: &str = "it is unknown whether the platform acted: check before you repeat it";
 
-/// What is to be sent, and how patiently.
+/// A request to send, with its retry policy.
 pub(crate) struct Plan<'a> {
     pub method: &'static str,
-    /// The request in an error's text.
+    /// The name of the request in errors.
     pub operation: String,
     pub target: Target<'a>,
     pub headers: Vec<(String, String)>,
@@ -45,7 +45,7 @@ pub(crate) struct Plan<'a> {
     pub stop: Option<CancelHandle>,
 }
 
-/// Where a request goes.
+/// The target of a request.
 pub(crate) enum Target<'a> {
     /// To the API, with the key.
     Api(String),
@@ -77,22 +77,23 @@ pub(crate) trait Body {
     fn open(&self) -> Result<Box<dyn BodyReader + '_>>;
 }
 
-/// A body while it is sent.
+/// A body that is being sent.
 pub(crate) trait BodyReader: Read {
-    /// Why it could not be read.
+    /// The reason why it could not be read.
     fn take_fault(&mut self) -> Option<Error>;
-    /// When the last byte was taken.
+    /// The time at which the last byte was read.
     fn finished_at(&self) -> Option<Instant>;
 }
 
-/// Why an attempt has no answer.
+/// The reason why an attempt has no answer.
 enum AttemptError {
-    /// This side ended it: the body could not be read, or there is no URL.
+    /// The client ended the attempt, because the body could not be read or there is no URL.
     Stopped(Error),
     Failed(Failure),
 }
 
-/// Sends a request, again where that is safe, and gives the answer if it is a success: complete, unless it is a stream.
+/// Sends a request, with retries where they are safe, and returns the answer if it is a success. The answer is complete
+/// unless it is a stream.
 pub(crate) fn run(session: &Session, plan: Plan<'_>) -> Result<HttpResponse<LiveBody>> {
     let settings = session.settings();
     let clock = &*settings.clock;
@@ -143,16 +144,16 @@ fn is_redirect<T>(response: &HttpResponse<T>) -> bool {
     (300..400).contains(&response.status) && response.headers.get("location").is_some()
 }
 
-/// The answer to a DELETE whose earlier attempt has deleted the thing.
+/// The answer to a DELETE whose earlier attempt has deleted the resource.
 fn no_content<T>(mut response: HttpResponse<T>) -> HttpResponse<T> {
     (response.status, response.body) = (204, Vec::new());
     response
 }
 
-/// An attempt's answer and the URL that gave it, and the report of it, if anybody wants one.
+/// The answer to an attempt, its URL, and the report for the observer, if there is one.
 type Attempted<'a> = (Result<(String, HttpResponse<LiveBody>), AttemptError>, Option<ReportOnDrop<'a>>);
 
-/// A call on its way through the loop.
+/// The state of a call in the loop.
 struct Call<'a, 'p> {
     session: &'a Session,
     plan: Plan<'p>,
@@ -174,8 +175,8 @@ impl<'a, 'p> Call<'a, 'p> {
         let Plan { method, idempotent, body, .. } = &self.plan;
         let large =
             |body: &&dyn Body| body.has_file() && body.length().is_none_or(|length| length > EXPECT_CONTINUE_ABOVE);
-        // A chunk does not ask on its first try: that would cost a round trip each, and a second where the storage
-        // ignores it.
+        // A chunk does not send `Expect` on its first attempt, because that would cost a round trip for each chunk, and
+        // one second if the storage ignores the header.
         let expect_continue = self.is_api && body.as_ref().is_some_and(large);
         RetryState::new(RequestKind { method, idempotent: *idempotent, is_api: self.is_api }, expect_continue)
     }
@@ -184,7 +185,7 @@ impl<'a, 'p> Call<'a, 'p> {
         self.plan.body.is_none_or(|body| body.is_replayable())
     }
 
-    /// Whether no further attempt is wanted.
+    /// Whether no further attempt may be made.
     fn is_stopped(&self) -> bool {
         self.plan.stop.as_ref().is_some_and(CancelHandle::is_canceled)
     }
@@ -193,7 +194,7 @@ impl<'a, 'p> Call<'a, 'p> {
         check_canceled(self.plan.cancel.as_ref(), &self.plan.operation)
     }
 
-    /// What remains until the deadline.
+    /// Returns the time that remains until the deadline.
     fn remaining(&self) -> Option<Duration> {
         let spent = self.session.settings().clock.now().saturating_duration_since(self.since);
         Some(self.plan.policy.deadline?.saturating_sub(spent))
@@ -229,7 +230,7 @@ impl<'a, 'p> Call<'a, 'p> {
         }
     }
 
-    /// The refusal of a rate limit that another call has agreed to wait out, longer than this one would.
+    /// Returns the refusal of a rate limit for which another call agreed to wait longer than this call would.
     fn rate_limited_elsewhere(&self, refusal: &ApiError, wait: Duration) -> Error {
         Error::from(Arc::new(ApiError {
             operation: self.plan.operation.clone(),
@@ -251,7 +252,7 @@ impl<'a, 'p> Call<'a, 'p> {
         }
     }
 
-    /// One try: an answer, complete unless it is the start of a stream.
+    /// Makes one attempt. The answer is complete unless it is the start of a stream.
     fn attempt(&mut self, url: Option<String>, expect_continue: bool, permit: Option<Permit<'_>>) -> Attempted<'a> {
         let remaining = self.remaining();
         if remaining.is_some_and(|remaining| remaining.is_zero()) {
@@ -286,7 +287,7 @@ impl<'a, 'p> Call<'a, 'p> {
         (result.map(|response| (url, response)), report)
     }
 
-    /// What is seen of an attempt, if anybody wants to see it.
+    /// Returns the report of an attempt, if there is an observer or logging is enabled.
     fn report(
         &self,
         exchange: &Exchange,
@@ -322,7 +323,7 @@ impl<'a, 'p> Call<'a, 'p> {
 
     /// A success, if it can be read.
     fn success(&self, response: HttpResponse<LiveBody>) -> Result<HttpResponse<LiveBody>> {
-        // What can be decompressed has been, and says nothing of it any more.
+        // The HTTP library removes `content-encoding` from a body that it decompresses.
         let encoding = response.headers.get("content-encoding").unwrap_or_default().trim();
         if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
             return Ok(response);
@@ -332,7 +333,7 @@ impl<'a, 'p> Call<'a, 'p> {
         Err(Error::Decode { operation, message, response: Box::new(response) })
     }
 
-    /// The error for a redirect, and where it leads if that is the same server.
+    /// Returns the error for a redirect, and its target if that is the same server.
     fn redirect<T>(&self, from: &str, response: HttpResponse<T>) -> (Error, AttemptOutcome, Option<String>) {
         let response = self.session.redact(response);
         let location = response.headers.get("location").unwrap_or_default();
@@ -341,7 +342,7 @@ impl<'a, 'p> Call<'a, 'p> {
         let error = Error::Redirect {
             operation: self.plan.operation.clone(),
             host: printable(&response.origin.host, 100),
-            // A query may be as good as a password: that of a presigned URL is.
+            // A query can be a secret, like that of a presigned URL.
             location: printable(&public_url(location), 300),
             status,
         };
@@ -363,7 +364,8 @@ impl<'a, 'p> Call<'a, 'p> {
         (error, AttemptOutcome::Refused(Refusal { status, retry_after, declined, is_quota }))
     }
 
-    /// An attempt that this side has ended: there is no other, unless the URL of a chunk could not be had for now.
+    /// Handles an attempt that the client ended. No other attempt follows, unless the URL of a chunk is temporarily
+    /// unavailable.
     fn stopped(&self, e: Error) -> Result<(Error, AttemptOutcome)> {
         match !self.is_api && e.is_retryable() {
             true => Ok((e, AttemptOutcome::NotSent)),
@@ -383,7 +385,7 @@ impl<'a, 'p> Call<'a, 'p> {
         (failed(failure, operation.clone(), policy.max_response_size, *idempotent), outcome)
     }
 
-    /// Names the limit that has ended an attempt, where the attempt has left the place for it.
+    /// Inserts the limit that ended an attempt into the placeholder in its message.
     fn with_limit(&self, mut failure: Failure) -> Failure {
         let attempts = if self.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", self.attempts) };
         let deadline = human(self.plan.policy.deadline.unwrap_or_default());
@@ -396,7 +398,7 @@ impl<'a, 'p> Call<'a, 'p> {
         failure
     }
 
-    /// The error of the last attempt again, if the deadline leaves the time for another one after this pause.
+    /// Returns the error of the last attempt, if the deadline leaves time for another attempt after this pause.
     fn check_time_for_retry(&self, wait: Duration, error: Error) -> Result<Error> {
         match self.remaining() {
             // It says so itself.
@@ -466,7 +468,7 @@ fn send(
         let message = format!("{host} answered with status {status} without accepting any of the body");
         return Err(AttemptError::Failed(Failure::new(FailureKind::Broke, message)));
     }
-    // What refuses a body before its end has only begun to come.
+    // An answer that refuses a body early has only begun to arrive.
     let deadline = later(finished_at.unwrap_or_else(Instant::now), answer);
     response.body = match success {
         true if policy.stream => Vec::new(),
@@ -493,7 +495,7 @@ pub(crate) fn failed(failure: Failure, operation: String, limit: u64, idempotent
     }
 }
 
-/// An error if the call was canceled.
+/// Returns an error if the call was canceled.
 pub(crate) fn check_canceled(cancel: Option<&CancelHandle>, operation: &str) -> Result<()> {
     match cancel {
         Some(cancel) if cancel.is_canceled() => Err(Error::Canceled { operation: operation.into(), sent: false }),
@@ -501,7 +503,7 @@ pub(crate) fn check_canceled(cancel: Option<&CancelHandle>, operation: &str) -> 
     }
 }
 
-/// Sleeps. An error if the call is canceled meanwhile.
+/// Sleeps. Returns an error if the call is canceled during the sleep.
 pub(crate) fn pause(
     session: &Session,
     duration: Duration,
@@ -511,7 +513,7 @@ pub(crate) fn pause(
     pause_until(session, duration, cancel, None, operation)
 }
 
-/// Sleeps, but no longer than until `stop`. An error if the call is canceled meanwhile.
+/// Sleeps, at most until `stop`. Returns an error if the call is canceled during the sleep.
 fn pause_until(
     session: &Session,
     duration: Duration,

@@ -1,4 +1,4 @@
-//! A refusal: what an error answer says, in any of the shapes that the platform, the storage and proxies use.
+//! Decoding of error answers, in any of the shapes that the platform, the storage and proxies use.
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -8,7 +8,7 @@ use crate::http::rate_limit;
 use crate::response::{HttpResponse, describe};
 use crate::text::{printable, without_bom};
 
-/// The error that an answer of this operation is. `now` is this machine's time.
+/// Converts an answer to this operation into an error. `now` is this machine's time.
 pub(crate) fn api_error(operation: String, response: HttpResponse<()>, now: OffsetDateTime) -> ApiError {
     let response = response.abridged();
     let said = ErrorBody::read(&response.body);
@@ -34,7 +34,7 @@ pub(crate) fn api_error(operation: String, response: HttpResponse<()>, now: Offs
     }
 }
 
-/// What an error body says, in any of the shapes the platform and the proxies before it use.
+/// The content of an error body, in any of the shapes that the platform and its proxies use.
 #[derive(Default)]
 pub(crate) struct ErrorBody {
     pub code: Option<String>,

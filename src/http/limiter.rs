@@ -9,17 +9,17 @@ use crate::error::ApiError;
 use crate::limits::RECHECK;
 use crate::sync::lock;
 
-/// A request has arrived no later than this after it has left, although it has no answer yet.
+/// The time after which a request that was sent has surely arrived, even without an answer.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
-/// Holds requests back until a time that the platform has named, and to the rate that the caller has set.
+/// Delays requests until a time that the platform has named, and limits them to the rate that the caller has set.
 #[derive(Default)]
 pub(crate) struct RateLimiter {
     state: Mutex<State>,
     rate: Option<RequestRate>,
 }
 
-/// So many requests in so much time.
+/// The number of requests per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RequestRate {
     pub requests: u32,
@@ -28,7 +28,7 @@ pub(crate) struct RequestRate {
 
 #[derive(Default)]
 struct State {
-    /// The end of the pause that the platform has asked for, and the refusal in which it did.
+    /// The end of the pause that the platform asked for, and the refusal that named it.
     paused: Option<(Instant, Arc<ApiError>)>,
     /// The requests that count, no more than the rate allows.
     admitted: Vec<Admitted>,
@@ -40,7 +40,7 @@ struct Admitted {
     since: Instant,
     /// Whether it has left.
     left: Arc<AtomicBool>,
-    /// When it counts no longer, if that is known.
+    /// The time at which it stops counting, if known.
     until: Option<Instant>,
     answered: bool,
 }
@@ -49,7 +49,7 @@ struct Admitted {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub until: Instant,
-    /// The platform's refusal, if it is the reason, and not the rate that the caller has set.
+    /// The platform's refusal, if the wait is due to it and not to the caller's rate.
     pub refusal: Option<Arc<ApiError>>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Where it sees that the request has left.
+    /// The flag that shows that the request has left.
     pub(crate) fn watch(&self, left: &Arc<AtomicBool>) {
         if let Some(request) = self.limiter.state().admitted.iter_mut().find(|request| request.number == self.number) {
             request.left = left.clone();
@@ -78,7 +78,7 @@ impl RateLimiter {
         lock(&self.state)
     }
 
-    /// Nothing is sent before `until`, for the reason that this refusal gives.
+    /// Delays all requests until `until`, because of this refusal.
     pub(crate) fn pause_until(&self, until: Instant, refusal: &Arc<ApiError>) {
         let mut state = self.state();
         if state.paused.as_ref().is_none_or(|(have, _)| *have < until) {
@@ -135,7 +135,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// When a request may pass at last, if not at this time.
+    /// Returns the time at which a request may pass, if it may not pass now.
     fn held_back(limiter: &RateLimiter, at: Instant) -> Option<Instant> {
         limiter.admit(at, &Instant::now).err().map(|held| held.until)
     }

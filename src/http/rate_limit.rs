@@ -1,4 +1,4 @@
-//! Headers that say when: how long to wait, what is left of a rate limit, what time it is at the server.
+//! Headers about time: the pause before a retry, the rate limit, and the server's clock.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::response::{Headers, HttpResponse};
 
 /// The families of headers about a rate limit.
 const FAMILIES: [&str; 4] = ["x-ratelimit-", "x-ratelimit-request-", "x-ratelimit-duration-", "ratelimit-"];
-/// A reset below this is a number of seconds from now, and not a date.
+/// The limit below which a reset is a number of seconds from now instead of a date.
 const SECONDS_AT_MOST: f64 = 1e9;
 
-/// How long the server asks to wait: `retry-after-ms`, `Retry-After` in seconds or as a date, the reset of the rate
-/// limit that is used up, or the time named in the message of a 429. `now` is this machine's time; where the answer has
-/// a `Date`, that is the server's.
+/// Returns the pause that the server asks for: from `retry-after-ms`, from `Retry-After` in seconds or as a date, from
+/// the reset of the exhausted rate limit, or from the message of a 429. `now` is this machine's time; a `Date` in the
+/// answer gives the server's time.
 pub(crate) fn retry_after(
     status: u16,
     headers: &Headers,
@@ -48,7 +48,7 @@ fn header(headers: &Headers, now: OffsetDateTime) -> Option<Duration> {
     text.parse().ok().and_then(seconds).or_else(|| Some(until(parse_date(text)?, now)))
 }
 
-/// The time from `now` until a date; none if it has passed.
+/// Returns the time from `now` until a date, or zero if it has passed.
 fn until(date: OffsetDateTime, now: OffsetDateTime) -> Duration {
     Duration::try_from(date - now).unwrap_or_default()
 }
@@ -57,7 +57,7 @@ fn seconds(seconds: f64) -> Option<Duration> {
     seconds.is_finite().then(|| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
 }
 
-/// What time it is for the server.
+/// Returns the server's time.
 pub(crate) fn server_time(headers: &Headers) -> Option<OffsetDateTime> {
     parse_date(headers.get("date")?.trim())
 }
@@ -65,18 +65,18 @@ pub(crate) fn server_time(headers: &Headers) -> Option<OffsetDateTime> {
 /// A number of a family of headers.
 fn number(headers: &Headers, field: &str) -> Option<u64> {
     let read = |family: &&str| headers.get(&format!("{family}{field}"))?.trim().parse().ok();
-    // Of several families, the one that is used up is meant.
+    // If several families are present, the exhausted one applies.
     let used_up = FAMILIES.iter().filter(|family| is_used_up(headers, family) == Some(true));
     used_up.chain(&FAMILIES).find_map(read)
 }
 
-/// Whether nothing is left of a limit, where it says so.
+/// Whether the headers say that nothing is left of a limit.
 fn is_used_up(headers: &Headers, family: &str) -> Option<bool> {
     let remaining: f64 = headers.get(&format!("{family}remaining"))?.trim().parse().ok()?;
     Some(remaining <= 0.0)
 }
 
-/// The end of the window of the rate limit that is used up, the latest if there are several.
+/// Returns the end of the window of the exhausted rate limit, or the latest end if several are exhausted.
 fn reset_time(headers: &Headers, now: OffsetDateTime) -> Option<OffsetDateTime> {
     let reset = |family: &&str| {
         let text = headers.get(&format!("{family}reset"))?.trim();
@@ -122,7 +122,7 @@ fn parse_old_date(text: &str) -> Option<OffsetDateTime> {
 }
 
 impl<T> HttpResponse<T> {
-    /// What the answer says about rate limits. Successes say it, too.
+    /// The rate limits that the answer reports. Successful answers report them as well.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -138,7 +138,7 @@ impl<T> HttpResponse<T> {
     }
 }
 
-/// What headers say about rate limits: of several families, the one that is used up.
+/// Returns the rate limits in the headers. If several families are present, the exhausted one applies.
 pub(crate) fn read(headers: &Headers, now: OffsetDateTime) -> RateLimit {
     RateLimit {
         limit: number(headers, "limit"),

@@ -1,13 +1,13 @@
-//! Taking secrets out of what a server says: the API key, and the signature of a presigned URL.
+//! Removal of secrets from answers: the API key, and the signature of a presigned URL.
 
 use crate::http::error_body::ErrorBody;
 use crate::response::HttpResponse;
 use crate::text::looks_like_html;
 
-/// A shorter key is not one of the platform's, but one of a test.
+/// The minimum length of a real key. A shorter key is one of a test.
 pub(super) const SHORT_KEY: usize = 8;
 
-/// The text without the key. A key of a few characters, in a test perhaps, is one only where it is a word of its own.
+/// Returns the text without the key. A very short key, as in a test, is removed only where it is a separate word.
 pub(super) fn mask(text: &str, key: &str) -> String {
     if key.len() >= SHORT_KEY {
         return text.replace(key, "***");
@@ -26,13 +26,13 @@ pub(super) fn mask(text: &str, key: &str) -> String {
     out
 }
 
-/// Takes out of an answer of the storage what it repeats of the URL, whose query is as good as a password, and of its
-/// signature. Of a proper refusal, the code and the message stay.
+/// Removes the parts of the presigned URL and its signature that an answer of the storage repeats, because they are
+/// secrets. The code and the message of a well-formed refusal remain.
 pub(crate) fn scrub(mut response: HttpResponse<()>, url: &str) -> HttpResponse<()> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1)).filter(|value| value.len() >= 8);
     let mut secrets: Vec<String> = values.flat_map(|value| [value.to_string(), percent_decode(value)]).collect();
-    // The longest first, so that none is cut by another.
+    // The longest is replaced first, so that no match is cut by another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let masked = |text: &str| secrets.iter().fold(text.to_string(), |text, secret| text.replace(secret, "***"));
     for value in response.headers.values_mut() {
@@ -46,7 +46,7 @@ pub(crate) fn scrub(mut response: HttpResponse<()>, url: &str) -> HttpResponse<(
         };
         format!("<Error>{}{}</Error>", tag("Code", words.code), tag("Message", words.message)).into_bytes()
     } else if looks_like_html(&response.body) && !text.to_ascii_lowercase().contains("<html") {
-        // XML of another shape: nobody knows what is in it.
+        // XML of another shape could contain anything.
         Vec::new()
     } else {
         masked(&text).into_bytes()

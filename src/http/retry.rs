@@ -3,26 +3,26 @@
 
 use std::time::Duration;
 
-/// The backoff before the first retry, unless another is set.
+/// The default backoff before the first retry.
 pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: u32 = 5;
-/// How often a call that waits out rate limits may be refused for one.
+/// The number of rate limit refusals that a patient call accepts.
 const MAX_RATE_LIMITED: u32 = 50;
 
-/// How patiently a call is retried.
+/// The retry policy of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct RetryPolicy {
     pub max_retries: u32,
     /// The backoff before the first retry, before jitter.
     pub delay: Duration,
-    /// The longest wait that a server may ask for.
+    /// The longest pause that a server may ask for.
     pub max_retry_after: Duration,
     /// Whether a refusal for a rate limit does not count as a retry, as in a batch.
     pub waits_out_rate_limits: bool,
 }
 
-/// What kind of request it is that may be retried.
+/// The properties of a request that decide about retries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestKind {
     pub method: &'static str,
@@ -32,7 +32,7 @@ pub(crate) struct RequestKind {
     pub is_api: bool,
 }
 
-/// How an attempt ended that did not succeed.
+/// The outcome of a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum AttemptOutcome {
     /// No byte of the request left.
@@ -43,7 +43,7 @@ pub(crate) enum AttemptOutcome {
     TimedOut,
     /// Another attempt would end in the same way.
     Impossible,
-    /// The server named another place, which has the `same_origin` (scheme, host and port) or not.
+    /// The server redirected the request. `same_origin` says whether the target has the same scheme, host and port.
     Redirect {
         status: u16,
         same_origin: bool,
@@ -55,38 +55,38 @@ pub(crate) enum AttemptOutcome {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Refusal {
     pub status: u16,
-    /// How long the server asks to wait, in whatever form.
+    /// The pause that the server asks for, in any form.
     pub retry_after: Duration,
     /// Whether the answer states that the platform did not act on the request: a 503 with the header `Retry-After`.
     /// RFC 9110, section 10.2.3, gives that header to a server that does not take requests for now. A reset of a rate
     /// limit or a date in a message tells when to come back, but a proxy may have lost the answer of a platform that
     /// did act.
     pub declined: bool,
-    /// Whether a quota is used up that lasts longer than any retry.
+    /// Whether an exhausted quota lasts longer than any retry.
     pub is_quota: bool,
 }
 
-/// What the engine does after an attempt.
+/// The engine's action after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Decision {
-    /// Gives the caller the error.
+    /// Returns the error to the caller.
     Return,
-    /// Sends the request to the place that the redirect names.
+    /// Sends the request to the target of the redirect.
     Redirect,
     /// Sends the request again after this time.
     RetryAfter(Duration),
 }
 
-/// What the attempts of one call so far mean for the next.
+/// The state of the retries of one call.
 #[derive(Debug)]
 pub(crate) struct RetryState {
     request: RequestKind,
     retries: u32,
     redirects: u32,
-    /// How often the call was refused for a rate limit that it waits out.
+    /// The number of refusals for a rate limit that the call waits out.
     rate_limited: u32,
     timeouts: u32,
-    /// Whether an attempt may have been carried out although its answer is not known.
+    /// Whether the platform may have carried out an attempt whose answer is unknown.
     outcome_unknown: bool,
     /// Whether the next attempt sends its body only once the server has agreed to take it.
     pub expect_continue: bool,
@@ -105,13 +105,13 @@ impl RetryState {
         }
     }
 
-    /// Whether this answer means that an earlier attempt, whose outcome was unknown, has deleted the thing.
+    /// Whether this answer means that an earlier attempt, whose outcome was unknown, has deleted the resource.
     pub(crate) fn has_deleted(&self, status: u16) -> bool {
         status == 404 && self.request.method == "DELETE" && self.outcome_unknown
     }
 
-    /// What to do after an attempt that ended so. `is_replayable`: every byte of the body can be sent again. `random`:
-    /// the jitter, from 0 to 1.
+    /// Decides what to do after this outcome. `is_replayable` says whether every byte of the body can be sent again.
+    /// `random` is the jitter, from 0 to 1.
     pub(crate) fn next(
         &mut self,
         outcome: AttemptOutcome,

@@ -1,4 +1,4 @@
-//! What every request of a client shares: the key, the connections, the limits, the clock.
+//! The state that all requests of a client share: the key, the connections, the limits and the clock.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -38,13 +38,13 @@ pub(crate) struct Options {
     pub max_response_size: Option<u64>,
     pub headers: Vec<(String, String)>,
     pub clock: Option<Arc<dyn Clock>>,
-    /// Whether chunks may go to a storage without encryption although the API has it.
+    /// Whether chunks may be sent unencrypted although the API is encrypted.
     pub allow_insecure_storage: bool,
-    /// Whose settings the connections have, instead of the standard ones.
+    /// The agent whose settings replace the standard ones.
     pub agent: Option<Agent>,
-    /// The URL of a proxy, in place of the environment's.
+    /// The URL of a proxy, which replaces the environment's.
     pub proxy: Option<String>,
-    /// The certificates, in PEM, that are trusted in place of the standard ones.
+    /// The trusted certificates in PEM, which replace the standard ones.
     pub root_certificates: Option<Vec<u8>>,
     pub rate_limit: Option<RequestRate>,
     pub observer: Option<Observer>,
@@ -55,15 +55,15 @@ pub(crate) struct Settings {
     pub clock: Arc<dyn Clock>,
     pub max_response_size: u64,
     pub limiter: RateLimiter,
-    /// How far the API's clock is ahead of this machine's, as far as is known.
+    /// The offset of the API's clock from this machine's, if known.
     server_clock: Mutex<Option<time::Duration>>,
     pub(super) agents: Agents,
-    /// Finds the key in what a server says.
+    /// The searcher for the key in answers.
     key: memmem::Finder<'static>,
 }
 
 impl Session {
-    /// An error if there is a proxy that cannot be used, or certificates that are none.
+    /// Returns an error if the proxy or the certificates cannot be used.
     pub(crate) fn new(options: Options) -> Result<Self> {
         let (own_proxy, roots) = (options.proxy.as_deref(), options.root_certificates.as_deref());
         let answer = options.timeout.unwrap_or(attempt::ANSWER).min(FOREVER);
@@ -94,19 +94,19 @@ impl Session {
         &self.0
     }
 
-    /// Learns from an answer of the API what time it is there.
+    /// Updates the offset of the API's clock from an answer.
     pub(super) fn learn_time(&self, headers: &Headers) {
         if let Some(there) = server_time(headers) {
             *lock(&self.0.server_clock) = Some(there - self.0.clock.utc_now());
         }
     }
 
-    /// A time of this machine's clock as the API's clock shows it.
+    /// Converts a time of this machine's clock to the API's clock.
     pub(crate) fn server_time(&self, here: OffsetDateTime) -> OffsetDateTime {
         here.saturating_add(self.clock_offset().unwrap_or_default())
     }
 
-    /// How far the API's clock is ahead of this machine's, once an answer has said what time it is there.
+    /// Returns the offset of the API's clock from this machine's, once an answer has contained a date.
     pub(crate) fn clock_offset(&self) -> Option<time::Duration> {
         *lock(&self.0.server_clock)
     }
@@ -116,15 +116,15 @@ impl Session {
         without_password(&self.0.options.base_url)
     }
 
-    /// Takes the API key out of what a server says of an error, before any of it becomes text.
+    /// Removes the API key from an error answer, before any of it becomes text.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
         let mut response = response.with(());
         self.take_out_key(&mut response);
         response
     }
 
-    /// The same for a success. A key of a few characters, in a test perhaps, is no secret, and may be a word of what was
-    /// asked for: it stays.
+    /// Removes the API key from a successful answer. A very short key, as in a test, is not a secret and could be a
+    /// word of the result, so it stays.
     pub(crate) fn redact_success<T>(&self, response: &mut HttpResponse<T>) {
         if self.0.options.api_key.len() >= SHORT_KEY {
             self.take_out_key(response);

@@ -1,4 +1,4 @@
-//! URLs: what can be a base, and where a redirect may lead.
+//! URLs: checks of the base URL, and targets of redirects.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -26,7 +26,7 @@ pub(crate) fn check_base_url(url: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A URL as it may be shown: without the name and the password that can stand before its host.
+/// Returns a URL without the user name and the password before its host, for errors.
 pub(crate) fn without_password(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
@@ -55,8 +55,8 @@ fn is_absolute(reference: &str) -> bool {
         .is_some_and(|(scheme, _)| scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_part))
 }
 
-/// Where a redirect leads, if it stays within the same scheme, host and port. The place is resolved as RFC 3986,
-/// section 5.2, says, but that `..` is left for the server.
+/// Returns the target of a redirect, if it has the same scheme, host and port. The reference is resolved according to
+/// RFC 3986, section 5.2, except that `..` is left to the server.
 pub(crate) fn same_origin(from: &str, location: &str) -> Option<String> {
     let base: Uri = from.parse().ok()?;
     let origin = format!("{}://{}", base.scheme_str()?, base.authority()?);

@@ -1,4 +1,4 @@
-//! What can be set for an upload: the asset, how its bytes are sent, and how a batch goes about many files.
+//! The options of uploads: the asset, the way its bytes are sent, and the settings of a batch.
 
 use std::fmt;
 use std::path::Path;
@@ -17,20 +17,20 @@ use crate::resumable::ResumableUpload;
 use crate::upload::journal::placement::Destination;
 use crate::upload::progress::{Callback, UploadProgress};
 
-/// Keeps what it takes to resume an upload.
+/// Stores the data needed to resume an upload.
 pub(crate) trait Journal: Send {
-    /// A session has started, or is resumed. Nothing is sent before this returns, nor at all if it fails.
+    /// Called when a session has started or is resumed. No chunk is sent before it returns, and none if it fails.
     fn session(&mut self, upload: &ResumableUpload) -> Result<()>;
-    /// The file is about to be sent in one request. Nothing is sent if this fails.
+    /// Called before the file is sent in one request. Nothing is sent if it fails.
     fn sending(&mut self, sent_at: SentAt) -> Result<()>;
 }
 
-/// When a file was sent in one request.
+/// The time at which a file was sent in one request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SentAt {
     /// By this machine's clock, which may be set between two runs.
     pub here: OffsetDateTime,
-    /// How far the platform's clock was ahead of it then, if that was known.
+    /// The offset of the platform's clock from this machine's at that time, if it was known.
     pub offset: Option<time::Duration>,
 }
 

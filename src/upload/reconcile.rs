@@ -1,4 +1,4 @@
-//! Looking for files whose upload has no known outcome: the answer was lost, or the program was killed.
+//! Search for files whose upload has an unknown outcome, because the answer was lost or the program crashed.
 
 use std::sync::Arc;
 

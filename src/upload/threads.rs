@@ -1,8 +1,8 @@
-//! Threads that the system may not have.
+//! Starting threads, which can fail.
 
 use crate::error::Error;
 
-/// The error when the system has no thread left.
+/// The error if the system cannot start another thread.
 pub(crate) fn no_thread(e: std::io::Error) -> Error {
     Error::Transport {
         operation: "upload".into(),

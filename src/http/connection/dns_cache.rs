@@ -1,4 +1,4 @@
-//! The addresses of servers.
+//! A cache of the addresses of servers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::sync::lock;
 /// How long the addresses of a name are kept. The library asks for them before each request, on kept connections too, and
 /// a server that is moved is found again within this time.
 const MAX_AGE: Duration = Duration::from_secs(30);
-/// The most names that are kept.
+/// The maximum number of names in the cache.
 const MAX_NAMES: usize = 1000;
 
 /// The addresses of names, kept for a short time.

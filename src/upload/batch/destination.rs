@@ -1,4 +1,5 @@
-//! What comes after an asset is ready: it is added to indexes and knowledge stores, and awaited there.
+//! The steps after an asset is ready: it is added to indexes and knowledge stores, and the batch waits until it is
+//! ready there.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A file of a batch on its way to its outcome.
+//! The state of a file in a batch.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ impl File {
     }
 }
 
-/// How far a file has come that is at the platform.
+/// The progress of a file that has arrived at the platform.
 #[derive(Default)]
 pub(crate) struct Reached {
     /// The asset, once it is ready.
@@ -52,7 +52,7 @@ pub(crate) struct Reached {
     pub failed_at: Option<UploadStep>,
 }
 
-/// How far an upload has come.
+/// The progress of an upload.
 #[derive(Default, Clone)]
 pub(crate) struct Checkpoint {
     pub upload: Option<ResumableUpload>,
@@ -180,7 +180,7 @@ pub(super) fn failed_temporarily(e: &Error) -> bool {
     }
 }
 
-/// Why no further file is started.
+/// The reason why no further file is started.
 pub(crate) enum Stopped {
     Canceled,
     Refused(Arc<ApiError>),

@@ -1,4 +1,5 @@
-//! One at a time of the files that cannot be told apart at the platform: those of one name and one size.
+//! Locks on file names: the platform cannot distinguish files with the same name and size, so only one is sent at a
+//! time.
 //!
 //! If the answer to an upload is lost, or the program is killed during it, the file is looked for by its name and its
 //! size. Two such files whose outcome is unknown at the same time would be taken for each other, and one of them lost.

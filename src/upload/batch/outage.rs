@@ -1,4 +1,4 @@
-//! What a batch does when files do not get through: it tries them again, and in an outage one at a time.
+//! Handling of failed files in a batch: retries, and during an outage, probes with one file at a time.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::upload::batch::job::{FileJob, Stopped, failed_temporarily};
 use crate::upload::batch::scheduler::{Batch, Outage};
 use crate::upload::journal::entry::FileKey;
 
-/// So many files in a row that do not get through are an outage, even if the platform answers to others.
+/// The number of consecutive failed files that counts as an outage, even if the platform answers other requests.
 const OUTAGE: u32 = 3;
-/// How often a file is tried that does not get through while others do.
+/// The number of attempts for a file that fails while others succeed.
 const MOST_TRIES: u32 = 2;
 /// The pauses between the attempts in an outage; the last of these is checkpoint to.
 const OUTAGE_PAUSES: [Duration; 4] =

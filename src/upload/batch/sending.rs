@@ -1,4 +1,4 @@
-//! Sending a file of a batch, once it is known what became of it before.
+//! Sending a file of a batch, after the outcome of earlier attempts is known.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -25,7 +25,7 @@ use crate::upload::options::{NewAsset, TransferSettings, Tuning};
 use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
 use crate::upload::threads::no_thread;
 
-/// Chunks that are done are reported after this time although their batch is not full.
+/// The time after which finished chunks are reported although their batch is not full.
 const MAX_UNREPORTED: Duration = Duration::from_secs(5);
 /// What is known of a canceled upload is reported, if that takes no longer.
 const LAST_REPORT: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ pub(crate) fn upload(
             return Err(Error::invalid(name, "must be at least 1"));
         }
     }
-    // Says at once that a source cannot be read in chunks.
+    // Immediately refuses a source that cannot be read in chunks.
     source.byte_ranges()?;
     let deadline = tuning.options.deadline.and_then(|deadline| client.settings().clock.now().checked_add(deadline));
     let length = source.length().unwrap_or_default();
@@ -91,7 +91,7 @@ pub(crate) fn upload(
     job.outcome(state, result)
 }
 
-/// What has been achieved, as the calling thread keeps it.
+/// The progress, as tracked by the calling thread.
 struct TransferState {
     /// Chunks that were not reported.
     missing: BTreeSet<u32>,
