@@ -67,12 +67,12 @@ pub struct HttpResponse<T> {
     pub(crate) origin: Origin,
 }
 
-/// How an answer came about.
+/// The origin of an answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
     /// The host that gave it.
     pub host: String,
-    /// How many attempts it took.
+    /// The number of attempts.
     pub attempts: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What it takes to resume a chunked upload.
+//! The data needed to resume a chunked upload.
 
 use std::collections::BTreeMap;
 use std::fmt;

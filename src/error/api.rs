@@ -114,7 +114,7 @@ pub struct RateLimit {
     pub remaining: Option<u64>,
     /// Requests used in the window.
     pub used: Option<u64>,
-    /// When the window ends.
+    /// The time at which the window ends.
     pub reset: Option<OffsetDateTime>,
 }
 

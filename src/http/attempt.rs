@@ -42,7 +42,7 @@ const CERTIFICATE_HINT: &str = if cfg!(feature = "rustls") && !cfg!(feature = "p
 /// How long a connection may be silent while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What is sent in one attempt.
+/// The request of one attempt.
 pub(super) struct Attempt<'a> {
     pub method: &'a str,
     pub headers: &'a [(String, String)],
@@ -61,7 +61,7 @@ pub(super) struct Limits {
     pub answer: Duration,
     /// Whether `answer` limits silence instead.
     pub stream: bool,
-    /// What is left of the deadline of the whole call.
+    /// The remaining time until the deadline of the whole call.
     pub total: Option<Duration>,
 }
 
@@ -145,7 +145,7 @@ pub(super) struct Agents {
     environment: Option<Environment>,
     /// The limits that are among their settings, and need not be set for each request.
     limits: Option<Limits>,
-    /// What stands for the key.
+    /// The placeholder for the key.
     stand_in: HeaderValue,
 }
 

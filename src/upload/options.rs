@@ -45,7 +45,7 @@ impl SentAt {
     }
 }
 
-/// How an upload is done.
+/// The settings of an upload.
 #[derive(Default)]
 pub(crate) struct TransferSettings {
     pub tuning: Tuning,
@@ -56,7 +56,7 @@ pub(crate) struct TransferSettings {
     pub journal: Option<Box<dyn Journal>>,
 }
 
-/// What the asset of a new session will be.
+/// The properties of the asset of a new session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewAsset {
     pub filename: Option<String>,
@@ -118,7 +118,7 @@ impl fmt::Debug for TransferSettings {
 /// The callback of a batch, which is told the file, too.
 pub(crate) type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
 
-/// How each file is uploaded.
+/// The settings of each upload.
 pub(crate) struct BatchOptions {
     pub asset: NewAsset,
     pub threshold: u64,
@@ -127,7 +127,7 @@ pub(crate) struct BatchOptions {
     pub pace: Pace,
     pub retry_permanent: bool,
     pub destinations: Vec<Destination>,
-    /// How many files are sent in how much time.
+    /// The rate limit: a number of files per period.
     pub rate_limit: Option<(u32, Duration)>,
     pub deadline: Option<Duration>,
     pub max_outage: Duration,

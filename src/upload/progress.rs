@@ -44,10 +44,10 @@ pub struct UploadProgress {
     /// The number of chunks that the storage has. 0 if the file is sent in one request, and while the asset is
     /// processed.
     pub completed_chunks: u32,
-    /// How many chunks there are; 0 if the file goes in one request, and once the asset is processed.
+    /// The total number of chunks. 0 if the file is sent in one request, and while the asset is processed.
     pub total_chunks: u32,
-    /// What it takes to resume the upload, from the first event on until the file has arrived; nothing if it goes in
-    /// one request.
+    /// The data needed to resume the upload, from the first event until the file has arrived. `None` if the file is
+    /// sent in one request.
     pub upload: Option<Arc<ResumableUpload>>,
     /// The asset's id, once it is known.
     pub asset_id: Option<String>,

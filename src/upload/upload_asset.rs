@@ -154,10 +154,10 @@ impl UploadAsset {
     /// until a run finds the asset ready. If a crash interrupted an upload in one request, the next run looks for the
     /// asset before it sends the file again.
     ///
-    /// It is for one file on disk, which is uploaded from the start if it was changed meanwhile (see
+    /// A state file belongs to one file on disk. That file is uploaded from the start if it has changed (see
     /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or was
-    /// written with another account or for another base URL, as the
-    /// [manifest](crate::assets::UploadAll::manifest) of a batch, whose form it has.
+    /// written with another account or for another base URL, as the [manifest](crate::assets::UploadAll::manifest) of a
+    /// batch, whose form it has.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

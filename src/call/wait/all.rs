@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::http::engine;
 use crate::http::session::Session;
 
-/// How often in a row the list of a wait may fail for a passing reason before each thing is asked for by itself.
+/// The number of consecutive temporary failures of the list after which each resource is polled separately.
 const MAX_LIST_FAILURES: u32 = 5;
 
 /// A wait for many resources of one kind. Nothing happens before [`send`](WaitAll::send).
@@ -164,12 +164,12 @@ impl Ord for Pending {
 #[must_use = "it polls only while it is iterated over"]
 pub struct Waiting<T> {
     session: Session,
-    /// What is to be polled later. A heap, since there may be tens of thousands.
+    /// The resources to poll later. A heap, because there may be tens of thousands.
     pending: BinaryHeap<Reverse<Pending>>,
-    /// What is to be retrieved now, or was found to have run out of time.
+    /// The resources to retrieve now, and those whose time is over.
     due: VecDeque<(Pending, Option<Error>)>,
     list: Option<StatusList>,
-    /// How often in a row the list could not be read.
+    /// The number of consecutive failures of the list.
     list_failures: u32,
     options: RequestOptions,
     /// A pause counts, also on a clock that does not show it.

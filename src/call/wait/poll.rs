@@ -15,11 +15,11 @@ pub(super) const LATE_POLL: Duration = Duration::from_secs(1);
 /// How often the platform may not know what was made a moment ago.
 pub(crate) const MOST_UNKNOWN: u32 = 3;
 
-/// How something that is waited for is doing.
+/// The state of a resource that a call waits for.
 pub(crate) enum PollStatus {
     Working,
     Done,
-    /// It ended badly: the reason, where the platform gave one.
+    /// The resource ended in failure, with the platform's reason if there is one.
     Failed(Option<String>),
 }
 
@@ -35,7 +35,7 @@ pub(crate) trait Pollable: Output + serde::Serialize {
     fn poll_status(&self) -> PollStatus;
 }
 
-/// How long is waited, and how often is asked.
+/// The limits of a wait: its duration and the interval of its polls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// The time between two polls, if it was set.
@@ -71,7 +71,7 @@ pub(crate) struct Poll {
     unknown: u32,
 }
 
-/// What comes after a poll.
+/// The action after a poll.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next<T> {
     Done(T),
@@ -102,7 +102,7 @@ impl Poll {
         self.pace.max_wait_time.saturating_sub(now.saturating_duration_since(self.since)).max(LATE_POLL)
     }
 
-    /// What a poll that ended `now` means.
+    /// Decides what follows a poll that ended `now`.
     pub(crate) fn next<T: Pollable>(&mut self, answer: Result<T>, now: Instant) -> Result<Next<T>> {
         let fault = match answer {
             Ok(seen) => {
@@ -130,7 +130,7 @@ impl Poll {
         self.again(None, now)
     }
 
-    /// When the wait is over.
+    /// Returns the time at which the wait ends.
     pub(crate) fn end(&self) -> Instant {
         later(self.since, self.pace.max_wait_time)
     }
@@ -152,7 +152,7 @@ impl Poll {
         }
     }
 
-    /// When to poll again.
+    /// Returns the time of the next poll.
     fn again(&mut self, fault: Option<Error>, now: Instant) -> Result<Instant> {
         if let Some(e) = &fault {
             let unknown = e.status() == Some(404) && self.unknown > 0;

@@ -1,4 +1,4 @@
-//! A list that says which of many things are still being processed, so that not each of them has to be asked for.
+//! A list that shows which of many resources are still being processed, so that they need not be polled one by one.
 
 use std::collections::{HashMap, HashSet};
 
@@ -76,7 +76,7 @@ impl StatusList {
     ///
     /// # Errors
     ///
-    /// What a page fails with. Then nothing is known of any id.
+    /// The error of a page. In that case, nothing is known of any id.
     pub(crate) fn unfinished(&mut self, ids: &[&str], options: &RequestOptions) -> Result<HashMap<String, String>> {
         self.request.options = options.clone();
         // They belong to the requests for the things themselves.

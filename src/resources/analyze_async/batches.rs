@@ -218,7 +218,7 @@ open_enum! {
         Processing = "processing",
         /// Being canceled. The platform still finishes the items in process.
         Canceling = "canceling",
-        /// It was canceled.
+        /// Canceled.
         Canceled = "canceled",
         /// Every item has ended, successfully or not.
         Completed = "completed",
@@ -238,7 +238,7 @@ open_enum! {
         Ready = "ready",
         /// It failed: see [`BatchResultItem::error`].
         Failed = "failed",
-        /// It was canceled.
+        /// Canceled.
         Canceled = "canceled",
     }
 }

@@ -186,7 +186,7 @@ open_enum! {
         Ready = "ready",
         /// It failed: see [`AnalyzeTask::error`].
         Failed = "failed",
-        /// It was canceled.
+        /// Canceled.
         Canceled = "canceled",
     }
 }

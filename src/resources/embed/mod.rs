@@ -112,21 +112,21 @@ pub struct EmbeddingMetadata {
     pub end_offset_sec: Option<f64>,
     /// The length in seconds of each clip of a video.
     pub video_clip_length: Option<f64>,
-    /// What was embedded of a video.
+    /// The embedded aspects of a video.
     pub video_embedding_option: Option<Vec<EmbeddingOption>>,
     /// Whether clips or the whole video were embedded.
     pub video_embedding_scope: Option<Vec<EmbeddingScope>>,
-    /// What was embedded of audio.
+    /// The embedded aspects of audio.
     #[serde(alias = "audio_embedding_options")]
     pub audio_embedding_option: Option<Vec<EmbeddingOption>>,
     /// Whether clips or the whole audio file were embedded.
     #[serde(alias = "audio_embedding_scopes")]
     pub audio_embedding_scope: Option<Vec<EmbeddingScope>>,
-    /// What was embedded of a document.
+    /// The embedded aspects of a document.
     pub document_embedding_option: Option<Vec<EmbeddingOption>>,
     /// Whether parts or the whole document were embedded.
     pub document_embedding_scope: Option<Vec<EmbeddingScope>>,
-    /// What was embedded of an image.
+    /// The embedded aspects of an image.
     pub image_embedding_option: Option<Vec<EmbeddingOption>>,
     /// The scope of an image, which is always whole.
     pub image_embedding_scope: Option<Vec<EmbeddingScope>>,

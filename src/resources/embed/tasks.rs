@@ -292,10 +292,10 @@ pub struct MediaEmbeddingTask {
     pub model_name: Option<String>,
     /// Its status.
     pub status: Option<EmbeddingTaskStatus>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it last changed.
+    /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
     /// About the video, if it is of one; [`retrieve`](EmbedTasksClient::retrieve) has its vectors here.

@@ -331,7 +331,7 @@ impl Batch {
     }
 }
 
-/// What is known of a file in a place.
+/// Returns the record of a file in a destination.
 fn placement<'a>(job: &'a mut FileJob, to: &Destination) -> &'a mut Placement {
     let placements = &mut job.file.reached.placements;
     let place = placements.iter().position(|placement| placement.to == *to).unwrap_or_else(|| {
@@ -341,7 +341,7 @@ fn placement<'a>(job: &'a mut FileJob, to: &Destination) -> &'a mut Placement {
     &mut placements[place]
 }
 
-/// When to ask again, or nothing once it is ready.
+/// Returns the time of the next poll, or `None` once it is ready.
 fn placed<T: Pollable>(
     poll: &mut Poll,
     answer: Result<T>,

@@ -134,7 +134,7 @@ pub(super) struct Pending {
     pub has_ended: bool,
 }
 
-/// What is done next about a file at the platform.
+/// The next step of a file at the platform.
 pub(super) enum Stage {
     /// Its asset is awaited.
     Asset(Poll),

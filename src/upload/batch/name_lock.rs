@@ -26,7 +26,7 @@ pub(crate) struct Unsettled {
     pub by_earlier: bool,
 }
 
-/// What became of a file that may have arrived.
+/// The outcome of a file that may have arrived.
 pub(crate) enum Settled {
     Arrived { asset: Box<Asset>, note: Option<String> },
     Absent,
@@ -100,7 +100,7 @@ impl NameLocks {
         }
     }
 
-    /// What became of this file, if it was settled.
+    /// Returns the outcome of this file, if it is settled.
     pub(crate) fn take_settled(&self, name: &Name, file: &FileKey) -> Option<Settled> {
         let mut names = lock(&self.0);
         let settled = &mut names.get_mut(name)?.settled;

@@ -31,7 +31,7 @@ const MOST_POLLS: u32 = 16;
 pub(super) struct Queue {
     pub files: VecDeque<File>,
     pub pending: Vec<Pending>,
-    /// How many polls were taken since the last file.
+    /// The number of polls since the last file.
     pub polled: u32,
     /// A pause counts, also on a clock that does not show it.
     pub slept_until: Instant,
@@ -43,7 +43,7 @@ pub(super) struct Queue {
     pub is_over: bool,
     /// How many workers are at something, and may add more of it.
     pub busy: usize,
-    /// How many files in a row did not get through.
+    /// The number of consecutive failed files.
     pub failures: u32,
     pub outage: Option<Outage>,
     pub stopped: Option<Stopped>,
@@ -53,11 +53,11 @@ pub(super) struct Queue {
 pub(super) struct Outage {
     pub since: Instant,
     pub tries: usize,
-    /// When the next file is tried; nothing while one is.
+    /// The time of the next probe. `None` while a probe is in progress.
     pub next: Option<Instant>,
 }
 
-/// What a worker does next.
+/// The next action of a worker.
 enum Due {
     File(Box<File>),
     Poll(Box<Pending>),
@@ -80,7 +80,7 @@ pub(crate) struct Batch {
     pub(super) claimed: Mutex<HashSet<String>>,
     /// The lists that tell about many assets, or about what is in a destination.
     pub(super) lists: Mutex<HashMap<Option<Destination>, StatusList>>,
-    /// What was found in knowledge stores.
+    /// The items found in knowledge stores.
     pub(super) stores: Mutex<HashMap<String, ItemsByAsset>>,
     pub(super) options: BatchOptions,
     pub(super) queue: Mutex<Queue>,

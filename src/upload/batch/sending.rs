@@ -212,7 +212,7 @@ impl Batch {
         self.options.wait || !self.options.destinations.is_empty()
     }
 
-    /// What earlier batches knew of a file.
+    /// Returns the records of earlier batches about a file.
     pub(super) fn known(&self, key: &FileKey) -> Result<Option<Entry>> {
         match lock(&self.manifest).as_mut() {
             Some(manifest) => manifest.take(key),

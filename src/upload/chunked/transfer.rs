@@ -100,7 +100,7 @@ struct TransferState {
     last_report: Instant,
     /// The platform could not take the last report.
     no_report_before: Instant,
-    /// How many chunks the platform says it has.
+    /// The number of chunks that the platform reports.
     counted: Option<u32>,
     asset_id: Option<String>,
     asset_url: Option<String>,

@@ -68,7 +68,7 @@ pub(crate) struct Queue {
     pub asked_ahead: u32,
 }
 
-/// What a worker has to say.
+/// A message from a worker.
 pub(crate) enum Report {
     Done(CompletedChunk),
     Failed(Error),

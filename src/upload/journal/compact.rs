@@ -13,7 +13,7 @@ use crate::text::printable_path;
 use crate::upload::journal::entry::Header;
 use crate::upload::journal::lock::{beside, private_options, share_for_reading};
 
-/// What every journal begins with.
+/// The beginning of every journal.
 const BEGINNING: &[u8] = br#"{"format":"twelvelabs-"#;
 
 /// Where the parts of an old journal are in a new one.

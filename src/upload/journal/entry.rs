@@ -144,7 +144,7 @@ pub(crate) fn fingerprint(api_key: &str) -> String {
     format!("{:08x}", hash >> 32)
 }
 
-/// What has happened to a file.
+/// The event of a journal entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {

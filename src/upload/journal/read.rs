@@ -16,7 +16,7 @@ const OLD_BEGINNING: &[u8] = br#"{"event":"#;
 /// A journal is compacted if it is larger than this and most of it is superseded.
 const MIN_COMPACTED: u64 = 1 << 20;
 
-/// What is in a journal, and where.
+/// The content of a journal and the positions of its lines.
 #[derive(Default)]
 pub(crate) struct Content {
     pub has_header: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Content {
     unrecognized: Vec<Range<u64>>,
     start: u64,
     end: u64,
-    /// How many bytes still count.
+    /// The number of bytes that are not superseded.
     live: u64,
     /// Whether the last line has no end.
     pub torn: bool,
@@ -45,7 +45,7 @@ struct Reading<'a> {
     content: Content,
     /// Whether a line has shown that this is a journal.
     started: bool,
-    /// How many lines are not understood.
+    /// The number of unreadable lines.
     skipped: u64,
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct StateFile {
     file: FileKey,
 }
 
-/// How far an earlier run has come with the file.
+/// The progress of an earlier run with the file.
 #[derive(Default)]
 pub(crate) struct PreviousRun {
     /// The file has arrived as this asset.

@@ -161,7 +161,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// Why an input was truncated.
+    /// The reason for the truncation of an input.
     EmbeddingTruncationReason {
         /// The input was longer than the context window of the model.
         ModelContextWindow = "model_context_window",
@@ -176,7 +176,7 @@ pub struct EmbeddingUsage {
     pub input_tokens: Option<BTreeMap<String, u64>>,
     /// Whether the input was truncated.
     pub truncated: Option<bool>,
-    /// Why it was truncated.
+    /// The reason for the truncation.
     pub truncation_reason: Option<EmbeddingTruncationReason>,
 }
 

@@ -126,10 +126,10 @@ pub struct EmbeddingTask {
     pub id: String,
     /// Its status.
     pub status: Option<EmbeddingTaskStatus>,
-    /// When it was created.
+    /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// When it last changed.
+    /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
     /// The embeddings, once it is ready.
@@ -138,11 +138,11 @@ pub struct EmbeddingTask {
     pub usage: Option<EmbeddingUsage>,
     /// The input and the options.
     pub metadata: Option<EmbeddingMediaMetadata>,
-    /// Why it failed.
+    /// The reason for the failure.
     pub error: Option<EmbeddingTaskError>,
 }
 
-/// Why an embedding task failed.
+/// The reason for the failure of an embedding task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingTaskError {
