@@ -103,7 +103,7 @@ fn the_log_has_a_line_for_each_attempt_and_nothing_secret() {
     }
     let retried: Vec<&&str> = ours.iter().filter(|line| line.starts_with("INFO ")).collect();
     assert_eq!(retried.len(), 1, "{ours:#?}");
-    assert!(retried[0].contains("status 500") && retried[0].ends_with("; trying again in 250 ms"), "{}", retried[0]);
+    assert!(retried[0].contains("status 500") && retried[0].ends_with("; retrying in 250 ms"), "{}", retried[0]);
     let leak = |log: &str, secret: &str| log.lines().find(|line| line.contains(secret)).map(String::from);
     for secret in [KEY, "passw0rd", "dXNlcjpwYXNzdzByZA", "c0ffee", "AKIAEXAMPLE"] {
         assert_eq!(leak(&log, secret), None, "{secret}");

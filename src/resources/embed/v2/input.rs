@@ -89,7 +89,7 @@ impl MediaSource {
             Self::AssetId(asset_id) => Ok(("asset_id", asset_id)),
             Self::Url(url) => Ok(("url", url)),
             Self::Base64String(text) => Ok(("base64_string", text)),
-            Self::File(_) => Err("has a local file, which becomes JSON only when it is sent"),
+            Self::File(_) => Err("a local file becomes JSON only when it is sent"),
         }
     }
 }
