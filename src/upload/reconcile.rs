@@ -41,7 +41,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// What is not certain about it.
+    /// A remaining doubt.
     pub(crate) fn note(&self) -> Option<String> {
         let others = self.others;
         (others > 0).then(|| {

@@ -360,7 +360,7 @@ pub(crate) struct Uploaded {
     /// The asset, if the platform has given it already.
     pub asset: Option<Asset>,
     pub length: Option<u64>,
-    /// What is not certain about it.
+    /// A remaining doubt.
     pub note: Option<String>,
 }
 

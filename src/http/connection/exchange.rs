@@ -1,4 +1,4 @@
-//! What is known of the exchange under way, and how long it may wait.
+//! The state of the current exchange, and its time limits.
 
 use std::cell::RefCell;
 use std::io;
@@ -14,7 +14,7 @@ use crate::http::cancel::CancelHandle;
 use crate::limits::{FOREVER, SLICE};
 use crate::sync::{RecvError, channel, lock};
 
-/// How far an exchange has come.
+/// The progress of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Stage {
@@ -29,7 +29,7 @@ pub(crate) enum Stage {
     Sent,
 }
 
-/// What the connection has to know of the exchange under way, and reports about it.
+/// The information that a connection needs about the current exchange, and its reports.
 #[derive(Default)]
 pub(crate) struct Exchange {
     cancel: Option<CancelHandle>,
@@ -48,18 +48,18 @@ pub(crate) struct Exchange {
     pub(super) socket: AtomicBool,
     /// Whether a byte of the request has departed, for others to look at.
     departed: Arc<AtomicBool>,
-    /// How many bytes of the request were handed to the connection.
+    /// The number of bytes of the request that were handed to the connection.
     pub(super) bytes: AtomicU64,
     /// How many bytes have come after the head of the answer, as they were on the wire.
     pub(super) raw_body: AtomicU64,
     canceled: AtomicBool,
     /// Whether the connection had served another request before this one.
     pub(super) kept: AtomicBool,
-    /// Why the rest of the request could not be sent, after some of it was.
+    /// The reason why the rest of a partly sent request could not be sent.
     cut_short: Mutex<Option<io::Error>>,
 }
 
-/// What is known of the proxy of a request.
+/// The proxy of a request.
 #[derive(Clone, PartialEq)]
 pub(in crate::http) struct ProxyRoute {
     pub port: u16,
@@ -116,7 +116,7 @@ impl Exchange {
         self.canceled.load(Ordering::Relaxed)
     }
 
-    /// How many bytes of the request were handed to the connection.
+    /// The number of bytes of the request that were handed to the connection.
     pub(crate) fn bytes_sent(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Analyses of the stand-in: at once, in tasks and in batches.
+//! Analyses of the stand-in: synchronous, in tasks and in batches.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::state::{Answer, Pace, Stage, State, error, lines, missing, page, repl
 pub(super) struct Analyses {
     tasks: BTreeMap<String, Task>,
     batches: BTreeMap<String, Value>,
-    /// What was answered to requests with an idempotency key.
+    /// The answers to requests with an idempotency key.
     keys: BTreeMap<String, Value>,
 }
 
@@ -70,7 +70,7 @@ fn refusal(state: &State, body: &Value) -> Option<Answer> {
     }
 }
 
-/// What the stand-in says of everything: JSON if a schema or segments are asked for.
+/// Returns the stand-in's answer about any video: JSON if the request has a schema or segments.
 fn text(body: &Value) -> String {
     let prompt = body["prompt"].as_str().or(body["prompt_v2"]["input_text"].as_str()).unwrap_or_default();
     match body["response_format"]["type"].as_str() {

@@ -1,7 +1,7 @@
 //! Embeddings of the stand-in.
 //!
-//! A vector is made of words: those of a text, of a file's name, or of a file's content if it is text. What shares words
-//! is alike. Media of which a word is `broken` cannot be embedded.
+//! A vector is computed from words: those of a text, of a file's name, or of a file's content if it is text. What
+//! shares words is alike. Media of which a word is `broken` cannot be embedded.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The stand-in: a small platform that speaks HTTP on the loopback interface and keeps everything in memory.
+//! The stand-in: a small platform that serves HTTP on the loopback interface and keeps everything in memory.
 //!
 //! `server` reads requests and writes answers, `state` finds the answer, and each resource is a file of its own. To add
 //! one:

@@ -18,9 +18,9 @@ pub(super) struct Searches {
 struct Search {
     index_id: String,
     hits: Vec<Value>,
-    /// How many clips are among the hits.
+    /// The number of clips in the hits.
     clips: usize,
-    /// How many videos were searched.
+    /// The number of searched videos.
     videos: usize,
     page_limit: usize,
 }

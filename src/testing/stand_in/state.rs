@@ -1,4 +1,4 @@
-//! What the stand-in knows, how it finds the answer to a request, and what the resources answer with.
+//! The state of the stand-in, its dispatch of requests, and the answers of its resources.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::{analyze, assets, connections, embed, entity_collections, indexes, kn
 use super::{responses, search, storage, tasks, uploads};
 use crate::testing::TestClock;
 
-/// How many bytes of bodies are kept.
+/// The maximum number of bytes of bodies to keep.
 const MOST_KEPT: usize = 64 << 20;
 
 /// Everything that the stand-in knows, resource by resource.
@@ -52,7 +52,7 @@ pub(super) enum Pace {
     Fails(String),
 }
 
-/// What a poll sees.
+/// The result of a poll.
 pub(super) enum Stage {
     Working,
     Ready,
@@ -61,7 +61,7 @@ pub(super) enum Stage {
 }
 
 impl Pace {
-    /// What one more poll sees.
+    /// Returns the result of one more poll.
     pub(super) fn poll(&self, polls: &mut u32) -> Stage {
         match self {
             Pace::After(most) if *polls >= *most => Stage::Ready,
@@ -74,7 +74,7 @@ impl Pace {
     }
 }
 
-/// What is sent back.
+/// The content of an answer.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) status: u16,

@@ -18,11 +18,11 @@ pub(super) const UPLOAD_HEADER: (&str, &str) = ("x-storage-class", "stand-in");
 const REFUSAL: &str =
     "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
 
-/// What was sent to the storage, and the URLs that it was sent to.
+/// The chunks that the storage received, and its presigned URLs.
 pub(super) struct Storage {
     /// Where it is, as `http://127.0.0.1:1234`.
     pub(super) base: String,
-    /// How many connections were made.
+    /// The number of connections.
     pub(super) connections: usize,
     pub(super) clock: TestClock,
     urls: BTreeMap<String, Url>,
@@ -94,7 +94,7 @@ impl Storage {
         request.is_fresh = !std::mem::replace(&mut url.used, true);
     }
 
-    /// No URL that was given out works any more.
+    /// Expires all URLs issued so far.
     pub(super) fn expire_urls(&mut self) {
         self.urls.values_mut().for_each(|url| url.used = true);
     }

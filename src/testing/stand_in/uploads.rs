@@ -47,12 +47,12 @@ pub(super) enum Source {
 /// All sessions, by id.
 pub(super) struct Uploads {
     sessions: BTreeMap<String, Session>,
-    /// Whatever arrived whole, in order.
+    /// The complete files, in order.
     pub(super) arrived: Vec<Arrived>,
     pub(super) storage: Storage,
-    /// How large the chunks of new sessions are.
+    /// The chunk size of new sessions.
     pub(super) chunk_size: u64,
-    /// How many URLs come with a new session.
+    /// The number of URLs in a new session.
     pub(super) first_urls: u32,
 }
 

@@ -136,11 +136,11 @@ pub(super) struct Pending {
 
 /// The next step of a file at the platform.
 pub(super) enum Stage {
-    /// Its asset is awaited.
+    /// The batch waits for the asset.
     Asset(Poll),
-    /// It is added where it is not yet.
+    /// The asset is added to the destinations that lack it.
     Add,
-    /// It is awaited there.
+    /// The batch waits until the asset is ready in its destinations.
     Await(Destination, Poll),
 }
 
