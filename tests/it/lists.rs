@@ -263,7 +263,7 @@ fn items_before_the_first_page_that_was_asked_for_are_an_error() {
     (0..10).for_each(|n| assets.remove(&format!("a{n}")));
     assert_eq!(first, (20..30).map(|n| format!("a{n}")).collect::<Vec<_>>());
     let rest: Vec<_> = list.map(id).collect();
-    assert!(rest.len() == 1 && rest[0].contains("before the one it started with"), "{rest:?}");
+    assert!(rest.len() == 1 && rest[0].contains("to pages before its first page"), "{rest:?}");
 }
 
 /// What a list ends with that goes on for ever, and after how many requests.
