@@ -1,4 +1,4 @@
-//! One try of one exchange over the HTTP library.
+//! One attempt at one HTTP exchange, made with the HTTP library (ureq).
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -19,36 +19,39 @@ use crate::response::{HttpResponse, Origin};
 use crate::text::printable;
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
-/// A larger output buffer than the library's default sends a file a quarter faster.
+/// The size of the output buffer. With it, a file is sent a quarter faster than with the library's default.
 const OUTPUT_BUFFER: usize = 1 << 20;
-/// The room for an answer whose length is not known, and how it grows: at least and at most.
+/// The size of the first read buffer for an answer of unknown length. The buffer grows by this at least, and by
+/// `MAX_READ` at most.
 const MIN_READ: usize = 16 << 10;
 const MAX_READ: usize = 1 << 20;
-/// The most room that is made for an answer because of its announced length alone: a server may announce anything.
+/// The largest buffer allocated because of an announced length alone: a server may announce any length.
 const MAX_PREALLOC: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
-/// The time limit of an answer, if there is no other.
+/// The default time limit for an answer.
 pub(crate) const ANSWER: Duration = Duration::from_secs(60);
-/// What the message of an attempt says of a limit. The engine knows how long the limit is, and puts it in its place.
+/// The message of an attempt that ran into the deadline. The engine, which knows how long the deadline was, replaces
+/// it.
 pub(super) const DEADLINE_PASSED: &str = "the deadline of the call has passed";
 pub(super) const IN_TIME: &str = "in time";
-/// What helps if a certificate is not trusted. With the system's TLS, or the feature, the system is asked already.
+/// The advice for an untrusted certificate. With the system's TLS, or with `platform-verifier`, the system's
+/// certificates are consulted already.
 const CERTIFICATE_HINT: &str = if cfg!(feature = "rustls") && !cfg!(feature = "platform-verifier") {
     "if you trust who signed it, give that certificate with `root_certificates`, or build with the feature \
      `platform-verifier` to trust what the system trusts"
 } else {
     "if you trust who signed it, give that certificate with `root_certificates`"
 };
-/// How long a connection may be silent while a body is being sent.
+/// The longest silence of a connection while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The request of one attempt.
 pub(super) struct Attempt<'a> {
     pub method: &'a str,
     pub headers: &'a [(String, String)],
-    /// Whether it goes to the API, and so with the key.
+    /// Whether the request goes to the API, and therefore carries the key.
     pub is_api: bool,
-    /// Whether the body waits until the server says that it takes it.
+    /// Whether the body is held back until the server agrees to receive it (`Expect: 100-continue`).
     pub expect_continue: bool,
     pub body: Option<(&'a mut dyn Read, Option<u64>)>,
     pub limits: Limits,
@@ -57,19 +60,19 @@ pub(super) struct Attempt<'a> {
 /// The time limits of one attempt.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct Limits {
-    /// For the whole answer once the request is sent, or for silence in a stream.
+    /// The limit for the whole answer once the request is sent, or for the silence between two pieces of a stream.
     pub answer: Duration,
-    /// Whether `answer` limits silence instead.
+    /// Whether `answer` limits the silence of a stream instead of the whole answer.
     pub stream: bool,
     /// The remaining time until the deadline of the whole call.
     pub total: Option<Duration>,
 }
 
-/// A body that is read as it arrives.
+/// The body of an answer, read as it arrives.
 pub(crate) struct LiveBody {
     reader: Box<dyn Read + Send + Sync>,
     exchange: Arc<Exchange>,
-    /// The most bytes that an empty body takes on the wire.
+    /// The largest number of bytes on the wire that still means an empty body.
     empty: u64,
 }
 
@@ -78,19 +81,19 @@ impl Read for LiveBody {
         let _guard = self.exchange.enter();
         let result = self.reader.read(buffer);
         match result.map_err(ureq::Error::from) {
-            // An answer without a body may name a coding, a 204 for instance (RFC 9110, section 8.4): there is nothing
-            // to decode. Servers that compress everything send that.
+            // An answer without a body, such as a 204, may still name a coding (RFC 9110, section 8.4). There is
+            // nothing to decode then. Servers that compress everything send such answers.
             Err(ureq::Error::Decompress(..)) if self.exchange.raw_body() <= self.empty => Ok(0),
             result => result.map_err(ureq::Error::into_io),
         }
     }
 }
 
-/// Why there is no answer.
+/// The reason why an attempt got no answer.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub kind: FailureKind,
-    /// Whether a byte of the request has left.
+    /// Whether a byte of the request has left this machine.
     pub sent: bool,
     pub message: String,
     pub source: Option<io::Error>,
@@ -98,15 +101,15 @@ pub(crate) struct Failure {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// Another attempt would end in the same way.
+    /// Another attempt would fail in the same way.
     Impossible,
     /// The caller's headers cannot be sent.
     Invalid,
-    /// There is no connection, or it broke.
+    /// The connection could not be made, or it broke.
     Broke,
     TimedOut,
     Canceled,
-    /// The answer is longer than allowed.
+    /// The answer is longer than the limit.
     TooLarge,
 }
 
@@ -116,8 +119,8 @@ impl Failure {
     }
 }
 
-/// Applies the limits to the settings of an agent or a request. A macro because the library's builder has a type of its
-/// own for each use.
+/// Applies the limits to the settings of an agent or of a request. This is a macro because the library's builder has a
+/// different type for each.
 macro_rules! limited {
     ($config:expr, $limits:expr) => {
         $config
@@ -137,19 +140,19 @@ macro_rules! limited {
 /// The connections of a session.
 #[derive(Clone)]
 pub(super) struct Agents {
-    /// For the API: puts in the key where its stand-in is.
+    /// The connections to the API. They replace the stand-in with the key.
     api: Connections,
-    /// For the hosts of presigned URLs: knows no key.
+    /// The connections to the hosts of presigned URLs. They never see the key.
     storage: Connections,
-    /// The proxies of the environment, unless the caller has set one.
+    /// The proxies named by the environment, unless the caller has set one.
     environment: Option<Environment>,
-    /// The limits that are among their settings, and need not be set for each request.
+    /// The limits that the agents' settings already contain, so that no request has to set them.
     limits: Option<Limits>,
-    /// The placeholder for the key.
+    /// The placeholder that stands for the key in requests and logs.
     stand_in: HeaderValue,
 }
 
-/// An agent, and the trust in the connections that it keeps.
+/// An agent, and the trust in its kept connections.
 #[derive(Clone)]
 struct Connections {
     agent: Agent,
@@ -165,12 +168,13 @@ impl Connections {
 }
 
 impl Agents {
-    /// Agents with these settings. That of the API is given something else for the key, since it logs what it sends.
+    /// Creates agents with these settings. The API's agent gets a stand-in for the key, because the library logs what
+    /// it sends.
     pub(super) fn new(config: Config, environment: Option<Environment>, limits: Option<Limits>, api_key: &str) -> Self {
         let names = DnsCache::default();
         let stand_in = random_hex(api_key.len());
         let secret = Secret::new(api_key, &stand_in);
-        // Without one, nothing would be sent.
+        // Without a stand-in, no request would be sent.
         let mut stand_in = HeaderValue::from_str(&stand_in).unwrap_or(HeaderValue::from_static(""));
         stand_in.set_sensitive(true);
         Agents {
@@ -183,7 +187,8 @@ impl Agents {
     }
 }
 
-/// The proxy of the caller's, or else that of the environment for this URL, with the environment if it is what counts.
+/// Returns the proxy for this URL: the caller's, otherwise the environment's. The environment is returned with its
+/// proxy.
 pub(super) fn choose_proxy(
     own: Option<&str>,
     agent: Option<&Agent>,
@@ -196,7 +201,7 @@ pub(super) fn choose_proxy(
     }
     if let Some(agent) = agent {
         match agent.config().proxy() {
-            // An agent that has none goes without.
+            // An agent without a proxy connects directly.
             None => return Ok((None, None)),
             Some(proxy) if !proxy.is_from_env() => {
                 check_protocol("the proxy of the agent", proxy)?;
@@ -213,7 +218,7 @@ pub(super) fn choose_proxy(
     Ok((proxy, Some(environment)))
 }
 
-/// The settings of the agents, unless the caller has some. An error is that of the builder's argument of this name.
+/// Returns the agents' settings: the caller's, otherwise the defaults. An error names the builder's argument at fault.
 pub(super) fn config(
     user_agent: &str,
     limits: Limits,
@@ -274,10 +279,10 @@ pub(super) fn send(
         && exchange.is_on_kept_connection()
         && !exchange.is_canceled()
     {
-        // The connection has died while it was idle, and the other idle ones probably have, too.
+        // The connection died while it was idle, and so, probably, did the other idle ones.
         connections.trust.withdraw();
         if !exchange.is_sent() && matches!(result, Err(ureq::Error::Io(_))) {
-            // Nothing of the request has departed: it costs no attempt to send it on a fresh connection.
+            // No byte of the request has left, so sending it on a fresh connection does not count as another attempt.
             exchange.restart();
             attempt.limits.total = attempt.limits.total.map(|total| total.saturating_sub(began.elapsed()));
             result = run(agents, &connections.agent, &mut attempt, exchange)?;
@@ -300,9 +305,10 @@ pub(super) fn send(
     };
     let (parts, body) = response.into_parts();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    // The last chunk alone, with what may stand beside its length.
+    // An empty chunked body is its last chunk alone (RFC 9112, section 7.1). This allows for a longer way of writing
+    // it.
     let empty = if parts.headers.contains_key(header::TRANSFER_ENCODING) { b"00;\r\n\r\n".len() as u64 } else { 0 };
-    // This reads the first bytes, if the body is compressed, and so is done within the exchange.
+    // This reads the first bytes of a compressed body, so it has to run within the exchange.
     let reader = Box::new(body.into_with_config().limit(u64::MAX).reader());
     Ok(HttpResponse {
         status: parts.status.as_u16(),
@@ -315,8 +321,8 @@ pub(super) fn send(
 
 type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
 
-/// A request body as the library reads it. When the sending was cut short, it pretends to have been read to its end:
-/// only then does the library look at the answer.
+/// A request body as the library reads it. When sending was cut short, it pretends to have been read to its end,
+/// because only then does the library look at the answer.
 struct Outgoing<'a> {
     reader: &'a mut dyn Read,
     remaining: Option<u64>,
@@ -326,7 +332,7 @@ struct Outgoing<'a> {
 impl Read for Outgoing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = if self.exchange.is_cut_short() {
-            // These bytes go nowhere.
+            // These bytes are not sent anywhere.
             self.remaining.map_or(0, |remaining| usize::try_from(remaining).unwrap_or(usize::MAX).min(buffer.len()))
         } else {
             self.reader.read(buffer)?
@@ -371,12 +377,12 @@ fn run(agents: &Agents, agent: &Agent, attempt: &mut Attempt<'_>, exchange: &Exc
         variable,
         has_credentials: proxy.username().is_some(),
     }));
-    // Settings of its own, if those of the agent do not fit.
+    // The request gets its own settings if those of the agent do not fit.
     let settings = (proxy != agents_proxy || agents.limits != Some(limits)).then_some((limits, proxy));
     let mut body =
         attempt.body.as_mut().map(|(reader, length)| Outgoing { reader: &mut **reader, remaining: *length, exchange });
     match &mut body {
-        // The one kind of request with which the library sends a body only on demand.
+        // DELETE is the only method used here with which the library sends a body only if told to.
         Some(body) if attempt.method == "DELETE" => {
             let request = request.body(()).map_err(invalid)?;
             let (parts, ()) = request.into_parts();
@@ -414,7 +420,7 @@ fn run_with<B: AsSendBody>(
 
 /// Reads the whole body, up to `limit` bytes and until `deadline`.
 pub(super) fn read_all(answer: &mut HttpResponse<LiveBody>, limit: u64, deadline: Instant) -> Result<Vec<u8>, Failure> {
-    // One byte more than is expected, so that the end is seen, or that there is too much.
+    // One byte more than expected is read, to see that the body ends or that it is too long.
     let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
     let announced = answer.headers.get("content-length").and_then(|text| text.parse::<usize>().ok());
     let expected = announced.map_or(MIN_READ, |length| length.saturating_add(1));
@@ -440,13 +446,13 @@ pub(super) fn read_all(answer: &mut HttpResponse<LiveBody>, limit: u64, deadline
     }
     body.truncate(filled);
     if filled == 0 {
-        // It says how the body is coded, and there is none: see `LiveBody::read`.
+        // The header names a coding, but there is no body: see `LiveBody::read`.
         answer.headers.remove("content-encoding");
     }
     Ok(body)
 }
 
-/// Reads the start of a body, as much of it as comes.
+/// Reads the start of a body, as much of it as arrives.
 pub(super) fn read_start(answer: &mut HttpResponse<LiveBody>, limit: usize, deadline: Instant) -> Vec<u8> {
     let mut body = Vec::new();
     let mut buffer = [0; 4096];
@@ -462,7 +468,7 @@ pub(super) fn read_start(answer: &mut HttpResponse<LiveBody>, limit: usize, dead
 }
 
 impl LiveBody {
-    /// What a fault while reading it means.
+    /// Says what an error while reading this body means.
     pub(crate) fn failure(&self, e: io::Error) -> Failure {
         failure(ureq::Error::from(e), &self.exchange)
     }
@@ -472,7 +478,7 @@ fn invalid(e: impl Into<ureq::http::Error>) -> Failure {
     Failure { sent: false, ..Failure::new(FailureKind::Invalid, format!("cannot be sent: {}", e.into())) }
 }
 
-/// What a fault means: whether anything was sent is known from the connection, and the fault itself says the rest.
+/// Classifies an error. The connection knows whether anything was sent; the error itself says the rest.
 fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
     use FailureKind::{Broke, Canceled, Impossible, Invalid, TimedOut};
 
@@ -512,18 +518,18 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
         ureq::Error::RequireHttpsOnly(_) => (Impossible, "the agent allows only https".into(), None),
         e if !sent && is_about_certificate(&e) => {
             let message = format!("the certificate of {host} cannot be trusted; nothing was sent; {CERTIFICATE_HINT}");
-            // Of one kind, whatever the library of TLS: see `Error::is_retryable`.
+            // The cause has one kind, whichever TLS library reports it: see `Error::is_retryable`.
             let cause = match e {
                 ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => e,
                 e => io::Error::new(io::ErrorKind::InvalidData, e),
             };
             (Impossible, message, Some(cause))
         }
-        // The headers are too large.
+        // The headers exceed the library's buffer.
         ureq::Error::Io(e) if !sent && e.kind() == io::ErrorKind::InvalidInput => {
             (Invalid, format!("{e}; nothing was sent to {host}"), None)
         }
-        // What answers does not speak TLS as this side does.
+        // The peer does not speak TLS, or not a version of it that this side accepts.
         ureq::Error::Io(e) if !sent && e.kind() == io::ErrorKind::InvalidData => (Impossible, stage, Some(e)),
         ureq::Error::Io(e) if sent && e.kind() == io::ErrorKind::UnexpectedEof => {
             (Broke, format!("{host} closed the connection too early"), Some(e))
@@ -538,7 +544,7 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
     Failure { kind, sent, message, source }
 }
 
-/// What it means that a proxy made no connection. The library gives its status within a text alone.
+/// Explains why a proxy made no connection. The library reports the proxy's status only within a text.
 fn proxy_failure(proxy: &str, why: &str, has_credentials: bool) -> (FailureKind, String, Option<io::Error>) {
     let status = why.strip_prefix("proxy server responded ").and_then(|status| status.split('/').next());
     let (kind, what) = match (status, has_credentials) {
@@ -555,7 +561,7 @@ fn proxy_failure(proxy: &str, why: &str, has_credentials: bool) -> (FailureKind,
     (kind, format!("{proxy} {what}; nothing was sent"), None)
 }
 
-/// Whether TLS was refused for a certificate: another attempt would end in the same way.
+/// Says whether TLS failed because of a certificate, in which case another attempt would fail in the same way.
 fn is_about_certificate(e: &ureq::Error) -> bool {
     !matches!(e, ureq::Error::Timeout(_)) && e.to_string().to_ascii_lowercase().contains("certificate")
 }

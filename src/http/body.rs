@@ -1,4 +1,4 @@
-//! Request bodies: one list of segments gives both the length and the bytes.
+//! Request bodies. A body is a list of segments, from which both its length and its bytes are derived.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -12,13 +12,13 @@ use crate::http::connection;
 use crate::http::engine::{Body, BodyReader};
 use crate::sync::lock;
 
-/// How much of a request was sent.
+/// The progress of a request: how much of its file was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes of the file handed to the network. Starts over if the request is sent again.
+    /// The number of bytes of the file handed to the network. It restarts at 0 if the request is sent again.
     pub sent: u64,
-    /// The size of the file in bytes, if it is known.
+    /// The size of the file in bytes, if known.
     pub total: Option<u64>,
 }
 
@@ -39,7 +39,7 @@ impl Part {
     }
 }
 
-/// A body that is ready to be sent, as often as its sources allow.
+/// A body that is ready to be sent, as many times as its sources can be read.
 #[derive(Clone)]
 pub(crate) struct Payload {
     pub content_type: Option<String>,
@@ -54,7 +54,7 @@ enum Segment {
 }
 
 impl Payload {
-    /// A JSON text in which each mark stands for the base64 of a file.
+    /// Creates a JSON body. Each mark in the text is replaced with the base64 of its file.
     pub(crate) fn json(text: &str, files: &[(String, FileSource)]) -> Result<Self> {
         let mut marks: Vec<(usize, &str, &FileSource)> =
             files.iter().filter_map(|(mark, file)| Some((text.find(mark.as_str())?, mark.as_str(), file))).collect();
@@ -70,7 +70,7 @@ impl Payload {
         Ok(Payload { content_type: Some("application/json".into()), progress: None, segments })
     }
 
-    /// A form with the files last, whatever the order in which they were given.
+    /// Creates a form. The files come last, whatever the order in which the parts were given.
     pub(crate) fn form(parts: &[Part]) -> Result<Self> {
         Self::form_with_boundary(parts, &format!("twelvelabs-{:016x}{:016x}", random_bits(), random_bits()))
     }
@@ -113,7 +113,7 @@ impl Payload {
         })
     }
 
-    /// The size in bytes of the files alone.
+    /// Returns the size in bytes of the files alone.
     pub(crate) fn file_length(&self) -> Option<u64> {
         self.sources().try_fold(0u64, |sum, source| sum.checked_add(source.length()?))
     }
@@ -167,7 +167,7 @@ enum Opened {
     Source { reader: Box<SourceReader>, may_read_short: bool },
 }
 
-/// Reads the segments one after the other. A fault of a source ends it and is kept in `fault`.
+/// Reads the segments one after the other. If a source fails, reading ends and the error is kept in `fault`.
 struct PayloadReader {
     segments: VecDeque<Opened>,
     progress: Option<ProgressCallback>,
@@ -179,7 +179,7 @@ struct PayloadReader {
 
 impl PayloadReader {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        // While a source is silent, too.
+        // The cancellation is noticed even while a source delivers nothing.
         let canceled = |_| Error::Canceled { operation: "upload".into(), sent: true };
         let mut proceed = || connection::check().map_err(canceled);
         let mut filled = 0;
@@ -240,7 +240,7 @@ impl BodyReader for PayloadReader {
     }
 }
 
-/// Escapes the name of a field or a file as browsers do, and other control characters in the same way.
+/// Escapes the name of a field or a file as browsers do, and all other control characters in the same way.
 pub(crate) fn escape(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {

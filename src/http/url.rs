@@ -1,11 +1,11 @@
-//! URLs: checks of the base URL, and targets of redirects.
+//! URL handling: checks of the base URL, and targets of redirects.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 
-/// Checks the base of all URLs: http or https with a host, and nothing behind the path.
+/// Checks the base URL: it must use http or https, name a host, and end with its path.
 pub(crate) fn check_base_url(url: &str) -> Result<(), &'static str> {
     let uri: Uri = url.parse().map_err(|_| "is not a valid URL")?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -26,7 +26,7 @@ pub(crate) fn check_base_url(url: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Returns a URL without the user name and the password before its host, for errors.
+/// Returns a URL without its user name and password, for use in errors.
 pub(crate) fn without_password(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
@@ -36,8 +36,9 @@ pub(crate) fn without_password(url: &str) -> String {
     }
 }
 
-/// The user and the password of a URL as the value of an `Authorization` header, decoded: what stands for a `/` or an `@`
-/// in a URL is one in a password. The HTTP library would send them as they stand.
+/// Returns the user name and password of a URL as the value of an `Authorization` header. They are percent-decoded
+/// first, because a `/` or an `@` in a password must be encoded in a URL; the HTTP library would send them still
+/// encoded.
 pub(crate) fn basic_auth(uri: &Uri) -> Option<String> {
     let (userinfo, _) = uri.authority()?.as_str().rsplit_once('@')?;
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
@@ -47,7 +48,7 @@ pub(crate) fn basic_auth(uri: &Uri) -> Option<String> {
     Some(format!("Basic {}", BASE64_STANDARD.encode(credentials)))
 }
 
-/// Whether a reference begins with a scheme (RFC 3986, section 3.1), and so needs no base.
+/// Says whether a reference starts with a scheme (RFC 3986, section 3.1), so that it needs no base.
 fn is_absolute(reference: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     reference
@@ -80,7 +81,7 @@ pub(crate) fn same_origin(from: &str, location: &str) -> Option<String> {
     let same = uri.scheme_str() == base.scheme_str()
         && uri.host().zip(base.host()).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
         && port(&uri) == port(&base);
-    // A server does not see the name and the password of the URL that led to it, and need not repeat them.
+    // A server does not see the user name and password of the URL that led to it, and need not repeat them.
     let (ours, theirs) = (base.authority()?.as_str(), uri.authority()?.as_str());
     match (ours.rsplit_once('@'), theirs.rsplit_once('@')) {
         (None, None) => {}

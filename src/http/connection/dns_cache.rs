@@ -17,20 +17,20 @@ use ureq::unversioned::transport::NextTimeout;
 use crate::http::connection::exchange::{Limit, Stage, in_background, set_stage};
 use crate::sync::lock;
 
-/// How long the addresses of a name are kept. The library asks for them before each request, on kept connections too, and
-/// a server that is moved is found again within this time.
+/// The time for which addresses are cached. The library resolves the name before each request, even on a kept
+/// connection, so a server that moves is found again within this time.
 const MAX_AGE: Duration = Duration::from_secs(30);
 /// The maximum number of names in the cache.
 const MAX_NAMES: usize = 1000;
 
-/// The addresses of names, kept for a short time.
+/// A cache of the addresses of server names. Entries are kept for a short time.
 #[derive(Clone, Default)]
 pub(in crate::http) struct DnsCache(Arc<Mutex<HashMap<String, Entry>>>);
 
 struct Entry {
     looked_up: Instant,
     addresses: Vec<SocketAddr>,
-    /// The address that was connected to last. It goes first, also after the name was looked up again.
+    /// The address of the last successful connection. It is tried first, even after the name was resolved again.
     worked: Option<SocketAddr>,
 }
 
@@ -41,7 +41,7 @@ impl DnsCache {
         }
     }
 
-    /// Notes that this address of the name has worked, so that the next connection begins with it.
+    /// Records that this address worked, so that the next connection to this name tries it first.
     pub(super) fn prefer(&self, uri: &Uri, address: SocketAddr) {
         let mut names = lock(&self.0);
         if let Some(entry) = name_of(uri).and_then(|name| names.get_mut(&name)) {
@@ -83,8 +83,8 @@ fn move_to_front(addresses: &mut [SocketAddr], address: SocketAddr) {
     }
 }
 
-/// The addresses with the two families in turns, beginning with that of the first (RFC 8305, section 4): if one family
-/// does not work at all, the second address that is tried is of the other.
+/// Alternates the addresses between IPv4 and IPv6, starting with the family of the first one (RFC 8305, section 4). If
+/// one family does not work at all, the second attempt already uses the other.
 fn alternate(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut addresses = addresses.peekable();
     let first_is_ipv4 = addresses.peek().is_some_and(SocketAddr::is_ipv4);
@@ -113,7 +113,7 @@ impl Resolver for DnsCache {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let (host, port) = host_and_port(uri).ok_or(ureq::Error::HostNotFound)?;
         let mut found = self.empty();
-        // There is room for sixteen.
+        // The library's list holds at most sixteen addresses.
         let mut keep = |addresses: &[SocketAddr]| {
             for address in config.ip_family().keep_wanted(addresses.iter().copied()).take(16) {
                 found.push(address);

@@ -14,56 +14,57 @@ use crate::http::cancel::CancelHandle;
 use crate::limits::{FOREVER, SLICE};
 use crate::sync::{RecvError, channel, lock};
 
-/// The progress of an exchange.
+/// The stage that an exchange has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Stage {
-    /// Nothing was done yet, or a kept connection has taken nothing yet.
+    /// Nothing has happened yet, or a kept connection has not accepted any data yet.
     Ready,
-    /// The name of the server is being looked up.
+    /// The server's name is being resolved.
     Resolving,
     Connecting,
-    /// The connection stands; what is left is the handshake of TLS, if there is one.
+    /// The connection is established. Only the TLS handshake, if any, remains.
     Securing,
-    /// A byte of the request has left.
+    /// A byte of the request has left this machine.
     Sent,
 }
 
-/// The information that a connection needs about the current exchange, and its reports.
+/// The state of the current exchange, shared with its connection: what the connection must know, and what it reports
+/// back.
 #[derive(Default)]
 pub(crate) struct Exchange {
     cancel: Option<CancelHandle>,
-    /// Where the request goes.
+    /// The URL of the request.
     pub(in crate::http) uri: Option<Uri>,
     stage: AtomicU8,
-    /// The proxy that was contacted last, unless the server itself was.
+    /// The proxy that was contacted last, or `None` if the server was contacted directly.
     proxy: Mutex<Option<String>>,
-    /// The proxy that the request is to go through, if there is one.
+    /// The proxy that the request should use, if any.
     route: Mutex<Option<ProxyRoute>>,
-    /// Whether the request was handed to the connection; before that, its bytes are those of a proxy.
+    /// Whether the request was handed to the connection. Bytes before that belong to the proxy's handshake.
     pub(super) handed: AtomicBool,
-    /// Whether the answer's head is still awaited.
+    /// Whether the head of the answer is still awaited.
     pub(super) head: AtomicBool,
-    /// Whether a socket of this crate was opened: it knows when a byte has left.
+    /// Whether this crate opened the socket. Only then is it known when a byte has left.
     pub(super) socket: AtomicBool,
-    /// Whether a byte of the request has departed, for others to look at.
+    /// Whether a byte of the request has left, shared with other threads.
     departed: Arc<AtomicBool>,
-    /// The number of bytes of the request that were handed to the connection.
+    /// The number of bytes of the request handed to the connection.
     pub(super) bytes: AtomicU64,
-    /// How many bytes have come after the head of the answer, as they were on the wire.
+    /// The number of bytes received after the head of the answer, counted as they were on the wire.
     pub(super) raw_body: AtomicU64,
     canceled: AtomicBool,
-    /// Whether the connection had served another request before this one.
+    /// Whether the connection had already served another request.
     pub(super) kept: AtomicBool,
-    /// The reason why the rest of a partly sent request could not be sent.
+    /// The error because of which the rest of a partly sent request could not be sent.
     cut_short: Mutex<Option<io::Error>>,
 }
 
-/// The proxy of a request.
+/// The proxy that a request uses.
 #[derive(Clone, PartialEq)]
 pub(in crate::http) struct ProxyRoute {
     pub port: u16,
-    /// The environment variable that names it.
+    /// The environment variable that set the proxy, if one did.
     pub variable: Option<String>,
     pub has_credentials: bool,
 }
@@ -72,7 +73,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Exchange>>> = const { RefCell::new(None) };
 }
 
-/// While this lives, the connections that this thread uses belong to the exchange.
+/// A guard: while it lives, the connections that this thread uses belong to the exchange.
 pub(crate) struct ExchangeGuard(Option<Arc<Exchange>>);
 
 impl Drop for ExchangeGuard {
@@ -87,7 +88,7 @@ impl Exchange {
         Arc::new(Exchange { cancel, uri: url.parse().ok(), head: true.into(), ..Self::default() })
     }
 
-    /// Whether a connection to this URL is one to the server, and not to a proxy.
+    /// Says whether a connection to this URL goes to the server and not to a proxy.
     pub(super) fn is_for(&self, uri: &Uri) -> bool {
         let authority = uri.authority().map(|authority| authority.as_str());
         authority.is_some() && authority == self.uri.as_ref().and_then(Uri::authority).map(|target| target.as_str())
@@ -106,28 +107,29 @@ impl Exchange {
         stages.get(usize::from(self.stage.load(Ordering::Relaxed))).copied().unwrap_or(Stage::Sent)
     }
 
-    /// Whether a byte of the request has left.
+    /// Says whether a byte of the request has left.
     pub(crate) fn is_sent(&self) -> bool {
         self.stage() == Stage::Sent
     }
 
-    /// Whether it ended because it was canceled.
+    /// Says whether the exchange ended because it was canceled.
     pub(crate) fn is_canceled(&self) -> bool {
         self.canceled.load(Ordering::Relaxed)
     }
 
-    /// The number of bytes of the request that were handed to the connection.
+    /// Returns the number of bytes of the request handed to the connection.
     pub(crate) fn bytes_sent(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// The host that was contacted last, in words.
+    /// Describes the host that was contacted last.
     pub(crate) fn contact(&self) -> String {
         let host = || self.uri.as_ref().and_then(Uri::host).unwrap_or_default().to_string();
         lock(&self.proxy).as_ref().map_or_else(host, |proxy| format!("the proxy {proxy}"))
     }
 
-    /// The host that was contacted last, with its port if there is one to say, and the variable that set a proxy.
+    /// Describes the host that was contacted last, with its port if requested and known, and the variable that set a
+    /// proxy.
     pub(in crate::http) fn address(&self, with_port: bool) -> String {
         let mut address = self.contact();
         let route = lock(&self.route);
@@ -145,22 +147,22 @@ impl Exchange {
         address
     }
 
-    /// Notes the proxy that the request is to go through.
+    /// Records the proxy that the request should use.
     pub(in crate::http) fn set_route(&self, route: Option<ProxyRoute>) {
         *lock(&self.route) = route;
     }
 
-    /// Whether a user name or a password is sent to the proxy.
+    /// Says whether a user name or a password is sent to the proxy.
     pub(in crate::http) fn has_proxy_credentials(&self) -> bool {
         lock(&self.route).as_ref().is_some_and(|route| route.has_credentials)
     }
 
-    /// The head of the answer is there; what follows is its body.
+    /// Records that the head of the answer was read. Everything after it is the body.
     pub(crate) fn head_read(&self) {
         self.head.store(false, Ordering::Relaxed);
     }
 
-    /// Where others see that a byte of the request has departed.
+    /// Returns the flag by which other threads see that a byte of the request has left.
     pub(crate) fn departed(&self) -> &Arc<AtomicBool> {
         &self.departed
     }
@@ -172,34 +174,34 @@ impl Exchange {
         self.stage.store(stage as u8, Ordering::Relaxed);
     }
 
-    /// How many bytes have come after the head of the answer, as they were on the wire.
+    /// Returns the number of bytes received after the head of the answer, counted as they were on the wire.
     pub(in crate::http) fn raw_body(&self) -> u64 {
         self.raw_body.load(Ordering::Relaxed)
     }
 
-    /// Whether the request went out on a connection that had served another one before.
+    /// Says whether the request was sent on a connection that had already served another one.
     pub(in crate::http) fn is_on_kept_connection(&self) -> bool {
         self.kept.load(Ordering::Relaxed)
     }
 
-    /// Prepares the same request for another connection. Nothing of it has departed.
+    /// Prepares the same request for another connection. No byte of it may have left.
     pub(in crate::http) fn restart(&self) {
         self.set_stage(Stage::Ready);
         self.kept.store(false, Ordering::Relaxed);
         self.handed.store(false, Ordering::Relaxed);
     }
 
-    /// Notes that the rest of the request cannot be sent. The answer may be there all the same.
+    /// Records that the rest of the request cannot be sent. The answer may have arrived all the same.
     pub(super) fn cut_short(&self, why: io::Error) {
         *lock(&self.cut_short) = Some(why);
     }
 
-    /// Whether only a part of the request was sent.
+    /// Says whether only a part of the request was sent.
     pub(in crate::http) fn is_cut_short(&self) -> bool {
         lock(&self.cut_short).is_some()
     }
 
-    /// Why the rest of the request could not be sent.
+    /// Takes the error because of which the rest of the request could not be sent.
     pub(in crate::http) fn take_cut(&self) -> Option<io::Error> {
         lock(&self.cut_short).take()
     }
@@ -217,7 +219,7 @@ pub(super) fn is_cancelable() -> bool {
     Exchange::current().is_some_and(|exchange| exchange.cancel.is_some())
 }
 
-/// An error if the exchange under way is canceled.
+/// Returns an error if the current exchange was canceled.
 pub(in crate::http) fn check() -> io::Result<()> {
     Exchange::current().map_or(Ok(()), |exchange| exchange.check())
 }
@@ -230,8 +232,8 @@ pub(super) fn set_stage(stage: Stage, uri: &Uri) {
     }
 }
 
-/// Does something that the system cannot be kept from waiting for. On a thread of its own it can be abandoned when the
-/// time is over or the exchange is canceled; if the system has no thread left, it is done here.
+/// Runs a call that may block in the operating system on its own thread, so that it can be abandoned when the time is
+/// up or the exchange is canceled. If the system has no thread left, the call runs on this one.
 pub(super) fn in_background<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> io::Result<T> + Clone + Send + 'static,
@@ -254,7 +256,7 @@ pub(super) fn in_background<T: Send + 'static>(
     }
 }
 
-/// A time limit that runs from when it is first asked for.
+/// A time limit that starts when it is first checked.
 pub(super) struct Limit {
     since: Option<Instant>,
     after: Duration,
@@ -270,7 +272,7 @@ impl Limit {
         Limit { since: None, after, reason }
     }
 
-    /// The time that remains. An error if that is none.
+    /// Returns the remaining time, or an error if none remains.
     pub(super) fn remaining(&mut self) -> Result<Duration, ureq::Error> {
         if self.after == FOREVER {
             return Ok(FOREVER);

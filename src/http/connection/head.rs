@@ -1,5 +1,5 @@
-//! The last link of a connection, which sees requests and answers in clear: it puts in the key, and finds the head of an
-//! answer among what comes before it.
+//! The last link of the connection chain, which sees requests and answers unencrypted. It inserts the key into requests
+//! and finds the head of an answer after any interim answers.
 
 use std::fmt;
 use std::io;
@@ -14,16 +14,16 @@ use crate::http::connection::exchange::{Exchange, Limit, Stage};
 use crate::http::connection::trust::Trust;
 use crate::limits::FOREVER;
 
-/// A longer head of an answer is an error of the library's.
+/// The limit on the length of an answer's head. The library reports an error for a longer one.
 const MAX_HEADERS: usize = 64 << 10;
-/// The stand-in for the key goes by this name.
+/// The start of the header line that contains the stand-in for the key.
 const KEY_FIELD: &str = "x-api-key: ";
 
-/// The key, and what the layers above see and log in its place.
+/// The key, and the stand-in that the layers above see and log.
 #[derive(Clone)]
 pub(in crate::http) struct Secret {
     api_key: Arc<str>,
-    /// Finds what stands for the key, which is as long.
+    /// Finds the stand-in, which is as long as the key.
     stand_in: memmem::Finder<'static>,
 }
 
@@ -33,7 +33,8 @@ impl Secret {
         Secret { api_key: api_key.into(), stand_in }
     }
 
-    /// Puts the key into the head of a request. An error if it cannot be found there: the stand-in is never sent.
+    /// Replaces the stand-in in the head of a request with the key. If it is not there, this is an error, because the
+    /// stand-in must never be sent.
     fn insert(&self, output: &mut [u8]) -> io::Result<()> {
         let Some(at) = self.stand_in.find(output) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the headers of the request are too large"));
@@ -50,7 +51,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Makes the last link.
+/// Creates the last link of a connection.
 #[derive(Debug)]
 pub(super) struct RequestConnector {
     pub secret: Option<Secret>,
@@ -83,16 +84,16 @@ impl<In: Transport> Connector<In> for RequestConnector {
 pub(super) struct RequestTransport<In> {
     inner: In,
     secret: Option<Secret>,
-    /// Whether this is a connection to the server, and not one to the proxy that leads there.
+    /// Whether this connection leads to the server itself and not to the proxy on the way.
     is_target: bool,
-    /// Whether the socket below counts what leaves.
+    /// Whether the socket below counts the bytes that leave.
     counts: bool,
-    /// How long the input was when the library was last told of a head in it, and how often in a row.
+    /// The length of the input when the library was last told of a head in it, and how often it was told in a row.
     offered: (usize, u32),
-    /// Whether it has had a request before.
+    /// Whether the connection has already served a request.
     served: bool,
     trust: Trust,
-    /// The epoch of trust in which the server was last heard.
+    /// The epoch of trust in which the server was last heard from.
     proven: u64,
 }
 
@@ -104,7 +105,8 @@ impl<In: Transport> RequestTransport<In> {
                 self.proven = self.trust.epoch();
                 Ok(true)
             }
-            // The library takes a reset, and TLS that ends without saying so, for the end of a body without a length.
+            // The library takes a reset, or TLS that ends without a closing message, for the end of a body of unknown
+            // length.
             Err(ureq::Error::Io(e)) if matches!(e.kind(), ConnectionReset | ConnectionAborted | UnexpectedEof) => {
                 Err(io::Error::other(e).into())
             }
@@ -123,14 +125,14 @@ impl<In: Transport> Transport for RequestTransport<In> {
             return self.inner.transmit_output(amount, timeout);
         };
         if exchange.is_cut_short() {
-            // Nothing can be sent any more; the library goes on to the answer all the same.
+            // Nothing more can be sent. The library reads the answer all the same.
             return Ok(());
         }
         if !exchange.handed.swap(true, Ordering::Relaxed) {
             exchange.kept.store(std::mem::replace(&mut self.served, true), Ordering::Relaxed);
             self.offered = (0, 0);
-            // Nothing of the input is of use before there is a whole head: else, the library would look for the end of
-            // a head that comes in pieces without reading more of it.
+            // The library must not see the input before it holds a whole head. Otherwise, when a head arrives in
+            // pieces, it would look for the end of the head without reading any further.
             self.inner.buffers().input_consume(0);
             if let Some(secret) = &self.secret {
                 secret.insert(&mut self.inner.buffers().output()[..amount])?;
@@ -144,8 +146,8 @@ impl<In: Transport> Transport for RequestTransport<In> {
         Ok(())
     }
 
-    /// What is called when the library finds nothing of use in the input: it looks there itself for the body of an
-    /// answer, and never for the head, for which see `transmit_output`.
+    /// The library calls this when the input contains nothing usable. It does so only for the body of an answer, never
+    /// for the head: see `transmit_output`.
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let Some(exchange) = Exchange::current().filter(|_| self.is_target) else { return self.read_more(timeout) };
         if !exchange.head.load(Ordering::Relaxed) {
@@ -159,7 +161,8 @@ impl<In: Transport> Transport for RequestTransport<In> {
         loop {
             let buffers = self.inner.buffers();
             match scan(buffers.input()) {
-                // Once while it waits for 100 and once for the answer: more often, the library needs more to read it.
+                // The library is told twice at most: once while it waits for 100, and once for the answer. After that
+                // it needs more input.
                 Head::Final { length } if self.offered != (buffers.input().len(), 2) => {
                     let available = buffers.input().len();
                     let before = if self.offered.0 == available { self.offered.1 } else { 0 };
@@ -171,7 +174,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
                     buffers.input_consume(length);
                     buffers.input_consume(0);
                     if status == 100 && timeout.reason == Timeout::Await100 {
-                        // The body may be sent: the same as if nothing had come for long enough.
+                        // The body may be sent now. The library reads this as if the wait for 100 had timed out.
                         return Err(ureq::Error::Timeout(Timeout::Await100));
                     }
                 }
@@ -197,16 +200,16 @@ impl<In: Transport> Transport for RequestTransport<In> {
     }
 }
 
-/// What the start of the input is.
+/// The first thing in the input.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Head {
     Incomplete,
-    /// An answer of 1xx, after which another one comes.
+    /// An interim answer (1xx), which is followed by another answer.
     Interim {
         status: u16,
         length: usize,
     },
-    /// The head of the answer, of this length.
+    /// The head of the final answer, with its length.
     Final {
         length: usize,
     },
@@ -215,7 +218,7 @@ pub(crate) enum Head {
 pub(crate) fn scan(input: &[u8]) -> Head {
     let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(input.len());
     let head = &input[start..];
-    // The first empty line: what follows an interim answer may end its lines in another way.
+    // The head ends at the first empty line. The answer after an interim one may use different line endings.
     let end = memchr_iter(b'\n', head).find_map(|at| match &head[at + 1..] {
         [b'\r', b'\n', ..] => Some(at + 3),
         [b'\n', ..] => Some(at + 2),

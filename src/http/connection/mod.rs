@@ -1,5 +1,5 @@
-//! The connection below the HTTP library: sockets whose waits are short enough to be canceled, names that are looked up
-//! once, proxies, and what is known of the request under way.
+//! The connection below the HTTP library: sockets with waits short enough to be canceled, a DNS cache, proxies, and the
+//! state of the current request.
 //!
 //! Everything blocks, so the thread that runs an exchange is the one that uses its connection. [`Exchange::enter`] tells
 //! the connection which exchange that is.

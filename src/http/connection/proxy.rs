@@ -1,7 +1,8 @@
 //! The proxies that the environment names, chosen for each URL as `curl` and `httpx` choose them.
 //!
-//! The HTTP library has rules of its own: it takes `ALL_PROXY` before the variable of the scheme and for every URL, passes
-//! over a variable that it cannot read, and does not trim the entries of `NO_PROXY`. So it is told which proxy to use.
+//! The HTTP library has different rules. It prefers `ALL_PROXY` to the variable of the scheme and applies it to every
+//! URL, ignores a variable that it cannot read, and does not trim the entries of `NO_PROXY`. So this module chooses the
+//! proxy for it.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -9,8 +10,8 @@ use std::net::IpAddr;
 use ureq::http::Uri;
 use ureq::{Proxy, ProxyProtocol};
 
-/// The proxies of the environment. A variable that cannot be used is an error where it would have been used, and is never
-/// connected around: a proxy is often the only way that is allowed.
+/// The proxies named by the environment. An unusable variable is an error as soon as it would apply, and the client
+/// never connects around it, because a proxy is often the only permitted route.
 #[derive(Clone)]
 pub(in crate::http) struct Environment {
     http: Choice,
@@ -18,10 +19,10 @@ pub(in crate::http) struct Environment {
     exceptions: Result<Vec<Exception>, String>,
 }
 
-/// The proxy for the URLs of a scheme, if there is one, or why it cannot be used.
+/// The proxy for the URLs of a scheme, if any, or the reason why it cannot be used.
 type Choice = Result<Option<NamedProxy>, String>;
 
-/// A proxy with the name of the variable that it comes from, which its user has to know when it does not work.
+/// A proxy, and the name of the variable that set it. Errors name the variable, so that the user knows what to mend.
 #[derive(Clone)]
 pub(in crate::http) struct NamedProxy {
     pub variable: String,
@@ -29,8 +30,8 @@ pub(in crate::http) struct NamedProxy {
 }
 
 impl Environment {
-    /// Reads the variables: for a URL of `https`, `https_proxy` goes before `all_proxy`, and small letters go before
-    /// capital ones. What is empty counts as unset.
+    /// Reads the variables. For an `https` URL, `https_proxy` takes precedence over `all_proxy`, and a lowercase name
+    /// over the uppercase one. An empty variable counts as unset.
     pub(in crate::http) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let first = |names: &[&str]| {
             names.iter().find_map(|name| {
@@ -63,7 +64,7 @@ impl Environment {
         }
     }
 
-    /// The proxy for this URL. What is on this machine is reached directly.
+    /// Returns the proxy for this URL. Hosts on this machine are reached directly.
     pub(in crate::http) fn proxy_for(&self, uri: &Uri) -> Result<Option<&NamedProxy>, &str> {
         let choice = if uri.scheme_str() == Some("https") { &self.https } else { &self.http };
         if matches!(choice, Ok(None)) || is_on_this_machine(uri) {
@@ -76,7 +77,7 @@ impl Environment {
     }
 }
 
-/// An error if this build cannot use such a proxy.
+/// Returns an error if this build does not support the proxy's protocol.
 pub(in crate::http) fn check_protocol(what: &str, proxy: &Proxy) -> Result<(), String> {
     use ProxyProtocol::{Socks4, Socks4A, Socks5, Socks5h};
     match proxy.protocol() {
@@ -97,7 +98,7 @@ fn is_on_this_machine(uri: &Uri) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
 }
 
-/// An entry of `NO_PROXY`: what it covers, and on which port if it names one.
+/// An entry of `NO_PROXY`: the hosts that it covers, and the port if it names one.
 #[derive(Debug, Clone, PartialEq)]
 struct Exception {
     hosts: Hosts,
@@ -107,16 +108,16 @@ struct Exception {
 #[derive(Debug, Clone, PartialEq)]
 enum Hosts {
     All,
-    /// A name with all names below it, in small letters.
+    /// A name and all its subdomains, in lowercase.
     Domain(String),
-    /// An address or a network (`10.0.0.0/8`): the bits of the address that count.
+    /// An address or a network, such as `10.0.0.0/8`, with the number of significant bits.
     Network(IpAddr, u32),
 }
 
 impl Exception {
     fn new(entry: &str) -> Self {
         let (host, port) = match entry.rsplit_once(':') {
-            // More than one colon is an address of IPv6, whose port would stand behind a bracket.
+            // Several colons mean an IPv6 address, which can have a port only after a closing bracket.
             Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().ok()),
             _ => (entry, None),
         };
@@ -151,7 +152,7 @@ impl Exception {
     }
 }
 
-/// Whether the first bits of an address are those of the network.
+/// Says whether the first `bits` bits of an address equal those of the network.
 fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
     match (address, network) {
         (IpAddr::V4(address), IpAddr::V4(network)) => {

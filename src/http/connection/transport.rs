@@ -1,4 +1,4 @@
-//! The TCP socket of a connection: how it waits, and what is true of it after a fault.
+//! The TCP socket of a connection: how it waits, and which state a fault leaves it in.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport,
 use crate::http::connection::exchange::{Exchange, Limit, Stage};
 use crate::limits::{SLICE, WRITE_PAUSES};
 
-/// The calls of a TCP stream that [`Socket`] needs. Tests have streams of their own, which fail as other systems' do.
+/// The methods of a TCP stream that [`Socket`] needs. Tests implement it with streams that fail as other systems' do.
 pub(super) trait Stream: Read + Write + Send + Sync + 'static {
     fn peek(&mut self) -> io::Result<usize>;
     fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()>;
@@ -49,10 +49,11 @@ impl Stream for TcpStream {
 pub(super) struct Socket<S = TcpStream> {
     stream: S,
     buffers: LazyBuffers,
-    /// What the stream is set to, so that it is not set again.
+    /// The blocking mode of the stream, remembered so that it is not set again.
     nonblocking: bool,
     read_timeout: Option<Duration>,
-    /// Whether a write has failed. What the server sent before can still be read, and nothing can be written any more.
+    /// Whether a write has failed. Nothing more can be written then, but earlier data from the server can still be
+    /// read.
     write_failed: bool,
 }
 
@@ -69,7 +70,7 @@ impl<S: Stream> Socket<S> {
         Ok(())
     }
 
-    /// Waits until something can be read, for a slice of time at the most.
+    /// Waits until data can be read, for at most one slice of time.
     fn wait_readable(&mut self, slice: Duration) -> io::Result<bool> {
         self.set_nonblocking(false)?;
         if self.read_timeout != Some(slice) {
@@ -108,7 +109,8 @@ impl<S: Stream> Transport for Socket<S> {
                 Ok(more) => {
                     written += more;
                     silent = silence();
-                    // Shorter than what has just been enough, so that the pauses settle at what the line needs.
+                    // The next pause is shorter than the last sufficient one, so that pauses settle at what the line
+                    // needs.
                     pause = (pause / 4).max(WRITE_PAUSES.0);
                     if let Some(exchange) = exchange.as_ref().filter(|exchange| exchange.handed.load(Ordering::Relaxed))
                     {
@@ -123,8 +125,8 @@ impl<S: Stream> Transport for Socket<S> {
                 Err(e) => {
                     self.write_failed = true;
                     return match &exchange {
-                        // The answer may be there already: a server that refuses a body often says why, and hangs up
-                        // while the rest is still on its way (RFC 9112, section 9.6).
+                        // The answer may have arrived already. A server that refuses a body often says why and closes
+                        // the connection while the rest is still being sent (RFC 9112, section 9.6).
                         Some(exchange) if exchange.is_sent() => {
                             exchange.cut_short(e);
                             Ok(())
@@ -160,15 +162,15 @@ impl<S: Stream> Transport for Socket<S> {
     }
 
     fn is_open(&mut self) -> bool {
-        // A connection that waits for a request has nothing to say: no bytes that nobody asked for, such as an idle 408
-        // (RFC 9110, section 15.5.9), which would be taken for the next answer, and no end.
+        // An idle connection must be silent. It must not have ended, and it must not hold unrequested bytes, such as an
+        // idle 408 (RFC 9110, section 15.5.9), which would be mistaken for the next answer.
         !self.write_failed
             && self.set_nonblocking(true).is_ok()
             && matches!(self.stream.peek(), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
-/// Whether only the slice of a wait is over. Unix says `WouldBlock`, Windows `TimedOut`.
+/// Says whether an error only means that one slice of a wait is over. Unix reports `WouldBlock`, Windows `TimedOut`.
 fn is_slice(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }

@@ -1,14 +1,14 @@
-//! Which of the kept connections may be used again.
+//! Decides which of the kept connections may be used again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The trust in kept connections, counted in epochs. A connection on which nothing was heard since the last one failed
-/// is not used again.
+/// The trust in kept connections, counted in epochs. A new epoch starts when a kept connection fails, and connections
+/// on which nothing was heard since then are not used again.
 ///
-/// A load balancer that is restarted, a network that was changed, or a NAT that has forgotten its table ends all idle
-/// connections together, and the system learns that of each only when it is used. Without this, each attempt of a call
-/// would meet the next dead one (RFC 9112, section 9.3.1: a client has to expect that).
+/// A restarted load balancer, a network change, or a NAT that has lost its table ends all idle connections together,
+/// but the system notices each one only when it is used. Without epochs, every attempt of a call could meet the next
+/// dead connection. RFC 9112, section 9.3.1, requires clients to expect this.
 #[derive(Debug, Clone, Default)]
 pub(in crate::http) struct Trust(Arc<AtomicU64>);
 
@@ -17,7 +17,7 @@ impl Trust {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Begins another epoch: a kept connection has failed.
+    /// Starts a new epoch because a kept connection has failed.
     pub(in crate::http) fn withdraw(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
