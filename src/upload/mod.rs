@@ -42,8 +42,9 @@ impl AssetsClient {
         UploadAsset::new(&self.0, file.into())
     }
 
-    /// Lets the platform fetch a file from a public URL, and waits until the asset is ready. The platform documents 4 GB
-    /// for video and audio, 512 MB for a document and 32 MB for an image, and takes direct links to raw media only.
+    /// Lets the platform fetch a file from a public URL, and waits until the asset is ready. The platform's documented
+    /// limits are 4 GB for video and audio, 512 MB for a document and 32 MB for an image. The URL must be a direct link
+    /// to a raw media file.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -28,7 +28,7 @@ pub(crate) trait Journal: Send {
 /// The time at which a file was sent in one request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SentAt {
-    /// By this machine's clock, which may be set between two runs.
+    /// The time by this machine's clock, which may be set between two runs.
     pub here: OffsetDateTime,
     /// The offset of the platform's clock from this machine's at that time, if it was known.
     pub offset: Option<time::Duration>,
@@ -39,7 +39,7 @@ impl SentAt {
         SentAt { here: client.settings().clock.utc_now(), offset: client.clock_offset() }
     }
 
-    /// By the platform's clock.
+    /// Converts the time to the platform's clock.
     pub(crate) fn at_platform(&self, client: &Session) -> OffsetDateTime {
         self.offset.map_or_else(|| client.server_time(self.here), |offset| self.here.saturating_add(offset))
     }
@@ -51,7 +51,7 @@ pub(crate) struct TransferSettings {
     pub tuning: Tuning,
     pub progress: Option<Callback>,
     pub resume: Option<ResumableUpload>,
-    /// Whether to resume although the file is another than then.
+    /// Whether to resume although the file has changed since the upload began.
     pub resume_anyway: bool,
     pub journal: Option<Box<dyn Journal>>,
 }
@@ -67,26 +67,26 @@ pub(crate) struct NewAsset {
 }
 
 impl NewAsset {
-    /// An error if it cannot be asked for.
+    /// Returns an error if the platform would not accept these properties.
     pub(crate) fn check(&self) -> Result<()> {
         let checked = self.user_metadata.as_ref().map_or(Ok(()), Metadata::check);
         checked.map_err(|why| Error::invalid("user_metadata", why))
     }
 }
 
-/// The numbers among the settings.
+/// The numeric settings of an upload.
 #[derive(Debug, Clone)]
 pub(crate) struct Tuning {
     pub batch_size: usize,
     pub max_workers: usize,
-    /// How often a chunk is sent again, if that was set for this upload.
+    /// How often a chunk is retried, if that was set for this upload.
     pub max_retries: Option<u32>,
     pub retry_delay: Duration,
     pub options: RequestOptions,
 }
 
 impl Tuning {
-    /// A cancel handle that was given to the upload itself stays.
+    /// Sets the request options. A cancel handle that was given to the upload itself is kept.
     pub(crate) fn set_options(&mut self, options: RequestOptions) {
         let cancel = self.options.cancel.take();
         self.options = options;
@@ -115,7 +115,7 @@ impl fmt::Debug for TransferSettings {
     }
 }
 
-/// The callback of a batch, which is told the file, too.
+/// The callback of a batch, which also receives the path of the file.
 pub(crate) type FileCallback = Arc<dyn Fn(&Path, &UploadProgress) + Send + Sync>;
 
 /// The settings of each upload.

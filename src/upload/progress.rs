@@ -54,7 +54,7 @@ pub struct UploadProgress {
 }
 
 impl UploadProgress {
-    /// From 0 to 100.
+    /// Returns the progress as a percentage, from 0 to 100.
     pub fn percentage(&self) -> f64 {
         match self.total {
             Some(total) if total > 0 => (self.sent as f64 / total as f64 * 100.0).min(100.0),
@@ -62,19 +62,19 @@ impl UploadProgress {
         }
     }
 
-    /// The id of the session, for a later [`resume`](crate::multipart_upload::UploadFile::resume).
+    /// Returns the id of the session, for a later [`resume`](crate::multipart_upload::UploadFile::resume).
     pub fn upload_id(&self) -> Option<&str> {
         self.upload.as_ref().map(|upload| upload.upload_id.as_str())
     }
 }
 
-/// A chunked upload that got through.
+/// The result of a successful chunked upload.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UploadResult {
     /// The asset's id.
     pub asset_id: String,
-    /// The asset's URL, if the platform gave one.
+    /// The asset's URL, if the platform returned one.
     pub asset_url: Option<String>,
     /// The id of the session.
     pub upload_id: String,
@@ -88,13 +88,13 @@ masked_debug! {
 
 pub(crate) type Callback = Box<dyn FnMut(&UploadProgress) + Send>;
 
-/// The caller's callback, for the parts of an upload one after the other.
+/// The caller's callback, shared by the consecutive phases of an upload.
 #[derive(Clone)]
 pub(crate) struct Reporter(Option<Arc<Mutex<Reported>>>);
 
 pub(crate) struct Reported {
     callback: Callback,
-    /// What was sent when it was reported last: of a reader, nobody knows its length before.
+    /// The number of bytes in the last report. The length of a reader is not known before its end.
     sent: u64,
 }
 
@@ -116,12 +116,12 @@ impl Reporter {
         }
     }
 
-    /// A part of the file was sent in one request.
+    /// Reports that a part of the file was sent in one request.
     pub(crate) fn sending(&self, sent: u64, total: Option<u64>) {
         self.report(|_| UploadProgress::of(UploadState::Uploading, sent, total, None));
     }
 
-    /// The file has arrived.
+    /// Reports that the file has arrived, and the state of its asset.
     pub(crate) fn state(&self, state: UploadState, length: Option<u64>, asset_id: &str) {
         self.report(|sent| {
             let total = length.unwrap_or(sent);
@@ -129,7 +129,7 @@ impl Reporter {
         });
     }
 
-    /// The same for the chunks.
+    /// Returns a callback that reports the progress of a chunked upload.
     pub(crate) fn callback(&self) -> Option<Callback> {
         let reporter = self.clone();
         let report = move |progress: &UploadProgress| reporter.report(|_| progress.clone());

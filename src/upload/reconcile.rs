@@ -12,18 +12,19 @@ use crate::http::session::Session;
 use crate::resources::assets::Asset;
 use crate::upload::options::SentAt;
 
-/// The dates of answers have no more than seconds.
+/// The tolerance when two times are compared, because the dates in answers have a resolution of one second.
 const TOLERANCE: Duration = Duration::seconds(2);
-/// The pauses before a file is looked for again that was sent a moment ago: the platform may be at it still.
+/// The pauses before another search for a file that was sent a moment ago: the platform may still be creating its
+/// asset.
 pub(crate) const LATE: [std::time::Duration; 3] =
     [std::time::Duration::from_secs(1), std::time::Duration::from_secs(2), std::time::Duration::from_secs(4)];
-/// After this time it is at nothing any more.
+/// The age from which the platform can no longer be creating an asset for the file.
 const RECENT: Duration = Duration::hours(1);
 
 /// Whether an asset belongs to another file.
 pub(crate) type Claimed = Arc<dyn Fn(&str) -> Result<bool> + Send + Sync>;
 
-/// What is looked for: files of one name and one size that may have arrived.
+/// The files to look for: all have the same name and size, and may have arrived.
 pub(crate) struct Lost<'a> {
     pub client: &'a Session,
     pub name: &'a str,
@@ -32,16 +33,16 @@ pub(crate) struct Lost<'a> {
     pub options: &'a RequestOptions,
 }
 
-/// An asset that is a file, as far as can be known.
+/// The asset that most likely belongs to the file.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub asset: Asset,
-    /// How many others it could be as well.
+    /// The number of other assets that could belong to the file as well.
     pub others: usize,
 }
 
 impl Found {
-    /// A remaining doubt.
+    /// Describes the remaining doubt, for the caller.
     pub(crate) fn note(&self) -> Option<String> {
         let others = self.others;
         (others > 0).then(|| {
@@ -53,8 +54,8 @@ impl Found {
     }
 }
 
-/// Asks the platform for its time, if no answer has said it yet: what is noted of a sending is compared with it by a
-/// later run, in which the clock of this machine may be another.
+/// Asks the platform for its time, if no answer has contained it yet. The time of an upload is recorded relative to the
+/// platform's clock, because this machine's clock may be different in a later run.
 pub(crate) fn learn_clock(client: &Session, options: &RequestOptions) {
     if client.clock_offset().is_none() {
         let options = options.without_parameters().max_retries(0).timeout(std::time::Duration::from_secs(10));
@@ -65,15 +66,15 @@ pub(crate) fn learn_clock(client: &Session, options: &RequestOptions) {
 }
 
 impl Lost<'_> {
-    /// Looks for a file that was sent then.
+    /// Looks for the asset of a file that was sent at this time.
     pub(crate) fn find(&self, sent_at: SentAt) -> Result<Option<Found>> {
         Ok(self.find_each(&[sent_at])?.pop().flatten())
     }
 
-    /// The same for each of several that were sent one after the other, in this order.
+    /// Looks for the assets of several files that were sent one after the other, in this order.
     ///
-    /// The last takes the newest asset that has come since it was sent, and so on: what has come between two of them
-    /// is the earlier one's.
+    /// The last file is matched with the newest asset created since it was sent, and so on backwards. An asset created
+    /// between two attempts belongs to the earlier one.
     pub(crate) fn find_each(&self, sent: &[SentAt]) -> Result<Vec<Option<Found>>> {
         let mut candidates = self.candidates(sent)?;
         let mut found = Vec::new();
@@ -89,8 +90,8 @@ impl Lost<'_> {
         Ok(found)
     }
 
-    /// Looks for each, and if one is missing that was sent a moment ago, again for some seconds: what is missing then
-    /// has not arrived.
+    /// Looks for each file. If one that was sent a moment ago is missing, the search is repeated for some seconds; a
+    /// file that is still missing then has not arrived.
     pub(crate) fn settle(&self, sent: &[SentAt]) -> Result<Vec<Option<Found>>> {
         let mut found = self.find_each(sent)?;
         for duration in LATE {
@@ -111,7 +112,7 @@ impl Lost<'_> {
         sent_at.at_platform(self.client).saturating_sub(TOLERANCE)
     }
 
-    /// The assets that may be one of them, newest first.
+    /// Returns the assets that may be one of the files, newest first.
     fn candidates(&self, sent: &[SentAt]) -> Result<Vec<Asset>> {
         // A server may keep a name as it was written in the form, with `%22` for a quotation mark.
         let (name, written) = (self.name, escape(self.name));
@@ -125,9 +126,9 @@ impl Lost<'_> {
         for asset in list.send()? {
             let asset = asset?;
             let Some(created_at) = asset.created_at else { continue };
-            // Now that it has answered, the platform's clock is known.
+            // The platform has answered, so its clock is known here.
             if sent.iter().all(|sent_at| created_at < self.since(sent_at)) {
-                // The newest come first.
+                // The newest assets come first, so the rest of the list is too old.
                 break;
             }
             let same_name = asset.filename.as_deref().is_some_and(|is| is == name || is == written);

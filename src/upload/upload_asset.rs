@@ -33,11 +33,11 @@ pub struct UploadAsset {
     wait: bool,
     pace: Pace,
     state_file: Option<PathBuf>,
-    /// When it was first sent in one request whose outcome is unknown.
+    /// The time at which the file was first sent in one request whose outcome is unknown.
     pub(crate) sent_at: Option<SentAt>,
-    /// Whether it is known that it did not arrive.
+    /// Whether an earlier search has shown that the file did not arrive.
     pub(crate) is_absent: bool,
-    /// The assets of other files.
+    /// A check whether an asset belongs to another file.
     pub(crate) claimed: Option<Claimed>,
     pub(crate) settings: TransferSettings,
 }
@@ -169,14 +169,14 @@ impl UploadAsset {
         self
     }
 
-    /// Lets another thread stop it.
+    /// Lets another thread stop the upload.
     pub fn cancel_handle(mut self, cancel_handle: &CancelHandle) -> Self {
         self.settings.tuning.options.cancel = Some(cancel_handle.clone());
         self
     }
 
-    /// Settings of each request. Additional query and body parameters are sent only with the request that creates the
-    /// asset.
+    /// Applies settings to each request. Additional query and body parameters are sent only with the request that
+    /// creates the asset.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.settings.tuning.set_options(request_options);
         self
@@ -188,9 +188,10 @@ impl UploadAsset {
     ///
     /// # Errors
     ///
-    /// [`Error::File`](crate::Error::File) if the file cannot be read or changes while it is sent. A chunked upload that does not get through is an [`Error::Upload`](crate::Error::Upload) that can be resumed. An
-    /// asset that the platform cannot process is an [`Error::Failed`](crate::Error::Failed), one that is not ready in
-    /// time an [`Error::WaitTimeout`](crate::Error::WaitTimeout); both name its id.
+    /// [`Error::File`](crate::Error::File) if the file cannot be read or changes while it is sent. A chunked upload
+    /// that fails returns an [`Error::Upload`](crate::Error::Upload), which can be resumed. If the platform cannot
+    /// process the asset, the call returns an [`Error::Failed`](crate::Error::Failed); if the asset is not ready in
+    /// time, an [`Error::WaitTimeout`](crate::Error::WaitTimeout). Both contain its id.
     pub fn send(mut self) -> Result<Asset> {
         self.pace.check()?;
         let progress = &Reporter::new(self.settings.progress.take());
@@ -242,14 +243,15 @@ impl UploadAsset {
         state.ended(await_ready.send(uploaded))
     }
 
-    /// Sends the file and does not wait for anything else.
+    /// Sends the file and does not wait for the asset.
     pub(crate) fn transfer(self, progress: &Reporter) -> Result<Uploaded> {
         let length = self.source.size();
         if self.settings.resume.is_none() && length.is_none_or(|length| length <= self.threshold) {
             return self.direct(length, progress);
         }
         let settings = TransferSettings { progress: progress.callback(), ..self.settings };
-        // As the platform does by itself for a file in one request: the size of a file makes no other asset of it.
+        // The platform creates HLS and thumbnails by default for a file in one request but not for a chunked upload.
+        // The size of a file should not change its asset, so both are set here.
         let asset = NewAsset {
             enable_hls: self.asset.enable_hls.or(Some(true)),
             enable_thumbnail: self.asset.enable_thumbnail.or(Some(true)),
@@ -259,7 +261,7 @@ impl UploadAsset {
         Ok(Uploaded { asset_id: result.asset_id, asset: None, length, note: None })
     }
 
-    /// Sends the file in one request, unless it is there already.
+    /// Sends the file in one request, unless an earlier attempt has already delivered it.
     fn direct(mut self, length: Option<u64>, progress: &Reporter) -> Result<Uploaded> {
         let (client, claimed) = (self.client.clone(), self.claimed.take());
         let options = self.settings.tuning.options.clone();
@@ -278,7 +280,7 @@ impl UploadAsset {
         if self.settings.journal.is_some() {
             learn_clock(&client, &options);
         }
-        // What was sent first may come last.
+        // The time of the first attempt counts, because that attempt may have created the asset.
         let sent_at = self.sent_at.unwrap_or_else(|| SentAt::now(&client));
         if let Some(journal) = &mut self.settings.journal {
             journal.sending(sent_at)?;
@@ -300,7 +302,7 @@ impl UploadAsset {
             .send();
         match sent {
             Ok(asset) => Ok(arrived(asset, None)),
-            // The platform may have it all the same.
+            // The platform may have received the file although its answer was lost, so look for the asset.
             Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match lost.find(sent_at) {
                 Ok(Some(found)) => {
                     log::warn!("{e}; the file has arrived as asset {}", printable(&found.asset.id, 100));
@@ -314,7 +316,7 @@ impl UploadAsset {
     }
 }
 
-/// Waits until the asset of a file that has arrived is ready, if that is wanted.
+/// Waits until the asset of an uploaded file is ready, if the caller wants that.
 struct AwaitReady {
     client: Session,
     wait: bool,
@@ -345,7 +347,7 @@ impl AwaitReady {
                     .send()
             }
         };
-        // Whatever goes wrong now, the file is at the platform.
+        // The file has arrived by now, so every error carries the id of its asset.
         let asset = asset.map_err(|e| e.with_asset_id(&asset_id))?;
         if self.wait {
             self.progress.state(UploadState::Ready, length, &asset_id);
@@ -354,13 +356,13 @@ impl AwaitReady {
     }
 }
 
-/// A file that has arrived.
+/// A file that has arrived at the platform.
 pub(crate) struct Uploaded {
     pub asset_id: String,
-    /// The asset, if the platform has given it already.
+    /// The asset, if the platform has already returned it.
     pub asset: Option<Asset>,
     pub length: Option<u64>,
-    /// A remaining doubt.
+    /// A remaining doubt, for the caller.
     pub note: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! An asset that the platform fetches from a URL: created, and waited for.
+//! An asset that the platform fetches from a URL: the request that creates it, and the wait until it is ready.
 
 use std::fmt;
 use std::time::Duration;
@@ -29,25 +29,25 @@ impl UploadUrl {
         UploadUrl { client, create, pace: Pace::default(), options: RequestOptions::default(), callback: None }
     }
 
-    /// The name that the platform keeps, instead of the one in the URL.
+    /// Sets the file name that the platform stores, instead of the one in the URL.
     pub fn filename(mut self, filename: impl Into<String>) -> Self {
         self.create = self.create.filename(filename);
         self
     }
 
-    /// Whether an HLS stream is made of video and audio. The platform's default is `true`.
+    /// Sets whether to create an HLS stream of video and audio. The platform's default is `true`.
     pub fn enable_hls(mut self, enable_hls: bool) -> Self {
         self.create = self.create.enable_hls(enable_hls);
         self
     }
 
-    /// Whether thumbnails are made. The platform's default is `true`.
+    /// Sets whether to create thumbnails. The platform's default is `true`.
     pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
         self.create = self.create.enable_thumbnail(enable_thumbnail);
         self
     }
 
-    /// Your own metadata, to find the asset by: strings, numbers, booleans, lists of strings.
+    /// Sets your own metadata, by which you can find the asset: strings, numbers, booleans or lists of strings.
     pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
         self.create = self.create.user_metadata(user_metadata);
         self
@@ -59,13 +59,13 @@ impl UploadUrl {
         self
     }
 
-    /// The most time to wait for the asset once the platform has accepted the URL: one hour by default.
+    /// Limits the wait for the asset after the platform has accepted the URL. The default is one hour.
     pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
         self.pace.max_wait_time = max_wait_time;
         self
     }
 
-    /// Called with the asset after each poll.
+    /// Sets a function that is called with the asset after each poll.
     pub fn callback(mut self, callback: impl FnMut(&Asset) + Send + 'static) -> Self {
         self.callback = Some(Box::new(callback));
         self
@@ -77,8 +77,8 @@ impl UploadUrl {
         self
     }
 
-    /// Settings of each request. Additional parameters of the query and the body reach the request that creates the
-    /// asset alone.
+    /// Applies settings to each request. Additional query and body parameters are sent only with the request that
+    /// creates the asset.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         let cancel = self.options.cancel.take().or(request_options.cancel.clone());
         self.options = RequestOptions { cancel, ..request_options };
@@ -91,9 +91,9 @@ impl UploadUrl {
     ///
     /// # Errors
     ///
-    /// As [`AssetsClient::create`]. An asset that the platform cannot process is an
-    /// [`Error::Failed`](crate::Error::Failed), one that is not ready in time an
-    /// [`Error::WaitTimeout`](crate::Error::WaitTimeout). An error after the asset was created names its id, see
+    /// The errors of [`AssetsClient::create`]. If the platform cannot process the asset, the call returns an
+    /// [`Error::Failed`](crate::Error::Failed); if the asset is not ready in time, an
+    /// [`Error::WaitTimeout`](crate::Error::WaitTimeout). An error after the asset was created contains its id: see
     /// [`Error::asset_id`](crate::Error::asset_id).
     pub fn send(self) -> Result<Asset> {
         self.pace.check()?;

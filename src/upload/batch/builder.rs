@@ -335,7 +335,7 @@ impl UploadAll {
         let in_flight = manifest.as_mut().map_or(Ok(Vec::new()), JournalFile::in_flight)?;
         let mut own: HashMap<String, PathBuf> = HashMap::new();
         if !in_flight.is_empty() {
-            // What was in flight at a kill comes first.
+            // Files that were in flight during a crash come first.
             let is_in_flight: HashSet<&str> = in_flight.iter().map(|entry| &*entry.file.path).collect();
             let (first, rest): (Vec<_>, _) =
                 paths.into_iter().partition(|path| is_in_flight.contains(&*folders.key(path)));
@@ -344,7 +344,7 @@ impl UploadAll {
         }
         for entry in in_flight {
             let Some(sent_at) = entry.sent_at() else { continue };
-            // A path that is not Unicode is not in the manifest as it is.
+            // The manifest holds an escaped form of a path that is not Unicode, so the original is looked up.
             let path = own.get(&entry.file.path).cloned().unwrap_or_else(|| entry.file.path.clone().into());
             let name = (FileSource::path(path).file_name(), entry.file.size);
             names.add_unsettled(&name, Unsettled { file: entry.file, sent_at, by_earlier: true });
@@ -368,7 +368,8 @@ impl UploadAll {
                 std::thread::Builder::new().name("twelvelabs-batch".into()).spawn(move || worker.work(&sender));
             match thread {
                 Ok(thread) => uploads.threads.push(thread),
-                // Fewer workers do it too, as long as there is one.
+                // If the system refuses further threads, the batch continues with fewer workers, as long as there is
+                // one.
                 Err(e) if uploads.threads.is_empty() => return Err(no_thread(e)),
                 Err(e) => {
                     log::warn!("only {} workers: {e}", uploads.threads.len());
@@ -444,7 +445,7 @@ impl Iterator for Uploads {
 
     fn next(&mut self) -> Option<UploadOutcome> {
         let outcome = self.outcomes.recv().or_else(|| {
-            // The workers have ended. What they left is made into outcomes as it is asked for.
+            // The workers have ended. The files that they left become outcomes one by one.
             self.join();
             self.batch.not_started()
         });
@@ -460,16 +461,16 @@ impl Iterator for Uploads {
 impl ExactSizeIterator for Uploads {}
 
 impl Uploads {
-    /// With the end of the workers, the manifest is free for the next batch.
+    /// Waits until the workers have ended, and then releases the manifest for the next batch.
     fn join(&mut self) {
         let threads = std::mem::take(&mut self.threads);
         if std::thread::current().name().is_some_and(|name| name.starts_with("twelvelabs-")) {
-            // A callback drops this. Another worker may wait for what it holds: they end by themselves, and the manifest
-            // is free once the last one has.
+            // The iterator is dropped in a callback, so this worker cannot wait for itself, and another worker may wait
+            // for a lock that it holds. The workers end by themselves, and the last one releases the manifest.
             return;
         }
         for thread in threads {
-            // What a callback does to it is in the outcome of its file.
+            // A panic in a callback is already in the outcome of its file.
             let _ = thread.join();
         }
         self.batch.close();

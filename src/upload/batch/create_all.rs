@@ -121,7 +121,7 @@ impl<T> CreateAll<T> {
         self.with(|batch| batch.cancel_handle(cancel_handle))
     }
 
-    /// Settings of each request.
+    /// Applies settings to each request.
     pub fn request_options(self, request_options: RequestOptions) -> Self {
         self.with(|batch| batch.request_options(request_options))
     }

@@ -26,7 +26,7 @@ enum Step {
     Await(Destination),
 }
 
-/// An asset that may be in an index or a knowledge store, other than as what has failed there.
+/// An asset to look for in an index or a knowledge store, without the copies that have failed there.
 struct Sought<'a> {
     asset_id: &'a str,
     to: &'a Destination,
@@ -49,7 +49,7 @@ impl Destination {
 }
 
 impl Batch {
-    /// Whether an earlier batch has brought an asset to all places where this one wants it.
+    /// Whether an earlier batch has added an asset to all destinations of this batch.
     pub(super) fn is_everywhere(&self, placements: &[Placement]) -> bool {
         self.options.destinations.iter().all(|to| {
             let placement = placements.iter().find(|placement| placement.to == *to);
@@ -63,7 +63,8 @@ impl Batch {
         let placement = |to: &Destination| reached.placements.iter().find(|placement| placement.to == *to);
         let mut open = self.options.destinations.iter().filter(open);
         let is_added = |to: &Destination| placement(to).is_some_and(|placement| placement.id.is_some());
-        // All are asked for before any is awaited, so that the platform works on them together.
+        // The asset is added to all destinations before the batch waits for any, so that the platform works in
+        // parallel.
         if let Some(to) = open.clone().find(|to| !is_added(to)) {
             return Some(Step::Add(to.clone()));
         }
@@ -71,7 +72,7 @@ impl Batch {
         open.find(|to| self.options.wait && !is_ready(to)).map(|to| Step::Await(to.clone()))
     }
 
-    /// Brings a file whose asset is ready to its next step, or to its end.
+    /// Performs the next step of a file whose asset is ready, or finishes the file.
     pub(super) fn advance(&self, mut pending: Pending, mut job: FileJob) {
         loop {
             match self.next_step(&job) {
@@ -102,7 +103,7 @@ impl Batch {
         }
     }
 
-    /// Asks for a file that is to be indexed, or processed in a knowledge store.
+    /// Polls an indexed asset or an item of a knowledge store.
     pub(super) fn poll_placement(&self, pending: Pending, mut job: FileJob, to: Destination, mut poll: Poll) {
         let options = self.poll_options(&poll);
         let (id, now) = (poll.id().to_string(), || self.now());
@@ -123,7 +124,7 @@ impl Batch {
         }
     }
 
-    /// Goes on with a file whose wait in a destination is over.
+    /// Continues with a file whose wait in a destination is over.
     pub(super) fn placed(&self, mut pending: Pending, mut job: FileJob, to: Destination, result: Result<()>) {
         match result {
             Ok(()) => {
@@ -137,7 +138,7 @@ impl Batch {
         self.advance(pending, job);
     }
 
-    /// Adds an asset to an index or a knowledge store, unless it is there.
+    /// Adds an asset to an index or a knowledge store, unless it is already there.
     fn add(&self, key: &FileKey, job: &mut FileJob, to: &Destination) -> Result<()> {
         if let Some(stopped) = &self.queue().stopped {
             return Err(stopped.error());
@@ -175,7 +176,7 @@ impl Batch {
             }
             Destination::KnowledgeStore(store) => {
                 let mut asset = AssetRef::from(&asset);
-                // What the caller says is known better than what the platform does not.
+                // The type given by the caller takes precedence over a type the platform does not know.
                 asset.asset_type = given_type.or(asset.asset_type);
                 let call = self.items().create(store, asset);
                 call.request_options(options).send().map(|item| item.id)
@@ -204,9 +205,9 @@ impl Batch {
 
     /// Looks for an asset in an index or a knowledge store.
     ///
-    /// The platform does not say what it does with an asset that is added again, so it is asked before: an asset for its
-    /// indexes, which is one request, and a store for all its items, since they cannot be filtered by their asset. The
-    /// latter is done once for all assets, unless one `may_be_new`.
+    /// The platform does not document what happens if an asset is added twice, so the batch looks first. For an index,
+    /// it asks for the indexes of the asset, which is one request. A knowledge store cannot be filtered by asset, so
+    /// all its items are listed. That is done once for all assets, unless this one `may_be_new`.
     fn find_placed(&self, sought: &Sought, may_be_new: bool, may_be_late: bool) -> Result<Option<String>> {
         let look = |may_be_new| match sought.to {
             Destination::Index(index) => self.find_indexed(sought, index),
@@ -250,7 +251,7 @@ impl Batch {
         Ok(items.and_then(|items| items.iter().find(|id| sought.is(id)).cloned()))
     }
 
-    /// When an asset is added again, if it could not be for a passing reason.
+    /// Returns the time of the next attempt to add an asset, if the failure was temporary.
     fn add_again(&self, pending: &mut Pending, e: &Error) -> Option<Instant> {
         if !failed_temporarily(e) || self.queue().stopped.is_some() {
             return None;
@@ -264,7 +265,7 @@ impl Batch {
         Some(later(now, pause.min(left)))
     }
 
-    /// Whether the asset itself is not there any more.
+    /// Whether the asset itself no longer exists.
     fn is_gone(&self, job: &FileJob) -> bool {
         let Some(asset) = &job.file.reached.asset else { return false };
         let options = self.options.request_options.without_parameters();
@@ -272,7 +273,7 @@ impl Batch {
         answer.is_err_and(|e| e.status() == Some(404))
     }
 
-    /// Ends a file whose asset is gone: the next batch uploads it again.
+    /// Finishes a file whose asset no longer exists. The next batch uploads the file again.
     fn lost(&self, pending: Pending, mut job: FileJob, e: Error) {
         job.file.reached.placements.clear();
         self.failed_with(job, Entry::new(Event::Failed, &pending.key), e);
@@ -292,7 +293,7 @@ impl Batch {
         job.file.reached.errors.push((to, e));
     }
 
-    /// Ends a file that has no further step.
+    /// Finishes a file that has no further step.
     fn end(&self, pending: Pending, mut job: FileJob) {
         let Some(asset) = job.file.reached.asset.clone() else { return };
         if job.file.reached.errors.is_empty() {
@@ -305,7 +306,7 @@ impl Batch {
         self.failed_with(job, line, e);
     }
 
-    /// The line about a file whose asset is ready.
+    /// Creates the manifest entry of a file whose asset is ready.
     fn line(&self, event: Event, key: &FileKey, job: &FileJob) -> Entry {
         let reached = &job.file.reached;
         let asset_id = reached.asset.as_ref().map(|asset| asset.id.clone());
@@ -317,7 +318,8 @@ impl Batch {
         self.note(self.line(Event::Uploaded, key, job))
     }
 
-    /// The same where the end of the file says that it could not be noted.
+    /// Writes the progress of a file to the manifest. An error is ignored here, because the outcome of the file reports
+    /// it.
     fn note_reached(&self, key: &FileKey, job: &FileJob) {
         let _ = self.note_step(key, job);
     }

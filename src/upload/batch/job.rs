@@ -19,11 +19,11 @@ use crate::upload::progress::Reporter;
 /// A file to be uploaded.
 pub(crate) struct File {
     pub path: PathBuf,
-    /// The asset, if it is there already, and `path` stands for its id.
+    /// The asset, if it exists already. In that case, `path` is its id.
     pub asset: Option<AssetRef>,
-    /// How often it did not get through.
+    /// The number of failed attempts.
     pub tries: u32,
-    /// What an attempt that did not get through has left.
+    /// The state that a failed attempt has left.
     pub checkpoint: Checkpoint,
     pub reached: Reached,
 }
@@ -43,12 +43,12 @@ impl File {
 pub(crate) struct Reached {
     /// The asset, once it is ready.
     pub asset: Option<Asset>,
-    /// Whether this run has made the asset, so that it cannot be anywhere yet.
+    /// Whether this run created the asset, so that no destination can contain it yet.
     pub is_new: bool,
     pub placements: Vec<Placement>,
-    /// Where the asset could not be brought.
+    /// The destinations to which the asset could not be added, with the errors.
     pub errors: Vec<(Destination, Error)>,
-    /// The step that failed, once the file is there.
+    /// The step that failed after the file had arrived.
     pub failed_at: Option<UploadStep>,
 }
 
@@ -56,11 +56,11 @@ pub(crate) struct Reached {
 #[derive(Default, Clone)]
 pub(crate) struct Checkpoint {
     pub upload: Option<ResumableUpload>,
-    /// When it was first sent in one request whose outcome is unknown.
+    /// The time at which the file was first sent in one request whose outcome is unknown.
     pub sent_at: Option<SentAt>,
 }
 
-/// A file on its way. Whatever happens, it has one outcome.
+/// A file in progress. It yields exactly one outcome, even after a panic.
 pub(crate) struct FileJob<'a> {
     pub file: File,
     pub note: Option<String>,
@@ -72,12 +72,12 @@ impl FileJob<'_> {
         self.finish_noted(kind, result, Ok(()));
     }
 
-    /// The same for what was to be noted in the manifest.
+    /// Finishes the file like `finish`, and adds the error if the outcome could not be written to the manifest.
     pub(crate) fn finish_noted(mut self, kind: UploadOutcomeKind, result: Result<Asset>, noted: Result<()>) {
         self.send(kind, result, noted.err().map(|e| e.to_string()));
     }
 
-    /// Without an outcome for now.
+    /// Returns the file without an outcome for now.
     pub(crate) fn take_back(mut self) -> File {
         self.sender = None;
         std::mem::replace(&mut self.file, File::new(PathBuf::new()))
@@ -104,7 +104,7 @@ impl FileJob<'_> {
                 manifest_error,
                 note: self.note.take(),
             };
-            // Nobody listens any more if the batch was dropped.
+            // The receiver is gone if the batch was dropped.
             let _ = sender.send(outcome);
         }
     }
@@ -120,7 +120,7 @@ impl Drop for FileJob<'_> {
     }
 }
 
-/// A file at the platform that has a step before it.
+/// A file at the platform that has a further step.
 pub(super) struct Pending {
     pub file: File,
     pub note: Option<String>,
@@ -128,9 +128,9 @@ pub(super) struct Pending {
     pub stage: Stage,
     pub due: Instant,
     pub progress: Reporter,
-    /// Since when its next step fails for a passing reason, and how often it has.
+    /// The time since which the next step has failed temporarily, and the number of failures.
     pub failing_since: Option<(Instant, u32)>,
-    /// Whether a list no longer has it among what is being processed, so that it is retrieved.
+    /// Whether a list no longer shows the asset as being processed, so that it must be retrieved.
     pub has_ended: bool,
 }
 
@@ -145,7 +145,7 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// What is awaited: an asset, or what it is in a destination.
+    /// Returns the resource that the batch waits for: the asset, or its copy in a destination.
     pub(super) fn awaited(&mut self) -> Option<(Option<&Destination>, &mut Poll)> {
         match self {
             Stage::Asset(poll) => Some((None, poll)),
@@ -161,17 +161,17 @@ impl Pending {
         Pending { file, note: None, key, stage, due, progress, failing_since: None, has_ended: false }
     }
 
-    /// Its file on the way: whatever happens from here on, in a callback perhaps, that has an outcome.
+    /// Takes the file as a job, which yields an outcome even after a panic in a callback.
     pub(super) fn take_job<'a>(&mut self, sender: &'a Sender<UploadOutcome>) -> FileJob<'a> {
         let file = std::mem::replace(&mut self.file, File::new(PathBuf::new()));
         FileJob { file, note: self.note.take(), sender: Some(sender) }
     }
 }
 
-/// The items of a knowledge store, by their assets.
+/// The ids of a knowledge store's items, by asset.
 pub(super) type ItemsByAsset = HashMap<String, Vec<String>>;
 
-/// Whether an error is likely to pass.
+/// Whether an error is likely to be temporary.
 pub(super) fn failed_temporarily(e: &Error) -> bool {
     match e.reason() {
         Error::Api(api) => matches!(api.status, 500 | 502..=504),

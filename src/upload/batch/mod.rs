@@ -1,4 +1,4 @@
-//! A batch: many files, several at a time, one outcome for each.
+//! A batch of uploads: several files at a time, with one outcome for each.
 
 pub(crate) mod builder;
 pub(crate) mod create_all;

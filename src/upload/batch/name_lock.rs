@@ -1,9 +1,9 @@
 //! Locks on file names: the platform cannot distinguish files with the same name and size, so only one is sent at a
 //! time.
 //!
-//! If the answer to an upload is lost, or the program is killed during it, the file is looked for by its name and its
-//! size. Two such files whose outcome is unknown at the same time would be taken for each other, and one of them lost.
-//! So a name is held while one of its files is sent, and what may have arrived under it is settled before the next.
+//! If the answer to an upload is lost or the program crashes, the file is looked for by its name and size. Two such
+//! files with unknown outcomes at the same time could be mistaken for each other, and one would be lost. Therefore a
+//! name is locked while one of its files is sent, and an unknown outcome is settled before the next file is sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use crate::upload::batch::job::File;
 use crate::upload::journal::entry::FileKey;
 use crate::upload::options::SentAt;
 
-/// The name that the platform is given, and the size.
+/// The file name sent to the platform, and the size.
 pub(crate) type Name = (String, u64);
 
 /// A file that may have arrived.
@@ -22,7 +22,7 @@ pub(crate) type Name = (String, u64);
 pub(crate) struct Unsettled {
     pub file: FileKey,
     pub sent_at: SentAt,
-    /// Whether it was an earlier run that sent it.
+    /// Whether an earlier run sent the file.
     pub by_earlier: bool,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Settled {
     Absent,
 }
 
-/// The names that are held, or under which something is not settled.
+/// The names that are locked, or that have files with an unknown outcome.
 #[derive(Default)]
 pub(crate) struct NameLocks(Mutex<HashMap<Name, State>>);
 
@@ -40,14 +40,14 @@ pub(crate) struct NameLocks(Mutex<HashMap<Name, State>>);
 struct State {
     is_held: bool,
     unsettled: Vec<Unsettled>,
-    /// What was settled while another file held the name.
+    /// The outcomes that were settled while another file held the name.
     settled: Vec<(FileKey, Settled)>,
-    /// Files that wait for the name. They hold no worker.
+    /// The files that wait for the name. They do not occupy a worker.
     waiting: VecDeque<File>,
 }
 
 impl NameLocks {
-    /// Holds a name for a file, which is given back, or keeps the file until the name is free.
+    /// Locks a name for a file and returns the file, or queues the file until the name is free.
     pub(crate) fn hold(&self, name: &Name, file: File) -> Option<File> {
         let mut names = lock(&self.0);
         let state = names.entry(name.clone()).or_default();
@@ -59,7 +59,7 @@ impl NameLocks {
         Some(file)
     }
 
-    /// Frees a name, and gives the file that waits for it.
+    /// Unlocks a name, and returns the next file that waits for it.
     pub(crate) fn release(&self, name: &Name) -> Option<File> {
         let mut names = lock(&self.0);
         let state = names.get_mut(name)?;
@@ -75,12 +75,12 @@ impl NameLocks {
         lock(&self.0).values().any(|state| !state.waiting.is_empty())
     }
 
-    /// A file that still waits, once no worker is left.
+    /// Returns a file that is still waiting after all workers have ended.
     pub(crate) fn take_waiting(&self) -> Option<File> {
         lock(&self.0).values_mut().find_map(|state| state.waiting.pop_front())
     }
 
-    /// Notes that a file may have arrived: the first time that it was sent counts.
+    /// Records that a file may have arrived. Only the first attempt to send it counts.
     pub(crate) fn add_unsettled(&self, name: &Name, unsettled: Unsettled) {
         let mut names = lock(&self.0);
         let state = names.entry(name.clone()).or_default();

@@ -13,12 +13,12 @@ use crate::upload::journal::entry::FileKey;
 const OUTAGE: u32 = 3;
 /// The number of attempts for a file that fails while others succeed.
 const MOST_TRIES: u32 = 2;
-/// The pauses between the attempts in an outage; the last of these is checkpoint to.
+/// The pauses between the probes during an outage. The last one is repeated.
 const OUTAGE_PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 
 impl Batch {
-    /// A file has got through, and so would others.
+    /// Records that a file was sent, which ends an outage.
     pub(super) fn got_through(&self) {
         let mut queue = self.queue();
         queue.failures = 0;
@@ -27,7 +27,7 @@ impl Batch {
         }
     }
 
-    /// A file did not get through: it fails, or is tried again when others get through, or nothing does any more.
+    /// Handles a temporary failure of a file: the file fails, or is retried later, or an outage begins.
     pub(super) fn failed_transiently(&self, mut job: FileJob, key: &FileKey, e: Error) {
         if !failed_temporarily(&e) || self.queue().stopped.is_some() {
             self.end_try();
@@ -65,7 +65,7 @@ impl Batch {
         }
     }
 
-    /// Another file may be tried in an outage.
+    /// Allows the next probe of an outage.
     pub(super) fn end_try(&self) {
         let now = self.now();
         if let Some(outage) = &mut self.queue().outage {
@@ -73,7 +73,7 @@ impl Batch {
         }
     }
 
-    /// Whether the platform answers to a small request.
+    /// Whether the platform answers a small request.
     pub(super) fn is_reachable(&self) -> bool {
         let options = self.options.request_options.without_parameters().max_retries(0).timeout(Duration::from_secs(10));
         match self.client.assets().list().page_limit(1).request_options(options).send() {

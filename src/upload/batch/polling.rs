@@ -19,13 +19,13 @@ use crate::upload::progress::{Reporter, UploadState};
 use crate::upload::upload_asset::Uploaded;
 
 impl Batch {
-    /// The file arrived in an earlier batch.
+    /// Continues with a file that arrived in an earlier batch.
     pub(super) fn wait_on(&self, job: FileJob, key: FileKey, asset_id: String, progress: Reporter) {
         let uploaded = Uploaded { asset_id, asset: None, length: None, note: None };
         self.arrived(job, key, uploaded, progress, 0);
     }
 
-    /// The file is at the platform. What is left is to wait for the asset, and to bring it where it is to go.
+    /// Continues with a file that has arrived: the batch waits for its asset and then adds it to its destinations.
     pub(super) fn arrived(&self, mut job: FileJob, key: FileKey, uploaded: Uploaded, progress: Reporter, unknown: u32) {
         let now = self.now();
         let poll = Poll::new::<Asset>(&uploaded.asset_id, self.options.pace, now, unknown);
@@ -43,7 +43,7 @@ impl Batch {
         }
     }
 
-    /// The next step of a file at the platform.
+    /// Performs the next step of a file that is at the platform.
     pub(super) fn poll(&self, pending: Pending, sender: &Sender<UploadOutcome>) {
         let mut pending = match self.round(pending) {
             Ok((of, round)) => return self.survey(of.as_ref(), round, sender),
@@ -61,7 +61,8 @@ impl Batch {
         }
     }
 
-    /// Everything of the same kind that is due soon, if it is worthwhile to ask a list about it.
+    /// Collects all files with the same kind of poll due soon, if one list request is cheaper than polling each of
+    /// them.
     fn round(&self, mut pending: Pending) -> Result<(Option<Destination>, Vec<Pending>), Box<Pending>> {
         let now = self.now();
         let awaited = pending.stage.awaited().map(|(of, poll)| (of.cloned(), later(now, poll.interval() / 4)));
@@ -84,7 +85,7 @@ impl Batch {
         Ok((of, round))
     }
 
-    /// Asks a list which of these are still being processed. The others are retrieved.
+    /// Lists which of these assets are still being processed. The others are retrieved one by one.
     fn survey(&self, of: Option<&Destination>, mut round: Vec<Pending>, sender: &Sender<UploadOutcome>) {
         let mut ids = Vec::new();
         let mut options = self.options.request_options.without_parameters().max_retries(0);
@@ -107,12 +108,12 @@ impl Batch {
             let id = poll.id().to_string();
             let status = match &answer {
                 Ok(unfinished) => unfinished.get(&id).map(String::as_str),
-                // A passing fault: nothing is known of any, and the time goes on.
+                // A temporary failure says nothing about any of the assets, and their wait time continues to run.
                 Err(e) if e.is_retryable() => Some(""),
                 Err(_) => None,
             };
             let due = status.map(|status| poll.seen_working(Some(status), now));
-            // Whatever the progress callback does, the others go on.
+            // A panic in the progress callback of one file must not affect the others.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 let job = pending.take_job(sender);
                 if due.is_some() && of.is_none() {
@@ -132,7 +133,7 @@ impl Batch {
         }
     }
 
-    /// The settings of a poll, which ends with the wait.
+    /// Returns the request options of a poll, whose time limit is the end of the wait.
     pub(super) fn poll_options(&self, poll: &Poll) -> RequestOptions {
         let left = poll.time_left(self.now());
         let mut options = self.options.request_options.without_parameters();
@@ -140,7 +141,7 @@ impl Batch {
         options
     }
 
-    /// Lets a worker take the file again when it is due.
+    /// Queues the file again for when it is due.
     pub(super) fn put_back(&self, mut pending: Pending, job: FileJob, stage: Stage, due: Instant) {
         pending.has_ended = false;
         self.put_back_ended(pending, job, stage, due);
@@ -177,7 +178,7 @@ impl Batch {
                 self.advance(pending, job);
             }
             Err(e) => {
-                // If it is at the platform, the next batch waits for it.
+                // If the asset is still at the platform, the next batch waits for it.
                 let lost = matches!(e, Error::Failed(_)) || e.status() == Some(404);
                 let asset_id = (!lost).then_some(id.clone());
                 let placements = if lost { Vec::new() } else { job.file.reached.placements.clone() };

@@ -1,7 +1,7 @@
 //! The work of a batch, on plain threads.
 //!
-//! Workers take what is due: a file to send, or the poll of an asset that is not ready yet. So a worker never sits and
-//! waits for the platform while there are files to send. When nothing gets through any more, one file at a time is tried.
+//! Each worker takes whatever is due: a file to send, or the poll of an asset that is not ready yet. No worker waits
+//! for the platform while there are files to send. During an outage, only one file at a time is tried.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +25,7 @@ use crate::upload::journal::placement::Destination;
 use crate::upload::options::BatchOptions;
 use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
 
-/// So many polls in a row, then a file again: assets that are not ready cannot keep files waiting.
+/// The maximum number of consecutive polls before a file is sent, so that slow assets cannot hold up the files.
 const MOST_POLLS: u32 = 16;
 
 pub(super) struct Queue {
@@ -33,15 +33,15 @@ pub(super) struct Queue {
     pub pending: Vec<Pending>,
     /// The number of polls since the last file.
     pub polled: u32,
-    /// A pause counts, also on a clock that does not show it.
+    /// The end of the last pause, which counts as elapsed even on a test clock that does not advance.
     pub slept_until: Instant,
-    /// No file is sent before this, since the rate limit of the batch is reached.
+    /// The time before which no file is sent, because the rate limit of the batch is reached.
     pub held_until: Instant,
-    /// When the last files were sent, no more than the rate limit allows.
+    /// The times at which the last files were sent, no more of them than the rate limit allows.
     pub started: VecDeque<Instant>,
     /// Whether all workers have ended.
     pub is_over: bool,
-    /// How many workers are at something, and may add more of it.
+    /// The number of workers that are busy, and may add further work.
     pub busy: usize,
     /// The number of consecutive failed files.
     pub failures: u32,
@@ -49,7 +49,7 @@ pub(super) struct Queue {
     pub stopped: Option<Stopped>,
 }
 
-/// Nothing gets through.
+/// An outage: no file gets through.
 pub(super) struct Outage {
     pub since: Instant,
     pub tries: usize,
@@ -62,7 +62,7 @@ enum Due {
     File(Box<File>),
     Poll(Box<Pending>),
     Later(Instant),
-    /// Another worker may come up with something.
+    /// Nothing is due, but a busy worker may still add work.
     Idle,
     Nothing,
 }
@@ -74,13 +74,13 @@ pub(crate) struct Batch {
     pub(super) manifest: Mutex<Option<JournalFile>>,
     pub(super) folders: Mutex<Folders>,
     pub(super) names: NameLocks,
-    /// Whether the platform was asked for its time: one worker does it, and the others wait.
+    /// Whether the platform was asked for its time. One worker asks, and the others wait.
     pub(super) asked_time: Mutex<bool>,
-    /// The assets of this run.
+    /// The ids of the assets that this run has created.
     pub(super) claimed: Mutex<HashSet<String>>,
-    /// The lists that tell about many assets, or about what is in a destination.
+    /// The lists that show the state of many assets, or of the contents of a destination.
     pub(super) lists: Mutex<HashMap<Option<Destination>, StatusList>>,
-    /// The items found in knowledge stores.
+    /// The items that were found in knowledge stores.
     pub(super) stores: Mutex<HashMap<String, ItemsByAsset>>,
     pub(super) options: BatchOptions,
     pub(super) queue: Mutex<Queue>,
@@ -129,7 +129,7 @@ impl Batch {
         })
     }
 
-    /// Does what is due until there is nothing left.
+    /// Performs whatever is due until nothing is left.
     pub(crate) fn work(self: &Arc<Self>, sender: &Sender<UploadOutcome>) {
         loop {
             match self.next() {
@@ -145,7 +145,7 @@ impl Batch {
         }
     }
 
-    /// Stops the batch at its deadline, unless it is over before.
+    /// Stops the batch at its deadline, unless it ends before.
     pub(crate) fn watch_deadline(&self, deadline: Duration) {
         let clock = &self.client.settings().clock;
         let ends_at = later(clock.now(), deadline);
@@ -154,7 +154,7 @@ impl Batch {
             if queue.is_over || self.cancel.is_canceled() {
                 return;
             }
-            // In real time: a sleep on the batch's clock would be one on the clock of a test.
+            // This waits in real time, because a sleep on the batch's clock would advance the clock of a test.
             drop(wait_timeout(&self.changed, queue, RECHECK));
             if clock.now() >= ends_at {
                 self.stop(Stopped::Deadline(deadline));
@@ -163,7 +163,7 @@ impl Batch {
         }
     }
 
-    /// The outcome of a file that no worker has taken, once they have ended.
+    /// Returns the outcome of a file that no worker has taken, after the workers have ended.
     pub(crate) fn not_started(&self) -> Option<UploadOutcome> {
         let mut queue = self.queue();
         let File { path, .. } = queue.files.pop_front().or_else(|| self.names.take_waiting())?;
@@ -171,14 +171,14 @@ impl Batch {
         Some(UploadOutcome::not_started(path, result))
     }
 
-    /// Lets the next batch have the manifest, once all workers have ended.
+    /// Releases the manifest for the next batch, after all workers have ended.
     pub(crate) fn close(&self) {
         self.queue().is_over = true;
         self.changed.notify_all();
         drop(lock(&self.manifest).take());
     }
 
-    /// Sleeps a little of the time until then.
+    /// Sleeps for a part of the time until `until`.
     fn sleep(&self, until: Instant) {
         let clock = &self.client.settings().clock;
         let now = self.now();
@@ -188,15 +188,15 @@ impl Batch {
         queue.slept_until = queue.slept_until.max(later(now, slice));
     }
 
-    /// The time, of which a pause is a part also on a clock that does not show it.
+    /// Returns the current time, including pauses that a test clock does not show.
     pub(super) fn now(&self) -> Instant {
         self.client.settings().clock.now().max(self.queue().slept_until)
     }
 
-    /// Does something about one file. A panic, in a callback perhaps, is the end of that file and not of the worker.
+    /// Runs the work on one file. A panic, for example in a callback, ends that file but not the worker.
     fn guarded(&self, work: impl FnOnce()) {
         let _busy = WorkerGuard(self);
-        // The file's job, dropped on the way, has sent its outcome.
+        // The job of the file was dropped during the panic and has sent its outcome.
         let _ = catch_unwind(AssertUnwindSafe(work));
     }
 
@@ -211,13 +211,13 @@ impl Batch {
         if canceled {
             queue.stopped.get_or_insert(Stopped::Canceled);
         }
-        // Whether a file may be taken now, and if not, when.
+        // Determines whether a file may be taken now, and otherwise when.
         let (mut files, mut later) = (queue.stopped.is_none() && !queue.files.is_empty(), None);
         if files && queue.held_until > now {
             (files, later) = (false, Some(queue.held_until));
         }
         if let Some(outage) = queue.outage.as_ref().filter(|_| files) {
-            // Without a time, somebody is trying.
+            // If no time is set, another worker is probing.
             files = outage.next.is_some_and(|next| next <= now);
             later = outage.next.filter(|_| !files);
         }
@@ -245,7 +245,7 @@ impl Batch {
         }
     }
 
-    /// Counts a file that is to be sent now, or says when it may be.
+    /// Claims a slot of the rate limit for a file that is sent now, or returns the time of the next slot.
     pub(super) fn next_slot(&self) -> Option<Instant> {
         let (files, per) = self.options.rate_limit?;
         let now = self.now();
@@ -264,7 +264,7 @@ impl Batch {
         self.queue().stopped.get_or_insert(why);
     }
 
-    /// Notes an event in the manifest. If that is not possible, no further file is started.
+    /// Writes an event to the manifest. If that fails, no further file is started.
     pub(super) fn note(&self, mut line: Entry) -> Result<()> {
         let mut manifest = lock(&self.manifest);
         let Some(manifest) = manifest.as_mut() else { return Ok(()) };
@@ -279,15 +279,15 @@ impl Batch {
         noted
     }
 
-    /// Ends a file with an error, and notes what a later batch can start from.
+    /// Finishes a file with an error, and records the state from which a later batch can resume.
     pub(super) fn failed(&self, job: FileJob, key: &FileKey, e: Error) {
         let Checkpoint { upload, sent_at } = job.file.checkpoint.clone();
         self.failed_with(job, Entry { upload, ..Entry::new(Event::Failed, key).with_sent_at(sent_at) }, e);
     }
 
-    /// Stops the batch for what every other file would meet alike.
+    /// Stops the batch if every other file would fail in the same way.
     pub(super) fn stop_if_refused(&self, e: &Error) {
-        // A quota, a rate limit that lasts, or a key that is not valid: every other file would fail alike.
+        // An exhausted quota, a persistent rate limit and an invalid API key would make every other file fail as well.
         let refuses_all = |api: &&Arc<ApiError>| e.is_quota() || matches!(api.status, 401 | 429);
         if let Some(api) = e.api().filter(refuses_all).filter(|api| !is_of_storage(api)) {
             self.stop(Stopped::Refused(api.clone()));
@@ -297,7 +297,7 @@ impl Batch {
     pub(super) fn failed_with(&self, job: FileJob, line: Entry, e: Error) {
         self.stop_if_refused(&e);
         let noted = if e.is_canceled() {
-            // The manifest knows already how far it had come, unless it could not be written.
+            // The manifest already contains the progress of the file, unless it could not be written.
             match &self.queue().stopped {
                 Some(why @ Stopped::Manifest(..)) => Err(why.error()),
                 _ => Ok(()),
@@ -310,12 +310,12 @@ impl Batch {
     }
 }
 
-/// Whether a refusal is the storage's, which knows nothing of the account.
+/// Whether a refusal comes from the storage, which knows nothing about the account.
 fn is_of_storage(e: &ApiError) -> bool {
     e.operation.starts_with(STORAGE_OPERATION)
 }
 
-/// A worker at something, also if that panics.
+/// Counts a worker as busy while it lives, even if the worker panics.
 struct WorkerGuard<'a>(&'a Batch);
 
 impl Drop for WorkerGuard<'_> {

@@ -1,4 +1,4 @@
-//! Sending a file of a batch, after the outcome of earlier attempts is known.
+//! Sending a file of a batch, once the outcome of earlier attempts is known.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use crate::upload::progress::{Callback, Reporter, UploadProgress, UploadState};
 use crate::upload::reconcile::{Claimed, Lost, learn_clock};
 use crate::upload::upload_asset::{UploadAsset, Uploaded};
 
-/// A name that is held for a file. What is in flight when it is freed, after a panic perhaps, may have arrived.
+/// The lock on a file's name. If it is dropped while the file is in flight, for example in a panic, the file is
+/// recorded as one that may have arrived.
 struct HeldName<'a> {
     batch: &'a Batch,
     name: Name,
@@ -39,7 +40,7 @@ impl Drop for HeldName<'_> {
     }
 }
 
-/// Notes how a file comes along.
+/// Records the progress of a file in the manifest.
 struct BatchJournal {
     batch: Arc<Batch>,
     key: FileKey,
@@ -100,7 +101,7 @@ impl Batch {
         self.send(job, key, progress);
     }
 
-    /// Sends a file, once what may have arrived under its name and its size is settled.
+    /// Sends a file, once every unknown outcome under its name and size is settled.
     pub(super) fn send(self: &Arc<Self>, job: FileJob, key: FileKey, progress: Reporter) {
         if let Some(later) = self.next_slot() {
             let mut queue = self.queue();
@@ -109,7 +110,7 @@ impl Batch {
         }
         let name = (FileSource::path(&job.file.path).file_name(), key.size);
         let sender = job.sender;
-        // Another file of this name and size may be on its way. This one waits, and the worker does something else.
+        // Another file with this name and size may be in flight. Then this file waits, and the worker takes other work.
         let Some(file) = self.names.hold(&name, job.take_back()) else { return };
         let mut job = FileJob { file, note: None, sender };
         let mut held = HeldName { batch: self, name, in_flight: None };
@@ -132,7 +133,7 @@ impl Batch {
             held.in_flight = Some(Unsettled { file: key.clone(), sent_at, by_earlier: false });
         }
         let result = match self.transfer(&job.file, &key, sent_at, &progress) {
-            // The session has ended, or was never this file's.
+            // The session has ended or never belonged to this file.
             Err(e) if is_hopeless(&e) => {
                 log::warn!("{}: {e}; uploading from the start", printable_path(&job.file.path));
                 job.file.checkpoint = Checkpoint::default();
@@ -146,7 +147,7 @@ impl Batch {
                 lock(&self.claimed).insert(uploaded.asset_id.clone());
                 job.file.reached = Reached { is_new: true, ..Reached::default() };
                 let asset_id = Some(uploaded.asset_id.clone());
-                // If that fails, so does the note at the end, which is in the outcome.
+                // If this fails, so does the entry at the end, and the outcome reports that.
                 let _ = self.note(Entry { asset_id, ..Entry::new(Event::Uploaded, &key) });
                 held.in_flight = None;
                 self.arrived(job, key, uploaded, progress, MOST_UNKNOWN);
@@ -154,7 +155,7 @@ impl Batch {
             Err(e) => {
                 match &e {
                     Error::Upload(e) => job.file.checkpoint.upload = e.resumable.then(|| e.upload.clone()),
-                    // The platform may have it all the same.
+                    // The platform may have received the file although its answer was lost.
                     e if e.is_outcome_unknown() => job.file.checkpoint.sent_at = Some(sent_at),
                     _ => held.in_flight = None,
                 }
@@ -163,8 +164,8 @@ impl Batch {
         }
     }
 
-    /// Finds out which of the files of a name have arrived whose outcome is unknown, and notes it. The answer is what
-    /// became of this one, if it was among them.
+    /// Determines which files of a name with an unknown outcome have arrived, and records the results. Returns the
+    /// result for this file, if it was among them.
     pub(super) fn settle(self: &Arc<Self>, name: &Name, key: &FileKey) -> Result<Option<Settled>> {
         let mut unsettled = self.names.unsettled(name);
         if !unsettled.is_empty() {
@@ -175,7 +176,7 @@ impl Batch {
             let lost =
                 Lost { client: &self.client, name: &name.0, size: Some(name.1), claimed: Some(&claimed), options };
             let sent: Vec<SentAt> = unsettled.iter().map(|unsettled| unsettled.sent_at).collect();
-            // This file itself was looked for when it failed, and has waited since.
+            // This file was already looked for when it failed, and has waited since.
             let is_own = |unsettled: &Unsettled| unsettled.file == *key && !unsettled.by_earlier;
             let found = if unsettled.iter().all(is_own) { lost.find_each(&sent)? } else { lost.settle(&sent)? };
             let mut settled = Vec::new();
@@ -202,12 +203,12 @@ impl Batch {
         Ok(self.names.take_settled(name, key))
     }
 
-    /// Whether an asset of an earlier batch is as far as this one wants it.
+    /// Whether an asset of an earlier batch is in the state that this batch waits for.
     pub(super) fn is_enough(&self, asset: &Asset) -> bool {
         !self.waits_for_assets() || asset.status == Some(AssetStatus::Ready)
     }
 
-    /// Whether assets are awaited: they have to be ready before they can be added anywhere.
+    /// Whether the batch waits for assets, which must be ready before they can be added to a destination.
     pub(super) fn waits_for_assets(&self) -> bool {
         self.options.wait || !self.options.destinations.is_empty()
     }
@@ -220,7 +221,7 @@ impl Batch {
         }
     }
 
-    /// Whether an asset is known to be a file, as far as this run and the manifest know.
+    /// Whether an asset belongs to another file, as far as this run and the manifest know.
     pub(super) fn is_claimed(&self, asset_id: &str) -> Result<bool> {
         if lock(&self.claimed).contains(asset_id) {
             return Ok(true);
@@ -252,7 +253,7 @@ impl Batch {
         upload.transfer(progress)
     }
 
-    /// The progress of one file, for the caller.
+    /// Returns the progress callback for one file.
     pub(super) fn callback(&self, path: &Path) -> Option<Callback> {
         let (callback, path) = (self.options.progress.clone()?, path.to_path_buf());
         Some(Box::new(move |progress: &UploadProgress| callback(&path, progress)))

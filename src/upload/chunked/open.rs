@@ -1,4 +1,4 @@
-//! The session of a chunked upload: a new one, or one that is resumed.
+//! The session of a chunked upload, either new or resumed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,12 +18,12 @@ use crate::resumable::{FileStamp, ResumableUpload};
 use crate::text::{printable, printable_path};
 use crate::upload::options::NewAsset;
 
-/// A session of more chunks than this is a mistake.
+/// The maximum number of chunks. A platform that announces more has made a mistake.
 const MAX_CHUNKS: u32 = 1_000_000;
-/// Headers that a session cannot set: they are the connection's, or must never go to the storage.
+/// The headers that a session must not set: they belong to the connection, or must never reach the storage.
 const OWN_HEADERS: [&str; 5] = [API_KEY_HEADER, "host", "content-length", "transfer-encoding", "connection"];
 
-/// A session, and what is left to do in it.
+/// A session, and the chunks that are missing in it.
 pub(crate) struct UploadPlan {
     pub upload: Arc<ResumableUpload>,
     pub chunk_size: u64,
@@ -33,7 +33,7 @@ pub(crate) struct UploadPlan {
 }
 
 impl UploadPlan {
-    /// Before anything was sent.
+    /// Returns the error for an upload that was stopped before anything was sent.
     pub(crate) fn stopped(&self, cause: Error) -> Error {
         Error::from(Box::new(UploadError {
             missing: self.missing.iter().copied().collect(),
@@ -42,7 +42,7 @@ impl UploadPlan {
         }))
     }
 
-    /// Begins a session.
+    /// Creates a session.
     pub(crate) fn create(
         client: &Session,
         source: &FileSource,
@@ -85,7 +85,7 @@ impl UploadPlan {
         })
     }
 
-    /// Asks what is left to do in a session. `anyway`: although the file was changed or replaced since.
+    /// Retrieves the missing chunks of a session. With `anyway`, the file may have been changed or replaced since.
     pub(crate) fn resume(
         client: &Session,
         source: &Inspected,
@@ -98,7 +98,7 @@ impl UploadPlan {
         check_file(&upload, source, file, anyway)?;
         Self::inspect(client, source, file, upload, options).map_err(|e| match e {
             Error::Upload(e) => Error::Upload(e),
-            // With an id that is none it is as with one that has ended.
+            // An invalid session id is treated like the id of a session that has ended.
             e if is_unknown_session(&e) || matches!(e.status(), Some(400 | 414 | 422)) => not_resumable(kept, e),
             Error::InvalidArgument { .. } => not_resumable(kept, e),
             e => Error::from(Box::new(error(kept, e))),
@@ -170,10 +170,12 @@ impl UploadPlan {
     }
 }
 
-/// The chunks that the platform's list does not call completed. `unknown` is asked about a chunk that does not exist.
+/// Returns the chunks that the platform's list does not show as completed. `unknown` is called for a chunk number that
+/// does not exist.
 ///
-/// The list is read until each chunk was on it, or until two pages in a row have no new one: a platform that announces a
-/// billion pages is not asked for all of them. A chunk that was not on it is sent again, which does no harm.
+/// Reading ends once every chunk was listed, or when two consecutive pages contain no new one, so a platform that
+/// announces a billion pages is not asked for all of them. A chunk that was not listed is sent again, which is
+/// harmless.
 pub(crate) fn missing_chunks(
     chunks: SyncPager<ChunkInfo>,
     total_chunks: u32,
@@ -208,7 +210,7 @@ fn count(length: u64, chunk_size: u64) -> Result<u32, String> {
     chunks.ok_or_else(|| format!("{length} bytes need too many chunks of {chunk_size} bytes"))
 }
 
-/// The headers of the requests that carry the chunks.
+/// Returns the headers for the requests that carry the chunks.
 pub(crate) fn chunk_headers(upload: &ResumableUpload) -> Result<Vec<(String, String)>> {
     let mut headers = vec![("content-type".to_string(), "application/octet-stream".to_string())];
     for (name, value) in &upload.upload_headers {
@@ -224,7 +226,7 @@ pub(crate) fn chunk_headers(upload: &ResumableUpload) -> Result<Vec<(String, Str
     Ok(headers)
 }
 
-/// Whether an upload that was kept can be resumed with this file.
+/// Whether a recorded upload can be resumed with this file.
 pub(crate) fn is_of(upload: &ResumableUpload, path: &Path) -> bool {
     let difference = upload.file.zip(stat(path).ok().flatten()).and_then(|(then, now)| then.difference(&now));
     if let Some(difference) = &difference {
@@ -233,14 +235,14 @@ pub(crate) fn is_of(upload: &ResumableUpload, path: &Path) -> bool {
     difference.is_none()
 }
 
-/// How the file is, with a sample of its content.
+/// Returns the state of the file, with a hash of samples of its content.
 fn fingerprint(source: &Inspected) -> Result<Option<FileStamp>> {
     let Some(stamp) = source.stamp() else { return Ok(None) };
     Ok(Some(FileStamp { sample: Some(source.byte_ranges()?.sample()?), ..stamp }))
 }
 
-/// An error if the file is not the one that the upload was started with, as far as that is known. `anyway`: its times and
-/// its number may be others. Its content may not: the asset would be a mixture of two files.
+/// Returns an error if the file is known not to be the one with which the upload was started. With `anyway`, its times
+/// and its inode number may differ. Its content may not, because the asset would mix two files.
 fn check_file(upload: &ResumableUpload, source: &Inspected, file: Option<FileStamp>, anyway: bool) -> Result<()> {
     let Some((then, now)) = upload.file.zip(file) else { return Ok(()) };
     let Some(difference) = then.difference(&now) else { return Ok(()) };
@@ -255,7 +257,7 @@ fn check_file(upload: &ResumableUpload, source: &Inspected, file: Option<FileSta
     Err(mismatch(upload.clone(), Error::file(source.label(), message, None)))
 }
 
-/// An upload that can be resumed.
+/// Creates the error for an upload that can be resumed.
 fn error(upload: ResumableUpload, cause: Error) -> UploadError {
     UploadError {
         upload,
@@ -267,12 +269,12 @@ fn error(upload: ResumableUpload, cause: Error) -> UploadError {
     }
 }
 
-/// An upload of another file, with which it can be resumed.
+/// Creates the error for an upload that was started with another file, and can be resumed only with that file.
 fn mismatch(upload: ResumableUpload, cause: Error) -> Error {
     Error::from(Box::new(UploadError { mismatch: true, ..error(upload, cause) }))
 }
 
-/// An upload that cannot be resumed.
+/// Creates the error for an upload that cannot be resumed.
 pub(crate) fn not_resumable(upload: ResumableUpload, cause: Error) -> Error {
     Error::from(Box::new(UploadError { resumable: false, ..error(upload, cause) }))
 }
@@ -282,8 +284,8 @@ pub(crate) fn is_hopeless(e: &Error) -> bool {
     matches!(e, Error::Upload(e) if e.mismatch || (!e.resumable && !matches!(*e.cause, Error::File { .. })))
 }
 
-/// Whether the platform no longer knows the session. A 404 or 410 from the storage concerns one of its URLs, not the
-/// resource.
+/// Whether the platform no longer knows the session. A 404 or 410 from the storage is about one of its URLs and not
+/// about the session.
 pub(crate) fn is_unknown_session(e: &Error) -> bool {
     e.api().is_some_and(|e| matches!(e.status, 404 | 410) && !e.operation.starts_with(STORAGE_OPERATION))
 }

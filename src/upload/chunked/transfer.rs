@@ -1,8 +1,8 @@
 //! The chunked upload: workers that send chunks, and one thread that reports them.
 //!
-//! Chunks are handed out in order to workers, which read them straight from the file. The calling thread takes what
-//! they have done, reports it in batches, asks for URLs ahead of need and reports the progress. A chunk is done once
-//! the platform has counted it.
+//! Workers take the chunks in order and read them directly from the file. The calling thread collects the finished
+//! chunks, reports them in batches, requests URLs ahead of need and reports the progress. A chunk is done once the
+//! platform has counted it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,9 +25,9 @@ use crate::upload::options::{NewAsset, TransferSettings, Tuning};
 use crate::upload::progress::{Callback, UploadProgress, UploadResult, UploadState};
 use crate::upload::threads::no_thread;
 
-/// The time after which finished chunks are reported although their batch is not full.
+/// The time after which finished chunks are reported even if their batch is not full.
 const MAX_UNREPORTED: Duration = Duration::from_secs(5);
-/// What is known of a canceled upload is reported, if that takes no longer.
+/// The time limit for the report of finished chunks after a cancellation.
 const LAST_REPORT: Duration = Duration::from_secs(5);
 
 /// Uploads a file.
@@ -45,7 +45,7 @@ pub(crate) fn upload(
             return Err(Error::invalid(name, "must be at least 1"));
         }
     }
-    // Immediately refuses a source that cannot be read in chunks.
+    // A source that cannot be read in chunks is refused before a session is created.
     source.byte_ranges()?;
     let deadline = tuning.options.deadline.and_then(|deadline| client.settings().clock.now().checked_add(deadline));
     let length = source.length().unwrap_or_default();
@@ -93,20 +93,20 @@ pub(crate) fn upload(
 
 /// The progress, as tracked by the calling thread.
 struct TransferState {
-    /// Chunks that were not reported.
+    /// The chunks that have not been reported yet.
     missing: BTreeSet<u32>,
-    /// Chunks that were sent and wait for their report.
+    /// The chunks that were sent and are waiting to be reported.
     unreported: Vec<CompletedChunk>,
     last_report: Instant,
-    /// The platform could not take the last report.
+    /// The time of the next attempt to report, after the platform has failed to accept the last report.
     no_report_before: Instant,
-    /// The number of chunks that the platform reports.
+    /// The number of completed chunks by the platform's count, if it has returned one.
     counted: Option<u32>,
     asset_id: Option<String>,
     asset_url: Option<String>,
 }
 
-/// Lets the workers end after the chunk that they are at, whatever happens to the calling thread.
+/// Tells the workers to end after their current chunk when it is dropped, even if the calling thread panics.
 struct StopOnDrop<'a>(&'a Job<'a>);
 
 impl Drop for StopOnDrop<'_> {
@@ -115,7 +115,7 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// The calling thread's part.
+/// The work of the calling thread.
 impl TransferState {
     fn new(missing: BTreeSet<u32>, asset_id: Option<String>, now: Instant) -> Self {
         TransferState {
@@ -131,7 +131,7 @@ impl TransferState {
 }
 
 impl Job<'_> {
-    /// The result of the upload: the asset, or an error that holds what it takes to resume.
+    /// Returns the result of the upload: the asset, or an error that contains what is needed to resume.
     fn outcome(&self, state: TransferState, result: Result<()>) -> Result<UploadResult> {
         let cause = match (result, state.asset_id.clone()) {
             (Ok(()), Some(asset_id)) => {
@@ -150,7 +150,7 @@ impl Job<'_> {
             upload: ResumableUpload { asset_id: state.asset_id, ..(*self.upload).clone() },
             missing: state.missing.into_iter().collect(),
             total_chunks: self.total_chunks,
-            // A file that cannot be read for now has not changed.
+            // A file that cannot be read at the moment has not necessarily changed, so the upload can still be resumed.
             resumable: !matches!(cause, Error::File { source: None, .. }) && !is_unknown_session(&cause),
             mismatch: false,
             cause: Box::new(cause),
@@ -179,7 +179,8 @@ impl Job<'_> {
                 let sender = sender.clone();
                 let worker = std::thread::Builder::new().name("twelvelabs-upload".into());
                 if let Err(e) = worker.spawn_scoped(scope, move || self.work(&sender)) {
-                    // Fewer workers do it too, as long as there is one.
+                    // If the system refuses further threads, the upload continues with fewer workers, as long as there
+                    // is one.
                     match started {
                         0 => fault = Some(no_thread(e)),
                         _ => log::warn!("only {started} workers: {e}"),
@@ -213,14 +214,15 @@ impl Job<'_> {
             }
         });
         if fault.as_ref().is_some_and(Error::is_canceled) {
-            // The rest is reported without the handle.
+            // The remaining chunks are reported without the cancel handle, which would stop the request.
             return fault.map_or(Ok(()), Err);
         }
         let reported = self.report_rest(state);
         fault.map_or(reported, Err)
     }
 
-    /// Reports what was sent, a batch at a time. A passing fault is forgiven: the next report has them, too.
+    /// Reports the sent chunks, a batch at a time. A temporary failure is ignored, because the next report repeats
+    /// them.
     fn report(&self, state: &mut TransferState) -> Result<()> {
         match self.report_rest(state) {
             Err(e) if e.is_retryable() => {
@@ -255,7 +257,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// After a cancellation: so that what has arrived need not be sent again.
+    /// Reports the finished chunks after a cancellation, so that they need not be sent again.
     fn report_last(&self, state: &mut TransferState) {
         while !state.unreported.is_empty() {
             let mut options = self.tuning.options.clone().deadline(LAST_REPORT).max_retries(0);
@@ -267,7 +269,7 @@ impl Job<'_> {
         }
     }
 
-    /// Holds what was reported against what the platform has counted, and sends once more what it lacks.
+    /// Compares the reported chunks with the platform's count, and sends the missing ones once more.
     fn verify(&self, state: &mut TransferState, progress: &mut Option<Callback>) -> Result<()> {
         self.source.check_path()?;
         if state.counted == Some(self.total_chunks) {
@@ -288,7 +290,7 @@ impl Job<'_> {
         }
     }
 
-    /// The chunks that the platform says it does not have.
+    /// Returns the chunks that the platform reports as missing.
     fn lacking(&self) -> Result<BTreeSet<u32>> {
         let chunks = self.client.multipart_upload().get_status(&self.upload.upload_id).page_limit(50);
         let chunks = chunks.request_options(self.options()).send()?;

@@ -26,18 +26,18 @@ use crate::text::printable;
 use crate::upload::chunked::open::is_unknown_session;
 use crate::upload::options::Tuning;
 
-/// The platform gives no more URLs in one answer.
+/// The maximum number of URLs that the platform returns in one answer.
 const MAX_URLS: u32 = 50;
-/// A URL that ends sooner is not used any more.
+/// The minimum remaining validity of a URL. One that expires sooner is not used.
 const URL_RESERVE: time::Duration = time::Duration::seconds(30);
-/// How long the answer to a chunk may take once the chunk is sent.
+/// The time limit for the answer after a chunk is sent.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
-/// How often a chunk is sent again.
+/// The default number of retries of a chunk.
 const CHUNK_RETRIES: u32 = 3;
-/// No more than this is read of an answer of the storage.
+/// The maximum number of bytes that are read of a storage answer.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// One upload as its workers see it.
+/// An upload from the perspective of its workers.
 pub(crate) struct Job<'a> {
     pub client: &'a Session,
     pub source: &'a Inspected,
@@ -47,45 +47,45 @@ pub(crate) struct Job<'a> {
     pub chunk_size: u64,
     pub total_chunks: u32,
     pub length: u64,
-    /// When the whole upload has to be over.
+    /// The deadline of the whole upload.
     pub deadline: Option<Instant>,
-    /// Set when no chunk is to be started or sent again any more. What is being sent goes on.
+    /// Canceled when no further chunk may be started or retried. Chunks in progress are still finished.
     pub stop: CancelHandle,
-    /// Bytes of the file that have arrived or are on their way.
+    /// The number of bytes that have arrived or are being sent.
     pub sent: AtomicU64,
     pub queue: Mutex<Queue>,
-    /// Notified when URLs have come or the upload stops.
+    /// Notified when URLs have arrived or the upload stops.
     pub changed: Condvar,
 }
 
 pub(crate) struct Queue {
-    /// Chunks that no worker has taken.
+    /// The chunks that no worker has taken yet.
     pub chunks: VecDeque<u32>,
     pub urls: HashMap<u32, PresignedUrl>,
-    /// Whether somebody is asking for URLs.
+    /// Whether a thread is requesting URLs.
     pub fetching: bool,
-    /// The chunk for whose URL was asked last ahead of need: once is enough, its worker asks, too.
+    /// The last chunk whose URL was requested ahead of need. Once is enough, because its worker requests it, too.
     pub asked_ahead: u32,
 }
 
-/// A message from a worker.
+/// A message from a worker to the calling thread.
 pub(crate) enum Report {
     Done(CompletedChunk),
     Failed(Error),
 }
 
 impl Job<'_> {
-    /// Sends chunks until there are no more.
+    /// Sends chunks until none are left.
     pub(crate) fn work(&self, events: &Sender<Report>) {
         let work = || -> Result<()> {
             let file = RefCell::new(self.source.byte_ranges()?);
             while let Some(index) = self.take() {
                 let done = match self.send_chunk(index, &file) {
-                    // The storage has taken it without a proof: that may be otherwise the next time.
+                    // The storage accepted the chunk without an `ETag`. A second attempt may return one.
                     Err(Error::Decode { .. }) => self.send_chunk(index, &file)?,
                     done => done?,
                 };
-                // Nobody listens any more only if the calling thread has panicked.
+                // The receiver is gone only if the calling thread has panicked.
                 let _ = events.send(Report::Done(done));
             }
             Ok(())
@@ -99,13 +99,14 @@ impl Job<'_> {
             })
         });
         if let Err(e) = outcome {
-            // In this order: what stops the others is the fault that counts.
+            // The failure is sent before the other workers are stopped, so that it arrives before the errors that
+            // stopping causes.
             let _ = events.send(Report::Failed(e));
             self.stop();
         }
     }
 
-    /// The upload in texts.
+    /// Returns the name of the upload for messages.
     pub(crate) fn name(&self) -> String {
         format!("upload {}", printable(&self.upload.upload_id, 100))
     }
@@ -114,7 +115,7 @@ impl Job<'_> {
         lock(&self.queue)
     }
 
-    /// No chunk is started any more.
+    /// Stops the upload: no further chunk is started.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
         self.changed.notify_all();
@@ -124,7 +125,7 @@ impl Job<'_> {
         self.client.settings().clock.now()
     }
 
-    /// The options of a request that begins now: it may take as long as the whole upload still may.
+    /// Returns the options of a request that begins now. Its time limit is what remains of the upload's.
     pub(crate) fn options(&self) -> RequestOptions {
         let remaining = self.deadline.map(|deadline| deadline.saturating_duration_since(self.now()));
         RequestOptions { deadline: remaining, ..self.tuning.options.clone() }
@@ -137,13 +138,13 @@ impl Job<'_> {
         self.queue().chunks.pop_front()
     }
 
-    /// Where a chunk is in the file, and its length.
+    /// Returns the offset of a chunk in the file, and its length.
     pub(crate) fn place(&self, index: u32) -> (u64, u64) {
         let offset = u64::from(index.saturating_sub(1)).saturating_mul(self.chunk_size);
         (offset, self.chunk_size.min(self.length.saturating_sub(offset)))
     }
 
-    /// Sends a chunk, each time to another URL.
+    /// Sends a chunk, with a new URL for each attempt.
     fn send_chunk(&self, index: u32, file: &RefCell<ByteRanges>) -> Result<CompletedChunk> {
         let operation = format!("{STORAGE_OPERATION} {index} of {} of {}", self.total_chunks, self.name());
         let (offset, length) = self.place(index);
@@ -182,7 +183,7 @@ impl Job<'_> {
         sent
     }
 
-    /// A URL for a chunk that was not used before.
+    /// Returns an unused URL for a chunk.
     fn url(&self, index: u32) -> Result<String> {
         let mut queue = self.queue();
         loop {
@@ -196,7 +197,8 @@ impl Job<'_> {
                 }
                 Some(_) => {}
                 None if queue.fetching => {
-                    // Somebody is asking already. If that was not for this chunk, it is asked for next.
+                    // Another thread is already requesting URLs. If this chunk's is not among them, it is requested
+                    // next.
                     queue = wait_timeout(&self.changed, queue, PROGRESS_TICK);
                     continue;
                 }
@@ -204,7 +206,7 @@ impl Job<'_> {
             }
             let count = queue.run_without_url(index);
             queue = self.fetch(queue, index, count)?;
-            // What was fetched this moment is used even if this machine's clock says that it has expired.
+            // A URL that was just fetched is used even if it has expired by this machine's clock, which may be wrong.
             if let Some(PresignedUrl { url: Some(url), .. }) = queue.urls.remove(&index) {
                 return self.checked(url);
             }
@@ -212,7 +214,7 @@ impl Job<'_> {
         }
     }
 
-    /// A URL that is not less safe than the API itself.
+    /// Checks that a URL is no less secure than the base URL of the API.
     fn checked(&self, url: String) -> Result<String> {
         let options = &self.client.settings().options;
         if !may_go_to(&url, &options.base_url, options.allow_insecure_storage) {
@@ -232,7 +234,7 @@ impl Job<'_> {
         expires_at.zip(soon).is_some_and(|(expires_at, soon)| expires_at <= soon)
     }
 
-    /// Asks for URLs before a worker has to wait for them.
+    /// Requests URLs before a worker has to wait for them.
     pub(crate) fn fetch_ahead(&self) -> Result<()> {
         let mut queue = self.queue();
         let near = queue.chunks.iter().take(self.tuning.max_workers.saturating_mul(2));
@@ -243,18 +245,18 @@ impl Job<'_> {
         queue.asked_ahead = next;
         let count = queue.run_without_url(next);
         match self.fetch(queue, next, count) {
-            // The worker that needs them asks again, and reports what is wrong if it lasts.
+            // The worker that needs the URLs requests them again, and reports the error if it persists.
             Err(e) if !is_unknown_session(&e) => log::debug!("no URLs ahead of need: {e}"),
             other => drop(other?),
         }
         Ok(())
     }
 
-    /// Asks for the URLs of `count` chunks, without holding the lock meanwhile.
+    /// Requests the URLs of `count` chunks, and releases the lock in the meantime.
     fn fetch<'s>(&'s self, mut queue: MutexGuard<'s, Queue>, start: u32, count: u32) -> Result<MutexGuard<'s, Queue>> {
         queue.fetching = true;
         drop(queue);
-        // Whatever happens, nobody waits for URLs that nobody fetches.
+        // The guard resets `fetching` in any case, so that nobody waits for URLs that are not being requested.
         let mut fetching = Fetching(Some(self));
         let call = self.client.multipart_upload().get_additional_presigned_urls(&self.upload.upload_id, start, count);
         let answer = call.request_options(self.options()).send();
@@ -268,8 +270,8 @@ impl Job<'_> {
     }
 }
 
-/// URLs by their chunks. Those of chunks that were not asked for are dropped: however many a platform gives, no more are
-/// kept than there are chunks.
+/// Indexes URLs by their chunks. URLs for unrequested chunks are dropped, so no platform can make this keep more URLs
+/// than there are chunks.
 pub(crate) fn by_chunk(
     urls: Vec<PresignedUrl>,
     asked: RangeInclusive<u32>,
@@ -277,13 +279,13 @@ pub(crate) fn by_chunk(
     urls.into_iter().filter_map(move |url| Some((url.chunk_index.filter(|index| asked.contains(index))?, url)))
 }
 
-/// Whether a URL of the storage is encrypted if the API is, or need not be.
+/// Whether a storage URL may be used: it must be encrypted if the API's is, unless insecure URLs are allowed.
 fn may_go_to(url: &str, base_url: &str, allow_insecure: bool) -> bool {
     let clear = |url: &str| url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
     allow_insecure || !clear(url) || clear(base_url)
 }
 
-/// While this lives, somebody asks for URLs.
+/// Marks URLs as being requested while it lives.
 struct Fetching<'a>(Option<&'a Job<'a>>);
 
 impl Drop for Fetching<'_> {
@@ -296,7 +298,7 @@ impl Drop for Fetching<'_> {
 }
 
 impl Queue {
-    /// How many chunks from `index` on are not started and have no URL.
+    /// Returns how many consecutive chunks from `index` on are not started and have no URL.
     fn run_without_url(&self, index: u32) -> u32 {
         let open = |n: &u32| self.chunks.contains(n) && !self.urls.contains_key(n);
         let last = (1..MAX_URLS).take_while(|n| open(&index.saturating_add(*n))).last();
@@ -304,18 +306,18 @@ impl Queue {
     }
 }
 
-/// One chunk of the file as the body of a request.
+/// A chunk of the file as the body of a request.
 struct Chunk<'a> {
     file: &'a RefCell<ByteRanges>,
     offset: u64,
     length: u64,
     sent: &'a AtomicU64,
-    /// How many bytes the try under way has taken.
+    /// The number of bytes that the current attempt has read.
     taken: Cell<u64>,
 }
 
 impl Chunk<'_> {
-    /// What a failed try has taken was not sent after all.
+    /// Subtracts the bytes of a failed attempt from the progress.
     fn take_back(&self) {
         self.sent.fetch_sub(self.taken.replace(0), Ordering::Relaxed);
     }
@@ -359,7 +361,7 @@ impl ChunkReader<'_> {
         self.offset += read as u64;
         self.left -= read as u64;
         if self.left == 0 {
-            // Before the last bytes go, so that a chunk of a file that has changed is never complete.
+            // The check comes before the last bytes are sent, so that a chunk of a changed file is never completed.
             file.check_unchanged()?;
             self.ended = Some(Instant::now());
         }

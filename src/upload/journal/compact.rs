@@ -1,7 +1,7 @@
-//! Compacting a journal: what still counts is written to a second file, which then takes the place of the first.
+//! Compacting a journal: the current lines are written to a second file, which then replaces the journal.
 //!
-//! The second file is complete and on the disk before it gets its name, so a crash leaves one or the other. Compacting
-//! in place was turned down, since a crash would leave neither.
+//! The second file is complete and on the disk before it is renamed, so a crash leaves one of the two intact.
+//! Compacting in place was turned down, because a crash could destroy both.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -16,34 +16,35 @@ use crate::upload::journal::lock::{beside, private_options, share_for_reading};
 /// The beginning of every journal.
 const BEGINNING: &[u8] = br#"{"format":"twelvelabs-"#;
 
-/// Where the parts of an old journal are in a new one.
+/// Maps the positions of lines in the old journal to those in the new one.
 pub(crate) struct OffsetMap {
-    /// What was copied, in order, and where it begins now.
+    /// The ranges that were copied, in order, and the new position of each.
     parts: Vec<(Range<u64>, u64)>,
 }
 
 impl OffsetMap {
     pub(crate) fn apply(&self, place: &mut Range<u64>) {
         let next = self.parts.partition_point(|(part, _)| part.start <= place.start);
-        // The first line, if a byte order mark stood before it.
+        // The range may be the first line, without the byte order mark before it.
         let Some((part, start)) = self.parts.get(next.saturating_sub(1)) else { return };
         let end = start + (place.end - part.start);
         *place = start + place.start.saturating_sub(part.start)..end;
     }
 }
 
-/// Why a journal was not rewritten, and the old one if it still has its name.
+/// The reason why a journal was not rewritten, and the old journal if it is still in place.
 pub(crate) struct NotRewritten {
     pub error: io::Error,
     pub old: Option<File>,
 }
 
-/// Opens a journal that exists.
+/// Opens an existing journal.
 pub(crate) fn open_journal(path: &Path) -> io::Result<File> {
     share_for_reading(nonblocking(OpenOptions::new().read(true).append(true))).open(path)
 }
 
-/// Puts a journal with this first line, and these parts of the old one, in its place, all of it or nothing.
+/// Replaces a journal with a new one that consists of this header and these parts of the old one. If a step fails, the
+/// old journal stays as it is.
 pub(crate) fn rewrite(
     path: &Path,
     header: &Header,
@@ -56,11 +57,11 @@ pub(crate) fn rewrite(
         Ok(written) => written,
         Err(error) => return Err(NotRewritten { error, old }),
     };
-    // Where there is no POSIX rename (FAT, exFAT, many network shares), no file takes the name of one that is open.
+    // Without POSIX rename (FAT, exFAT, many network shares), a file that is open cannot be replaced, so it is closed.
     let had_old = old.is_some();
     drop(old);
     if let Err(error) = std::fs::rename(&fresh, path) {
-        // If that fails, too, the next run removes it.
+        // If the removal fails as well, the next run removes the file.
         let _ = std::fs::remove_file(&fresh);
         let old = if had_old { open_journal(path).ok() } else { None };
         return Err(NotRewritten { error, old });
@@ -72,10 +73,10 @@ pub(crate) fn rewrite(
     opened.map(|file| (file, map)).map_err(|error| NotRewritten { error, old: None })
 }
 
-/// Removes what a run has left that was killed here; anything else of this name stays.
+/// Removes a file left by a run that crashed while compacting. Any other file of this name is kept.
 fn remove_leftover(fresh: &Path) -> io::Result<()> {
     let is_ours = match fresh.symlink_metadata() {
-        // Not a link, and not a pipe, which would be waited for.
+        // A link is not followed, and a pipe is not opened, since opening it might block.
         Ok(there) => there.is_file() && begins_as_journal(nonblocking(OpenOptions::new().read(true)).open(fresh)?)?,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e),
@@ -93,12 +94,12 @@ fn begins_as_journal(file: File) -> io::Result<bool> {
     Ok(BEGINNING.starts_with(&begins))
 }
 
-/// Writes the new file and returns once it is on the disk, with its length. Nothing is left of it if that fails.
+/// Writes the new file, and returns its length once it is on the disk. If that fails, the file is removed.
 fn write_new(fresh: &Path, header: &Header, old: Option<&File>, kept: &[Range<u64>]) -> io::Result<(OffsetMap, u64)> {
     let file = private_options().write(true).create_new(true).open(fresh)?;
     let written = copy(file, header, old, kept);
     if written.is_err() {
-        // If that fails, too, the next run removes it.
+        // If the removal fails as well, the next run removes the file.
         let _ = std::fs::remove_file(fresh);
     }
     written
@@ -128,14 +129,14 @@ fn copy(file: File, header: &Header, old: Option<&File>, kept: &[Range<u64>]) ->
     Ok((OffsetMap { parts }, end))
 }
 
-/// Makes sure that the name of a file is on the disk, where that is possible.
+/// Syncs the folder of a file, so that the file's name is on the disk.
 ///
-/// Without it, a power cut may bring back the file that had the name before. That is no reason not to work on file
-/// systems that cannot sync a folder, or in a folder that may be written to and not read.
+/// Without this, a power failure may bring back the file that had the name before. Errors that mean "not supported" are
+/// ignored: some file systems cannot sync a folder, and a folder may be writable but not readable.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent().filter(|_| cfg!(unix)) else { return Ok(()) };
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // EINVAL and ENOTSUP: SMB, and some FUSE file systems.
+        // EINVAL and ENOTSUP come from SMB and from some FUSE file systems.
         Err(e)
             if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied) =>
         {
@@ -154,7 +155,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_folder_that_cannot_be_synced_does_no_harm() {
-        // Its files cannot be synced, with EINVAL.
+        // Files in /proc cannot be synced: fsync fails with EINVAL.
         let path = Path::new("/proc/self/status");
         assert_eq!(File::open("/proc/self").unwrap().sync_all().unwrap_err().kind(), ErrorKind::InvalidInput);
         sync_folder(path).unwrap();

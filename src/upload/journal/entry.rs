@@ -1,4 +1,4 @@
-//! The lines of a journal: the first one says whose it is, each further one is the state of a file.
+//! The lines of a journal: the first line identifies the account, and each further line is the state of a file.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -21,24 +21,24 @@ use crate::upload::journal::paths::Folders;
 use crate::upload::journal::placement::Placement;
 use crate::upload::options::SentAt;
 
-/// The version of the format. A later one is refused: its lines may mean something else.
+/// The version of the format. A journal with a later version is refused, because its lines may mean something else.
 pub(crate) const VERSION: u32 = 1;
-/// A longer line is not one of a journal.
+/// The maximum length of a line. Nothing longer is written or read.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
-/// The most bytes of what ends a line that was written completely: `"permanent":false,"at":"…"}`.
+/// The maximum length of a complete line's end, `"permanent":false,"at":"…"}`.
 const MAX_END: usize = 64;
 
 /// The two kinds of journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Of a batch.
+    /// The journal of a batch.
     Manifest,
-    /// Of one upload.
+    /// The journal of one upload.
     StateFile,
 }
 
 impl Kind {
-    /// The name of the kind in errors and logs.
+    /// Returns the name of the kind for errors and logs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Manifest => "manifest",
@@ -46,7 +46,7 @@ impl Kind {
         }
     }
 
-    /// The name of the format in the first line.
+    /// Returns the name of the format in the first line.
     pub(crate) fn format(self) -> &'static str {
         match self {
             Kind::Manifest => "twelvelabs-manifest",
@@ -55,18 +55,18 @@ impl Kind {
     }
 }
 
-/// A version of a file: another size or time of change means another version.
+/// A version of a file. Another size or another modification time means another version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileKey {
     /// The absolute path.
     pub path: String,
     pub size: u64,
-    /// When it was changed last, in nanoseconds since 1970.
+    /// The modification time in nanoseconds since 1970.
     pub modified: Option<i64>,
 }
 
 impl FileKey {
-    /// Whether this is the same version of the file, whatever the spelling of its path.
+    /// Whether this is the same version of the file, however its path is spelled.
     pub(crate) fn is_version(&self, now: &FileKey) -> bool {
         (self.size, self.modified) == (now.size, now.modified)
     }
@@ -82,7 +82,7 @@ impl FileKey {
     }
 }
 
-/// The first line, which says whose assets the ids are.
+/// The first line, which identifies the account and the base URL to which the ids belong.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub format: String,
@@ -106,7 +106,7 @@ impl Header {
         serde_json::from_slice(text).ok().filter(|header: &Header| header.format.starts_with("twelvelabs-"))
     }
 
-    /// Says why a journal with this first line cannot be used by a run whose own would be `own`, if so.
+    /// Returns the reason why a run with the header `own` cannot use a journal with this header, if there is one.
     pub(crate) fn refusal(&self, own: &Header, kind: Kind) -> Option<String> {
         let what = kind.name();
         if self.format != own.format {
@@ -132,11 +132,11 @@ impl Header {
     }
 }
 
-/// Returns 32 bits that distinguish one API key from another, by FNV-1a and the finalizer of MurmurHash 3, which are the
-/// same everywhere and forever.
+/// Returns 32 bits that distinguish one API key from another: FNV-1a with the finalizer of MurmurHash 3, whose results
+/// are the same on every system and in every version.
 ///
-/// A hash for passwords was turned down: nobody can learn more than 32 bits of a key from this one either, also from
-/// many journals, and keys have more.
+/// A password hash was turned down. Even many journals reveal no more than these 32 bits of a key, and a key has far
+/// more.
 pub(crate) fn fingerprint(api_key: &str) -> String {
     let hash = Fnv1a::new().bytes(b"twelvelabs manifest: ").bytes(api_key.as_bytes()).finish();
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -152,9 +152,9 @@ pub(crate) enum Event {
     Sending,
     /// A chunked upload has started.
     Session,
-    /// The file has arrived; the asset is not known to be ready.
+    /// The file has arrived, and its asset is not known to be ready.
     Uploaded,
-    /// Nothing is left to do.
+    /// The file needs no further step.
     Done,
     Failed,
 }
@@ -168,34 +168,34 @@ pub(crate) struct Entry {
     /// A chunked upload that can be resumed.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub upload: Option<ResumableUpload>,
-    /// When the file was sent in one request whose outcome is unknown.
+    /// The time at which the file was sent in one request whose outcome is unknown.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<OffsetDateTime>,
-    /// By how many milliseconds the platform's clock was ahead of this machine's then, if that was known.
+    /// The number of milliseconds by which the platform's clock was ahead of this machine's at `sent_at`, if known.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub clock_offset: Option<i64>,
-    /// An asset that may become ready.
+    /// The id of an asset that may still become ready.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub asset_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub asset: Option<Asset>,
-    /// Where the asset is, or is on its way to.
+    /// The indexes and knowledge stores that contain the asset or are about to.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "those_that_fit")]
     pub placements: Vec<Placement>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub code: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub message: Option<String>,
-    /// Whether the file can never succeed.
+    /// Whether the failure is permanent, so that a retry is pointless.
     #[serde(default)]
     pub permanent: bool,
-    /// When this was written. It is the last field: see [`EntryHead::read_own`].
+    /// The time at which the entry was written. It must be the last field: see [`EntryHead::read_own`].
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub at: Option<OffsetDateTime>,
 }
 
-/// The part of an entry that says which file it is about. The rest of the line is checked to be complete JSON, and not
-/// decoded: a journal may have a million lines.
+/// The part of an entry that identifies its file. The rest of the line is checked to be complete JSON but not decoded,
+/// because a journal may have a million lines.
 #[derive(Deserialize)]
 pub(crate) struct EntryHead<'a> {
     #[serde(borrow)]
@@ -213,12 +213,12 @@ impl<'a> EntryHead<'a> {
         Self::read_own(line).map_or_else(|| serde_json::from_slice(line), Ok)
     }
 
-    /// Reads a line that has the very form in which [`Entry`] is written, in a fraction of the time. Returns `None` for
-    /// any other.
+    /// Reads a line that has exactly the form in which [`Entry`] is written, in a fraction of the time. Returns `None`
+    /// for any other line.
     ///
-    /// Only its beginning and its end are read. A line that a crash has torn lacks its end, and one of which a block
-    /// never reached the disk has zeros in it: they have to be found here, since the line before such a one still
-    /// counts.
+    /// Only the beginning and the end are parsed. A line that a crash has torn lacks its end, and a line with a block
+    /// that never reached the disk contains zeros. Both must be detected here, because the previous line about the file
+    /// then still counts.
     fn read_own(line: &'a [u8]) -> Option<Self> {
         let rest = line.strip_prefix(b"{\"event\":\"")?;
         let (event, rest) = rest.split_at_checked(memchr::memchr(b'"', rest)?)?;
@@ -235,7 +235,7 @@ impl<'a> EntryHead<'a> {
         let is_whole = (before.ends_with(b"\"permanent\":false") || before.ends_with(b"\"permanent\":true"))
             && end.ends_with(b"Z\"}")
             && memchr::memchr(0, rest).is_none();
-        // Where this name stands, at whatever depth, all of the line has to be read.
+        // If this name occurs anywhere in the line, the whole line has to be parsed.
         let has_sent_at = memchr::memmem::find(rest, b"\"sent_at\"").is_some();
         (is_whole && !has_sent_at).then_some(EntryHead { path: path.into(), _event: event, _size: size, sent_at: None })
     }
@@ -259,7 +259,7 @@ impl Entry {
         }
     }
 
-    /// When the file was sent, with the platform's clock.
+    /// Returns the time at which the file was sent, with the offset of the platform's clock.
     pub(crate) fn sent_at(&self) -> Option<SentAt> {
         let offset = self.clock_offset.map(time::Duration::milliseconds);
         self.sent_at.map(|here| SentAt { here, offset })
@@ -271,8 +271,8 @@ impl Entry {
         Entry { sent_at: sent_at.map(|sent_at| sent_at.here), clock_offset, ..self }
     }
 
-    /// Drops ids that are no segment of a path, because of which the file would fail in every run: a crash of the system
-    /// may leave anything in a file.
+    /// Drops ids that cannot be a path segment. A system crash may leave arbitrary bytes in the journal, and such an id
+    /// would make the file fail in every run.
     pub(crate) fn usable(self) -> Self {
         Entry {
             upload: self.upload.filter(|upload| is_id(&upload.upload_id)),

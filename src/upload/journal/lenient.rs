@@ -1,18 +1,18 @@
-//! Reading fields that a later version may write in another way: that costs no more than the field.
+//! Lenient reading of fields that a later version may write differently: an unknown form loses only that field.
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
-/// A field, if it is what it is known as.
+/// Reads a field, or returns its default if it does not have the expected type.
 pub(crate) fn if_it_fits<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
-    // By way of its text, so that each type is read from texts alone.
+    // The value is deserialized from its text, so that the code for each type is compiled only once.
     let value = Value::deserialize(deserializer)?;
     Ok(serde_json::from_slice(value.to_string().as_bytes()).ok())
 }
 
-/// The elements of a list that are what they are known as.
+/// Reads the elements of a list that have the expected type, and skips the others.
 pub(crate) fn those_that_fit<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {

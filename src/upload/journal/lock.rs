@@ -1,8 +1,8 @@
-//! A lock that keeps two runs from the same journal, and goes with the process that holds it.
+//! A lock that keeps two runs from using the same journal. It is released when the process that holds it ends.
 //!
-//! What is locked is a second file beside the journal, because the journal is replaced when it is compacted. A file of
-//! that name which is not a lock file is somebody's own: it is neither followed (if it is a link), nor written to, nor
-//! removed.
+//! The lock is on a second file beside the journal, because the journal is replaced when it is compacted. A file of
+//! that name that is not a lock file may belong to somebody else: it is not followed (if it is a link), not written to
+//! and not removed.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 use crate::file::{is_same, nonblocking};
 use crate::text::printable_path;
 
-/// How the content of a lock file begins. A crash may have left any part of it.
+/// The beginning of a lock file's content. After a crash, any prefix of the content may be on the disk.
 const BEGINNING: &[u8] = b"{\"pid\":";
-/// A lock file is never longer than this.
+/// The maximum size of a lock file.
 const MAX_CONTENT: u64 = 4096;
 
 /// A lock on a file, held until it is dropped.
@@ -28,7 +28,7 @@ pub(crate) struct Lock {
     file: Option<File>,
 }
 
-/// Who holds a lock, for the errors of the others.
+/// The holder of a lock, for the errors of other processes.
 #[derive(Serialize, Deserialize)]
 struct Holder {
     pid: u32,
@@ -36,15 +36,15 @@ struct Holder {
     since: OffsetDateTime,
 }
 
-/// The path with something added to its name.
+/// Returns the path with a suffix appended to its file name.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-/// Options for a file that may hold what is nobody else's business, such as headers with a signature: on Unix, only
-/// its owner may read it. They do not wait for the other end of a pipe.
+/// Returns options for a file that may contain private data, such as headers with a signature: on Unix, only its owner
+/// may read it. Opening a pipe with them does not wait for its other end.
 pub(crate) fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -53,8 +53,8 @@ pub(crate) fn private_options() -> OpenOptions {
     options
 }
 
-/// Whether the path itself, and not a link, still leads to this file. Where files have no numbers, whether it leads to
-/// any: there, other programs cannot replace an open one (see [`share_for_reading`]).
+/// Whether the path itself, and not a link, still leads to this file. On systems where files have no inode numbers,
+/// only checks that a file exists: there, other programs cannot replace an open file (see [`share_for_reading`]).
 pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     match path.symlink_metadata() {
         Ok(there) => Ok(is_same(&there, &file.metadata()?)),
@@ -63,8 +63,8 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
-/// Options with which, on Windows, other programs can read the file while it is open, but neither write to it nor
-/// rename or remove it. On other systems they can, and [`leads_to`] tells it afterwards.
+/// Returns options with which, on Windows, other programs can read the file while it is open, but cannot write to,
+/// rename or remove it. On other systems they can, and [`leads_to`] detects it afterwards.
 pub(crate) fn share_for_reading(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(windows)]
     {
@@ -74,13 +74,13 @@ pub(crate) fn share_for_reading(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// The ways in which a lock is not had.
+/// The reasons why a lock cannot be acquired.
 enum Refusal {
-    /// Somebody else has it.
+    /// Another process holds the lock.
     InUse,
-    /// The file is not a lock file.
+    /// The file exists and is not a lock file.
     InTheWay,
-    /// The file system has no locks.
+    /// The file system does not support locks.
     NoLocks(io::Error),
     Failed(io::Error),
 }
@@ -92,7 +92,7 @@ impl From<io::Error> for Refusal {
 }
 
 impl Lock {
-    /// Locks a file, which need not exist. If somebody else has it, the error says who.
+    /// Locks a file, which need not exist. If another process holds the lock, the error names that process.
     pub(crate) fn on(target: &Path, now: OffsetDateTime) -> Result<Self> {
         let path = beside(target, ".lock");
         let file = acquire(&path).map_err(|refusal| match refusal {
@@ -104,7 +104,7 @@ impl Lock {
             }
             Refusal::Failed(e) => Error::file(&path, "cannot create the lock file", Some(e)),
         })?;
-        // From here on, it is removed if anything fails.
+        // From here on, dropping the lock removes the file if a step fails.
         let lock = Lock { path, file: Some(file) };
         let holder = serde_json::to_vec(&Holder { pid: std::process::id(), since: now });
         let written = holder.map_err(Into::into).and_then(|holder| lock.write(&holder));
@@ -112,8 +112,8 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Replaces what an earlier holder has left, through the handle that is locked: by its path, it might be another
-    /// file.
+    /// Replaces the content left by an earlier holder. It writes through the locked handle, because the path might lead
+    /// to another file by now.
     fn write(&self, holder: &[u8]) -> io::Result<()> {
         let Some(mut file) = self.file.as_ref() else { return Ok(()) };
         file.set_len(0)?;
@@ -121,13 +121,13 @@ impl Lock {
         io::Write::write_all(&mut file, holder)
     }
 
-    /// Whether the lock file is still there, so that nobody else can have it.
+    /// Whether the lock file is still at its path, so that nobody else can acquire the lock.
     pub(crate) fn is_in_place(&self) -> io::Result<bool> {
         self.file.as_ref().map_or(Ok(false), |file| leads_to(&self.path, file))
     }
 }
 
-/// Opens the lock file, which is created if it is missing, and locks it.
+/// Opens and locks the lock file, and creates it if it is missing.
 #[cfg(not(windows))]
 fn acquire(path: &Path) -> Result<File, Refusal> {
     use std::fs::TryLockError;
@@ -146,20 +146,21 @@ fn acquire(path: &Path) -> Result<File, Refusal> {
             Err(TryLockError::WouldBlock) => return Err(Refusal::InUse),
             Err(TryLockError::Error(e)) => {
                 if is_new {
-                    // If that fails, too, an empty file is left, which is in nobody's way.
+                    // If the removal fails as well, an empty file remains. It counts as a lock file, so it blocks
+                    // nobody.
                     let _ = std::fs::remove_file(path);
                 }
                 return Err(Refusal::NoLocks(e));
             }
         }
-        // Whoever had the lock may have removed the file between the two steps.
+        // The previous holder may have removed the file after it was opened here and before it was locked.
         if leads_to(path, &file)? {
             return if is_own(&file)? { Ok(file) } else { Err(Refusal::InTheWay) };
         }
     }
 }
 
-/// Opens what is there already: nothing if it has just gone.
+/// Opens an existing lock file. Returns `None` if it was removed in the meantime.
 #[cfg(not(windows))]
 fn open_existing(path: &Path) -> Result<Option<File>, Refusal> {
     let opened = path.symlink_metadata().and_then(|there| match there.is_file() {
@@ -168,28 +169,28 @@ fn open_existing(path: &Path) -> Result<Option<File>, Refusal> {
     });
     match opened {
         Ok(Some(file)) => Ok(Some(file)),
-        // A link, perhaps to something that would be filled.
+        // The path is a link. Following it could write to another file.
         Ok(None) => Err(Refusal::InTheWay),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e.into()),
     }
 }
 
-/// Opens the lock file, which is created if it is missing, so that nobody else can write to it.
+/// Opens the lock file in a way that keeps others from writing to it, and creates it if it is missing.
 ///
-/// That is the lock: Windows' locks of regions (`File::try_lock`) would keep everybody from reading who holds it, and a
-/// file that is open like this cannot be removed or replaced.
+/// The open handle is the lock. Windows' region locks (`File::try_lock`) would keep other processes from reading who
+/// holds the lock. A file that is opened like this cannot be removed or replaced either.
 #[cfg(windows)]
 fn acquire(path: &Path) -> Result<File, Refusal> {
     use std::os::windows::fs::OpenOptionsExt;
 
     const ERROR_SHARING_VIOLATION: i32 = 32;
     const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
-    /// A file that is being removed cannot be opened for a moment.
+    /// The pauses between attempts. Windows refuses to open a file for a moment while it is being removed.
     const PAUSES: [u64; 6] = [1, 5, 10, 20, 50, 100];
 
     let mut options = private_options();
-    // A link is opened itself, and seen below to be none of ours.
+    // A link is opened itself instead of being followed, and is rejected below.
     share_for_reading(options.read(true).write(true).create(true).truncate(false));
     options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
     let mut pauses = PAUSES.iter();
@@ -209,7 +210,7 @@ fn acquire(path: &Path) -> Result<File, Refusal> {
     Ok(file)
 }
 
-/// Does it again as long as a signal interrupts it, which ends a call on NFS and some FUSE file systems.
+/// Repeats a call while a signal interrupts it, which happens on NFS and some FUSE file systems.
 #[cfg(not(windows))]
 fn uninterrupted<E>(mut action: impl FnMut() -> Result<(), E>, is_interrupted: impl Fn(&E) -> bool) -> Result<(), E> {
     loop {
@@ -228,8 +229,9 @@ fn is_interrupted(e: &io::Error) -> bool {
 impl Drop for Lock {
     fn drop(&mut self) {
         let in_place = self.is_in_place();
-        // On Unix the file is removed while it is still locked, and the next holder notices that what it has locked was
-        // removed. On Windows it can only be removed once it is closed, and not at all if the next one has it by then.
+        // On Unix the file is removed while it is still locked, so the next holder notices that it has locked a removed
+        // file. On Windows an open file cannot be removed, so it is closed first, and it stays if the next holder has
+        // opened it.
         let file = self.file.take().filter(|_| cfg!(not(windows)));
         let removed = match in_place {
             Ok(true) => std::fs::remove_file(&self.path),
@@ -242,7 +244,7 @@ impl Drop for Lock {
     }
 }
 
-/// Whether a lock file is one, and not something else of this name.
+/// Whether the file is a lock file, judged by its content.
 fn is_own(mut file: &File) -> io::Result<bool> {
     let mut content = Vec::new();
     (&mut file).take(BEGINNING.len() as u64).read_to_end(&mut content)?;

@@ -1,10 +1,11 @@
-//! The journal of a batch (a manifest) or of one upload (a state file): the state of each file, a line of JSON each.
+//! The journal of a batch (a manifest) or of one upload (a state file): JSON Lines with the state of each file.
 //!
-//! The first line says whose it is. Every event is written completely, and is on the disk, before the step that it
-//! announces; the last line about a file says all that is known of it. So a crash at any moment loses at the most the
-//! line that was being written: it is torn, the next line begins after a line break of its own, and readers skip it.
+//! The first line identifies the account and the base URL. Each event is written completely, and is on the disk, before
+//! the step that it announces. The last line about a file contains everything that is known about it. A crash at any
+//! moment therefore loses at most the line that was being written. Such a torn line is skipped by readers, and the next
+//! line starts after a line break of its own.
 //!
-//! A database was turned down: lines can be read by people, concatenated by scripts, and cost no dependency.
+//! A database was turned down: lines can be read by people and concatenated by scripts, and need no dependency.
 
 pub(crate) mod compact;
 pub(crate) mod entry;
@@ -30,29 +31,29 @@ use crate::upload::journal::lock::{Lock, leads_to};
 use crate::upload::journal::paths::{Folders, PathId, Paths, is_same_file};
 use crate::upload::journal::read::Content;
 
-/// An open journal, which nobody else has open.
+/// An open journal, locked for this process.
 pub(crate) struct JournalFile {
     kind: Kind,
     path: PathBuf,
     file: File,
-    /// Whether the last line was torn, and has to be ended before the next.
+    /// Whether the last line is torn, so that a line break must precede the next one.
     torn: bool,
     /// The files of this run.
     paths: Paths,
-    /// Where the last line about each spelling of a file of this run is, until it is taken.
+    /// The position of the last line about each spelling of a file of this run, until it is taken.
     known: HashMap<PathId, Range<u64>>,
-    /// The spellings in `known` that are not the first one of their file, by what all spellings have in common.
+    /// The spellings in `known` that are not the first of their file, indexed by what all its spellings have in common.
     spellings: HashMap<u64, Vec<PathId>>,
-    /// A path that is no file of this run, if there is one.
+    /// A path in the journal that is not a file of this run, if there is one.
     other: Option<String>,
-    /// Where the lines about files are that were sent in one request whose outcome is unknown, of this run or not.
+    /// The positions of lines about files that were sent in one request whose outcome is unknown, of this run or not.
     in_flight: Vec<Range<u64>>,
     lock: Lock,
 }
 
 impl JournalFile {
-    /// Opens a journal, or begins one. `files` are those of this run, and `paths` what they are known by: what the
-    /// journal says of others is skipped.
+    /// Opens a journal, or creates one. `files` are the files of this run, and `paths` are their keys. Lines about
+    /// other files are skipped.
     pub(crate) fn open(kind: Kind, path: &Path, client: &Session, files: &[PathBuf], paths: Paths) -> Result<Self> {
         let what = kind.name();
         let fail = |e| Error::file(path, format!("cannot open the {what}"), Some(e));
@@ -107,7 +108,7 @@ impl JournalFile {
         Ok(JournalFile { kind, path: path.clone(), file, torn, paths, known, spellings, other, in_flight, lock })
     }
 
-    /// A path that it knows and that is no file of this run. What was taken is not looked at again.
+    /// Returns a path in the journal that is not a file of this run. Entries that were taken are not considered.
     pub(crate) fn other(&mut self) -> Result<Option<String>> {
         if self.other.is_none()
             && let Some(place) = self.known.values().next().cloned()
@@ -117,13 +118,13 @@ impl JournalFile {
         Ok(self.other.clone())
     }
 
-    /// What earlier runs noted of files that they sent in one request whose outcome is unknown.
+    /// Returns the entries of earlier runs about files that were sent in one request whose outcome is unknown.
     pub(crate) fn in_flight(&mut self) -> Result<Vec<Entry>> {
         let places = std::mem::take(&mut self.in_flight);
         places.into_iter().filter_map(|place| self.entry_at(place).transpose()).collect()
     }
 
-    /// Whether it has this asset for any file.
+    /// Whether the journal contains this asset for any file.
     pub(crate) fn has_asset(&mut self, asset_id: &str) -> Result<bool> {
         let fail = |e| Error::file(&self.path, format!("cannot read the {}", self.kind.name()), Some(e));
         self.file.seek(SeekFrom::Start(0)).map_err(fail)?;
@@ -145,14 +146,14 @@ impl JournalFile {
         }
     }
 
-    /// What earlier runs knew of this file, unless it has changed since. It is given once.
+    /// Returns what earlier runs recorded about this file, unless it has changed since. Each entry is returned once.
     pub(crate) fn take(&mut self, file: &FileKey) -> Result<Option<Entry>> {
         Ok(self.take_any(&file.path)?.filter(|entry| entry.file.is_version(file)))
     }
 
-    /// What earlier runs knew of the file at this path, however it was then.
+    /// Returns what earlier runs recorded about the file at this path, whatever its version.
     ///
-    /// They may have spelled the path in another way: of the lines about the same file, the last one counts.
+    /// Earlier runs may have spelled the path differently. Of all lines about the same file, the last one counts.
     pub(crate) fn take_any(&mut self, path: &str) -> Result<Option<Entry>> {
         let id = self.paths.id(path);
         let others = self.spellings.get(&id[0]).cloned().unwrap_or_default();
@@ -171,7 +172,7 @@ impl JournalFile {
         Ok(last.map(|(_, entry)| entry))
     }
 
-    /// The entry that is there, if it can be understood.
+    /// Reads the entry at this position, or returns `None` if it cannot be parsed.
     fn entry_at(&mut self, place: Range<u64>) -> Result<Option<Entry>> {
         let fail = |e| Error::file(&self.path, format!("cannot read the {}", self.kind.name()), Some(e));
         let mut text = Vec::new();
@@ -191,15 +192,15 @@ impl JournalFile {
         let fail = |e| Error::file(&self.path, format!("cannot write to the {}", self.kind.name()), Some(e));
         let mut json = serde_json::to_string(entry).map_err(|e| fail(e.into()))?;
         if json.len() as u64 >= MAX_LINE {
-            // With its id, the asset can be asked for again.
+            // The line would be too long with the whole asset, and the asset can be retrieved again by its id.
             json = serde_json::to_string(&Entry { asset: None, ..entry.clone() }).map_err(|e| fail(e.into()))?;
         }
         let text = format!("{}{json}\n", if self.torn { "\n" } else { "" });
-        // Until all of it is on the disk, a part of it may be.
+        // The line counts as torn until all of it is on the disk, because a failure may leave a part of it.
         self.torn = true;
         self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data()).map_err(fail)?;
         self.torn = false;
-        // Afterwards, because before it, the file could still be replaced between the two steps.
+        // The check comes after the write. Before it, the file could still be replaced between the check and the write.
         let in_place = leads_to(&self.path, &self.file).and_then(|there| Ok(there && self.lock.is_in_place()?));
         match in_place.map_err(fail)? {
             true => Ok(()),
@@ -210,9 +211,9 @@ impl JournalFile {
         }
     }
 
-    /// Removes the journal: there is nothing left to resume.
+    /// Removes the journal, because nothing is left to resume.
     pub(crate) fn remove(self) -> Result<()> {
-        // The lock is held to the end; Windows only removes what is closed.
+        // The lock is held until the end. The file is closed first, because Windows cannot remove an open file.
         let JournalFile { kind, path, file, lock, .. } = self;
         let in_place = leads_to(&path, &file);
         drop(file);
@@ -225,12 +226,13 @@ impl JournalFile {
     }
 }
 
-/// Where the journal is, behind every link, so that two names of one file are one lock, and no link is replaced by a
-/// file.
+/// Resolves every link on the way to the journal. Two names of one file then share one lock, and compacting replaces
+/// the file instead of a link to it.
 fn behind_links(kind: Kind, path: &Path) -> Result<PathBuf> {
     match path.canonicalize() {
         Err(e) if e.kind() == ErrorKind::NotFound => match path.read_link() {
-            // On a volume that is not mounted, perhaps: what it says is needed, and a new one would be of no use.
+            // The target may be on a volume that is not mounted. Its content is needed, so creating a new journal would
+            // be wrong.
             Ok(target) => {
                 let target = printable_path(&target);
                 let message = format!(
@@ -245,14 +247,14 @@ fn behind_links(kind: Kind, path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Whether a journal is itself one of the files of the run.
+/// Whether the path of a journal is one of the files to upload.
 fn is_among(path: &Path, files: &[PathBuf], paths: &Paths) -> bool {
     let mut folders = Folders::relative_to(&paths.roots);
     let id = paths.id(&folders.key(path));
     paths.contains(id)
         || paths.may_be_own(id)
             && files.iter().any(|file| {
-                // If neither exists yet, one might become the other.
+                // If neither exists yet, the two paths might become the same file.
                 let may_be = || is_same_file(file, path) || !file.exists() && !path.exists();
                 paths.id(&folders.key(file))[0] == id[0] && may_be()
             })

@@ -1,10 +1,10 @@
-//! The paths of a batch: their folders, and what tells one file from another.
+//! The paths of a batch: their folders, and how one file is told from another.
 //!
-//! A file is known by its path, with the folder behind every link. Where one file has several spellings (`clip.mp4` and
-//! `CLIP.MP4` on Windows and macOS, in a folder of ext4 with `casefold`, on many shares), the file system is asked:
-//! whether it distinguishes names by case depends on the folder, so no rule about the system could say it. It is only
-//! asked about paths that are alike but for case and accents: asking about each of a million files costs minutes on a
-//! network share.
+//! A file is identified by its path, with every link in its folder resolved. One file may have several spellings
+//! (`clip.mp4` and `CLIP.MP4` on Windows and macOS, in an ext4 folder with `casefold`, on many shares). Whether names
+//! are case-sensitive depends on the folder, so no rule per operating system is right, and the file system is asked
+//! instead. It is asked only about paths that differ in nothing but case and accents, because asking about each of a
+//! million files takes minutes on a network share.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -15,35 +15,36 @@ use std::path::{Path, PathBuf};
 
 use crate::file::is_same;
 
-/// The folders that files are in, each looked up once.
+/// The folders that contain the files. Each one is resolved once.
 #[derive(Default)]
 pub(crate) struct Folders {
     canonical: HashMap<PathBuf, PathBuf>,
-    /// The folders below which a file is known by its path from there.
+    /// The root folders. A file below one of them is identified by its path relative to it.
     roots: Vec<PathBuf>,
 }
 
 impl Folders {
-    /// Folders below which a file is known by its path from there, wherever they are mounted.
+    /// Creates folders that identify each file below one of the roots by its relative path, wherever the root is
+    /// mounted.
     pub(crate) fn relative_to(roots: &[PathBuf]) -> Self {
         let canonical = |root: &PathBuf| or_here(root).canonicalize().or_else(|_| std::path::absolute(root));
         let roots = roots.iter().map(|root| canonical(root).unwrap_or_else(|_| root.clone())).collect();
         Folders { roots, ..Folders::default() }
     }
 
-    /// What a file is known by: its path below the first of the roots that it is in, or else its absolute path, as text.
-    /// It is the same for every way that leads to the file but a link to the file itself. A path that is not Unicode is
-    /// written so that no other is written alike.
+    /// Returns the text that identifies a file: its path relative to the first root that contains it, or else its
+    /// absolute path. The key is the same for every path that leads to the file, except a link to the file itself. A
+    /// path that is not Unicode is escaped, so that no other path has the same key.
     pub(crate) fn key(&mut self, path: &Path) -> String {
         let place = self.place(path);
         let below = self.roots.iter().find_map(|root| place.strip_prefix(root).ok());
         let Some(below) = below.filter(|below| !below.as_os_str().is_empty()) else { return text(&place) };
-        // With the same separator on every system.
+        // The separator is the same on every system, so a manifest can move between systems.
         let parts: Option<Vec<&str>> = below.iter().map(OsStr::to_str).collect();
         parts.map_or_else(|| text(below), |parts| parts.join("/"))
     }
 
-    /// A file that is known by the same path as another one, below another root.
+    /// Returns a file whose key is also the key of another file below another root.
     pub(crate) fn ambiguous<'a>(&mut self, files: &'a [PathBuf]) -> Option<&'a Path> {
         if self.roots.len() < 2 {
             return None;
@@ -77,10 +78,10 @@ fn text(path: &Path) -> String {
     path.to_str().map_or_else(|| format!("{path:?}"), Into::into)
 }
 
-/// The last component of a path, as the system stores it.
+/// Returns the last component of a path as the system stores it.
 ///
-/// Windows takes the dots and blanks off the end of a name, and gives long names a short one besides (`HOLIDA~1.MP4`),
-/// unless the path begins with `\\?\`.
+/// Unless the path begins with `\\?\`, Windows strips trailing dots and blanks from a name, and a long name also has
+/// a short one (`HOLIDA~1.MP4`).
 fn file_name(path: &Path) -> Option<Cow<'_, OsStr>> {
     let name = path.file_name()?;
     if cfg!(windows) {
@@ -92,28 +93,28 @@ fn file_name(path: &Path) -> Option<Cow<'_, OsStr>> {
     Some(Cow::Borrowed(name))
 }
 
-/// The folder of a path that has none is the one that the program is in.
+/// Returns the folder, or the current directory if the path has none.
 fn or_here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
-/// The files of a batch. There may be a million of them, so each is known by 128 bits of a hash that nobody can foresee.
+/// The files of a batch. There may be a million, so each is stored as 128 bits of a hash with a random key.
 #[derive(Default)]
 pub(crate) struct Paths {
     hashers: [RandomState; 2],
     /// The second half of the first id with each first half.
     own: HashMap<u64, u64>,
-    /// The ids whose first half another one has as well.
+    /// The ids that share their first half with another id.
     more: HashSet<PathId>,
-    /// The folders below which files are known by their path from there.
+    /// The root folders below which files are identified by their relative path.
     pub(crate) roots: Vec<PathBuf>,
 }
 
-/// A path: a hash of what all spellings of a file have in common, and one of the text as it is.
+/// The id of a path: a hash of what all spellings of a file have in common, and a hash of the exact text.
 pub(crate) type PathId = [u64; 2];
 
 impl Paths {
-    /// Takes each file of a list once, and drops the paths that name a file a second time.
+    /// Collects the files of a list, and removes the paths that name a file a second time.
     pub(crate) fn of(files: &mut Vec<PathBuf>, folders: &mut Folders) -> Self {
         let mut paths = Paths { roots: folders.roots.clone(), ..Paths::default() };
         files.retain(|path| paths.insert(&folders.key(path)));
@@ -132,7 +133,7 @@ impl Paths {
         paths
     }
 
-    /// Whether this spelling was not among them.
+    /// Adds a path. Returns whether this exact spelling is new.
     pub(crate) fn insert(&mut self, key: &str) -> bool {
         let id = self.id(key);
         match self.own.entry(id[0]) {
@@ -148,12 +149,12 @@ impl Paths {
         [self.hashers[0].hash_one(&*folded(key)), self.hashers[1].hash_one(key)]
     }
 
-    /// Whether this very spelling is among them.
+    /// Whether this exact spelling is in the list.
     pub(crate) fn contains(&self, id: PathId) -> bool {
         self.own.get(&id[0]) == Some(&id[1]) || self.more.contains(&id)
     }
 
-    /// Whether it may be a spelling of one of them.
+    /// Whether a path with this id may be a spelling of a file in the list.
     pub(crate) fn may_be_own(&self, id: PathId) -> bool {
         self.own.contains_key(&id[0])
     }
@@ -163,26 +164,26 @@ impl Paths {
         one == other || (folded(one) == folded(other) && is_same_file(one.as_ref(), other.as_ref()))
     }
 
-    /// The first spelling of those that have something in common with this one.
+    /// Returns the first spelling in the list that has the same folded path as this one.
     pub(crate) fn first_alike(&self, id: PathId) -> Option<PathId> {
         self.own.get(&id[0]).map(|text| [id[0], *text])
     }
 }
 
-/// What all spellings of a path have in common: it is in lower case, and without letters that have an accent, which are
-/// one character or two (macOS takes both for the same name).
+/// Returns what all spellings of a path have in common: the path in lower case, without accented letters. macOS treats
+/// an accented letter as the same whether it is stored as one character or two.
 ///
-/// Paths that are alike here are not taken for one file, but only compared by [`is_same_file`].
+/// Paths with the same result are not assumed to be one file; they are compared by [`is_same_file`].
 fn folded(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
         return if is_lower { text.into() } else { text.to_ascii_lowercase().into() };
     }
     let (mut folded, mut has_letter) = (String::with_capacity(text.len()), false);
-    // By way of upper case, so that `ß` and `ss` are alike, as they are on macOS.
+    // Going through upper case makes `ß` and `ss` equal, as they are on macOS.
     for c in text.to_uppercase().to_lowercase().chars() {
         match c {
-            // An accent by itself, which goes with its letter.
+            // A combining accent is removed together with the letter before it.
             '\u{300}'..='\u{36f}' => {
                 if std::mem::take(&mut has_letter) {
                     folded.pop();
@@ -199,20 +200,20 @@ fn folded(text: &str) -> Cow<'_, str> {
     folded.into()
 }
 
-/// Whether two paths are spellings of one name of one file. What cannot be found out counts as two files.
+/// Whether two paths are spellings of one name of one file. If that cannot be determined, they count as two files.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
         let (Ok(first), Ok(second)) = (one.symlink_metadata(), other.symlink_metadata()) else { return false };
-        // A file with several hard links has several names, and each of them is uploaded.
+        // Each hard link to a file counts as a file of its own and is uploaded.
         is_same(&first, &second) && (first.nlink() < 2 || !are_two_names(one, other))
     }
     #[cfg(not(unix))]
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Whether the paths stand for different entries of folders. Only the listing of a folder tells it.
+/// Whether the paths are different directory entries. Only the listing of the folder can tell.
 #[cfg(unix)]
 fn are_two_names(one: &Path, other: &Path) -> bool {
     let folder = |path: &Path| path.parent().map(|folder| or_here(folder).to_path_buf());
@@ -265,7 +266,7 @@ mod tests {
         files.push(folder.0.join("CLIP.MP4"));
         let mut folders = Folders::default();
         let paths = Paths::of(&mut files, &mut folders);
-        // What does not exist is for the upload to say.
+        // A missing file is kept in the list, so that the upload reports it.
         let missing = usize::from(!folder.0.join("Clip.mp4").exists());
         assert_eq!(files.len(), names + missing, "{files:?}");
         assert!(files.iter().all(|file| paths.contains(paths.id(&folders.key(file)))));

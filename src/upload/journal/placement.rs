@@ -1,4 +1,4 @@
-//! Where the asset of a file goes, and how far it has come there.
+//! The indexes and knowledge stores to which a file's asset is added, and its progress there.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::resources::indexes::indexed_assets::IndexedAsset;
 use crate::resources::knowledge_store_items::KnowledgeStoreItem;
 use crate::upload::journal::lenient::if_it_fits;
 
-/// An index or a knowledge store, by its id.
+/// The destination of an asset: an index or a knowledge store, by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Destination {
@@ -18,7 +18,7 @@ pub(crate) enum Destination {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Placement {
     pub to: Destination,
-    /// Whether it was asked for with an unknown outcome.
+    /// Whether a request to add the asset was sent and its outcome is unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_flight: bool,
     /// The id of the indexed asset or the item.
@@ -30,18 +30,18 @@ pub(crate) struct Placement {
     /// The item, once it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_it_fits")]
     pub item: Option<KnowledgeStoreItem>,
-    /// Why it can never succeed.
+    /// The reason why the asset can never be ready here, if it has failed permanently.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<Refusal>,
 }
 
-/// Why an asset cannot be in an index or a knowledge store.
+/// The reason why an asset cannot be in an index or a knowledge store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     pub message: String,
-    /// The indexed asset or the item that has failed.
+    /// The id of the failed indexed asset or item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
@@ -55,7 +55,7 @@ impl Placement {
         (self.in_flight, self.id, self.failed) = (false, Some(id), None);
     }
 
-    /// Whether the platform has processed it.
+    /// Whether the platform has finished processing the asset here.
     pub(crate) fn is_ready(&self) -> bool {
         self.indexed_asset.is_some() || self.item.is_some()
     }

@@ -1,4 +1,4 @@
-//! Reading a journal: where the last line about each file is, and how much of the journal still counts.
+//! Reading a journal: the position of the last line about each file, and how much of the journal is still current.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -11,18 +11,18 @@ use crate::text::{BOM, printable_path};
 use crate::upload::journal::entry::{EntryHead, Header, Kind, MAX_LINE};
 use crate::upload::journal::paths::{PathId, Paths};
 
-/// A journal from before there was a first line begins like this.
+/// The beginning of a journal written before the format had a header line.
 const OLD_BEGINNING: &[u8] = br#"{"event":"#;
-/// A journal is compacted if it is larger than this and most of it is superseded.
+/// The size above which a journal is compacted if most of it is superseded.
 const MIN_COMPACTED: u64 = 1 << 20;
 
 /// The content of a journal and the positions of its lines.
 #[derive(Default)]
 pub(crate) struct Content {
     pub has_header: bool,
-    /// The last line about each path.
+    /// The position of the last line about each path.
     pub last: HashMap<PathId, Range<u64>>,
-    /// The lines that are not understood, which are kept: a later version may have written them.
+    /// The positions of unrecognized lines. They are kept, because a later version may have written them.
     unrecognized: Vec<Range<u64>>,
     start: u64,
     end: u64,
@@ -30,27 +30,27 @@ pub(crate) struct Content {
     live: u64,
     /// Whether the last line has no end.
     pub torn: bool,
-    /// A path that is no file of this run, if there is one.
+    /// A path in the journal that is not a file of this run, if there is one.
     pub other: Option<String>,
     /// The paths of files that were sent in one request whose outcome is unknown.
     pub in_flight: HashSet<PathId>,
 }
 
-/// What a line is judged by.
+/// The state of reading: the criteria for a line, and what was found so far.
 struct Reading<'a> {
     kind: Kind,
     header: &'a Header,
     paths: &'a Paths,
     path: &'a Path,
     content: Content,
-    /// Whether a line has shown that this is a journal.
+    /// Whether an earlier line has identified the file as a journal.
     started: bool,
     /// The number of unreadable lines.
     skipped: u64,
 }
 
 impl Content {
-    /// Reads a journal. An error if it is not one of this kind, of this account and of this base URL.
+    /// Reads a journal. Returns an error if it is of another kind, another account or another base URL.
     pub(crate) fn read(file: &File, kind: Kind, header: &Header, paths: &Paths, path: &Path) -> Result<Self> {
         let fail = |e| Error::file(path, format!("cannot read the {}", kind.name()), Some(e));
         let mut reader = BufReader::with_capacity(1 << 16, file);
@@ -71,12 +71,12 @@ impl Content {
         Ok(reading.content)
     }
 
-    /// Whether most of it is superseded.
+    /// Whether most of the journal is superseded.
     pub(crate) fn is_old(&self) -> bool {
         self.end > MIN_COMPACTED && self.live < self.end / 2
     }
 
-    /// The parts of it that go into a new journal, in order.
+    /// Returns the ranges to copy into a compacted journal, in order.
     pub(crate) fn kept(&self) -> Vec<Range<u64>> {
         if !self.is_old() {
             return Vec::from_iter((self.start < self.end).then_some(self.start..self.end));
@@ -143,7 +143,7 @@ impl Reading<'_> {
         if let Some(why) = found.refusal(self.header, self.kind) {
             return self.refuse(&why);
         }
-        // A later one comes from manifests that were concatenated.
+        // A header further down comes from manifests that were concatenated.
         self.content.has_header |= !self.started;
         self.started = true;
         self.content.live += length;
@@ -157,7 +157,7 @@ impl Reading<'_> {
         place: Range<u64>,
         why: Option<serde_json::Error>,
     ) -> Result<()> {
-        // All that there is of a manifest may be a torn line.
+        // A manifest may consist of nothing but a torn line.
         let may_be_old = self.kind == Kind::Manifest && self.content.torn && text.starts_with(OLD_BEGINNING);
         if !self.started && !may_be_old {
             let what = self.kind.name();

@@ -1,4 +1,4 @@
-//! A state file: the journal of one upload, by which it survives a crash, and which is removed when its work is done.
+//! A state file: the journal of one upload, which lets it resume after a crash and is removed when the upload is done.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -16,11 +16,11 @@ use crate::upload::journal::entry::{Entry, Event, FileKey, Kind};
 use crate::upload::journal::paths::{Folders, Paths};
 use crate::upload::options::{Journal, SentAt};
 
-/// An open state file. Clones are the same one.
+/// An open state file. Clones share the same file.
 #[derive(Clone)]
 pub(crate) struct StateFile {
     client: Session,
-    /// Until it is removed.
+    /// The journal, or `None` once it is removed.
     journal: Arc<Mutex<Option<JournalFile>>>,
     file: FileKey,
 }
@@ -28,17 +28,17 @@ pub(crate) struct StateFile {
 /// The progress of an earlier run with the file.
 #[derive(Default)]
 pub(crate) struct PreviousRun {
-    /// The file has arrived as this asset.
+    /// The id of the asset, if the file has arrived.
     pub asset_id: Option<String>,
-    /// Some of its chunks have.
+    /// The chunked upload to resume, if some chunks have arrived.
     pub upload: Option<ResumableUpload>,
-    /// It was sent in one request whose outcome is unknown.
+    /// The time at which the file was sent in one request whose outcome is unknown.
     pub sent_at: Option<SentAt>,
 }
 
 impl StateFile {
-    /// Opens a state file, and says how far an earlier run came with this version of the file, or with any of them if
-    /// it is to be resumed `anyway`.
+    /// Opens a state file, and returns the progress of an earlier run with this version of the file. With `anyway`,
+    /// progress with any version of the file counts.
     pub(crate) fn open(
         path: &Path,
         client: &Session,
@@ -56,7 +56,7 @@ impl StateFile {
         paths.insert(&file.path);
         let mut journal = JournalFile::open(Kind::StateFile, path, client, &[place.to_path_buf()], paths)?;
         let entry = journal.take_any(&file.path)?;
-        // By now it has only what is about another file.
+        // The lines about this file have been taken, so any line that remains is about another file.
         if let Some(other) = journal.other()? {
             let other = printable(&other, 1000);
             let message =
@@ -79,8 +79,8 @@ impl StateFile {
         Ok((StateFile { client: client.clone(), journal, file }, previous))
     }
 
-    /// Notes that the file has arrived. If that cannot be written, a later run may upload it again, but this one is
-    /// none the worse.
+    /// Records that the file has arrived. If that fails, a later run may upload the file again, but this run is not
+    /// affected.
     pub(crate) fn arrived(&self, asset_id: &str) {
         let entry = Entry { asset_id: Some(asset_id.into()), ..Entry::new(Event::Uploaded, &self.file) };
         if let Err(e) = self.write(entry) {
@@ -88,14 +88,14 @@ impl StateFile {
         }
     }
 
-    /// Notes that the session cannot be resumed any more.
+    /// Records that the session can no longer be resumed.
     pub(crate) fn lost(&self) {
         if let Err(e) = self.write(Entry::new(Event::Failed, &self.file)) {
             log::error!("{e}");
         }
     }
 
-    /// Removes the state file if the asset is ready or never will be.
+    /// Removes the state file if the asset is ready or has failed permanently.
     pub(crate) fn ended(&self, result: Result<Asset>) -> Result<Asset> {
         match &result {
             Ok(asset) if asset.status == Some(AssetStatus::Ready) => self.remove(),
@@ -105,9 +105,9 @@ impl StateFile {
         result
     }
 
-    /// There is nothing to resume.
+    /// Removes the state file, because nothing is left to resume.
     fn remove(&self) {
-        // If that fails, what it says is still true: a later run finds out that there is nothing to do.
+        // If the removal fails, the content is still true: a later run finds that nothing is left to do.
         if let Some(Err(e)) = lock(&self.journal).take().map(JournalFile::remove) {
             log::warn!("{e}");
         }
