@@ -1,5 +1,4 @@
 //! The durations of waiting used throughout the crate, in one table with the reason for each.
-//! the stand-in for "no limit".
 
 use std::time::Duration;
 

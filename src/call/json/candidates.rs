@@ -1,4 +1,4 @@
-//! What a malformed value may have been meant to be. The decoder then says whether it takes it.
+//! Proposes what a malformed value may have been meant to be. The decoder then decides whether it accepts a proposal.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::call::json::scan::{Scanner, key_text};
 
-/// The first whole number that a float no longer has for certain: all below it are exact.
+/// The first float that no longer stands for exactly one whole number: 2^53. All whole numbers below it are exact.
 const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ValueKind {
     Text,
-    /// A text that is not Unicode, or escaped as JSON does not.
+    /// A text that is not valid Unicode, or that uses an escape which JSON does not have.
     MalformedText,
     Integer,
     Float,
     Boolean,
     Null,
-    /// A number that is out of range, `NaN`, or anything else that JSON does not have.
+    /// A number out of range, `NaN`, or anything else that is not JSON.
     NotJson,
     List,
     Object,
@@ -45,10 +45,10 @@ fn text(value: &[u8]) -> Option<String> {
     serde_json::from_slice(value).ok()
 }
 
-/// Lists what a refused value may have been meant to be, the likeliest first.
+/// Lists the possible meanings of a refused value, the most likely first.
 ///
-/// A number becomes a text only as an id: an id may have been a number once, while the text of any other field says
-/// something. The text of an id is never changed.
+/// A number becomes a text only if the field is an id, because a server may have changed its ids from numbers to texts.
+/// In any other field, the wording matters. The text of an id is never changed.
 pub(crate) fn candidates(value: &[u8], is_id: bool) -> Vec<Vec<u8>> {
     let found = match ValueKind::of(value) {
         ValueKind::Text if is_id => [None, None, None],
@@ -71,23 +71,23 @@ fn quoted(value: &[u8]) -> Vec<u8> {
     [b"\"", value, b"\""].concat()
 }
 
-/// Reads a number or boolean that was written as a text.
+/// Returns the number or boolean in a text, such as `"1.5"`.
 fn unquoted(value: &[u8]) -> Option<Vec<u8>> {
     let inside = text(value)?.trim().as_bytes().to_vec();
     let plain = matches!(ValueKind::of(&inside), ValueKind::Integer | ValueKind::Float | ValueKind::Boolean);
     plain.then_some(inside)
 }
 
-/// Reads an integer that was written as `1.0`.
+/// Returns an integer that was written as a float, such as `1.0`.
 fn whole(value: &[u8]) -> Option<Vec<u8>> {
-    // Exactly, which `serde_json` does not promise.
+    // The standard library parses exactly, which `serde_json` does not promise.
     let number: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
     let whole = number.fract() == 0.0 && number.abs() < FIRST_INEXACT;
     whole.then(|| (number as i64).to_string().into_bytes())
 }
 
-/// Writes a date in the form of RFC 3339, section 5.6, if it is one in a form close to that. Python's `isoformat()`
-/// gives dates without a zone; they are in UTC.
+/// Rewrites a date of a similar form as RFC 3339, section 5.6, requires. A date without a zone, such as Python's
+/// `isoformat()` writes, counts as UTC.
 fn utc(date: &str) -> Option<Vec<u8>> {
     let date = date.trim().replacen(' ', "T", 1);
     let colon = date.len().checked_sub(2).and_then(|at| date.split_at_checked(at)).map(|(a, b)| format!("{a}:{b}"));
@@ -97,8 +97,8 @@ fn utc(date: &str) -> Option<Vec<u8>> {
     Some(format!("\"{found}\"").into_bytes())
 }
 
-/// Replaces what is not Unicode in a text by `U+FFFD`: bytes that are not UTF-8, and surrogates without a partner, which
-/// a server writes that cuts texts by UTF-16 units.
+/// Replaces everything in a text that is not Unicode with `U+FFFD`: bytes that are not UTF-8, and unpaired surrogates.
+/// A server that truncates texts by UTF-16 units produces the latter.
 fn unicode(value: &[u8]) -> Option<Vec<u8>> {
     let inside = String::from_utf8_lossy(value.strip_prefix(b"\"")?.strip_suffix(b"\"")?);
     let mut units = Vec::new();
@@ -131,8 +131,8 @@ fn unicode(value: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(&String::from_utf16_lossy(&units)).ok()
 }
 
-/// Removes all but the last of the fields of this name from an object; `None` if there is only one. The last is the one
-/// that `JSON.parse` and Python's `json` keep.
+/// Removes all fields of this name from an object except the last, which `JSON.parse` and Python's `json` keep as well.
+/// Returns `None` if the name is not repeated.
 pub(crate) fn without_repetitions(object: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut scanner = Scanner::new(object);
     scanner.enter()?;
@@ -150,7 +150,7 @@ pub(crate) fn without_repetitions(object: &[u8], name: &str) -> Option<Vec<u8>> 
     let mut copied = 0;
     for field in found {
         out.extend_from_slice(&object[copied..field.start]);
-        // Something follows, at least the last one, and so does a comma.
+        // At least the last of the repetitions follows, so a comma does too.
         copied = field.end + object[field.end..].iter().position(|byte| *byte == b',')? + 1;
     }
     out.extend_from_slice(&object[copied..]);

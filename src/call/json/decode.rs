@@ -1,6 +1,8 @@
-//! Reading JSON: strictly first, and only if that fails without what is malformed and can be spared.
+//! Reads JSON. An answer is read strictly first. Only if that fails, malformed values that are not essential are
+//! repaired or dropped.
 //!
-//! What is compiled for each type is one call of the strict decoder. The repair asks it again about parts of the text.
+//! To keep programs small, each type compiles only one call of the strict decoder. The repair calls it again with parts
+//! of the text.
 
 use std::any::TypeId;
 
@@ -16,13 +18,13 @@ use crate::error::{Error, Result};
 use crate::response::{HttpResponse, describe};
 use crate::text::{excerpt, looks_like_html, printable, without_bom};
 
-/// Hands texts to the decoder of a type that is not named.
+/// A function that passes texts to the decoder of a type which it does not know.
 type Read<'a, E> = dyn Fn(&[u8], &mut Decode) -> Result<(), E> + 'a;
 
-/// The name of the request in an error, made when it is needed.
+/// Names the request in an error. It is a function, so that the name is built only when it is needed.
 type Operation<'a> = &'a dyn Fn() -> String;
 
-/// Decodes an answer. `Ok` means complete.
+/// Decodes an answer. `Ok` means that nothing essential is missing.
 pub(crate) fn body<T: DeserializeOwned + 'static>(
     operation: Operation,
     response: &HttpResponse<()>,
@@ -36,8 +38,8 @@ pub(crate) fn body<T: DeserializeOwned + 'static>(
     decode(text, &|text, decode| lenient(text, decode, watch)).map_err(|unread| failed(operation, response, unread))
 }
 
-/// Says what an answer is, if it is JSON but not the object that is expected. Otherwise a list would be read as the fields
-/// of a struct in their order, and `[]` as one without any.
+/// Describes an answer that is JSON but not the expected object. Without this check, `serde` would read a list as the
+/// fields of a struct in their order, and `[]` as a struct with no fields.
 fn wrong_shape<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
     let shape = match text.iter().find(|byte| !byte.is_ascii_whitespace())? {
         b'[' => "a list",
@@ -51,7 +53,7 @@ fn wrong_shape<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
     is_wrong.then(|| format!("the answer is {shape} where an object was expected; it begins: {}", excerpt(text)))
 }
 
-/// Gives the JSON of an answer, or the error if it is plainly something else.
+/// Returns the JSON of an answer, or an error if it is plainly something else.
 fn readable<'a>(operation: Operation, response: &'a HttpResponse<()>, nothing: bool) -> Result<&'a [u8]> {
     let text = without_bom(&response.body);
     let empty = text.iter().all(u8::is_ascii_whitespace);
@@ -74,33 +76,33 @@ pub(crate) fn undecodable(operation: &str, response: &HttpResponse<()>, message:
     Error::Decode { operation: operation.into(), message, response: Box::new(response.abridged()) }
 }
 
-/// Decodes one JSON text leniently, or says what is wrong with it: a malformed optional field, or element of a list in
-/// a field, is repaired or dropped with a warning; a required one, an id, a result, or anything that lacks or holds an
-/// id is an error.
+/// Decodes one JSON text leniently, or says what is wrong with it. A malformed optional field, or a malformed element
+/// of a list in a field, is repaired or dropped with a warning. A malformed required field, id or result is an error,
+/// and so is anything that lacks or contains an id.
 pub(crate) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     from_json_watched(text, &Watch::default()).map_err(|unread| match unread {
         Unread::Malformed(why) => why,
-        // Nobody stops what nothing watches.
+        // Without a watch, nothing can stop the decoding.
         Unread::Stopped(_) => "the call was stopped".into(),
     })
 }
 
-/// Decodes one JSON text leniently, as [`from_json`] does, while the call may continue.
+/// Decodes one JSON text leniently, as [`from_json`] does, until the watch stops it.
 pub(crate) fn from_json_watched<T: DeserializeOwned>(text: &[u8], watch: &Watch) -> Result<T, Unread> {
     decode(text, &|text, decode| lenient(text, decode, watch))
 }
 
-/// Decodes a text leniently that was read already, as [`from_json`] does.
+/// Decodes an already parsed JSON value leniently, as [`from_json`] does.
 pub(crate) fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     from_json(value.to_string().as_bytes())
 }
 
-/// Decodes one JSON text as it is, or says what is wrong with it.
+/// Decodes one JSON text without repairs, or says what is wrong with it.
 pub(crate) fn strictly_from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     decode(text, &strict)
 }
 
-/// Has `read` hand texts to the decoder of a type, and gives the value of the one that it read.
+/// Calls `read` with a decoder of the type, and returns the value of the last text that it decoded.
 fn decode<T: DeserializeOwned, E: From<String>>(text: &[u8], read: &Read<'_, E>) -> Result<T, E> {
     let mut decoded = None;
     read(without_bom(text), &mut |text| {

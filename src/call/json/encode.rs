@@ -1,4 +1,5 @@
-//! Arguments as JSON. A value that JSON cannot write is kept as an error until the request is sent; it never becomes `null`.
+//! Encodes arguments as JSON. A value that JSON cannot represent is kept as an error until the request is sent. It
+//! never becomes `null`.
 
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -6,12 +7,12 @@ use serde_json::{Map, Value};
 
 use crate::call::json::finite::Checked;
 
-/// Converts a value to JSON, or says why it cannot be: a number that is not finite, an error of its serializer.
+/// Converts a value to JSON, or says why that is impossible: a number is not finite, or its serializer failed.
 pub(crate) fn to_value(value: &(impl Serialize + ?Sized)) -> Result<Value, String> {
     Checked(value).serialize(serde_json::value::Serializer).map_err(|e| e.to_string())
 }
 
-/// Converts a value that is an object, or the JSON text of one.
+/// Converts a value that is an object, or the JSON text of an object.
 pub(crate) fn to_object(value: &(impl Serialize + ?Sized)) -> Result<Map<String, Value>, String> {
     let value = match to_value(value)? {
         Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
@@ -23,7 +24,8 @@ pub(crate) fn to_object(value: &(impl Serialize + ?Sized)) -> Result<Map<String,
     }
 }
 
-/// Says why a parameter cannot be in a query. To leave it out in silence would ask for the list of everything.
+/// Says why a value cannot be a query parameter. Silently leaving it out could turn a filtered list into a list of
+/// everything.
 pub(crate) fn unwritable(value: &Value) -> Option<&'static str> {
     match value {
         Value::Null => Some("is null, which a query cannot contain; leave it out, or use `when_some`"),
@@ -35,7 +37,7 @@ pub(crate) fn unwritable(value: &Value) -> Option<&'static str> {
     }
 }
 
-/// The fields of an input, and the first fault among them: an input that has one cannot be sent.
+/// The fields of an input, and the first invalid one. An input with an invalid field cannot be sent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Fields {
     fields: Map<String, Value>,
@@ -59,7 +61,7 @@ impl Fields {
         self.fields.is_empty() && self.fault.is_none()
     }
 
-    /// The fields as they are sent, or the fault of the first that cannot be.
+    /// Returns the fields, or the reason why the first invalid one cannot be sent.
     pub(crate) fn checked(&self) -> Result<&Map<String, Value>, &str> {
         self.fault.as_deref().map_or(Ok(&self.fields), Err)
     }
@@ -71,7 +73,7 @@ impl Fields {
         }
     }
 
-    /// Keeps why a field cannot be sent, unless another one cannot either.
+    /// Records why a field cannot be sent, unless another field was refused before.
     pub(crate) fn refuse(&mut self, name: &str, why: String) {
         self.fault.get_or_insert_with(|| format!("`{name}`: {why}"));
     }
@@ -95,7 +97,7 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-/// The metadata of an upload, or why it cannot be sent, until a request takes it.
+/// The metadata of an upload, or the reason why it cannot be sent, kept until a request uses it.
 #[derive(Debug, Clone)]
 pub(crate) struct Metadata(Result<Map<String, Value>, String>);
 

@@ -1,21 +1,21 @@
-//! What `serde_json` says of a text that it cannot read. Its words are no interface, so no other file knows them.
+//! Interprets the errors of `serde_json`. Their wording is not a stable interface, so no other file depends on it.
 
-/// The kind of fault that an error of the decoder reports, as far as the repair of answers distinguishes them.
+/// The kinds of decoder errors that the repair of answers distinguishes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fault {
-    /// The text ended within a value, or before its containers did.
+    /// The text ended inside a value, or before its containers were closed.
     CutOff,
-    /// Something follows the value.
+    /// The text continues after the value.
     Trailing,
-    /// A required field of this name is not there.
+    /// A required field of this name is missing.
     Missing(String),
-    /// A field of this name, which may come once, came again.
+    /// A field of this name occurs more than once.
     Repeated(String),
-    /// A value is of another type than the decoder expects, out of range, or no JSON.
+    /// A value has the wrong type, is out of range, or is not JSON.
     Other,
 }
 
-/// Reads what kind of fault an error reports.
+/// Classifies an error of the decoder.
 pub(crate) fn read(e: &serde_json::Error) -> Fault {
     if e.is_eof() {
         return Fault::CutOff;
@@ -33,7 +33,7 @@ pub(crate) fn read(e: &serde_json::Error) -> Fault {
     }
 }
 
-/// The text of an error without the position, which may count from the beginning of a part of the answer.
+/// Returns the message of an error without the position, which may refer only to a part of the answer.
 pub(crate) fn message(e: &serde_json::Error) -> String {
     let mut text = e.to_string();
     let position = format!(" at line {} column {}", e.line(), e.column());

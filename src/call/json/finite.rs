@@ -1,10 +1,10 @@
-//! A serializer that refuses numbers which are not finite: `serde_json` would write `null` for them, and a filter or a
-//! threshold of `null` means something else.
+//! A serializer that refuses numbers which are not finite. `serde_json` would write them as `null`, which changes the
+//! meaning of a filter or a threshold.
 
 use serde::ser::{self, Error as _};
 use serde::{Serialize, Serializer};
 
-/// A value whose numbers are checked while it is serialized.
+/// Wraps a value, and checks its numbers while it is serialized.
 pub(crate) struct Checked<'a, T: ?Sized>(pub &'a T);
 
 impl<T: Serialize + ?Sized> Serialize for Checked<'_, T> {
@@ -13,10 +13,11 @@ impl<T: Serialize + ?Sized> Serialize for Checked<'_, T> {
     }
 }
 
-/// A serializer, or a part of one, that refuses numbers which are not finite and otherwise does what the one in it does.
+/// Wraps a serializer or a part of one. It refuses numbers which are not finite and otherwise behaves like the inner
+/// one.
 struct Finite<S>(S);
 
-/// Defines methods that only call those of the inner serializer.
+/// Defines methods that only call the same methods of the inner serializer.
 macro_rules! hand_on {
     ($($method:ident($($argument:ident: $type:ty),*) -> $ok:ty;)*) => {$(
         fn $method(self, $($argument: $type),*) -> Result<$ok, S::Error> {
@@ -106,7 +107,7 @@ impl<S: Serializer> Serializer for Finite<S> {
     }
 }
 
-/// Implements the parts of a serializer that write values one by one: lists, maps, structs.
+/// Implements the serializer parts that write the values of lists, maps and structs one by one.
 macro_rules! parts {
     ($($part:ident { $($method:ident($($name:ident)?);)* })*) => {$(
         impl<S: ser::$part> ser::$part for Finite<S> {

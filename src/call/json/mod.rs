@@ -1,4 +1,5 @@
-//! JSON both ways: what is sent is checked, what comes back is read strictly first, then repaired where that is safe.
+//! JSON in both directions: arguments are checked before they are sent, and answers are read strictly first, then
+//! repaired where that is safe.
 
 mod candidates;
 pub(crate) mod decode;

@@ -1,11 +1,11 @@
-//! The repair of an answer that the decoder refuses: a walk down to the values that are at fault.
+//! Repairs an answer that the decoder refuses, by descending to the malformed values.
 //!
-//! A part of the answer is tried by itself: the decoder reads the path to it and the part, as `{"words":[{"start":"0.5"`,
-//! and nothing else. What it says before it misses the rest is what is wrong with that part. A part that is read is kept
-//! as it is; one that is not is walked through, each of its own parts in the same way. So a text is read once for each
-//! level that a fault lies below, however many faults there are, and nothing has to be known of the type or of the
-//! decoder's words. Repairing the first fault and reading all again, as often as there are faults, is quadratic;
-//! recording the path in a deserializer of one's own would compile each type twice.
+//! Each part of the answer is tested separately: the decoder reads only the path to the part and the part itself, such
+//! as `{"words":[{"start":"0.5"`. Any error other than the missing rest is an error of that part. A part that can be
+//! read is kept unchanged. In a part that cannot be read, each of its own parts is tested in the same way. So a text is
+//! read once for each level above a fault, however many faults there are, and the repair needs to know neither the type
+//! nor the decoder's messages. The alternatives are worse: repairing one fault at a time and reading everything again
+//! is quadratic, and a deserializer that records the path would compile each type twice.
 
 use std::ops::Range;
 
@@ -15,22 +15,23 @@ use crate::call::json::scan::{Scanner, Step, key_text, path_text};
 use crate::call::json::watch::{Stop, Watch};
 use crate::text::printable;
 
-/// The most readings of a text, all attempts at its parts together. A fault takes two for each level above it, and
-/// answers are not that deep.
+/// The limit of the work: all readings together may read this many times the length of the text. A fault takes two
+/// readings for each level above it, and answers are not nested that deeply.
 const MAX_READINGS: usize = 64;
-/// Bytes that may be read in addition, so that short texts with long paths can be repaired.
+/// The bytes that may be read beyond that limit, so that short texts with long paths can be repaired.
 const MIN_BUDGET: usize = 4096;
-/// The depth at which `serde_json` gives up.
+/// The nesting depth at which `serde_json` gives up.
 const MAX_DEPTH: usize = 128;
-/// The most repairs of an answer that are logged.
+/// The maximum number of logged repairs for each answer.
 const MAX_LOGGED: usize = 16;
-/// The most fields lost by an object that are remembered, as the reason why it lacks one.
+/// The maximum number of dropped fields remembered for each object. They explain why a required field is missing.
 const MAX_CAUSES: usize = 64;
-/// The characters of a cause that are shown.
+/// The maximum number of characters shown of a path.
 const MAX_SHOWN: usize = 400;
 
-/// The fields that have what a call was made for. Whatever cannot be read in them is an error, and neither dropped nor
-/// shortened: `Ok` means complete. Fields that describe (streams of a file, models of an index) are not among them.
+/// The fields that hold the result of a call. Anything unreadable in them is an error and never dropped or shortened,
+/// because `Ok` means complete. Descriptive fields, such as the streams of a file or the models of an index, are not
+/// listed.
 const RESULTS: [&str; 22] = [
     "arguments",
     "audio_embedding",
@@ -56,27 +57,27 @@ const RESULTS: [&str; 22] = [
     "words",
 ];
 
-/// Decodes one JSON text of a type that is not named.
+/// Decodes one JSON text as a type which the repair does not know.
 pub(crate) type Decode<'a> = dyn FnMut(&[u8]) -> Result<(), serde_json::Error> + 'a;
 
-/// The reason why an answer was not read.
+/// The reason why an answer could not be read.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unread {
-    /// A fault that cannot be spared, with its path.
+    /// A fault that cannot be repaired or dropped, with its path.
     Malformed(String),
     Stopped(Stop),
 }
 
-/// The purpose of a walk: it repairs, or it only finds the first fault.
+/// The purpose of a walk: to repair, or only to find the first fault.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Mode {
-    /// Repair or drop what can be spared.
+    /// Repair or drop malformed values where that is safe.
     Repair,
     /// Stop at the first fault.
     Locate,
 }
 
-/// A fault of a value: its path and the decoder's message.
+/// The fault of a value, as a path and the decoder's message.
 #[derive(Debug)]
 pub(crate) struct Cause {
     pub path: String,
@@ -100,25 +101,25 @@ pub(crate) enum Failure {
     Stopped(Stop),
 }
 
-/// The fate of a value: it stays, repaired or not, or it is dropped.
+/// The outcome for a value: it stays, repaired or not, or it is dropped.
 enum Fate {
     Stays,
     Goes(Cause),
-    /// The value goes, although it is of the right type but for something in it.
+    /// The value is dropped because of something in it, although it has the right type itself.
     GoesIncomplete(Cause),
 }
 
-/// The position of a value: a member of an object, or an item of a list in one.
+/// The position of a value: as a member of an object, or as an item of a list in one.
 #[derive(Clone, Copy)]
 struct Slot<'a> {
-    /// The key of the innermost field that the value is in.
+    /// The key of the innermost field that contains the value.
     key: Option<&'a [u8]>,
     is_item: bool,
 }
 
-/// Repairs a text, or finds its first fault. The punctuation of the text has to be right.
+/// Repairs a text, or finds its first fault. The punctuation of the text must be valid.
 ///
-/// If all goes well, the decoder has read the repaired text in the end.
+/// On success, the last text that the decoder has read is the repaired one.
 pub(crate) fn repair(text: &[u8], mode: Mode, decode: &mut Decode<'_>, watch: &Watch) -> Result<(), Failure> {
     let mut repair = Repair {
         text,
@@ -138,32 +139,33 @@ pub(crate) fn repair(text: &[u8], mode: Mode, decode: &mut Decode<'_>, watch: &W
     }
 }
 
-/// A walk along a text, which writes the repaired text as it goes.
+/// A walk along a text that writes the repaired text as it goes.
 struct Repair<'a, 'd> {
     text: &'a [u8],
     mode: Mode,
     decode: &'d mut Decode<'d>,
     watch: &'d Watch,
-    /// The repaired text so far.
+    /// The repaired text written so far.
     out: Vec<u8>,
-    /// The keys and open brackets that the decoder has to read before the next value to expect the right type.
+    /// The keys and open brackets that the decoder must read first, so that it expects the right type for the next
+    /// value.
     prefix: Vec<u8>,
     path: Vec<Step<'a>>,
-    /// The bytes that the decoder may still be given.
+    /// The number of bytes that the decoder may still read.
     budget: usize,
     logged: usize,
 }
 
 impl<'a> Repair<'a, '_> {
-    /// Has the decoder read the end of `out` from `start` on, as the value that is due; gives what it says of it.
+    /// Lets the decoder read `out` from `start` on as the next value, and returns its error, if any.
     fn attempt(&mut self, start: usize) -> Result<Option<serde_json::Error>, Failure> {
         self.watch.check().map_err(Failure::Stopped)?;
-        // The keys and brackets of the prefix are in `out`, too, with all that was kept between them: there is room to
-        // write it before the value for a moment, which spares a copy of the value.
+        // `out` contains at least the keys and brackets of the prefix before `start`, so the prefix fits there. It is
+        // swapped in for a moment, which saves a copy of the value.
         let begin = start.checked_sub(self.prefix.len()).ok_or(Failure::TooMuchWork)?;
         self.budget = self.budget.checked_sub(self.out.len() - begin).ok_or(Failure::TooMuchWork)?;
         self.out[begin..start].swap_with_slice(&mut self.prefix);
-        // The space ends a number or a word, which else might be continued.
+        // The space ends a number or a word, which might otherwise continue.
         self.out.push(b' ');
         let read = (self.decode)(&self.out[begin..]);
         self.out.pop();
@@ -171,7 +173,7 @@ impl<'a> Repair<'a, '_> {
         Ok(read.err().filter(|e| fault::read(e) != Fault::CutOff))
     }
 
-    /// Writes the value that is here in the text, repaired where it has to be, or nothing if it goes.
+    /// Writes the next value, repaired if necessary, or nothing if it is dropped.
     fn value(&mut self, range: Range<usize>, slot: Slot<'a>) -> Result<Fate, Failure> {
         let start = self.out.len();
         let value = &self.text[range.clone()];
@@ -179,7 +181,7 @@ impl<'a> Repair<'a, '_> {
         let Some(error) = self.attempt(start)? else { return Ok(Fate::Stays) };
         self.out.truncate(start);
         if matches!(value.first(), Some(b'{' | b'[')) && self.path.len() < MAX_DEPTH {
-            // If the bracket alone is refused, nothing in it matters.
+            // If the bracket alone is refused, the container has the wrong type and its contents do not matter.
             self.out.push(value[0]);
             let refused = self.attempt(start)?;
             self.out.truncate(start);
@@ -242,7 +244,8 @@ impl<'a> Repair<'a, '_> {
         let Fault::Missing(name) = fault::read(&error) else {
             return self.spare(range, slot, self.cause(&error)).map(Fate::GoesIncomplete);
         };
-        // What lacks a field may have lost it to a repair: then that is what is wrong.
+        // A missing field may have been dropped by the repair. In that case, the reason for the drop is the fault to
+        // report.
         let lost = lost.into_iter().find(|(key, _)| key_text(key) == name).map(|(_, cause)| cause);
         let cause = lost.unwrap_or_else(|| self.cause(&error));
         if is_id(&name) {
@@ -277,8 +280,8 @@ impl<'a> Repair<'a, '_> {
             }
         }
         self.close(b']');
-        // A vector without one of its numbers is another vector, a list of which nothing can be read is not an empty
-        // one, and an object that cannot be without what it lacks goes with its whole list, so that it is noticed.
+        // A vector without one of its numbers is a different vector, and a list of which nothing can be read is not an
+        // empty list. An object dropped for a missing field takes its whole list with it, so that the loss is noticed.
         let fault = match lost {
             Some(cause) if numbers || kept == 0 || incomplete => Some(cause),
             _ => self.attempt(start)?.map(|error| self.cause(&error)),
@@ -298,20 +301,21 @@ impl<'a> Repair<'a, '_> {
         self.prefix.pop();
     }
 
-    /// Writes a comma, unless the container that begins at `start` has nothing in it yet.
+    /// Writes a comma, unless the container that starts at `start` is still empty.
     fn comma(&mut self, start: usize) {
         if self.out.len() > start + 1 {
             self.out.push(b',');
         }
     }
 
-    /// Lets a value go, if it can be spared: it is in a field, but none of the results, and hides no id.
+    /// Drops a value if that is safe: it is in a field, but not in one of the results, and contains no id.
     fn spare(&mut self, range: Range<usize>, slot: Slot<'a>, cause: Cause) -> Result<Cause, Failure> {
         let value = &self.text[range];
         let is_spared = |key: &[u8]| {
             let key = key_text(key);
             let hides_id = is_id(&key) && (slot.is_item || is_like_an_id(value));
-            // What a model wrote is the `text` of an event or of a part in a list; elsewhere, that is a setting or a number.
+            // The model's output is the `text` of an event or of a part in a list. Elsewhere, `text` is a setting or a
+            // number.
             let is_part = key == "text" && matches!(self.path[..], [Step::Key(_)] | [.., Step::Index(_), Step::Key(_)]);
             !hides_id && !is_part && !RESULTS.contains(&&*key) && !holds_id(value)
         };
@@ -326,7 +330,7 @@ impl<'a> Repair<'a, '_> {
         Cause { path: path_text(&self.path), message: fault::message(error) }
     }
 
-    /// Logs what was done, but not what the decoder says of it: that may quote what a model wrote.
+    /// Logs a repair without the decoder's message, which may quote the model's output.
     fn log(&mut self, done: &str) {
         self.logged += 1;
         if self.logged <= MAX_LOGGED {
@@ -336,7 +340,7 @@ impl<'a> Repair<'a, '_> {
     }
 }
 
-/// Tells whether a value under the key of an id may be an id, or a list of them.
+/// Says whether the value of an id field may be an id or a list of ids.
 fn is_like_an_id(value: &[u8]) -> bool {
     match ValueKind::of(value) {
         ValueKind::List => first_byte_of_list(value) == Some(b'"'),
@@ -344,7 +348,7 @@ fn is_like_an_id(value: &[u8]) -> bool {
     }
 }
 
-/// Tells whether a value has an id in it.
+/// Says whether a value contains an id.
 fn holds_id(value: &[u8]) -> bool {
     let mut holds_id = false;
     Scanner::new(value).walk(|key, at| {
@@ -354,7 +358,7 @@ fn holds_id(value: &[u8]) -> bool {
     holds_id
 }
 
-/// The first byte of the first item of the list that begins here, or of its end.
+/// Returns the first byte of the list's first item, or of the closing bracket.
 fn first_byte_of_list(list: &[u8]) -> Option<u8> {
     list.iter().skip(1).find(|byte| !byte.is_ascii_whitespace()).copied()
 }

@@ -1,35 +1,35 @@
-//! A scanner that finds where the values of a JSON text are, without decoding them.
+//! A scanner that locates the values of a JSON text without decoding them.
 //!
-//! It checks the punctuation. The texts and words between may be malformed, so that one of them does not hide the rest.
+//! It checks only the punctuation. Strings and words may be malformed, so that one of them does not hide the rest.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memchr2;
 
-/// A step from a value to one in it. A key is as it is written, without its quotes.
+/// A step from a value to a value inside it. A key is kept as written, without its quotes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Step<'a> {
     Key(&'a [u8]),
     Index(usize),
 }
 
-/// The beginning of a member of an object or of an item of a list. The scanner is at its value.
+/// The start of an object's member or of a list's item. The scanner is at its value.
 pub(crate) struct Member<'a> {
     pub key: Option<&'a [u8]>,
-    /// Where the member begins, its key included.
+    /// The position at which the member starts, including its key.
     pub start: usize,
 }
 
-/// A position in a text, from which values are read. If a method returns `None`, the text is not JSON, or it is
-/// truncated if `at` is its end.
+/// A position in a text from which values are read. If a method returns `None`, the text is not JSON. If `at` is then
+/// the end of the text, it is truncated.
 pub(crate) struct Scanner<'a> {
     pub text: &'a [u8],
     pub at: usize,
 }
 
 impl<'a> Scanner<'a> {
-    /// A scanner at the first value of the text.
+    /// Creates a scanner at the first value of the text.
     pub(crate) fn new(text: &'a [u8]) -> Self {
         let mut scanner = Scanner { text, at: 0 };
         scanner.space();
@@ -52,13 +52,13 @@ impl<'a> Scanner<'a> {
         there
     }
 
-    /// Tells whether nothing follows.
+    /// Says whether nothing follows.
     pub(crate) fn is_done(&mut self) -> bool {
         self.space();
         self.at == self.text.len()
     }
 
-    /// Reads the text that begins here and returns what is between its quotes.
+    /// Reads the string that starts here and returns the bytes between its quotes.
     fn string(&mut self) -> Option<&'a [u8]> {
         if !self.eat(b'"') {
             return None;
@@ -73,7 +73,7 @@ impl<'a> Scanner<'a> {
             if self.text[self.at - 1] == b'"' {
                 return Some(&self.text[start..self.at - 1]);
             }
-            // Whatever is escaped is not the end.
+            // An escaped character never ends the string.
             self.at = (self.at + 1).min(self.text.len());
         }
     }
@@ -89,7 +89,7 @@ impl<'a> Scanner<'a> {
         (self.at > start).then_some(())
     }
 
-    /// Steps into the container that begins here and tells whether it is an object.
+    /// Enters the container that starts here and says whether it is an object.
     pub(crate) fn enter(&mut self) -> Option<bool> {
         let object = match self.peek()? {
             b'{' => true,
@@ -100,7 +100,7 @@ impl<'a> Scanner<'a> {
         Some(object)
     }
 
-    /// Steps to the next value of a container, or behind its end, which is `Some(None)`.
+    /// Moves to the next value of a container. Returns `Some(None)` and moves past the container if there is none.
     pub(crate) fn member(&mut self, object: bool, first: bool) -> Option<Option<Member<'a>>> {
         self.space();
         if self.eat(if object { b'}' } else { b']' }) {
@@ -121,13 +121,13 @@ impl<'a> Scanner<'a> {
         Some(Some(Member { key, start }))
     }
 
-    /// Steps behind the value that begins here.
+    /// Moves past the value that starts here.
     pub(crate) fn skip(&mut self) -> Option<Range<usize>> {
         self.walk(|_, _| {})
     }
 
-    /// Steps behind the value that begins here, as [`skip`](Self::skip) does, and shows each key in it with the place of
-    /// its value.
+    /// Moves past the value that starts here, as [`skip`](Self::skip) does, and calls `show` with each key in it and
+    /// the position of the key's value.
     pub(crate) fn walk(&mut self, mut show: impl FnMut(&'a [u8], usize)) -> Option<Range<usize>> {
         let start = self.at;
         let mut open = Vec::new();
@@ -154,29 +154,29 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The place where the punctuation of a text is wrong.
+/// The position at which the punctuation of a text is wrong.
 #[derive(Debug)]
 pub(crate) struct Broken {
     /// Whether the text ends too early.
     pub cut_off: bool,
-    /// The path to where the reading ended.
+    /// The path of the value at which reading stopped.
     pub path: String,
 }
 
-/// Checks that a text is one value and nothing else, as far as its punctuation says.
+/// Checks that a text has the punctuation of exactly one JSON value.
 pub(crate) fn check_structure(text: &[u8]) -> Result<(), Broken> {
     let mut scanner = Scanner::new(text);
     if scanner.skip().is_some() && scanner.is_done() {
         return Ok(());
     }
-    // Once more, slower, with the path.
+    // The text is scanned once more, this time slowly, to find the path.
     let mut scanner = Scanner::new(text);
     let (mut path, mut open) = (Vec::new(), Vec::new());
     let read = walk_with_path(&mut scanner, &mut path, &mut open);
     Err(Broken { cut_off: read.is_none() && scanner.at == text.len(), path: path_text(&path) })
 }
 
-/// Reads a value to its end, or as far as it is JSON, and keeps the path to where the scanner is.
+/// Reads a value as far as it is valid, and keeps the path of the scanner's position.
 fn walk_with_path<'a>(
     scanner: &mut Scanner<'a>,
     path: &mut Vec<Step<'a>>,
@@ -203,7 +203,7 @@ fn walk_with_path<'a>(
     }
 }
 
-/// Writes a path as errors show it, such as `data[1].embedding`.
+/// Formats a path for an error, such as `data[1].embedding`.
 pub(crate) fn path_text(path: &[Step<'_>]) -> String {
     let mut text = String::new();
     for step in path {
@@ -215,7 +215,7 @@ pub(crate) fn path_text(path: &[Step<'_>]) -> String {
     text
 }
 
-/// Tells whether a text is one object or list, with its end.
+/// Says whether a text is one complete object or list.
 pub(crate) fn is_whole(text: &[u8]) -> bool {
     let mut scanner = Scanner::new(text);
     matches!(scanner.peek(), Some(b'{' | b'[')) && scanner.skip().is_some() && scanner.is_done()
@@ -225,12 +225,12 @@ pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Tells whether a byte may be in a number, `true` and the like.
+/// Says whether a byte can be part of a number or of a word such as `true`.
 fn is_in_word(byte: u8) -> bool {
     !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' | b'[' | b']' | b'{' | b'}' | b'"')
 }
 
-/// Reads a key, which may have escapes.
+/// Decodes a key, which may contain escapes.
 pub(crate) fn key_text(key: &[u8]) -> Cow<'_, str> {
     let escaped = || serde_json::from_slice([b"\"", key, b"\""].concat().as_slice()).ok().map(Cow::<str>::Owned);
     key.contains(&b'\\').then(escaped).flatten().unwrap_or_else(|| String::from_utf8_lossy(key))

@@ -1,18 +1,18 @@
-//! Whether a type is an object in JSON, asked from the type itself.
+//! Finds out whether a type is an object in JSON, by asking the type's decoder.
 
 use serde::de::value::Error;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// Whether a type asks its decoder for an object, and so is no list, no optional value and not any JSON.
+/// Says whether a type decodes only from an object: it is not a list, not optional and not any JSON.
 pub(super) fn is_object<T: DeserializeOwned>() -> bool {
     let mut asked = false;
-    // There is nothing to decode: what counts is what was asked for.
+    // Decoding always fails, because there is no value. Only what the type asked for counts.
     let _ = <T as Deserialize>::deserialize(Probe(&mut asked));
     asked
 }
 
-/// A decoder without a value, which notes whether it is asked for an object.
+/// A deserializer without a value, which records whether it is asked for an object.
 struct Probe<'a>(&'a mut bool);
 
 impl Probe<'_> {

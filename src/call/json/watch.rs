@@ -1,4 +1,4 @@
-//! The limits of a call that hold while its answer is repaired: its deadline and its cancel handle.
+//! The limits of a call that still apply while its answer is repaired: its deadline and its cancel handle.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::http::cancel::CancelHandle;
 
-/// The deadline and the cancel handle of a call, for the work on its answer that comes after the exchange.
+/// The deadline and the cancel handle of a call, for the work on its answer after the exchange.
 #[derive(Clone, Default)]
 pub(crate) struct Watch {
     until: Option<(Arc<dyn Clock>, Instant)>,
     cancel: Option<CancelHandle>,
 }
 
-/// The reason why the work on an answer ended early.
+/// The reason why the work on an answer was stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Stop {
     Canceled,
@@ -22,14 +22,15 @@ pub(crate) enum Stop {
 }
 
 impl Watch {
-    /// Watches a call that begins now.
+    /// Starts to watch a call that begins now.
     pub(crate) fn new(clock: &Arc<dyn Clock>, deadline: Option<Duration>, cancel: Option<CancelHandle>) -> Self {
-        // A deadline that no clock can reach is none.
+        // A deadline too distant for the clock counts as none.
         let until = deadline.and_then(|deadline| Some((clock.clone(), clock.now().checked_add(deadline)?)));
         Watch { until, cancel }
     }
 
-    /// Watches a cancel handle alone: items of a page are decoded whenever the caller takes them.
+    /// Watches only a cancel handle. The items of a page have no deadline, because the caller decides when they are
+    /// decoded.
     pub(crate) fn cancellation(cancel: Option<&CancelHandle>) -> Self {
         Watch { until: None, cancel: cancel.cloned() }
     }
@@ -46,7 +47,7 @@ impl Watch {
 }
 
 impl Stop {
-    /// The error of the call. The platform has answered, so that it has acted.
+    /// Returns the error of the stopped call. It says that the request was sent, because the platform has answered.
     pub(crate) fn error(self, operation: String) -> Error {
         match self {
             Stop::Canceled => Error::Canceled { operation, sent: true },

@@ -1,17 +1,17 @@
-//! The guard of a list: it checks that the list has an end and that its pages bring something new.
+//! The guard of a list. It checks that the list ends and that each page contains something new.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher};
 
 use crate::call::list::page::{Cursor, Page, hash};
 
-/// Pages after which a list without a known end is taken for an endless one.
+/// The number of pages after which a list of unknown length counts as endless.
 const MAX_PAGES: u64 = 100_000;
-/// The most pages of a list that says how long it is, which are 50 million items, whatever number it reports.
+/// The maximum number of pages of a list that reports its length, whatever it reports. It amounts to 50 million items.
 const MAX_KNOWN_PAGES: u64 = 1_000_000;
-/// The most pages in a row that may be empty.
+/// The maximum number of consecutive empty pages.
 const MAX_EMPTY: u32 = 10;
-/// The most times that the same page may come, if its items have no ids.
+/// The maximum number of times that the same page may be returned, if its items have no ids.
 const MAX_REPEATS: u32 = 3;
 
 /// The size of a list, as one of its pages reports it.
@@ -26,58 +26,59 @@ impl Size {
         Size { results: page.results(), pages: page.pages() }
     }
 
-    /// The difference to a smaller size, in items or else in pages; 0 if the other is not smaller.
+    /// Returns by how much this size exceeds the other, in items if known and otherwise in pages. It is 0 if it does
+    /// not.
     pub(crate) fn beyond(self, other: Size) -> Option<u64> {
         let more = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_sub(b?));
         more(self.results, other.results).or_else(|| more(self.pages, other.pages))
     }
 }
 
-/// A memory of the pages of a list, by which one that comes again is recognized.
+/// The pages that a list has returned so far, remembered to recognize repetitions.
 #[derive(Clone, Default)]
 pub(crate) struct Guard {
     first: Option<Size>,
-    /// The number of pages after which the list is taken for an endless one.
+    /// The number of pages after which the list counts as endless.
     max_pages: u64,
     /// The number of pages admitted.
     pages: u64,
-    /// Set once the size of the list has changed while it was read: then items may come again on other pages.
+    /// Whether the size of the list changed while it was read. If so, items may be returned again on other pages.
     changed: bool,
     /// The identities of items and the hashes of tokens.
     seen: HashSet<u64>,
-    /// The contents of whole pages: the last page that had each, and how often it came.
+    /// The contents of whole pages: for each, the last page that had it, and how often it was returned.
     contents: HashMap<u64, (u64, u32)>,
-    /// The items that came again since the last new one.
+    /// The items that were repeated since the last new one.
     again: HashSet<u64>,
-    /// The number of empty pages in a row.
+    /// The number of consecutive empty pages.
     empty: u32,
     /// The number of the last page, if it had items.
     last_page: Option<u64>,
 }
 
 impl Guard {
-    /// The guard of a list that continues after an item.
+    /// Creates the guard of a list, with the item that the list continues after, if any.
     pub(crate) fn new(after: Option<u64>) -> Self {
         Guard { seen: after.into_iter().collect(), ..Guard::default() }
     }
 
-    /// The number of pages admitted.
+    /// Returns the number of pages admitted.
     pub(crate) fn pages(&self) -> u64 {
         self.pages
     }
 
-    /// Tells whether any item of the page was seen before.
+    /// Says whether any item of the page was seen before.
     pub(crate) fn knows_any(&self, page: &Page) -> bool {
         page.identities().flatten().any(|identity| self.seen.contains(&identity))
     }
 
-    /// Tells whether the page with this token was read before.
+    /// Says whether the page with this token was read before.
     pub(crate) fn knows_token(&self, cursor: &Cursor) -> bool {
         token_hash(cursor).is_some_and(|token| self.seen.contains(&token))
     }
 
-    /// Admits a page as the next one and adds the items that were given before to those to skip, or says why the list
-    /// cannot be trusted.
+    /// Admits a page as the next one and marks its repeated items to be skipped, or says why the list cannot be
+    /// trusted.
     pub(crate) fn admit(&mut self, page: &mut Page) -> Result<(), String> {
         self.check_end(page)?;
         self.seen.extend(token_hash(&page.cursor));
@@ -98,7 +99,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Checks that the list is not longer than it can be by what it said at first.
+    /// Checks that the list is not longer than its first page allows.
     fn check_end(&mut self, page: &Page) -> Result<(), String> {
         let size = Size::of(page);
         let first = *self.first.get_or_insert_with(|| {
@@ -112,13 +113,13 @@ impl Guard {
         Ok(())
     }
 
-    /// Notes the items of a page and tells whether any of them is new, or the page is empty. It is an error if none is
-    /// and no change of the list explains it.
+    /// Records the items of a page, and says whether any of them is new or the page is empty. If none is new and no
+    /// change of the list explains it, this is an error.
     fn note_items(&mut self, page: &mut Page) -> Result<bool, String> {
         let skipped = page.skipped.len();
         let content = content_hash(page);
         let (before, times) = self.contents.get(&content).map_or((None, 0), |(page, times)| (Some(*page), *times));
-        // Without ids, some hits of a search may be like others.
+        // Items without ids, such as the hits of a search, may legitimately be equal to others.
         let repeats = times >= MAX_REPEATS || (before.is_some() && before == self.last_page);
         let mut has_news = page.count() == 0 || skipped > 0;
         let (mut all_again, mut known) = (true, Vec::new());
@@ -150,9 +151,10 @@ impl Guard {
     }
 }
 
-/// A hash of the items of a page: of their identities, or of their texts where they have none.
+/// Hashes the items of a page: their identities, or their texts if they have none.
 fn content_hash(page: &Page) -> u64 {
-    // Only compared with others of this process, and faster than a hash that is the same in every build.
+    // The hash is compared only within this process, so the standard hasher, which is faster than a stable one, will
+    // do.
     let mut hasher = DefaultHasher::new();
     for (identity, text) in page.identities().zip(page.texts()) {
         match identity {
@@ -164,9 +166,9 @@ fn content_hash(page: &Page) -> u64 {
     hasher.finish()
 }
 
-/// The most pages that a list can have by what its first page says, with room for as many again and some more that are
-/// added while it is read. A number of pages counts no more than what the number of items makes of it: some servers
-/// give a constant.
+/// Returns the maximum number of pages that a list can have according to its first page. There is room for the list to
+/// double, and some more, while it is read. A reported number of pages counts only up to what the number of items
+/// implies, because some servers report a constant.
 fn max_pages(page: &Page) -> u64 {
     let limit = page.info.as_ref().and_then(|info| info.limit_per_page).filter(|limit| *limit > 0);
     let by_items = limit.and_then(|limit| Some(page.results()?.div_ceil(limit)));

@@ -1,5 +1,5 @@
-//! Lists: the iterator over pages, a page as it was answered, the walk from one page to the next, and the guard that
-//! notices a list without an end.
+//! Lists: the iterator over pages, a page as it was received, the walk from one page to the next, and the guard that
+//! notices an endless list.
 
 mod guard;
 pub(crate) mod page;

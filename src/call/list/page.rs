@@ -1,4 +1,4 @@
-//! One page of a list as it was answered, its items not decoded yet.
+//! One page of a list as it was received. Its items are not decoded yet.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::hash::Fnv1a;
 use crate::response::HttpResponse;
 use crate::text::{BOM, KEPT, excerpt, head};
 
-/// The field that has the chunks of an upload session.
+/// The field that contains the chunks of an upload session.
 pub(crate) const CHUNKS: &str = "uploaded_chunks";
 
 /// The position of a page in its list. Lists number their pages; searches identify them by tokens.
@@ -47,38 +47,38 @@ impl PageInfo {
     }
 }
 
-/// Which page is asked for.
+/// Identifies the page to request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cursor {
     Number(u64),
-    /// The token of a page, in a list whose pages have tokens. The first page has none.
+    /// The token of the page, in a list whose pages have tokens. The first page has no token.
     Token(Option<String>),
 }
 
-/// A page as it was answered. Its items stay where they are in the body and are decoded when they are asked for.
+/// A page as it was received. Its items stay in the body and are decoded on demand.
 #[derive(Clone)]
 pub(crate) struct Page {
     pub operation: String,
     pub response: HttpResponse<()>,
     pub info: Option<PageInfo>,
     pub cursor: Cursor,
-    /// The number of the page. Pages with tokens are counted.
+    /// The number of the page. Pages with tokens are numbered in the order in which they are read.
     pub number: u64,
     items: Vec<Item>,
-    /// The indices of items that were given before or are not wanted, in order.
+    /// The indices, in order, of the items to skip: they were returned before or are not wanted.
     pub skipped: Vec<usize>,
-    /// The page after this one.
+    /// The position of the page after this one.
     pub next: Option<Cursor>,
     /// The identity of the last item before this page.
     pub before: Option<u64>,
 }
 
-/// The place of an item in the body of its page. The numbers are small since a page may have millions of tiny items.
+/// The position of an item in the body of its page. It is compact because a page may contain millions of tiny items.
 #[derive(Debug, Clone, Copy)]
 struct Item {
     start: u32,
     end: u32,
-    /// A hash of the most telling id among the fields of the item; 0 if there is none.
+    /// A hash of the item's most specific id, or 0 if it has none.
     identity: u64,
 }
 
@@ -88,7 +88,7 @@ struct Next {
 }
 
 impl Page {
-    /// Reads the answer to a request for this page. Its items are in the field `items`.
+    /// Reads the answer to the request for this page. The field `items` contains its items.
     pub(crate) fn read(
         operation: String,
         items: &str,
@@ -102,7 +102,8 @@ impl Page {
         }
         let Some(Outline { items: found, info, token }) = outline(&response.body, items, identity_keys(&cursor, items))
         else {
-            // Either no JSON at all, which the decoder says well, or of a shape that is no list.
+            // The answer either is not JSON, for which the decoder has a good error, or does not have the shape of a
+            // list.
             decode::body::<IgnoredAny>(&|| operation.clone(), &response, &Watch::default())?;
             return fail(format!("the answer is not a list; it begins: {}", excerpt(&response.body)));
         };
@@ -125,7 +126,7 @@ impl Page {
                 more.then(|| Cursor::Number(number.saturating_add(1)))
             }
             Cursor::Token(_) => {
-                // Strictly, since a token that cannot be read would end the list silently.
+                // The token is read strictly, because dropping a malformed one would end the list silently.
                 let within: Option<Next> = match serde_json::from_slice(raw_info) {
                     Ok(next) => next,
                     Err(e) => return fail(format!("`page_info.next_page_token`: {e}")),
@@ -145,7 +146,7 @@ impl Page {
         Ok(Page { operation, response, info, cursor, number, items, skipped, next, before: None })
     }
 
-    /// The number of items on the page, including those to skip.
+    /// Returns the number of items on the page, including those to skip.
     pub(crate) fn count(&self) -> usize {
         self.items.len()
     }
@@ -158,7 +159,7 @@ impl Page {
         self.info.as_ref()?.total_results
     }
 
-    /// The index and the text of the first item from `taken` on that is not to be skipped.
+    /// Returns the index and the text of the first item from `taken` on that is not skipped.
     pub(crate) fn wanted(&self, taken: usize) -> Option<(usize, &[u8])> {
         let index = (taken..self.items.len()).find(|index| self.skipped.binary_search(index).is_err())?;
         Some((index, self.item(index)?))
@@ -169,17 +170,17 @@ impl Page {
         self.response.body.get(start as usize..end as usize)
     }
 
-    /// The texts of all items.
+    /// Returns the texts of all items.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.items.len()).filter_map(|index| self.item(index))
     }
 
-    /// The identity of each item, if it has one.
+    /// Returns the identity of each item, if it has one.
     pub(crate) fn identities(&self) -> impl Iterator<Item = Option<u64>> {
         self.items.iter().map(|item| Some(item.identity).filter(|identity| *identity != 0))
     }
 
-    /// The identity of the last of the first `count` items.
+    /// Returns the identity of the last of the first `count` items.
     pub(crate) fn identity_before(&self, count: usize) -> Option<u64> {
         match count.checked_sub(1) {
             Some(last) => self.identities().nth(last).flatten(),
@@ -187,7 +188,7 @@ impl Page {
         }
     }
 
-    /// The error of an item that cannot be decoded.
+    /// Creates the error of an item that cannot be decoded.
     pub(crate) fn malformed(&self, index: usize, item: &[u8], why: &str) -> Error {
         let HttpResponse { status, headers, origin, .. } = &self.response;
         let (headers, origin) = (headers.clone(), origin.clone());
@@ -196,29 +197,29 @@ impl Page {
     }
 }
 
-/// The fields that tell items apart, the most telling first.
+/// Returns the fields that distinguish items, the most specific first.
 fn identity_keys(cursor: &Cursor, items: &str) -> &'static [&'static [u8]] {
     const KEYS: [&[u8]; 6] = [b"_id", b"task_id", b"batch_id", b"id", b"upload_id", b"index"];
     match cursor {
         Cursor::Number(_) if items == CHUNKS => &KEYS,
-        // Many things have an index that is not theirs alone.
+        // The last key, an index, is not unique to one item in many lists.
         Cursor::Number(_) => &KEYS[..5],
-        // Several hits of a search may be of one thing and have its id.
+        // Several hits of a search may belong to the same resource and share its id.
         Cursor::Token(_) => &KEYS[..3],
     }
 }
 
-/// The places of the parts of a page in its body.
+/// The positions of the parts of a page in its body.
 #[derive(Default)]
 struct Outline {
-    /// The items, if the answer has the field for them.
+    /// The items, if the answer contains their field.
     items: Option<Vec<Item>>,
     info: Option<Range<usize>>,
-    /// The token of the next page, which some lists have beside the items.
+    /// The token of the next page, which some lists put beside the items.
     token: Option<Range<usize>>,
 }
 
-/// Scans a page, once.
+/// Scans a page once.
 fn outline(body: &[u8], items: &str, keys: &[&[u8]]) -> Option<Outline> {
     let mut scanner = Scanner { text: body, at: if body.starts_with(BOM) { BOM.len() } else { 0 } };
     scanner.space();
@@ -232,7 +233,7 @@ fn outline(body: &[u8], items: &str, keys: &[&[u8]]) -> Option<Outline> {
             match scanner.enter() {
                 Some(false) => {}
                 Some(true) => return None,
-                // As some servers write an empty list.
+                // Some servers write an empty list as `null`.
                 None if body[scanner.skip()?] == *b"null" => continue,
                 None => return None,
             }
@@ -251,7 +252,7 @@ fn outline(body: &[u8], items: &str, keys: &[&[u8]]) -> Option<Outline> {
     scanner.is_done().then_some(outline)
 }
 
-/// Steps behind the item that begins here, and notes the most telling of its ids.
+/// Moves past the item that starts here, and records its most specific id.
 fn item(scanner: &mut Scanner<'_>, keys: &[&[u8]]) -> Option<Item> {
     let start = scanner.at;
     let mut best = keys.len();
@@ -264,7 +265,7 @@ fn item(scanner: &mut Scanner<'_>, keys: &[&[u8]]) -> Option<Item> {
             let value = &scanner.text[scanner.skip()?];
             let rank = keys[..best].iter().position(|key| member.key == Some(key));
             if let Some(rank) = rank.filter(|_| value != b"null") {
-                // Never 0, which says that there is none.
+                // The identity is never 0, because 0 means that there is none.
                 (best, identity) = (rank, hash([value]).max(1));
             }
         }
@@ -274,7 +275,8 @@ fn item(scanner: &mut Scanner<'_>, keys: &[&[u8]]) -> Option<Item> {
     Some(Item { start: u32::try_from(start).ok()?, end: u32::try_from(scanner.at).ok()?, identity })
 }
 
-/// A hash of the pieces with a line break after each, so that no two lists of pieces are taken for one.
+/// Hashes the pieces with a line break after each, so that no two different lists of pieces are mistaken for each
+/// other.
 pub(crate) fn hash<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     pieces.into_iter().fold(Fnv1a::new(), |hash, piece| hash.bytes(piece).bytes(b"\n")).finish()
 }

@@ -1,4 +1,4 @@
-//! Lists that come in pages.
+//! Iterators over lists that the platform returns in pages.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -67,9 +67,9 @@ pub use crate::call::list::page::PageInfo;
 pub struct SyncPager<T> {
     list: Arc<List>,
     page: Page,
-    /// The number of items taken from the page, including those skipped.
+    /// The number of items taken from the page, including skipped ones.
     taken: usize,
-    /// The items that are not taken yet, once they were looked at.
+    /// The decoded items that have not been taken yet, once they were looked at.
     items: OnceLock<std::vec::IntoIter<Result<T>>>,
     prefetch: Option<Prefetch>,
 }
@@ -108,17 +108,17 @@ impl<T> SyncPager<T> {
         SyncPager { list, page, taken: 0, items: OnceLock::new(), prefetch: None }
     }
 
-    /// Tells whether there is a page after this one.
+    /// Says whether there is a page after this one.
     pub fn has_next(&self) -> bool {
         self.list.has_next()
     }
 
-    /// The position of this page in the list, if the platform reports it.
+    /// Returns the position of this page in the list, if the platform reports it.
     pub fn page_info(&self) -> Option<&PageInfo> {
         self.page.info.as_ref()
     }
 
-    /// The response that this page came in.
+    /// Returns the response that contained this page.
     pub fn response(&self) -> &HttpResponse<()> {
         &self.page.response
     }
@@ -172,12 +172,12 @@ impl<T> SyncPager<T> {
 }
 
 impl<T: DeserializeOwned + 'static> SyncPager<T> {
-    /// The items of this page that have not been taken yet.
+    /// Returns the items of this page that have not been taken yet.
     pub fn items(&self) -> &[Result<T>] {
         self.items.get_or_init(|| self.decode_items().into_iter()).as_slice()
     }
 
-    /// The items of this page that have not been taken yet, by value. Fetches no other page.
+    /// Returns the items of this page that have not been taken yet, by value. It fetches no other page.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -193,7 +193,7 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
         }
     }
 
-    /// Fetches the page after this one. `None` if this is the last.
+    /// Fetches the page after this one, or returns `None` if this is the last.
     ///
     /// # Errors
     ///
@@ -205,7 +205,8 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
         Ok(page.map(|page| SyncPager::new(Arc::new(list), page)))
     }
 
-    /// An iterator over pages instead of items: this one, then the following ones, each fetched when it is reached.
+    /// Returns an iterator over pages instead of items: this page, then the following ones, each fetched when it is
+    /// reached.
     ///
     /// A page that cannot be fetched is an error and can be requested again, as with the items.
     pub fn iter_pages(mut self) -> Pages<T> {
@@ -213,7 +214,7 @@ impl<T: DeserializeOwned + 'static> SyncPager<T> {
         Pages { first: Some(self), list, prefetch }
     }
 
-    /// Decodes the response that this page came in as another type.
+    /// Decodes the response that contained this page as another type.
     pub(crate) fn decode_response<U: DeserializeOwned + 'static>(&self) -> Result<U> {
         decode::body(&|| self.page.operation.clone(), &self.page.response, &self.list.watch())
     }
@@ -287,7 +288,7 @@ impl<T: DeserializeOwned + 'static> Iterator for Pages<T> {
         if let Some(first) = self.first.take() {
             return Some(Ok(first));
         }
-        // A copy only if a page that was given is still there.
+        // The list is copied only if the caller still holds an earlier page.
         let page = Arc::make_mut(&mut self.list).advance(self.prefetch.as_mut()).transpose()?;
         Some(page.map(|page| SyncPager::new(self.list.clone(), page)))
     }

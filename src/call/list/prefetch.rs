@@ -1,4 +1,4 @@
-//! Pages that are fetched before they are asked for.
+//! Fetches pages before they are requested.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -9,16 +9,17 @@ use crate::error::Result;
 use crate::response::HttpResponse;
 use crate::sync::{Receiver, channel};
 
-/// The most pages on their way: as many connections as are kept to one host.
+/// The maximum number of pages fetched at the same time. It equals the number of idle connections kept to one host.
 const MAX_PAGES: usize = 32;
 
 type Answer = Result<HttpResponse<()>>;
 
-/// Pages that are on their way, each on a thread that ends with its answer. Nobody waits for them when this is dropped.
+/// Pages that are being fetched, each on its own thread, which ends with its answer. Dropping this does not wait for
+/// them.
 pub(crate) struct Prefetch {
-    /// The most pages on their way at a time.
+    /// The maximum number of pages fetched at the same time.
     pages: usize,
-    /// The pages on their way, in order.
+    /// The pages being fetched, in order.
     answers: VecDeque<(Cursor, Receiver<Answer>)>,
 }
 
@@ -27,10 +28,11 @@ impl Prefetch {
         Prefetch { pages: pages.min(MAX_PAGES), answers: VecDeque::new() }
     }
 
-    /// Starts fetching the pages from `next` to the last one that is known to exist.
+    /// Starts fetching the pages from `next` up to the last one that is known to exist.
     pub(crate) fn start(&mut self, next: &Cursor, last: Option<u64>, request: impl Fn(&Cursor) -> Request) {
         let Cursor::Number(first) = *next else {
-            // Only the answer has the token of the page after it.
+            // In a list with tokens, only one page can be fetched ahead, because its answer contains the token of the
+            // next.
             if self.pages > 0 && self.answers.is_empty() {
                 self.spawn(next.clone(), request(next));
             }
@@ -51,7 +53,7 @@ impl Prefetch {
         }
     }
 
-    /// Fetches a page on a thread of its own and tells whether there is one: a system may have none left.
+    /// Fetches a page on its own thread. Returns `false` if the system has no thread left.
     fn spawn(&mut self, cursor: Cursor, request: Request) -> bool {
         let (sender, receiver) = channel(1);
         let fetch = move || drop(sender.send(request.execute()));
@@ -62,12 +64,12 @@ impl Prefetch {
         started
     }
 
-    /// Gives up the pages on their way.
+    /// Abandons the pages that are being fetched.
     pub(crate) fn clear(&mut self) {
         self.answers.clear();
     }
 
-    /// Waits for the answer to the request for a page, if it is on its way.
+    /// Waits for the answer to the request for a page, if it is being fetched.
     pub(crate) fn take(&mut self, cursor: &Cursor) -> Option<Answer> {
         self.answers.front().filter(|(sent_for, _)| sent_for == cursor)?;
         let (_, receiver) = self.answers.pop_front()?;

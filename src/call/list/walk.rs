@@ -1,4 +1,5 @@
-//! The walk along the pages of a list, untyped: which page comes next, and that nothing is lost or given twice.
+//! The untyped walk along the pages of a list. It decides which page comes next, and ensures that no item is lost or
+//! returned twice.
 
 use std::collections::VecDeque;
 
@@ -10,54 +11,54 @@ use crate::call::request::{Paging, Request};
 use crate::error::{Error, Result};
 use crate::response::HttpResponse;
 
-/// The most times in a row that the same page may fail.
+/// The maximum number of consecutive failures to fetch the same page.
 const MAX_FAILURES: u32 = 10;
-/// The most pages on which the item is searched for after which a list continues.
+/// The maximum number of pages searched for the item after which a list continues.
 const MAX_AHEAD: u64 = 100;
-/// The most pages that are looked back beyond those by which the list got shorter: more may have been deleted than the
-/// difference shows, if others were added at the end.
+/// The maximum number of pages read backwards, beyond the pages by which the list shrank. More items may have been
+/// deleted than the difference shows, if others were added at the end.
 const MAX_BACK: u64 = 10;
 
 const GATHER: &str = "collect the items first (`collect`) and then change the list, or read the list again";
 
-/// A list, and how far it was read.
+/// A list, and the position up to which it was read.
 #[derive(Clone)]
 pub(crate) struct List {
     /// The request for the first page.
     request: Request,
-    /// The page after the last one that was fetched.
+    /// The position of the page after the last one fetched.
     next: Option<Cursor>,
-    /// Pages that were fetched and not given yet.
+    /// Pages that were fetched but not returned yet.
     waiting: VecDeque<Page>,
-    /// The number of the first page.
+    /// The number of the first page read.
     lowest: u64,
-    /// The size of the list when the last page was fetched.
+    /// The size of the list as of the last page fetched.
     last: Option<Size>,
-    /// The number of failures in a row to fetch the next page.
+    /// The number of consecutive failures to fetch the next page.
     failures: u32,
-    /// Set once the list has ended in an error.
+    /// Whether the list has ended in an error.
     ended: bool,
-    /// The identity of the last item of the last page, or before it if that has none.
+    /// The identity of the last item of the last page, or of the item before that page if it is empty.
     last_item: Option<u64>,
-    /// The place where the list continues, until its first page is there.
+    /// The place at which the list continues, until the first page was read.
     start: Option<Start>,
     guard: Guard,
 }
 
-/// The place where a list continues that was read up to some item before.
+/// The place at which a partly read list continues.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Start {
     pub cursor: Cursor,
-    /// The identity of the last item that was given.
+    /// The identity of the last item returned.
     pub after: Option<u64>,
-    /// The number of items of the page that were given, for pages whose items have no identities.
+    /// The number of items of the page that were returned, for pages whose items have no identities.
     pub taken: usize,
-    /// The number of items that the list had.
+    /// The number of items in the list at that time.
     pub results: Option<u64>,
 }
 
 impl Start {
-    /// The token for this place; `operation` is the request for the first page.
+    /// Returns the token for this place. `operation` is the request for the first page.
     fn to_token(&self, operation: &str) -> String {
         let list = hash([operation.as_bytes()]);
         let taken = self.taken;
@@ -71,7 +72,7 @@ impl Start {
         }
     }
 
-    /// Reads a token; `None` if this is none, or one of another list.
+    /// Parses a token. Returns `None` if it is not a token, or belongs to another list.
     pub(crate) fn from_token(token: &str, operation: &str) -> Option<Self> {
         let (kind, rest) = token.trim().split_once('.')?;
         let (list, rest) = rest.split_once('.')?;
@@ -100,7 +101,7 @@ impl Start {
     }
 }
 
-/// A number as the crate writes it in a token. The standard library would take a sign, too.
+/// Parses a number as this crate writes it in tokens. The standard library would also accept a sign.
 fn digits(text: &str, radix: u32) -> Option<u64> {
     let is_plain = text.chars().all(|c| c.is_digit(radix));
     u64::from_str_radix(text, radix).ok().filter(|_| is_plain)
@@ -134,7 +135,7 @@ impl List {
         }
     }
 
-    /// The first page, which every list has.
+    /// Returns the first page, which every list has.
     pub(crate) fn first_page(&mut self) -> Result<Page> {
         match self.advance(None)? {
             Some(page) => Ok(page),
@@ -142,7 +143,8 @@ impl List {
         }
     }
 
-    /// Watches the cancel handle of the list. Its deadline is for each request; items are decoded whenever they are taken.
+    /// Watches only the cancel handle of the list. Its deadline applies to each request, and items are decoded at any
+    /// later time.
     pub(crate) fn watch(&self) -> Watch {
         Watch::cancellation(self.request.options.cancel.as_ref())
     }
@@ -151,19 +153,20 @@ impl List {
         self.request.operation()
     }
 
-    /// Tells whether a page follows.
+    /// Says whether there is another page.
     pub(crate) fn has_next(&self) -> bool {
         !self.ended && (self.next.is_some() || !self.waiting.is_empty())
     }
 
-    /// Starts fetching the pages that follow before they are asked for.
+    /// Starts fetching the following pages ahead.
     pub(crate) fn start_prefetch(&self, prefetch: &mut Prefetch) {
         if let Some(next) = &self.next {
             prefetch.start(next, self.last.and_then(|size| size.pages), |cursor| self.request_for(cursor));
         }
     }
 
-    /// The next page. After a temporary error the next call fetches it again; after others the list has ended.
+    /// Returns the next page. After a temporary error, the next call fetches it again; after any other error, the list
+    /// has ended.
     pub(crate) fn advance(&mut self, mut prefetch: Option<&mut Prefetch>) -> Result<Option<Page>> {
         if self.ended {
             return Ok(None);
@@ -185,9 +188,9 @@ impl List {
         Ok(self.waiting.pop_front())
     }
 
-    /// The token with which the list continues after so many items of this page.
+    /// Returns the token for continuing the list after the first `taken` items of this page.
     pub(crate) fn token(&self, page: &Page, taken: usize) -> Option<String> {
-        // A page whose items were looked at but not taken counts as read.
+        // A page of which no item was taken counts as read, because its items may have been looked at instead.
         let has_more = taken > 0 && page.wanted(taken).is_some();
         let (cursor, taken) = match (&page.cursor, &self.next) {
             _ if has_more => (page.cursor.clone(), taken),
@@ -201,7 +204,7 @@ impl List {
         Some(Start { cursor, after, taken, results: page.results() }.to_token(&self.operation()))
     }
 
-    /// Fetches a page, and with it those before it that have other items by now.
+    /// Fetches a page, and also earlier or later pages if items have moved there in the meantime.
     fn fetch_next(&mut self, cursor: Cursor, prefetch: Option<&mut Prefetch>) -> Result<()> {
         if self.guard.knows_token(&cursor) {
             let message = "the server returned the token of a page that was already read";
@@ -215,7 +218,7 @@ impl List {
                 if self.last.is_none_or(|last| last == Size::of(&page)) || matches!(cursor, Cursor::Token(_)) {
                     page
                 } else {
-                    // The list has changed, and nobody knows in which order these pages were made.
+                    // The list has changed, and the order in which the server created the prefetched pages is unknown.
                     prefetch.clear();
                     self.fetch(&cursor)?
                 }
@@ -257,8 +260,8 @@ impl List {
         Error::Paging { operation: self.request_for(cursor).operation(), message }
     }
 
-    /// Fetches the pages before this one, back to one with an item that was seen: all before that one was seen, too. The
-    /// list has fewer items than before, so that some that were not may have moved there.
+    /// Fetches the pages before this one, back to one that contains a known item, because everything before that item
+    /// is known too. It is called when the list has shrunk, since unread items may have moved to those pages.
     fn look_back(&self, page: Page, fewer: u64) -> Result<Vec<Page>> {
         let lost = |page: &Page, why: &str| {
             let message = format!("the list shrank while it was read, and {why}; {GATHER}");
@@ -282,7 +285,8 @@ impl List {
             if page.number <= self.lowest {
                 return lost(page, "items may have moved to pages before its first page");
             }
-            // Each such page is a request: a list whose pages are all new each time would cost more with every page.
+            // Each of these pages takes a request. Without this limit, a list that always returns new pages would take
+            // more and more.
             if pages.len() as u64 > moved.saturating_add(MAX_BACK) {
                 return lost(page, "the earlier pages contain only new items");
             }
@@ -291,8 +295,8 @@ impl List {
         Ok(pages.into())
     }
 
-    /// Fetches the pages after this one, up to one with the item that the list continues after: it has more items than
-    /// when it was left, and those before its place moved on by as much.
+    /// Fetches the pages after this one, up to the one with the item after which the list continues. The list has grown
+    /// since it was left, and that item may have moved on by as much.
     fn look_ahead(&self, page: Page, more: u64) -> Result<Vec<Page>> {
         let moved = self.pages_of(&page, more).min(MAX_AHEAD);
         let mut pages = vec![page];
@@ -304,14 +308,14 @@ impl List {
         Ok(pages)
     }
 
-    /// Converts a difference of sizes to pages.
+    /// Converts a difference of sizes to a number of pages.
     fn pages_of(&self, page: &Page, more: u64) -> u64 {
         let limit = page.info.as_ref().and_then(|info| info.limit_per_page).unwrap_or(1).max(1);
         let by_items = page.results().is_some() && self.last.is_some_and(|last| last.results.is_some());
         if by_items { more.div_ceil(limit) } else { more }
     }
 
-    /// Admits pages as those that follow. Where the list continues after an item, those up to it are skipped.
+    /// Admits pages as the next ones. If the list continues after an item, the items up to it are skipped.
     fn admit_all(&mut self, mut pages: Vec<Page>) -> Result<()> {
         let mut wanted = 0;
         if let Some(start) = self.start.take() {
@@ -340,7 +344,7 @@ impl List {
         Ok(())
     }
 
-    /// Admits a page as the one that follows, unless it shows that the list cannot be trusted.
+    /// Admits a page as the next one, unless it shows that the list cannot be trusted.
     fn admit(&mut self, mut page: Page) -> Result<()> {
         self.guard.admit(&mut page).map_err(|message| self.paging_error(&page.cursor, message))?;
         page.before = self.last_item;

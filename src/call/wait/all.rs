@@ -1,4 +1,4 @@
-//! Waiting for many resources of one kind, on one thread.
+//! A wait for many resources of one kind, on one thread.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
@@ -49,7 +49,7 @@ pub struct WaitAll<T> {
 }
 
 impl<T: Output> WaitAll<T> {
-    /// `request`: the poll of one id.
+    /// Creates the wait. `request` returns the poll of one id.
     pub(crate) fn new<I: AsRef<str>>(
         session: &Session,
         ids: impl IntoIterator<Item = I>,
@@ -69,7 +69,7 @@ impl<T: Output> WaitAll<T> {
         }
     }
 
-    /// Asks this list which of many are still being processed.
+    /// Uses this list to find out which of many resources are still being processed.
     pub(crate) fn with_list(mut self, list: StatusList) -> Self {
         self.list = Some(list);
         self
@@ -126,7 +126,8 @@ impl<T: Output> WaitAll<T> {
     }
 }
 
-/// Something that is waited for. It is ordered by when it is due, then as it was given.
+/// A resource that is waited for. Pending resources are ordered by due time, and then by the order in which they were
+/// given.
 struct Pending {
     due: Instant,
     number: usize,
@@ -172,15 +173,16 @@ pub struct Waiting<T> {
     /// The number of consecutive failures of the list.
     list_failures: u32,
     options: RequestOptions,
-    /// A pause counts, also on a clock that does not show it.
+    /// The current time, including all pauses: a replaced clock may not advance during a pause.
     now: Instant,
-    /// The end of the time that the last polls have together, once the wait is over.
+    /// The time by which all final polls together must end, once the wait is over.
     last_polls_until: Option<Instant>,
     next: fn(&mut Poll, Result<T>, Instant) -> Result<Next<T>>,
 }
 
 impl<T> Waiting<T> {
-    /// Pauses until something is due, and gathers what is: with a list, what it does not show as unfinished.
+    /// Pauses until a resource is due, and collects the due ones. If there is a list, only those that it does not
+    /// report as unfinished are polled.
     fn gather(&mut self) -> Result<(), Box<(String, Error)>> {
         let Some(Reverse(first)) = self.pending.peek() else { return Ok(()) };
         let (due, slack) = (first.due, first.poll.interval() / 4);
@@ -197,7 +199,7 @@ impl<T> Waiting<T> {
         }
         self.now = self.now.max(due).max(self.session.settings().clock.now());
         let until = match &self.list {
-            // Those that are due a little later come along in the same round.
+            // Resources that are due a little later join the same round.
             Some(_) if self.pending.len() >= StatusList::WORTHWHILE => later(self.now, slack),
             _ => due,
         };
@@ -211,7 +213,7 @@ impl<T> Waiting<T> {
         Ok(())
     }
 
-    /// Asks the list about a round. `false` if each has to be asked for by itself.
+    /// Asks the list about a round of resources. Returns `false` if each must be polled separately.
     fn survey(&mut self, round: &mut Vec<Pending>) -> bool {
         let limit = self.poll_limit(&round[0].poll);
         let (Some(list), Some(limit)) = (&mut self.list, limit) else { return false };
@@ -238,7 +240,7 @@ impl<T> Waiting<T> {
         for mut pending in round.drain(..) {
             let status = unfinished.as_ref().map(|unfinished| unfinished.get(pending.poll.id()).map(String::as_str));
             let due = match status {
-                // It has ended, or the list does not know it.
+                // The resource has ended, or the list does not know it.
                 Some(None) => {
                     self.due.push_back((pending, None));
                     continue;
@@ -257,8 +259,8 @@ impl<T> Waiting<T> {
         true
     }
 
-    /// How long a poll that begins now may take. Once the wait is over, the last polls have a second together: each of
-    /// them would have one by itself, and a thousand on a silent server a thousand.
+    /// Returns the time limit of a poll that starts now. Once the wait is over, all final polls together have one
+    /// second. With one second each, a thousand polls of a silent server would take a thousand seconds.
     fn poll_limit(&mut self, poll: &Poll) -> Option<Duration> {
         if self.now < poll.end() {
             return Some(poll.end() - self.now);

@@ -1,5 +1,5 @@
-//! Waiting: the pure machine that decides about a poll, and the waits for one thing and for many,
-//! which ask lists where there are any.
+//! Waiting: the pure state machine that decides after each poll, and the waits for one resource and for many, which
+//! poll a list where the platform has one.
 
 pub(crate) mod all;
 pub(crate) mod one;

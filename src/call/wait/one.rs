@@ -1,4 +1,4 @@
-//! Waiting until one resource is done.
+//! A wait for one resource.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ impl<T: Output> Wait<T> {
         }
     }
 
-    /// How often the platform may not know it, because it was made a moment ago.
+    /// Sets how many answers of 404 are tolerated for a resource that was created a moment ago.
     pub(crate) fn forgive_unknown(mut self, times: u32) -> Self {
         self.unknown = times;
         self
@@ -89,7 +89,7 @@ impl<T: Output> Wait<T> {
         self
     }
 
-    /// Settings for each poll.
+    /// Applies settings to each poll.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.request.options = request_options;
         self
@@ -108,7 +108,7 @@ impl<T: Output> Wait<T> {
         self.pace.check()?;
         let session = self.request.session().clone();
         let clock = &*session.settings().clock;
-        // A pause counts, also on a clock that does not show it.
+        // Pauses are added to the time, because a replaced clock may not advance during them.
         let mut now = clock.now();
         let mut poll = (self.poll)(&self.id, self.pace, now, self.unknown);
         loop {

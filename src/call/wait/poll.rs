@@ -1,4 +1,5 @@
-//! The polling of something that is not done yet: an answer and the time in, done, failed or "again then" out.
+//! The decisions of a wait. Each takes an answer and the time, and returns the result, a failure, or the time of the
+//! next poll.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +7,13 @@ use crate::call::typed::Output;
 use crate::clock::later;
 use crate::error::{Error, FailedError, Result, UNKNOWN_STATUS};
 
-/// The first polls come fast, for what is done in no time.
+/// The first intervals between polls. They are short, for resources that are ready almost immediately.
 const FIRST_INTERVALS: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5)];
 pub(crate) const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
-/// A poll that comes late has this long, too.
+/// The time that a late poll may still take.
 pub(super) const LATE_POLL: Duration = Duration::from_secs(1);
-/// How often the platform may not know what was made a moment ago.
+/// The number of times that a newly created resource may be unknown to the platform (404).
 pub(crate) const MOST_UNKNOWN: u32 = 3;
 
 /// The state of a resource that a call waits for.
@@ -27,10 +28,10 @@ pub(crate) enum PollStatus {
 pub(crate) trait Pollable: Output + serde::Serialize {
     /// The name of the resource in errors.
     const RESOURCE: &'static str;
-    /// The time between two polls, after some faster ones. The platform recommends 5 s for assets and 10 s for what
-    /// takes longer: polls count towards the rate limit.
+    /// The time between two polls, after the first faster ones. The platform recommends 5 s for assets and 10 s for
+    /// slower resources. Polls count towards the rate limit.
     const INTERVAL: Duration = Duration::from_secs(5);
-    /// The status, as the platform writes it.
+    /// Returns the status as the platform writes it.
     fn status(&self) -> Option<&str>;
     fn poll_status(&self) -> PollStatus;
 }
@@ -58,7 +59,7 @@ impl Pace {
     }
 }
 
-/// The state of one wait: how long it has lasted, how often was asked, what was seen last.
+/// The state of one wait: its beginning, the number of polls, and the last status.
 pub(crate) struct Poll {
     resource: &'static str,
     interval: Duration,
@@ -67,7 +68,7 @@ pub(crate) struct Poll {
     since: Instant,
     polls: usize,
     status: String,
-    /// How often the platform may still not know it.
+    /// The number of times that the resource may still be unknown to the platform.
     unknown: u32,
 }
 
@@ -79,7 +80,7 @@ pub(crate) enum Next<T> {
 }
 
 impl Poll {
-    /// `unknown`: how often a 404 is forgiven.
+    /// Creates the state of a wait. `unknown` is the number of tolerated 404 answers.
     pub(crate) fn new<T: Pollable>(id: &str, pace: Pace, since: Instant, unknown: u32) -> Self {
         Poll {
             resource: T::RESOURCE,
@@ -97,12 +98,12 @@ impl Poll {
         &self.id
     }
 
-    /// The longest that a poll that begins now may take.
+    /// Returns the time limit of a poll that starts now.
     pub(crate) fn time_left(&self, now: Instant) -> Duration {
         self.pace.max_wait_time.saturating_sub(now.saturating_duration_since(self.since)).max(LATE_POLL)
     }
 
-    /// Decides what follows a poll that ended `now`.
+    /// Decides what follows a poll that ended at `now`.
     pub(crate) fn next<T: Pollable>(&mut self, answer: Result<T>, now: Instant) -> Result<Next<T>> {
         let fault = match answer {
             Ok(seen) => {
@@ -121,8 +122,8 @@ impl Poll {
         self.again(fault, now).map(Next::Again)
     }
 
-    /// When to poll again something that a list has shown with this status, or of which it said nothing. An error if
-    /// the time is over.
+    /// Returns the time of the next poll of a resource that a list showed with this status, or did not mention. Returns
+    /// an error if the time is up.
     pub(crate) fn seen_working(&mut self, status: Option<&str>, now: Instant) -> Result<Instant> {
         if let Some(status) = status.filter(|status| !status.is_empty()) {
             self.status = status.into();
@@ -135,13 +136,13 @@ impl Poll {
         later(self.since, self.pace.max_wait_time)
     }
 
-    /// The time between the next two polls.
+    /// Returns the time between the next two polls.
     pub(crate) fn interval(&self) -> Duration {
         let first = FIRST_INTERVALS.get(self.polls).map_or(self.interval, |first| self.interval.min(*first));
         self.pace.sleep_interval.unwrap_or(first)
     }
 
-    /// The error of a wait whose time is over.
+    /// Creates the error of a wait whose time is up.
     pub(crate) fn timed_out(&self, fault: Option<Error>, now: Instant) -> Error {
         Error::WaitTimeout {
             resource: self.resource.into(),
@@ -169,7 +170,7 @@ impl Poll {
         }
         let pause = self.interval().max(asked);
         self.polls += 1;
-        // The last poll comes at the end of the time.
+        // The last poll happens exactly when the time is up.
         Ok(later(now, pause.min(left)))
     }
 

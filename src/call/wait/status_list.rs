@@ -1,4 +1,4 @@
-//! A list that shows which of many resources are still being processed, so that they need not be polled one by one.
+//! A list that shows which of many resources are still being processed, so that they need not be polled separately.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,31 +10,31 @@ use crate::call::options::RequestOptions;
 use crate::call::request::Request;
 use crate::error::Result;
 
-/// The most items that the platform puts on a page, and the most ids that one request asks for: their URL stays below
-/// 2 KB then.
+/// The maximum number of items on a page that the platform allows, and of ids in one request. With 50 ids, a URL stays
+/// below 2 KB.
 const PAGE: usize = 50;
-/// How many rounds in a row may conclude from the first page that nothing has changed. Things that end while as many
-/// others begin on a later page are seen in the round after these.
+/// The maximum number of consecutive rounds that may conclude from the first page alone that nothing has changed. If
+/// resources end while as many others start on a later page, the first full round afterwards notices.
 const MAX_SHORT_ROUNDS: u32 = 5;
 
-/// A list of the platform with what its items say about their status.
+/// A list of the platform whose items report their status.
 ///
-/// It only spares requests and decides nothing: what it does not name as being processed is retrieved, and
-/// [`Poll`](crate::call::wait::poll::Poll) decides by that answer. So a list that lies, or that does not know a filter,
-/// costs requests and never a wrong result.
+/// The list only saves requests and decides nothing. A resource that it does not report as being processed is
+/// retrieved, and [`Poll`](crate::call::wait::poll::Poll) decides by that answer. So a list that is wrong, or that
+/// ignores a filter, adds requests but never causes a wrong result.
 pub(crate) struct StatusList {
     request: Request,
     filter: Filter,
     /// The first page of the last round that read all pages.
     before: Option<Page>,
-    /// How many rounds have read only the first page since then.
+    /// The number of rounds since then that read only the first page.
     short_rounds: u32,
 }
 
 enum Filter {
-    /// By ids in this query parameter. Things with one of these statuses have ended.
+    /// The list filters by id, in this query parameter. A resource with one of the statuses in `ended` has ended.
     Ids { parameter: &'static str, ended: &'static [&'static str] },
-    /// By status: the list has everything that is still being processed.
+    /// The list filters by status, and contains everything that is still being processed.
     Status,
 }
 
@@ -52,15 +52,16 @@ struct Item {
 }
 
 impl StatusList {
-    /// Below this number, a request for each thing costs as little.
+    /// The number of resources from which the list saves requests. Fewer are polled separately.
     pub(crate) const WORTHWHILE: usize = 4;
 
-    /// A list with a filter for ids.
+    /// Creates a list that filters by id.
     pub(crate) fn by_ids(list: Request, parameter: &'static str, ended: &'static [&'static str]) -> Self {
         Self::new(list, Filter::Ids { parameter, ended })
     }
 
-    /// A list with a filter for the status. `unfinished`: all statuses that the filter knows and that end no wait.
+    /// Creates a list that filters by status. `unfinished` contains all statuses that the filter accepts and that do
+    /// not end a wait.
     pub(crate) fn by_status(mut list: Request, unfinished: &'static [&'static str]) -> Self {
         list.query("status", unfinished);
         Self::new(list, Filter::Status)
@@ -71,15 +72,16 @@ impl StatusList {
         StatusList { request: list, filter, before: None, short_rounds: 0 }
     }
 
-    /// Those of `ids` that are still being processed, with their status. The others have ended, or the list does not
-    /// know: they are to be retrieved. Costs one request for each 50 ids, and less while nothing changes.
+    /// Returns those of `ids` that are still being processed, with their status. The caller must retrieve the others,
+    /// because they have ended or the list does not know them. It takes one request for every 50 ids, and less while
+    /// nothing changes.
     ///
     /// # Errors
     ///
-    /// The error of a page. In that case, nothing is known of any id.
+    /// The error of a page. In that case, nothing is known about any id.
     pub(crate) fn unfinished(&mut self, ids: &[&str], options: &RequestOptions) -> Result<HashMap<String, String>> {
         self.request.options = options.clone();
-        // They belong to the requests for the things themselves.
+        // Additional query parameters belong to the requests for the resources themselves.
         self.request.options.query.clear();
         match self.filter {
             Filter::Ids { parameter, ended } => self.by_groups(ids, parameter, ended),
@@ -108,7 +110,7 @@ impl StatusList {
         }
         let pages = first.page_info.as_ref().and_then(PageInfo::pages).unwrap_or(1);
         self.before = None;
-        // A list with so much from others in it costs more than it spares.
+        // A list with so many other resources in it takes more requests than it saves.
         if pages > ids.len() as u64 / 2 {
             return Ok(HashMap::new());
         }
@@ -122,7 +124,7 @@ impl StatusList {
         for number in 2..=pages {
             take(&fetch(&self.request.with_query("page", &number.to_string()))?);
         }
-        // What the list does not have may end at any time, and its first page would not tell.
+        // A resource that is not in the list may end at any time, and the list's first page would not show it.
         self.before = (unfinished.len() == ids.len()).then_some(first);
         self.short_rounds = 0;
         Ok(unfinished)
@@ -135,7 +137,7 @@ fn fetch(request: &Request) -> Result<Page> {
 }
 
 impl Page {
-    /// Whether it tells of no change: the same things on it, and as many in all.
+    /// Says whether nothing has changed since the other page: it contains the same items and reports the same total.
     fn is_like(&self, other: &Page) -> bool {
         let total = |page: &Page| page.page_info.as_ref()?.total_results;
         let ids = |page: &Page| page.data.iter().map(|item| item.id.clone()).collect::<Vec<_>>();
@@ -149,7 +151,7 @@ impl Page {
 }
 
 impl Item {
-    /// Its id and its status, if it has both.
+    /// Returns the item's id and status, if it has both.
     fn known(&self) -> Option<(String, String)> {
         Some((self.id.clone()?, self.status.clone()?))
     }
