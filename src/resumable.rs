@@ -89,7 +89,7 @@ pub struct FileStamp {
 }
 
 impl FileStamp {
-    /// Bytes in memory have nothing but a size.
+    /// Creates the stamp of bytes in memory, which have only a size.
     pub(crate) fn of_bytes(size: u64) -> Self {
         FileStamp { size, modified: None, changed: None, inode: None, created: None, sample: None }
     }
@@ -107,8 +107,8 @@ impl FileStamp {
         FileStamp { size: metadata.len(), modified, changed, inode, created, sample: None }
     }
 
-    /// What makes `now` another file than this one, or another version of it. Nothing speaks for another version of
-    /// which this one says nothing.
+    /// Describes how `now` differs from this stamp, if it shows another file or another version. A value that this
+    /// stamp lacks is not compared.
     pub(crate) fn difference(&self, now: &FileStamp) -> Option<String> {
         fn differ<T: PartialEq>(then: Option<T>, now: Option<T>) -> bool {
             then.is_some() && then != now
@@ -128,7 +128,8 @@ impl FileStamp {
         differ(self.changed, now.changed).then(|| "the file, its name or its permissions have changed".into())
     }
 
-    /// Whether both were sampled, and differ: then no time and no number can make them the same.
+    /// Whether both stamps have a sample and the samples differ. In that case the content differs, whatever the
+    /// metadata says.
     pub(crate) fn has_other_content(&self, now: &FileStamp) -> bool {
         self.sample.zip(now.sample).is_some_and(|(then, now)| then != now)
     }
@@ -187,12 +188,12 @@ mod tests {
             (FileStamp { created: Some(0), ..old }, Some("another file has taken its place")),
             (FileStamp { changed: Some(0), ..old }, Some("the file, its name or its permissions have changed")),
             (FileStamp { sample: Some(0), ..old }, Some("its content is another")),
-            // Nobody has read the file for this.
+            // The content has not been sampled.
             (FileStamp { sample: None, ..old }, None),
         ] {
             assert_eq!(old.difference(&now).as_deref(), expected, "{now:?}");
         }
-        // A stamp of an earlier version of this crate says nothing of what it lacks.
+        // A stamp from an earlier version of this crate lacks some values, which are not compared.
         let older = FileStamp { changed: None, created: None, sample: None, ..old };
         assert_eq!(older.difference(&old), None);
     }

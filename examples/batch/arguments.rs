@@ -86,7 +86,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Reads the arguments after the program's name. The error says what was wrong.
+    /// Parses the arguments after the program's name. The error says what is wrong with them.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, lexopt::Error> {
         let mut parsed = Arguments::default();
         let mut parser = Parser::from_args(arguments);
@@ -150,7 +150,8 @@ impl Arguments {
     }
 }
 
-/// The value of an option. The next option is none, and an empty text is an unset variable.
+/// Returns the value of an option. The next option is not taken as a value, and an empty value is an error, because it
+/// usually comes from an unset variable.
 fn value(parser: &mut Parser, usage: &str) -> Result<OsString, lexopt::Error> {
     let value = parser.value().ok().filter(|value| !value.is_empty() && !value.to_string_lossy().starts_with("--"));
     value.ok_or_else(|| format!("{} needs a value: {usage}", usage.split(' ').next().unwrap_or_default()).into())

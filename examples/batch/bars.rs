@@ -15,8 +15,8 @@ use super::report::{Kind, shown};
 const TEMPLATE: &str = "{prefix:22!} {wide_bar} {decimal_bytes:>9} of {decimal_total_bytes:>9} {left:>8} {msg:14!}";
 const NAME_WIDTH: usize = 22;
 
-/// Shown on standard error if that is a terminal; otherwise nothing of this is seen. The whole comes first, where it stays
-/// in sight if there are more bars than lines.
+/// The bars are shown on standard error if that is a terminal, and otherwise not at all. The bar for the whole batch
+/// comes first, where it stays visible if there are more bars than lines.
 pub struct Bars {
     multi: MultiProgress,
     style: ProgressStyle,
@@ -27,12 +27,12 @@ pub struct Bars {
 struct State {
     files: HashMap<PathBuf, File>,
     finished: usize,
-    /// How many have arrived and are not finished.
+    /// The number of files that have arrived and are not finished.
     processing: usize,
     total: usize,
 }
 
-/// A file on its way.
+/// A file in progress.
 #[derive(Default)]
 struct File {
     bar: Option<ProgressBar>,
@@ -57,12 +57,12 @@ impl Bars {
         self.multi.is_hidden()
     }
 
-    /// Writes something while the bars are out of the way.
+    /// Hides the bars while something is written.
     pub fn suspend<R>(&self, write: impl FnOnce() -> R) -> R {
         self.multi.suspend(write)
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub fn clear(&self) {
         self.whole.finish_and_clear();
     }
@@ -92,7 +92,7 @@ impl Bars {
         self.describe(state);
     }
 
-    /// Counts a file as finished. What is not sent is no longer expected.
+    /// Counts a file as finished. Bytes that were not sent are no longer expected.
     pub fn finished(&self, path: &Path, kind: Kind, size: u64) {
         let mut state = self.state();
         let mut file = state.files.remove(path).unwrap_or_default();
@@ -112,7 +112,7 @@ impl Bars {
 
     fn begin(&self, path: &Path) -> ProgressBar {
         let name: Vec<char> = shown(Path::new(path.file_name().unwrap_or(path.as_os_str()))).chars().collect();
-        // The end of a long name tells more than its start.
+        // The end of a long name distinguishes files better than its start.
         let prefix = match name.len().checked_sub(NAME_WIDTH) {
             None | Some(0) => name.iter().collect(),
             Some(more) => format!("…{}", name[more + 1..].iter().collect::<String>()),
@@ -127,7 +127,7 @@ impl Bars {
         }
     }
 
-    /// A chunk that has to be sent again is taken back.
+    /// Counts the bytes sent. If a chunk has to be sent again, its bytes are subtracted.
     fn count(&self, file: &mut File, sent: u64) {
         self.whole.inc(sent.saturating_sub(file.sent));
         self.whole.dec(file.sent.saturating_sub(sent));
@@ -143,7 +143,7 @@ impl Bars {
 
 fn time_left(state: &ProgressState, text: &mut dyn Write) {
     if state.pos() > 0 && state.len().is_some_and(|length| state.pos() < length) {
-        // It cannot fail: it is a string.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{:#} left", HumanDuration(state.eta()));
     }
 }

@@ -12,24 +12,24 @@ use super::list::read_list;
 use super::report::{count, shown};
 use super::shard::Shard;
 
-/// The files to upload, each once, in the order in which they were named, without those of other shards.
+/// The files to upload, each one once, in the order in which they were given, without the files of other shards.
 ///
-/// Nothing is left out because the system could not say what it is: a media file that cannot be looked at is in `found`,
-/// so that its upload fails with the reason, and whatever else cannot be looked at is in `unreadable`.
+/// Nothing is skipped because the system could not determine what it is. A media file that cannot be inspected is in
+/// `found`, so that its upload fails with the reason. Anything else that cannot be inspected is in `unreadable`.
 #[derive(Default)]
 pub struct Files {
     pub found: Vec<PathBuf>,
-    /// The folders below which files are known by their path from there.
+    /// The folders below which files are identified by their relative path.
     pub roots: Vec<PathBuf>,
-    /// Folders that cannot be read, or not to their end, and what may be one.
+    /// Folders that could not be read completely, and entries that may be folders, with the errors.
     pub unreadable: Vec<(PathBuf, io::Error)>,
-    /// Notes on what was left out.
+    /// Notes about what was skipped.
     pub notes: Vec<String>,
     seen: HashSet<PathBuf>,
     shard: Option<Shard>,
 }
 
-/// What an entry of a folder is.
+/// The kind of a folder entry.
 enum Entry {
     Media,
     Folder,
@@ -39,7 +39,7 @@ enum Entry {
 }
 
 impl Files {
-    /// Fails if a list cannot be read. What is wrong with a file is seen when it is uploaded.
+    /// Collects the files. Fails if a list cannot be read. A problem with a single file is reported by its upload.
     pub fn collect(arguments: &Arguments) -> Result<Self, String> {
         let mut files = Files { shard: arguments.shard, ..Files::default() };
         let mut named = arguments.paths.clone();
@@ -52,11 +52,11 @@ impl Files {
                     files.add_folder(path.clone(), arguments.recursive, &path);
                     files.roots.push(path);
                 }
-                // A path that cannot be looked at is taken for a file: its upload fails with the reason.
+                // A path that cannot be inspected is treated as a file, so that its upload fails with the reason.
                 false => files.add(path, Path::new("")),
             }
         }
-        // A file that is named by a relative path is known by that.
+        // A file that was given by a relative path is identified by that path.
         files.roots.push(".".into());
         if let Some(shard) = arguments.shard {
             files.notes.push(format!(
@@ -68,7 +68,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Adds a file. Below a folder that was named, the path from there decides which shard has it.
+    /// Adds a file. If it was found in a given folder, its path relative to that folder determines its shard.
     fn add(&mut self, path: PathBuf, root: &Path) {
         let name = path.file_name().unwrap_or_default();
         let folder = path.parent().and_then(|parent| Path::new(".").join(parent).canonicalize().ok());
@@ -79,7 +79,7 @@ impl Files {
     }
 
     /// Adds the media files of a folder. Links to files are followed, links to folders are not, and hidden entries are
-    /// left out.
+    /// skipped.
     fn add_folder(&mut self, folder: PathBuf, recursive: bool, root: &Path) {
         let listing = match fs::read_dir(&folder) {
             Ok(listing) => listing,
@@ -89,7 +89,7 @@ impl Files {
         for entry in listing {
             match entry {
                 Ok(entry) => entries.push(entry),
-                // What was listed before is uploaded all the same.
+                // Files that were listed before the error are still uploaded.
                 Err(e) => self.unreadable.push((folder.clone(), e)),
             }
         }
@@ -124,8 +124,8 @@ impl Files {
     }
 }
 
-/// What an entry of a folder is. The listing says it of most entries, also where an entry itself cannot be looked at: no
-/// permission to enter the folder, a failing disk, a stale handle of a network file system.
+/// Returns the kind of an entry. The listing itself gives the kind of most entries, even if an entry cannot be
+/// inspected (no permission to enter the folder, a failing disk, a stale handle of a network file system).
 fn kind(entry: &DirEntry) -> Entry {
     let (path, listed) = (entry.path(), entry.file_type());
     let is_media = is_media(&path);
@@ -139,15 +139,15 @@ fn kind(entry: &DirEntry) -> Entry {
         Ok(metadata) if metadata.is_dir() => Entry::Folder,
         Ok(metadata) if is_media && metadata.is_file() => Entry::Media,
         Ok(_) => Entry::Other,
-        // A link that leads nowhere may be to a disk that is not mounted. The upload fails, and says why.
+        // A dangling link may lead to a disk that is not mounted. The upload fails and reports the reason.
         Err(_) if is_media => Entry::Media,
-        // A link to a folder is never followed, and a file with another extension is left out.
+        // A link to a folder is never followed, and a file with another extension is skipped.
         Err(_) if listed.is_ok() => Entry::Other,
         Err(e) => Entry::Unknown(e),
     }
 }
 
-/// Whether a folder stands for a file of this name. Any other file is uploaded if it is named itself.
+/// Whether a file with this name is uploaded when its folder is given. Any other file must be given by itself.
 fn is_media(path: &Path) -> bool {
     matches!(AssetType::from_path(path), Some(AssetType::Video | AssetType::Audio | AssetType::Image))
 }

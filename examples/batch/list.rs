@@ -1,19 +1,19 @@
-//! The files that `--list` names.
+//! The files listed in the argument of `--list`.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// What a text editor on Windows may put before a text in UTF-8.
+/// The byte order mark that a text editor on Windows may write at the start of UTF-8 text.
 const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads a list of paths, one a line; `-` is standard input.
+/// Reads a list of paths, one per line; `-` is standard input.
 ///
 /// # Errors
 ///
-/// The list cannot be read, or it is no list of lines. The error then says what it is, once: otherwise each of its
-/// lines would be a file that does not exist.
+/// Fails if the list cannot be read or is not a list of lines. In the latter case, a single error says what it is;
+/// otherwise each of its lines would be reported as a missing file.
 pub fn read_list(list: &Path) -> io::Result<Vec<PathBuf>> {
     match list.to_str() {
         Some("-") => read(io::stdin().lock()),
@@ -38,14 +38,14 @@ fn read(reader: impl BufRead) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// An error that says what the list is, if a line of it cannot be a path: no system has a NUL in a path.
+/// Returns an error that says what the list is, if a line cannot be a path. No system allows a NUL byte in a path.
 fn check(line: &[u8]) -> io::Result<()> {
     let has_utf_16_mark = line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff");
     let nuls = line.iter().filter(|byte| **byte == 0).count();
     if nuls == 0 && !has_utf_16_mark {
         return Ok(());
     }
-    // In UTF-16, every other byte of most paths is a NUL. Between paths there is one at the end of each.
+    // In UTF-16, every other byte of most paths is NUL. In a NUL-separated list, only the end of each path is.
     let message = match has_utf_16_mark || nuls * 3 > line.len() {
         true => "it is in UTF-16; save it as UTF-8",
         false => "its paths are separated by NUL; write one path a line (`find … -print`, not `-print0`)",

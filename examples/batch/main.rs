@@ -1,4 +1,4 @@
-//! Uploads files and folders, several files at a time. Made for nightly jobs.
+//! Uploads files and folders, several files at a time. It is made for nightly jobs.
 //!
 //! ```text
 //! cargo run --example batch                         # without a key: samples, to a stand-in on this machine
@@ -6,12 +6,12 @@
 //! cargo run --example batch -- --help
 //! ```
 //!
-//! Ctrl-C or a SIGTERM stops it, and the same command resumes. `--shard` is for array jobs.
+//! Ctrl-C or a SIGTERM stops it, and the same command resumes the upload. `--shard` is for array jobs.
 //!
-//! A line for each file goes to standard output (`--json`: a JSON object), bars and a summary go to standard error.
-//! `--help` lists the options and the exit codes.
+//! Standard output gets a line for each file (a JSON object with `--json`). Progress bars and a summary go to standard
+//! error. `--help` lists the options and the exit codes.
 //!
-//! [`upload`] does the work; the rest is arguments, progress bars and text.
+//! [`upload`] does the work; the rest is arguments, progress bars and output.
 
 mod arguments;
 mod bars;
@@ -45,11 +45,11 @@ fn main() -> ExitCode {
     ExitCode::from(start(Arguments::parse(std::env::args_os().skip(1))))
 }
 
-/// Does what was asked for, and gives the exit code.
+/// Runs the program, and returns the exit code.
 pub fn start(arguments: Result<Arguments, lexopt::Error>) -> u8 {
     let result = match &arguments {
         Ok(Arguments { help: true, .. }) => {
-            // Whoever asked for help and does not read it has none.
+            // If nobody reads the help, there is nothing else to do.
             let _ = io::stdout().write_all(arguments::HELP.as_bytes());
             Ok(0)
         }
@@ -62,7 +62,7 @@ pub fn start(arguments: Result<Arguments, lexopt::Error>) -> u8 {
     })
 }
 
-/// Chooses between the platform and the stand-in.
+/// Uploads to the platform, or to the stand-in if there is no API key.
 fn run(arguments: &Arguments) -> Result<u8> {
     let is_given = !arguments.paths.is_empty() || !arguments.lists.is_empty();
     if arguments.stand_in || !(has_key() || is_given) {
@@ -78,7 +78,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
     upload(&TwelveLabs::from_env()?, arguments, &stopped_by_signals()?, Box::new(io::stdout()), Box::new(io::stderr()))
 }
 
-/// A handle that the first signal cancels. A second one ends the program.
+/// Returns a handle that the first signal cancels. A second signal ends the program.
 fn stopped_by_signals() -> io::Result<CancelHandle> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -103,7 +103,7 @@ fn run_on_stand_in(arguments: &Arguments, is_given: bool) -> Result<u8> {
     upload(&demo.client, &arguments, &stopped_by_signals()?, Box::new(io::stdout()), Box::new(io::stderr()))
 }
 
-/// Uploads what the arguments name, and gives the exit code.
+/// Uploads the files given by the arguments, and returns the exit code.
 pub fn upload(
     client: &TwelveLabs,
     arguments: &Arguments,
@@ -131,7 +131,8 @@ pub fn upload(
         .retry_permanent(arguments.retry_permanent)
         .cancel_handle(cancel);
     if arguments.shard.is_some() {
-        // In an array job, a file is its path below the folder that was named, in the manifest as in the shard.
+        // In an array job, a file is identified by its path relative to the given folder, both in the manifest and for
+        // the shard.
         upload = files.roots.into_iter().fold(upload, UploadAll::relative_to);
     }
     for name in &arguments.indexes {
@@ -154,7 +155,7 @@ pub fn upload(
     Ok(report.end())
 }
 
-/// The index of this name, or of this id.
+/// Returns the id of the index with this name or this id.
 fn index_id(client: &TwelveLabs, name: &str) -> Result<String> {
     for index in client.indexes().list().index_name(name).page_limit(50).send()? {
         let index = index?;
@@ -171,7 +172,7 @@ fn index_id(client: &TwelveLabs, name: &str) -> Result<String> {
     }
 }
 
-/// What the library warns of: a chunk that is sent again, a line of the manifest that cannot be read.
+/// Shows the library's warnings, such as a retried chunk or an unreadable line of the manifest.
 struct Warnings(Arc<Bars>);
 
 impl Log for Warnings {
@@ -195,11 +196,11 @@ fn show_warnings(bars: &Arc<Bars>, quiet: bool) {
 }
 
 fn tell(text: &str) {
-    // There is no other place to tell that it did not work.
+    // If standard error fails, there is no other place to report that.
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// A folder with files to show something with. It goes away with this value.
+/// A temporary folder with sample files. It is removed when this value is dropped.
 struct Samples(PathBuf);
 
 impl Samples {
@@ -207,7 +208,7 @@ impl Samples {
         let folder = std::env::temp_dir().join(format!("twelvelabs-batch-{}", std::process::id()));
         std::fs::create_dir(&folder)?;
         let samples = Samples(folder);
-        // The first one is sent in chunks.
+        // The first file is large enough to be sent in chunks.
         let sizes =
             [("beach.mp4", 3_000_000), ("interview.mp3", 400_000), ("poster.jpg", 60_000), ("walk.mov", 700_000)];
         for (name, size) in sizes {

@@ -16,7 +16,7 @@ use super::arguments::Arguments;
 use super::bars::Bars;
 use super::support::with_causes;
 
-/// How many failures the summary repeats.
+/// The maximum number of failures that the summary repeats.
 const MOST_FAILURES: usize = 20;
 
 /// The exit code of a run that was stopped early on request.
@@ -55,7 +55,7 @@ impl Kind {
     }
 }
 
-/// One file, as `--json` tells it.
+/// A file in the output of `--json`.
 #[derive(Default, Serialize)]
 struct Row {
     path: String,
@@ -63,10 +63,10 @@ struct Row {
     bytes: u64,
     asset_id: Option<String>,
     status: Option<String>,
-    /// The indexed asset in each index where it is ready, and the item in each knowledge store.
+    /// The ids of the indexed assets that are ready. `item_ids` contains those of the items in knowledge stores.
     indexed_asset_ids: Vec<String>,
     item_ids: Vec<String>,
-    /// `upload`, `process`, `index` or `knowledge_store`.
+    /// The failed step: `upload`, `process`, `index` or `knowledge_store`.
     failed_at: Option<UploadStep>,
     error: Option<Reason>,
 }
@@ -77,16 +77,16 @@ struct Reason {
     code: Option<String>,
     permanent: bool,
     retry_after_seconds: Option<u64>,
-    /// A chunked upload that can be resumed.
+    /// The id of a chunked upload that can be resumed.
     upload_id: Option<String>,
     #[serde(skip)]
     advice: Option<&'static str>,
-    /// The summary has nothing to add to it.
+    /// Whether the file was canceled, in which case the summary has nothing to add.
     #[serde(skip)]
     canceled: bool,
 }
 
-/// The last line of `--json`.
+/// The last line of the `--json` output.
 #[derive(Serialize)]
 struct Summary<'a> {
     kind: &'static str,
@@ -99,20 +99,20 @@ struct Summary<'a> {
     indexed_assets: usize,
     items: usize,
     seconds: f64,
-    /// `quota`, `canceled` or `error`.
+    /// The reason for stopping: `quota`, `canceled` or `error`.
     stopped: Option<&'static str>,
     retry_at: Option<&'a str>,
     exit_code: u8,
 }
 
-/// Why not every file was started.
+/// The reason why not every file was started.
 enum Stopped {
     Canceled,
     Quota { reason: String, retry_at: Option<String>, wait: Option<Duration> },
     Fault(String),
 }
 
-/// Writes what happens as it happens, and adds it up.
+/// Writes each event as it happens, and counts the outcomes.
 pub struct Report {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
@@ -122,14 +122,14 @@ pub struct Report {
     manifest: bool,
     began: Instant,
     counts: [(u64, u64); 4],
-    /// How many indexed assets and items are ready.
+    /// The number of indexed assets that are ready. `items` counts the items in knowledge stores.
     indexed: usize,
     items: usize,
     failures: Vec<Row>,
     stopped: Option<Stopped>,
-    /// Nothing can be written to standard output any more.
+    /// Whether standard output can no longer be written.
     deaf: bool,
-    /// And that is not because its reader has seen enough, or an outcome is not in the manifest.
+    /// Whether output was lost for another reason than a closed pipe, or an outcome is missing in the manifest.
     lost: bool,
 }
 
@@ -153,7 +153,7 @@ impl Report {
         }
     }
 
-    /// Says something on standard error, unless it is to be quiet.
+    /// Writes a message to standard error, unless `--quiet` is set.
     pub fn say(&mut self, text: impl Display) {
         if !self.quiet {
             self.complain(text);
@@ -161,7 +161,7 @@ impl Report {
     }
 
     fn complain(&mut self, text: impl Display) {
-        // There is no other place to tell that it did not work.
+        // If standard error fails, there is no other place to report that.
         let _ = self.bars.suspend(|| writeln!(self.err, "{text}"));
     }
 
@@ -180,13 +180,13 @@ impl Report {
         }
     }
 
-    /// A folder that cannot be read, or something in one that may be a folder.
+    /// Reports a folder that cannot be read, or an entry that may be a folder.
     pub fn unreadable(&mut self, path: &Path, e: &io::Error) {
         let error = Reason { message: format!("cannot look into it: {e}"), ..Reason::default() };
         self.add(path, Kind::Failed, 0, Row { error: Some(error), ..Row::default() });
     }
 
-    /// A file of `bytes` bytes that is finished.
+    /// Reports a finished file of `bytes` bytes.
     pub fn outcome(&mut self, outcome: &UploadOutcome, bytes: u64) {
         let kind = Kind::of(outcome.kind);
         self.bars.finished(&outcome.path, kind, bytes);
@@ -256,7 +256,7 @@ impl Report {
             _ => line,
         };
         if self.json {
-            // Text, numbers and booleans: it cannot fail.
+            // The row consists of text, numbers and booleans, so serializing it cannot fail.
             self.write(serde_json::to_string(&row).unwrap_or_default());
             if self.bars.is_hidden() {
                 self.say(line);
@@ -269,7 +269,7 @@ impl Report {
         }
     }
 
-    /// Says how it went, and gives the exit code.
+    /// Writes the summary, and returns the exit code.
     pub fn end(mut self) -> u8 {
         let [uploaded, skipped, failed, not_started] = self.counts.map(|(files, _)| files);
         if self.json {
@@ -317,7 +317,7 @@ impl Report {
         }
     }
 
-    /// Counts, bytes, and the failures with what to do about them.
+    /// Returns the counts, the bytes, and the failures with advice.
     fn table(&self) -> String {
         let row = |label: &str, files: u64, bytes: u64| {
             format!("{label:<11}  {files:>7}  {:>10}\n", DecimalBytes(bytes).to_string())
@@ -348,7 +348,7 @@ impl Report {
         text
     }
 
-    /// What to do about the whole, if there is something.
+    /// Returns advice about the whole run, if there is any.
     fn closing(&self, undone: u64) -> Option<String> {
         let uploaded = self.counts[Kind::Uploaded as usize].0;
         let next = match self.manifest {
@@ -385,7 +385,7 @@ impl Row {
             _ => (None, None),
         };
         let message = match e {
-            // The path is told anyway, and that the system has not found it, too.
+            // The line already contains the path, and says that the file was not found.
             Error::File { message, source, .. } => match source {
                 Some(source) if source.kind() != io::ErrorKind::NotFound => format!("{message}: {source}"),
                 _ => message.clone(),
@@ -409,7 +409,7 @@ impl Row {
     }
 }
 
-/// What to do about a file that failed, unless the message or the end of the summary says it.
+/// Returns advice about a failed file, unless the message or the end of the summary already gives it.
 fn advice(e: &Error, manifest: bool) -> Option<&'static str> {
     match e {
         Error::PreviouslyFailed { .. } => Some("replace the file, or try this one again with --retry-permanent"),
@@ -433,12 +433,12 @@ fn api(e: &Error) -> Option<&ApiError> {
     }
 }
 
-/// A path on one line, without what could command a terminal.
+/// Returns a path on one line, without characters that could control a terminal.
 pub fn shown(path: &Path) -> String {
     path.to_string_lossy().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// `1 file`, `2 files`.
+/// Returns a count with its noun: `1 file`, `2 files`.
 pub fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

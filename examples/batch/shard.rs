@@ -15,15 +15,15 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Whether a file is in this shard. The same text is in the same shard everywhere and for ever, by FNV-1a and the
-    /// finalizer of MurmurHash 3.
+    /// Whether a file is in this shard. The hash is FNV-1a with the finalizer of MurmurHash 3, so the same text is in
+    /// the same shard on every machine and in every version.
     pub fn has(self, path: &Path) -> bool {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         for part in path.components().filter(|part| *part != Component::CurDir) {
             add(b'/');
             match part {
-                // A backslash on Windows, where the file is to be in the same shard.
+                // The root is a backslash on Windows, but a file must be in the same shard on every system.
                 Component::RootDir => add(b'/'),
                 part => part.as_os_str().as_encoded_bytes().iter().for_each(|byte| add(*byte)),
             }
@@ -34,9 +34,9 @@ impl Shard {
     }
 }
 
-/// The manifest of this run: `uploads.jsonl` is `uploads.0-of-8.jsonl` for a shard.
+/// Returns the manifest of this run: for a shard, `uploads.jsonl` becomes `uploads.0-of-8.jsonl`.
 ///
-/// Fails if there is one for another number of shards: it knows nothing of what the files in it are in this one.
+/// Fails if a manifest for another number of shards exists, because its files would be in other shards now.
 pub fn manifest(all: &Path, shard: Option<Shard>) -> Result<PathBuf, String> {
     let own = shard.map_or_else(
         || all.to_path_buf(),
@@ -63,7 +63,8 @@ pub fn manifest(all: &Path, shard: Option<Shard>) -> Result<PathBuf, String> {
     }
 }
 
-/// Whether the first file in a manifest is known by a relative path. What cannot be read is left to the upload.
+/// Whether the first file in a manifest is identified by a relative path. Read errors are left for the upload to
+/// report.
 fn is_of_array_job(manifest: &Path) -> bool {
     #[derive(serde::Deserialize)]
     struct Line {
@@ -71,7 +72,7 @@ fn is_of_array_job(manifest: &Path) -> bool {
     }
 
     let Ok(file) = File::open(manifest) else { return false };
-    // A line is a few hundred bytes long, and nothing says that this is a manifest.
+    // A line is a few hundred bytes long, but the file may not be a manifest, so reading is limited.
     let lines = BufReader::new(file.take(1 << 20)).lines().map_while(Result::ok);
     let first = lines.take(3).find_map(|line| serde_json::from_str::<Line>(&line).ok());
     first.is_some_and(|line| line.path.is_relative() && !line.path.to_string_lossy().starts_with('"'))
@@ -95,7 +96,7 @@ fn of_other_shards(all: &Path, shard: Option<Shard>) -> io::Result<Option<PathBu
     Ok(None)
 }
 
-/// What of a manifest's name comes before and after the shard.
+/// Returns the parts of a manifest's name before and after the shard.
 fn parts(all: &Path) -> (String, String) {
     let text = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     let extension = text(all.extension());

@@ -40,7 +40,7 @@ const O_NONBLOCK: i32 = if cfg!(any(target_os = "linux", target_os = "android"))
     0
 };
 
-/// Returns the options with which a pipe is opened without waiting.
+/// Adds the flag with which a pipe is opened without waiting.
 pub(crate) fn nonblocking(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(options, O_NONBLOCK);
@@ -63,7 +63,7 @@ pub(crate) enum Origin {
     Pipe(PathBuf),
 }
 
-/// The reading end.
+/// The receiving end of a background read.
 pub(crate) struct Background {
     blocks: Option<Receiver<io::Result<Vec<u8>>>>,
     block: Vec<u8>,

@@ -1,4 +1,4 @@
-//! A source that was looked at before it is sent: its size, and whether it is still the same file.
+//! A source that was inspected before it is sent: its size, and whether it is still the same file.
 
 use std::fs::File;
 use std::io;
@@ -125,7 +125,7 @@ impl Inspected {
 
     /// Whether a file in this state differs from the inspected one.
     fn is_changed(&self, now: &FileStamp) -> bool {
-        // A new name or new permissions do not affect the content.
+        // A new name or new permissions change the status time but not the content.
         self.stamp.is_some_and(|then| FileStamp { changed: None, ..then }.difference(now).is_some())
     }
 
@@ -150,10 +150,10 @@ impl Inspected {
         &self.label
     }
 
-    /// An error if the path leads to something else than the file that was inspected. A file that was moved or deleted is
-    /// none: this is asked once every byte has been read, and they are still those of the file that was inspected.
+    /// Returns an error if the path now leads to another file than the inspected one. A file that was moved or deleted
+    /// is no error: the check runs after every byte was read, and the bytes are those of the inspected file.
     ///
-    /// The file is opened anew, because only that makes a network file system ask for its times.
+    /// The file is opened anew, because only that makes a network file system refresh its times.
     pub(crate) fn check_path(&self) -> Result<()> {
         let Content::Path(path) = &self.content else { return Ok(()) };
         match open(path).and_then(|file| stamp(&file, path)) {
@@ -205,7 +205,7 @@ mod tests {
         for e in [inspected.open().err(), inspected.byte_ranges().err()] {
             assert!(e.unwrap().to_string().contains("changed since the upload began"));
         }
-        // Another name and other permissions are no change.
+        // Renaming a file and changing its permissions do not count as a change.
         let inspected = source.inspect().unwrap();
         std::fs::hard_link(&path, path.with_extension("link")).unwrap();
         assert!(inspected.open().is_ok() && inspected.byte_ranges().is_ok());

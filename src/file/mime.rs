@@ -1,11 +1,11 @@
-//! The one table of file name extensions and their MIME types.
+//! The table of file name extensions and their MIME types.
 
 use std::path::Path;
 
 const OTHER: &str = "application/octet-stream";
 
-/// MIME types, each with the extensions that stand for it. Where a container can hold audio or video (`ogg`, `m4a`), the
-/// extension says which.
+/// MIME types, each with its file name extensions. If a container can hold audio or video (`ogg`, `m4a`), the extension
+/// decides.
 const TYPES: [(&str, &[&str]); 41] = [
     ("video/mp4", &["mp4", "m4v", "f4v"]),
     ("video/quicktime", &["mov", "qt"]),
@@ -50,7 +50,7 @@ const TYPES: [(&str, &[&str]); 41] = [
     ("application/json", &["json"]),
 ];
 
-/// The MIME type of a file by the extension of its name, in upper or lower case.
+/// Returns the MIME type of a file by the extension of its name, in upper or lower case.
 pub(crate) fn mime_type(path: &Path) -> &'static str {
     let Some(extension) = path.extension().and_then(|extension| extension.to_str()) else { return OTHER };
     let has = |extensions: &&[&str]| extensions.iter().any(|known| known.eq_ignore_ascii_case(extension));

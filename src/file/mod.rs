@@ -148,7 +148,7 @@ impl FileSource {
         }
     }
 
-    /// The file name that the platform gets.
+    /// Returns the file name that is sent to the platform.
     pub(crate) fn label(&self) -> PathBuf {
         match &self.content {
             Content::Path(path) => path.clone(),

@@ -9,9 +9,9 @@ use super::reader::read_once;
 use crate::error::{Error, Result};
 use crate::hash::Fnv1a;
 
-/// How much of the beginning and of the end of a source is sampled, and how much at each of the places between.
+/// The number of bytes sampled at the beginning and at the end of a source, and at each place between them.
 const SAMPLED: [usize; 2] = [64 << 10, 4 << 10];
-/// The places between. Each is a seek, which takes some 10 ms on a disk or over a network.
+/// The number of places between. Each needs a seek, which takes about 10 ms on a disk or over a network.
 const PLACES: u64 = 14;
 
 /// A source for reading byte ranges of a file, in any order.
@@ -57,8 +57,8 @@ impl ByteRanges {
         Ok(read)
     }
 
-    /// A hash of samples of the content: its beginning, its end, and places evenly between them. It tells another file from
-    /// this one where the system does not, at the cost of a few reads however large the file is.
+    /// Returns a hash of samples of the content: its beginning, its end, and evenly spaced places between them. It
+    /// detects a replaced file where the metadata does not, with a few reads however large the file is.
     pub(crate) fn sample(&mut self) -> Result<u64> {
         let length = self.source.length().unwrap_or_default();
         let [edge, piece] = SAMPLED;

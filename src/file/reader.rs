@@ -1,4 +1,4 @@
-//! Reading a source from its start to its end, as it is or as base64.
+//! Reading a source from start to end, either raw or as base64.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -48,7 +48,7 @@ enum Opened {
     Reader(Box<Background>),
 }
 
-/// A block of base64, and how much of it was consumed.
+/// A block of base64, and how much of it has been consumed.
 #[derive(Default)]
 struct Encoded {
     block: String,
@@ -122,8 +122,8 @@ impl SourceReader {
     }
 }
 
-/// Reads what one read gives. A read that a signal interrupts is repeated: on a network file system that is not even
-/// rare, since there a read can be interrupted although the handler of the signal asks for restarts.
+/// Reads once, and repeats a read that a signal interrupts. That is common on a network file system, where a read can
+/// be interrupted even if the signal handler was installed with `SA_RESTART`.
 pub(super) fn read_once(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(buffer) {
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(read_all(&empty).unwrap_err().to_string(), "a: the reader is empty; there is nothing to upload");
     }
 
-    /// Counts how many bytes were asked for.
+    /// A reader that counts the bytes that were requested.
     struct Counting(Arc<std::sync::atomic::AtomicUsize>);
 
     impl Read for Counting {
@@ -244,7 +244,7 @@ mod tests {
         drop(sender);
     }
 
-    /// Is interrupted before each read.
+    /// A reader that is interrupted before each read.
     struct Interrupted(bool);
 
     impl Read for Interrupted {
@@ -265,7 +265,7 @@ mod tests {
         for size in [1, 2, 3, BASE64_BLOCK - 1, BASE64_BLOCK, BASE64_BLOCK + 1, 2 * BASE64_BLOCK + 2] {
             let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
             let whole = FileSource::bytes("a", bytes.clone());
-            // A reader that gives a little at a time, and does not say how much there is.
+            // A reader without a known length that returns a few bytes at a time.
             let pieces = FileSource::reader(
                 "a",
                 bytes.chunks(1000).fold(Box::new(io::empty()) as Box<dyn Read + Send>, |all, piece| {

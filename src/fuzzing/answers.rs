@@ -1,4 +1,4 @@
-//! Fuzz targets for answers: their heads, their JSON, and refusals.
+//! Fuzz targets for answers: their headers, their JSON, and error responses.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,8 +19,8 @@ use crate::resources::knowledge_stores::KnowledgeStore;
 use crate::resources::search::SearchItem;
 use crate::response::{Headers, HttpResponse};
 
-/// Reads the JSON of an answer as the type that the first byte selects. A valid answer is read as it is, and a repaired
-/// one can be written and read again.
+/// Decodes the JSON of an answer as the type that the first byte selects. A valid answer must be decoded unchanged, and
+/// a repaired one must survive being written and read again.
 pub fn decode(data: &[u8]) {
     let Some((kind, text)) = data.split_first() else { return };
     match kind % 8 {
@@ -50,7 +50,7 @@ fn decode_as<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(text
     }
 }
 
-/// Reads the head of an answer as it arrives. What was found once stays so, whatever follows.
+/// Parses the head of an answer as it arrives. A result must not change when more bytes follow.
 pub fn head(data: &[u8]) {
     let mut found = Head::Incomplete;
     for length in 0..=data.len().min(300) {
@@ -66,9 +66,9 @@ pub fn head(data: &[u8]) {
     }
 }
 
-/// Reads a refusal with its headers: dates, waits, rate limits, the message, and what is scrubbed from it.
+/// Parses an error response with its headers: dates, waits, rate limits, the message, and the redaction of secrets.
 ///
-/// The input is a byte for the status, then lines of headers, an empty line, and the body.
+/// The input is a byte for the status, then header lines, an empty line, and the body.
 pub fn refusal(data: &[u8]) {
     let mut input = Input(data);
     let status = [429, 503, 404, 200, 500][usize::from(input.byte()) % 5];
@@ -78,7 +78,7 @@ pub fn refusal(data: &[u8]) {
     let now = OffsetDateTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
 
     for (_, value) in headers.iter() {
-        // The form of RFC 2822 has no seconds below whole ones, and no years before 1900.
+        // The RFC 2822 format has no fractions of a second and no years before 1900.
         if let Some(date) = parse_date(value).filter(|date| (1900..9999).contains(&date.year())) {
             let written = date.format(&Rfc2822).expect("it can be written");
             let read = parse_date(&written).expect("it can be read");
@@ -87,7 +87,7 @@ pub fn refusal(data: &[u8]) {
     }
 
     let response = HttpResponse { status, headers, body: body.as_bytes().to_vec(), ..HttpResponse::<()>::default() };
-    // What is like a secret in the storage's answer, and in its URL.
+    // A string that stands for a secret in the storage's answer and in its URL.
     let secret: String = body.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
     if secret.len() >= 8 {
         let scrubbed = scrub(response.clone(), &format!("https://storage/a?X-Amz-Signature={secret}&b"));

@@ -1,7 +1,7 @@
-// An independent parser of forms. It is not a module of the crate: it would be a dependency. Tests and the fuzz target
-// include it.
+// An independent form parser. It is included by the tests and by the fuzz target instead of being a module of the
+// crate, because it would add a dependency to the crate.
 
-/// The name, the file name and the content of each field.
+/// Returns the name, the file name and the content of each field.
 pub fn parse(content_type: &str, body: &[u8], step: usize) -> Vec<(Option<String>, Option<String>, Vec<u8>)> {
     let boundary = multer::parse_boundary(content_type).expect("a boundary");
     let pieces: Vec<_> = body.chunks(step).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();

@@ -1,4 +1,4 @@
-//! Manifests.
+//! The fuzz target for manifests.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::upload::journal::paths::Paths;
 
 const OWN: [&str; 2] = ["a", "b"];
 
-/// A folder of its own that is removed in the end.
+/// A temporary folder that is removed when it is dropped.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -48,8 +48,8 @@ pub(crate) fn is_known(manifest: &mut JournalFile, name: &str) -> bool {
     manifest.take(&key(name)).expect("it can be read").is_some()
 }
 
-/// A file that may be a manifest: it is read, or refused and not touched; what is in it is not lost when something is
-/// written to it.
+/// Opens a file that may be a manifest. It must either be read, or be refused and left unchanged, and a write must not
+/// lose any of its content.
 pub fn manifest(data: &[u8]) {
     let folder = Folder::new();
     let path = folder.0.join("m");

@@ -1,6 +1,6 @@
-//! What the fuzz targets in `fuzz/` do with their input, see CONTRIBUTING.md. It is compiled for them and for tests alone.
+//! The bodies of the fuzz targets in `fuzz/`, see CONTRIBUTING.md. This module is compiled only for them and for tests.
 //!
-//! Each takes any bytes, and panics if what it looks after does not hold.
+//! Each target accepts any bytes and panics if its property does not hold.
 
 #![allow(clippy::missing_panics_doc)]
 
@@ -20,7 +20,7 @@ pub use streams::events;
 pub use subtitles::subtitles;
 pub use writing::{Field, multipart};
 
-/// Input that is taken piece by piece. What is missing at its end is empty.
+/// Input that is consumed piece by piece. Anything read past its end is empty.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -34,7 +34,7 @@ impl<'a> Input<'a> {
         bytes
     }
 
-    /// A text of at most 255 bytes, whose length comes before it.
+    /// Returns a text of at most 255 bytes, which is preceded by its length.
     fn text(&mut self) -> String {
         let length = self.byte();
         String::from_utf8_lossy(self.bytes(length.into())).into_owned()

@@ -1,13 +1,14 @@
-//! Answers that are read as they arrive.
+//! The fuzz target for answers that are read as they arrive.
 
 use std::io::{self, Read};
 
 use crate::call::stream::{Lines, Pending};
 
-/// A longer line, or event, is refused.
+/// The maximum length of a line or an event.
 const LIMIT: u64 = 300;
 
-/// JSON Lines and server-sent events: the same however the bytes are split, and nothing beyond the limit.
+/// Reads JSON Lines and server-sent events. The result must not depend on how the bytes are split, and nothing may
+/// exceed the limit.
 pub fn events(data: &[u8]) {
     let Some((step, data)) = data.split_first() else { return };
     let step = usize::from(*step).max(1);
@@ -37,7 +38,7 @@ fn sent(data: &[u8], step: usize) -> Vec<Result<Sent, String>> {
     })
 }
 
-/// Up to the end, or to the first error.
+/// Collects all results up to the end or to the first error.
 fn all<T>(mut next: impl FnMut() -> Result<Option<T>, String>) -> Vec<Result<T, String>> {
     let mut items = Vec::new();
     while let Some(item) = next().transpose() {
@@ -50,7 +51,7 @@ fn all<T>(mut next: impl FnMut() -> Result<Option<T>, String>) -> Vec<Result<T, 
     items
 }
 
-/// Gives so many bytes at a time.
+/// A reader that returns the given number of bytes at a time.
 struct Pieces<'a>(&'a [u8], usize);
 
 impl Read for Pieces<'_> {

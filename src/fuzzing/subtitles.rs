@@ -1,12 +1,12 @@
-//! Subtitles, read again by small readers that know the formats.
+//! The fuzz target for subtitles, which are read back by small parsers of each format.
 
 use super::Input;
 use crate::call::json::decode::from_json;
 use crate::resources::assets::AssetTranscription;
 use crate::subtitles::{Cue, Subtitles};
 
-/// Cues, or a transcription in JSON: every cue that has a text is in every file once, in order, and no text breaks out of
-/// its cue.
+/// Writes subtitles from cues or from a JSON transcription. Every cue with a text must be in every file once and in
+/// order, and no text may break out of its cue.
 pub fn subtitles(data: &[u8]) {
     let subtitles = match from_json::<AssetTranscription>(data).map(|transcription| transcription.subtitles()) {
         Ok(Ok(subtitles)) => subtitles,
@@ -47,7 +47,7 @@ pub fn subtitles(data: &[u8]) {
     assert_eq!(found, texts);
 }
 
-/// Cues of a start, an end, a speaker and a text each.
+/// Parses cues, each with a start, an end, a speaker and a text.
 fn cues(data: &[u8]) -> Vec<Cue> {
     let (mut input, mut cues) = (Input(data), Vec::new());
     while !input.0.is_empty() {
@@ -58,7 +58,7 @@ fn cues(data: &[u8]) -> Vec<Cue> {
     cues
 }
 
-/// The lines of a text that have something to show.
+/// Returns the lines of a text that contain something visible.
 fn shown(text: &str) -> Vec<String> {
     let ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
     let lines = text.split(ends).map(|line| line.replace(char::is_control, " ").trim().to_string());
@@ -70,7 +70,7 @@ fn blocks(file: &str) -> Vec<Vec<&str>> {
     blocks.filter(|block| !block.is_empty()).map(|block| block.split('\n').collect()).collect()
 }
 
-/// Every cue ends after its start, and none starts before the one before it.
+/// Checks that every cue ends after its start, and that the starts are in order.
 fn in_order(times: impl Iterator<Item = String>) {
     let mut before = 0;
     for time in times {

@@ -1,25 +1,25 @@
-//! The targets on the inputs in `fuzz/corpus`, and on what chance makes of them.
+//! Runs the fuzz targets on the inputs in `fuzz/corpus` and on random variants of them.
 
 use std::fs;
 use std::path::Path;
 
 use super::*;
 
-/// How many variants of each input there are, and how many if each goes to the disk.
+/// The number of variants of each input, and the smaller number for targets that write to disk.
 const VARIANTS: usize = 200;
 const VARIANTS_ON_DISK: usize = 20;
 
-/// A generator of numbers that are the same in each run.
+/// A random number generator that yields the same numbers in each run.
 struct Chance(u64);
 
 impl Chance {
-    /// A number below this one.
+    /// Returns a number below this one.
     fn below(&mut self, most: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % most.max(1)
     }
 
-    /// Changes a few places of an input.
+    /// Changes a few bytes of an input.
     fn change(&mut self, data: &mut Vec<u8>) {
         for _ in 0..=self.below(4) {
             let at = self.below(data.len() + 1);
@@ -39,7 +39,7 @@ impl Chance {
     }
 }
 
-/// Runs a target on its corpus. A packaged crate has none.
+/// Runs a target on its corpus, which a packaged crate does not contain.
 fn replay(name: &str, target: impl Fn(&[u8])) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     if !fuzz.exists() {

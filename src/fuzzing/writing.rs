@@ -1,4 +1,4 @@
-//! Request bodies.
+//! The fuzz target for request bodies.
 
 use std::io::Read;
 
@@ -7,17 +7,17 @@ use crate::file::FileSource;
 use crate::http::body::{Part, Payload, escape};
 use crate::http::engine::Body;
 
-/// A field as a parser finds it: its name, its file name and its content.
+/// A field as a parser returns it: its name, its file name and its content.
 pub type Field = (Option<String>, Option<String>, Vec<u8>);
 
-/// A form, which a parser has to read as it was written. It is given the content type, the body, and how many bytes to
-/// take at a time.
+/// Writes a form, which `parse` must read back unchanged. `parse` receives the content type, the body, and the number
+/// of bytes to consume at a time.
 pub fn multipart(data: &[u8], parse: impl FnOnce(&str, &[u8], usize) -> Vec<Field>) {
     let mut input = Input(data);
     let (count, step) = (input.byte() % 5, usize::from(input.byte()).max(1));
     let fields: Vec<(String, String)> = (0..count).map(|_| (input.text(), input.text())).collect();
     let filename = input.text();
-    // Parsers do not agree on what a backslash means; browsers leave it as it is, and so does the crate.
+    // Parsers disagree about the meaning of a backslash. Browsers send it unescaped, and so does the crate.
     let names = || fields.iter().map(|(name, _)| name).chain([&filename]);
     if names().any(|name| name.is_empty() || name.contains('\\')) || input.0.is_empty() {
         return;

@@ -112,7 +112,7 @@ impl Clock for TestClock {
         passed.add(duration);
         passed.slept.push(duration);
         drop(passed);
-        // Whoever sleeps lets others work.
+        // Sleeping yields to other threads, so that a loop of sleeps does not starve them.
         std::thread::yield_now();
     }
 

@@ -41,7 +41,7 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
     })
 }
 
-/// What is wrong with what is to be analysed.
+/// Returns the answer that refuses the input of an analysis, if the input is invalid.
 fn refusal(state: &State, body: &Value) -> Option<Answer> {
     let invalid = |message: &str| Some(error(400, "parameter_invalid", message));
     if body["video"].is_null() == body["image"].is_null() {
@@ -85,7 +85,7 @@ fn text(body: &Value) -> String {
     }
 }
 
-/// Two segments for each definition, with a value for each field that was asked for.
+/// Returns two segments for each definition, with a value for each requested field.
 fn segments(body: &Value) -> Value {
     let format = &body["response_format"];
     let written = |seconds: f64| moment(seconds, &format["segment_time_format"]);
@@ -109,7 +109,7 @@ fn segments(body: &Value) -> Value {
     Value::Object(found.collect())
 }
 
-/// A time in the format that was asked for; seconds as a number without one.
+/// Returns a time in the requested format, by default as a number of seconds.
 fn moment(seconds: f64, format: &Value) -> Value {
     let format = format.as_str().unwrap_or("seconds");
     if format == "seconds" {
@@ -127,22 +127,22 @@ fn moment(seconds: f64, format: &Value) -> Value {
 /// The keywords that the platform is documented to refuse in the schema of an analysis.
 const UNSUPPORTED: [&str; 5] = ["minLength", "maxLength", "additionalProperties", "uniqueItems", "maxItems"];
 
-/// The first keyword in a schema that the platform refuses, at any depth.
+/// Returns the first keyword in a schema that the platform refuses, at any depth.
 fn unsupported(schema: &Value) -> Option<&'static str> {
     let own = UNSUPPORTED.into_iter().find(|keyword| !schema[*keyword].is_null());
     let below = ["properties", "$defs"].iter().filter_map(|name| schema[*name].as_object()).flat_map(Map::values);
     own.or_else(|| below.chain(schema.get("items")).find_map(unsupported))
 }
 
-/// How deep an example may nest: a schema may refer to itself.
+/// The maximum depth of an example. It is needed because a schema may refer to itself.
 const MAX_DEPTH: usize = 16;
 
-/// A value that fits a schema.
+/// Returns a value that fits a schema.
 pub(super) fn example(schema: &Value) -> Value {
     example_within(schema, schema, MAX_DEPTH)
 }
 
-/// A value that fits `schema`, a part of `root`, which its references lead to.
+/// Returns a value that fits `schema`, which is a part of `root`. References are resolved in `root`.
 fn example_within(schema: &Value, root: &Value, depth: usize) -> Value {
     let Some(depth) = depth.checked_sub(1) else { return Value::Null };
     let part = |schema: &Value| example_within(schema, root, depth);
@@ -182,7 +182,7 @@ fn example_within(schema: &Value, root: &Value, depth: usize) -> Value {
     }
 }
 
-/// A number as near to `number` as the bounds of a schema allow.
+/// Returns the number closest to `number` that the bounds of a schema allow.
 fn within(schema: &Value, number: f64) -> f64 {
     let bound = |inclusive: &str, exclusive: &str, step: f64| {
         schema[inclusive].as_f64().or(schema[exclusive].as_f64().map(|bound| bound + step))
@@ -191,7 +191,7 @@ fn within(schema: &Value, number: f64) -> f64 {
     number.min(bound("maximum", "exclusiveMaximum", -1.0).unwrap_or(f64::MAX)).max(least)
 }
 
-/// The text, why it ended, and its tokens. A token is a word here.
+/// Returns the text, the reason why it ended, and its token counts. Here, each word is a token.
 fn generated(body: &Value) -> (String, &'static str, Value) {
     let whole = text(body);
     let words: Vec<&str> = whole.split_inclusive(' ').collect();
@@ -236,7 +236,7 @@ fn create_task(state: &mut State, request: &Request) -> Answer {
     reply(202, &made)
 }
 
-/// Makes a task, and gives what the platform says of a new one.
+/// Creates a task, and returns the platform's answer for a new task.
 fn new_task(state: &mut State, body: &Value, batch_id: Option<&str>) -> Value {
     let id = state.new_id();
     let mut task = json!({
@@ -255,7 +255,7 @@ fn new_task(state: &mut State, body: &Value, batch_id: Option<&str>) -> Value {
 }
 
 impl Task {
-    /// Lets time pass, as with every poll.
+    /// Advances the task by one poll.
     fn proceed(&mut self, pace: &Pace) {
         if self.has_ended() {
             return;
@@ -340,7 +340,7 @@ impl Analyses {
         }
     }
 
-    /// The tasks of a batch, in the order of its requests.
+    /// Returns the tasks of a batch, in the order of its requests.
     fn of_batch<'a>(&'a mut self, id: &'a str) -> impl Iterator<Item = &'a mut Task> {
         self.tasks.values_mut().filter(move |task| task.task["batch_id"] == id)
     }
@@ -367,7 +367,7 @@ impl Analyses {
         self.batch(id)
     }
 
-    /// A batch, with its items counted again.
+    /// Returns a batch with updated counts of its items.
     fn batch(&mut self, id: &str) -> Answer {
         let ended = self.of_batch(id).all(|task| task.has_ended());
         let states: Vec<Value> = self.of_batch(id).map(|task| task.task["status"].clone()).collect();
@@ -440,7 +440,7 @@ fn create_batch(state: &mut State, body: &Value) -> Answer {
             merged.extend(request.as_object().cloned().unwrap_or_default());
             let mut merged = Value::Object(merged);
             merged["analysis_mode"] = body["analysis_mode"].clone();
-            // Prompts are objects in batches.
+            // In a batch, prompts are objects.
             merged["prompt_v2"] = merged["prompt"].take();
             merged
         })

@@ -18,7 +18,7 @@ pub(super) struct Assets {
     clock: TestClock,
 }
 
-/// A file whose name says so fails with this code.
+/// The code with which a file fails if its name contains it.
 const TOO_SHORT: &str = "video_duration_too_short";
 
 struct Stored {
@@ -27,7 +27,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// Lets the platform work on the asset until the next poll.
+    /// Advances the processing of the asset by one poll.
     fn poll(&mut self, pace: &Pace) {
         let is_too_short = self.asset["filename"].as_str().is_some_and(|name| name.contains(TOO_SHORT));
         let stage = match pace.poll(&mut self.polls) {
@@ -88,12 +88,12 @@ impl Assets {
         Assets { stored: BTreeMap::new(), clock }
     }
 
-    /// When something is created now.
+    /// Returns the current time, as a creation date.
     fn now(&self) -> String {
         self.clock.utc_now().format(&Rfc3339).unwrap_or_default()
     }
 
-    /// The time of an answer, as a header has it.
+    /// Returns the current time in the format of the `Date` header.
     pub(super) fn http_date(&self) -> String {
         self.clock.utc_now().format(&Rfc2822).unwrap_or_default().replace("+0000", "GMT")
     }
@@ -118,7 +118,7 @@ impl Assets {
         self.stored.entry(id.into()).or_insert(Stored { asset, polls: 0 });
     }
 
-    /// Adds the asset of a file that is imported, and gives it.
+    /// Adds the asset of an imported file, and returns it.
     pub(super) fn add_imported(&mut self, id: String, filename: &str) -> Value {
         let asset = json!({
             "_id": id,
@@ -132,12 +132,12 @@ impl Assets {
         asset
     }
 
-    /// The asset, if there is one with this id.
+    /// Returns the asset with this id, if there is one.
     pub(super) fn get(&self, id: &str) -> Option<&Value> {
         self.stored.get(id).map(|stored| &stored.asset)
     }
 
-    /// The name of an asset's file.
+    /// Returns the name of an asset's file.
     pub(super) fn filename(&self, id: &str) -> Option<&str> {
         self.get(id)?["filename"].as_str()
     }
@@ -263,7 +263,7 @@ impl Assets {
     }
 }
 
-/// What is said in every asset: start and end in seconds, and a sentence. Two speakers take turns.
+/// The lines spoken in every asset: start and end in seconds, and a sentence. Two speakers alternate.
 const LINES: [(f64, f64, &str); 4] = [
     (0.5, 2.9, "Hello there, and welcome to the beach."),
     (3.4, 5.5, "Look, the dog runs into the water."),
@@ -271,7 +271,7 @@ const LINES: [(f64, f64, &str); 4] = [
     (9.5, 12.0, "The sun goes down, time to go home."),
 ];
 
-/// The words of a line. A word takes as much of the line's time as it has letters.
+/// Returns the words of a line. Each word gets a share of the line's time in proportion to its letters.
 fn words((start, end, line): &(f64, f64, &str)) -> Vec<Value> {
     let rounded = |seconds: f64| (seconds * 100.0).round() / 100.0;
     let letters = line.len() as f64;
@@ -286,9 +286,9 @@ fn words((start, end, line): &(f64, f64, &str)) -> Vec<Value> {
     words.collect()
 }
 
-/// Puts the stream and the thumbnail that were asked for into a new asset. They are ready when the asset is.
+/// Adds the requested HLS stream and thumbnail to a new asset. They are ready when the asset is.
 fn begin_outputs(asset: &mut Value, hls: bool, thumbnail: bool) {
-    // The platform makes a stream of videos and audio files, and a thumbnail of what can be seen.
+    // The platform makes a stream of anything with a duration, and a thumbnail of anything visible.
     let (has_time, has_picture) = (kind(asset) != "image", kind(asset) != "audio");
     for (output, is_made) in [("hls", hls && has_time), ("thumbnail", thumbnail && has_picture)] {
         if is_made {
@@ -297,7 +297,7 @@ fn begin_outputs(asset: &mut Value, hls: bool, thumbnail: bool) {
     }
 }
 
-/// The first half of an asset's MIME type: `video`, `audio` or `image`.
+/// Returns the first half of an asset's MIME type: `video`, `audio` or `image`.
 pub(super) fn kind(asset: &Value) -> &str {
     asset["file_type"].as_str().and_then(|file_type| file_type.split('/').next()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Connections, redirect URIs and imports of the stand-in. Its users agree to everything at once.
+//! Connections, redirect URIs and imports of the stand-in. Its users consent immediately.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::request::Request;
 use super::state::{Answer, State, error, missing, page, reply};
 
 const TIME: &str = "2026-01-02T03:04:05Z";
-/// A file whose id has this in it is refused.
+/// The text in a file's id that makes the file be refused.
 const MISSING: &str = "missing";
 const MOST_FILES: usize = 100;
 
@@ -17,7 +17,7 @@ pub(super) struct Connections {
     connections: BTreeMap<String, Value>,
     redirect_uris: BTreeMap<String, Value>,
     imports: BTreeMap<String, Value>,
-    /// The asset of each file that was imported, by the file's id.
+    /// The asset of each imported file, by the file's id.
     files: BTreeMap<String, String>,
 }
 
@@ -62,7 +62,7 @@ fn newest(all: &BTreeMap<String, Value>) -> Vec<Value> {
     all.values().rev().cloned().collect()
 }
 
-/// The URL that it gives is where the browser would be sent after the user has agreed.
+/// Returns the URL to which the browser would be redirected after the user has consented.
 fn authorize(state: &mut State, body: &Value) -> Answer {
     let (Some("google_drive"), Some(redirect_uri)) = (body["provider"].as_str(), body["redirect_uri"].as_str()) else {
         return error(400, "parameter_invalid", "The provider or the redirect_uri parameter is not valid.");
@@ -141,7 +141,7 @@ fn import_file(state: &mut State, source_id: &str) -> Value {
     json!({ "source_id": source_id, "action": action, "asset_id": asset["_id"], "status": asset["status"] })
 }
 
-/// An import, without the files whose assets are gone.
+/// Returns an import without the files whose assets no longer exist.
 fn retrieve_import(state: &mut State, id: &str) -> Answer {
     let Some(mut import) = state.connections.imports.get(id).cloned() else {
         return missing("imports", id);

@@ -1,7 +1,7 @@
 //! Embeddings of the stand-in.
 //!
-//! A vector is computed from words: those of a text, of a file's name, or of a file's content if it is text. What
-//! shares words is alike. Media of which a word is `broken` cannot be embedded.
+//! A vector is computed from words: those of a text, of a file's name, or of a file's content if it is text. Inputs
+//! that share words are similar. Media with the word `broken` cannot be embedded.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::request::Request;
 use super::state::{Answer, Pace, Stage, State, error, missing, page, reply};
 use crate::hash::Fnv1a;
 
-/// How long every video and audio file is, in seconds.
+/// The duration of every video and audio file in seconds.
 const DURATION: f64 = 12.5;
 const CLIP: f64 = 6.0;
 const DIMENSIONS: usize = 512;
@@ -27,7 +27,7 @@ pub(super) struct Embeddings {
     current: BTreeMap<String, Task>,
 }
 
-/// A task as it is in the list, and what is added once it is ready.
+/// A task as the list shows it, and the fields that are added once it is ready.
 struct Task {
     task: Value,
     ready: Result<Value, String>,
@@ -82,7 +82,7 @@ impl Task {
         self.task["status"] = json!(if self.ready.is_ok() { "ready" } else { "failed" });
     }
 
-    /// With its vectors, or the reason why there are none, if it has ended.
+    /// Returns the whole task: if it has ended, with its vectors or the reason for the failure.
     fn whole(&self) -> Value {
         let mut whole = self.task.clone();
         let more = match &self.ready {
@@ -127,7 +127,7 @@ fn create_task(state: &mut State, request: &Request) -> Answer {
     reply(202, &json!({"_id": id, "status": "processing", "data": null}))
 }
 
-/// The answer for an input, and the words that it was made of.
+/// Returns the answer for an input, and the words from which it was computed.
 fn embed(state: &State, body: &Value) -> Result<(Value, String), Answer> {
     let kind = body["input_type"].as_str().ok_or_else(|| refusal("The input_type parameter is missing."))?;
     let model = body["model_name"].as_str().ok_or_else(|| refusal("The model_name parameter is missing."))?;
@@ -173,7 +173,7 @@ fn embed(state: &State, body: &Value) -> Result<(Value, String), Answer> {
     Ok((answer, words))
 }
 
-/// The embeddings of audio or video, for each option and scope that was asked for.
+/// Returns the embeddings of audio or video for each requested option and scope.
 fn clips(words: &str, input: &Value, options: &[&str], dimensions: usize) -> Vec<Value> {
     let asked = |name: &str, default: &[&str]| -> Vec<String> {
         let given =
@@ -197,7 +197,7 @@ fn clips(words: &str, input: &Value, options: &[&str], dimensions: usize) -> Vec
         if scopes.iter().any(|scope| scope == "clip" || scope == "local") {
             let mut start = 0.0;
             while start < DURATION {
-                // Every clip is a little different.
+                // The start is part of the text, so that every clip has a slightly different vector.
                 add(&format!("{words} {option} from{start}"), "clip", start, (start + length).min(DURATION));
                 start += length;
             }
@@ -309,17 +309,17 @@ fn refusal(message: &str) -> Answer {
     reply(400, &json!({"error": {"code": "parameter_invalid", "message": message}}))
 }
 
-/// The words of a text, without what stands in every text.
+/// Returns the words of a text, without those that are too common to distinguish texts.
 fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric())
         .map(str::to_lowercase)
         .filter(|word| !matches!(word.as_str(), "" | "a" | "an" | "the" | "in" | "on" | "at" | "of" | "jpg" | "mp4"))
 }
 
-/// The sum of a direction for each word, scaled to the length 1.
+/// Returns the sum of one direction per word, scaled to length 1.
 ///
-/// A text of no words that count (`"in the"`, `"?!"`) has the direction of the whole text: real vectors are never 0,
-/// and a program that divides by their length should not meet one here.
+/// A text without any significant words (`"in the"`, `"?!"`) gets the direction of the whole text. Real vectors are
+/// never 0, and a program that divides by the length should not encounter one here.
 fn vector(text: &str, dimensions: usize) -> Vec<f64> {
     let mut counted: Vec<String> = words(text).collect();
     if counted.is_empty() {

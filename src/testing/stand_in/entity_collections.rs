@@ -90,7 +90,7 @@ impl EntityCollections {
         reply(201, &collection)
     }
 
-    /// The entities that are wanted, newest first.
+    /// Returns the entities that match, newest first.
     fn list(&self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
         self.entities.values().rev().map(|stored| &stored.entity).filter(|entity| wanted(entity)).cloned().collect()
     }
@@ -167,7 +167,7 @@ fn create_bulk(state: &mut State, collection: &str, body: &Value) -> Answer {
     reply(201, &body)
 }
 
-/// Sets what can be set from outside.
+/// Sets the fields that a request may change.
 fn change(thing: &mut Value, body: &Value) {
     for name in ["name", "description", "metadata"] {
         if !body[name].is_null() {
@@ -176,7 +176,7 @@ fn change(thing: &mut Value, body: &Value) {
     }
 }
 
-/// The items that have the name and the state that are asked for.
+/// Returns the items that match the name and the state in the query.
 fn found(request: &Request, items: impl Iterator<Item = Value>) -> Vec<Value> {
     let query = request.query();
     let fits = |item: &Value, name: &str| {

@@ -1,35 +1,35 @@
-//! Forms, read as they come.
+//! Forms, parsed as they arrive.
 
 use super::body::Body;
 
-/// What is kept of one part, and of all parts together.
+/// The maximum number of bytes to keep of one part, and of all parts together.
 const MOST_PART: usize = 16 << 20;
 const MOST_PARTS: usize = 32 << 20;
-/// The longest headers of a part.
+/// The maximum length of the headers of a part.
 const MOST_HEAD: usize = 16 << 10;
 
 /// A part of a form.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Part {
-    /// The field's name.
+    /// The name of the field.
     pub name: String,
-    /// The file's name, if it is a file.
+    /// The file name, if the part is a file.
     pub filename: Option<String>,
-    /// The type that was said to be.
+    /// The declared content type.
     pub content_type: Option<String>,
     /// The content.
     pub body: Body,
 }
 
 impl Part {
-    /// The content as text. Empty if it is too large to be kept.
+    /// Returns the content as text. Empty if it is too large to be kept.
     pub fn text(&self) -> String {
         self.body.text()
     }
 }
 
-/// Reads a form block by block.
+/// Parses a form block by block.
 pub(super) struct FormReader {
     delimiter: Vec<u8>,
     pending: Vec<u8>,
@@ -38,9 +38,9 @@ pub(super) struct FormReader {
     kept: usize,
 }
 
-/// What comes next.
+/// The parser's place in the form.
 enum Place {
-    /// Nothing of interest, up to the next delimiter.
+    /// Before the first delimiter or in a skipped part: everything up to the next delimiter is ignored.
     Elsewhere,
     Head,
     Content,
@@ -48,7 +48,7 @@ enum Place {
 }
 
 impl FormReader {
-    /// A reader for a body of this type, if it is a form.
+    /// Creates a parser for a body of this content type, if it is a form.
     pub(super) fn new(content_type: &str) -> Option<Self> {
         let (kind, boundary) = content_type.split_once("boundary=")?;
         let boundary = boundary.split(';').next().unwrap_or_default().trim().trim_matches('"');
@@ -56,7 +56,7 @@ impl FormReader {
             return None;
         }
         let delimiter = format!("\r\n--{boundary}").into_bytes();
-        // The first delimiter has no line end before it.
+        // The first delimiter has no line break before it, so one is added.
         Some(FormReader { delimiter, pending: b"\r\n".to_vec(), place: Place::Elsewhere, parts: Vec::new(), kept: 0 })
     }
 
@@ -65,7 +65,7 @@ impl FormReader {
         while self.step() {}
     }
 
-    /// The parts, without one that has no end.
+    /// Returns the parts, without a part that has no end.
     pub(super) fn finish(mut self) -> Vec<Part> {
         if matches!(self.place, Place::Content) {
             self.parts.pop();
@@ -73,7 +73,7 @@ impl FormReader {
         self.parts
     }
 
-    /// Goes on to the next place; false if more has to come before.
+    /// Advances to the next place. Returns `false` if more bytes must arrive first.
     fn step(&mut self) -> bool {
         match self.place {
             Place::End => {
@@ -95,7 +95,7 @@ impl FormReader {
             }
             Place::Elsewhere | Place::Content => {
                 let end = find(&self.pending, &self.delimiter);
-                // A delimiter may begin at the end of what has come.
+                // A delimiter may begin at the end of the bytes that have arrived.
                 let length = end.unwrap_or((self.pending.len() + 1).saturating_sub(self.delimiter.len()));
                 if let (Place::Content, Some(part)) = (&self.place, self.parts.last_mut()) {
                     part.body.push(&self.pending[..length]);
@@ -145,7 +145,7 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Name, file name and content of each part.
+    /// The name, the file name and the content of each part.
     type Read = Vec<(String, Option<String>, Vec<u8>)>;
 
     fn read(content_type: &str, body: &[u8], block: usize) -> Option<Read> {

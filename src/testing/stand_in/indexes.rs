@@ -16,12 +16,12 @@ pub(super) struct Indexes {
 
 pub(super) struct Video {
     pub(super) index_id: String,
-    /// As an answer shows it.
+    /// The video as an answer shows it.
     pub(super) shown: Value,
     polls: u32,
 }
 
-/// What happens in every video: from, to, and what is said.
+/// The scenes of every video: start, end, and the spoken sentence.
 pub(super) const SCENES: [(f64, f64, &str); 4] = [
     (0.5, 4.25, "Hello there, and welcome to the beach."),
     (61.0, 68.75, "Look, the dog runs into the water."),
@@ -82,7 +82,7 @@ fn create_video(state: &mut State, index_id: &str, request: &Request) -> Answer 
 }
 
 impl Video {
-    /// Lets the platform work on the video until the next poll.
+    /// Advances the processing of the video by one poll.
     fn poll(&mut self, pace: &Pace) {
         match pace.poll(&mut self.polls) {
             Stage::Working => self.shown["status"] = json!("indexing"),
@@ -91,7 +91,7 @@ impl Video {
                 self.shown["indexed_at"] = json!("2026-01-02T03:09:05Z");
                 self.shown["system_metadata"]["duration"] = json!(3800.0);
             }
-            // The platform does not say why.
+            // The platform does not report a reason.
             Stage::Failed(_) => self.shown["status"] = json!("failed"),
         }
     }
@@ -102,7 +102,7 @@ impl Indexes {
         self.stored.contains_key(id)
     }
 
-    /// Whether a video of an index was made of this asset.
+    /// Whether an index contains a video made from this asset.
     pub(super) fn refer_to(&self, asset_id: &str) -> bool {
         self.videos.values().any(|video| video.shown["asset_id"] == asset_id)
     }
@@ -114,7 +114,7 @@ impl Indexes {
         self.videos.insert(id.into(), Video { index_id: index_id.into(), shown, polls: 0 });
     }
 
-    /// Lets some of the indexing pass, and gives the video.
+    /// Advances the indexing of a video by one poll, and returns the video.
     pub(super) fn poll(&mut self, id: &str, pace: &Pace) -> Option<&Value> {
         let video = self.videos.get_mut(id)?;
         video.poll(pace);
@@ -153,7 +153,7 @@ impl Indexes {
         if self.exists(id) { reply(200, &self.shown(id)) } else { missing("indexes", id) }
     }
 
-    /// An index with what is counted in it.
+    /// Returns an index with its counts.
     fn shown(&self, id: &str) -> Value {
         let mut index = self.stored[id].clone();
         let count = self.videos.values().filter(|video| video.index_id == id).count();

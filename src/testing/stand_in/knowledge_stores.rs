@@ -1,4 +1,4 @@
-//! Knowledge stores of the stand-in, with their items and the collections of these.
+//! Knowledge stores of the stand-in, with their items and item collections.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -124,8 +124,8 @@ fn add_item(state: &mut State, store: &str, body: &Value) -> Answer {
     if body["metadata"].as_object().is_some_and(|metadata| !metadata.values().all(Value::is_string)) {
         return error(400, "parameter_invalid", "The values of the metadata parameter have to be strings.");
     }
-    // The documents do not say what happens to an asset that is added again. Here it becomes a second item, so that a
-    // test can count what a program added twice.
+    // The documentation does not say what happens if an asset is added again. The stand-in creates a second item, so
+    // that a test can detect that a program added an asset twice.
     let system = json!({"asset_type": kind, "filename": asset["filename"], "size": asset["size"]});
     let mut shown = json!({
         "asset_type": kind,
@@ -143,7 +143,7 @@ fn add_item(state: &mut State, store: &str, body: &Value) -> Answer {
 }
 
 impl Item {
-    /// Lets the platform work on the item until the next poll.
+    /// Advances the processing of the item by one poll.
     fn poll(&mut self, pace: &Pace) {
         let (status, is_ready) = match pace.poll(&mut self.polls) {
             Stage::Working => ("processing", false),
@@ -156,7 +156,8 @@ impl Item {
         }
     }
 
-    /// The item as a hit: an image as a whole, a video with the scenes that have a word of the query.
+    /// Returns the hits of a search in the item: an image as a whole, and the scenes of a video that contain a query
+    /// word.
     fn hits(&self, words: &[&str], by_item: bool) -> Vec<(usize, Value)> {
         let hit = |matches: Value| {
             let system = &self.shown["system_metadata"];
@@ -204,19 +205,19 @@ impl Collection {
 }
 
 impl KnowledgeStores {
-    /// Whether there is a store with this id.
+    /// Whether a store with this id exists.
     pub(super) fn has(&self, id: &str) -> bool {
         self.stores.contains_key(id)
     }
 
-    /// A knowledge store with what is counted in it.
+    /// Returns a knowledge store with its counts.
     fn store(&self, id: &str) -> Value {
         let mut store = self.stores[id].clone();
         store["item_count"] = json!(self.items.values().filter(|item| item.store == id).count());
         store
     }
 
-    /// The items in one of the states that are asked for, newest first.
+    /// Returns the items in the requested states, newest first.
     fn list_items(&mut self, store: &str, request: &Request, pace: &Pace) -> Answer {
         let newest_first = self.items.values_mut().rev().filter(|item| item.store == store);
         let found = newest_first.filter_map(|item| {
@@ -272,7 +273,7 @@ impl KnowledgeStores {
         if query.is_empty() || page_size == 0 {
             return error(400, "parameter_invalid", "A query and a positive page_size are needed.");
         }
-        // A token goes with the settings of the search that it came from.
+        // A page token is only valid with the settings of its search.
         let (search, from) = match token.as_ref().map(|token| token.as_str().unwrap_or_default().split_once('-')) {
             None => {
                 self.searches.push(body.clone());
@@ -324,7 +325,7 @@ impl KnowledgeStores {
     }
 }
 
-/// The first property of a schema without a description, at any depth: the platform refuses those.
+/// Returns the first property of a schema that has no description, at any depth. The platform refuses such a schema.
 pub(super) fn undescribed(schema: &Value) -> Option<&str> {
     let properties = schema["properties"].as_object().into_iter().flatten();
     let own =
@@ -332,12 +333,12 @@ pub(super) fn undescribed(schema: &Value) -> Option<&str> {
     own.or_else(|| properties.map(|(_, property)| property).chain([&schema["items"]]).find_map(undescribed_below))
 }
 
-/// [`undescribed`] for a part of a schema, which may be absent.
+/// Applies [`undescribed`] to a part of a schema, which may be absent.
 fn undescribed_below(schema: &Value) -> Option<&str> {
     schema.is_object().then(|| undescribed(schema)).flatten()
 }
 
-/// Sets what is given of these fields, and says whether there is a name then.
+/// Sets the given fields, and returns whether the thing has a name afterwards.
 fn change(thing: &mut Value, body: &Value, fields: &[&str]) -> bool {
     for name in fields.iter().filter(|name| !body[**name].is_null()) {
         thing[*name] = body[*name].clone();

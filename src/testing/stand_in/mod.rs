@@ -1,17 +1,18 @@
 //! The stand-in: a small platform that serves HTTP on the loopback interface and keeps everything in memory.
 //!
-//! `server` reads requests and writes answers, `state` finds the answer, and each resource is a file of its own. To add
-//! one:
+//! `server` reads requests and writes answers, `state` finds the answer, and each resource has its own file. To add a
+//! resource:
 //!
-//! - its file has a struct with what it knows, which becomes a field of [`state::State`], and a function
-//!   `answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer>` that matches on the method and
-//!   the path, in the list of `State::answer`; `None` means that the path is another's;
-//! - it reads `request.json()`, `.query()` and `.form()`, and answers with `reply(status, &json)`, `page` (a list),
-//!   `lines` (a stream of JSON texts; `Content::Pieces` for any other), `error` or `missing`;
-//! - ids come from `state.new_id()`, and dates, if they matter, from the stand-in's clock;
-//! - what takes the platform time counts its polls: `state.pace.poll(&mut polls)` says what this one sees, so that
-//!   `polls_until_ready`, `Fault::never_ready` and `Fault::failed` work for it;
-//! - whatever comes is refused if it is wrong: no panic, no number that a sum or an allocation cannot bear.
+//! - Define a struct for its state, make it a field of [`state::State`], and add its function
+//!   `answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer>` to the list in
+//!   `State::answer`. The function matches on the method and the path, and returns `None` for a path of another
+//! resource.
+//! - Read `request.json()`, `.query()` and `.form()`, and answer with `reply(status, &json)`, `page` (a list), `lines`
+//!   (a stream of JSON texts; `Content::Pieces` for any other stream), `error` or `missing`.
+//! - Take ids from `state.new_id()`, and dates, if they matter, from the stand-in's clock.
+//! - Count the polls of anything that takes the platform time. `state.pace.poll(&mut polls)` returns the result of a
+//!   poll, so `polls_until_ready`, `Fault::never_ready` and `Fault::failed` work for it.
+//! - Refuse every invalid request. Nothing may panic, overflow, or allocate an amount that the request dictates.
 
 mod analyze;
 mod assets;
@@ -53,7 +54,7 @@ use crate::{TwelveLabs, TwelveLabsBuilder};
 
 const API_KEY: &str = "tlk_stand_in";
 
-/// The longest wait for a request.
+/// The maximum wait for a request.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// A stand-in for the platform that runs inside a test. It stops when its last clone is dropped.
@@ -99,7 +100,7 @@ pub struct StandIn(Arc<Running>);
 
 struct Running {
     shared: Arc<Shared>,
-    /// The platform's and the storage's.
+    /// The ports of the platform and the storage.
     ports: [Port; 2],
     client: TwelveLabs,
     clock: TestClock,
@@ -124,7 +125,7 @@ impl StandIn {
         }
     }
 
-    /// As [`start`](Self::start), but returns an error instead of panicking.
+    /// Does the same as [`start`](Self::start), but returns an error instead of panicking.
     ///
     /// # Errors If the system has no free port or cannot start a thread.
     pub fn try_start() -> io::Result<Self> {
@@ -217,7 +218,7 @@ impl StandIn {
     }
 
     /// Answers all requests to this endpoint (`"METHOD /path"`, as in [`fault`](Self::fault)) with status 200 and this
-    /// JSON, whether or not the stand-in knows the endpoint. The last answer that was set counts.
+    /// JSON, whether or not the stand-in knows the endpoint. If several answers are set, the last one applies.
     ///
     /// ```
     /// use serde_json::json;
@@ -409,7 +410,7 @@ fn builder(port: u16, clock: &TestClock) -> TwelveLabsBuilder {
     TwelveLabs::builder().api_key(API_KEY).base_url(url("127.0.0.1", port)).clock(clock.clone())
 }
 
-/// A test that names no endpoint tests nothing.
+/// Parses an endpoint. It panics if the endpoint is malformed, because such a fault would never take effect.
 #[track_caller]
 fn parsed(endpoint: &str) -> Endpoint {
     match Endpoint::parse(endpoint) {

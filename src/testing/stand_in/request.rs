@@ -39,7 +39,7 @@ pub struct Request {
 impl Request {
     pub(super) fn new(host: Host, method: &str, target: &str, mut headers: Vec<(String, String)>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        // A proxy is given the whole URL.
+        // A request to a proxy contains the whole URL.
         let path = path.split_once("://").map_or(path, |(_, rest)| &rest[rest.find('/').unwrap_or(rest.len())..]);
         let path = path.strip_prefix("/v1.3").filter(|rest| rest.starts_with('/')).unwrap_or(path);
         let segments = segments(path);
@@ -190,12 +190,12 @@ impl fmt::Debug for Request {
     }
 }
 
-/// The segments of a path, decoded.
+/// Returns the decoded segments of a path.
 pub(super) fn segments(path: &str) -> Vec<String> {
     path.trim_matches('/').split('/').map(|segment| decoded(segment, false)).collect()
 }
 
-/// Decodes a path, or a query, in which `+` is a space.
+/// Decodes a path, or a query, in which `+` stands for a space.
 fn decoded(text: &str, is_query: bool) -> String {
     let text = if is_query { text.replace('+', " ") } else { text.to_string() };
     percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()

@@ -1,4 +1,4 @@
-//! Responses of the stand-in: whole or in pieces, in sessions that remember what was asked.
+//! Responses of the stand-in: whole or streamed, in sessions that remember the questions.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ struct Session {
     questions: Vec<String>,
 }
 
-/// A question that has this in it fails, and one that has the other is truncated.
+/// The text that makes a question fail. A question with the other text gets a truncated answer.
 const FAILS: &str = "please fail";
 const TRUNCATED: &str = "at length";
 
@@ -30,7 +30,7 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
     }
 }
 
-/// The text of all messages, with what they have selected.
+/// Returns the text of all messages, with their selections.
 fn question(body: &Value) -> Result<String, String> {
     let items = body["input"].as_array().filter(|items| !items.is_empty()).ok_or("The input parameter is missing.")?;
     let mut texts = Vec::new();
@@ -102,13 +102,13 @@ fn respond(state: &mut State, body: &Value) -> Answer {
     }
 }
 
-/// What the stand-in says of every knowledge store.
+/// Returns the stand-in's answer about any knowledge store.
 fn text(question: &str, before: &[String]) -> String {
     let remembered = before.last().map(|before| format!("Before that, you asked: {before}\n")).unwrap_or_default();
     format!("You asked: {question}\n{remembered}The stand-in has watched nothing, but a dog runs along the beach [1].")
 }
 
-/// The items of a response: the answer, after the steps on the way to it if they were asked for.
+/// Returns the items of a response: the intermediate steps if they were requested, and the answer.
 fn output(id: &str, status: &str, text: &str, body: &Value) -> Vec<Value> {
     let message = |n: usize, phase: &str, status: &str, part: Value| {
         json!({
@@ -145,7 +145,7 @@ fn output(id: &str, status: &str, text: &str, body: &Value) -> Vec<Value> {
     ]
 }
 
-/// A response in pieces: server-sent events.
+/// Returns a response as a stream of server-sent events.
 fn stream(response: &Value) -> Vec<Vec<u8>> {
     let mut begun = response.clone();
     begun["status"] = json!("in_progress");

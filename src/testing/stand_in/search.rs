@@ -9,7 +9,7 @@ use super::indexes::{SCENES, Video};
 use super::request::Request;
 use super::state::{Answer, State, error, missing, reply};
 
-/// What was found, search by search, for the pages that are still to be asked for.
+/// The results of each search, kept for requests for further pages.
 #[derive(Default)]
 pub(super) struct Searches {
     made: Vec<Search>,
@@ -102,7 +102,7 @@ fn create(state: &mut State, request: &Request) -> Answer {
     state.searches.page(state.searches.made.len() - 1, 1, include)
 }
 
-/// Whether a video passes a filter: each of its fields has to fit, the system's and the user's alike.
+/// Whether a video matches a filter. Every field of the filter must match, whether a system field or user metadata.
 fn fits(id: &str, shown: &Value, filter: &Value) -> bool {
     filter.as_object().into_iter().flatten().all(|(name, wanted)| {
         let value = match name.as_str() {
@@ -121,7 +121,7 @@ fn fits(id: &str, shown: &Value, filter: &Value) -> bool {
     })
 }
 
-/// The hits of each video together, in the order of its best hit.
+/// Groups the hits by video, in the order of each video's best hit.
 fn grouped(hits: Vec<Value>) -> Vec<Value> {
     let mut videos: Vec<Value> = Vec::new();
     for mut hit in hits {

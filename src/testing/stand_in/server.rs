@@ -1,4 +1,4 @@
-//! HTTP/1.1 on plain threads: one that accepts, and one for each connection.
+//! An HTTP/1.1 server on plain threads: one thread accepts connections, and one serves each connection.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,31 +15,31 @@ use super::state::{Answer, Content, State, error, reply};
 
 use crate::sync::lock;
 
-/// The longest headers.
+/// The maximum length of the headers.
 const MOST_HEAD: usize = 64 << 10;
-/// What is kept of a body that is no form.
+/// The maximum number of bytes to keep of a body that is not a form.
 const MOST_BODY: usize = 64 << 20;
 const BLOCK: usize = 64 << 10;
-/// How long somebody is listened to who was refused already.
+/// How long the server reads from a client whose request was refused early.
 const LINGER: Duration = Duration::from_millis(500);
-/// How often a thread that waits for a client checks whether the stand-in has stopped. Unix wakes it when the socket is
-/// shut down; Windows wakes nobody.
+/// The interval at which a thread that waits for a client checks whether the stand-in has stopped. On Unix, shutting
+/// down the socket wakes the thread; on Windows it does not.
 const STOP_CHECK: Duration = Duration::from_millis(50);
-/// How long `stop` waits for a thread. One that writes to a client that does not read cannot be woken on Windows, and
-/// is left behind: it ends when the client goes.
+/// The time that `stop` waits for a thread. On Windows, a thread that writes to a client that does not read cannot be
+/// woken. It is abandoned, and ends when the client closes the connection.
 const MAX_JOIN: Duration = Duration::from_secs(2);
 
-/// What all threads of a stand-in share.
+/// The state that all threads of a stand-in share.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Notified when a request has come.
+    /// Notified when a request has arrived.
     arrived: Condvar,
     stopped: Mutex<bool>,
     stopping: Condvar,
     connections: Mutex<Vec<(Weak<TcpStream>, JoinHandle<()>)>>,
 }
 
-/// The thread that accepts connections at one port.
+/// A listening port, and the thread that accepts its connections.
 pub(super) struct Port {
     pub(super) number: u16,
     thread: Option<JoinHandle<()>>,
@@ -60,7 +60,7 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Waits until the state is like this, at the most this long.
+    /// Waits until the state satisfies a condition, for a limited time.
     pub(super) fn wait_until(&self, most: Duration, is_so: impl Fn(&State) -> bool) -> bool {
         let waited = self.arrived.wait_timeout_while(self.state(), most, |state| !is_so(state));
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
@@ -70,7 +70,7 @@ impl Shared {
         *lock(&self.stopped)
     }
 
-    /// Lets time pass, unless the stand-in stops. An error if it does.
+    /// Pauses in real time. Returns an error if the stand-in stops.
     fn pause(&self, duration: Duration) -> io::Result<()> {
         let waited = self.stopping.wait_timeout_while(lock(&self.stopped), duration, |stopped| !*stopped);
         match *waited.unwrap_or_else(PoisonError::into_inner).0 {
@@ -79,7 +79,7 @@ impl Shared {
         }
     }
 
-    /// Accepts connections at a free port of the loopback interface.
+    /// Accepts connections on a free port of the loopback interface.
     pub(super) fn listen(self: &Arc<Self>, host: Host) -> io::Result<Port> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let number = listener.local_addr()?.port();
@@ -95,7 +95,7 @@ impl Shared {
                 return;
             }
             let Ok((stream, _)) = accepted else {
-                // Out of file descriptors, perhaps: others have to end first.
+                // The process may be out of file descriptors, so wait until another connection ends.
                 std::thread::sleep(Duration::from_millis(5));
                 continue;
             };
@@ -105,7 +105,7 @@ impl Shared {
             let stream = Arc::new(stream);
             let (shared, weak) = (self.clone(), Arc::downgrade(&stream));
             let connection = named("twelvelabs-stand-in-connection").spawn(move || {
-                // Whoever is at the other end may go at any time.
+                // An error here only means that the client has closed the connection.
                 let _ = shared.serve(&stream, host);
             });
             let mut connections = lock(&self.connections);
@@ -114,13 +114,13 @@ impl Shared {
         }
     }
 
-    /// Ends all threads.
+    /// Stops all threads.
     pub(super) fn stop(&self, ports: &mut [Port]) {
         *lock(&self.stopped) = true;
         self.stopping.notify_all();
         for port in ports {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
-            // It has to come back from its wait to see that it is over.
+            // A connection wakes the accepting thread, so that it notices the end.
             let woken = TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
             if let Some(thread) = port.thread.take().filter(|_| woken) {
                 let _ = thread.join();
@@ -135,7 +135,7 @@ impl Shared {
         }
     }
 
-    /// Answers what comes over one connection.
+    /// Answers the requests on one connection.
     fn serve(&self, mut stream: &TcpStream, host: Host) -> io::Result<()> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(STOP_CHECK))?;
@@ -164,7 +164,7 @@ impl Shared {
                 incoming.finish_head()?;
                 return incoming.refuse(&answer);
             }
-            // A connection that is closed with something unread is reset.
+            // Closing a connection with unread bytes resets it.
             let is_reset = matches!(fault, Some(Kind::ResetRequest(_) | Kind::ResetAnswer));
             if !(is_reset && head.length == Length::Known(0)) {
                 incoming.finish_head()?;
@@ -214,7 +214,7 @@ impl Shared {
         answer
     }
 
-    /// The answer of a fault that has one.
+    /// Returns the answer of a fault, if it has one.
     fn scripted(&self, fault: Option<&Kind>) -> Option<Answer> {
         match fault? {
             Kind::Expired => Some(super::storage::refusal()),
@@ -241,7 +241,7 @@ impl Shared {
     }
 }
 
-/// Waits for a thread, but not for ever.
+/// Waits for a thread, but only for a limited time.
 fn join(thread: JoinHandle<()>) {
     let began = Instant::now();
     while !thread.is_finished() && began.elapsed() < MAX_JOIN {
@@ -256,7 +256,7 @@ fn named(name: &str) -> Builder {
     Builder::new().name(name.into())
 }
 
-/// The first line and the headers of a request.
+/// The request line and the headers of a request.
 struct Head {
     method: String,
     target: String,
@@ -310,7 +310,8 @@ impl Head {
     }
 }
 
-/// What comes over a connection. Nothing is taken from it before it is needed, so that it can be reset at any point.
+/// The incoming bytes of a connection. No byte is taken before it is needed, so that the connection can be reset at any
+/// point.
 struct Incoming<'a> {
     shared: &'a Shared,
     stream: &'a TcpStream,
@@ -318,13 +319,13 @@ struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
-    /// Waits until bytes have come, and looks at them. Only this waits, in slices, so that the thread notices that the
-    /// stand-in has stopped: a `peek` takes nothing from the socket, so none of it is lost when one times out. (A `read`
-    /// that times out may lose bytes on Windows.)
+    /// Waits until bytes have arrived, and returns them without taking them. This is the only place that waits. It
+    /// waits in short intervals, so that the thread notices when the stand-in has stopped. A `peek` that times out
+    /// loses nothing, while on Windows a `read` that times out may lose bytes.
     fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.stream.peek(buffer) {
-                // Unix says the one, Windows the other.
+                // Unix returns one of these kinds for a timeout, and Windows the other.
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     if self.shared.is_stopped() {
                         return Err(io::ErrorKind::ConnectionAborted.into());
@@ -336,14 +337,14 @@ impl Incoming<'_> {
         }
     }
 
-    /// Reads what has come, at most this much: nothing at the end.
+    /// Reads up to `most` bytes that have arrived. Returns nothing at the end.
     fn read(&mut self, most: usize) -> io::Result<&[u8]> {
         self.peek(&mut [0])?;
         let read = self.stream.read(&mut self.block[..most])?;
         Ok(&self.block[..read])
     }
 
-    /// The headers but for their last byte; nothing if the other side has gone.
+    /// Reads the headers without their last byte. Returns `None` if the client has closed the connection.
     fn head(&mut self) -> io::Result<Option<Result<String, &'static str>>> {
         let mut head = Vec::new();
         let mut coming = [0; 4096];
@@ -354,7 +355,7 @@ impl Incoming<'_> {
             }
             let before = head.len();
             head.extend_from_slice(&coming[..arrived]);
-            // The end may have begun with what came before.
+            // The end of the headers may have begun in the previous bytes.
             let from = before.saturating_sub(3);
             let end = head[from..].windows(4).position(|window| window == b"\r\n\r\n").map(|at| from + at + 3);
             head.truncate(end.unwrap_or(head.len()));
@@ -373,7 +374,7 @@ impl Incoming<'_> {
         self.stream.read_exact(&mut [0])
     }
 
-    /// Reads the body, at most this much of it. With `is_reset`, its last byte stays unread.
+    /// Reads the body up to a limit. With `is_reset`, its last byte is left unread.
     fn body(
         &mut self,
         request: &mut Request,
@@ -398,7 +399,7 @@ impl Incoming<'_> {
                 let size = size.split(';').next().unwrap_or_default().trim();
                 let Ok(size) = u64::from_str_radix(size, 16) else { return Ok(Err("A chunk has no size.")) };
                 if size == 0 {
-                    // What may follow the last chunk, up to an empty line.
+                    // Trailer fields may follow the last chunk, up to an empty line.
                     while !is_reset && !self.line()?.is_empty() {}
                     break;
                 }
@@ -416,7 +417,7 @@ impl Incoming<'_> {
         Ok(Ok(()))
     }
 
-    /// Takes this many bytes, or looks at the last of them without taking it.
+    /// Takes this many bytes. With `keeps_last`, the last one is read but not taken.
     fn copy(&mut self, length: u64, keeps_last: bool, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let mut left = length.saturating_sub(u64::from(keeps_last));
         self.block.resize(BLOCK.min(usize::try_from(length).unwrap_or(BLOCK)), 0);
@@ -437,7 +438,7 @@ impl Incoming<'_> {
         Ok(())
     }
 
-    /// A line of the framing of chunks.
+    /// Reads a line of the chunked encoding.
     fn line(&mut self) -> io::Result<String> {
         let (mut line, mut byte) = (Vec::new(), [0]);
         while !line.ends_with(b"\r\n") {
@@ -451,7 +452,8 @@ impl Incoming<'_> {
         Ok(String::from_utf8_lossy(&line).trim_end().to_string())
     }
 
-    /// Answers before all has come, and closes the connection once the answer can have been read.
+    /// Answers before the whole request has arrived, and closes the connection once the client has had time to read the
+    /// answer.
     fn refuse(&mut self, answer: &Answer) -> io::Result<()> {
         send(self.stream, &answer.clone().with_header("connection", "close"))?;
         self.stream.shutdown(Shutdown::Write)?;
@@ -463,12 +465,12 @@ impl Incoming<'_> {
     }
 }
 
-/// The status and the headers, with the one that gives the length of the body.
+/// Returns the status line and the headers, including the one that gives the length of the body.
 fn head(status: u16, headers: &[(String, String)], length: &str) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status} {}\r\n", if status < 400 { "OK" } else { "Refused" });
     let headers = headers.iter().map(|(name, value)| format!("{name}: {value}"));
     for line in headers.chain([length.to_string()]).filter(|line| !line.is_empty()) {
-        // What a test gives as a value has no line of its own.
+        // A header value from a test must not start a new line.
         head.extend(line.chars().filter(|c| !matches!(c, '\r' | '\n')));
         head.push_str("\r\n");
     }
@@ -504,7 +506,7 @@ fn send(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     }
 }
 
-/// Breaks off in the middle of the body, or of the headers if there is none.
+/// Ends the answer in the middle of the body, or of the headers if there is no body.
 fn send_half(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     let half = match &answer.content {
         Content::Whole(bytes) => {
@@ -526,7 +528,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_waits_for_a_client_ends_although_nothing_wakes_it() {
-        // With nothing, half of the headers, half of a body, and half of a chunk's size.
+        // The connection is left with nothing sent, with half of the headers, half of a body, and half of a chunk size.
         for begun in [
             "",
             "GET / HT",
@@ -543,7 +545,7 @@ mod tests {
                     break threads;
                 }
             };
-            // As `stop` does, but for the shutdown of the sockets, which wakes a thread on Unix alone.
+            // This is what `stop` does, except for shutting down the sockets, which wakes a thread only on Unix.
             *lock(&shared.stopped) = true;
             threads.into_iter().for_each(|(_, thread)| thread.join().unwrap());
             shared.stop(std::slice::from_mut(&mut port));

@@ -11,7 +11,7 @@ use crate::testing::TestClock;
 /// The maximum number of bytes of bodies to keep.
 const MOST_KEPT: usize = 64 << 20;
 
-/// Everything that the stand-in knows, resource by resource.
+/// The whole state of the stand-in, resource by resource.
 pub(super) struct State {
     pub(super) analyses: analyze::Analyses,
     pub(super) assets: assets::Assets,
@@ -25,9 +25,9 @@ pub(super) struct State {
     pub(super) searches: search::Searches,
     pub(super) tasks: tasks::Tasks,
     pub(super) polls_until_ready: u32,
-    /// How far the thing gets that this request polls.
+    /// How far the resource polled by the current request has come.
     pub(super) pace: Pace,
-    /// Everything that came, in order.
+    /// All requests, in order.
     pub(super) log: Vec<Request>,
     pub(super) script: Vec<Scripted>,
     pub(super) own_answers: Vec<(Endpoint, Value)>,
@@ -36,17 +36,17 @@ pub(super) struct State {
     created: u64,
 }
 
-/// A fault that was asked for.
+/// A fault that a test has injected.
 pub(super) struct Scripted {
     pub(super) endpoint: Endpoint,
     pub(super) fault: Fault,
     pub(super) met: bool,
 }
 
-/// How far something gets whose status is asked for.
+/// How far a polled resource has come.
 #[derive(Debug, Clone)]
 pub(super) enum Pace {
-    /// This many polls see it at work.
+    /// The resource is still being processed for this many polls.
     After(u32),
     Never,
     Fails(String),
@@ -56,7 +56,7 @@ pub(super) enum Pace {
 pub(super) enum Stage {
     Working,
     Ready,
-    /// With this code.
+    /// The resource has failed with this code.
     Failed(String),
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Answer {
 #[derive(Debug, Clone)]
 pub(super) enum Content {
     Whole(Vec<u8>),
-    /// A stream: what is sent at once.
+    /// The pieces of a stream, each sent in one write.
     Pieces(Vec<Vec<u8>>),
 }
 
@@ -100,13 +100,13 @@ impl Answer {
     }
 }
 
-/// An answer with a JSON body; none for null.
+/// Returns an answer with a JSON body, or with no body for null.
 pub(super) fn reply(status: u16, body: &Value) -> Answer {
     let content = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     Answer::new(status, "application/json", Content::Whole(content))
 }
 
-/// A stream with one JSON text a line.
+/// Returns a stream with one JSON text per line.
 pub(super) fn lines(status: u16, lines: &[Value]) -> Answer {
     let lines = lines.iter().map(|line| format!("{line}\n").into_bytes()).collect();
     Answer::new(status, "application/x-ndjson", Content::Pieces(lines))
@@ -120,7 +120,7 @@ pub(super) fn missing(collection: &str, id: &str) -> Answer {
     error(404, "resource_not_exist", &format!("Resource with id '{id}' does not exist in collection '{collection}'"))
 }
 
-/// The page that was asked for, of all items.
+/// Returns the requested page of all items.
 pub(super) fn page(request: &Request, all: &[Value]) -> Answer {
     match page_of("data", request, all) {
         Ok(body) => reply(200, &body),
@@ -128,7 +128,7 @@ pub(super) fn page(request: &Request, all: &[Value]) -> Answer {
     }
 }
 
-/// The same, with the items in a field of another name.
+/// Returns the requested page of all items, in a field with this name.
 pub(super) fn page_of(field: &str, request: &Request, all: &[Value]) -> Result<Value, Answer> {
     let number = |name: &str, default: usize| match request.query().iter().find(|(key, _)| key == name) {
         None => Ok(default),
@@ -177,7 +177,7 @@ impl State {
         }
     }
 
-    /// Notes a request whose headers have come, and says what goes wrong with it.
+    /// Records a request whose headers have arrived, and returns the fault that affects it.
     pub(super) fn begin(&mut self, request: &mut Request) -> Option<Kind> {
         request.number = self.log.len();
         self.log.push(request.clone());
@@ -196,7 +196,8 @@ impl State {
         None
     }
 
-    /// Notes a request with its body, and gives it as it is to be answered: the storage needs no bytes for that.
+    /// Records a request with its body, and returns the request to answer. A request to the storage is returned without
+    /// its bytes, which its answer does not need.
     pub(super) fn received(&mut self, request: Request) -> Request {
         let mut noted = request.clone();
         if self.kept + noted.kept() > self.most_kept {
@@ -225,7 +226,7 @@ impl State {
             Some(Kind::Failed(code)) => Pace::Fails(code.clone()),
             _ => Pace::After(self.polls_until_ready),
         };
-        // The first resource that knows the path answers.
+        // The first resource that recognizes the path answers.
         let resources = [
             analyze::answer,
             uploads::answer,
@@ -245,7 +246,7 @@ impl State {
         })
     }
 
-    /// An id that no other thing has. Ids grow, so that a map keeps the order of creation.
+    /// Returns a unique id. Ids increase, so that a map keeps the order of creation.
     pub(super) fn new_id(&mut self) -> String {
         self.created += 1;
         format!("65f0{:020x}", self.created)

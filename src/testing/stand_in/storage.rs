@@ -1,4 +1,4 @@
-//! The host of the presigned URLs: another server, where the API key has no business.
+//! The host of the presigned URLs. It is a separate server, which must never receive the API key.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -12,7 +12,7 @@ use super::state::{Answer, Content, reply};
 use crate::Clock;
 use crate::testing::TestClock;
 
-/// A header without which the storage takes nothing, as the platform's `upload_headers` say.
+/// A header that the storage requires. It is announced in the platform's `upload_headers`.
 pub(super) const UPLOAD_HEADER: (&str, &str) = ("x-storage-class", "stand-in");
 
 const REFUSAL: &str =
@@ -20,7 +20,7 @@ const REFUSAL: &str =
 
 /// The chunks that the storage received, and its presigned URLs.
 pub(super) struct Storage {
-    /// Where it is, as `http://127.0.0.1:1234`.
+    /// The base URL of the storage, such as `http://127.0.0.1:1234`.
     pub(super) base: String,
     /// The number of connections.
     pub(super) connections: usize,
@@ -61,7 +61,7 @@ pub(super) fn answer(storage: &mut Storage, request: &Request) -> Answer {
     reply(200, &().into()).with_header("etag", format!("\"{etag}\""))
 }
 
-/// The chunk that a request is about.
+/// Returns the upload id and the number of the chunk in a request.
 pub(super) fn place(request: &Request) -> Option<(String, u32)> {
     match (request.method(), request.segments().as_slice()) {
         ("PUT", ["storage", upload_id, index]) => Some((upload_id.to_string(), index.parse().ok()?)),
@@ -74,7 +74,7 @@ impl Storage {
         Storage { base: String::new(), connections: 0, clock, urls: BTreeMap::new(), chunks: BTreeMap::new() }
     }
 
-    /// A URL that takes one chunk once, within the hour.
+    /// Returns a URL that accepts one chunk once, within an hour.
     pub(super) fn presign(&mut self, upload_id: &str, index: u32) -> (String, OffsetDateTime) {
         let signature = format!("s{}", self.urls.len());
         let expires_at = self.clock.utc_now() + Duration::HOUR;
@@ -83,7 +83,7 @@ impl Storage {
         (url, expires_at)
     }
 
-    /// Uses up the URL of a request that has just begun.
+    /// Marks the URL of a request that has just begun as used.
     pub(super) fn claim(&mut self, request: &mut Request) {
         let signature = request.query().iter().find(|(name, _)| name == "X-Amz-Signature").map(|(_, value)| value);
         let url = signature.and_then(|signature| self.urls.get_mut(signature));

@@ -1,4 +1,4 @@
-//! Tasks of the stand-in: each makes a video of an index.
+//! Tasks of the stand-in. Each task adds a video to an index.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ fn create(state: &mut State, request: &Request) -> Answer {
     answer
 }
 
-/// A task, after some more work on it if it is polled.
+/// Returns a task. If `polled`, its processing advances first.
 fn shown(state: &mut State, id: &str, polled: bool) -> Option<Value> {
     let video_id = state.tasks.videos.get(id)?;
     if polled {

@@ -29,7 +29,7 @@ pub struct Upload {
     pub sha256: Option<String>,
 }
 
-/// The same before its hash is asked for.
+/// A complete upload whose hash has not been computed yet.
 pub(super) struct Arrived {
     pub(super) asset_id: String,
     pub(super) filename: String,
@@ -37,9 +37,9 @@ pub(super) struct Arrived {
     pub(super) from: Source,
 }
 
-/// Where a file is that arrived.
+/// The place where the bytes of a complete upload are kept.
 pub(super) enum Source {
-    /// In this request of the log.
+    /// The bytes are in the request with this number in the log.
     Request(usize),
     Session(String),
 }
@@ -68,11 +68,11 @@ struct Session {
     status: &'static str,
     /// Each chunk's state, in order.
     chunks: Vec<&'static str>,
-    /// Every chunk that was ever reported, in order, repetitions included.
+    /// Every reported chunk, in order, including repetitions.
     reported: Vec<u32>,
 }
 
-/// The most chunks of a session.
+/// The maximum number of chunks of a session.
 const MOST_CHUNKS: u64 = 100_000;
 
 pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
@@ -115,31 +115,31 @@ impl Uploads {
         }
     }
 
-    /// Ends the sessions whose 24 hours are over.
+    /// Expires the sessions whose 24 hours have passed.
     fn let_time_pass(&mut self) {
         let now = self.storage.clock.utc_now();
         let is_over = |session: &&mut Session| session.status == "active" && session.expires_at <= now;
         self.sessions.values_mut().filter(is_over).for_each(|session| session.status = "expired");
     }
 
-    /// The ids of all sessions, oldest first.
+    /// Returns the ids of all sessions, oldest first.
     pub(super) fn ids(&self) -> Vec<String> {
         self.sessions.keys().cloned().collect()
     }
 
-    /// The session's 24 hours are over.
+    /// Expires a session, as if its 24 hours had passed.
     pub(super) fn expire(&mut self, id: &str) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.status = "expired";
         }
     }
 
-    /// What was reported of a session, in order, repetitions included.
+    /// Returns the reported chunks of a session, in order, including repetitions.
     pub(super) fn reported(&self, id: &str) -> Vec<u32> {
         self.sessions.get(id).map(|session| session.reported.clone()).unwrap_or_default()
     }
 
-    /// The bytes of a completed upload, put together.
+    /// Returns the assembled bytes of a completed upload.
     pub(super) fn assembled(&self, id: &str) -> Option<Vec<u8>> {
         let session = self.sessions.get(id).filter(|session| session.status == "completed")?;
         (1..=session.total_chunks).try_fold(Vec::new(), |mut bytes, index| {
@@ -148,7 +148,7 @@ impl Uploads {
         })
     }
 
-    /// The files that arrived, with their hashes.
+    /// Returns the complete uploads, with their hashes.
     pub(super) fn uploads(&self, log: &[Request]) -> Vec<Upload> {
         let upload = |arrived: &Arrived| {
             let (upload_id, sha256) = match &arrived.from {
@@ -229,7 +229,7 @@ impl Uploads {
         reply(200, &json!({ "upload_id": id, "start_index": start, "count": count, "upload_urls": urls }))
     }
 
-    /// The answer, and whether all chunks have come now.
+    /// Handles a report of chunks. Returns the answer, and whether all chunks are complete now.
     fn report(&mut self, id: &str, body: &Value) -> (Answer, bool) {
         let Some(session) = self.sessions.get_mut(id) else { return (missing("uploads", id), false) };
         if session.status == "expired" {
