@@ -115,7 +115,8 @@ impl Drop for Running {
 impl StandIn {
     /// Starts a stand-in on two free ports of the loopback interface.
     ///
-    /// # Panics If the system has no free port or cannot start a thread. See [`try_start`](Self::try_start).
+    /// # Panics
+    /// If the system has no free port or cannot start a thread. See [`try_start`](Self::try_start).
     #[must_use = "it stops when it is dropped"]
     #[track_caller]
     pub fn start() -> Self {
@@ -127,7 +128,8 @@ impl StandIn {
 
     /// Does the same as [`start`](Self::start), but returns an error instead of panicking.
     ///
-    /// # Errors If the system has no free port or cannot start a thread.
+    /// # Errors
+    /// If the system has no free port or cannot start a thread.
     pub fn try_start() -> io::Result<Self> {
         let clock = TestClock::new();
         let shared = Arc::new(Shared::new(State::new(clock.clone())));
