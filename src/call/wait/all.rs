@@ -100,7 +100,8 @@ impl<T: Output> WaitAll<T> {
 
     /// Begins to wait. The iterator yields each id once, as soon as its result is known.
     ///
-    /// # Errors [`Error::InvalidArgument`](crate::Error::InvalidArgument) if the interval is zero. An error of a single
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if the interval is zero. An error of a single
     /// id is in its result.
     pub fn send(self) -> Result<Waiting<T>> {
         self.pace.check()?;
