@@ -1,8 +1,8 @@
-//! A request as it goes out: what the call says, merged with what its options add.
+//! Encodes a request: merges what the call sends with what its options add.
 //!
-//! The same rule holds in all four places. An option replaces what the call sends under the same name, and the later of
-//! two options replaces the earlier one. In a query and in a form a list repeats its name, and an empty list sends
-//! nothing. `null` exists in JSON alone.
+//! The same rules apply to headers, query, JSON and form. An option replaces what the call sends under the same name,
+//! and the later of two options replaces the earlier one. In a query and in a form, a list repeats its name, and an
+//! empty list sends nothing. Only JSON can express `null`.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::http::body::Part;
 use crate::text::printable;
 
-/// The headers that this crate or the HTTP library writes for each request. With a second one of the same name, two
-/// servers could read two different requests (RFC 9112, section 6.3), or see two keys.
+/// The headers that this crate or the HTTP library writes for each request. If one of them occurred twice, two servers
+/// could read different requests (RFC 9112, section 6.3) or see different keys.
 const OWNED: [(&str, &str); 5] = [
     ("x-api-key", "is the API key of the client; build a client with the other key"),
     ("host", "comes from the `base_url` of the client"),
@@ -23,7 +23,8 @@ const OWNED: [(&str, &str); 5] = [
     ("expect", "depends on the size of the body"),
 ];
 
-/// Headers by their lowercase names, of which the last one counts. A map, so that the time is not quadratic.
+/// Merges headers by their lowercase names, and keeps the last one of each name. A map keeps the time from being
+/// quadratic.
 pub(super) fn headers<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<(String, String)>> {
     let mut headers = BTreeMap::new();
     for (name, value) in all {
@@ -33,7 +34,7 @@ pub(super) fn headers<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Resu
     Ok(headers.into_iter().collect())
 }
 
-/// The URL with the pairs of the call and those of the options in its query.
+/// Builds the URL. Its query contains the pairs of the call and those of the options.
 pub(super) fn url<'a>(
     base_url: &str,
     path: &str,
@@ -60,14 +61,14 @@ pub(super) fn url<'a>(
     url
 }
 
-/// The fields of a JSON body.
+/// Merges the fields of a JSON body.
 pub(super) fn fields(own: &Map<String, Value>, options: &[(String, Value)]) -> Map<String, Value> {
     let mut fields = own.clone();
     fields.extend(options.iter().cloned());
     fields
 }
 
-/// The parts of a form.
+/// Merges the parts of a form.
 pub(super) fn parts(own: &[Part], options: &[(String, Value)]) -> Result<Vec<Part>> {
     let mut parts = own.to_vec();
     for (name, value) in options {
@@ -83,12 +84,13 @@ pub(super) fn parts(own: &[Part], options: &[(String, Value)]) -> Result<Vec<Par
     Ok(parts)
 }
 
-/// Whether a pair of a query belongs to a parameter: by its name, or by its name with a condition in brackets.
+/// Says whether a pair of a query belongs to a parameter: it has the same name, or the name with a condition in
+/// brackets.
 pub(super) fn is_same_parameter(pair: &str, parameter: &str) -> bool {
     pair.strip_prefix(parameter).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
 }
 
-/// Whether a value is null or has a null in it, which only JSON can say.
+/// Says whether a value is or contains null, which only JSON can express.
 pub(super) fn has_null(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -102,7 +104,7 @@ pub(super) fn text_part(name: &str, value: &Value) -> Part {
     Part::Text { name: name.into(), value: plain(value) }
 }
 
-/// A value where only text can be sent: strings as they are, null as nothing, the rest as JSON.
+/// Returns a value as plain text: strings unchanged, null as an empty text, and everything else as JSON.
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -111,8 +113,8 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-/// Adds the pairs of a query for a value: a list repeats the name, the fields of an object go in brackets, null is left
-/// out.
+/// Adds the query pairs of a value. A list repeats the name, the fields of an object follow it in brackets, and null is
+/// left out.
 pub(super) fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
     match value {
         Value::Null => {}
@@ -124,7 +126,7 @@ pub(super) fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, St
     }
 }
 
-/// Refuses a segment of a path that would lead elsewhere: `delete("../indexes/x")` must not delete an index.
+/// Refuses a path segment that would lead elsewhere: `delete("../indexes/x")` must not delete an index.
 pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
     match segment {
         "" => Err("is empty"),
@@ -134,7 +136,7 @@ pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Refuses a header of the caller's that would not arrive as one, or that this crate writes itself.
+/// Refuses a caller's header that would not arrive as a single header, or that this crate writes itself.
 pub(crate) fn check_own_header(name: &str, value: &str) -> Result<()> {
     check_header(name, value)?;
     match OWNED.iter().find(|(owned, _)| owned.eq_ignore_ascii_case(name)) {
@@ -143,7 +145,7 @@ pub(crate) fn check_own_header(name: &str, value: &str) -> Result<()> {
     }
 }
 
-/// Refuses a header that would not arrive as one.
+/// Refuses a header that would not arrive as a single header.
 pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
     let invalid = |why: &str| Err(Error::invalid(printable(name, 80), why));
     let proper = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
@@ -156,10 +158,10 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// All but the unreserved characters of RFC 3986, section 2.3.
+/// The characters to encode: all except the unreserved ones of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Encodes a text so that it is one segment of a path, or one name or value of a query.
+/// Percent-encodes a text, so that it stays one path segment, or one name or value of a query.
 pub(super) fn percent_encode(text: &str, out: &mut String) {
     out.extend(utf8_percent_encode(text, RESERVED));
 }

@@ -14,11 +14,11 @@ macro_rules! when_some {
     };
 }
 
-/// Declares a request with options. Each option has its place in the request (`query`, `json`, `form`, `form_url` or
-/// `file`), the name in the Python SDK, and a type: `[String]` accepts an iterator of strings, `[T]` an iterator of
-/// anything that converts into `T`, `into T` anything that converts into `T`, `object` anything that is an object in
-/// JSON or the JSON text of one, and `filter` such an object without nulls. `paging` stands for the options of a list
-/// whose pages have numbers.
+/// Declares a request with options. Each option states its place in the request (`query`, `json`, `form`, `form_url` or
+/// `file`), its name in the Python SDK, and its type. `[String]` accepts an iterator of strings, and `[T]` an iterator
+/// of anything that converts into `T`. `into T` accepts anything that converts into `T`. `object` accepts anything that
+/// is an object in JSON, or the JSON text of one, and `filter` accepts such an object without nulls. `paging` adds the
+/// options of a list whose pages are numbered.
 macro_rules! request {
     ($(#[$meta:meta])* $name:ident -> SyncPager<$item:ty> { $($options:tt)* }) => {
         request!(@declare $(#[$meta])* $name -> SyncPager<$item> { $($options)* });
@@ -63,11 +63,11 @@ macro_rules! request {
                 crate::call::typed::Call::from(self.0).send()
             }
 
-            /// As [`send`](Self::send), but also returns the status, the headers and the raw body.
+            /// Like [`send`](Self::send), but also returns the status, the headers and the raw body.
             ///
             /// # Errors
             ///
-            /// As [`send`](Self::send).
+            /// The same as for [`send`](Self::send).
             #[inline]
             pub fn send_raw(self) -> crate::error::Result<crate::response::HttpResponse<$output>> {
                 crate::call::typed::Call::from(self.0).send_raw()
@@ -89,7 +89,7 @@ macro_rules! request {
             @options
             /// The number of the first page to fetch, from 1.
             query page: u32,
-            /// The most items on a page: 1 to 50, and 10 by default.
+            /// The maximum number of items on a page: 1 to 50. The platform's default is 10.
             query page_limit: u32,
             $($rest)*
         }
@@ -160,8 +160,9 @@ macro_rules! request {
 }
 
 /// Declares an input: a JSON object that `new` creates from the required fields, with a setter for each optional field.
-/// The types are as in [`request!`]; required fields accept anything that converts into the type. `field = "wire name"`
-/// declares a field with another name on the wire. A value that cannot be sent is an error when the input is sent.
+/// The types are those of [`request!`], except that a required field accepts anything that converts into its type.
+/// `field = "wire name"` declares a field that has another name on the wire. A value that cannot be sent becomes an
+/// error when the input is sent.
 macro_rules! input {
     ($(#[$meta:meta])* $name:ident($($required:ident $(= $required_wire:literal)?: $type:tt),*) { $($options:tt)* }) => {
         $(#[$meta])*
@@ -171,7 +172,7 @@ macro_rules! input {
         pub struct $name(crate::call::json::encode::Fields);
 
         impl $name {
-            /// Creates it from the required fields.
+            /// Creates the input from its required fields.
             #[allow(clippy::new_without_default)]
             #[inline]
             pub fn new($($required: input!(@taken $type)),*) -> Self {
@@ -266,7 +267,7 @@ macro_rules! input {
     (@name $field:ident $wire:literal) => { $wire };
 }
 
-/// Declares an enum of the wire format. It keeps an unknown value in `Other`.
+/// Declares an enum of the wire format. A value that this crate does not know is kept in `Other`.
 macro_rules! open_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$meta])*
@@ -350,8 +351,8 @@ macro_rules! open_enum {
     };
 }
 
-/// Implements `Debug` for a struct of an answer. The fields marked `masked` are URLs that may be signed, and are shown
-/// without their queries. All fields have to be listed, so that a new one cannot be forgotten.
+/// Implements `Debug` for a struct of an answer. Fields marked `masked` are URLs that may be signed, and are shown
+/// without their queries. All fields must be listed, so that no new one is forgotten.
 macro_rules! masked_debug {
     ($name:ident { $($field:ident $(: $how:ident)?),* $(,)? }) => {
         impl std::fmt::Debug for $name {
@@ -367,7 +368,7 @@ macro_rules! masked_debug {
     (@shown $field:ident masked) => { &$crate::text::Masked($field) };
 }
 
-/// Declares the names of one of this crate's own enums, for people and for JSON.
+/// Declares the display and JSON names of one of this crate's own enums.
 macro_rules! names {
     ($type:ident { $($variant:ident = $text:literal,)* }) => {
         impl $type {

@@ -1,4 +1,4 @@
-//! A typed call: how a request is put together, and what comes back.
+//! Typed calls: how a request is built, and what it returns.
 
 #[macro_use]
 mod macros;
@@ -17,7 +17,7 @@ pub(crate) mod wait;
 pub(crate) use options::RequestOptions;
 pub(crate) use typed::{Call, CustomCall, Output, sealed};
 
-/// Collects strings of any kind into a list.
+/// Collects an iterator of any kind of strings into a list.
 pub(crate) fn texts(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
     texts.into_iter().map(|text| text.as_ref().to_string()).collect()
 }

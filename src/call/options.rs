@@ -14,7 +14,7 @@ use crate::http::session::Session;
 
 const MAX_RETRIES: u32 = 2;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// The longest `Retry-After` that a batch waits for, because nobody watches it.
+/// The longest `Retry-After` that a batch waits for. It is longer than for other calls, because nobody watches a batch.
 const BATCH_MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// Settings of one call. The Python SDK calls them `request_options`.
@@ -38,14 +38,14 @@ pub struct RequestOptions {
     pub(crate) query: Vec<(String, Value)>,
     pub(crate) body: Vec<(String, Value)>,
     pub(crate) cancel: Option<CancelHandle>,
-    /// Whether to wait for rate limits as long as a batch does.
+    /// Whether the call waits for rate limits as long as a batch does.
     pub(crate) waits_out_rate_limits: bool,
     /// The first invalid argument. A call with these settings returns it as an error and sends nothing.
     pub(crate) invalid: Option<(String, String)>,
 }
 
 impl RequestOptions {
-    /// Creates empty settings, so that those of the client apply.
+    /// Creates empty settings. The client's settings apply to everything that is not set.
     pub fn new() -> Self {
         Self::default()
     }
@@ -127,18 +127,18 @@ impl RequestOptions {
 
     when_some!();
 
-    /// The settings for the other requests of a workflow. Query and body parameters belong only to the request that
-    /// creates something.
+    /// Returns the settings for the other requests of a workflow, without query and body parameters, which belong only
+    /// to the request that creates something.
     pub(crate) fn without_parameters(&self) -> Self {
         RequestOptions { query: Vec::new(), body: Vec::new(), ..self.clone() }
     }
 
-    /// The number of retries: from these settings, otherwise the client's, otherwise the default.
+    /// Returns the number of retries: from these settings, otherwise the client's, otherwise the default.
     pub(crate) fn retries(&self, session: &Session, standard: u32) -> u32 {
         self.max_retries.or(session.settings().options.max_retries).unwrap_or(standard)
     }
 
-    /// The limits of a call: from these settings, otherwise the client's, otherwise the defaults.
+    /// Returns the limits of a call: from these settings, otherwise the client's, otherwise the defaults.
     pub(crate) fn policy(&self, session: &Session, timeout: Duration, stream: bool) -> Policy {
         let settings = session.settings();
         Policy {
@@ -150,7 +150,7 @@ impl RequestOptions {
         }
     }
 
-    /// How patiently a call is retried: these settings, then the client's, then the defaults.
+    /// Returns the policy for retries: from these settings, otherwise the client's, otherwise the defaults.
     pub(crate) fn retry_policy(&self, session: &Session) -> RetryPolicy {
         let default = if self.waits_out_rate_limits { BATCH_MAX_RETRY_AFTER } else { MAX_RETRY_AFTER };
         RetryPolicy {

@@ -1,4 +1,4 @@
-//! The untyped request while it is being built. [`encode`](crate::call::encode) turns it into what is sent.
+//! The untyped request under construction. [`encode`](crate::call::encode) turns it into what is sent.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call already has the other kind";
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A request while it is being built. It keeps the first invalid argument, which is the error when it is sent.
+/// A request under construction. It keeps the first invalid argument, which becomes the error when it is sent.
 #[derive(Clone)]
 pub struct Request {
     session: Session,
@@ -36,7 +36,7 @@ pub struct Request {
     conditions: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Body,
-    /// Files whose base64 goes into the JSON body, each with the placeholder that stands for it there.
+    /// Files to insert into the JSON body as base64, each with the placeholder that stands for it there.
     attached: Vec<(String, FileSource)>,
     pub(crate) options: RequestOptions,
     hints: Hints,
@@ -62,7 +62,7 @@ struct Hints {
     progress: Option<ProgressCallback>,
 }
 
-/// How the pages of a list are requested and read.
+/// The settings for requesting and reading the pages of a list.
 #[derive(Clone)]
 pub(crate) struct ListSpec {
     /// The field that contains the items of a page.
@@ -72,12 +72,13 @@ pub(crate) struct ListSpec {
     pub(crate) from_token: Option<String>,
 }
 
-/// How the next page of a list is requested.
+/// The method for requesting the next page of a list.
 #[derive(Clone, Copy)]
 pub(crate) enum Paging {
-    /// By its number, with the same request and another `page`.
+    /// The next page is requested by its number: it is the same request with another `page`.
     Number,
-    /// By the token in the page before it. The function makes the request from the first one and the token.
+    /// The next page is requested by the token in the page before it. The function builds its request from the first
+    /// request and the token.
     Token(fn(&Request, &str) -> Request),
 }
 
@@ -140,15 +141,15 @@ impl Request {
         request
     }
 
-    /// Adds a custom method to the last segment of the path, such as `:authorize`.
+    /// Appends a custom method, such as `:authorize`, to the last segment of the path.
     pub(crate) fn custom_method(mut self, name: &str) -> Self {
         self.path.push(':');
         percent_encode(name, &mut self.path);
         self
     }
 
-    /// Gives the request a random `Idempotency-Key` when it is sent, the same on every attempt, unless it has one already.
-    /// The platform creates one thing for all requests with the same key.
+    /// Gives the request a random `Idempotency-Key` when it is sent, unless it already has one. All attempts use the
+    /// same key, so the platform creates only one resource.
     pub(crate) fn with_idempotency_key(mut self) -> Self {
         self.hints.with_idempotency_key = true;
         self.idempotent()
@@ -160,33 +161,33 @@ impl Request {
         self
     }
 
-    /// Makes it a list whose pages have tokens.
+    /// Makes the request a list whose pages have tokens.
     pub(crate) fn paged_by_token(mut self, page: fn(&Request, &str) -> Request) -> Self {
         self.list.paging = Paging::Token(page);
         self
     }
 
-    /// Gives the platform 10 minutes to answer, because it works before it does.
+    /// Gives the platform 10 minutes to answer, because it does the work before it answers.
     pub(crate) fn slow(mut self) -> Self {
         self.hints.slow = true;
         self
     }
 
-    /// Says that doing it twice is the same as doing it once, although it is a POST.
+    /// Marks the request as safe to repeat, although it is a POST.
     pub(crate) fn idempotent(mut self) -> Self {
         self.hints.idempotent = true;
         self
     }
 
-    /// Reads the answer as it arrives: its silence is limited, and not its duration.
+    /// Reads the answer as it arrives. The time limit then applies to its silence, not to its duration.
     pub(crate) fn stream(mut self) -> Self {
         self.hints.stream = true;
-        // A compressed answer arrives in blocks, and not event by event.
+        // A compressed answer would arrive in blocks instead of event by event.
         self.header("accept-encoding", "identity");
         self
     }
 
-    /// Sets the documented size of a file, for the hint of a refusal.
+    /// Sets the documented size limit of a file, and the hint to add when the platform refuses a larger one.
     pub(crate) fn size_limit(mut self, bytes: u64, hint: &'static str) -> Self {
         self.hints.size_limit = Some((bytes, hint));
         self
@@ -198,13 +199,13 @@ impl Request {
         self
     }
 
-    /// Calls this as the file is sent.
+    /// Sets a function that is called while the file is being sent.
     pub(crate) fn progress(mut self, callback: impl FnMut(Progress) + Send + 'static) -> Self {
         self.hints.progress = Some(Arc::new(Mutex::new(callback)));
         self
     }
 
-    /// Keeps the first fault of an argument.
+    /// Records an invalid argument, unless another one was recorded before.
     pub(crate) fn reject(&mut self, argument: &str, why: &str) {
         self.invalid.get_or_insert_with(|| (argument.into(), why.into()));
     }
@@ -221,8 +222,8 @@ impl Request {
         query_pairs(name, &value, &mut self.query);
     }
 
-    /// Sets the filters by user metadata, replacing earlier ones. A name that is `taken` by a parameter of the list is
-    /// sent in brackets behind `prefix`.
+    /// Sets the filters by user metadata, and replaces earlier ones. If a parameter of the list already has a name (it
+    /// is in `taken`), the filter is sent as `prefix` followed by the name in brackets.
     pub(crate) fn conditions(&mut self, prefix: &str, conditions: &(impl Serialize + ?Sized), taken: &[&str]) {
         let fields = self.filter(prefix, conditions);
         self.conditions.clear();
@@ -277,8 +278,8 @@ impl Request {
         self.part(Part::File { name: name.into(), source: source.clone() });
     }
 
-    /// Attaches a file and returns the placeholder for its base64 in the JSON body. The file is read when the body is
-    /// sent, so that it is never in memory as a whole.
+    /// Attaches a file, and returns the placeholder for its base64 in the JSON body. The file is read while the body is
+    /// sent, so it is never in memory as a whole.
     pub(crate) fn attach(&mut self, source: FileSource) -> String {
         let mark = format!("base64-of-{:016x}{:016x}", random_bits(), random_bits());
         self.attached.push((mark.clone(), source));
@@ -345,8 +346,8 @@ impl Request {
         .iter()
     }
 
-    /// Returns the same request with another value of a query parameter. An option for that parameter applies to the
-    /// first page alone.
+    /// Returns the same request with another value of a query parameter. An option for that parameter applies only to
+    /// the first page.
     pub(crate) fn with_query(&self, name: &str, value: &str) -> Self {
         let mut request = self.clone();
         request.options.query.retain(|(have, _)| have != name);
@@ -361,14 +362,14 @@ impl Request {
         &self.session
     }
 
-    /// Watches the deadline and the cancel handle of this call, which begins now.
+    /// Starts to watch the deadline and the cancel handle of this call, which begins now.
     pub(crate) fn watch(&self) -> Watch {
         Watch::new(&self.session.settings().clock, self.options.deadline, self.options.cancel.clone())
     }
 
-    /// The request as error messages name it, such as `GET /assets/65f…`.
+    /// Returns the name of the request in error messages, such as `GET /assets/65f…`.
     pub(crate) fn operation(&self) -> String {
-        // The path is encoded and therefore printable, but it can be long.
+        // The path is encoded, so it is printable, but it can be long.
         match self.path.get(200..) {
             None | Some("") => [self.method, " ", &self.path].concat(),
             Some(_) => [self.method, " ", &printable(&self.path, 200)].concat(),
@@ -381,7 +382,7 @@ impl Request {
     }
 
     /// Sends the request, with retries where they are safe, and returns the answer if it is a success. The body of a
-    /// stream is still to be read.
+    /// stream has yet to be read.
     pub(crate) fn run(&self) -> Result<HttpResponse<LiveBody>> {
         self.check()?;
         let payload = self.payload()?;
@@ -399,13 +400,13 @@ impl Request {
         engine::run(&self.session, plan).map_err(|e| self.with_hint(e, payload.as_ref()))
     }
 
-    /// The limits of this call.
+    /// Returns the limits of this call.
     pub(crate) fn policy(&self) -> Policy {
         let timeout = if self.hints.slow { SLOW_TIMEOUT } else { ANSWER };
         self.options.policy(&self.session, timeout, self.hints.stream)
     }
 
-    /// Whether doing it twice is the same as doing it once.
+    /// Says whether sending the request twice has the same effect as sending it once.
     fn is_idempotent(&self) -> bool {
         let has_key =
             |headers: &[(String, String)]| headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
@@ -475,7 +476,7 @@ impl Request {
         encode::headers(made.chain(given.map(|(name, value)| (name.as_str(), value.as_str()))))
     }
 
-    /// Adds the hint about file sizes to a refusal that is, or may be, about the size.
+    /// Adds the hint about file sizes to an error that is, or may be, about the size.
     fn with_hint(&self, mut e: Error, payload: Option<&Payload>) -> Error {
         if let (Error::Api(e), Some((limit, hint))) = (&mut e, self.hints.size_limit) {
             let over = payload.and_then(Payload::file_length).is_some_and(|length| length > limit);
@@ -487,19 +488,19 @@ impl Request {
         e
     }
 
-    /// Returns the error for an answer that broke off after it had begun.
+    /// Returns the error for an answer that broke off after it had started.
     pub(crate) fn failed(&self, failure: Failure) -> Error {
         let limit = self.session.settings().max_response_size;
-        // The platform has acted, because it has begun to answer.
+        // The platform has acted, because its answer had started.
         engine::failed(failure, self.operation(), limit, true)
     }
 
-    /// Removes the API key from an answer that becomes part of an error.
+    /// Redacts the API key in an answer that becomes part of an error.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
         self.session.redact(response)
     }
 
-    /// Removes the API key from a part of a stream.
+    /// Redacts the API key in a part of a stream.
     pub(crate) fn redact_data(&self, mut response: HttpResponse<()>) -> HttpResponse<()> {
         self.session.redact_success(&mut response);
         response

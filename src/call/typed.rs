@@ -83,12 +83,12 @@ impl<T: Output> Call<T> {
         Ok(self.send_raw()?.data)
     }
 
-    /// As [`send`](Call::send), but also returns the status, the headers and the raw body. The Python SDK calls it
+    /// Like [`send`](Call::send), but also returns the status, the headers and the raw body. The Python SDK calls it
     /// `with_raw_response`.
     ///
     /// # Errors
     ///
-    /// As [`send`](Call::send).
+    /// The same as for [`send`](Call::send).
     #[inline]
     pub fn send_raw(self) -> Result<HttpResponse<T>> {
         T::receive(self.request)
@@ -153,7 +153,7 @@ impl CustomCall {
     ///
     /// # Errors
     ///
-    /// As [`Call::send`].
+    /// The same as for [`Call::send`].
     pub fn send(self) -> Result<Value> {
         Ok(self.send_raw()?.data)
     }
@@ -167,11 +167,11 @@ impl CustomCall {
         Call::<T>::from(self.0).send()
     }
 
-    /// As [`send`](CustomCall::send), but also returns the status, the headers and the raw body.
+    /// Like [`send`](CustomCall::send), but also returns the status, the headers and the raw body.
     ///
     /// # Errors
     ///
-    /// As [`Call::send`].
+    /// The same as for [`Call::send`].
     pub fn send_raw(self) -> Result<HttpResponse<Value>> {
         let watch = self.0.watch();
         let response = self.0.execute()?;

@@ -9,7 +9,7 @@ impl AssetType {
     /// The type of asset that a file becomes, by the extension of its name. `None` if the crate does not know the
     /// extension.
     ///
-    /// It reads no file, so a folder called `clips.mp4` is a video to it.
+    /// The type is derived from the name alone and no file is read, so a folder called `clips.mp4` counts as a video.
     ///
     /// ```
     /// use twelvelabs::assets::AssetType;

@@ -229,7 +229,7 @@ fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<(
     request.into()
 }
 
-/// How a file reaches the platform.
+/// The method by which a file reaches the platform.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum UploadMethod {
@@ -332,7 +332,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// How an asset reached the platform.
+    /// The method by which an asset reached the platform.
     AssetMethod {
         /// Sent by a program in one request.
         Direct = "direct",
@@ -392,7 +392,7 @@ pub struct Asset {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// How the asset reached the platform.
+    /// The method by which the asset reached the platform.
     pub method: Option<AssetMethod>,
     /// The status.
     pub status: Option<AssetStatus>,

@@ -134,7 +134,7 @@ impl From<String> for ImportItemInput {
 open_enum! {
     /// The action of an import for a file.
     ImportItemAction {
-        /// It created an asset.
+        /// The import created an asset.
         Created = "created",
         /// The file was imported before, and its asset exists.
         Skipped = "skipped",
@@ -228,15 +228,15 @@ pub struct ImportResult {
     pub items: Option<Vec<ImportItem>>,
 }
 
-/// One file of an import.
+/// A file of an import.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ImportItem {
-    /// Its id at the provider.
+    /// The id of the file at the provider.
     pub source_id: Option<String>,
     /// The action of the import. `None` for old imports.
     pub action: Option<ImportItemAction>,
-    /// The id of its asset. `None` if it was refused.
+    /// The id of the asset. `None` if the file was refused.
     pub asset_id: Option<String>,
     /// The status of the asset.
     pub status: Option<ImportItemStatus>,

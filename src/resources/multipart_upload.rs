@@ -258,7 +258,7 @@ pub struct PresignedUrls {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// A chunk that was sent and is to be reported.
+/// A chunk that was sent and must still be reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CompletedChunk {

@@ -121,7 +121,7 @@ macro_rules! search {
                 form query_text: into String,
                 /// The kind of media to search with. Required with images.
                 form query_media_type: into QueryMediaType,
-                /// How the text is compared with speech. The platform's default is both ways.
+                /// The methods for comparing the text with speech. By default, the platform uses both.
                 form transcription_options: [TranscriptionOption],
                 /// Whether the hits are single clips (the platform's default) or videos with their clips.
                 form group_by: into GroupBy,
@@ -238,7 +238,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// How a text is compared with speech.
+    /// A method for comparing a text with speech.
     TranscriptionOption {
         /// Word by word.
         Lexical = "lexical",
@@ -266,7 +266,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// How several search options are combined.
+    /// The operator that combines several search options.
     SearchOperator {
         /// At least one of them must match.
         Or = "or",
@@ -305,7 +305,7 @@ pub struct SearchPool {
 pub struct SearchItem {
     /// The start of the clip, in seconds.
     pub start: Option<f64>,
-    /// Its end, in seconds.
+    /// The end of the clip, in seconds.
     pub end: Option<f64>,
     /// The video of the clip: the id of an [`IndexedAsset`](crate::indexes::IndexedAsset), not that of the asset behind
     /// it.

@@ -42,7 +42,7 @@ pub struct TechnicalMetadata {
     pub audio_duration_seconds: Option<f64>,
     /// The timecode at the start.
     pub start_timecode: Option<String>,
-    /// Where the timecode comes from.
+    /// The source of the timecode.
     pub timecode_source: Option<String>,
     /// Whether the timecode is a drop-frame timecode.
     pub drop_frame: Option<bool>,

@@ -47,7 +47,8 @@ macro_rules! analyze_options {
                 json prompt: into String,
                 /// A prompt that refers to images. Excludes [`prompt`](Self::prompt) and [`image`](Self::image).
                 json prompt_v2: into crate::resources::analyze::AnalyzePromptV2,
-                /// How freely the model writes, from 0 to 1. The platform's default is 0.2.
+                /// The temperature, from 0 to 1. With a higher value, the model writes more freely. The platform's
+                /// default is 0.2.
                 json temperature: f64,
                 /// The form of the answer: a JSON schema, or in a task also segments.
                 json response_format: crate::resources::analyze::ResponseFormat,

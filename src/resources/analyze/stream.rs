@@ -132,7 +132,7 @@ pub struct StreamEnd {
 }
 
 impl StreamEnd {
-    /// Whether the event reports a failure. An error beside a truncated text is only a warning.
+    /// Says whether the event reports a failure. An error beside a truncated text is only a warning.
     fn is_failure(&self) -> bool {
         let says_something = |e: &AnalyzeError| e.code.is_some() || e.message.is_some();
         self.error.as_ref().is_some_and(says_something) && self.finish_reason != Some(FinishReason::Length)

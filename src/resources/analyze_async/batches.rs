@@ -178,9 +178,9 @@ macro_rules! batch_options {
                 prompt: into AnalyzePromptV2,
                 /// The form of the answer.
                 response_format: ResponseFormat,
-                /// How freely the model writes, from 0 to 1.
+                /// The temperature, from 0 to 1. With a higher value, the model writes more freely.
                 temperature: f64,
-                /// The most tokens of the answer.
+                /// The maximum number of tokens in the answer.
                 max_tokens: u32,
                 /// The length of the shortest segment in seconds, at least 2.
                 min_segment_duration: f64,
@@ -196,16 +196,17 @@ macro_rules! batch_options {
 }
 
 batch_options! {
-    /// One video of a batch. The platform takes assets only. What is not set here comes from the [`BatchDefaults`].
+    /// A request for one video of a batch. The platform accepts only assets. Unset options come from the
+    /// [`BatchDefaults`].
     BatchItemRequest(video: VideoContext) {
-        /// Your own id, which comes back with the result: 1 to 64 letters, digits, hyphens and underscores. No two
-        /// requests of a batch may have the same.
+        /// Your own id, which is returned with the result: 1 to 64 letters, digits, hyphens and underscores. It must be
+        /// unique within the batch.
         custom_id: into String,
     }
 }
 
 batch_options! {
-    /// The options of every request of a batch that does not set them itself.
+    /// The default options for the requests of a batch. A request's own options take precedence.
     BatchDefaults() {}
 }
 
@@ -222,7 +223,7 @@ open_enum! {
         Canceled = "canceled",
         /// Every item has ended, successfully or not.
         Completed = "completed",
-        /// It was not done after 24 hours, and the remaining items were canceled.
+        /// The batch was not done after 24 hours, and its remaining items were canceled.
         Expired = "expired",
     }
 }
@@ -236,7 +237,7 @@ open_enum! {
         Processing = "processing",
         /// The result is ready.
         Ready = "ready",
-        /// It failed: see [`BatchResultItem::error`].
+        /// The item failed: see [`BatchResultItem::error`].
         Failed = "failed",
         /// Canceled.
         Canceled = "canceled",

@@ -45,7 +45,7 @@ open_enum! {
 #[serde(from = "Value", into = "Value")]
 #[non_exhaustive]
 pub enum MaxTokens {
-    /// This number of tokens.
+    /// A limit of this many tokens.
     Tokens(u64),
     /// No limit. Only for [`TimeBasedMetadata`](AnalysisMode::TimeBasedMetadata) with `pegasus1.6`.
     Unlimited,

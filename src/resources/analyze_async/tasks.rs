@@ -184,7 +184,7 @@ open_enum! {
         Processing = "processing",
         /// The result is ready.
         Ready = "ready",
-        /// It failed: see [`AnalyzeTask::error`].
+        /// The task failed: see [`AnalyzeTask::error`].
         Failed = "failed",
         /// Canceled.
         Canceled = "canceled",
@@ -268,7 +268,7 @@ masked_debug! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeVideoMetadata {
-    /// Its duration in seconds.
+    /// The duration of the video in seconds.
     pub duration: Option<f64>,
 }
 
@@ -286,9 +286,9 @@ pub struct AnalyzeTaskParams {
     pub image: Option<Vec<SmeMediaSource>>,
     /// The form of the answer.
     pub response_format: Option<ResponseFormat>,
-    /// How freely the model writes.
+    /// The temperature. With a higher value, the model writes more freely.
     pub temperature: Option<f64>,
-    /// The most tokens of the answer.
+    /// The maximum number of tokens in the answer.
     pub max_tokens: Option<MaxTokens>,
     /// The shortest segment in seconds.
     pub min_segment_duration: Option<f64>,

@@ -108,23 +108,23 @@ pub struct EmbeddingMetadata {
     pub duration: Option<f64>,
     /// The start of the embedded part of audio, in seconds.
     pub start_offset_sec: Option<f64>,
-    /// The end, in seconds.
+    /// The end of the embedded part of audio, in seconds.
     pub end_offset_sec: Option<f64>,
     /// The length in seconds of each clip of a video.
     pub video_clip_length: Option<f64>,
     /// The embedded aspects of a video.
     pub video_embedding_option: Option<Vec<EmbeddingOption>>,
-    /// Whether clips or the whole video were embedded.
+    /// The embedded scopes of a video: clips, the whole, or both.
     pub video_embedding_scope: Option<Vec<EmbeddingScope>>,
     /// The embedded aspects of audio.
     #[serde(alias = "audio_embedding_options")]
     pub audio_embedding_option: Option<Vec<EmbeddingOption>>,
-    /// Whether clips or the whole audio file were embedded.
+    /// The embedded scopes of audio: clips, the whole, or both.
     #[serde(alias = "audio_embedding_scopes")]
     pub audio_embedding_scope: Option<Vec<EmbeddingScope>>,
     /// The embedded aspects of a document.
     pub document_embedding_option: Option<Vec<EmbeddingOption>>,
-    /// Whether parts or the whole document were embedded.
+    /// The embedded scopes of a document: parts, the whole, or both.
     pub document_embedding_scope: Option<Vec<EmbeddingScope>>,
     /// The embedded aspects of an image.
     pub image_embedding_option: Option<Vec<EmbeddingOption>>,
@@ -145,9 +145,9 @@ open_enum! {
     EmbeddingTaskStatus {
         /// The vectors are being made.
         Processing = "processing",
-        /// The vectors are there.
+        /// The vectors are ready.
         Ready = "ready",
-        /// There will be no vectors.
+        /// The task failed, and there will be no vectors.
         Failed = "failed",
     }
 }

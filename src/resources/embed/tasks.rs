@@ -273,7 +273,7 @@ impl EmbedTaskVideo {
         video_embedding_scope: [EmbeddingScope],
     );
 
-    /// What an option is set to.
+    /// Returns the value of an option.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
@@ -290,7 +290,7 @@ pub struct MediaEmbeddingTask {
     pub id: String,
     /// The model that makes the vectors.
     pub model_name: Option<String>,
-    /// Its status.
+    /// The status of the task.
     pub status: Option<EmbeddingTaskStatus>,
     /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]

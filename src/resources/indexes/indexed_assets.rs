@@ -290,7 +290,7 @@ pub struct IndexedAssetEmbedding {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexedAssetVideoEmbedding {
-    /// One embedding for each segment and kind.
+    /// The embeddings: one for each segment and kind.
     pub segments: Option<Vec<VideoSegment>>,
 }
 
@@ -312,6 +312,6 @@ pub struct IndexedAssetSummaryIndex {
     /// The id of the index.
     #[serde(rename = "_id")]
     pub id: String,
-    /// Its name.
+    /// The name of the index.
     pub name: Option<String>,
 }

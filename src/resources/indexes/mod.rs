@@ -289,13 +289,13 @@ pub struct Index {
     /// The time at which the platform deletes it. Only on the free plan.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
-    /// The total duration of its videos in seconds.
+    /// The total duration of the videos in seconds.
     pub total_duration: Option<f64>,
     /// The number of videos. The platform also returns fractions.
     pub video_count: Option<f64>,
-    /// Its models.
+    /// The models of the index.
     pub models: Option<Vec<IndexModel>>,
-    /// Its add-ons.
+    /// The enabled add-ons.
     pub addons: Option<Vec<String>>,
 }
 
@@ -307,7 +307,7 @@ pub struct IndexModel {
     pub model_name: Option<String>,
     /// The options of the model.
     pub model_options: Option<Vec<ModelOption>>,
-    /// Its add-ons.
+    /// The enabled add-ons.
     pub addons: Option<Vec<String>>,
 }
 

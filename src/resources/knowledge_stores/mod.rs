@@ -182,7 +182,7 @@ open_enum! {
     }
 }
 
-/// How the platform processes the items of a knowledge store.
+/// The settings by which the platform processes the items of a knowledge store.
 ///
 /// ```
 /// use serde_json::json;
@@ -243,7 +243,7 @@ pub struct KnowledgeStore {
     pub name: Option<String>,
     /// The description.
     pub description: Option<String>,
-    /// How the platform processes the items.
+    /// The settings by which the platform processes the items.
     pub ingestion_config: Option<IngestionConfig>,
     /// The number of items.
     pub item_count: Option<u64>,

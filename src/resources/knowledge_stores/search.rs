@@ -122,7 +122,7 @@ open_enum! {
     }
 }
 
-/// How the items of a knowledge store are matched. There are no options for images.
+/// Options for matching the items of a knowledge store. There are none for images.
 ///
 /// ```
 /// use twelvelabs::knowledge_stores::{SearchKnowledgeStoreOptions, VideoSearchModality};
@@ -132,7 +132,7 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchKnowledgeStoreOptions {
-    /// How videos are matched. In an answer, `None` if no videos were searched.
+    /// The options for matching videos. In an answer, `None` if no videos were searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoSearchOptions>,
 }
@@ -154,7 +154,7 @@ impl SearchKnowledgeStoreOptions {
     when_some!();
 }
 
-/// How videos are matched, see [`SearchKnowledgeStoreOptions`].
+/// Options for matching videos: see [`SearchKnowledgeStoreOptions`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VideoSearchOptions {

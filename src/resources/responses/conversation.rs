@@ -55,7 +55,7 @@ impl Conversation {
         Conversation { client, knowledge_store_id, instructions: None, session: SessionSlot::default() }
     }
 
-    /// Sets how every question is to be answered: a system prompt, sent with each request.
+    /// Sets the system prompt, which says how to answer every question. It is sent with each request.
     #[must_use]
     pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
         self.instructions = Some(instructions.into());

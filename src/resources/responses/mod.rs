@@ -117,7 +117,7 @@ macro_rules! response_request {
                 json session_id: into String,
                 /// A system prompt for this request alone.
                 json instructions: into String,
-                /// What to return besides the answer.
+                /// Additional output to return with the answer.
                 json include: [ResponseInclude],
                 /// The items and collections of the store that the question is about. The text refers to each by its
                 /// place in this list, as `{{sel:0}}`, `{{sel:1}}` and so on. The platform prefers them strongly but
@@ -344,7 +344,7 @@ impl TextParamFormat {
 }
 
 open_enum! {
-    /// What a response can contain besides the answer.
+    /// Output that a response can contain besides the answer.
     ResponseInclude {
         /// The intermediate steps: function calls, and messages about the progress.
         IntermediateOutputs = "intermediate_outputs",
@@ -364,13 +364,13 @@ open_enum! {
 open_enum! {
     /// The status of a response, or of an item of its output.
     ResponseStatus {
-        /// It is complete.
+        /// The response or item is complete.
         Completed = "completed",
-        /// It failed. There is no answer, or only a part of one.
+        /// The response failed. It contains no answer, or only a part of one.
         Failed = "failed",
-        /// It is still being written.
+        /// The model is still writing it.
         InProgress = "in_progress",
-        /// It was truncated: [`ResponseObject::incomplete_details`] says why.
+        /// The answer was truncated: [`ResponseObject::incomplete_details`] says why.
         Incomplete = "incomplete",
     }
 }
@@ -398,7 +398,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// What a [`ResponseAnnotation`] refers to.
+    /// The kind of thing that a [`ResponseAnnotation`] refers to.
     ResponseAnnotationType {
         /// A video or a part of it.
         VideoCitation = "video_citation",
@@ -481,13 +481,13 @@ impl ResponseObject {
         complete(Some(self.text()), Some(&FinishReason::Stop))
     }
 
-    /// Whether the response has ended without an answer.
+    /// Says whether the response has ended without an answer.
     pub(super) fn has_failed(&self) -> bool {
         // The status of a canceled response is in no document. Both spellings are in use on this platform.
         self.status.as_ref().is_some_and(|status| matches!(status.as_str(), "failed" | "cancelled" | "canceled"))
     }
 
-    /// Whether the response says of itself that it is complete.
+    /// Checks that the response reports itself as complete.
     fn check(&self) -> Result<()> {
         let unstated = |why: String| Err(Error::InvalidOutput { message: why, text: self.text() });
         if self.has_failed() {
@@ -569,7 +569,7 @@ pub struct ResponseOutputItem {
 }
 
 impl ResponseOutputItem {
-    /// Whether this item belongs to the answer and is not an intermediate step.
+    /// Says whether this item belongs to the answer and is not an intermediate step.
     pub fn is_answer(&self) -> bool {
         matches!(self.kind, None | Some(ResponseOutputItemType::Message))
             && matches!(self.phase, None | Some(ResponsePhase::FinalAnswer))

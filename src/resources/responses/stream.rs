@@ -30,10 +30,10 @@ const MAX_PLACES: usize = 10_000;
 #[serde(tag = "type")]
 #[non_exhaustive]
 pub enum ResponseStreamEvent {
-    /// The response begins.
+    /// The response has started.
     #[serde(rename = "response.created")]
     Created(ResponseStreamResponseEvent),
-    /// It is still being written.
+    /// The response is still being written.
     #[serde(rename = "response.in_progress")]
     InProgress(ResponseStreamResponseEvent),
     /// The response has ended. This is the last event. Check the [`status`](ResponseObject::status): the platform also

@@ -83,7 +83,7 @@ impl MediaSource {
         media
     }
 
-    /// Its field on the wire.
+    /// Returns the medium's field on the wire, as name and value.
     fn field(&self) -> Result<(&'static str, &str), &'static str> {
         match self {
             Self::AssetId(asset_id) => Ok(("asset_id", asset_id)),
@@ -144,7 +144,7 @@ struct Parts {
     fields: Fields,
     media_source: Option<MediaSource>,
     media_sources: Vec<MultiInputMediaSource>,
-    /// Whether the medium is one of the fields, and has no object of its own.
+    /// Whether the medium is one of the fields instead of an object.
     flat: bool,
 }
 
@@ -230,7 +230,7 @@ impl EmbedInput {
         Self { input_type: input_type.into(), parts: Parts { fields: fields.into(), ..Parts::default() } }
     }
 
-    /// What an outcome calls it: the text, the file, the URL or the asset.
+    /// Returns the label of this input in an outcome: its text, file, URL or asset.
     pub(super) fn label(&self) -> String {
         let text = || self.parts.fields.get("input_text")?.as_str();
         match &self.parts.media_source {
@@ -292,7 +292,7 @@ macro_rules! media_input {
                 self
             }
 
-            /// What a field is set to. The media are no fields.
+            /// Returns the value of a field. The media are not fields.
             pub fn get(&self, name: &str) -> Option<&Value> {
                 self.0.fields.get(name)
             }
@@ -420,7 +420,7 @@ impl MultiInput {
 }
 
 media_input! {
-    /// One of the media of a [`MultiInput`]: with `marengo3.5` up to 32 MB, and 30 s of audio or video.
+    /// A medium of a [`MultiInput`]. With `marengo3.5`, it may have up to 32 MB, and up to 30 s of audio or video.
     MultiInputMediaSource {
         /// The name by which the text refers to it.
         name: into String,
@@ -444,9 +444,9 @@ input! {
 open_enum! {
     /// The form of the vectors when several options are embedded.
     EmbeddingType {
-        /// One for each option.
+        /// The platform returns a separate vector for each option.
         SeparateEmbedding = "separate_embedding",
-        /// One for all options. With `marengo3.5` it needs `time_based_metadata`.
+        /// The platform returns one vector for all options. With `marengo3.5`, this needs `time_based_metadata`.
         FusedEmbedding = "fused_embedding",
     }
 }
@@ -454,9 +454,9 @@ open_enum! {
 open_enum! {
     /// The segmentation of a PDF page.
     DocumentSpatialStrategy {
-        /// Not at all: one vector for each page.
+        /// The page is not divided and gets one vector.
         Standard = "standard",
-        /// One vector for the page and one for each quarter, which costs five times as much.
+        /// The page gets one vector, and so does each quarter of it. This costs five times as much.
         Quadrants = "quadrants",
     }
 }

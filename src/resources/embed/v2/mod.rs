@@ -117,13 +117,13 @@ pub struct EmbeddingData {
     /// The vector.
     #[serde(deserialize_with = "vector")]
     pub embedding: Vec<f32>,
-    /// How uncertain each dimension is, if requested. Higher values are less certain.
+    /// The uncertainty of each dimension, if requested. Higher values are less certain.
     #[serde(default, deserialize_with = "optional_vector", skip_serializing_if = "Option::is_none")]
     pub embedding_uncertainty: Option<Vec<f32>>,
-    /// Which content was embedded.
+    /// The kind of content that was embedded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_option: Option<EmbeddingOption>,
-    /// How much of the file the vector describes.
+    /// The scope of the vector: the part of the file that it describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_scope: Option<EmbeddingScope>,
     /// The start of the segment, in seconds.
@@ -190,7 +190,7 @@ pub struct EmbeddingMediaMetadata {
     pub input_url: Option<String>,
     /// The file name of the input, if it was given as a file.
     pub input_filename: Option<String>,
-    /// Which content was embedded.
+    /// The kind of content that was embedded.
     pub embedding_options: Option<Vec<EmbeddingOption>>,
     /// The scopes that were requested.
     pub embedding_scopes: Option<Vec<EmbeddingScope>>,

@@ -124,7 +124,7 @@ pub struct EmbeddingTask {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// Its status.
+    /// The status of the task.
     pub status: Option<EmbeddingTaskStatus>,
     /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
