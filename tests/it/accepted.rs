@@ -1,4 +1,4 @@
-//! What a program may write: arguments of many types, and types that can be compared, named and kept.
+//! Code that must compile: arguments of many types, and types that can be compared, named and stored.
 
 // The references are what is tested.
 #![allow(clippy::needless_borrows_for_generic_args, clippy::useless_vec, clippy::cloned_ref_to_slice_refs)]
@@ -19,7 +19,7 @@ use twelvelabs::time::{OffsetDateTime, UtcOffset};
 use twelvelabs::types::SortBy;
 use twelvelabs::{ApiErrorKind, FileSource, RequestOptions, TwelveLabs};
 
-/// The requests of calls that are all answered with an empty page.
+/// Returns the requests of calls that are all answered with an empty page.
 fn sent(number: usize, calls: impl FnOnce(&TwelveLabs)) -> Vec<Received> {
     let page = answer(200, &json!({"_id": "1", "data": [], "page_info": {}}));
     let server = Server::start((0..number).map(|_| Step::Answer(page.clone())));
@@ -113,7 +113,7 @@ fn an_asset_stands_for_itself() {
     assert_eq!(VideoContext::from(&asset), VideoContext::asset_id("a1"));
     assert_eq!(EmbedInput::video(&asset), EmbedInput::video(MediaSource::asset_id("a1")));
     assert_eq!(asset, asset.clone());
-    // The answer is none to this call.
+    // The answer does not fit this call, so its result is ignored.
     let requests = sent(1, |client| drop(client.analyze().video(&asset).send()));
     assert_eq!(requests[0].json()["video"], json!({"type": "asset_id", "asset_id": "a1"}));
 }

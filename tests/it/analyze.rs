@@ -18,7 +18,7 @@ use crate::server::{Server, Step, answer, client};
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A stand-in with a video that is ready.
+/// Creates a stand-in with a video that is ready.
 fn begin() -> (StandIn, TwelveLabs, VideoContext) {
     let stand_in = StandIn::start();
     let client = TwelveLabs::builder().api_key("tlk_test").base_url(stand_in.url()).build().unwrap();

@@ -1,4 +1,4 @@
-//! Batches: one outcome for each file, a manifest that survives anything, and limits that hold for all workers.
+//! Batches: one outcome for each file, a manifest that survives every failure, and limits shared by all workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,7 +33,7 @@ pub fn client(url: &str) -> TwelveLabs {
     TwelveLabs::builder().api_key(KEY).base_url(url).clock(Fast).build().unwrap()
 }
 
-/// A batch of everything in the folder but the manifest, in which files above 100 KB go in chunks.
+/// Creates a batch of everything in the folder except the manifest. Files above 100 KB are sent in chunks.
 pub fn batch(client: &TwelveLabs, folder: &Folder) -> UploadAll {
     let names = folder.names();
     let paths = names.iter().filter(|name| !name.starts_with("manifest.jsonl")).map(|name| folder.path(name));
@@ -41,7 +41,7 @@ pub fn batch(client: &TwelveLabs, folder: &Folder) -> UploadAll {
     all.manifest(folder.path("manifest.jsonl"))
 }
 
-/// The outcomes by the file's name.
+/// Returns the outcomes by file name.
 pub fn outcomes(all: UploadAll) -> BTreeMap<String, UploadOutcome> {
     let uploads = all.send().unwrap();
     let expected = uploads.len();
@@ -108,7 +108,7 @@ fn a_batch_that_is_run_again_does_only_what_is_left() {
     folder.write("large.mp4", &content(200_000));
     folder.write("short-video_duration_too_short.mp4", &content(500));
     let client = client(&stand_in.url());
-    // One file is refused once, one chunk of the large one does not get through, nor once more at the end.
+    // One file is refused once, and one chunk of the large file fails, also when it is retried at the end.
     stand_in.fail("POST /assets", 1, 400);
     stand_in.fault("PUT /storage/{upload_id}/5", Fault::status(500).times(8));
     let first = outcomes(batch(&client, &folder).workers(1));
@@ -152,7 +152,7 @@ fn a_batch_that_is_run_again_does_only_what_is_left() {
         assert_eq!(begun.iter().filter(|begun| **begun == index).count(), 1, "chunk {index} was sent once");
     }
 
-    // A file that has changed is another file; what can never succeed is tried again if that is asked for.
+    // A changed file counts as another file. A permanent failure is retried on request.
     folder.write("01.mp4", &content(2000));
     let third = outcomes(batch(&client, &folder).retry_permanent(true));
     assert_eq!((third["01.mp4"].kind, third["02.mp4"].kind), (Uploaded, Skipped));
@@ -186,7 +186,7 @@ fn an_asset_that_the_platform_knows_a_moment_late_is_not_uploaded_twice() {
     stand_in.fail("GET /assets/{id}", 2, 404);
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Uploaded)]);
     assert_eq!(stand_in.upload_ids().len(), 1);
-    // One that was deleted is uploaded anew by the batch after the one that finds out.
+    // A file whose asset was deleted is uploaded again by the batch after the one that notices.
     folder.write("other.mp4", &content(1000));
     outcomes(batch(&client, &folder).max_wait_time(Duration::ZERO));
     stand_in.fail("GET /assets/{id}", 1, 404);
@@ -210,7 +210,7 @@ fn a_session_that_has_expired_meanwhile_is_begun_anew() {
     assert_eq!(stand_in.assembled(&ids[1]).unwrap(), content(200_000));
 }
 
-/// A clock by which a folder is away from the second time on that the date is asked for.
+/// A clock that removes a folder from the second time on that the date is read.
 struct Away {
     asked: AtomicUsize,
     folder: PathBuf,
@@ -239,7 +239,7 @@ fn a_session_is_resumed_although_the_file_could_not_be_read_meanwhile() {
     };
     stand_in.fault("PUT /storage/{upload_id}/2", Fault::status(500).times(4));
     assert_eq!(kinds(&run(&client(&stand_in.url()))), [("large.mp4", Failed)]);
-    // The date is asked for when the manifest is locked, and then between the look at the file and its upload.
+    // The date is read when the manifest is locked, and then between the inspection of the file and its upload.
     let away = Away { asked: AtomicUsize::new(0), folder: here.clone(), place: place.clone() };
     let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(away);
     let found = run(&builder.build().unwrap());
@@ -254,7 +254,7 @@ fn a_quota_ends_the_batch_with_everything_accounted_for() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("quota"));
     small_files(&folder, 12);
     let client = client(&stand_in.url());
-    // The first two files get through.
+    // The first two files succeed.
     let asset = |outcome: &UploadOutcome| outcome.result.as_ref().ok().map(|asset| asset.id.clone());
     stand_in.fault("POST /assets", Fault::status(402).after(2).always());
     let found = outcomes(batch(&client, &folder).workers(2));
@@ -280,7 +280,7 @@ fn a_rate_limit_is_one_pause_for_all_workers() {
     let clock = TestClock::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    // When each request came, on the clock of the client, and whether it was refused.
+    // The time of each request on the client's clock, and whether it was refused.
     let requests: Arc<Mutex<Vec<(Duration, bool)>>> = Arc::default();
     let (log, time, count) = (requests.clone(), clock.clone(), Arc::new(AtomicUsize::new(0)));
     std::thread::spawn(move || {
@@ -303,7 +303,7 @@ fn a_rate_limit_is_one_pause_for_all_workers() {
                     let refused = number == 10;
                     log.lock().unwrap().push((time.passed(), refused));
                     if number > 10 {
-                        // What is on its way stays there until the pause has begun.
+                        // Requests in flight are held until the pause has begun.
                         until("the pause begins", || time.passed() > Duration::ZERO);
                     }
                     let (head, body) = match refused {
@@ -408,7 +408,7 @@ fn a_callback_that_drops_its_batch_waits_for_no_other_worker() {
     let held: Arc<Mutex<Option<Uploads>>> = Arc::default();
     let (theirs, met, calls) = (held.clone(), Barrier::new(2), AtomicUsize::new(0));
     let all = batch(&client, &folder).workers(2).progress_callback(move |_: &Path, _| {
-        // Both workers are here at once, so that the other one waits for the mutex while the batch is dropped.
+        // Both workers are here at the same time, so that the other one waits for the mutex while the batch is dropped.
         if calls.fetch_add(1, Ordering::SeqCst) < 2 {
             met.wait();
         }
@@ -429,12 +429,12 @@ fn an_observer_that_drops_its_batch_does_not_wait_for_itself() {
     let held: Arc<Mutex<Option<Uploads>>> = Arc::default();
     let theirs = held.clone();
     let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).observer(move |event| {
-        // On the thread that sends a chunk, for which the batch waits.
+        // The batch is dropped on the thread that sends a chunk, for which the batch waits.
         if event.operation.starts_with("PUT chunk") {
             drop(theirs.lock().unwrap().take());
         }
     });
-    // What is set in a batch lasts as long as its lock.
+    // The value lives as long as the lock of the batch.
     let (observed, ended) = (builder.build().unwrap(), Arc::new(()));
     let lasts = ended.clone();
     let all = batch(&observed, &folder).progress_callback(move |_: &Path, _| drop(lasts.clone()));
@@ -496,19 +496,20 @@ fn a_manifest_torn_at_any_byte_of_its_last_line_loses_no_more_than_that_line() {
         fs::write(&path, &whole[..whole.len() - last + kept]).unwrap();
         let sent = stand_in.count("POST /assets");
         let found = outcomes(batch(&client, &folder));
-        // Only the line end is missing: the line still counts. Otherwise the line before says that it was uploaded.
+        // If only the line break is missing, the line still counts. Otherwise, the previous line says that the file was
+        // uploaded.
         let complete = kept >= last - 1;
         let skipped = found.values().filter(|outcome| outcome.kind == Skipped).count();
         assert_eq!(skipped, if complete { 2 } else { 1 }, "{kept} bytes kept");
         assert!(found.values().all(|outcome| outcome.result.is_ok()), "{kept} bytes kept: {found:?}");
         assert_eq!(stand_in.count("POST /assets"), sent, "{kept} bytes kept: nothing is uploaded again");
-        // What was written after the torn line can be read.
+        // Lines that were written after the torn one can be read.
         let again = outcomes(batch(&client, &folder));
         assert!(again.values().all(|outcome| outcome.kind == Skipped), "{kept} bytes kept");
     }
 }
 
-/// The other process of the next test: uploads the folder as a batch, until it is done or killed.
+/// The child process of the next test. It uploads the folder as a batch until it is done or killed.
 #[test]
 #[ignore = "it is started, and killed, by another test"]
 fn child_process() {
@@ -528,7 +529,7 @@ pub fn child(stand_in: &StandIn, folder: &Folder) -> Command {
     command
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub fn until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -541,7 +542,7 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
 fn a_batch_that_is_killed_at_any_point_is_completed_by_the_next() {
     const CHUNKS: usize = 25;
     let large = content(CHUNKS * CHUNK as usize - 5);
-    // Stuck in the middle of these chunks, or as the asset is waited for.
+    // The upload is stuck in the middle of one of these chunks, or while it waits for the asset.
     for stuck in [Some(1), Some(7), Some(14), Some(25), None] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("killed"));
         stand_in.chunks(CHUNK, 3);
@@ -556,7 +557,7 @@ fn a_batch_that_is_killed_at_any_point_is_completed_by_the_next() {
             Some(chunk) => until("the chunk is begun", || {
                 let ids = stand_in.upload_ids();
                 let begun = ids.first().map(|id| stand_in.sent_chunks(id)).unwrap_or_default();
-                // With the chunks that the other workers can do meanwhile.
+                // The chunks include those that the other workers can send in the meantime.
                 begun.contains(&chunk) && (begun.len() >= CHUNKS.min(chunk as usize + 4))
             }),
             None => until("the asset is waited for", || stand_in.count("GET /assets/{id}") > 3),
@@ -588,7 +589,7 @@ fn a_batch_that_is_killed_at_any_point_is_completed_by_the_next() {
 fn the_only_worker_outlives_a_callback_that_panics() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("survives"));
     small_files(&folder, 4);
-    // The first file is uploaded and not ready when the second panics.
+    // The first file is uploaded but not ready when the second one panics.
     let all = batch(&client(&stand_in.url()), &folder).workers(1).sleep_interval(Duration::from_millis(100));
     let found = outcomes(all.progress_callback(|path: &Path, _| assert!(!path.ends_with("01.mp4"), "on purpose")));
     assert_eq!(kinds(&found), [("00.mp4", Uploaded), ("01.mp4", Failed), ("02.mp4", Uploaded), ("03.mp4", Uploaded)]);
@@ -600,7 +601,7 @@ fn files_are_not_kept_waiting_by_assets_that_are_not_ready() {
     small_files(&folder, 5);
     stand_in.polls_until_ready(u32::MAX);
     let cancel = CancelHandle::new();
-    // A look at an asset is always due.
+    // With this interval, a poll of an asset is always due.
     let all = batch(&client(&stand_in.url()), &folder).workers(1).sleep_interval(Duration::from_nanos(1));
     let uploads = all.cancel_handle(&cancel).send().unwrap();
     until("every file is sent", || stand_in.count("POST /assets") == 5);
@@ -617,7 +618,7 @@ fn an_asset_that_was_not_looked_at_in_time_is_looked_at_all_the_same() {
     let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).clock(clock.clone());
     let hours = Duration::from_secs(7200);
     let all = batch(&builder.build().unwrap(), &folder).workers(1).sleep_interval(Duration::from_secs(5));
-    // The only worker is at the second file for hours.
+    // The only worker is busy with the second file for hours.
     let found = outcomes(all.progress_callback(move |path: &Path, progress| {
         if path.ends_with("01.mp4") && progress.state == twelvelabs::assets::UploadState::Uploaded {
             clock.advance(hours);
@@ -704,7 +705,7 @@ fn a_canceled_batch_writes_no_more_about_assets_that_it_waited_for() {
     let uploads = batch(&client, &folder).cancel_handle(&cancel).send().unwrap();
     let path = folder.path("manifest.jsonl");
     let lines = || fs::read_to_string(&path).unwrap().lines().count();
-    // The first, and two for each file.
+    // There is the header line, and two lines for each file.
     until("every file is at the platform", || lines() == 7);
     cancel.cancel();
     assert!(uploads.into_iter().all(|outcome| outcome.result.is_err_and(|e| e.is_canceled())));

@@ -1,4 +1,4 @@
-//! Cancellation from another thread, wherever a call happens to be.
+//! Cancellation from another thread, in every phase of a call.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -24,7 +24,7 @@ fn options(cancel: &CancelHandle) -> RequestOptions {
     RequestOptions::new().cancel_handle(cancel)
 }
 
-/// Something that one thread waits for and another one brings about.
+/// An event that one thread waits for and another one triggers.
 #[derive(Clone, Default)]
 struct Moment(Arc<(Mutex<bool>, Condvar)>);
 
@@ -40,7 +40,7 @@ impl Moment {
     }
 }
 
-/// Runs a call, cancels it at that moment, and gives the error that it ends with.
+/// Runs a call, cancels it at that moment, and returns its error.
 fn canceled_at(
     moment: &Moment,
     cancel: &CancelHandle,
@@ -51,13 +51,13 @@ fn canceled_at(
         moment.wait();
         cancel.cancel();
     });
-    // Sooner than connecting would end by itself.
+    // The limit is shorter than the time after which connecting would end by itself.
     let e = within(Duration::from_secs(8), move || call().unwrap_err());
     assert!(e.is_canceled() && !e.is_retryable() && !e.is_timeout(), "{e:?}");
     e
 }
 
-/// Takes the request, writes this and says so, and then nothing more comes.
+/// A step that reads the request, writes these bytes, signals the moment, and then stays silent.
 fn falls_silent(start: Vec<u8>, moment: &Moment) -> Step {
     let moment = moment.clone();
     Step::Talk(Box::new(move |stream, request| {
@@ -131,7 +131,7 @@ fn while_a_body_is_sent() {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         stream.read_exact(&mut [0; 1000])?;
         come.come();
-        // Nobody waits for this: the client goes before.
+        // The client does not wait for this, because it leaves first.
         thread::sleep(Duration::from_secs(2));
         Ok(false)
     }));
@@ -148,7 +148,7 @@ fn while_a_body_is_sent() {
 fn while_100_is_awaited() {
     let (moment, cancel) = scene();
     let come = moment.clone();
-    // A late 100, so that cancellation is what ends the wait for it, or for the answer.
+    // The 100 is late, so that only cancellation can end the wait for it or for the answer.
     let late = Step::Talk(Box::new(move |stream, _| {
         come.come();
         stream.read_to_end(&mut Vec::new()).map(|_| false)
@@ -161,7 +161,7 @@ fn while_100_is_awaited() {
     });
 }
 
-/// A clock that says when somebody sleeps, and sleeps no longer than it must to be seen.
+/// A clock that signals when somebody sleeps, and sleeps only as long as needed to be noticed.
 #[derive(Clone)]
 struct Sleeper(Moment);
 
@@ -194,7 +194,7 @@ fn while_the_rate_limiter_pauses() {
     let e = canceled_at(&moment, &cancel, move || one.assets().retrieve("a1").request_options(with).send().map(drop));
     assert!(!e.is_outcome_unknown(), "{e:?}");
     assert_eq!(server.received().len(), 1);
-    // A pace of the caller's own.
+    // The caller has set its own rate limit.
     let (moment, cancel) = scene();
     let server = Server::start([ready(), ready()]);
     let one = builder(&server).clock(Sleeper(moment.clone())).rate_limit(1, Duration::from_secs(50)).build().unwrap();
@@ -250,7 +250,7 @@ fn while_the_next_page_of_a_list_is_awaited() {
 
 #[test]
 fn while_something_is_waited_for() {
-    // Between two polls.
+    // The wait is canceled between two polls.
     let (moment, cancel) = scene();
     let server = Server::start([ready()]);
     let one = builder(&server).clock(Sleeper(moment.clone())).build().unwrap();
@@ -259,7 +259,7 @@ fn while_something_is_waited_for() {
     let e = canceled_at(&moment, &cancel, move || wait.send().map(drop));
     assert!(matches!(e, Error::Canceled { sent: false, .. }), "{e:?}");
     assert_eq!(server.received().len(), 1);
-    // In a poll.
+    // The wait is canceled during a poll.
     let (moment, cancel) = scene();
     let server = Server::start([ready(), falls_silent(Vec::new(), &moment)]);
     let one = builder(&server).clock(Pauses::default()).build().unwrap();
@@ -267,7 +267,7 @@ fn while_something_is_waited_for() {
     canceled_at(&moment, &cancel, move || one.assets().wait_for_done("a1").request_options(with).send().map(drop));
 }
 
-/// A listener that takes no more connections, and what fills it.
+/// Returns a listener that accepts no more connections, and the connections that fill its queue.
 #[cfg(target_os = "linux")]
 fn full() -> Option<(TcpListener, SocketAddr, Vec<TcpStream>)> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -298,7 +298,7 @@ fn while_connecting() {
         let come = moment.clone();
         let e = canceled_at(&moment, &cancel, move || {
             thread::spawn(move || {
-                // Connecting has begun by then, or is about to: it ends all the same.
+                // Connecting has begun by then or is about to. In both cases, it must end.
                 thread::sleep(Duration::from_millis(200));
                 come.come();
             });

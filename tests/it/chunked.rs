@@ -1,4 +1,4 @@
-//! Chunked uploads against the stand-in: what goes wrong on the way, and that nothing is lost over it.
+//! Chunked uploads against the stand-in: everything that can fail on the way, and that nothing is lost.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +19,7 @@ const KEY: &str = "tlk_never_seen_by_the_storage";
 const CHUNK: u64 = 64 << 10;
 const URLS: &str = "POST /assets/multipart-uploads/{upload_id}/presigned-urls";
 
-/// A stand-in with small chunks and few URLs at first, and a file of a dozen chunks and a bit.
+/// A stand-in with small chunks and few initial URLs, and a file of a little more than a dozen chunks.
 struct Scene {
     stand_in: StandIn,
     client: TwelveLabs,
@@ -47,7 +47,7 @@ impl Scene {
         self.stand_in.upload_ids().pop().expect("a session")
     }
 
-    /// The file arrived as it is, and no chunk that was reported was sent again.
+    /// Checks that the file arrived unchanged, and that no reported chunk was sent again.
     fn check_complete(&self) {
         let id = self.upload_id();
         let assembled = self.stand_in.assembled(&id).expect("the session is complete");
@@ -64,7 +64,7 @@ fn to_storage(stand_in: &StandIn) -> Vec<Request> {
     stand_in.requests().into_iter().filter(Request::is_to_storage).collect()
 }
 
-/// However a test ends, the storage has never seen the key.
+/// At the end of every test, checks that the storage has never received the API key.
 impl Drop for Scene {
     fn drop(&mut self) {
         for request in to_storage(&self.stand_in) {
@@ -152,7 +152,7 @@ fn urls_that_have_ended_are_replaced() {
     let scene = Scene::new("ended");
     let stand_in = scene.stand_in.clone();
     let mut ended = false;
-    // All URLs of the session end once the first are used.
+    // All URLs of the session expire once the first ones are used.
     let upload = scene.upload().max_workers(2).progress_callback(move |progress| {
         if progress.completed_chunks > 2 && !std::mem::replace(&mut ended, true) {
             stand_in.expire_urls();
@@ -162,7 +162,7 @@ fn urls_that_have_ended_are_replaced() {
     scene.check_complete();
 }
 
-/// An upload on the clock of the stand-in, one chunk after the other.
+/// Creates an upload on the clock of the stand-in, with one worker.
 fn on_its_clock(scene: &Scene) -> UploadFile {
     let file = scene.folder.path("holiday.mp4");
     scene.stand_in.client().multipart_upload().upload_file(file).max_workers(1)
@@ -172,7 +172,7 @@ fn on_its_clock(scene: &Scene) -> UploadFile {
 fn urls_that_have_expired_are_not_used() {
     let scene = Scene::new("expired-urls");
     let (clock, mut began) = (scene.stand_in.clock(), false);
-    // Those that came with the session last an hour, and nothing is sent before the first progress.
+    // The URLs of the session last an hour, and nothing is sent before the first progress event.
     let upload = on_its_clock(&scene).progress_callback(move |_| {
         if !std::mem::replace(&mut began, true) {
             clock.advance(Duration::from_secs(2 * 3600));
@@ -268,7 +268,7 @@ fn a_file_that_is_moved_or_deleted_once_its_last_byte_was_read_is_uploaded() {
 
 #[test]
 fn a_report_that_is_answered_503_is_sent_again() {
-    // Once is forgiven within the request, five times only by the report after the next batch.
+    // One failure is retried within the request. After five, the report is repeated after the next batch.
     for times in [1, 5] {
         let scene = Arc::new(Scene::new("report"));
         let inner = scene.clone();
@@ -296,7 +296,7 @@ fn one_chunk_that_never_gets_through_ends_in_an_error_that_can_be_resumed() {
     assert!(failed.upload.asset_id.is_some());
     assert!(std::error::Error::source(&*failed).is_none(), "the cause is in the text and not also the source");
 
-    // What had arrived by then was reported.
+    // The chunks that had arrived by then were reported.
     let reported: BTreeSet<u32> = scene.stand_in.reported_chunks(&scene.upload_id()).into_iter().collect();
     let missing: BTreeSet<u32> = failed.missing.iter().copied().collect();
     assert_eq!(reported.union(&missing).count(), 13);
@@ -311,7 +311,8 @@ fn an_upload_is_resumed_by_its_id_alone() {
     let scene = Scene::new("resume-id");
     scene.stand_in.fault("PUT /storage/{upload_id}/9", Fault::reset_request(10).times(4));
     let failed = upload_error(scene.upload().send().unwrap_err());
-    // The platform tells the headers of the chunks only once: with the id alone they are missing, and that is said.
+    // The platform sends the headers of the chunks only once. With the id alone they are missing, and the error says
+    // so.
     let e = scene.upload().resume(failed.upload.upload_id.as_str()).max_retries(0).send().unwrap_err();
     assert!(e.to_string().starts_with("Request has expired [AccessDenied, 403]"), "{e}");
     let mut upload = ResumableUpload::from(&failed.upload.upload_id);
@@ -335,7 +336,7 @@ fn another_file_is_refused() {
     assert!(e.resumable && e.upload == failed.upload, "with the right file: {e:?}");
     assert!(e.to_string().contains("other.mp4: this is not the file that the upload was started with"), "{e}");
 
-    // The id alone says nothing of the file, but the platform knows its size.
+    // The id alone contains no state of the file, but the platform knows its size.
     let sent = to_storage(&scene.stand_in).len();
     let other = scene.client.multipart_upload().upload_file(scene.folder.path("other.mp4"));
     let e = other.resume(&failed.upload.upload_id).send().unwrap_err();
@@ -345,7 +346,7 @@ fn another_file_is_refused() {
     assert!(e.resumable, "{e:?}");
     assert_eq!(to_storage(&scene.stand_in).len(), sent, "not a byte of it went there");
 
-    // The right size, but chunks of another size than the session's.
+    // The size is right, but the session has chunks of another size.
     let upload = ResumableUpload::from(&failed.upload.upload_id);
     let json = serde_json::to_value(&upload).unwrap();
     let mut json = json.as_object().unwrap().clone();
@@ -394,7 +395,7 @@ fn another_file_of_the_same_size_is_refused_unless_it_is_meant() {
         }
         assert_eq!(scene.stand_in.requests().len(), came, "{why}");
 
-        // A state from before this was kept is gone on with.
+        // A state saved before this field existed can still be resumed.
         let mut old = serde_json::to_value(&failed.upload).unwrap();
         old.as_object_mut().unwrap().remove("file").unwrap();
         let old: ResumableUpload = serde_json::from_value(old).unwrap();
@@ -407,7 +408,8 @@ fn another_file_of_the_same_size_is_refused_unless_it_is_meant() {
     }
 }
 
-/// Without inodes (Windows, FAT), and for bytes in memory, only the content tells two files of one size and time apart.
+/// Without inode numbers (Windows, FAT), and for bytes in memory, only the content distinguishes two files with the
+/// same size and time.
 #[test]
 fn another_content_of_the_same_size_and_time_is_refused_even_if_the_rest_is_forgiven() {
     let scene = Scene::new("same-time");
@@ -455,7 +457,7 @@ fn signatures_and_headers_are_not_shown() {
     }
     let kept = serde_json::to_string(&upload).unwrap();
     assert!(kept.contains("SECRET") && serde_json::from_str::<ResumableUpload>(&kept).unwrap() == upload);
-    // An answer as it came shows them neither.
+    // The `Debug` text of an answer shows neither of them.
     let server = Server::start_with(|_| [say(serde_json::to_value(&session).unwrap()), say(json!({"upload_urls": 5}))]);
     let (client, _) = crate::server::client(&server);
     let answer = client.multipart_upload().create("a.mp4", AssetType::Video, 8).send_raw().unwrap();
@@ -471,12 +473,12 @@ fn a_session_that_has_expired_says_so() {
     let e = scene.upload().resume(&failed.upload).send().unwrap_err();
     assert!(e.to_string().contains("the session is expired"), "{e}");
     assert!(!upload_error(e).resumable);
-    // What the platform refuses for another reason may be resumed later.
+    // An upload that the platform refuses for another reason may be resumed later.
     scene.stand_in.fault("GET /assets/multipart-uploads/{upload_id}", Fault::status(401));
     let e = scene.upload().resume(&failed.upload).send().unwrap_err();
     assert!(e.status() == Some(401) && upload_error(e).resumable);
 
-    // Under way: the report finds out.
+    // The session expires during the upload, and the report notices it.
     let scene = Arc::new(Scene::new("expires"));
     let inner = scene.clone();
     let mut expired = false;
@@ -495,14 +497,14 @@ fn a_file_that_changes_under_way_is_an_error() {
         ("grows", (|file, _| file.write_all(b"more").unwrap()) as fn(&mut fs::File, &Path)),
         ("shrinks", |file, _| file.set_len(100_000).unwrap()),
         ("is overwritten", |_, path| {
-            // At the same size, as a program does that updates a header in place.
+            // The content changes at the same size, as when a program updates a header in place.
             let mut file = File::options().write(true).open(path).unwrap();
             file.write_all(b"other").unwrap();
         }),
     ] {
         let scene = Scene::new(name);
         let path = scene.folder.path("holiday.mp4");
-        // Some file systems note a change no finer than 2 seconds.
+        // Some file systems store times with a resolution of only 2 seconds.
         let file = File::options().write(true).open(&path).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(10)).unwrap();
         let mut changed = false;
@@ -611,7 +613,7 @@ fn a_direct_upload_that_gets_stuck_is_canceled_at_once() {
     let canceler = std::thread::spawn(move || {
         let connection = silent.accept().unwrap();
         remote.cancel();
-        // Kept until the client has gone.
+        // The connection is kept open until the client has closed it.
         std::io::copy(&mut &connection.0, &mut std::io::sink()).ok();
     });
     let client = TwelveLabs::builder().api_key(KEY).base_url(url).build().unwrap();
@@ -646,7 +648,7 @@ impl Clock for Impatient {
     fn sleep(&self, _: Duration) {}
 }
 
-/// An upload that stays at a chunk until its progress was told 20 times, and is canceled then.
+/// Creates an upload that is stuck at a chunk and is canceled after 20 progress events.
 fn linger(scene: &Scene, stuck: u32) -> UploadFile {
     let client = TwelveLabs::builder().api_key(KEY).base_url(scene.stand_in.url()).clock(Impatient).build().unwrap();
     scene.stand_in.fault(&format!("PUT /storage/{{upload_id}}/{stuck}"), Fault::silent(10));
@@ -707,7 +709,7 @@ fn the_key_and_headers_for_the_platform_stay_at_home_with_an_agent_of_your_own_t
     }
 }
 
-/// What a platform says that begins a session of two chunks of 4 bytes.
+/// Returns the platform's answer that creates a session of two chunks of 4 bytes.
 fn session(port: u16) -> Value {
     let url = |index: u32| json!({"chunk_index": index, "url": format!("http://127.0.0.1:{port}/put/{index}")});
     json!({
@@ -728,7 +730,7 @@ fn say(body: Value) -> Step {
     Step::Answer(answer(200, &body))
 }
 
-/// Uploads 8 bytes, one chunk after the other.
+/// Uploads 8 bytes with one worker.
 fn eight_bytes(server: &Server) -> (UploadFile, crate::server::Pauses) {
     let (client, pauses) = crate::server::client(server);
     let source = FileSource::bytes("a.mp4", b"12345678".as_slice());
@@ -754,7 +756,7 @@ fn headers_of_the_session_cannot_break_or_redirect_the_requests() {
         assert!(put.header("host").unwrap().starts_with("127.0.0.1"));
     }
 
-    // What cannot be sent at all is said at once.
+    // Headers that cannot be sent are an error immediately.
     let server = Server::start_with(|port| [say(with(session(port), "upload_headers", json!({"a b": "c"})))]);
     let (upload, pauses) = eight_bytes(&server);
     let e = upload.send().unwrap_err();
@@ -777,7 +779,7 @@ fn a_session_that_makes_no_sense_is_an_error() {
         assert!(!upload_error(e).resumable);
         server.finish();
     }
-    // One byte a chunk.
+    // The session has chunks of one byte.
     let server = Server::start([say(json!({"upload_id": "u1", "chunk_size": 1}))]);
     let source = FileSource::bytes("a.mp4", vec![0; 1_000_001]);
     let e = crate::server::client(&server).0.multipart_upload().upload_file(source).send().unwrap_err();
@@ -863,7 +865,8 @@ fn what_the_platform_did_not_count_is_sent_once_more() {
     let received = server.finish();
     assert_eq!((received[2].body.as_slice(), received[6].body.as_slice()), (b"5678".as_slice(), b"5678".as_slice()));
 
-    // A session that says it is complete lacks nothing, whatever it says of its chunks; and an error keeps the asset's id.
+    // A session that is reported as complete has no missing chunks, whatever its list says. An error contains the
+    // asset's id.
     let complete = with(chunks("failed"), "status", json!("completed"));
     let server = Server::start_with(|port| [begin(port), vec![say(complete)]].into_iter().flatten());
     assert_eq!(eight_bytes(&server).0.send().unwrap().asset_id, "a1");
@@ -876,7 +879,7 @@ fn what_the_platform_did_not_count_is_sent_once_more() {
     assert_eq!(e.upload.asset_id.as_deref(), Some("a2"));
     server.finish();
 
-    // Still not counted, or a session that has failed: never a success.
+    // A chunk that is still not counted, or a session that has failed, is never a success.
     for (last, expected) in
         [(chunks("failed"), "lacks 1 of them"), (with(chunks("completed"), "status", json!("failed")), "failed")]
     {
@@ -896,14 +899,14 @@ fn a_session_that_is_complete_says_so_when_it_is_resumed_by_its_id() {
     let result = scene.upload().send().unwrap();
     let e = scene.upload().resume(&result.upload_id).send().unwrap_err();
     assert!(e.to_string().contains("is complete already"), "{e}");
-    // With all that is known of it, there is nothing left to do.
+    // The state contains everything, and nothing is left to do.
     let json = json!({"upload_id": result.upload_id, "chunk_size": CHUNK, "asset_id": result.asset_id});
     let upload: ResumableUpload = serde_json::from_value(json).unwrap();
     assert_eq!(scene.upload().resume(upload).send().unwrap().asset_id, result.asset_id);
     assert_eq!(scene.stand_in.sent_chunks(&result.upload_id).len(), 13);
 }
 
-/// A platform that announces a billion pages of chunks, for a file of two.
+/// The platform announces a billion pages of chunks for a file of two.
 #[test]
 fn the_list_of_chunks_is_read_no_further_than_it_makes_progress() {
     let page = |number: u32, chunks: Value| {
@@ -915,7 +918,7 @@ fn the_list_of_chunks_is_read_no_further_than_it_makes_progress() {
     let upload =
         || serde_json::from_value::<ResumableUpload>(json!({"upload_id": "u1", "asset_id": "a1", "chunk_size": 4}));
     let done = json!({"index": 1, "status": "completed"});
-    // All chunks were on it; or two pages have none that is new.
+    // Reading stops when all chunks were listed, or after two pages without a new one.
     let whole = || page(1, json!([done.clone(), {"index": 2, "status": "completed"}]));
     let server = Server::start([whole(), whole()]);
     assert_eq!(eight_bytes(&server).0.resume(upload().unwrap()).send().unwrap().asset_id, "a1");
@@ -935,7 +938,8 @@ fn the_list_of_chunks_is_read_no_further_than_it_makes_progress() {
 fn a_platform_that_gives_no_url_for_a_chunk_ends_the_upload_and_is_named() {
     let server = Server::start_with(|port| {
         let begun = with(session(port), "upload_urls", json!([]));
-        // Somebody else's chunk, and one without a URL. It is asked ahead of need and by the worker.
+        // The answer contains another chunk's URL and a chunk without one. URLs are requested ahead of need and by the
+        // worker.
         let urls = json!({"upload_urls": [{"chunk_index": 7, "url": "http://h/7"}, {"chunk_index": 1}]});
         [say(begun), say(urls.clone()), say(urls)]
     });
@@ -947,7 +951,7 @@ fn a_platform_that_gives_no_url_for_a_chunk_ends_the_upload_and_is_named() {
 
 #[test]
 fn a_chunk_has_the_limits_of_the_upload() {
-    // A storage that takes a chunk and does not answer.
+    // The storage receives a chunk and does not answer.
     let server = Server::start_with(|port| {
         [say(session(port)), Step::Live(Box::new(|stream| std::io::copy(stream, &mut std::io::sink()).map(drop)))]
     });
@@ -955,7 +959,7 @@ fn a_chunk_has_the_limits_of_the_upload() {
     let e = eight_bytes(&server).0.max_retries(0).request_options(options).send().unwrap_err();
     assert!(e.is_timeout() && upload_error(e).resumable);
 
-    // A storage that would have the chunk in 40 s, and an upload that has 30.
+    // The storage asks to wait for 40 s, and the upload has only 30 s.
     let scene = Scene::new("deadline");
     scene.stand_in.fault("PUT /storage/{upload_id}/4", Fault::status(503).retry_after(40));
     let options = RequestOptions::new().deadline(Duration::from_secs(30));
@@ -963,7 +967,7 @@ fn a_chunk_has_the_limits_of_the_upload() {
     assert!(failed.resumable && failed.missing.contains(&4), "{failed:?}");
     assert!(scene.stand_in.clock().passed() <= Duration::from_secs(30), "{:?}", scene.stand_in.clock().passed());
 
-    // It is the deadline of the whole, and not of each request: each of these pauses fits into it.
+    // The deadline applies to the whole upload and not to each request. Each of these pauses alone would fit into it.
     let scene = Scene::new("deadlines");
     for chunk in [2, 4, 6] {
         scene.stand_in.fault(&format!("PUT /storage/{{upload_id}}/{chunk}"), Fault::status(503).retry_after(20));
@@ -998,7 +1002,7 @@ fn what_the_asset_is_to_be_is_asked_for_on_each_way() {
     assert_eq!(fields(&begun[2]), [json!("holiday.mp4"), json!("image"), json!(true), json!(true)]);
     assert_eq!(fields(&begun[3]), [json!("Other.mov"), json!("audio"), json!(false), json!(true)]);
 
-    // In one request, the platform finds out the type by itself.
+    // For a file in one request, the platform determines the type itself.
     all(upload());
     let requests = scene.stand_in.requests_to("POST /assets");
     let form = requests.last().unwrap();
@@ -1034,7 +1038,7 @@ fn a_file_that_cannot_be_read_for_a_while_is_no_reason_to_begin_anew() {
     let failed = upload_error(e);
     assert!(failed.resumable && failed.missing.len() == 13, "{failed}");
     fs::rename(&away, &path).unwrap();
-    // Nobody can tell that from a change that hides.
+    // This cannot be distinguished from a change that hides itself.
     let e = scene.upload().resume(&failed.upload).send().unwrap_err();
     assert!(e.to_string().contains("its name or its permissions were changed"), "{e}");
     scene.upload().resume(&failed.upload).resume_anyway(true).send().unwrap();
@@ -1078,7 +1082,8 @@ fn what_the_server_says_cannot_spoil_the_text_of_an_error() {
 
 #[test]
 fn a_cancellation_ends_every_phase() {
-    // The session, URLs, two chunks, their report, the asset: silent, or told to come back much later.
+    // Each request in turn is silent or asks to wait for long: the session, the URLs, two chunks, their report, the
+    // asset.
     for (stuck, silent) in (0..6).flat_map(|phase| [(phase, true), (phase, false)]) {
         let cancel = CancelHandle::new();
         let remote = cancel.clone();
@@ -1100,7 +1105,7 @@ fn a_cancellation_ends_every_phase() {
                 }
                 remote.cancel();
                 if silent {
-                    // Until the client has gone.
+                    // The connection is kept open until the client has closed it.
                     std::io::copy(stream, &mut std::io::sink())?;
                 }
                 Ok(())

@@ -1,4 +1,5 @@
-//! What the connection makes of answers that come early, come in between, or break off, and what it knows of a request.
+//! How connections handle answers that arrive early, in between or incompletely, and what is known about the request
+//! then.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use twelvelabs::assets::{Asset, UploadMethod};
 use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
 
-/// More than what announces itself, and less than what a socket holds back.
+/// A size above which the client expects a 100, and below what the buffers of a socket hold.
 const LARGE: usize = (1 << 20) + 12_345;
 
 fn asset(id: &str) -> Value {
@@ -29,11 +30,11 @@ fn upload(client: &TwelveLabs, file: FileSource) -> twelvelabs::Result<Asset> {
     client.assets().create(UploadMethod::direct(file)).send()
 }
 
-/// Writes the bytes in so many pieces.
+/// Writes the bytes in this many pieces.
 fn in_pieces(stream: &mut TcpStream, bytes: &[u8], pieces: usize) -> io::Result<()> {
     for piece in bytes.chunks(bytes.len().div_ceil(pieces).max(1)) {
         stream.write_all(piece)?;
-        // Real time, so that the pieces arrive one by one.
+        // The pause is in real time, so that the pieces arrive one by one.
         if pieces > 1 {
             thread::sleep(Duration::from_millis(2));
         }
@@ -41,7 +42,7 @@ fn in_pieces(stream: &mut TcpStream, bytes: &[u8], pieces: usize) -> io::Result<
     Ok(())
 }
 
-/// Answers the announcement of a body, and keeps whatever of the body comes nevertheless.
+/// A step that answers the request for a 100, and records any part of the body that arrives nevertheless.
 fn instead_of_100(bytes: Vec<u8>, pieces: usize, stays_open: bool) -> Step {
     Step::Talk(Box::new(move |stream, request| {
         in_pieces(stream, &bytes, pieces)?;
@@ -98,7 +99,7 @@ fn an_early_refusal_is_read_at_once_and_costs_no_bytes() {
     }
 }
 
-/// Writes this where 100 is awaited, takes the body and answers.
+/// A step that writes this while the client waits for a 100, then reads the body and answers.
 fn before_the_body(interim: &'static str, pieces: usize, then: Vec<u8>) -> Step {
     Step::Talk(Box::new(move |stream, request| {
         in_pieces(stream, interim.as_bytes(), pieces)?;
@@ -115,7 +116,7 @@ fn interim_answers_are_not_taken_for_the_answer() {
         "HTTP/1.1 100 Continue\r\nx-request: 1\r\ndate: now\r\n\r\n",
         "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
         "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\na: b\r\n\r\n",
-        // No 100 comes at all: the body is sent after a while.
+        // No 100 arrives at all, so the body is sent after a while.
         "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
         "",
     ] {
@@ -129,7 +130,7 @@ fn interim_answers_are_not_taken_for_the_answer() {
                 before_the_body(interim, pieces, created.clone()),
                 before_the_body(interim, pieces, late),
             ]);
-            // So long the client waits for a 100 that does not come.
+            // The client waits this long for a 100 that does not arrive.
             let agent = twelvelabs::Agent::config_builder().timeout_await_100(Some(Duration::from_millis(200)));
             let client = builder(&server).agent(agent.build().into()).build().unwrap();
             in_time(move || {
@@ -186,7 +187,7 @@ fn a_reader_is_not_sent_twice_after_a_late_417() {
     assert_eq!(e.status(), Some(417), "{e:?}");
     assert!(pauses.taken().is_empty());
     assert!(server.finish()[0].file().bytes == crate::files::content(LARGE));
-    // What can be read again is, and once only.
+    // A body that can be read again is sent again, but only once.
     let server = Server::start([late(), Step::Answer(answer(417, &Value::Null))]);
     let (client, _) = client(&server);
     let e = in_time(move || upload(&client, file()).unwrap_err());
@@ -194,7 +195,7 @@ fn a_reader_is_not_sent_twice_after_a_late_417() {
     assert!(server.finish().iter().all(|request| request.file().bytes == crate::files::content(LARGE)));
 }
 
-/// A whole answer without a length, which ends with its connection.
+/// Returns a complete answer without a length, which ends with its connection.
 fn without_length(kind: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n{body}").into_bytes()
 }
@@ -244,8 +245,8 @@ fn a_stream_that_ends_in_a_reset_is_not_complete() {
 
 #[test]
 fn a_kept_connection_that_has_something_to_say_is_not_used_again() {
-    // Another answer that nobody has asked for, and a goodbye: both come once the client has read its own answer, so that
-    // only a look at the idle connection finds them.
+    // The server sends an unsolicited answer, or closes the connection, after the client has read its own answer. Only
+    // a check of the idle connection can notice it.
     let evil = answer(200, &asset("evil"));
     let idle = answer_with(408, &[("connection", "close")], &json!({"message": "You were idle."}));
     for late in [evil, idle] {
@@ -255,7 +256,7 @@ fn a_kept_connection_that_has_something_to_say_is_not_used_again() {
             let _ = wait.recv_timeout(Duration::from_secs(20));
             stream.write_all(&late)?;
             let _ = written.send(());
-            // The next request must not come on this connection.
+            // The next request must not use this connection.
             Ok(stream.read(&mut [0])? > 0)
         }));
         let server = Server::start([first, Step::Answer(answer(200, &asset("a2")))]);
@@ -281,7 +282,7 @@ fn of_kept_connections_that_have_died_together_one_is_met() {
                 first.lock().unwrap().insert(peer);
                 together.wait();
             } else if first.lock().unwrap().contains(&peer) {
-                // As behind a NAT that has forgotten its connections.
+                // The server is silent, like a NAT that has forgotten its connections.
                 return Ok(false);
             }
             stream.write_all(&answer(200, &asset("a1"))).map(|()| true)
@@ -301,10 +302,10 @@ fn of_kept_connections_that_have_died_together_one_is_met() {
     server.finish();
 }
 
-/// A body that no buffer of a socket takes at once.
+/// The size of a body that no socket buffer can take as a whole.
 const ENDLESS: usize = 12 << 20;
 
-/// Takes a part of the body, answers, and hangs up while the rest is on its way.
+/// A step that reads a part of the body, answers, and closes the connection while the rest is being sent.
 fn hangs_up_within_the_body(bytes: Vec<u8>) -> Step {
     Step::Talk(Box::new(move |stream, request| {
         if is_announced(request) {
@@ -380,7 +381,7 @@ fn an_answer_without_a_body_may_name_a_coding() {
             server.finish();
         }
     }
-    // What is not empty has to be what it says.
+    // A body that is not empty must match its content encoding.
     let server = Server::start([Step::Answer(
         [head(200, "content-encoding: gzip\r\ncontent-length: 2\r\n"), b"{}".to_vec()].concat(),
     )]);
@@ -463,7 +464,7 @@ fn headers_of_any_size_go_with_the_key_or_not_at_all() {
         }
     }
     assert!(arrived >= 3, "{arrived}");
-    // The buffers of an agent of the caller's own are smaller.
+    // The buffers of the caller's own agent are smaller.
     let agent: twelvelabs::Agent = twelvelabs::Agent::config_builder().output_buffer_size(2000).build().into();
     let client = builder(&server).agent(agent).build().unwrap();
     let options =

@@ -10,7 +10,7 @@ use twelvelabs::{Error, Result, TwelveLabs};
 
 use crate::server::{Server, Step, answer, answer_of_type, client};
 
-/// An answer in a session, with a status and a text.
+/// Returns an answer in a session, with a status and a text.
 fn said(session_id: &str, status: &str, text: &str) -> Value {
     json!({
         "id": "resp_1", "type": "response", "status": status, "session_id": session_id,
@@ -21,7 +21,7 @@ fn said(session_id: &str, status: &str, text: &str) -> Value {
     })
 }
 
-/// The answer as a stream that ends with this event.
+/// Returns the answer as a stream that ends with this event.
 fn streamed(session_id: &str, status: &str, end: &str) -> Vec<u8> {
     let response = said(session_id, status, "Yes.");
     let events = [
@@ -34,7 +34,7 @@ fn streamed(session_id: &str, status: &str, end: &str) -> Vec<u8> {
     answer_of_type(200, "text/event-stream", &text)
 }
 
-/// The session of each request, in the order in which they arrived.
+/// Returns the session of each request, in the order of arrival.
 fn sessions(server: &Server) -> Vec<Value> {
     server.received().iter().map(|request| request.json()["session_id"].clone()).collect()
 }

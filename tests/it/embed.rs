@@ -1,4 +1,4 @@
-//! Embeddings against the stand-in: tasks from their creation to their vectors, and likeness.
+//! Embeddings against the stand-in: tasks from their creation to their vectors, and the similarity of vectors.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The rules of the engine: redirects, retries, deadlines and the rate limiter, by what the server saw.
+//! The rules of the engine for redirects, retries, deadlines and the rate limiter, judged by the requests that the
+//! server receives.
 
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -38,7 +39,7 @@ fn seconds(seconds: &[f64]) -> Vec<Duration> {
     seconds.iter().copied().map(Duration::from_secs_f64).collect()
 }
 
-/// Takes the request and never answers.
+/// A step that reads the request and never answers.
 fn silent() -> Step {
     Step::Talk(Box::new(|stream, request| {
         read_body(stream, request)?;
@@ -142,7 +143,7 @@ fn redirects_without_end_end() {
     assert_eq!(server.received().len(), 6, "one request and five redirects");
 }
 
-/// A client whose only chunk goes to the server itself.
+/// Runs an upload whose only chunk goes to the server itself, and returns the error.
 fn chunk_to(server: &Server, query: &str, max_retries: u32) -> Error {
     let (client, _) = client(server);
     let url = format!("http://127.0.0.1:{}/storage{query}", server.port());
@@ -174,7 +175,7 @@ fn a_redirect_of_the_storage_is_not_followed_and_its_place_is_told_without_its_q
 
 // Retries.
 
-/// What becomes of a call that meets this and then a server that answers properly: its pauses, or the error.
+/// Runs a call that first meets this step and then a server that answers properly. Returns its pauses, or the error.
 fn after(first: Step, call: impl Fn(&TwelveLabs) -> twelvelabs::Result<()>) -> Result<Vec<Duration>, Error> {
     let server = Server::start([first, ready()]);
     let (client, clock) = client_in_time(&server);
@@ -219,7 +220,7 @@ fn the_table_of_retries() {
             }
         }
     }
-    // A time in a message or in the headers of a rate limit is a hint, and no promise that the platform did not act.
+    // A time in a message or in rate limit headers is only a hint. It does not prove that the platform did not act.
     let in_message = json!({"message": "Overloaded until 2020-01-01T00:00:00Z."});
     for hint in [
         answer_with(503, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")], &Value::Null),
@@ -231,7 +232,7 @@ fn the_table_of_retries() {
         let e = after(Step::Answer(hint), post).unwrap_err();
         assert!(e.status() == Some(503) && e.is_outcome_unknown(), "{e:?}");
     }
-    // What broke after it was sent, and a POST that doing twice is as good as doing once.
+    // Requests that are retried after a broken connection: a GET, and a POST that is safe to repeat.
     assert!(after(Step::Close(Vec::new()), get).is_ok());
     assert!(after(Step::Close(Vec::new()), post).unwrap_err().is_outcome_unknown());
     let keyed = RequestOptions::new().additional_header("Idempotency-Key", "k1");
@@ -291,7 +292,7 @@ fn what_is_not_answered_is_sent_once_more_at_the_most() {
     let text = format!("127.0.0.1:{} did not answer within 300 ms (`timeout`)", server.port());
     assert!(e.to_string().starts_with(&text), "{e}");
     assert_eq!(server.received().len(), 2);
-    // A POST is not sent again at all.
+    // A POST is never sent again.
     server.rewind([silent(), ready()]);
     let e = in_time(move || post(&client).unwrap_err());
     assert!(e.is_timeout() && e.is_outcome_unknown(), "{e:?}");
@@ -311,7 +312,7 @@ fn a_delete_that_finds_nothing_after_a_broken_try_has_succeeded() {
         builder(&server).timeout(Duration::from_millis(200)).clock(Moving::default()).build().unwrap();
     in_time(move || client_of_silence.assets().delete("a1").send().unwrap());
     server.finish();
-    // Nothing was there in the first place.
+    // The asset did not exist in the first place.
     for first in [vec![], vec![too_many("1")]] {
         let server = Server::start(first.into_iter().chain([status(404)]));
         let (client, _) = client(&server);
@@ -353,7 +354,7 @@ fn the_deadline_holds_while_the_rate_limiter_pauses() {
     let server = Server::start([too_many("30"), ready()]);
     let (client, clock) = client_in_time(&server);
     let other = client.clone();
-    // The limiter is closed by one call, and met by another.
+    // One call closes the limiter, and another one meets it.
     let none = RequestOptions::new().max_retries(0);
     client.assets().retrieve("a1").request_options(none).send().unwrap_err();
     let e = other.assets().retrieve("a1").request_options(within(Duration::from_secs(5))).send().unwrap_err();
@@ -363,15 +364,16 @@ fn the_deadline_holds_while_the_rate_limiter_pauses() {
         "{e}"
     );
     assert_eq!((clock.passed(), server.received().len()), (Duration::ZERO, 1));
-    // With the time for it, it waits, no longer than it must.
+    // With enough time, the call waits, but no longer than necessary.
     other.assets().retrieve("a1").request_options(within(Duration::from_secs(31))).send().unwrap();
     assert_eq!(clock.passed(), Duration::from_secs(30));
 }
 
 #[test]
 fn the_deadline_holds_while_a_body_is_sent_on_a_slow_line() {
-    // 100 KB/s, so that the file would take minutes. Real time, since the deadline is that of sockets; and no longer than
-    // the client takes part, since the kernel holds back a lot that would be read at this pace.
+    // The server reads 100 KB/s, so that the file would take minutes. The pace is in real time, because the deadline is
+    // that of sockets. It lasts only while the client takes part, because the kernel buffers a lot that would otherwise
+    // be read at this pace.
     let over = Arc::new(AtomicBool::new(false));
     let ended = over.clone();
     let slow = Step::Talk(Box::new(move |stream, request| {
@@ -478,7 +480,7 @@ fn all_threads_wait_after_a_429_and_none_for_ever() {
     let script = [at_answer(refusal)].into_iter().chain((0..THREADS).map(|_| at_answer(answer(200, &asset("a1")))));
     let server = Server::start(script.collect::<Vec<_>>());
     let client = builder(&server).clock(clock.clone()).build().unwrap();
-    // One thread closes the limiter, with a call that is not tried again.
+    // One thread closes the limiter with a call that is not retried.
     let none = RequestOptions::new().max_retries(0);
     client.assets().retrieve("a1").request_options(none).send().unwrap_err();
     let barrier = Arc::new(Barrier::new(THREADS));
@@ -503,7 +505,7 @@ fn all_threads_wait_after_a_429_and_none_for_ever() {
     );
 }
 
-/// A clock that does something once, when somebody sleeps on it for the first time.
+/// A clock that runs an action when somebody sleeps on it for the first time.
 #[derive(Clone, Default)]
 struct Interrupted(Moving, Arc<Mutex<Option<Interruption>>>);
 
@@ -530,7 +532,7 @@ fn a_call_waits_for_the_pause_of_another_no_longer_than_for_its_own() {
     let server = Server::start([too_many("300"), Step::Answer(answer(201, &asset("a1"))), ready()]);
     let clock = Interrupted::default();
     let client = builder(&server).clock(clock.clone()).build().unwrap();
-    // While a batch waits for 300 s, as it has agreed to, somebody makes a call.
+    // A batch has agreed to wait for 300 s, and another call is made meanwhile.
     let (caller, result) = (client.clone(), Arc::new(Mutex::new(None)));
     let kept = result.clone();
     *clock.1.lock().unwrap() = Some(Box::new(move || {
@@ -570,7 +572,7 @@ fn a_quota_does_not_close_the_rate_limiter() {
 
 #[test]
 fn a_pace_is_kept_by_all_threads_together() {
-    // Real time, about a second of it: what is tested is that threads which wait for the same clock do not overtake it.
+    // This takes about a second of real time. It tests that threads that wait for the same clock do not overtake it.
     const CALLS: usize = 120;
     const MOST: usize = 20;
     let per = Duration::from_millis(200);
@@ -644,7 +646,7 @@ fn no_span_of_time_is_too_long() {
 
 #[test]
 fn an_upload_that_takes_longer_than_the_time_for_its_answer_succeeds() {
-    // 10 MB/s, so that the file takes 2 s.
+    // The server reads 10 MB/s, so that the file takes 2 s.
     let slow = Step::Talk(Box::new(|stream, _| {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         let mut buffer = vec![0; 500_000];

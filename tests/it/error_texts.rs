@@ -1,4 +1,4 @@
-//! The texts of typical mistakes, all on one page, so that they can be read as a whole.
+//! The error messages of typical mistakes, all on one page, so that they can be read as a whole.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs, TwelveLabsBuilde
 use crate::files::Folder;
 use crate::server::{Moving, Server, Step, answer, answer_of_type, answer_with, builder, in_time, read_body};
 
-/// Compares texts with what is expected, and shows all that differ.
+/// Compares messages with the expected ones, and shows all that differ.
 #[derive(Default)]
 struct Texts(Vec<String>);
 
@@ -23,7 +23,7 @@ impl Texts {
     }
 }
 
-/// The text with a word in place of the port of this machine, which differs in each run.
+/// Replaces the port, which differs in each run, with a placeholder.
 fn without_port(text: &str) -> String {
     let mut parts = text.split("127.0.0.1:");
     let mut shown = parts.next().unwrap_or_default().to_string();
@@ -46,7 +46,7 @@ fn build(change: impl Fn(TwelveLabsBuilder) -> TwelveLabsBuilder) -> Error {
     change(TwelveLabs::builder().api_key("tlk_test").base_url("http://127.0.0.1:9")).build().unwrap_err()
 }
 
-/// The error of this call, after these answers.
+/// Returns the error of this call after these answers.
 fn after(script: impl IntoIterator<Item = Step>, call: impl FnOnce(&TwelveLabs) -> Result<(), Error>) -> Error {
     let server = Server::start(script.into_iter().collect::<Vec<_>>());
     let client = builder(&server).max_retries(0).clock(Moving::default()).build().unwrap();
@@ -61,7 +61,7 @@ fn post(client: &TwelveLabs) -> Result<(), Error> {
     client.assets().create(UploadMethod::url("https://example.com/a.mp4")).send().map(drop)
 }
 
-/// The error of a call that sends nothing.
+/// Returns the error of a call that sends nothing.
 fn unsent(call: impl FnOnce(&TwelveLabs) -> Result<(), Error>) -> Error {
     after([], call)
 }

@@ -1,4 +1,4 @@
-//! What errors say and tell: the host, the causes, and what they are.
+//! The contents of errors: the host, the causes, and the classification.
 
 use std::io::Write;
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn refusals_name_the_host_and_their_kind() {
 
 #[test]
 fn the_causes_are_written_where_they_are_asked_for() {
-    // A file that is not there has a cause of the system's.
+    // For a missing file, the operating system's error is the cause.
     let server = Server::start([]);
     let client = builder(&server).max_retries(0).build().unwrap();
     let file = FileSource::path("no/such/file.mp4");
@@ -48,7 +48,7 @@ fn the_causes_are_written_where_they_are_asked_for() {
         Some(cause) => assert_eq!(format!("{e:#}"), format!("{e}: {cause}")),
         None => assert_eq!(format!("{e:#}"), format!("{e}")),
     }
-    // Nobody listens.
+    // Nothing listens on this port.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let client = builder(&server).base_url(format!("http://127.0.0.1:{port}")).max_retries(0).build().unwrap();
     let e = client.assets().retrieve("a1").send().unwrap_err();
@@ -56,7 +56,7 @@ fn the_causes_are_written_where_they_are_asked_for() {
     assert_eq!(e.to_string(), format!("could not connect to 127.0.0.1:{port}; nothing was sent (GET /assets/a1)"));
     assert_eq!(format!("{e:#}"), format!("{e}: {cause}"));
     assert!(!format!("{e:#}").contains('\n'));
-    // A cause with a cause.
+    // The cause has a cause of its own.
     let server = Server::start([Step::Answer(answer(500, &json!({"message": "Oh."})))]);
     let (client, _) = client_in_time(&server);
     let options = RequestOptions::new().deadline(Duration::from_millis(450));

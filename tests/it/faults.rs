@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use twelvelabs::assets::UploadMethod;
 use twelvelabs::{Error, FileSource};
 
-/// Bytes in which every value occurs, and line ends and dashes as in the boundary of a form.
+/// Returns bytes that contain every value, and line breaks and dashes as in the boundary of a form.
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n * 7 + n / 256) as u8).chain(*b"\r\n--\r\n").collect()
 }
@@ -95,7 +95,7 @@ fn a_post_that_broke_in_its_body_is_not_sent_again() {
 fn a_connection_that_breaks_under_a_large_body_is_an_error_at_once() {
     let server = Server::start([Step::Reset(1000)]);
     let (client, _) = client(&server);
-    // More than the buffers of the sockets take.
+    // The file is larger than the buffers of the sockets.
     let file = FileSource::bytes("large.mp4", vec![7; 32 << 20]);
     let e = in_time(move || client.assets().create(UploadMethod::direct(file)).send().unwrap_err());
     assert!(matches!(e, Error::Transport { sent: true, .. }), "{e:?}");
@@ -175,7 +175,7 @@ fn a_redirect_to_another_host_is_an_error_and_the_key_stays_at_home() {
     assert!(stranger.received().is_empty(), "nothing was sent to the other host");
 }
 
-/// A source that can be read once and counts what was taken from it.
+/// A source that can be read once, and counts the bytes that were taken from it.
 struct Once {
     content: io::Cursor<Vec<u8>>,
     taken: Arc<AtomicUsize>,
@@ -291,7 +291,7 @@ fn an_id_that_would_lead_elsewhere_is_refused_before_anything_is_sent() {
 
 #[test]
 fn a_proxy_of_the_environment_is_not_asked_for_what_is_on_this_machine() {
-    // A process of its own, since the environment belongs to all tests of this one.
+    // The test runs in a process of its own, because all tests of this one share the environment.
     let mut test = Command::new(std::env::current_exe().unwrap());
     test.args(["--exact", "faults::a_get_that_broke_is_sent_again"]).env_remove("NO_PROXY").env_remove("no_proxy");
     let outcome = test.env("ALL_PROXY", "http://127.0.0.1:9").output().unwrap();

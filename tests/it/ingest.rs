@@ -1,4 +1,4 @@
-//! Batches that bring their assets into indexes and knowledge stores: every step once, whatever happens.
+//! Batches that add their assets to indexes and knowledge stores: every step is done exactly once, whatever fails.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -51,12 +51,12 @@ impl Scene {
         self.client.assets().upload_all(paths).manifest(self.folder.path("manifest.jsonl"))
     }
 
-    /// The batch into the first index and the first store.
+    /// Creates a batch with the first index and the first store as destinations.
     fn both(&self) -> UploadAll {
         self.batch().index(&self.indexes[0]).knowledge_store(&self.stores[0])
     }
 
-    /// How many assets there are, and how many in each index and store; none of them twice.
+    /// Returns the number of assets, and how many are in each index and store. Checks that none is there twice.
     fn counts(&self) -> (usize, [usize; 2], [usize; 2]) {
         let once = |mut ids: Vec<String>| {
             ids.sort();
@@ -101,7 +101,7 @@ fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
     assert_eq!(scene.counts(), (5, [3, 0], [5, 0]));
     assert_eq!(scene.stand_in.count(ADD_TO_INDEX), 3, "no image is sent to the index");
 
-    // Again, nothing is done, and all of it is known.
+    // Running the batch again does nothing, and every outcome is complete.
     let before = scene.stand_in.requests().len();
     let again = outcomes(scene.both());
     assert_eq!(scene.stand_in.requests().len(), before, "no request");
@@ -117,14 +117,14 @@ fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
         }
     }
 
-    // A further index and a further store get what they lack, and nothing else is done.
+    // A further index and a further store get the missing assets, and nothing else is done.
     let more = scene.both().index(&scene.indexes[1]).knowledge_store(&scene.stores[1]);
     let more = outcomes(more);
     assert!(more.values().all(|outcome| outcome.items.len() == 2), "{more:?}");
     assert_eq!(scene.counts(), (5, [3, 3], [5, 5]));
     assert_eq!(scene.stand_in.count("POST /assets"), 5);
 
-    // With fewer, what is known of the others is kept.
+    // A batch with fewer destinations keeps what is known of the others.
     assert!(outcomes(scene.batch()).values().all(|outcome| outcome.kind == Skipped));
     outcomes(scene.both());
     assert_eq!(scene.counts(), (5, [3, 3], [5, 5]));
@@ -163,7 +163,7 @@ fn no_step_is_lost_or_done_twice_whatever_breaks() {
             for after in [0, 2] {
                 let scene = Scene::new(3, 1);
                 scene.stand_in.fault(request, fault.clone().after(after).times(2));
-                // A file that does not get through while the others do fails, and the next batch goes on with it.
+                // A file that fails while the others succeed is resumed by the next batch.
                 let first = outcomes(scene.both().workers(2));
                 let found = outcomes(scene.both().workers(2));
                 let is_done =
@@ -271,10 +271,10 @@ fn waiting_for_many_asks_lists() {
     assert!(scene.both().workers(2).send().unwrap().finish().is_complete());
     assert_eq!(scene.counts(), (FILES, [FILES, 0], [FILES, 0]));
     for request in ["GET /assets/{id}", REQUESTS[4], REQUESTS[5]] {
-        // Once at the end, and before it for the few that are awaited alone.
+        // The list is read once at the end, and before that for the few assets that are awaited alone.
         assert!(scene.stand_in.count(request) < 3 * FILES, "{request}: {}", scene.stand_in.count(request));
     }
-    // One by one, it would be 30 for each of three steps of each file.
+    // Polling one by one would take 30 requests for each of three steps of each file.
     let requests = scene.stand_in.requests().len() - before;
     assert!(requests < 20 * FILES, "{requests}");
 }
@@ -293,7 +293,7 @@ fn files_are_sent_at_the_rate_of_the_batch_and_polls_do_not_count() {
         *minutes.entry(after.whole_seconds() / 60).or_insert(0) += 1;
     }
     assert_eq!(minutes.into_iter().collect::<Vec<_>>(), [(0, 3), (1, 3), (2, 1)]);
-    // What is done counts as nothing.
+    // Finished steps do not count towards the limit.
     let passed = clock.passed();
     scene.both().rate_limit(1, Duration::from_secs(3600)).send().unwrap().for_each(drop);
     assert!(clock.passed() < passed + Duration::from_secs(60));
@@ -306,7 +306,7 @@ impl Clock for RealTime {}
 #[test]
 fn a_deadline_ends_a_batch_that_the_next_completes() {
     let mut scene = Scene::new(5, 0);
-    // The second file is on its way for ever.
+    // The second file is never completed.
     scene.stand_in.fault("POST /assets", Fault::silent(10).after(1).always());
     let real_time = scene.stand_in.builder().clock(RealTime).build().unwrap();
     let in_test_time = std::mem::replace(&mut scene.client, real_time);

@@ -1,4 +1,5 @@
-//! Lists that change, fail and lie while they are read, that go on another day, and pages that are fetched ahead.
+//! Lists that change, fail or are inconsistent while they are read, that are resumed later, and whose pages are
+//! prefetched.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
@@ -13,11 +14,11 @@ use twelvelabs::assets::Asset;
 use twelvelabs::search::SearchItem;
 use twelvelabs::{Error, RequestOptions, SyncPager, TwelveLabs};
 
-/// What a request is answered with: a status and a body.
+/// An answer: its status and its body.
 type Answer = (u16, Value);
 type Handler = dyn Fn(&str, &HashMap<String, String>) -> Answer + Send + Sync;
 
-/// A server that answers as many requests at a time as there are, and notes them.
+/// A server that answers any number of requests in parallel, and records them.
 struct Server {
     url: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -38,7 +39,7 @@ impl Server {
         Server { url, requests }
     }
 
-    /// With this one body for each page, and another for all pages after them.
+    /// Creates a server with one body for each page, and another for all pages after them.
     fn of_pages(pages: impl Fn(u64) -> Value + Send + Sync + 'static) -> Self {
         Server::start(move |_, query| (200, pages(query["page"].parse().unwrap())))
     }
@@ -195,7 +196,7 @@ fn what_arrives_while_it_is_read_gives_nothing_twice() {
     for asset in server.client().assets().list().send().unwrap() {
         given.push(id(asset));
         if given.len() % 5 == 0 && given.len() <= 15 {
-            // More than a page, so that whole pages repeat.
+            // More items than a page has are added, so that whole pages repeat.
             (0..8).for_each(|n| assets.add_first(format!("new{}-{n}", given.len())));
         }
     }
@@ -222,7 +223,7 @@ proptest! {
             given.push(id(asset));
             for (_, from, gone, new) in changes.iter().filter(|(at, ..)| *at == given.len()) {
                 let going: Vec<String> = assets.ids().into_iter().skip(from % 3 * from).take(*gone).collect();
-                // Fewer than go, so that the list gets shorter and it can be noticed.
+                // Fewer items are added than removed, so that the list gets shorter and the change can be noticed.
                 let new = *new.min(&going.len().saturating_sub(1));
                 for id in going {
                     assets.remove(&id);
@@ -266,7 +267,7 @@ fn items_before_the_first_page_that_was_asked_for_are_an_error() {
     assert!(rest.len() == 1 && rest[0].contains("to pages before its first page"), "{rest:?}");
 }
 
-/// What a list ends with that goes on for ever, and after how many requests.
+/// Returns the error at the end of a list that never ends, and the number of requests until then.
 fn end(server: &Server, ahead: usize) -> (String, usize) {
     let list = server.client().assets().list().send().unwrap().prefetch(ahead);
     let last = list.take(100_000).map(id).last().unwrap_or_default();
@@ -310,14 +311,14 @@ fn a_list_without_an_end_is_an_error_after_few_requests() {
             assert!(requests <= 25, "list {n}: {requests} requests");
         }
     }
-    // What it says of its pages counts no more than what it says of its items.
+    // The server's page count is trusted no more than its items.
     let server = Server::of_pages(
         |page| json!({"data": [{"_id": page.to_string()}], "page_info": {"page": page, "total_page": u64::MAX, "total_results": 40, "limit_per_page": 1}}),
     );
     let (last, requests) = end(&server, 0);
     assert!(last.starts_with("error: ") && last.contains("the list does not end: 1080 pages were read"), "{last}");
     assert_eq!(requests, 1081);
-    // One that is longer on each page is read on for a while.
+    // A list that claims more pages with each page is read for a while.
     let server = Server::of_pages(
         |page| json!({"data": [{"_id": page.to_string()}], "page_info": {"page": page, "total_page": (page + 1).min(3000)}}),
     );
@@ -346,7 +347,7 @@ fn a_list_that_is_new_on_every_page_and_gets_shorter_is_given_up() {
     let (last, requests) = end(&server, 0);
     assert!(last.contains("the earlier pages contain only new items") && last.contains("`collect`"), "{last}");
     assert!(requests <= 110, "{requests} requests");
-    // One page of items was deleted at the beginning and nearly as many were added at the end: still nothing is lost.
+    // A page of items was deleted at the beginning, and nearly as many were added at the end. Nothing must be lost.
     let assets = Assets::of(60);
     let server = assets.server();
     let mut list = server.client().assets().list().send().unwrap();
@@ -382,7 +383,7 @@ fn a_page_that_failed_for_a_passing_reason_can_be_asked_for_again() {
         assert_eq!(rest, (0..30).map(|n| format!("a{n}")).collect::<Vec<_>>());
         assert!(list.next().is_none() && list.next().is_none(), "after the end it stays ended");
     }
-    // Page by page, too.
+    // Reading by pages survives the failure as well.
     *failures.lock().unwrap() = HashMap::from([("2".to_string(), 1)]);
     let pages = server.client().assets().list().send().unwrap().iter_pages();
     let sizes: Vec<_> = pages.map(|page| page.map_or(0, |page| page.items().len())).collect();
@@ -391,7 +392,7 @@ fn a_page_that_failed_for_a_passing_reason_can_be_asked_for_again() {
     let first = server.client().assets().list().send().unwrap();
     assert!(first.next_page().is_err());
     assert_eq!(first.next_page().unwrap().unwrap().items().len(), 10);
-    // But not for ever.
+    // The retries are limited.
     *failures.lock().unwrap() = HashMap::from([("2".to_string(), usize::MAX)]);
     let before = server.count();
     let list = server.client().assets().list().send().unwrap();
@@ -417,7 +418,7 @@ fn a_list_goes_on_another_day() {
     let mut list = client.assets().list().send().unwrap();
     assert_eq!(list.by_ref().count(), 25);
     assert_eq!(list.token(), None);
-    // Page by page, the token is that of the page after.
+    // When reading by pages, the token is that of the next page.
     let pages: Vec<_> = client.assets().list().send().unwrap().iter_pages().map(|page| page.unwrap().token()).collect();
     assert!(pages[0].is_some() && pages[1].is_some() && pages[2].is_none());
     let rest: Vec<_> = client.assets().list().from_token(pages[0].as_ref().unwrap()).send().unwrap().map(id).collect();
@@ -439,14 +440,14 @@ fn a_list_that_changed_meanwhile_goes_on_at_its_place() {
             let given: Vec<_> = list.by_ref().take(taken).map(id).collect();
             let token = list.token().unwrap();
             (0..change).for_each(|n| assets.add_first(format!("new{n}")));
-            // All but the last that was given.
+            // All items that were given are removed, except the last.
             (0..-change).take(taken - 1).for_each(|n| assets.remove(&format!("a{n}")));
             let rest: Vec<_> = client.assets().list().from_token(token).send().unwrap().map(id).collect();
             let all: Vec<_> = (0..60).map(|n| format!("a{n}")).collect();
             assert_eq!([given, rest].concat(), all, "after {taken}, {change} more");
         }
     }
-    // The last that was given is gone, and another has come: nothing that follows is lost.
+    // The last item that was given is removed, and another one is added. No later item must be lost.
     let assets = Assets::of(30);
     let server = assets.server();
     let mut list = server.client().assets().list().send().unwrap();
@@ -467,7 +468,7 @@ fn a_list_that_changed_meanwhile_goes_on_at_its_place() {
     assert!(matches!(e, Error::Paging { .. }) && e.to_string().contains("to continue after is no longer there"), "{e}");
 }
 
-/// A search with pages of two hits.
+/// A server with a search whose pages have two hits.
 fn search_server() -> Server {
     Server::start(|path, _| {
         let page: u32 = path.rsplit_once("/search/t").map_or(1, |(_, page)| page.parse().unwrap());
@@ -500,7 +501,7 @@ fn a_search_goes_on_another_day_and_is_fetched_one_page_ahead() {
     }
 }
 
-/// A server whose pages wait for a permission each, in any order.
+/// A server whose pages each wait for a permission, in any order.
 fn gated(pages: u64) -> (Server, Vec<std::sync::mpsc::Sender<()>>) {
     let (senders, gates): (Vec<_>, Vec<Receiver<()>>) = (0..=pages).map(|_| channel()).unzip();
     let gates: Vec<Mutex<Receiver<()>>> = gates.into_iter().map(Mutex::new).collect();
@@ -523,7 +524,7 @@ fn until(server: &Server, requests: usize) {
 fn pages_are_fetched_ahead_at_the_same_time_and_given_in_order() {
     let (server, gates) = gated(6);
     let mut list = server.client().assets().list().send().unwrap().prefetch(3);
-    // These are on their way before anything was taken, and no more.
+    // These pages are requested before any item was taken, and no more than these.
     until(&server, 4);
     for page in [4, 3, 2] {
         gates[page].send(()).unwrap();
@@ -541,7 +542,7 @@ fn nobody_waits_for_pages_that_were_fetched_ahead() {
     let (server, gates) = gated(6);
     let list = server.client().assets().list().send().unwrap().prefetch(2);
     until(&server, 3);
-    // Nobody has let these pages through: to wait for them would last for ever.
+    // These pages are never released, so waiting for them would block forever.
     drop(list);
     drop(gates);
     assert!(server.count() <= 3);
@@ -582,10 +583,10 @@ fn pages_are_fetched_when_they_are_asked_for() {
         assert_eq!(page.into_items().into_iter().map(id).collect::<Vec<_>>(), ids);
     }
     assert!(pages.next().is_none() && pages.next().is_none());
-    // A page goes on by itself.
+    // A page can be iterated on into the next one.
     let page = server.client().assets().list().send().unwrap().iter_pages().nth(1).unwrap().unwrap();
     assert_eq!(page.map(id).collect::<Vec<_>>(), (10..35).map(|n| format!("a{n}")).collect::<Vec<_>>());
-    // What was looked at is not taken.
+    // Looking at items does not consume them.
     let mut list = server.client().assets().list().send().unwrap();
     assert_eq!(list.next().map(id).as_deref(), Some("a0"));
     assert_eq!(list.items().len(), 9);
@@ -601,7 +602,7 @@ fn items_that_were_looked_at_are_not_taken_from_the_next_page() {
     for taken in [0, 3, 9, 10, 11, 20, 24] {
         let mut list = client.assets().list().send().unwrap();
         let first: Vec<_> = list.by_ref().take(taken).map(id).collect();
-        // The rest of the page is decoded here, and given by the iteration that goes on to other pages.
+        // The rest of the page is decoded here, and yielded by the iteration that continues to other pages.
         let looked_at: Vec<_> = list.items().iter().map(|asset| asset.as_ref().unwrap().id.clone()).collect();
         let end = if taken == 0 { 10 } else { taken.div_ceil(10) * 10 };
         assert_eq!(looked_at, all[taken..end.min(25)], "after {taken}");
@@ -625,7 +626,7 @@ fn a_token_between_two_pages_is_that_of_the_second() {
         assert_eq!(rest.page_info().unwrap().page, Some(page));
         assert_eq!(rest.next().map(id), Some(format!("a{taken}")));
         assert_eq!(server.count() - before, 1, "the page before is not read again");
-        // What was deleted meanwhile moves the boundary, and nothing is lost by it.
+        // The deletion moves the page boundary, but no item is lost.
         assets.remove(&format!("a{}", taken - 2));
         let rest: Vec<_> = client.assets().list().from_token(&token).send().unwrap().map(id).collect();
         assert_eq!(rest, (taken..25).map(|n| format!("a{n}")).collect::<Vec<_>>());
@@ -689,7 +690,7 @@ fn the_key_is_in_no_item_and_no_error() {
     let e = server.client().indexes().retrieve("1").send().map(drop);
     let e2 = server.client().call("GET", &["x"]).send_as::<Vec<u8>>().unwrap_err();
     assert!(e.is_ok() && !format!("{e2} {e2:?}").contains("tlk_test_key"), "{e2:?}");
-    // A key of a few characters is one of a test, whose answers have such words.
+    // A key of a few characters is a test key, and answers may contain such a word.
     let client = TwelveLabs::builder().api_key("tlk").base_url(&server.url).build().unwrap();
     assert_eq!(client.assets().retrieve("1").send().unwrap().filename.as_deref(), Some("tlk_test_key"));
 }

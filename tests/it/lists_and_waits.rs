@@ -1,4 +1,4 @@
-//! The contracts of lists and of waits, the limits of answers, and what becomes of malformed ones.
+//! The contracts of lists and waits, the limits of answers, and the handling of malformed answers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -140,7 +140,7 @@ fn a_page_limit_of_zero_is_refused() {
     assert!(e.to_string().contains("between 1 and 50"), "{e}");
 }
 
-/// Answers look number n with the n-th body, and with the last one from then on.
+/// Answers poll number n with the n-th body, and every later poll with the last one.
 fn looks(server: &mut ServerGuard, bodies: &'static [&'static str]) -> (Mock, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = count.clone();
@@ -211,11 +211,11 @@ fn an_unknown_state_ends_at_the_deadline_and_never_later() {
     let e = wait.send().unwrap_err();
     assert!(e.is_timeout() && e.to_string().contains("`meditating`"), "{e}");
     assert_eq!(clock.slept(), Duration::from_secs(12));
-    // After 0, 0.5, 1.5, 3.5, 8.5 and 12 s.
+    // The polls are after 0, 0.5, 1.5, 3.5, 8.5 and 12 s.
     assert_eq!(count.load(Ordering::SeqCst), 6);
 }
 
-/// How a wait for something in this state ends, within 12 s.
+/// Returns how a wait for a resource in this state ends, within 12 s.
 fn end(status: &str, wait: fn(&TwelveLabs) -> Result<(), Error>) -> &'static str {
     let mut server = Server::new();
     let ids = r#""_id":"1","task_id":"1","batch_id":"1","upload_id":"1""#;
@@ -240,7 +240,7 @@ fn every_state_that_ends_a_wait() {
         };
     }
     type Ends = (fn(&TwelveLabs) -> Result<(), Error>, &'static [&'static str], &'static [&'static str]);
-    // What is waited for, the states in which it is done, and those in which it has failed.
+    // Each wait, with the states in which it is done and those in which it has failed.
     let waits: [Ends; 10] = [
         (wait!(client => client.assets().wait_for_done("1")), &["ready"], &["failed"]),
         (wait!(client => client.assets().wait_for_transcription("1")), &["ready"], &["failed"]),
@@ -275,7 +275,7 @@ fn a_look_that_hangs_does_not_outlast_the_deadline() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let client = TwelveLabs::builder().api_key("tlk_test").base_url(url).build().unwrap();
-    // The look alone would last for a minute, which is longer than `in_time` allows.
+    // Without the limit, the poll would last a minute, which is longer than `in_time` allows.
     let wait = client.assets().wait_for_done("1").max_wait_time(Duration::from_millis(300));
     let e = in_time(move || wait.sleep_interval(Duration::from_millis(50)).send().unwrap_err());
     assert!(matches!(&e, Error::WaitTimeout { status, .. } if status == "unknown"), "{e}");

@@ -1,4 +1,4 @@
-//! The manifest of a batch: whose it is, that nobody else has it, and that it says no more than it should.
+//! The manifest of a batch: its owner, its lock, and the limits of what it reveals.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ fn lines(folder: &Folder) -> Vec<String> {
     fs::read_to_string(folder.path(NAME)).unwrap().lines().map(Into::into).collect()
 }
 
-/// A line about a file as it is.
+/// Returns a line about a file in its current version.
 fn line(folder: &Folder, name: &str, event: Value) -> String {
     let path = folder.path(name).canonicalize().unwrap();
     let metadata = path.metadata().unwrap();
@@ -50,7 +50,7 @@ fn a_second_batch_in_the_same_program_is_told_who_has_the_manifest() {
     let us = format!("in use by process {} since 20", std::process::id());
     assert!(matches!(e, Error::File { .. }) && e.to_string().contains(&us), "{e}");
     cancel.cancel();
-    // With the last outcome the manifest is free, also if the batch is still there.
+    // The manifest is free after the last outcome, even if the batch still exists.
     let mut first = first;
     assert_eq!(first.by_ref().count(), 2);
     stand_in.polls_until_ready(0);
@@ -108,7 +108,7 @@ fn a_link_to_a_manifest_is_the_manifest() {
 #[cfg(unix)]
 #[test]
 fn a_manifest_behind_a_link_to_nothing_is_not_begun() {
-    // On a volume that is not mounted, say.
+    // The manifest may be on a volume that is not mounted.
     let (stand_in, folder, volume) = (StandIn::start(), Folder::new("dangling"), Folder::new("volume"));
     small_files(&folder, 1);
     let client = client(&stand_in.url());
@@ -180,10 +180,10 @@ fn a_manifest_that_cannot_be_rewritten_is_used_as_it_is_or_refused() {
     for (name, block) in blocks {
         fs::write(folder.path(NAME), &large).unwrap();
         block(&fresh);
-        // What has a first line can be used without being compacted.
+        // A manifest with a first line can be used without being compacted.
         assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped)], "{name}");
         assert!(fs::read_to_string(folder.path(NAME)).unwrap() == large, "{name}");
-        // What has none cannot, and a new one cannot be begun.
+        // A manifest without a first line cannot, and a new one cannot be created.
         for old in [Some(&first[1]), None] {
             match old {
                 Some(old) => fs::write(folder.path(NAME), old).unwrap(),
@@ -199,7 +199,7 @@ fn a_manifest_that_cannot_be_rewritten_is_used_as_it_is_or_refused() {
     assert_eq!(stand_in.count("POST /assets"), 1);
 }
 
-/// The other process of the next test.
+/// The child process of the next test.
 #[test]
 #[ignore = "it is started by another test"]
 fn child_process_that_cannot_compact() {
@@ -231,7 +231,7 @@ fn nothing_is_left_of_a_compaction_that_fails_halfway() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert!(fs::read_to_string(folder.path(NAME)).unwrap() == large);
     assert_eq!(folder.names(), ["00.mp4", NAME]);
-    // And it is compacted where that is possible.
+    // The manifest is compacted where that is possible.
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped)]);
     assert!(folder.path(NAME).metadata().unwrap().len() < large.len() as u64 / 2);
 }
@@ -272,7 +272,7 @@ fn a_manifest_among_the_files_is_not_uploaded() {
     small_files(&folder, 2);
     fs::create_dir(folder.path("inner")).unwrap();
     let client = client(&stand_in.url());
-    // Everything in the folder, as before the first run and as after it.
+    // The batch gets everything in the folder, both before and after the first run.
     for run in 0..2 {
         let paths = folder.names().into_iter().filter(|name| name.contains('.')).map(|name| folder.path(&name));
         let paths: Vec<_> = paths.chain((run == 0).then(|| folder.path("inner/../manifest.jsonl"))).collect();
@@ -289,10 +289,10 @@ fn a_line_without_end_is_refused() {
     small_files(&folder, 1);
     let client = client(&stand_in.url());
     outcomes(batch(&client, &folder));
-    // A GiB of zeros, which takes no space.
+    // A GiB of zeros in a sparse file, which takes no space on the disk.
     let file = File::options().write(true).open(folder.path(NAME)).unwrap();
     file.set_len(1 << 30).unwrap();
-    // Windows refuses a manifest that another program may write to.
+    // Windows refuses a manifest that another program has open for writing.
     drop(file);
     let e = batch(&client, &folder).send().unwrap_err();
     assert!(e.to_string().contains("line 5 is longer than any line of a manifest"), "{e}");
@@ -322,7 +322,7 @@ fn another_account_and_another_base_url_are_refused() {
         assert!(!e.to_string().contains("tlk_") && !e.to_string().contains(KEY), "{e}");
         assert_eq!(fs::read(folder.path(NAME)).unwrap(), before);
     }
-    // The account has a new key, and somebody does what the error says.
+    // The account has a new key, and the user does what the error suggests.
     fs::write(folder.path(NAME), lines(&folder)[1..].join("\n")).unwrap();
     let renewed = other("tlk_renewed", &stand_in.url());
     assert_eq!(kinds(&outcomes(batch(&renewed, &folder))), [("00.mp4", Skipped)]);
@@ -347,7 +347,7 @@ fn a_manifest_without_a_first_line_is_taken_over_once() {
             assert_eq!(now, format!("{}\n{old}", all[0]), "{mark:?}");
         }
     }
-    // All that there is of the first line ever is torn.
+    // The manifest consists only of a torn first line.
     fs::write(folder.path(NAME), "{\"event\":\"ses").unwrap();
     outcomes(batch(&client, &folder));
     assert_eq!(lines(&folder)[..2], [all[0].as_str(), "{\"event\":\"ses"]);
@@ -366,7 +366,7 @@ fn a_manifest_that_goes_away_while_it_is_in_use_ends_the_batch() {
         ("renamed", |path| fs::rename(path, path.with_extension("other"))),
         ("unlocked", |path| fs::remove_file(path.with_extension("jsonl.lock"))),
     ];
-    // On Windows, nobody else can do any of it.
+    // On Windows, other programs cannot do any of this.
     let is_prevented = cfg!(windows);
     for (name, change) in changes {
         let (stand_in, folder) = (StandIn::start(), Folder::new(name));
@@ -391,7 +391,7 @@ fn a_manifest_that_goes_away_while_it_is_in_use_ends_the_batch() {
     }
 }
 
-/// The other process of the next test, which may not write much.
+/// The child process of the next test, whose file size is limited.
 #[test]
 #[ignore = "it is started by another test"]
 fn child_process_with_a_full_disk() {
@@ -421,7 +421,7 @@ fn no_chunk_is_sent_before_its_session_is_in_the_manifest() {
     cancel.cancel();
     drop(uploads);
 
-    // And if it cannot be written, none is.
+    // If the manifest cannot be written, no file is sent.
     let (stand_in, folder) = (StandIn::start(), Folder::new("full"));
     stand_in.chunks(CHUNK, 3);
     let client = crate::batch::client(&stand_in.url());
@@ -457,7 +457,7 @@ fn most_of_a_large_manifest_is_old_and_goes() {
     let done = done[0];
     text += &format!("{done}\n{strange}");
     let path = folder.path(NAME);
-    // Of these, the first is what a kill has left, and the second is somebody else's.
+    // The first file was left by a crash, and the second belongs to somebody else.
     for (left, compacted) in [("{\"format\":\"twelve", true), ("mine", false), ("", true)] {
         fs::write(&path, &text).unwrap();
         folder.write("manifest.jsonl.new", left.as_bytes());
@@ -476,7 +476,7 @@ fn most_of_a_large_manifest_is_old_and_goes() {
         }
         fs::remove_file(folder.path("manifest.jsonl.new")).ok();
     }
-    // What is written then can be read, too.
+    // Lines that are written afterwards can be read as well.
     folder.write("03.mp4", &content(99));
     outcomes(batch(&client, &folder));
     assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Skipped));
@@ -523,7 +523,7 @@ fn a_file_of_several_spellings_is_uploaded_once() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("spellings"));
     let client = client(&stand_in.url());
     let spellings = ["clip.mp4", "CLIP.MP4", "clip.mp4.", "clip.mp4 "];
-    // They are four files, or one: that is for the file system to say.
+    // The file system decides whether these are four files or one.
     folder.write("clip.mp4", &content(1000));
     let is_one = folder.path("CLIP.MP4").exists();
     for name in spellings.iter().filter(|name| !folder.path(name).exists()).collect::<Vec<_>>() {
@@ -537,7 +537,7 @@ fn a_file_of_several_spellings_is_uploaded_once() {
     let all = || spellings.map(|name| folder.path(name)).to_vec();
     assert_eq!((upload(all()), stand_in.asset_count()), (vec![Uploaded; files], files));
     assert_eq!(upload(all()), vec![Skipped; files]);
-    // In a later run it has another spelling, and so has the manifest.
+    // In a later run, the file and the manifest are spelled differently.
     for name in spellings.iter().rev() {
         assert_eq!(upload(vec![folder.path(name)]), [Skipped], "{name}");
     }
@@ -552,7 +552,7 @@ fn the_last_line_about_a_file_counts_whatever_its_spelling() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("respelled"));
     let client = client(&stand_in.url());
     fs::create_dir(folder.path("sub")).unwrap();
-    // As it is in a folder that does not distinguish names by case.
+    // The link imitates a folder whose names are not case-sensitive.
     std::os::unix::fs::symlink(folder.path("sub"), folder.path("SUB")).unwrap();
     folder.write("sub/00.mp4", &content(1000));
     let upload = || {
@@ -575,7 +575,7 @@ fn the_last_line_about_a_file_counts_whatever_its_spelling() {
         assert_eq!(upload(), kind, "{first} {second}");
     }
     assert_eq!(stand_in.asset_count(), 1);
-    // Where case does distinguish, it is another file, also if it is like this one.
+    // If names are case-sensitive, it is another file, even if its content is the same.
     fs::remove_file(folder.path("SUB")).unwrap();
     fs::create_dir(folder.path("SUB")).unwrap();
     fs::copy(folder.path("sub/00.mp4"), folder.path("SUB/00.mp4")).unwrap();
@@ -614,7 +614,7 @@ fn ids_that_cannot_be_asked_for_do_not_fail_a_file_for_ever() {
     }
 }
 
-/// Windows does not say that a file was replaced by one of the same size and time: see the guide.
+/// Windows does not report that a file was replaced by one of the same size and time: see the guide.
 #[cfg(unix)]
 #[test]
 fn chunks_of_a_file_that_was_replaced_are_not_mixed_with_those_of_the_other() {
@@ -624,7 +624,7 @@ fn chunks_of_a_file_that_was_replaced_are_not_mixed_with_those_of_the_other() {
     let client = client(&stand_in.url());
     stand_in.fault("PUT /storage/{upload_id}/5", Fault::status(500).times(4));
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("large.mp4", Failed)]);
-    // Another file of the same size, with the same time of change.
+    // The replacement has the same size and the same modification time.
     let modified = path.metadata().unwrap().modified().unwrap();
     let other: Vec<u8> = content(200_000).into_iter().rev().collect();
     folder.write("other", &other);

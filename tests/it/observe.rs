@@ -1,4 +1,4 @@
-//! What an observer sees: each attempt once, whatever becomes of it.
+//! The events that an observer receives: each attempt exactly once, whatever its outcome.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl Events {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// The operation, number, status and whether another attempt follows, of each.
+    /// Returns the operation, the number and the status of each attempt, and whether another attempt follows.
     fn short(&self) -> Vec<(String, u32, Option<u16>, bool)> {
         self.take().into_iter().map(|e| (e.operation, e.attempt, e.status, e.retry_in.is_some())).collect()
     }
@@ -74,7 +74,8 @@ fn attempts_that_end_a_call_are_seen_too() {
     let last = answer(200, &json!({"data": [{"_id": "2"}], "page_info": {"page": 2, "total_page": 2}}));
     let moved = |place: &str| Step::Answer(answer_with(302, &[("location", place)], &Value::Null));
     let get = |status, retried| ("GET /assets/a1".to_string(), 1, Some(status), retried);
-    // A refusal, a redirect that is followed and one that is not, and a success that cannot be read.
+    // The attempts: an error response, a redirect that is followed, one that is not, and a success that cannot be
+    // decoded.
     let server = Server::start([
         status(404),
         moved("/v1.3/b"),
@@ -96,7 +97,7 @@ fn attempts_that_end_a_call_are_seen_too() {
     assert_eq!(client.assets().list().send().unwrap().count(), 2);
     let pages = events.short();
     assert_eq!(pages, [("GET /assets".to_string(), 1, Some(200), false), ("GET /assets".into(), 1, Some(200), false)]);
-    // What is not sent is not seen.
+    // An attempt that is not sent is not observed.
     let cancel = CancelHandle::new();
     cancel.cancel();
     client.assets().retrieve("a1").request_options(RequestOptions::new().cancel_handle(&cancel)).send().unwrap_err();

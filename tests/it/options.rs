@@ -1,4 +1,4 @@
-//! What the options of a call add: where it goes, what it replaces, and which requests of a workflow it reaches.
+//! The effect of call options: the requests of a workflow that they reach, and the values that they replace.
 
 use serde_json::{Value, json};
 use twelvelabs::indexes::IndexModelInput;
@@ -19,7 +19,7 @@ fn ok(body: Value) -> Step {
     Step::Answer(answer(200, &body))
 }
 
-/// Which requests have the additional header, and the query parameter.
+/// Returns which requests contain the additional header and the query parameter.
 fn reached(requests: &[Received]) -> (Vec<bool>, Vec<bool>) {
     let in_query = |request: &Received| request.query.iter().any(|(name, _)| name == "extra");
     (
@@ -45,7 +45,7 @@ fn an_upload_in_one_request_sends_parameters_with_the_file_alone() {
     assert!(requests[1..].iter().all(|request| request.body.is_empty()));
 }
 
-/// The requests of a chunked upload of 8 bytes in two chunks, resumed or not.
+/// Returns the requests of a chunked upload of 8 bytes in two chunks, resumed or not.
 fn chunked(resumed: bool) -> Vec<Received> {
     let session = |port: u16| {
         let url = |index: u32| json!({"chunk_index": index, "url": format!("http://127.0.0.1:{port}/put/{index}")});
@@ -87,7 +87,7 @@ fn chunked(resumed: bool) -> Vec<Received> {
 fn a_chunked_upload_sends_parameters_with_the_session_alone() {
     let requests = chunked(false);
     assert_eq!(requests[0].json()["extra"], "3");
-    // The storage gets nothing of this.
+    // The storage receives none of these options.
     let (headers, query) = reached(&requests);
     assert_eq!((headers, query), (vec![true, false, false, true], vec![true, false, false, false]));
     assert_eq!(requests[3].json().get("extra"), None);

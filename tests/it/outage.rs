@@ -1,4 +1,4 @@
-//! Batches when the platform is away, or its answers are lost: no file is lost, and none is sent twice.
+//! Batches during an outage or with lost answers: no file is lost, and none is sent twice.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::server::{Server, Step, answer, answer_with, builder};
 fn an_outage_fails_no_file() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("outage"));
     small_files(&folder, 12);
-    // Nothing gets through for a while, whatever is asked.
+    // Every request fails for a while.
     stand_in.fault("POST /assets", Fault::status(503).times(20));
     stand_in.fault("GET /assets", Fault::status(503).times(10));
     let found = outcomes(batch(&stand_in.client(), &folder).workers(8));
@@ -79,13 +79,13 @@ fn an_outage_that_lasts_ends_the_batch_with_the_rest_not_started() {
     assert!(!summary.is_complete());
     let why = summary.stopped.unwrap().to_string();
     assert!(why.contains("nothing got through for"), "{why}");
-    // After 1, 2, 5 and then each 10 s, with a look for the file each time, until the 60 s are over.
+    // There are probes after 1, 2, 5 and then every 10 s until the 60 s are over, each with a search for the file.
     let looks = stand_in.count("GET /assets");
     assert!((20..=37).contains(&looks), "{looks}");
     let waited = stand_in.clock().passed();
     assert!((60..62).contains(&waited.as_secs()), "{waited:?}");
 
-    // When it is over, the next batch does the rest.
+    // After the outage, the next batch uploads the rest.
     stand_in.forgive();
     let summary = batch(&stand_in.client(), &folder).send().unwrap().finish();
     assert!(summary.is_complete() && summary.uploaded == 6, "{summary:?}");
@@ -167,7 +167,7 @@ fn a_file_that_was_in_flight_at_a_kill_is_looked_for_before_it_is_sent_again() {
     assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (2, 2), "nothing is sent twice");
 }
 
-/// Leaves of the manifest only what a kill during the sending of these files would have left of them.
+/// Truncates the manifest to what a crash would have left while these files were being sent.
 fn as_killed_while_sending(folder: &Folder, files: &[&str]) {
     let path = folder.path("manifest.jsonl");
     let lines = std::fs::read_to_string(&path).unwrap();
@@ -179,7 +179,7 @@ fn as_killed_while_sending(folder: &Folder, files: &[&str]) {
 
 #[test]
 fn what_may_have_come_late_is_looked_for_again_if_it_was_sent_a_moment_ago() {
-    // The first of all asked for the platform's time.
+    // The first request asks for the platform's time.
     for (later, looks) in [(0, 1 + 4), (7200, 1 + 1)] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
         small_files(&folder, 1);
@@ -256,12 +256,12 @@ fn a_key_that_is_not_valid_costs_one_request_and_one_error_for_all() {
 
 #[test]
 fn a_platform_that_answers_to_others_is_not_away() {
-    // What it answers when it is asked whether it is there, and what becomes of the only file.
+    // Each status that the platform answers to a probe, with the outcome of the only file.
     for (status, kind) in [(404, Failed), (499, Failed), (500, Uploaded), (503, Uploaded)] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("reachable"));
         small_files(&folder, 1);
         stand_in.fault("POST /assets", Fault::status(503));
-        // Before that, the platform is asked for its time, and the file is looked for, and is not there.
+        // Before that, the platform is asked for its time, and a search does not find the file.
         stand_in.fault("GET /assets", Fault::status(status).after(2));
         let found = outcomes(batch(&stand_in.client(), &folder));
         assert_eq!(kinds(&found), [("00.mp4", kind)], "{status}");
@@ -300,14 +300,14 @@ fn what_may_have_arrived_is_looked_for_by_the_next_batch() {
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Failed)]);
     let lines = std::fs::read_to_string(folder.path("manifest.jsonl")).unwrap();
     assert!(lines.lines().last().unwrap().contains("\"message\":"), "{lines}");
-    // The platform has it all the same.
+    // The platform has received the file all the same.
     client.assets().create(UploadMethod::direct(folder.path("00.mp4"))).send().unwrap();
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
     assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 2));
 }
 
-/// A stand-in that loses the answer to an upload of `a.mp4`, of 4 bytes, and then has these assets: with a name, a
-/// size, and how many seconds after the upload they came.
+/// Creates a stand-in that loses the answer to an upload of `a.mp4` with 4 bytes, and then has these assets, each with
+/// a name, a size, and the number of seconds after the upload at which it was created.
 fn lost(assets: &[(&str, &str, Option<u64>, Option<i64>)]) -> StandIn {
     let stand_in = StandIn::start();
     let now = stand_in.clock().utc_now();

@@ -1,4 +1,4 @@
-//! Code of the caller's that panics, and threads that cannot be started: errors, and never a hang or a panic.
+//! Caller code that panics, and threads that cannot be started: both end in an error, never in a hang or a panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -12,7 +12,7 @@ use twelvelabs::embed::EmbedInput;
 use twelvelabs::testing::StandIn;
 use twelvelabs::{CancelHandle, Clock, Error, FileSource, RequestOptions, TwelveLabs};
 
-/// A client whose observer panics once, at the first request like this.
+/// Creates a client whose observer panics once, at the first request that matches.
 fn panicking(stand_in: &StandIn, operation: &'static str) -> TwelveLabs {
     let panics = AtomicBool::new(true);
     let builder = TwelveLabs::builder().api_key(KEY).base_url(stand_in.url()).max_retries(0);
@@ -25,14 +25,14 @@ fn panicking(stand_in: &StandIn, operation: &'static str) -> TwelveLabs {
 
 #[test]
 fn an_upload_whose_worker_panics_can_be_resumed() {
-    // While a chunk is sent, and while a worker asks for URLs that the others wait for.
+    // The panic is in a thread that sends a chunk, or in a worker that requests URLs for which the others wait.
     for operation in ["PUT chunk 7 of 13", "/presigned-urls"] {
         let (stand_in, file) = (StandIn::start(), FileSource::bytes("a.mp4", content(13 * CHUNK as usize)));
         stand_in.chunks(CHUNK, 3);
         let uploads = panicking(&stand_in, operation).multipart_upload();
         let upload = || uploads.upload_file(file.clone()).max_workers(3);
         let result = catch_unwind(AssertUnwindSafe(|| upload().send()));
-        // The calling thread asks for URLs, too: then the panic is its own.
+        // The calling thread requests URLs as well, in which case the caller gets the panic itself.
         if let Ok(result) = result {
             let Err(Error::Upload(e)) = result else { panic!("{operation}: {result:?}") };
             assert!(e.resumable && !e.missing.is_empty(), "{operation}: {e:?}");
@@ -47,7 +47,7 @@ fn an_upload_whose_worker_panics_can_be_resumed() {
 
 #[test]
 fn an_observer_that_panics_costs_its_file_at_the_most_and_the_next_batch_goes_on() {
-    // The file of a chunk is tried again when the others are done, as after any other passing fault.
+    // The file of a chunk is retried after the others are done, as after any other temporary failure.
     for (operation, failures) in [("PUT chunk 2", 0), ("POST /assets", 1), ("GET /assets/", 1)] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("observer-panics"));
         stand_in.chunks(CHUNK, 3);
@@ -99,7 +99,7 @@ fn a_client_outlives_code_that_panics() {
     assert_eq!(client.assets().list().send().unwrap().count(), 1, "what has panicked has not arrived");
 }
 
-/// The other process of the next test, in which no thread can be started.
+/// The child process of the next test, in which no thread can be started.
 #[test]
 #[ignore = "it is started by another test"]
 fn child_process_without_threads() {
@@ -121,7 +121,7 @@ fn child_process_without_threads() {
     let e = client.assets().create(UploadMethod::direct(reader)).send().unwrap_err();
     assert!(matches!(e, Error::File { .. }), "{e:?}");
 
-    // What only goes faster with threads goes without.
+    // Threads that only make a call faster are optional.
     let options = RequestOptions::new().cancel_handle(&CancelHandle::new());
     client.assets().create(UploadMethod::direct(file())).request_options(options).send().unwrap();
     let assets = client.assets().list().page_limit(1).send().unwrap().prefetch(4);
@@ -134,7 +134,7 @@ fn a_thread_that_cannot_be_started_is_an_error() {
     stand_in.chunks(CHUNK, 3);
     let mut process = Command::new(std::env::current_exe().unwrap());
     process.args(["--ignored", "--exact", "--test-threads=1", "panics::child_process_without_threads"]);
-    // No system has room for a stack like this.
+    // No system has enough memory for a stack of this size.
     process.env("RUST_MIN_STACK", (1u64 << 60).to_string()).env("STAND_IN_URL", stand_in.url());
     let output = process.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

@@ -1,4 +1,4 @@
-//! How a server is reached: by its name, through a proxy, with a password in its URL, and with certificates of one's own.
+//! Ways to reach a server: by its name, through a proxy, with a password in its URL, and with custom certificates.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -50,7 +50,7 @@ fn a_name_that_does_not_exist_is_an_error_that_names_it() {
 
 #[test]
 fn a_server_that_is_not_there_is_asked_again_and_named() {
-    // A port that is free again.
+    // A port that was just freed, so that nothing listens on it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for host in ["127.0.0.1", "localhost"] {
         let pauses = crate::server::Pauses::default();
@@ -62,7 +62,7 @@ fn a_server_that_is_not_there_is_asked_again_and_named() {
     }
 }
 
-/// The ids of the threads of this process.
+/// Returns the ids of the threads of this process.
 #[cfg(target_os = "linux")]
 fn threads() -> BTreeSet<u32> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
@@ -78,7 +78,7 @@ fn a_call_by_name_needs_no_thread_of_its_own() {
     }
     let server = Server::start((0..101).map(|_| ready()));
     let client = builder(&server).base_url(server.url_by_name()).build().unwrap();
-    // The first call looks up the name and opens the connection.
+    // The first call resolves the name and opens the connection.
     client.assets().retrieve("a1").send().unwrap();
     let (seen, done) = (Arc::new(Mutex::new(BTreeSet::new())), Arc::new(AtomicBool::new(false)));
     let watch = {
@@ -99,11 +99,11 @@ fn a_call_by_name_needs_no_thread_of_its_own() {
     done.store(true, Ordering::SeqCst);
     watch.join().unwrap();
     let more: Vec<u32> = seen.lock().unwrap().difference(&before).copied().collect();
-    // A thread of the server at the most, that was about to end.
+    // At most a server thread that was about to end is allowed.
     assert!(more.len() <= 2, "{} threads were started for 100 calls", more.len());
 }
 
-/// A proxy that opens tunnels, or says this instead, and keeps what it sees of them.
+/// A proxy that opens tunnels or sends another answer instead, and records what it sees.
 pub struct Proxy {
     port: u16,
     seen: Arc<Mutex<Vec<u8>>>,
@@ -173,7 +173,7 @@ fn requests_go_through_a_proxy() {
     }
     let seen = proxy.seen();
     assert_eq!(seen.matches("CONNECT ").count(), 2, "a connection for each client: {seen}");
-    // What is not encrypted can be seen in a tunnel, but the proxy itself is not given the key.
+    // Unencrypted traffic is visible in a tunnel, but the proxy itself must not receive the key.
     for head in seen.split("CONNECT ").skip(1).map(|rest| rest.split("\r\n\r\n").next().unwrap()) {
         assert!(!head.contains(API_KEY) && !head.to_lowercase().contains("x-api-key"), "{head}");
     }
@@ -272,7 +272,7 @@ fn a_proxy_of_the_environment_that_cannot_be_used_is_an_error_of_the_builder() {
         (&[("ALL_PROXY", "http://")], "ALL_PROXY"),
         (&[("HTTPS_PROXY", "gopher://127.0.0.1:9")], "HTTPS_PROXY"),
         (&[("https_proxy", "no proxy")], "https_proxy"),
-        // Nothing goes to a URL of `http`.
+        // No request goes to an `http` URL.
         (&[("http_proxy", "no proxy")], ""),
         (&[("ALL_PROXY", "no proxy"), good], ""),
         (&[("ALL_PROXY", " "), good], ""),
@@ -302,7 +302,7 @@ fn a_proxy_variable_that_is_not_utf_8_is_an_error_of_the_builder() {
 fn a_server_that_no_proxy_covers_is_reached_directly() {
     const NAME: &str = "proxies::a_server_that_no_proxy_covers_is_reached_directly";
     if is_child(NAME) {
-        // Names of another machine, so that only the variables decide.
+        // The names are those of another machine, so that only the variables decide.
         let of = |base_url: &str| {
             let client = TwelveLabs::builder().api_key(API_KEY).base_url(base_url).max_retries(0).build().unwrap();
             in_time(move || client.assets().retrieve("a1").send().unwrap_err()).to_string()

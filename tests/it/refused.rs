@@ -1,4 +1,4 @@
-//! Arguments that cannot be sent: an error when the call is sent, and never `null`, nothing, or something else.
+//! Arguments that cannot be sent: sending the call is an error, and never sends `null`, nothing, or another value.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use twelvelabs::entity_collections::EntityInput;
 use twelvelabs::search::SearchFilter;
 use twelvelabs::{Error, FileSource, RequestOptions, Result, TwelveLabs};
 
-/// Makes calls that are all refused, and checks for each the argument and the reason, and that nothing was sent.
+/// Makes calls that are all refused. Checks the argument and the reason of each, and that nothing was sent.
 fn refused(calls: impl FnOnce(&TwelveLabs) -> Vec<(Result<()>, &'static str, &'static str)>) {
     let server = Server::start([]);
     for (n, (result, name, why)) in calls(&client(&server).0).into_iter().enumerate() {
@@ -23,7 +23,7 @@ fn refused(calls: impl FnOnce(&TwelveLabs) -> Vec<(Result<()>, &'static str, &'s
     assert!(server.finish().is_empty(), "nothing was sent");
 }
 
-/// The only request of a call.
+/// Returns the only request of a call.
 fn sent(call: impl FnOnce(&TwelveLabs)) -> Received {
     let server = Server::start([Step::Answer(answer(200, &json!({"data": [], "page_info": {}})))]);
     call(&client(&server).0);
@@ -36,7 +36,7 @@ fn query(received: &Received) -> Vec<String> {
     query
 }
 
-/// What no serializer can write.
+/// A value that no serializer can write.
 struct Stubborn;
 
 impl Serialize for Stubborn {
@@ -290,7 +290,7 @@ fn a_filter_by_metadata_replaces_the_one_before() {
         let list = client.indexes().indexed_assets().list("i").status(["ready"]).user_metadata(json!({"a": 1, "b": 2}));
         drop(list.user_metadata(json!({"b": 3, "status": "new", "page": 7})).page(2).send().unwrap());
     });
-    // The names that are the list's own would be taken for it.
+    // Additional parameters with the list's own names would be mistaken for them.
     assert_eq!(
         query(&received),
         ["b=3", "page=2", "status=ready", "user_metadata[page]=7", "user_metadata[status]=new"]

@@ -1,4 +1,4 @@
-//! Responses, in conversations and in pieces, against the stand-in.
+//! Responses, in conversations and streamed, against the stand-in.
 
 use serde_json::json;
 use twelvelabs::responses::{
@@ -7,7 +7,7 @@ use twelvelabs::responses::{
 use twelvelabs::testing::StandIn;
 use twelvelabs::{Error, Result, TwelveLabs};
 
-/// A stand-in with a knowledge store.
+/// Creates a stand-in with a knowledge store.
 fn begin() -> Result<(StandIn, TwelveLabs, String)> {
     let stand_in = StandIn::start();
     let client = TwelveLabs::builder().api_key("tlk_test").base_url(stand_in.url()).build()?;

@@ -1,4 +1,4 @@
-//! Searches across their pages, indexes that are found or created, and the waits for what is indexed.
+//! Searches across pages, indexes that are found or created, and waits for indexed assets.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn refused(status: u16, code: &str) -> Step {
     Step::Answer(answer(status, &json!({"code": code, "message": "refused"})))
 }
 
-/// A page of hits in the videos of these names, and the token of the next.
+/// Returns a page of hits in these videos, with the token of the next page.
 fn hits(videos: &[&str], next: Option<&str>) -> Step {
     let data: Vec<Value> = videos.iter().map(|video| json!({"video_id": video, "start": 1, "end": 2.5})).collect();
     ok(json!({"data": data, "page_info": {"limit_per_page": 2, "total_results": 9, "next_page_token": next}}))
@@ -65,7 +65,7 @@ fn a_page_that_cannot_be_fetched_is_one_error_and_not_the_end_in_silence() {
     let server = Server::start([hits(&["v1"], Some("t2")), refused(400, "page_token_expired")]);
     assert_eq!(videos(&server), ["v1", "error: refused [page_token_expired, 400] (GET /search/t2 at 127.0.0.1)"]);
     server.finish();
-    // A GET may be repeated, and is.
+    // A GET may be retried, and is.
     let server = Server::start([hits(&["v1"], Some("t2")), refused(500, "x"), hits(&["v2"], None)]);
     assert_eq!(videos(&server), ["v1", "v2"]);
     server.finish();
@@ -110,7 +110,7 @@ fn an_item_that_cannot_be_decoded_is_an_error_in_its_place() {
     assert!(found[1].contains("item 1 of page 1"), "{found:?}");
 }
 
-/// A page of indexes of these names, whose ids are made of them.
+/// Returns a page of indexes with these names, from which the ids are derived.
 fn indexes(names: &[&str], page: u32, total: u32) -> Step {
     let data: Vec<Value> =
         names.iter().map(|name| json!({"_id": format!("id of {name}"), "index_name": name, "models": []})).collect();
@@ -155,7 +155,7 @@ fn an_index_that_somebody_creates_first_is_found() {
     assert_eq!(ensure(&server).unwrap(), ("id of films".into(), false));
     let received = server.finish();
     assert!(received[2].query.iter().all(|(name, _)| name != "index_name"), "the second look is at all indexes");
-    // A conflict about something else stays one.
+    // A conflict about something else is returned as an error.
     let server = Server::start([indexes(&[], 1, 1), taken(), indexes(&["other"], 1, 1)]);
     assert_eq!(ensure(&server).unwrap_err().code(), Some("index_name_already_exists"));
     server.finish();

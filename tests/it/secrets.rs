@@ -1,4 +1,4 @@
-//! What is secret reaches no text, whatever a server does with it.
+//! No secret reaches a message, a log or a `Debug` text, whatever a server does with it.
 
 use std::sync::{Arc, Mutex};
 
@@ -124,7 +124,7 @@ fn a_failure_is_short_in_debug() {
     let e = client(&server).assets().wait_for_done("a1").send().unwrap_err();
     assert!(format!("{e:?}").len() < 10_000 && e.to_string().len() < 10_000, "{}", format!("{e:?}").len());
 
-    // So is one about thousands of chunks, as `main` prints it.
+    // An error about thousands of chunks is short as well, as `main` prints it.
     let stand_in = StandIn::start();
     stand_in.chunks(1, 1);
     stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::status(400).always());
@@ -135,7 +135,7 @@ fn a_failure_is_short_in_debug() {
     assert!(text.contains("missing: [1, 2, 3, ") && text.contains("total_chunks: 50000"), "{text}");
 }
 
-/// What a storage says when a signature does not fit, as of its documentation.
+/// Returns the documented answer of a storage to a signature that does not match.
 fn signature_does_not_match(signature: &str) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>SignatureDoesNotMatch</Code><Message>The request \

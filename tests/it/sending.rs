@@ -13,7 +13,7 @@ use twelvelabs::assets::UploadMethod;
 use twelvelabs::testing::StandIn;
 use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
 
-/// A file of 3 MiB that is removed in the end.
+/// A file of 3 MiB that is removed when it is dropped.
 struct TempFile(PathBuf);
 
 impl TempFile {
@@ -30,7 +30,7 @@ impl Drop for TempFile {
     }
 }
 
-/// Plays `play` on every connection.
+/// Starts a server that runs `play` on every connection.
 fn serve(play: impl Fn(TcpStream) + Send + Clone + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -60,7 +60,7 @@ fn head(stream: &mut TcpStream) -> bool {
     true
 }
 
-/// Takes everything and never answers.
+/// Reads everything and never answers.
 fn swallow(mut stream: TcpStream) {
     if head(&mut stream) {
         let _ = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -120,7 +120,7 @@ fn a_server_that_trickles_its_answer_is_a_timeout() {
 fn the_head_and_the_body_of_an_answer_have_one_time_limit() {
     let url = serve(|mut stream| {
         head(&mut stream);
-        // Each of them alone would be in time.
+        // Each pause alone would be within the limit.
         thread::sleep(Duration::from_millis(200));
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n");
         for byte in br#"{"_id":"1"}"# {
@@ -143,7 +143,7 @@ fn a_connection_that_the_server_closed_when_idle_is_replaced() {
     let client = client(&url);
     for _ in 0..5 {
         assert_eq!(client.assets().retrieve("1").send().unwrap().id, "1");
-        // The server's close arrives before the next request: on loopback as soon as the thread ends.
+        // The server's close must arrive before the next request. On loopback, it arrives as soon as the thread ends.
         thread::sleep(Duration::from_millis(20));
     }
 }

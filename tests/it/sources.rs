@@ -1,4 +1,4 @@
-//! Where the bytes come from: pipes, devices, silent readers, names that have an effect on a terminal.
+//! Sources of bytes: pipes, devices, silent readers, and names that could control a terminal.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use twelvelabs::assets::UploadMethod;
 use twelvelabs::testing::StandIn;
 use twelvelabs::{CancelHandle, Error, FileSource};
 
-/// A reader that gives what is sent to it.
+/// A reader that returns the blocks that are sent to it.
 struct Slow(mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>);
 
 impl Read for Slow {
@@ -33,7 +33,7 @@ fn a_reader_that_falls_silent_is_canceled() {
     let remote = cancel.clone();
     bytes.send(b"some".to_vec()).unwrap();
     let canceler = std::thread::spawn(move || {
-        // It has given something, and is asked for more.
+        // The reader has returned a block, and is asked for more.
         asked.iter().take(2).for_each(drop);
         remote.cancel();
         asked
@@ -48,7 +48,7 @@ fn a_reader_that_falls_silent_is_canceled() {
 fn nothing_is_read_beyond_the_length() {
     let server = Server::start([Step::Answer(answer(201, &json!({"_id": "a1"})))]);
     let (client, _) = crate::server::client(&server);
-    // It would block for ever at the next byte.
+    // The reader would block forever at the next byte.
     let ((bytes, receiver), (asks, asked)) = (mpsc::channel(), mpsc::channel());
     bytes.send(b"four".to_vec()).unwrap();
     let source = FileSource::reader("a.mp4", Slow(receiver, asks)).length(4);
@@ -105,7 +105,7 @@ mod pipes {
         path
     }
 
-    /// Whether somebody has the pipe open for reading, or waits to.
+    /// Whether a process has opened the pipe for reading, or is waiting to.
     fn has_reader(path: &Path) -> bool {
         let nonblocking = if cfg!(target_os = "linux") { 0x800 } else { 0x4 };
         OpenOptions::new().write(true).custom_flags(nonblocking).open(path).is_ok()
@@ -189,7 +189,7 @@ mod pipes {
             let (cancel, target) = (CancelHandle::new(), path.clone());
             let remote = cancel.clone();
             let canceler = std::thread::spawn(move || {
-                // Long enough for it to wait for a writer, or to have one that is silent.
+                // The pause is long enough for the thread to wait for a writer, or to have a silent one.
                 std::thread::sleep(Duration::from_millis(50));
                 let writer = has_writer.then(|| OpenOptions::new().write(true).open(&target).unwrap());
                 std::thread::sleep(Duration::from_millis(50));

@@ -1,4 +1,4 @@
-//! What the stand-in refuses, and what options do in it, as the platform is documented to.
+//! The documented refusals and options of the platform, as the stand-in implements them.
 
 use serde_json::{Value, json};
 use twelvelabs::analyze::VideoContext;
@@ -14,7 +14,7 @@ fn upload(client: &TwelveLabs, name: &str) -> Asset {
     client.assets().upload(FileSource::bytes(name, *b"media")).send().unwrap()
 }
 
-/// The status and the code of a refusal.
+/// Returns the status and the code of an error response.
 fn refusal<T: std::fmt::Debug>(result: Result<T>) -> (u16, String) {
     match result.unwrap_err() {
         Error::Api(e) => (e.status, e.code.clone().unwrap_or_default()),
@@ -70,7 +70,7 @@ fn a_schema_has_to_be_one_that_the_platform_takes() {
         assert_eq!(created.is_err(), is_refused, "{created:?}");
     }
 
-    // An analysis needs no descriptions, but there are keywords that it refuses.
+    // An analysis does not need descriptions, but it refuses some keywords.
     let asset = upload(&client, "a.mp4");
     let ask = |schema: &Value| client.analyze().video(&asset).prompt("Who?").json::<Value>(schema.clone());
     assert!(ask(&schema).is_ok());

@@ -1,4 +1,4 @@
-//! One upload that survives a kill by itself.
+//! Single uploads that resume after a crash by means of a state file.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
@@ -32,7 +32,7 @@ impl Scene {
         upload.state_file(self.folder.path(NAME)).sleep_interval(Duration::from_millis(1)).max_workers(2)
     }
 
-    /// An upload that ends because one of its chunks never gets through.
+    /// Runs an upload that fails because one of its chunks never succeeds.
     fn interrupted(&self) -> Error {
         self.stand_in.fault("PUT /storage/{upload_id}/7", Fault::status(500).times(4));
         let e = self.upload().send().unwrap_err();
@@ -40,7 +40,7 @@ impl Scene {
         e
     }
 
-    /// What a run does that completes it.
+    /// Runs the upload to its end, and checks the result.
     fn complete(&self) {
         let asset = self.upload().send().unwrap();
         assert_eq!(asset.status, Some(AssetStatus::Ready));
@@ -50,7 +50,7 @@ impl Scene {
     }
 }
 
-/// The other process of the next test.
+/// The child process of the next test.
 #[test]
 #[ignore = "it is started, and killed, by another test"]
 fn child_process() {
@@ -97,7 +97,7 @@ fn an_upload_that_is_killed_at_any_point_is_completed_by_the_next() {
 
 #[test]
 fn a_state_is_kept_until_the_asset_is_ready_and_no_longer() {
-    // A cancellation, or a wait that runs out, while the asset is processed.
+    // A run is canceled or times out while the asset is processed.
     let scene = Scene::new("processed");
     scene.stand_in.polls_until_ready(u32::MAX);
     let e = scene.upload().max_wait_time(Duration::ZERO).send().unwrap_err();
@@ -114,7 +114,7 @@ fn a_state_is_kept_until_the_asset_is_ready_and_no_longer() {
     assert_eq!((scene.stand_in.asset_count(), scene.stand_in.upload_ids().len()), (1, 1), "it was uploaded once");
     assert_eq!(scene.folder.names(), ["large.mp4"]);
 
-    // The asset can never be ready: the next run has to upload it again.
+    // The asset can never be ready, so the next run has to upload the file again.
     let scene = Scene::new("failed");
     let upload = scene.upload().filename("video_duration_too_short.mp4");
     assert!(matches!(upload.send().unwrap_err(), Error::Failed(_)));
@@ -144,7 +144,7 @@ fn an_upload_that_cannot_be_gone_on_with_begins_anew() {
         scene.complete();
         assert_eq!(scene.stand_in.upload_ids().len(), 2, "{name}");
     }
-    // Under way, the session ends: that run fails, and the next one does not try it again.
+    // The session ends during a run. That run fails, and the next one does not use the session again.
     let scene = Scene::new("ends");
     scene.interrupted();
     for endpoint in ["POST /assets/multipart-uploads/{id}", "POST /assets/multipart-uploads/{id}/presigned-urls"] {
@@ -199,7 +199,7 @@ fn a_state_file_that_is_not_of_this_upload_is_refused_and_not_touched() {
     assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "state_file"), "{e}");
     assert_eq!(fs::read(&path).unwrap(), before);
 
-    // Something else, and the journal of a batch from before there was a first line.
+    // The file is something else, or the journal of a batch from before the header line existed.
     let e = scene.upload().state_file(&other).send().unwrap_err();
     assert!(e.to_string().contains("is not a state file"), "{e}");
     assert_eq!(fs::read(&other).unwrap(), content(500));

@@ -1,4 +1,4 @@
-//! Answers that are read as they arrive, and answers in a type of the caller's.
+//! Answers that are read as they arrive, and answers of the caller's own type.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -18,14 +18,14 @@ const ONE: &str = r#"{"event_type":"text_generation","text":"one "}"#;
 const TWO: &str = r#"{"event_type":"text_generation","text":"two"}"#;
 const END: &str = r#"{"event_type":"stream_end","finish_reason":"stop","metadata":{"generation_id":"g1","usage":{"output_tokens":2}}}"#;
 
-/// Nothing in these tests takes this long.
+/// A time limit that no step of these tests reaches.
 const LONG: Duration = Duration::from_secs(10);
 
 fn lines(lines: &[&str]) -> Vec<u8> {
     answer_of_type(200, "application/x-ndjson", &lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
-/// The beginning of an answer in chunks.
+/// Writes the beginning of an answer in chunked encoding.
 fn begin(stream: &mut TcpStream, kind: &str) -> io::Result<()> {
     write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n")
 }
@@ -41,7 +41,7 @@ fn analyze(step: Step) -> AnalyzeStream {
     client.analyze_stream().send().unwrap()
 }
 
-/// Writes the pieces, each but the first only when the reader says that it has the one before.
+/// A step that writes the pieces, each one after the first only when the reader has received the previous one.
 fn one_by_one(kind: &'static str, pieces: [String; 3], seen: Receiver<()>, chunked: bool) -> Step {
     Step::Live(Box::new(move |stream| {
         match chunked {
@@ -50,7 +50,7 @@ fn one_by_one(kind: &'static str, pieces: [String; 3], seen: Receiver<()>, chunk
         }
         for (n, piece) in pieces.iter().enumerate() {
             if n > 0 && seen.recv_timeout(LONG).is_err() {
-                // The reader waits for more than it was given: it gets an answer that is cut off.
+                // The reader waits for more than it was given. It gets a truncated answer.
                 return Ok(());
             }
             match chunked {
@@ -65,7 +65,7 @@ fn one_by_one(kind: &'static str, pieces: [String; 3], seen: Receiver<()>, chunk
     }))
 }
 
-/// Calls `read` on what the server writes one by one, and checks that it gives three things.
+/// Calls `read` on what the server writes piece by piece, and checks that it yields three items.
 fn arrives_one_by_one<T>(
     kind: &'static str,
     pieces: [&str; 3],
@@ -123,7 +123,7 @@ fn a_stream_of_text() {
     assert_eq!((text.finish_reason, text.usage.unwrap().output_tokens), (Some(FinishReason::Stop), Some(2)));
 }
 
-/// Reads a stream that goes wrong, and gives its last item after a check that it is the last and all that went wrong.
+/// Reads a stream that fails, and returns the error after checking that it is the last item and the only error.
 fn fault(mut stream: AnalyzeStream) -> Error {
     let mut items: Vec<_> = stream.by_ref().collect();
     assert!(stream.next().is_none() && stream.next().is_none(), "it has ended");
@@ -152,7 +152,7 @@ fn a_stream_that_breaks_off_is_an_error_that_has_the_text_so_far() {
         let Error::Stream { text, source: Some(source), code: None, .. } = &e else { panic!("{what}: {e:?}") };
         assert_eq!(text, "one ", "{what}");
         if what == "in a line" {
-            // It has an end, so it is complete and malformed.
+            // The answer has an end, so it is complete and malformed.
             assert!(matches!(**source, Error::Decode { .. }) && !e.is_retryable(), "{e:?}");
             assert_eq!(e.to_string(), "the stream contains a line that is not an event (POST /analyze)");
         } else {
@@ -204,7 +204,7 @@ fn errors_that_the_platform_reports_in_a_stream() {
     let secret = format!(r#"{{"event_type":"error","message":"the key {API_KEY} is used up"}}"#);
     let e = fault(analyze(Step::Answer(lines(&[START, &secret]))));
     assert_eq!(e.to_string(), "the key *** is used up (POST /analyze)");
-    // A text that was cut off comes with a warning, which is no error.
+    // A truncated text comes with a warning, which is not an error.
     let cut = r#"{"event_type":"stream_end","finish_reason":"length","error":{"message":"output truncated"}}"#;
     let text = analyze(Step::Answer(lines(&[START, ONE, cut]))).text().unwrap();
     assert_eq!((text.text.as_str(), &text.finish_reason), ("one ", &Some(FinishReason::Length)));
@@ -226,14 +226,14 @@ fn answers_that_are_no_stream() {
     ] {
         assert!(e.to_string().starts_with("127.0.0.1 answered with status 200 and an HTML page: Sign in"), "{e}");
     }
-    // A page of another name.
+    // The answer is a web page instead.
     let page = "<html>\n<title>Sign in</title>\n</html>\n";
     let server = Server::start([(); 2].map(|()| Step::Answer(answer_of_type(200, "application/json", page))));
     let (a_client, _) = client(&server);
     assert!(matches!(fault(a_client.analyze_stream().send().unwrap()), Error::Stream { text, .. } if text.is_empty()));
     let results: Vec<_> = batches(&a_client).unwrap().collect();
     assert!(matches!(&results[..], [Err(Error::Decode { .. })]), "one error and not one for each line: {results:?}");
-    // The whole answer at once, because nobody asked for events.
+    // The answer arrives as a whole, because no events were requested.
     let server = Server::start([Step::Answer(answer(200, &json!({"id": "r1"})))]);
     let (client, _) = client(&server);
     let e = client.call("POST", &["responses"]).send_events().unwrap_err().to_string();
@@ -244,7 +244,7 @@ fn answers_that_are_no_stream() {
 fn a_malformed_result_is_an_error_in_its_place() {
     let body = "{\"task_id\":\"1\",\"status\":5}\r\n\r\nno json\n{\"status\":\"ready\"}\n{\"task_id\":\"é\"}\n{\"task_id\":\"4\"}";
     let mut answer = answer_of_type(200, "application/jsonl", body);
-    // One byte that is not UTF-8.
+    // One byte is not valid UTF-8.
     let at = answer.windows(2).position(|pair| pair == "é".as_bytes()).unwrap();
     answer[at] = b'x';
     let server = Server::start([Step::Answer(answer)]);
@@ -322,7 +322,7 @@ fn a_stream_is_tried_again_until_it_begins_and_not_after() {
     server.finish();
 }
 
-/// Writes a piece every 200 ms, and then waits for the reader to go.
+/// A step that writes a piece every 200 ms, and then waits for the reader to close the connection.
 fn slowly(pieces: &'static [&'static str]) -> Step {
     Step::Live(Box::new(move |stream| {
         begin(stream, "application/x-ndjson")?;
@@ -337,7 +337,8 @@ fn slowly(pieces: &'static [&'static str]) -> Step {
 
 #[test]
 fn a_stream_may_take_long_but_not_be_silent() {
-    // Real time, since silence is that of a socket: the stream takes longer than the limit, and no pause of it does.
+    // This takes real time, because the silence is that of a socket. The stream takes longer than the limit, but none
+    // of its pauses does.
     let server = Server::start([slowly(&[START, ONE, ONE, ONE, ONE, ONE, TWO])]);
     let (client, _) = client(&server);
     let patient = RequestOptions::new().timeout(Duration::from_millis(450));
@@ -403,7 +404,7 @@ fn streams_can_be_read_in_another_thread() {
     send::<JsonLines<BatchResultItem>>();
 }
 
-/// The data of the six events of the example in the platform's text.
+/// Returns the data of the six events in the platform's documented example.
 fn example() -> Vec<Value> {
     let fixture: Value = serde_json::from_str(include_str!("../fixtures/doc/responses.create_stream.json")).unwrap();
     fixture["exchanges"][0]["response"]["body"].as_array().unwrap().clone()
@@ -413,7 +414,7 @@ fn server_sent(events: &[Value]) -> String {
     events.iter().map(|data| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap())).collect()
 }
 
-/// Plays these events as an answer to `responses().create_stream`, and the mark that ends them.
+/// Plays these events and the end marker as an answer to `responses().create_stream`.
 fn respond(events: &[Value]) -> ResponseStream {
     respond_with(Step::Answer(answer_of_type(200, "text/event-stream", &(server_sent(events) + "data: [DONE]\n\n"))))
 }
@@ -438,7 +439,7 @@ fn delta(index: usize, delta: &str) -> Value {
     json!({"type": "response.output_text.delta", "item_id": item_id, "output_index": index, "content_index": 0, "delta": delta})
 }
 
-/// The end of a response: with this status, and with the output of this text if there is one.
+/// Returns the end of a response with this status, and with this text as output if there is one.
 fn ended(status: &str, text: Option<&str>) -> Value {
     let part = text.map(|text| json!([{"type": "output_text", "text": text}]));
     let output = part.map(|part| json!([{"type": "message", "id": "m0", "content": part}]));
@@ -466,7 +467,7 @@ fn every_event_of_the_example_arrives_wherever_the_bytes_are_split() {
     };
     let whole = play(Vec::new());
     assert_eq!(whole[5]["response"]["output"][0]["content"][0]["text"], example[4]["text"]);
-    // Every place is one of the cuts of some run.
+    // Every position is a cut in one of the runs.
     for first in 1..=50 {
         assert_eq!(play((first..text.len()).step_by(50).collect()), whole, "split at {first} and on");
     }
@@ -605,7 +606,7 @@ fn a_snapshot_does_not_grow_without_progress() {
     }
 }
 
-/// Reads a stream that goes wrong, and gives the last item as [`fault`] does; both ways to wait for the end tell the same.
+/// Reads a stream that fails, and returns the last item as [`fault`] does. Both ways to wait for the end must agree.
 fn response_fault(events: &str) -> Error {
     let play = || {
         let body = events.to_string();
@@ -646,7 +647,7 @@ fn a_response_that_breaks_off_is_an_error_that_has_the_text_so_far() {
         assert_eq!(text, "one ", "{what}");
         assert!(matches!(*source, Error::Transport { .. }), "{what}");
     }
-    // The sparse stream that was recorded has no end either: all that it has arrives before the error.
+    // The recorded sparse stream has no end either. All of its items arrive before the error.
     let fixture: Value = serde_json::from_str(include_str!("../fixtures/min/responses.create_stream.json")).unwrap();
     let sparse = fixture["exchanges"][0]["response"]["body"].as_array().unwrap();
     let items: Vec<_> = respond(&sparse[..sparse.len() - 1]).collect();
@@ -686,7 +687,7 @@ fn an_unknown_event_is_kept_and_a_malformed_one_is_an_error() {
         assert_eq!(text, "one ");
         assert!(source.to_string().contains(why), "{event}: {source}");
     }
-    // By the name of the event, too; and what is malformed further inside costs no more than itself.
+    // The name of the event is enough. A malformed value further inside affects only itself.
     let e = response_fault(&format!("{begun}event: response.completed\ndata: [1, {{\"id\":\"r1\"}}]\n\n"));
     assert!(matches!(e, Error::Stream { source: Some(source), .. } if source.to_string().contains("not an object")));
     let response = json!({"id": 7, "status": "completed", "created_at": "yesterday", "usage": 5, "output": [{"id": "m0",
@@ -824,7 +825,7 @@ struct Summary {
     times: Vec<f64>,
 }
 
-/// What `json` makes of a text.
+/// Returns the result of `json` for a text.
 fn typed(text: &str, finish_reason: &str) -> (Result<Summary, Error>, Value) {
     let server = Server::start([Step::Answer(answer(200, &json!({"data": text, "finish_reason": finish_reason})))]);
     let (client, _) = client(&server);

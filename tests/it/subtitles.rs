@@ -1,4 +1,4 @@
-//! Subtitle files beside strict readers of the two formats, which share nothing with the writers.
+//! Subtitle files, checked by strict readers of both formats that share no code with the writers.
 
 use proptest::prelude::*;
 use twelvelabs::Error;
@@ -6,7 +6,7 @@ use twelvelabs::assets::AssetTranscription;
 use twelvelabs::search::SearchItem;
 use twelvelabs::subtitles::{Cue, Subtitles, format_timestamp};
 
-/// A cue as a reader finds it: times in milliseconds, the name of the speaker, lines of text.
+/// A cue as a reader parses it: times in milliseconds, the name of the speaker, and lines of text.
 #[derive(Debug, PartialEq)]
 struct Read {
     start: u64,
@@ -20,7 +20,7 @@ fn number(text: &str, digits: impl FnOnce(usize) -> bool) -> u64 {
     text.parse().unwrap()
 }
 
-/// `hh:mm:ss.mmm`, with the decimal point of the format.
+/// Parses `hh:mm:ss.mmm`, with the decimal separator of the format.
 fn time(text: &str, point: char) -> u64 {
     let (clock, milliseconds) = text.split_once(point).unwrap_or_else(|| panic!("{text:?} has no {point:?}"));
     let [hours, minutes, seconds] = clock.split(':').collect::<Vec<_>>()[..] else { panic!("{text:?} is no time") };
@@ -37,7 +37,7 @@ fn times(line: &str, point: char) -> (u64, u64) {
     (start, end)
 }
 
-/// Blocks of lines, parted by lines that are empty for the most careless reader.
+/// Returns the blocks of lines, separated by lines that even the most lenient reader considers empty.
 fn blocks(file: &str) -> Vec<Vec<&str>> {
     assert!(file.is_empty() || file.ends_with('\n'), "the last line ends");
     let other = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{2028}' | '\u{2029}');
@@ -101,12 +101,12 @@ fn unescape(text: &str) -> String {
     out + rest
 }
 
-/// What can be seen of a text: the rest is for the writer to arrange.
+/// Returns the visible part of a text. The rest may be rearranged by the writer.
 fn visible(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect()
 }
 
-/// Text with all that could break a file.
+/// A strategy for texts with everything that could break a file.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "(?s).{0,8}",
@@ -144,7 +144,7 @@ fn speaker(cue: &Cue) -> Option<String> {
 }
 
 proptest! {
-    /// Cues in order, with proper times: the files have exactly them.
+    /// Cues in order with valid times must be in the files exactly.
     #[test]
     fn what_is_written_is_what_is_read(
         cues in prop::collection::vec((0..5000_u64, 1..5000_u64, text(), prop::option::of(text())), 0..12)
@@ -175,7 +175,7 @@ proptest! {
         prop_assert_eq!(text.lines().count(), expected.len());
     }
 
-    /// Any cues at all: the files are proper, and every text is in them once.
+    /// For any cues, the files must be valid and contain every text once.
     #[test]
     fn any_cues_make_a_proper_file_with_every_text(cues in prop::collection::vec(cue(), 0..12)) {
         let mut texts: Vec<_> =
@@ -198,7 +198,7 @@ proptest! {
         }
     }
 
-    /// Words put together: none is lost, none is out of order, and no line is too long to read.
+    /// Words are joined into lines: none is lost or out of order, and no line is too long to read.
     #[test]
     fn words_become_lines(
         words in prop::collection::vec(("[a-zé]{1,9}[.?,]?", 0.0..2.0_f64, 0.05..0.6_f64), 1..80)
@@ -280,14 +280,15 @@ fn missing_and_wrong_times_are_made_up_for() {
     };
     let cue = |start, end, text: &str| Cue::new(start, end, text);
     let unknown = None::<f64>;
-    // No times at all: one after the other from the start.
+    // Without any times, the cues follow one another from the start.
     assert_eq!(timed(vec![cue(unknown, unknown, "a")]), [(0, 2000, "a".into())]);
-    // Without a start: where the one before ends. Without an end: until the next begins, at most two seconds.
+    // A cue without a start begins where the previous one ends. A cue without an end lasts until the next one begins,
+    // at most two seconds.
     let cues = vec![cue(Some(1.0), Some(3.0), "a"), cue(unknown, Some(4.0), "b"), cue(Some(5.0), unknown, "c")];
     assert_eq!(timed(cues), [(1000, 3000, "a".into()), (3000, 4000, "b".into()), (5000, 7000, "c".into())]);
     let cues = vec![cue(Some(1.0), unknown, "a"), cue(Some(1.5), Some(1.2), "b"), cue(Some(9.0), Some(9.0), "c")];
     assert_eq!(timed(cues), [(1000, 1500, "a".into()), (1500, 3500, "b".into()), (9000, 11000, "c".into())]);
-    // Negative and undefined times, and cues out of order.
+    // The times are negative or undefined, and the cues are out of order.
     let cues = vec![cue(Some(8.0), Some(9.0), "b"), cue(Some(-4.0), Some(1.0), "a"), cue(Some(f64::NAN), None, "c")];
     assert_eq!(timed(cues), [(0, 1000, "a".into()), (1000, 3000, "c".into()), (8000, 9000, "b".into())]);
 }

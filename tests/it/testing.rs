@@ -1,4 +1,4 @@
-//! The stand-in that users test their code with: what it speaks, what goes wrong on demand, and what it shows.
+//! The stand-in for users' tests: its protocol, its injected faults, and its records.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -21,22 +21,22 @@ fn host(url: &str) -> String {
 
 fn connect(stand_in: &StandIn) -> TcpStream {
     let stream = TcpStream::connect(host(&stand_in.url())).unwrap();
-    // Only a guard against a test that would hang.
+    // The timeout only guards against a test that would hang.
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }
 
-/// Sends these bytes and gives all that comes back until the connection ends.
+/// Sends these bytes, and returns everything that arrives until the connection ends.
 fn say(stand_in: &StandIn, bytes: &[u8]) -> String {
     let mut stream = connect(stand_in);
     let mut answer = Vec::new();
-    // The stand-in may have refused it and gone before it has read everything.
+    // The stand-in may have refused the request and closed the connection before reading everything.
     let _ = stream.write_all(bytes);
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8(answer).unwrap()
 }
 
-/// The next answer on a connection that stays open.
+/// Returns the next answer on a connection that stays open.
 fn answer(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     while !text.ends_with(b"\r\n\r\n") {
@@ -114,7 +114,7 @@ fn what_is_no_request_is_refused_and_others_go_on() {
         let answer = say(&stand_in, bytes.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 400 "), "{:?}: {answer}", &bytes[..bytes.len().min(100)]);
     }
-    // A connection that ends before its request does.
+    // Each connection ends before its request is complete.
     for part in ["GET /ass", "POST /assets HTTP/1.1\r\ncontent-length: 100\r\n\r\nabc"] {
         connect(&stand_in).write_all(part.as_bytes()).unwrap();
     }
@@ -158,7 +158,7 @@ fn numbers_beyond_all_bounds_are_refused() {
 #[test]
 fn requests_are_taken_at_the_same_time() {
     let stand_in = StandIn::start();
-    // None of them is complete before the last has come.
+    // No request is complete before the last connection is open.
     let mut open: Vec<TcpStream> = (0..16).map(|_| connect(&stand_in)).collect();
     for stream in &mut open {
         stream
@@ -258,7 +258,7 @@ fn a_status_comes_as_often_as_it_was_asked_for() {
 fn a_rate_limit_is_obeyed_on_the_clock_of_the_stand_in() {
     let stand_in = StandIn::start();
     stand_in.fault("POST /assets", Fault::status(429).retry_after(30).times(2));
-    // It announces itself, so that it is refused before it is sent.
+    // The request expects a 100, so it is refused before its body is sent.
     upload(&stand_in.client(), "a.mp4", content(2 << 20)).unwrap();
     assert_eq!(stand_in.clock().slept(), [Duration::from_secs(30); 2]);
     let lengths: Vec<u64> = stand_in.requests_to("POST /assets").iter().map(|request| request.length()).collect();

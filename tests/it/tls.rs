@@ -1,4 +1,4 @@
-//! TLS: a server with a certificate of its own, handshakes that fail, and records that break.
+//! TLS: a server with its own certificate, handshakes that fail, and records that are malformed.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -26,11 +26,11 @@ type Secure = StreamOwned<ServerConnection, TcpStream>;
 
 type Conversation = dyn FnOnce(&mut Secure) -> io::Result<()> + Send;
 
-/// What the server does with one connection.
+/// The server's script for one connection.
 enum Play {
-    /// Before the handshake.
+    /// Takes over before the handshake.
     Raw(Box<dyn FnOnce(TcpStream) + Send>),
-    /// After it. It ends as TLS ends, or just so.
+    /// Takes over after the handshake. It decides whether the connection ends with a TLS closure alert.
     Talk(Box<Conversation>),
 }
 
@@ -55,7 +55,7 @@ fn config() -> Arc<ServerConfig> {
 }
 
 impl Server {
-    /// Plays one script for each connection, and then answers everything with this.
+    /// Plays one script for each connection, and then gives this answer to everything.
     fn start(
         script: impl IntoIterator<Item = Play>,
         answer: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static,
@@ -102,7 +102,7 @@ impl Server {
         format!("https://localhost:{}/v1.3", self.port)
     }
 
-    /// A client that trusts this certificate alone.
+    /// Returns a builder for a client that trusts only this certificate.
     fn builder(&self, root: &[u8]) -> (TwelveLabsBuilder, Pauses) {
         let roots = RootCerts::from([Certificate::from_pem(root).unwrap()]);
         let tls = TlsConfig::builder().root_certs(roots).build();
@@ -184,7 +184,7 @@ fn a_handshake_that_is_cut_has_sent_nothing() {
     let garbled = || {
         Play::Raw(Box::new(|mut stream| {
             let _ = stream.read(&mut [0; 1000]);
-            // The beginning of a record, and then nothing.
+            // The server sends the beginning of a record and then nothing.
             let _ = stream.write_all(&[22, 3, 3, 0, 90, 2]);
             let _ = stream.shutdown(Shutdown::Both);
         }))
@@ -206,7 +206,7 @@ fn a_handshake_that_is_cut_has_sent_nothing() {
 #[test]
 fn a_certificate_of_somebody_else_is_refused_once_and_for_all() {
     let server = Server::start([], ready);
-    // Signed by another, and under a name that is not in it.
+    // One certificate has another issuer, and the other does not contain the name.
     for (root, host) in [(OTHER_ROOT, "localhost"), (ROOT, "127.0.0.1")] {
         let (builder, pauses) = server.builder(root);
         let client = builder.base_url(format!("https://{host}:{}", server.port)).build().unwrap();
@@ -237,7 +237,7 @@ fn a_proxy_sees_nothing_of_what_is_encrypted() {
     assert!(seen.starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", server.port)), "{}", &seen[..100]);
     assert!(!seen.contains(API_KEY) && !seen.contains("x-api-key") && !seen.contains("clip.mp4"));
     assert!(server.received().iter().all(|request| request.header("x-api-key") == Some(API_KEY)));
-    // What is wrong with the server is not said of the proxy.
+    // An error of the server is not attributed to the proxy.
     let (other, _) = (TwelveLabs::builder().api_key(API_KEY).base_url(server.url()).proxy(proxy.url()), ());
     let e = other.root_certificates(OTHER_ROOT).build().unwrap().assets().retrieve("a1").send().unwrap_err();
     assert!(
@@ -261,7 +261,7 @@ fn a_server_without_tls_is_an_error_that_says_so() {
     assert!(!e.is_retryable() && pauses.taken().is_empty(), "{e:?}");
 }
 
-/// Takes the request and writes what is no record of TLS.
+/// A script that reads the request and answers with bytes that are not a TLS record.
 fn broken_record() -> Play {
     Play::Talk(Box::new(|stream| {
         read_request(stream)?;
@@ -280,12 +280,12 @@ fn a_record_that_breaks_after_a_post_leaves_the_outcome_unknown() {
     assert!(matches!(e, Error::Transport { sent: true, .. }) && e.is_outcome_unknown(), "{e:?}");
     assert!(e.to_string().contains("it is unknown whether the platform acted"), "{e}");
     assert!(e.to_string().contains("localhost") && pauses.taken().is_empty(), "{e}");
-    // A GET is sent again.
+    // A GET is retried.
     assert_eq!(in_time(move || client.assets().retrieve("a1").send().unwrap().id), "a1");
     assert_eq!((server.connections(), pauses.taken().len()), (3, 1));
 }
 
-/// Writes these bytes and closes the connection, with or without the end of TLS.
+/// A script that writes these bytes and closes the connection, with or without a TLS closure alert.
 fn answer_and_close(bytes: Vec<u8>, properly: bool) -> Play {
     Play::Talk(Box::new(move |stream| {
         read_request(stream)?;
@@ -325,7 +325,7 @@ fn an_answer_without_a_length_needs_the_end_of_tls() {
             assert!(matches!(e, Error::Transport { sent: true, .. }) && e.is_retryable(), "{e:?}");
         }
     }
-    // With a length, everybody sees that it is complete.
+    // The length shows that the answer is complete.
     let server = Server::start([answer_and_close(answer(200, &asset("a1")), false)], ready);
     assert_eq!(server.client().0.assets().retrieve("a1").send().unwrap().id, "a1");
 }
@@ -356,7 +356,8 @@ fn an_early_refusal_is_read_over_tls_too() {
     assert!(e.to_string().starts_with("Too large."), "{e}");
 }
 
-/// Takes the head of a request and a part of its body, refuses it, and hangs up while the rest is on its way.
+/// A script that reads the headers of a request and a part of its body, refuses it, and closes the connection during
+/// the rest.
 fn refuses_within_the_body() -> Play {
     Play::Talk(Box::new(|stream| {
         let mut head = Vec::new();
@@ -383,7 +384,7 @@ fn a_refusal_within_the_body_is_read_over_tls_too() {
     assert!(e.to_string().starts_with("Too large."), "{e}");
 }
 
-/// The platform for one upload in chunks, and its storage where that is the same.
+/// Plays the platform for one chunked upload, and its storage if both have the same host.
 fn uploads(storage: &str, size: usize, request: &Received) -> Vec<u8> {
     const CHUNK: usize = 1 << 20;
     let total = size.div_ceil(CHUNK);

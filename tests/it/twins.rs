@@ -1,4 +1,5 @@
-//! Files that cannot be told apart at the platform, those of one name and one size, and what their uploads are known by.
+//! Files that the platform cannot distinguish because they share a name and a size, and how their uploads are
+//! recognized.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +14,7 @@ use twelvelabs::{CancelHandle, Clock, FileSource, TwelveLabs};
 
 use crate::files::{Folder, sha256};
 
-/// Two files of one name and one size, and others, in a folder, and the stand-in that they are uploaded to.
+/// A folder with two files of the same name and size and other files, and the stand-in to which they are uploaded.
 struct Scene {
     stand_in: StandIn,
     client: TwelveLabs,
@@ -43,13 +44,13 @@ impl Scene {
         self.folder.path("manifest.jsonl")
     }
 
-    /// The lines about a file.
+    /// Returns the manifest's lines about a file.
     fn lines(&self, file: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.manifest()).unwrap();
         text.lines().filter(|line| line.contains(file)).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Takes out of the manifest what came after the sending of these files, as if the program had been killed then.
+    /// Removes from the manifest what followed the sending of these files, as if the program had crashed then.
     fn kill_while_sending(&self, files: &[&str]) {
         let text = fs::read_to_string(self.manifest()).unwrap();
         let is_kept = |line: &&str| !files.iter().any(|file| line.contains(file)) || line.contains("\"sending\"");
@@ -58,7 +59,7 @@ impl Scene {
         fs::write(self.manifest(), kept.join("\n") + "\n").unwrap();
     }
 
-    /// Uploads what is left, and checks that each file is once at the platform, as the asset that it is said to be.
+    /// Uploads the rest, and checks that each file is on the platform once, as the asset that its outcome names.
     fn finish(&self) {
         self.is_done(self.batch());
     }
@@ -79,7 +80,7 @@ impl Scene {
 fn what_may_have_arrived_is_settled_before_another_of_its_name_and_size_is_sent() {
     let scene = Scene::new(&[A, B]);
     let stand_in = &scene.stand_in;
-    // The request for the first is reset before the platform acts, and it cannot be looked for.
+    // The request for the first file is reset before the platform acts, and a search for it fails.
     stand_in.fault("POST /assets", Fault::reset_request(10));
     stand_in.fault("GET /assets", Fault::status(500).after(1).times(3));
     scene.is_done(scene.batch().workers(1));
@@ -96,7 +97,7 @@ fn a_file_that_was_in_flight_is_not_taken_for_the_next_one_of_its_name() {
     let scene = Scene::new(&[A, B]);
     scene.stand_in.fault("POST /assets", Fault::reset_request(10).times(2));
     scene.is_done(scene.batch().workers(1));
-    // The second was being sent at a kill, and has arrived.
+    // The second file was being sent during a crash, and has arrived.
     scene.kill_while_sending(&[B]);
     scene.finish();
 }
@@ -111,7 +112,7 @@ fn of_two_files_in_flight_both_count() {
             let batch = scene.client.assets().upload_all([path]).manifest(scene.manifest());
             assert!(batch.send().unwrap().finish().is_complete());
         }
-        // Of both, the manifest has only the sending, and the first did not arrive.
+        // For both files, the manifest contains only the start of sending. The first one did not arrive.
         scene.kill_while_sending(&killed);
         scene.client.assets().delete(&scene.stand_in.uploads()[0].asset_id).send().unwrap();
         scene.finish();
@@ -136,7 +137,7 @@ fn a_file_of_an_earlier_batch_that_is_not_in_this_one_counts_too() {
 
 #[test]
 fn files_of_one_name_and_size_go_one_at_a_time_and_a_waiting_one_holds_no_worker() {
-    // The first, in chunks, is never answered.
+    // The first file, in chunks, is never answered.
     let scene = Scene::new(&[A, B, "c/o.mp4"]);
     scene.stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::silent(0));
     let cancel = CancelHandle::new();
@@ -177,7 +178,7 @@ fn a_file_that_was_replaced_after_it_was_sent_is_another_file() {
     let _ = scene.batch().max_outage(Duration::ZERO).send().unwrap().finish();
     scene.stand_in.forgive();
     assert_eq!(scene.stand_in.asset_count(), 1);
-    // At the same size, and at another time.
+    // The file has the same size but another time.
     fs::write(&scene.paths[0], "b/same.mp4").unwrap();
     let times = fs::FileTimes::new().set_modified(std::time::SystemTime::UNIX_EPOCH);
     fs::File::options().write(true).open(&scene.paths[0]).unwrap().set_times(times).unwrap();
@@ -187,7 +188,7 @@ fn a_file_that_was_replaced_after_it_was_sent_is_another_file() {
     assert_eq!(upload.sha256, Some(sha256(b"b/same.mp4")));
 }
 
-/// The stand-in's clock, which this machine shows otherwise.
+/// The stand-in's clock on a machine whose wall clock differs by this duration.
 #[derive(Clone)]
 struct Shifted(TestClock, time::Duration);
 
@@ -222,7 +223,7 @@ fn a_file_in_flight_is_found_although_the_clock_was_set_meanwhile() {
         scene.finish();
         assert_eq!(scene.stand_in.count("POST /assets"), 1, "{before} {after}");
 
-        // One file with a state file, too.
+        // The same holds for a single file with a state file.
         let upload = |hours| {
             let client = shifted(&scene.stand_in, hours);
             client

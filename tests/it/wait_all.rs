@@ -1,4 +1,4 @@
-//! Waiting for many things: how many requests it costs, its options, and what one of them may not do to the others.
+//! Waiting for many resources: the number of requests, the options, and that one resource does not affect the others.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -9,11 +9,11 @@ use twelvelabs::{CancelHandle, Error, RequestOptions, TwelveLabs, WaitAll, Waiti
 
 use crate::server::{API_KEY, Moving, Received, Server, Step, answer, answer_with, builder, in_time, read_body};
 
-/// A platform of `count` things under `/path`, each done after its own time on the clock.
+/// A platform with `count` resources under `/path`, each done after its own time on the clock.
 struct Platform {
     path: &'static str,
     clock: Moving,
-    /// When each thing is done, in seconds.
+    /// The times at which the resources are done, in seconds.
     done: Vec<u64>,
 }
 
@@ -26,7 +26,7 @@ impl Platform {
         json!({"_id": format!("i{number}"), "status": self.status(number)})
     }
 
-    /// What the platform answers: a page of a list with its filters, or a thing.
+    /// Returns the platform's answer: a page of a filtered list, or a resource.
     fn answer(&self, request: &Received) -> Vec<u8> {
         let all = |name: &str| -> Vec<&str> {
             request.query.iter().filter(|(have, _)| have == name).map(|(_, value)| value.as_str()).collect()
@@ -51,7 +51,7 @@ impl Platform {
     }
 }
 
-/// Waits for as many things, and gives the number of lists and of single requests that it took.
+/// Waits for this many resources, and returns the number of list requests and of single requests.
 fn cost(path: &'static str, done: Vec<u64>, wait: impl Fn(&TwelveLabs, Vec<String>) -> Vec<String>) -> (usize, usize) {
     let clock = Moving::default();
     let ids: Vec<String> = (0..done.len()).map(|number| format!("i{number}")).collect();
@@ -94,7 +94,7 @@ const ITEMS: &str = "/v1.3/knowledge-stores/k1/items";
 #[test]
 fn waiting_for_assets_costs_a_fiftieth_of_a_request_each() {
     assert_eq!(cost(ASSETS, vec![600; 1], assets).0, 0, "one is asked for by itself");
-    // Rounds at 0, 0.5, 1.5, 3.5 and 8.5 s, then every 5 s: 124 until 10 minutes have passed.
+    // There are rounds at 0, 0.5, 1.5, 3.5 and 8.5 s, then every 5 s: 124 until 10 minutes have passed.
     assert_eq!(cost(ASSETS, vec![600; 50], assets), (124, 50));
     assert_eq!(cost(ASSETS, vec![30; 240], assets), (10 * 5, 240));
     assert_eq!(cost(ASSETS, vec![0; 51], assets), (2, 51));
@@ -104,7 +104,7 @@ fn waiting_for_assets_costs_a_fiftieth_of_a_request_each() {
 fn waiting_for_240_items_of_a_store_for_10_minutes_costs_no_400_requests() {
     let (lists, retrieved) = cost(ITEMS, vec![600; 240], items);
     assert!(retrieved == 240 && lists + retrieved <= 400, "{lists} + {retrieved}");
-    // They are done one after the other.
+    // The items are done one after the other.
     let (lists, retrieved) = cost(ITEMS, (0..240).map(|number| number * 5 / 2).collect(), items);
     assert!(retrieved <= 250 && lists <= 64 * 3, "{lists} + {retrieved}");
 }
@@ -117,11 +117,11 @@ fn a_list_with_much_of_others_in_it_is_not_read() {
         ids
     };
     let (lists, retrieved) = cost(ITEMS, (0..600).map(|number| if number < 10 { 30 } else { 9000 }).collect(), waited);
-    // Rounds at 0, 0.5, 1.5, 3.5, 8.5, 18.5 … s: each reads one page and then asks for each.
+    // There are rounds at 0, 0.5, 1.5, 3.5, 8.5, 18.5 … s. Each reads one page and then retrieves each item.
     assert_eq!((lists, retrieved), (8, 80));
 }
 
-/// A client whose server gives these answers in turn, and the clock.
+/// Returns a client whose server gives these answers in turn, and its clock.
 fn scripted(script: Vec<Step>) -> (Server, TwelveLabs, Moving) {
     let server = Server::start(script);
     let clock = Moving::default();
@@ -163,7 +163,8 @@ fn a_list_that_fails_for_a_while_is_asked_again_and_one_that_is_refused_is_not()
         Step::Answer(answer(200, &json!({"data": data, "page_info": {"page": 1, "total_page": 1}})))
     };
     let each = || (1..=4).map(|n| status(&format!("a{n}"), "ready"));
-    // A round whose list fails is over after its retries, none of which is made here; the next one is due after 0.5 s.
+    // A round ends when its list fails after its retries, of which none is made here. The next round is due after 0.5
+    // s.
     let script =
         [failing(500), failing(500), failing(500), page("processing"), page("ready")].into_iter().chain(each());
     let (server, client, _) = scripted(script.collect());
@@ -191,7 +192,7 @@ fn a_silent_server_does_not_make_a_wait_last_longer_than_it_may() {
         });
         assert_eq!(results.len(), count);
         assert!(results.iter().all(|(_, e)| matches!(e, Error::WaitTimeout { .. })), "{results:?}");
-        // The first hangs until the end, and one last poll for the second that all have together.
+        // The first one hangs until the end, and all others share one last poll.
         assert!(*attempts.lock().unwrap() <= 2, "{attempts:?}");
         drop(listener);
     }
@@ -214,11 +215,11 @@ fn every_option_of_a_wait_for_many() {
     assert!(received.iter().all(|request| request.query == [("q".to_string(), "2".to_string())]));
     let zero = client.assets().wait_for_all(["a1"]).sleep_interval(Duration::ZERO).send().unwrap_err();
     assert!(matches!(&zero, Error::InvalidArgument { argument, .. } if argument == "sleep_interval"), "{zero}");
-    // A refusal of one is its own.
+    // An error about one asset affects only that asset.
     let (_server, client, _) = scripted(vec![failing(404), status("a2", "ready")]);
     let results: Vec<_> = client.assets().wait_for_all(["a1", "a2"]).send().unwrap().collect();
     assert!(results[0].1.as_ref().is_err_and(Error::is_not_found) && results[1].1.is_ok(), "{results:?}");
-    // Query parameters belong to the things, and not to the list of them.
+    // Query parameters apply to the resources and not to their list.
     let page = json!({"data": [], "page_info": {"total_page": 1}});
     let script = [Step::Answer(answer(200, &page))].into_iter().chain((1..=4).map(|_| status("a", "ready")));
     let (server, client, _) = scripted(script.collect());
@@ -244,7 +245,7 @@ fn a_canceled_wait_for_many_ends_for_each() {
         .collect();
     rest.sort();
     assert_eq!((rest, server.received().len()), (vec!["a1".to_string(), "a3".to_string()], 2));
-    // With a list, before anything was sent.
+    // With a list, the wait is canceled before anything was sent.
     let wait = client.assets().wait_for_all((0..9).map(|n| n.to_string())).request_options(options);
     let results: Vec<_> = wait.send().unwrap().collect();
     assert!(results.len() == 9 && results.iter().all(|(_, result)| result.as_ref().is_err_and(Error::is_canceled)));

@@ -1,4 +1,4 @@
-//! Waits on clocks of several kinds, and what a poll may find.
+//! Waits on different kinds of clocks, and the possible results of a poll.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use twelvelabs::{CancelHandle, Clock, Error, RequestOptions, TwelveLabs};
 
 use crate::server::{Server, Step, answer, answer_with, in_time};
 
-/// A clock that shows no pause at all.
+/// A clock that never advances.
 #[derive(Clone, Default)]
 struct Frozen(Arc<Mutex<Duration>>);
 
@@ -119,7 +119,7 @@ fn a_wait_for_many_says_how_many_are_left() {
 fn a_silent_server_ends_a_wait_when_its_time_is_over() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    // Without a limit of its own, a poll would have a minute for its answer.
+    // Without a limit of its own, a poll could wait a minute for its answer.
     let e = in_time(move || {
         let client = TwelveLabs::builder().api_key("tlk_test").base_url(url).build().unwrap();
         client.assets().wait_for_done("a1").max_wait_time(Duration::from_millis(200)).send().unwrap_err()

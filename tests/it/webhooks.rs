@@ -1,4 +1,4 @@
-//! Deliveries to webhooks, beside signatures that another implementation made.
+//! Webhook deliveries, checked against signatures from another implementation.
 
 use std::time::Duration;
 
@@ -58,12 +58,12 @@ fn header(signatures: &[&str]) -> String {
     format!("t={T}{}", signatures.iter().map(|v1| format!(",v1={v1}")).collect::<String>())
 }
 
-/// The id of the event, of a body that arrived when it was signed.
+/// Returns the id of the event, for a body that arrives at the time of its signature.
 fn verify(webhook: &Webhook, body: impl AsRef<[u8]>, header: &str) -> Result<String, WebhookError> {
     webhook.verify_at(body.as_ref(), header, signed_at()).map(|event| event.id)
 }
 
-/// What is read from a body that is signed right.
+/// Returns the event in a body with a valid signature.
 fn read(body: impl AsRef<[u8]>) -> Result<WebhookEvent, WebhookError> {
     let webhook = Webhook::new(NEW);
     webhook.verify(body.as_ref(), webhook.sign(body.as_ref()).as_str())
@@ -132,7 +132,7 @@ fn what_else_stands_in_the_header_does_not_matter() {
     ] {
         assert_eq!(verify(&webhook, READY, &header).as_deref(), Ok("whe_1"), "{header}");
     }
-    // What is signed is the time as it is written.
+    // The signature covers the time exactly as it is written.
     assert_eq!(verify(&webhook, READY, &format!("t=01659342128,v1={WITH_ZERO}")).as_deref(), Ok("whe_1"));
     assert_eq!(verify(&webhook, READY, &format!("t=01659342128,v1={BY_NEW}")), Err(WebhookError::WrongSignature));
 }
@@ -447,13 +447,13 @@ fn an_event_survives_a_queue() {
     assert!(serde_json::from_value::<WebhookEvent>(json!({"id": "whe_1"})).unwrap_err().to_string().contains("type"));
 }
 
-/// Text that resembles a header.
+/// A strategy for texts that resemble a header.
 fn header_like() -> impl Strategy<Value = String> {
     let part = prop_oneof!["t=[0-9]{0,24}", "v1=[0-9a-f]{60,66}", "v1=[0-9a-f]{64}", "[tv01=+ -]{0,6}", ".{0,8}"];
     proptest::collection::vec(part, 0..6).prop_map(|parts| parts.join(","))
 }
 
-/// JSON that resembles an event, with anything in every place.
+/// A strategy for JSON that resembles an event, with any value in every place.
 fn event_like() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just(Value::Null),

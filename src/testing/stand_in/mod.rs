@@ -6,7 +6,7 @@
 //! - Define a struct for its state, make it a field of [`state::State`], and add its function
 //!   `answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer>` to the list in
 //!   `State::answer`. The function matches on the method and the path, and returns `None` for a path of another
-//! resource.
+//!   resource.
 //! - Read `request.json()`, `.query()` and `.form()`, and answer with `reply(status, &json)`, `page` (a list), `lines`
 //!   (a stream of JSON texts; `Content::Pieces` for any other stream), `error` or `missing`.
 //! - Take ids from `state.new_id()`, and dates, if they matter, from the stand-in's clock.
