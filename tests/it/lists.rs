@@ -583,7 +583,7 @@ fn pages_are_fetched_when_they_are_asked_for() {
         assert_eq!(page.into_items().into_iter().map(id).collect::<Vec<_>>(), ids);
     }
     assert!(pages.next().is_none() && pages.next().is_none());
-    // A page can be iterated on into the next one.
+    // Iterating over a page continues into the following pages.
     let page = server.client().assets().list().send().unwrap().iter_pages().nth(1).unwrap().unwrap();
     assert_eq!(page.map(id).collect::<Vec<_>>(), (10..35).map(|n| format!("a{n}")).collect::<Vec<_>>());
     // Looking at items does not consume them.

@@ -25,7 +25,7 @@ pub(super) struct State {
     pub(super) searches: search::Searches,
     pub(super) tasks: tasks::Tasks,
     pub(super) polls_until_ready: u32,
-    /// How far the resource polled by the current request has come.
+    /// The progress of the resource that the current request polls.
     pub(super) pace: Pace,
     /// All requests, in order.
     pub(super) log: Vec<Request>,
@@ -43,7 +43,7 @@ pub(super) struct Scripted {
     pub(super) met: bool,
 }
 
-/// How far a polled resource has come.
+/// The progress of a polled resource.
 #[derive(Debug, Clone)]
 pub(super) enum Pace {
     /// The resource is still being processed for this many polls.

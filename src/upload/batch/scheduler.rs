@@ -76,7 +76,7 @@ pub(crate) struct Batch {
     pub(super) names: NameLocks,
     /// Whether the platform was asked for its time. One worker asks, and the others wait.
     pub(super) asked_time: Mutex<bool>,
-    /// The ids of the assets that this run has created.
+    /// The ids of the assets that this run has matched with files, whether it created or found them.
     pub(super) claimed: Mutex<HashSet<String>>,
     /// The lists that show the state of many assets, or of the contents of a destination.
     pub(super) lists: Mutex<HashMap<Option<Destination>, StatusList>>,

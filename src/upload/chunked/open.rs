@@ -326,7 +326,7 @@ mod tests {
         assert!(!is_hopeless(&not_resumable(upload.clone(), unreadable)));
         assert!(!is_hopeless(&Error::from(Box::new(error(upload.clone(), cause())))));
         assert!(!is_hopeless(&cause()));
-        // What was stopped before anything was sent lacks every chunk and can be resumed.
+        // A session that was stopped before anything was sent lacks every chunk and can be resumed.
         let missing = BTreeSet::from([2, 3]);
         let plan = UploadPlan { upload: Arc::new(upload), chunk_size: 5, total_chunks: 3, urls: Vec::new(), missing };
         let Error::Upload(e) = plan.stopped(cause()) else { panic!("it is of an upload") };

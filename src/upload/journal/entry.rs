@@ -318,7 +318,7 @@ mod tests {
         let mut zeros = line.clone();
         zeros[60..90].fill(0);
         assert!(EntryHead::read(&zeros).is_err());
-        // What is not in this form is read all the same.
+        // A line in any other form is read as well, by parsing all of it.
         let sent = Entry { sent_at: at, at, ..Entry::new(Event::Sending, &file) };
         let quoted = Entry { at, ..Entry::new(Event::Done, &FileKey { path: "/a\"b".into(), ..file.clone() }) };
         for other in [sent, quoted, Entry { at: None, ..done }] {

@@ -327,7 +327,7 @@ mod tests {
         fs::create_dir(&path).unwrap();
         assert!(refused().contains("has the name of the lock file"), "{}", refused());
         fs::remove_dir(&path).unwrap();
-        // A pipe that nobody writes to.
+        // The pipe has no writer, so opening it in blocking mode would hang.
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert!(refused().contains("has the name of the lock file"), "{}", refused());
     }
