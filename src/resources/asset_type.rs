@@ -6,7 +6,7 @@ use crate::file::mime_type;
 use crate::resources::assets::AssetType;
 
 impl AssetType {
-    /// The type of asset that a file becomes, by the extension of its name. `None` if the crate does not know the
+    /// Returns the type of asset that a file becomes, according to its extension. `None` if the crate does not know the
     /// extension.
     ///
     /// The type is derived from the name alone and no file is read, so a folder called `clips.mp4` counts as a video.
@@ -29,7 +29,7 @@ impl AssetType {
             "image" => Some(Self::Image),
             "text" | "document" => Some(Self::Document),
             "application" => match mime_type.as_str() {
-                // The only container of videos that is not registered as `video/…` (RFC 4539).
+                // MXF is the only video container that is not registered as `video/…` (RFC 4539).
                 "application/mxf" => Some(Self::Video),
                 "application/octet-stream" => None,
                 _ => Some(Self::Document),

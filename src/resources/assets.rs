@@ -188,7 +188,7 @@ impl AssetsClient {
         WaitAll::new(&self.0, ids, |id| self.0.get(&["assets", id])).with_list(self.status_list())
     }
 
-    /// Says which of many assets are still being processed.
+    /// Creates the list that says which of many assets are still being processed.
     pub(crate) fn status_list(&self) -> StatusList {
         StatusList::by_ids(self.0.get(&["assets"]), "asset_ids", &["ready", "failed"])
     }
@@ -240,12 +240,12 @@ pub enum UploadMethod {
 }
 
 impl UploadMethod {
-    /// A file that this program sends: a path, or any [`FileSource`].
+    /// Uploads a file that this program sends: a path, or any [`FileSource`].
     pub fn direct(file: impl Into<FileSource>) -> Self {
         Self::Direct(file.into())
     }
 
-    /// A file that the platform fetches: a direct link to raw media, or a VOD manifest (`.m3u8`).
+    /// Uploads a file that the platform fetches from a direct link to raw media, or to a VOD manifest (`.m3u8`).
     pub fn url(url: impl Into<String>) -> Self {
         Self::Url(url.into())
     }
@@ -266,8 +266,8 @@ request! {
 }
 
 impl CreateAsset {
-    /// Calls this function with the number of bytes sent so far while the file is being sent. The count restarts if the
-    /// request is retried.
+    /// Sets a function that is called with the number of bytes sent so far while the file is being sent. The count
+    /// restarts if the request is retried.
     pub fn progress_callback(mut self, progress_callback: impl FnMut(Progress) + Send + 'static) -> Self {
         self.0 = self.0.progress(progress_callback);
         self
@@ -434,8 +434,8 @@ masked_debug! {
 }
 
 impl Asset {
-    /// The type of the asset according to its MIME type: [`file_type`](Self::file_type), or else the one in the
-    /// [`technical_metadata`](Self::technical_metadata). `None` if the platform gave neither.
+    /// Returns the type of the asset according to its MIME type: [`file_type`](Self::file_type), or otherwise the one
+    /// in the [`technical_metadata`](Self::technical_metadata). `None` if the platform returned neither.
     ///
     /// ```no_run
     /// use twelvelabs::assets::AssetType;
@@ -472,7 +472,7 @@ pub struct AssetRef {
 }
 
 impl AssetRef {
-    /// Sets the type, for an asset that is given by its id.
+    /// Sets the type of an asset that is given by its id.
     #[must_use]
     pub fn with_type(mut self, asset_type: impl Into<AssetType>) -> Self {
         self.asset_type = Some(asset_type.into());
@@ -559,11 +559,11 @@ pub struct AssetSource {
 pub struct AssetSourceDetails {
     /// The provider, such as `google_drive`.
     pub provider: Option<String>,
-    /// The file's id there.
+    /// The file's id at the provider.
     pub source_id: Option<String>,
-    /// The file's name there.
+    /// The file's name at the provider.
     pub original_filename: Option<String>,
-    /// A link to the file there.
+    /// A link to the file at the provider.
     pub source_link: Option<String>,
 }
 
@@ -577,7 +577,7 @@ masked_debug! {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetHls {
-    /// The URL of the manifest, once it is ready.
+    /// The URL of the manifest, once the stream is ready.
     pub manifest_url: Option<String>,
     /// The status.
     pub status: Option<DerivedStatus>,
@@ -593,7 +593,7 @@ masked_debug! {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetThumbnail {
-    /// The URL of the image, once it is ready.
+    /// The URL of the image, once the thumbnail is ready.
     pub representative_url: Option<String>,
     /// The status.
     pub status: Option<DerivedStatus>,
@@ -611,11 +611,11 @@ masked_debug! {
 pub struct AssetTranscription {
     /// The status.
     pub status: Option<TranscriptionStatus>,
-    /// Word by word.
+    /// The words, one entry for each.
     pub words: Option<Vec<TranscriptionEntry>>,
-    /// Sentence by sentence.
+    /// The sentences, one entry for each.
     pub sentences: Option<Vec<TranscriptionEntry>>,
-    /// Speaker turn by speaker turn.
+    /// The turns of the speakers, one entry for each.
     pub utterances: Option<Vec<TranscriptionEntry>>,
     /// The reason for a failure.
     pub error: Option<AssetError>,

@@ -93,8 +93,8 @@ impl KnowledgeStoreItemCollectionsClient {
         self.0.get(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id, "items"]).into()
     }
 
-    /// Adds items of the knowledge store to a collection. The platform documents up to 500 items a call. To add an item
-    /// that is already in the collection is not an error.
+    /// Adds items of the knowledge store to a collection. The platform documents up to 500 items for each call. Adding
+    /// an item that is already in the collection is not an error.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -112,8 +112,8 @@ impl KnowledgeStoreItemCollectionsClient {
         self.with_items(knowledge_store_id, collection_id, "add", item_ids).into()
     }
 
-    /// Removes items from a collection. The platform documents up to 500 items a call. To remove an item that is not in
-    /// the collection is not an error. The items remain in the knowledge store.
+    /// Removes items from a collection. The platform documents up to 500 items for each call. Removing an item that is
+    /// not in the collection is not an error. The items remain in the knowledge store.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -208,7 +208,7 @@ pub struct KnowledgeStoreItemCollection {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The knowledge store to which it belongs.
+    /// The id of the knowledge store that contains the collection.
     pub knowledge_store_id: Option<String>,
     /// The name.
     pub name: Option<String>,

@@ -124,7 +124,7 @@ impl KnowledgeStoreItemsClient {
             .with_list(self.status_list(knowledge_store_id))
     }
 
-    /// Says which of many items of a store are still being processed.
+    /// Creates the list that says which of a store's items are still being processed.
     pub(crate) fn status_list(&self, knowledge_store_id: &str) -> StatusList {
         let list = self.0.get(&["knowledge-stores", knowledge_store_id, "items"]);
         StatusList::by_status(list, &["queued", "pending", "processing"])
@@ -167,7 +167,7 @@ open_enum! {
         Processing = "processing",
         /// Ready for search.
         Ready = "ready",
-        /// The platform could not process it.
+        /// The platform could not process the asset.
         Failed = "failed",
     }
 }
@@ -181,7 +181,7 @@ pub struct KnowledgeStoreItem {
     pub id: String,
     /// The type: a video or an image.
     pub asset_type: Option<AssetType>,
-    /// The id of the asset behind it.
+    /// The id of the asset in this item.
     pub asset_id: Option<String>,
     /// The status.
     pub status: Option<KnowledgeStoreItemStatus>,

@@ -167,7 +167,7 @@ request! {
     GetUploadStatus -> SyncPager<ChunkInfo> {
         /// The number of the first page to fetch, from 1.
         query page: u32,
-        /// The most chunks on a page: 1 to 50, and 10 by default.
+        /// The maximum number of chunks on a page: 1 to 50. The platform's default is 10.
         query page_limit: u32,
     }
 }
@@ -250,10 +250,10 @@ pub struct PresignedUrls {
     pub count: Option<u32>,
     /// The URLs.
     pub upload_urls: Option<Vec<PresignedUrl>>,
-    /// The time at which they were created.
+    /// The time at which the URLs were created.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub generated_at: Option<OffsetDateTime>,
-    /// The time at which they expire.
+    /// The time at which the URLs expire.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
 }
@@ -273,7 +273,8 @@ pub struct CompletedChunk {
 }
 
 impl CompletedChunk {
-    /// The proof in an `ETag`: its value without quotes and without the `W/` of a weak one. `None` if that is empty.
+    /// Returns the proof in an `ETag`: its value without quotes and without the `W/` of a weak one. `None` if nothing
+    /// remains.
     pub(crate) fn proof_of(etag: &str) -> Option<String> {
         let proof = etag.trim().trim_start_matches("W/").trim_matches('"').trim();
         (!proof.is_empty()).then(|| proof.into())
@@ -319,7 +320,7 @@ pub struct ChunkInfo {
     /// The time at which the chunk was reported.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub uploaded_at: Option<OffsetDateTime>,
-    /// The time at which its state last changed.
+    /// The time of the last change of the status.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
     /// The reason for a failure.
@@ -389,11 +390,11 @@ impl Pollable for UploadStatus {
 }
 
 impl SyncPager<ChunkInfo> {
-    /// The state of the session as a whole, as it was when this page was fetched.
+    /// Returns the state of the whole session at the time when this page was fetched.
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`](crate::Error::Decode) if the answer cannot be read as one.
+    /// [`Error::Decode`](crate::Error::Decode) if the answer does not contain a valid state.
     pub fn upload_status(&self) -> Result<UploadStatus> {
         self.decode_response()
     }

@@ -127,7 +127,7 @@ macro_rules! search {
                 form group_by: into GroupBy,
                 /// Whether a moment must match all search options, or any of them (the platform's default).
                 form operator: into SearchOperator,
-                /// The most hits on a page: 1 to 50, and 10 by default.
+                /// The maximum number of hits on a page: 1 to 50. The platform's default is 10.
                 form page_limit: u32,
                 /// Whether to return the metadata of the videos with the hits.
                 form include_user_metadata: bool,
@@ -307,10 +307,9 @@ pub struct SearchItem {
     pub start: Option<f64>,
     /// The end of the clip, in seconds.
     pub end: Option<f64>,
-    /// The video of the clip: the id of an [`IndexedAsset`](crate::indexes::IndexedAsset), not that of the asset behind
-    /// it.
+    /// The id of the clip's video. It is the id of an [`IndexedAsset`](crate::indexes::IndexedAsset), not of its asset.
     pub video_id: Option<String>,
-    /// The asset behind the video, if the platform gives it. Otherwise
+    /// The id of the video's asset, if the platform returns it. Otherwise,
     /// [`retrieve`](crate::indexes::IndexedAssetsClient::retrieve) the indexed asset for its
     /// [`asset_id`](crate::indexes::IndexedAsset::asset_id).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -163,8 +163,8 @@ request! {
 }
 
 impl CreateVideoIndexingTask {
-    /// Calls this function with the number of bytes sent so far while the file is being sent. The count restarts if the
-    /// request is retried.
+    /// Sets a function that is called with the number of bytes sent so far while the file is being sent. The count
+    /// restarts if the request is retried.
     pub fn progress_callback(mut self, progress_callback: impl FnMut(Progress) + Send + 'static) -> Self {
         self.0 = self.0.progress(progress_callback);
         self
@@ -211,25 +211,25 @@ pub struct CreateVideoIndexingTasks {
 }
 
 impl CreateVideoIndexingTasks {
-    /// Videos that this program sends: paths, or any [`FileSource`].
+    /// Adds videos that this program sends: paths, or any [`FileSource`].
     pub fn video_files(mut self, video_files: impl IntoIterator<Item = impl Into<FileSource>>) -> Self {
         self.video_files.extend(video_files.into_iter().map(Into::into));
         self
     }
 
-    /// Videos that the platform fetches from public URLs.
+    /// Adds videos that the platform fetches from public URLs.
     pub fn video_urls(mut self, video_urls: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.video_urls.extend(texts(video_urls));
         self
     }
 
-    /// Whether to keep HLS streams: see [`VideoIndexingTask::hls`].
+    /// Sets whether to keep HLS streams: see [`VideoIndexingTask::hls`].
     pub fn enable_video_stream(mut self, enable_video_stream: bool) -> Self {
         self.enable_video_stream = Some(enable_video_stream);
         self
     }
 
-    /// Settings of each upload.
+    /// Applies settings to each upload.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.request_options = request_options;
         self
@@ -241,7 +241,7 @@ impl CreateVideoIndexingTasks {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if there is no video. A fault of one video is in its outcome.
+    /// [`Error::InvalidArgument`] if there is no video. The error of a single video is in its outcome.
     #[inline]
     pub fn send(self) -> Result<Vec<BulkOutcome<VideoIndexingTask>>> {
         let CreateVideoIndexingTasks { tasks, index_id, video_files, video_urls, .. } = self;
@@ -296,7 +296,7 @@ pub struct VideoIndexingTask {
     /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// The time at which its state last changed.
+    /// The time of the last change of the status.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
     /// The metadata that the platform read from the file.

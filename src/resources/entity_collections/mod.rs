@@ -17,7 +17,7 @@ use entities::EntitiesClient;
 pub struct EntityCollectionsClient(pub(crate) Session);
 
 impl EntityCollectionsClient {
-    /// The entities in the collections.
+    /// Returns the client for the entities in the collections.
     pub fn entities(&self) -> EntitiesClient {
         EntitiesClient(self.0.clone())
     }

@@ -160,7 +160,7 @@ impl IndexedAssetsClient {
             .with_list(self.status_list(index_id))
     }
 
-    /// Says which of many indexed assets of an index are still being processed.
+    /// Creates the list that says which of an index's indexed assets are still being processed.
     pub(crate) fn status_list(&self, index_id: &str) -> StatusList {
         let list = self.0.get(&["indexes", index_id, "indexed-assets"]);
         StatusList::by_status(list, &["pending", "queued", "indexing"])
@@ -235,17 +235,17 @@ pub struct IndexedAsset {
     /// The id, which is called `video_id` in the hits of a search.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The id of the asset behind it.
+    /// The id of the asset that was indexed.
     pub asset_id: Option<String>,
     /// The status. The older endpoints of [`VideosClient`](crate::indexes::VideosClient) do not return it.
     pub status: Option<IndexedAssetStatus>,
     /// The time at which indexing was requested.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// The time at which its state last changed.
+    /// The time of the last change of the status.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
-    /// The time at which it was indexed.
+    /// The time at which the asset was indexed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub indexed_at: Option<OffsetDateTime>,
     /// The metadata that the platform read from the file.
@@ -280,7 +280,7 @@ impl Pollable for IndexedAsset {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IndexedAssetEmbedding {
-    /// The model that created them.
+    /// The model that created the embeddings.
     pub model_name: Option<String>,
     /// The embeddings.
     pub video_embedding: Option<IndexedAssetVideoEmbedding>,

@@ -19,7 +19,8 @@ use videos::VideosClient;
 pub struct IndexesClient(pub(crate) Session);
 
 impl IndexesClient {
-    /// The indexed assets of an index: indexing, status, metadata, embeddings and transcriptions.
+    /// Returns the client for the indexed assets of an index: indexing, status, metadata, embeddings and
+    /// transcriptions.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -31,7 +32,7 @@ impl IndexesClient {
         IndexedAssetsClient(self.0.clone())
     }
 
-    /// The older endpoints for the videos of an index, which the platform plans to remove. Use
+    /// Returns the client for the older endpoints of an index's videos, which the platform plans to remove. Use
     /// [`indexed_assets`](Self::indexed_assets) in new programs.
     ///
     /// ```no_run
@@ -161,14 +162,14 @@ pub struct EnsureIndex {
 }
 
 impl EnsureIndex {
-    /// The add-ons of a new index: see [`CreateIndex::addons`].
+    /// Sets the add-ons of a new index: see [`CreateIndex::addons`].
     pub fn addons(mut self, addons: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.create = self.create.addons(addons);
         self
     }
 
-    /// Settings for every request. Additional query and body parameters are sent only with the request that creates the
-    /// index.
+    /// Applies settings to every request. Additional query and body parameters are sent only with the request that
+    /// creates the index.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.request_options = request_options;
         self
@@ -180,13 +181,14 @@ impl EnsureIndex {
     ///
     /// # Errors
     ///
-    /// As [`Call::send`], for each of its requests. A conflict that does not concern the name is returned as an error.
+    /// The same as for [`Call::send`], for each of its requests. A conflict that does not concern the name is returned
+    /// as an error.
     #[inline]
     pub fn send(self) -> Result<EnsuredIndex> {
         let EnsureIndex { indexes, create, index_name, request_options } = self;
         let further = request_options.without_parameters();
-        // The platform's filter need not be exact. It may find more, and after a conflict it is not used, in case it
-        // finds less.
+        // The platform's filter may be inexact. If it finds too much, the names are compared here. After a conflict it
+        // is not used, because it may find too little.
         let find = |list: ListIndexes| -> Result<Option<EnsuredIndex>> {
             for index in list.page_limit(50).request_options(further.clone()).send()? {
                 let index = index?;
@@ -216,7 +218,7 @@ impl EnsureIndex {
 pub struct EnsuredIndex {
     /// The index.
     pub index: Index,
-    /// Whether this call created it.
+    /// Whether this call created the index.
     pub created: bool,
 }
 
@@ -286,7 +288,7 @@ pub struct Index {
     /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
-    /// The time at which the platform deletes it. Only on the free plan.
+    /// The time at which the platform deletes the index. Only on the free plan.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// The total duration of the videos in seconds.
@@ -311,8 +313,9 @@ pub struct IndexModel {
     pub addons: Option<Vec<String>>,
 }
 
-/// Declares a list of the videos of an index: the filters that both lists have, and more of its own, with their names in
-/// brackets. Metadata under the name of a parameter goes in brackets behind `user_metadata`.
+/// Declares a list of the videos of an index. It has the filters that both lists share, and additional ones whose names
+/// are given in brackets. A metadata filter with the name of a parameter is sent as `user_metadata` followed by the
+/// name in brackets.
 macro_rules! video_filters {
     ($(#[$meta:meta])* $name:ident [$($own:literal),*] { $($more:tt)* }) => {
         request! {

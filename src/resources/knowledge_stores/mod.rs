@@ -148,8 +148,8 @@ request! {
 request! {
     /// Options of [`KnowledgeStoresClient::create`].
     CreateKnowledgeStore -> KnowledgeStore {
-        /// How the platform processes the items: an [`IngestionConfig`], or your own object. It cannot be changed
-        /// later.
+        /// The settings by which the platform processes the items: an [`IngestionConfig`], or your own object. They
+        /// cannot be changed later.
         json ingestion_config: object,
         /// The description of the knowledge store.
         json description: into String,
@@ -202,9 +202,9 @@ pub struct IngestionConfig {
 }
 
 impl IngestionConfig {
-    /// Extracts from each shot what a JSON schema defines: an object in which every property has a `description`. The
-    /// platform supports a part of JSON Schema draft 2020-12, without `$ref`, `anyOf`, `pattern`, `default` and
-    /// nullable types, and refuses everything else.
+    /// Extracts the properties that a JSON schema defines from each shot. The schema must be an object in which every
+    /// property has a `description`. The platform supports a part of JSON Schema draft 2020-12, without `$ref`,
+    /// `anyOf`, `pattern`, `default` and nullable types, and refuses everything else.
     pub fn json_schema(schema: impl Into<Value>) -> Self {
         let (kind, json_schema) = (Some(EnrichmentConfigType::JsonSchema), Some(schema.into()));
         IngestionConfig { enrichment_config: Some(EnrichmentConfig { kind, json_schema, description: None }) }
@@ -217,7 +217,7 @@ impl IngestionConfig {
     }
 }
 
-/// The definition of what the platform extracts, see [`IngestionConfig`].
+/// The definition of what the platform extracts: see [`IngestionConfig`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EnrichmentConfig {
@@ -257,14 +257,14 @@ pub struct KnowledgeStore {
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// The id, so that a call that takes a knowledge store takes `&store` as well as `&store.id`.
+/// Returns the id, so that calls accept `&store` as well as `&store.id`.
 impl AsRef<str> for KnowledgeStore {
     fn as_ref(&self) -> &str {
         &self.id
     }
 }
 
-/// The id, as by `AsRef<str>`.
+/// Returns the id, as `AsRef<str>` does.
 impl From<&KnowledgeStore> for String {
     fn from(store: &KnowledgeStore) -> String {
         store.id.clone()

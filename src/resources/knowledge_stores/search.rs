@@ -25,8 +25,8 @@ request! {
     SearchKnowledgeStore -> SyncPager<SearchKnowledgeStoreHit> {
         /// The items to search: a [`SearchKnowledgeStoreFilter`], or your own object. The default is all items.
         json filter: filter,
-        /// How items are matched: [`SearchKnowledgeStoreOptions`], or your own object. The platform's default is the
-        /// picture.
+        /// The options for matching items: [`SearchKnowledgeStoreOptions`], or your own object. By default, the
+        /// platform matches the picture.
         json search_options: object,
         /// Whether a hit is a single clip (the platform's default) or a video with all its matching clips.
         json group_by: into KnowledgeStoreGroupBy,

@@ -30,18 +30,18 @@ const HINT: &str = "the platform documents 32 MB for an image, 36 MB for audio a
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum MediaSource {
-    /// An asset on the platform, which has to be ready.
+    /// An asset on the platform, which must be ready.
     AssetId(String),
-    /// Fetched by the platform from a public URL: a direct link to the file.
+    /// A file that the platform fetches from a public URL, which must link directly to it.
     Url(String),
     /// In the request itself, in base64.
     Base64String(String),
-    /// Sent by this program.
+    /// A file that this program sends.
     File(FileSource),
 }
 
 impl MediaSource {
-    /// An asset on the platform, which has to be ready.
+    /// An asset on the platform, which must be ready.
     pub fn asset_id(asset_id: impl Into<String>) -> Self {
         Self::AssetId(asset_id.into())
     }
@@ -68,7 +68,7 @@ impl MediaSource {
         Self::File(file.into())
     }
 
-    /// As it goes into a request, which reads the file when it is sent.
+    /// Converts the medium for a request, which reads a local file while it is being sent.
     fn attached(self, request: &mut Request) -> Self {
         let media = match self {
             Self::File(file) => Self::Base64String(request.attach(file)),
@@ -94,7 +94,7 @@ impl MediaSource {
     }
 }
 
-/// A local file: a path, or any [`FileSource`].
+/// Converts a local file: a path, or any [`FileSource`].
 impl<F: Into<FileSource>> From<F> for MediaSource {
     fn from(file: F) -> Self {
         Self::file(file)
@@ -258,7 +258,8 @@ impl EmbedInput {
     }
 }
 
-/// As it is sent. A local file is read only then, so an input that has one is an error here.
+/// Serializes an input as it is sent. An input with a local file is an error here, because files are read only while a
+/// request is being sent.
 impl Serialize for EmbedInput {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = Fields::default();
@@ -274,7 +275,8 @@ fn text(input_text: String, media_source: Option<MediaSource>) -> Parts {
     parts
 }
 
-/// Declares the object of an input: as [`input!`], but with media that may be a file to be read when it is sent.
+/// Declares the object of an input, like [`input!`], but with media that may be a local file, which is read while it is
+/// being sent.
 macro_rules! media_input {
     ($(#[$meta:meta])* $name:ident { $($options:tt)* }) => {
         $(#[$meta])*
@@ -310,13 +312,13 @@ macro_rules! media_input {
         media_input! { $(#[$meta])* $name { $($options)* } }
 
         impl $name {
-            /// With the platform's defaults.
+            /// Creates the input with the platform's defaults.
             pub fn new(media_source: impl Into<MediaSource>) -> Self {
                 Self(Parts { media_source: Some(media_source.into()), ..Parts::default() })
             }
         }
 
-        /// With the platform's defaults.
+        /// Creates the input with the platform's defaults.
         impl<M: Into<MediaSource>> From<M> for $name {
             fn from(media_source: M) -> Self {
                 Self::new(media_source)
@@ -428,7 +430,7 @@ media_input! {
 }
 
 impl MultiInputMediaSource {
-    /// Media of a kind: `image`, or with `marengo3.5` also `video`, `audio` and `document`.
+    /// Creates a medium of this kind: `image`, or with `marengo3.5` also `video`, `audio` and `document`.
     pub fn new(media_type: impl Into<AssetType>, media_source: impl Into<MediaSource>) -> Self {
         let mut parts = Parts { media_source: Some(media_source.into()), flat: true, ..Parts::default() };
         parts.set("media_type", &media_type.into());

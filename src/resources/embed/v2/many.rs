@@ -92,7 +92,7 @@ impl CreateManyEmbeddings {
                 .when_some(self.embedding_dimension, CreateEmbeddingV2::embedding_dimension)
                 .request_options(self.request_options.clone())
         };
-        // The caller's code may panic, in an observer for instance.
+        // The caller's code may panic, for instance in an observer.
         let lost = || Error::Transport {
             operation: "POST /embed-v2".into(),
             message: "the thread that sent it panicked; it is unknown whether the platform acted".into(),
@@ -102,7 +102,7 @@ impl CreateManyEmbeddings {
         let outcomes = self.inputs.iter().map(|input| BulkOutcome { source: input.label(), result: Err(lost()) });
         let outcomes = Mutex::new(outcomes.collect::<Vec<_>>());
         let queue = Mutex::new(self.inputs.iter().enumerate());
-        // Why nothing more is sent.
+        // The reason why no more inputs are sent.
         let stopped: Mutex<Option<Error>> = Mutex::new(None);
         let work = || {
             while let Some((place, input)) = { lock(&queue).next() } {

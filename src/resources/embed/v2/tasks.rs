@@ -13,12 +13,13 @@ use crate::resources::embed::{EmbeddingTaskStatus, ListEmbedTasks};
 
 use super::{EmbedInput, EmbeddingData, EmbeddingMediaMetadata, EmbeddingUsage};
 
-/// Embedding tasks, see [`EmbedV2Client::tasks`](super::EmbedV2Client::tasks). Vectors are kept for seven days.
+/// Creates and manages embedding tasks. Returned by [`EmbedV2Client::tasks`](super::EmbedV2Client::tasks). The platform
+/// keeps vectors for seven days.
 #[derive(Debug, Clone)]
 pub struct EmbedV2TasksClient(pub(crate) Session);
 
 impl EmbedV2TasksClient {
-    /// Lists the tasks, newest first: those of the last seven days, if no times are given.
+    /// Lists the tasks, newest first. Without a time filter, these are the tasks of the last seven days.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -31,13 +32,13 @@ impl EmbedV2TasksClient {
         self.0.get(&["embed-v2", "tasks"]).into()
     }
 
-    /// Starts to embed audio or video, and with `marengo3.5` also an image or a document.
+    /// Starts embedding audio or video, and with `marengo3.5` also an image or a document.
     ///
-    /// The call returns before the vectors exist; [`wait_for_done`](Self::wait_for_done) returns them. A fault of the
-    /// media may show only then. A local file is sent as base64 and may have 36 MB if it is audio or video, 32 MB if it
-    /// is an image, 512 MB if it is a document; the platform takes larger ones by URL or as an asset.
+    /// The call returns before the vectors exist; [`wait_for_done`](Self::wait_for_done) returns them. Unusable media
+    /// may be reported only then. A local file is sent as base64, and may have 36 MB for audio or video, 32 MB for an
+    /// image and 512 MB for a document. The platform accepts larger files by URL or as an asset.
     ///
-    /// A local file that cannot be read, is empty, or changes while it is sent is an
+    /// A local file that cannot be read, is empty, or changes while it is being sent returns an
     /// [`Error::File`](crate::Error::File).
     ///
     /// ```no_run
@@ -60,7 +61,7 @@ impl EmbedV2TasksClient {
         input.into_request(self.0.post(&["embed-v2", "tasks"]).slow(), model_name.into()).into()
     }
 
-    /// Gets a task: how far it is, and its vectors once it is ready.
+    /// Gets a task: its status, and its vectors once it is ready.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -74,7 +75,7 @@ impl EmbedV2TasksClient {
 
     /// Waits until a task is ready, and returns it with its vectors.
     ///
-    /// A failed task is an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
+    /// A task that fails returns an [`Error::Failed`](crate::Error::Failed) with the platform's reason.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -87,8 +88,7 @@ impl EmbedV2TasksClient {
         Wait::new(self.0.get(&["embed-v2", "tasks", task_id]), task_id)
     }
 
-    /// Waits until all of these tasks are done, on one thread, and yields each as soon as it is done: see
-    /// [`WaitAll`](crate::WaitAll).
+    /// Waits for several tasks on one thread and yields each as soon as it is done. See [`WaitAll`](crate::WaitAll).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -132,7 +132,7 @@ pub struct EmbeddingTask {
     /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
-    /// The embeddings, once it is ready.
+    /// The embeddings, once the task is ready.
     pub data: Option<Vec<EmbeddingData>>,
     /// The cost. Only with `marengo3.5`.
     pub usage: Option<EmbeddingUsage>,
