@@ -29,7 +29,7 @@ pub(crate) fn analyze(client: &Session, stream: bool) -> Request {
     request
 }
 
-/// Declares a request of an analysis: the options that all of them have, and more of its own.
+/// Declares a request for an analysis, with the options that all of them share and additional ones.
 macro_rules! analyze_options {
     ($(#[$meta:meta])* $name:ident -> $output:ty { $($more:tt)* }) => {
         request! {
@@ -65,14 +65,14 @@ macro_rules! analyze_options {
 
 pub(crate) use analyze_options;
 
-/// The two calls that return the answer itself have the same options.
+/// Declares one of the two calls that return the answer itself, which have the same options.
 macro_rules! analyze_request {
     ($(#[$meta:meta])* $name:ident -> $output:ty) => {
         analyze_options! {
             $(#[$meta])*
             $name -> $output {
-                /// The most tokens of the answer: 512 to 98,304, and 4,096 by default. An answer that reaches the limit
-                /// ends with the finish reason `length`.
+                /// The maximum number of tokens in the answer: 512 to 98,304. The platform's default is 4,096. An
+                /// answer that reaches the limit ends with the finish reason `length`.
                 json max_tokens: u32,
             }
         }
@@ -124,15 +124,15 @@ impl Analyze {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send); [`Error::Truncated`] if the model stopped at the token limit, and
-    /// [`Error::InvalidOutput`] if the answer does not fit the type or does not say that it is complete. Both contain
-    /// the text.
+    /// The same as for [`send`](Self::send). In addition, [`Error::Truncated`] if the model stopped at the token limit,
+    /// and [`Error::InvalidOutput`] if the answer does not fit the type or does not say that it is complete. Both
+    /// contain the text.
     pub fn json<T: DeserializeOwned>(mut self, schema: impl Serialize) -> Result<T> {
         let schema = self.0.schema(&schema);
         self.response_format(ResponseFormat::json_schema(schema)).send()?.json()
     }
 
-    /// As [`json`](Self::json), with a schema generated from the type. The schema contains the doc comments of its
+    /// Like [`json`](Self::json), with a schema generated from the type. The schema contains the doc comments of its
     /// fields, so the model reads them.
     ///
     /// # Errors
@@ -180,8 +180,8 @@ pub(crate) fn typed<T: DeserializeOwned>(text: Option<&str>, finish_reason: Opti
     decode::strictly_from_json(without_fences(text).as_bytes()).map_err(|why| unfit(format!("the answer {why}")))
 }
 
-/// The text between the first code fence and the last, unless the text begins as JSON. Models put JSON into Markdown
-/// fences although a schema was given.
+/// Returns the text between the first code fence and the last, unless the text starts as JSON. Models sometimes put
+/// JSON into Markdown fences although a schema was given.
 fn without_fences(text: &str) -> &str {
     let text = text.trim();
     if text.starts_with(['{', '[']) {
@@ -198,7 +198,7 @@ fn without_fences(text: &str) -> &str {
 open_enum! {
     /// The models for analysis.
     AnalyzeModelName {
-        /// Pegasus 1.6, which also takes images.
+        /// Pegasus 1.6, which also accepts images.
         Pegasus16 = "pegasus1.6",
         /// Pegasus 1.5, the default.
         Pegasus15 = "pegasus1.5",

@@ -157,8 +157,8 @@ impl SegmentDefinition {
     }
 }
 
-/// The place of a struct. The platform writes the times of a segment beside its fields, and those of an event among its
-/// fields.
+/// The place where a struct is used. The platform writes the times of a segment beside its fields, and those of an
+/// event among its fields.
 #[cfg(feature = "schemars")]
 #[derive(Clone, Copy, PartialEq)]
 enum Level {
@@ -166,7 +166,7 @@ enum Level {
     Event,
 }
 
-/// The fields of a segment, or of an event of a `time_array`, from the schema of a struct.
+/// Returns the fields of a segment, or of an event of a `time_array`, according to the schema of a struct.
 #[cfg(feature = "schemars")]
 fn fields_of(schema: &Value, level: Level) -> Result<Vec<SegmentField>, String> {
     let Some(properties) = schema["properties"].as_object() else {
@@ -215,7 +215,8 @@ fn field_of(name: &str, property: &Value, level: Level) -> Result<SegmentField, 
     }
 }
 
-/// The schema of an optional field without the alternative `null`. The model may leave out any field of a segment.
+/// Removes the alternative `null` from the schema of an optional field. It is not needed, because the model may leave
+/// out any field of a segment.
 #[cfg(feature = "schemars")]
 fn without_null(schema: &Value) -> &Value {
     let choices = schema["anyOf"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -230,7 +231,7 @@ fn is_list(schema: &Value) -> bool {
     schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "array"))
 }
 
-/// The type of a schema if it is a simple one, and the values that an enum allows.
+/// Returns the type of a schema if it is a simple one, and the values that an enum allows.
 #[cfg(feature = "schemars")]
 fn simple_type(schema: &Value) -> (Option<SegmentFieldType>, Vec<&str>) {
     // Variants with doc comments are written one by one, as constants.
@@ -292,7 +293,7 @@ fn clock_time(text: &str) -> Option<f64> {
     text.split(':').try_fold(0.0, |sum, text| Some(sum * 60.0 + part(text)?))
 }
 
-/// The segments of one definition, from the text of an analysis.
+/// Reads the segments of one definition from the text of an analysis.
 pub(crate) fn segments<T: DeserializeOwned>(
     data: Option<&str>,
     finish_reason: Option<&FinishReason>,

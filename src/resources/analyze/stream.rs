@@ -23,7 +23,7 @@ use crate::text::printable;
 #[serde(tag = "event_type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AnalyzeEvent {
-    /// The analysis begins.
+    /// The analysis has started.
     StreamStart(StreamStart),
     /// A piece of the text.
     TextGeneration(TextGeneration),
@@ -86,7 +86,7 @@ impl AnalyzeEvent {
     }
 }
 
-/// The error that the platform ends a stream with.
+/// The error with which the platform ends a stream.
 pub(crate) fn reported(stream: &Stream, line: Vec<u8>) -> Error {
     let words = ErrorBody::read(&line);
     match words.message.or_else(|| words.code.clone()) {
@@ -226,7 +226,7 @@ impl Iterator for AnalyzeStream {
     }
 }
 
-/// The error of a stream, with the text that arrived before it.
+/// Creates the error of a stream, with the text that arrived before it.
 pub(crate) fn broken(operation: String, e: Error, text: &str, generation: &Generation) -> Error {
     let (message, code, source) = match e {
         Error::Stream { message, code, source, .. } => (message, code, source),
@@ -277,7 +277,7 @@ impl AnalyzeText {
     ///
     /// # Errors
     ///
-    /// As [`AnalyzeResponse::complete`](crate::analyze::AnalyzeResponse::complete).
+    /// The same as for [`AnalyzeResponse::complete`](crate::analyze::AnalyzeResponse::complete).
     pub fn complete(self) -> Result<String> {
         complete(Some(self.text), self.finish_reason.as_ref())
     }
@@ -286,7 +286,7 @@ impl AnalyzeText {
     ///
     /// # Errors
     ///
-    /// As [`AnalyzeResponse::json`](crate::analyze::AnalyzeResponse::json).
+    /// The same as for [`AnalyzeResponse::json`](crate::analyze::AnalyzeResponse::json).
     ///
     /// ```no_run
     /// # fn read(answer: twelvelabs::analyze::AnalyzeText) -> Result<(), twelvelabs::Error> {

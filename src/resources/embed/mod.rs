@@ -14,28 +14,29 @@ pub use tasks::*;
 pub use v2::*;
 pub use vectors::*;
 
-/// Makes embeddings, see [`TwelveLabs::embed`](crate::TwelveLabs::embed).
+/// Creates embeddings. Returned by [`TwelveLabs::embed`](crate::TwelveLabs::embed).
 #[derive(Debug, Clone)]
 pub struct EmbedClient(pub(crate) Session);
 
 impl EmbedClient {
-    /// The current calls for embeddings: text, images, audio, video, documents, and several of them together.
+    /// Returns the client for the current embedding calls, which embed text, images, audio, video, documents, and
+    /// several of them together.
     pub fn v2(&self) -> EmbedV2Client {
         EmbedV2Client(self.0.clone())
     }
 
-    /// The older embedding tasks, for video.
+    /// Returns the client for the older embedding tasks, which embed video.
     pub fn tasks(&self) -> EmbedTasksClient {
         EmbedTasksClient(self.0.clone())
     }
 
-    /// Makes embeddings of a text, an image and an audio file, or of some of them, the older way.
+    /// Creates embeddings of a text, an image and an audio file, or of some of them, through the older endpoint.
     ///
-    /// The platform plans to remove this call in favour of [`v2().create`](EmbedV2Client::create). It knows the model
-    /// `marengo3.0`. Each kind that was given has its result in the answer, and a kind that could not be embedded has
-    /// an [`error_message`](EmbeddingResult::error_message) there instead of vectors.
+    /// The platform plans to remove this call. Use [`v2().create`](EmbedV2Client::create) instead. It supports the
+    /// model `marengo3.0`. The answer contains a result for each kind of input. If an input could not be embedded, its
+    /// result has an [`error_message`](EmbeddingResult::error_message) instead of vectors.
     ///
-    /// A file that cannot be read is an [`Error::File`](crate::Error::File).
+    /// A file that cannot be read returns an [`Error::File`](crate::Error::File).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -70,11 +71,11 @@ request! {
     }
 }
 
-/// The embeddings that the older call made.
+/// The embeddings that the older call created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingResponse {
-    /// The model that made them.
+    /// The model that created the embeddings.
     pub model_name: Option<String>,
     /// The result for the text.
     pub text_embedding: Option<EmbeddingResult>,
@@ -88,7 +89,7 @@ pub struct EmbeddingResponse {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingResult {
-    /// The vectors, each with the segment of the file that it is of.
+    /// The vectors, each with the segment of the file that it describes.
     pub segments: Option<Vec<VideoSegment>>,
     /// The metadata of the embedding.
     pub metadata: Option<EmbeddingMetadata>,
@@ -143,7 +144,7 @@ masked_debug! {
 open_enum! {
     /// The status of an embedding task.
     EmbeddingTaskStatus {
-        /// The vectors are being made.
+        /// The platform is creating the vectors.
         Processing = "processing",
         /// The vectors are ready.
         Ready = "ready",

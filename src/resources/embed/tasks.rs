@@ -23,10 +23,11 @@ const LIMIT: u64 = 2_000_000_000;
 const HINT: &str = "the platform documents 2 GB for the video of an embedding task; \
      upload a larger one as an asset and embed it with `embed().v2().tasks()`";
 
-/// The older embedding tasks, see [`EmbedClient::tasks`](super::EmbedClient::tasks).
+/// Creates and manages embedding tasks through the platform's older endpoints. Returned by
+/// [`EmbedClient::tasks`](super::EmbedClient::tasks).
 ///
-/// The platform plans to remove them in favour of [`v2().tasks()`](super::EmbedV2TasksClient). Vectors are kept for
-/// seven days.
+/// The platform plans to remove these endpoints. Use [`v2().tasks()`](super::EmbedV2TasksClient) instead. The platform
+/// keeps vectors for seven days.
 #[derive(Debug, Clone)]
 pub struct EmbedTasksClient(pub(crate) Session);
 
@@ -44,11 +45,11 @@ impl EmbedTasksClient {
         self.0.get(&["embed", "tasks"]).into()
     }
 
-    /// Starts to embed a video. Give exactly one of [`video_file`](CreateEmbedTask::video_file) and
-    /// [`video_url`](CreateEmbedTask::video_url). The documented limit is 2 GB.
+    /// Starts embedding a video. Set exactly one of [`video_file`](CreateEmbedTask::video_file) and
+    /// [`video_url`](CreateEmbedTask::video_url). The platform documents up to 2 GB.
     ///
     /// The call returns before the vectors exist. Call [`wait_for_done`](Self::wait_for_done), then
-    /// [`retrieve`](Self::retrieve). A file that cannot be read, is empty, or changes while it is sent is an
+    /// [`retrieve`](Self::retrieve). A file that cannot be read, is empty, or changes while it is being sent returns an
     /// [`Error::File`].
     ///
     /// ```no_run
@@ -66,10 +67,9 @@ impl EmbedTasksClient {
         request.into()
     }
 
-    /// Starts to embed several videos, one after the other.
+    /// Starts embedding several videos, one after the other.
     ///
-    /// There is one outcome for each video, in the order in which they were given. A video that fails does not stop
-    /// the rest.
+    /// Returns one outcome for each video, in the order given. A video that fails does not stop the rest.
     ///
     /// ```no_run
     /// use twelvelabs::embed::EmbedTaskVideo;
@@ -127,7 +127,7 @@ impl EmbedTasksClient {
 
     /// Waits until a task is ready, and returns its status. [`retrieve`](Self::retrieve) returns the vectors.
     ///
-    /// A failed task is an [`Error::Failed`].
+    /// A task that fails returns an [`Error::Failed`].
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -139,8 +139,7 @@ impl EmbedTasksClient {
         Wait::new(self.0.get(&["embed", "tasks", task_id, "status"]), task_id)
     }
 
-    /// Waits until all of these tasks are done, on one thread, and yields each as soon as it is done: see
-    /// [`WaitAll`](crate::WaitAll).
+    /// Waits for several tasks on one thread and yields each as soon as it is done. See [`WaitAll`](crate::WaitAll).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -176,13 +175,13 @@ request! {
         file video_file: into FileSource,
         /// A video that the platform fetches from a public URL.
         form_url video_url: into String,
-        /// The start of the part to embed, in seconds. The platform's default is 0; it needs the end as well.
+        /// The start of the part to embed, in seconds. The platform's default is 0. It also requires the end.
         form video_start_offset_sec: f64,
-        /// The end of the part to embed, in seconds. The platform needs the start as well.
+        /// The end of the part to embed, in seconds. The platform also requires the start.
         form video_end_offset_sec: f64,
-        /// The length of a clip in seconds: 2 to 10, 6 by default.
+        /// The length of a clip in seconds: 2 to 10. The platform's default is 6.
         form video_clip_length: f64,
-        /// Whether to embed clips, which is the platform's default, or also the whole video.
+        /// The scopes of the vectors: clips, which is the platform's default, or also the whole video.
         form video_embedding_scope: [EmbeddingScope],
     }
 }
@@ -190,12 +189,12 @@ request! {
 request! {
     /// Options of [`EmbedTasksClient::retrieve`].
     RetrieveEmbedTask -> MediaEmbeddingTask {
-        /// Which vectors to return. All of them if it is left out.
+        /// The vectors to return. By default, the platform returns all of them.
         query embedding_option: [EmbeddingOption],
     }
 }
 
-/// Several videos to embed. Nothing happens before [`send`](CreateEmbedTasks::send).
+/// Several videos to embed. Nothing is sent before [`send`](CreateEmbedTasks::send).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CreateEmbedTasks {
@@ -206,7 +205,7 @@ pub struct CreateEmbedTasks {
 }
 
 impl CreateEmbedTasks {
-    /// Settings for each of the calls.
+    /// Applies settings to each call.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.request_options = request_options;
         self
@@ -214,11 +213,11 @@ impl CreateEmbedTasks {
 
     when_some!();
 
-    /// Sends all videos, and returns one outcome for each.
+    /// Sends all videos and returns one outcome for each.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if there is no video. What happens to one video is in its outcome.
+    /// [`Error::InvalidArgument`] if there is no video. The error of a single video is in its outcome.
     #[inline]
     pub fn send(self) -> Result<Vec<BulkOutcome<MediaEmbeddingTask>>> {
         if self.videos.is_empty() {
@@ -281,14 +280,14 @@ impl EmbedTaskVideo {
     when_some!();
 }
 
-/// An embedding task of the older calls and of the lists.
+/// An embedding task, as the older calls and the lists return it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MediaEmbeddingTask {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The model that makes the vectors.
+    /// The model that creates the vectors.
     pub model_name: Option<String>,
     /// The status of the task.
     pub status: Option<EmbeddingTaskStatus>,
@@ -298,13 +297,13 @@ pub struct MediaEmbeddingTask {
     /// The time of the last change.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
-    /// About the video, if it is of one; [`retrieve`](EmbedTasksClient::retrieve) has its vectors here.
+    /// The result for a video. [`retrieve`](EmbedTasksClient::retrieve) returns its vectors here.
     pub video_embedding: Option<EmbeddingResult>,
-    /// About the audio file, if it is of one.
+    /// The result for an audio file.
     pub audio_embedding: Option<EmbeddingResult>,
-    /// About the document, if it is of one.
+    /// The result for a document.
     pub document_embedding: Option<EmbeddingResult>,
-    /// About the image, if it is of one.
+    /// The result for an image.
     pub image_embedding: Option<EmbeddingResult>,
 }
 

@@ -41,7 +41,7 @@ pub struct EmbeddingRecord {
 }
 
 impl EmbeddingRecord {
-    /// The cosine similarity of two vectors: see [`cosine_similarity`].
+    /// Computes the cosine similarity of two vectors: see [`cosine_similarity`].
     ///
     /// # Errors
     ///
@@ -120,8 +120,8 @@ impl EmbeddingTask {
     }
 }
 
-/// The cosine similarity of two vectors: 1 if they point in the same direction, 0 if they are orthogonal, -1 if they
-/// point in opposite directions.
+/// Computes the cosine similarity of two vectors: 1 if they point in the same direction, 0 if they are orthogonal, and
+/// -1 if they point in opposite directions.
 ///
 /// Only vectors from the same model can be compared; [`EmbeddingRecord::similarity`] checks that.
 ///
@@ -160,8 +160,8 @@ pub fn normalize(vector: &[f32]) -> Result<Vec<f32>> {
     Ok(vector.iter().map(|number| (f64::from(*number) / length) as f32).collect())
 }
 
-/// The element-wise mean of vectors, such as one vector for a video from those of its clips. [`normalize`] it before
-/// comparing it by dot product.
+/// Computes the element-wise mean of vectors, such as one vector for a video from those of its clips. [`normalize`] it
+/// before comparing it by dot product.
 ///
 /// ```
 /// use twelvelabs::embed::mean;

@@ -39,7 +39,7 @@ impl SessionSlot {
     }
 }
 
-/// A conversation about a knowledge store, see [`ResponsesClient::conversation`]. Clones continue the same
+/// A conversation about a knowledge store: see [`ResponsesClient::conversation`]. Clones continue the same
 /// conversation.
 #[derive(Debug, Clone)]
 pub struct Conversation {
@@ -77,8 +77,8 @@ impl Conversation {
         self
     }
 
-    /// The id of the session, once the first answer has arrived. Store it to [`resume`](Self::resume) the conversation
-    /// later.
+    /// Returns the id of the session, once the first answer has arrived. Store it to [`resume`](Self::resume) the
+    /// conversation later.
     pub fn session_id(&self) -> Option<String> {
         self.session.get()
     }
@@ -139,7 +139,7 @@ impl Ask {
 
     when_some!();
 
-    /// The call, in the session as it is now.
+    /// Builds the call, which continues the session in its current state.
     fn in_session(self) -> (CreateResponse, SessionSlot) {
         (self.call.when_some(self.session.get(), CreateResponse::session_id), self.session)
     }
@@ -149,16 +149,16 @@ impl Ask {
     ///
     /// # Errors
     ///
-    /// As [`CreateResponse::send`].
+    /// The same as for [`CreateResponse::send`].
     pub fn send(self) -> Result<ResponseObject> {
         Ok(self.send_raw()?.data)
     }
 
-    /// As [`send`](Self::send), but also returns the status, the headers and the raw body.
+    /// Like [`send`](Self::send), but also returns the status, the headers and the raw body.
     ///
     /// # Errors
     ///
-    /// As [`CreateResponse::send`].
+    /// The same as for [`CreateResponse::send`].
     pub fn send_raw(self) -> Result<HttpResponse<ResponseObject>> {
         let (call, session) = self.in_session();
         let response = call.send_raw()?;
@@ -171,17 +171,17 @@ impl Ask {
     ///
     /// # Errors
     ///
-    /// As [`CreateResponse::json`].
+    /// The same as for [`CreateResponse::json`].
     pub fn json<T: DeserializeOwned>(mut self, schema: impl Serialize) -> Result<T> {
         let schema = self.call.0.schema(&schema);
         self.text(TextParamFormat::json_schema("answer", schema)).send()?.json()
     }
 
-    /// As [`json`](Self::json), with the schema made from the type: see [`CreateResponse::json_as`].
+    /// Like [`json`](Self::json), with a schema generated from the type: see [`CreateResponse::json_as`].
     ///
     /// # Errors
     ///
-    /// As [`CreateResponse::json`].
+    /// The same as for [`CreateResponse::json`].
     #[cfg(feature = "schemars")]
     #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
     pub fn json_as<T: DeserializeOwned + schemars::JsonSchema>(self) -> Result<T> {
@@ -193,7 +193,7 @@ impl Ask {
     ///
     /// # Errors
     ///
-    /// As [`CreateResponseStream::send`](super::CreateResponseStream::send).
+    /// The same as for [`CreateResponseStream::send`](super::CreateResponseStream::send).
     pub fn stream(self) -> Result<ResponseStream> {
         let (mut call, session) = self.in_session();
         call.0.json("stream", &true);

@@ -44,7 +44,7 @@ impl ResponsesClient {
         self.request(&knowledge_store_id.into(), &input.into(), false).into()
     }
 
-    /// As [`create`](Self::create), but returns the response as a stream while it is being written.
+    /// Like [`create`](Self::create), but returns the response as a stream while it is being written.
     ///
     /// The call returns as soon as the response begins. [`ResponseStream`] describes the ways to read it.
     ///

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::sync::lock;
 use crate::types::BulkOutcome;
 
-/// Many inputs to embed, see [`EmbedV2Client::create_many`]. Nothing happens before
+/// Many inputs to embed: see [`EmbedV2Client::create_many`]. Nothing is sent before
 /// [`send`](CreateManyEmbeddings::send).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before `.send()`"]
@@ -63,7 +63,7 @@ impl CreateManyEmbeddings {
         self
     }
 
-    /// Settings for each of the calls.
+    /// Applies settings to each call.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.request_options = request_options;
         self
@@ -71,14 +71,14 @@ impl CreateManyEmbeddings {
 
     when_some!();
 
-    /// Sends all inputs, and returns one outcome for each, in their order.
+    /// Sends all inputs and returns one outcome for each, in the order of the inputs.
     ///
-    /// A key that is not valid, a used-up quota and a cancellation stop it: the inputs that were not sent by then have the
-    /// same error as the one that stopped it.
+    /// An invalid key, an exhausted quota or a cancellation stops the run. The inputs that were not sent by then get
+    /// the same error.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if there are to be no workers. What happens to one input is in its outcome.
+    /// [`Error::InvalidArgument`] if the number of workers is 0. The error of a single input is in its outcome.
     #[inline]
     pub fn send(self) -> Result<Vec<BulkOutcome<EmbeddingSuccessResponse>>> {
         if self.workers == 0 {

@@ -15,12 +15,12 @@ pub use input::*;
 pub use many::*;
 pub use tasks::*;
 
-/// The current embedding calls: see [`EmbedClient::v2`](super::EmbedClient::v2).
+/// Creates embeddings. Returned by [`EmbedClient::v2`](super::EmbedClient::v2).
 #[derive(Debug, Clone)]
 pub struct EmbedV2Client(pub(crate) Session);
 
 impl EmbedV2Client {
-    /// Embedding tasks, which embed media of any length in the background.
+    /// Returns the client for embedding tasks, which embed media of any length in the background.
     pub fn tasks(&self) -> EmbedV2TasksClient {
         EmbedV2TasksClient(self.0.clone())
     }
@@ -32,7 +32,7 @@ impl EmbedV2Client {
     /// up to 10 minutes. Use [`tasks`](Self::tasks) for longer media. A local file is sent as base64, up to 32 MB for an
     /// image and 36 MB for audio or video; give larger ones by URL or as an asset.
     ///
-    /// A local file that cannot be read, is empty, or changes while it is sent is an
+    /// A local file that cannot be read, is empty, or changes while it is being sent returns an
     /// [`Error::File`](crate::Error::File).
     ///
     /// ```no_run
@@ -78,14 +78,14 @@ impl EmbedV2Client {
 request! {
     /// Options of [`EmbedV2Client::create`].
     CreateEmbeddingV2 -> EmbeddingSuccessResponse {
-        /// Whether a text of more than 2,000 tokens is truncated ([`EmbeddingUsage::truncated`] says so) instead of
-        /// refused. Needs `marengo3.5`.
+        /// Whether to truncate a text of more than 2,000 tokens instead of refusing it. [`EmbeddingUsage::truncated`]
+        /// reports a truncation. Requires `marengo3.5`.
         json auto_truncate: bool,
-        /// Whether to return how uncertain each dimension is: see [`EmbeddingData::embedding_uncertainty`]. Needs
+        /// Whether to return the uncertainty of each dimension: see [`EmbeddingData::embedding_uncertainty`]. Requires
         /// `marengo3.5`, and either a text or media, but not a document.
         json embedding_uncertainty: bool,
-        /// The number of dimensions of a vector: 512 by default. A shorter vector has the first ones of the 512. Needs
-        /// `marengo3.5`.
+        /// The number of dimensions of a vector. The default is 512. A smaller vector consists of the first of the 512
+        /// dimensions. Requires `marengo3.5`.
         json embedding_dimension: u32,
     }
 }
@@ -104,7 +104,7 @@ pub struct EmbeddingSuccessResponse {
 }
 
 impl EmbeddingSuccessResponse {
-    /// The first vector: the only one of a text, an image, or several inputs together.
+    /// Returns the first vector. For a text, an image, or several inputs together, it is the only one.
     pub fn embedding(&self) -> Option<&[f32]> {
         self.data.first().map(|data| data.embedding.as_slice())
     }
