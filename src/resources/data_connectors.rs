@@ -16,7 +16,7 @@ use crate::http::session::Session;
 pub struct DataConnectorsClient(pub(crate) Session);
 
 impl DataConnectorsClient {
-    /// Begins the authorization of a connection and returns the URL to which to send the user.
+    /// Starts the authorization of a connection, and returns the URL to which you send the user.
     ///
     /// When the user has agreed, the platform redirects the browser to `redirect_uri` with `connection_id`, `status`
     /// and your `custom_id` in the query. If the user declines, the query contains `error`. The platform accepts any
@@ -108,7 +108,7 @@ impl DataConnectorsClient {
     /// Registers a redirect URI. Once one is registered, an [authorization](Self::authorize_connection) accepts only
     /// registered URIs, exactly as written.
     ///
-    /// The URI must begin with `https://`, have a public host, and contain no wildcards.
+    /// The URI must start with `https://`, have a public host, and contain no wildcards.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -137,8 +137,8 @@ impl DataConnectorsClient {
 request! {
     /// Options of [`DataConnectorsClient::authorize_connection`].
     AuthorizeConnection -> AuthorizeConnectionResponse {
-        /// Your own label, which comes back with the connection, to find the user to whom it belongs. It should not
-        /// contain personal data, and need not be unique.
+        /// Your own label, which is returned with the connection and identifies its user. It should not contain
+        /// personal data, and need not be unique.
         json custom_id: into String,
     }
 }
@@ -240,9 +240,9 @@ pub struct CreateConnectionPickerTokenResponse {
     pub expires_in: Option<u64>,
     /// The scopes of the token, as the provider names them, separated by spaces.
     pub scope: Option<String>,
-    /// The number of the app, for `setAppId` of Google's picker.
+    /// The number of the app. Pass it to `setAppId` of Google's picker.
     pub app_id: Option<String>,
-    /// The key of the browser, for `setDeveloperKey` of Google's picker.
+    /// The browser's key. Pass it to `setDeveloperKey` of Google's picker.
     pub developer_key: Option<String>,
 }
 

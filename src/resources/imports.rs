@@ -76,7 +76,7 @@ impl ImportsClient {
 
     /// Waits until every file of an import has succeeded or failed, and returns the import with all files.
     ///
-    /// A file that fails neither ends the wait nor makes it an error: [`ImportItem::outcome`] returns the outcome of
+    /// A file that fails does not end the wait or turn it into an error: [`ImportItem::outcome`] returns the outcome of
     /// each file. Files whose asset was deleted meanwhile are missing from the result, but
     /// [`item_count`](ImportDetail::item_count) counts them.
     ///
@@ -164,7 +164,7 @@ pub struct Import {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The connection.
+    /// The id of the connection.
     pub connection_id: Option<String>,
     /// The provider of the files.
     pub provider: Option<ConnectionProvider>,
@@ -184,7 +184,7 @@ pub struct ImportDetail {
     /// The id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The connection.
+    /// The id of the connection.
     pub connection_id: Option<String>,
     /// The provider of the files.
     pub provider: Option<ConnectionProvider>,

@@ -37,7 +37,7 @@ impl AnalyzeBatchesClient {
     /// Starts the analysis of many videos, with one task for each.
     ///
     /// The platform documents 1 to 1,000 requests and 2,000 hours of video in a batch, and 5 batches at a time. It
-    /// cancels what is not done after 24 hours, and keeps the results for 30 days.
+    /// cancels items that are not done after 24 hours, and keeps the results for 30 days.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::{AnalyzeModelName, VideoContext};
@@ -93,8 +93,8 @@ impl AnalyzeBatchesClient {
         self.0.delete(&["analyze", "batches", batch_id]).into()
     }
 
-    /// Returns an iterator over the results of a batch as they arrive. A batch that is still in process has results,
-    /// too: each has its own status.
+    /// Returns an iterator over the results of a batch as they arrive. A batch in progress also returns results, each
+    /// with its own status.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -162,12 +162,12 @@ request! {
 request! {
     /// Options of [`AnalyzeBatchesClient::create`].
     CreateAnalyzeBatch -> AnalyzeBatch {
-        /// The options of every request that does not set them itself.
+        /// The default options for the requests. A request's own options take precedence.
         json defaults: BatchDefaults,
     }
 }
 
-/// Declares an input of a batch: the options of one analysis, and more of its own.
+/// Declares an input of a batch, with the options of one analysis and additional ones.
 macro_rules! batch_options {
     ($(#[$meta:meta])* $name:ident($($required:ident: $type:tt),*) { $($more:tt)* }) => {
         input! {
@@ -271,7 +271,7 @@ pub struct AnalyzeBatch {
     /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// The time at which it expires, 24 hours after its creation.
+    /// The time at which the batch expires, 24 hours after its creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// The time at which it was completed.

@@ -13,17 +13,17 @@ use crate::resources::analyze::{Segment, complete, segments, typed};
 use batches::AnalyzeBatchesClient;
 use tasks::AnalyzeTasksClient;
 
-/// Analyses that run in the background. Returned by [`TwelveLabs::analyze_async`](crate::TwelveLabs::analyze_async).
+/// Runs analyses in the background. Returned by [`TwelveLabs::analyze_async`](crate::TwelveLabs::analyze_async).
 #[derive(Debug, Clone)]
 pub struct AnalyzeAsyncClient(pub(crate) Session);
 
 impl AnalyzeAsyncClient {
-    /// Tasks: analyses of one video or some images each.
+    /// Returns the client for tasks, each of which analyses one video or some images.
     pub fn tasks(&self) -> AnalyzeTasksClient {
         AnalyzeTasksClient(self.0.clone())
     }
 
-    /// Batches: analyses of many videos with the same options.
+    /// Returns the client for batches, each of which analyses many videos with the same options.
     pub fn batches(&self) -> AnalyzeBatchesClient {
         AnalyzeBatchesClient(self.0.clone())
     }
@@ -40,7 +40,7 @@ open_enum! {
     }
 }
 
-/// The most tokens of an answer. A number can be converted into one.
+/// The maximum number of tokens in an answer. A number can be converted into one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Value", into = "Value")]
 #[non_exhaustive]
@@ -100,7 +100,7 @@ impl AnalyzeTaskResult {
     ///
     /// # Errors
     ///
-    /// As [`AnalyzeResponse::complete`](crate::analyze::AnalyzeResponse::complete).
+    /// The same as for [`AnalyzeResponse::complete`](crate::analyze::AnalyzeResponse::complete).
     pub fn complete(self) -> Result<String> {
         complete(self.data, self.finish_reason.as_ref())
     }
@@ -109,7 +109,7 @@ impl AnalyzeTaskResult {
     ///
     /// # Errors
     ///
-    /// As [`AnalyzeResponse::json`](crate::analyze::AnalyzeResponse::json).
+    /// The same as for [`AnalyzeResponse::json`](crate::analyze::AnalyzeResponse::json).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -140,8 +140,8 @@ impl AnalyzeTaskResult {
     ///
     /// # Errors
     ///
-    /// As [`json`](Self::json); [`Error::InvalidOutput`](crate::Error::InvalidOutput) also if the answer has no segments
-    /// of this definition, or a segment that does not fit the type.
+    /// The same as for [`json`](Self::json). In addition, [`Error::InvalidOutput`](crate::Error::InvalidOutput) if the
+    /// answer has no segments of this definition, or a segment that does not fit the type.
     pub fn segments<T: serde::de::DeserializeOwned>(&self, segment_definition_id: &str) -> Result<Vec<Segment<T>>> {
         segments(self.data.as_deref(), self.finish_reason.as_ref(), segment_definition_id)
     }

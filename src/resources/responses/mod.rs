@@ -28,9 +28,9 @@ impl ResponsesClient {
     /// Asks a question about a knowledge store and returns the whole response.
     ///
     /// A response can take minutes, so the default time limit is 600 s. The store needs at least one item that is
-    /// ready. `send` also returns a response that failed or was truncated: check its
-    /// [`status`](ResponseObject::status), or call [`complete`](ResponseObject::complete), which makes an error of it.
-    /// [`json`](CreateResponse::json) does so too and decodes the answer into your own type.
+    /// ready. `send` also returns a response that failed or was truncated. Check its
+    /// [`status`](ResponseObject::status), or call [`complete`](ResponseObject::complete), which turns it into an
+    /// error. [`json`](CreateResponse::json) does the same and decodes the answer into your own type.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -46,7 +46,7 @@ impl ResponsesClient {
 
     /// Like [`create`](Self::create), but returns the response as a stream while it is being written.
     ///
-    /// The call returns as soon as the response begins. [`ResponseStream`] describes the ways to read it.
+    /// The call returns as soon as the response starts. [`ResponseStream`] describes the ways to read it.
     ///
     /// ```no_run
     /// use std::io::Write;
@@ -69,7 +69,7 @@ impl ResponsesClient {
         self.request(&knowledge_store_id.into(), &input.into(), true).into()
     }
 
-    /// Begins a conversation about a knowledge store, in which each question can refer to the earlier ones.
+    /// Starts a conversation about a knowledge store, in which each question can refer to the earlier ones.
     ///
     /// The conversation keeps the platform's session from the first answer on. An answer that fails leaves the session
     /// as it was.
@@ -171,7 +171,7 @@ impl CreateResponse {
         self.text(TextParamFormat::json_schema("answer", schema)).send()?.json()
     }
 
-    /// As [`json`](Self::json), with a schema generated from the type. The schema contains the doc comments of its
+    /// Like [`json`](Self::json), with a schema generated from the type. The schema contains the doc comments of its
     /// fields, so the model reads them.
     ///
     /// # Errors
@@ -310,7 +310,7 @@ input! {
         description: into String,
         /// The schema, in JSON Schema draft 2020-12.
         schema: into serde_json::Value,
-        /// Reserved by the platform; it has no effect so far.
+        /// Reserved by the platform. It has no effect so far.
         strict: bool,
     }
 }
@@ -388,7 +388,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// Which part of a response a message is.
+    /// The part of a response to which a message belongs.
     ResponsePhase {
         /// A message about the progress.
         Commentary = "commentary",
@@ -415,9 +415,9 @@ open_enum! {
 pub struct ResponseObject {
     /// The id.
     pub id: String,
-    /// The knowledge store that was asked.
+    /// The id of the knowledge store that was asked.
     pub knowledge_store_id: Option<String>,
-    /// The session of the response. Pass it to the next request to continue, or use a
+    /// The id of the response's session. Pass it to the next request to continue the session, or use a
     /// [`conversation`](ResponsesClient::conversation).
     pub session_id: Option<String>,
     /// Always `response`.
@@ -431,7 +431,7 @@ pub struct ResponseObject {
     pub incomplete_details: Option<ResponseIncompleteDetails>,
     /// The reason for a failure, if the platform gives one.
     pub error: Option<ResponseError>,
-    /// The answer, with its intermediate steps if they were requested. [`text`](Self::text) returns the answer alone.
+    /// The answer, with its intermediate steps if they were requested. [`text`](Self::text) returns only the answer.
     pub output: Option<Vec<ResponseOutputItem>>,
     /// The tokens that were used.
     pub usage: Option<TokenUsage>,
@@ -483,7 +483,7 @@ impl ResponseObject {
 
     /// Says whether the response has ended without an answer.
     pub(super) fn has_failed(&self) -> bool {
-        // The status of a canceled response is in no document. Both spellings are in use on this platform.
+        // The platform does not document the status of a canceled response, and uses both spellings elsewhere.
         self.status.as_ref().is_some_and(|status| matches!(status.as_str(), "failed" | "cancelled" | "canceled"))
     }
 
@@ -541,7 +541,7 @@ pub struct ResponseError {
     pub message: Option<String>,
 }
 
-/// An item of the output of a response. Which fields it has depends on its kind.
+/// An item of the output of a response. Its kind determines which fields it has.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseOutputItem {
@@ -575,7 +575,7 @@ impl ResponseOutputItem {
             && matches!(self.phase, None | Some(ResponsePhase::FinalAnswer))
     }
 
-    /// Returns the text of all its parts.
+    /// Returns the text of all parts of the item.
     pub fn text(&self) -> String {
         self.content.iter().flatten().filter_map(|part| part.text.as_deref()).collect()
     }

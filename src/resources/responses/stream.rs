@@ -21,8 +21,8 @@ use crate::resources::analyze::{broken, reported};
 use crate::response::HttpResponse;
 use crate::text::printable;
 
-/// The most items, and parts of items, of one response. A stream of ever new items would otherwise grow the snapshot
-/// without any text, and take quadratic time, because each event's item is searched for.
+/// The maximum number of items, and parts of items, in one response. Otherwise, a stream that always adds new items
+/// would grow the snapshot without any text, and take quadratic time, because each event's item is searched for.
 const MAX_PLACES: usize = 10_000;
 
 /// An event of a response that is being written. The platform's heartbeats are skipped.
@@ -46,13 +46,13 @@ pub enum ResponseStreamEvent {
     /// The response failed. Only the error with the reason follows.
     #[serde(rename = "response.failed")]
     Failed(ResponseStreamResponseEvent),
-    /// An item of the output begins.
+    /// An item of the output has started.
     #[serde(rename = "response.output_item.added")]
     OutputItemAdded(ResponseStreamOutputItemEvent),
     /// An item of the output is complete.
     #[serde(rename = "response.output_item.done")]
     OutputItemDone(ResponseStreamOutputItemEvent),
-    /// A part of a message begins.
+    /// A part of a message has started.
     #[serde(rename = "response.content_part.added")]
     ContentPartAdded(ResponseStreamContentPartEvent),
     /// A part of a message is complete, with its citations.
@@ -88,7 +88,7 @@ impl ResponseStreamEvent {
         }
     }
 
-    /// Reads an event, or the error that there is in its place; nothing for a heartbeat. Its data is decoded once.
+    /// Reads an event, or the error in its place. Returns nothing for a heartbeat. The data is decoded only once.
     #[inline]
     fn read(stream: &Stream, sent: &ServerSentEvent) -> Result<Option<Self>> {
         let text = sent.data.as_bytes();
@@ -126,9 +126,9 @@ fn as_it_came<S: Serializer>(_: &str, data: &Value, serializer: S) -> Result<S::
     data.serialize(serializer)
 }
 
-/// Reads the fields of an event strictly, so that no text is lost, and leniently what is within them.
+/// Reads the fields of an event strictly, so that no text is lost, and the values inside them leniently.
 fn body<T: DeserializeOwned + Serialize>(text: &[u8]) -> Result<T, String> {
-    // An event in which nothing has to be repaired has lost nothing. (A list would fit a struct, too.)
+    // An event that needs no repair has lost nothing. A list is excluded, because it would also fit a struct.
     if text.trim_ascii_start().starts_with(b"{")
         && let Ok(body) = serde_json::from_slice(text)
     {
@@ -258,12 +258,12 @@ pub struct ResponseStream {
     stream: Option<Stream>,
     pending: Pending,
     snapshot: ResponseObject,
-    /// The number of bytes of which the snapshot was made.
+    /// The number of bytes from which the snapshot was built.
     gathered: usize,
     /// The number of items and parts of items in the snapshot.
     places: usize,
     operation: String,
-    /// The error that follows the event of a failure.
+    /// The error to return after the event that reports a failure.
     failure: Option<Error>,
     /// The message of the error with which the stream has ended.
     fault: Option<String>,
@@ -385,7 +385,7 @@ impl ResponseStream {
         Generation { generation_id: Some(id.clone()).filter(|id| !id.is_empty()), usage: usage.clone(), finish_reason }
     }
 
-    /// The error that the stream ends with, with the text so far.
+    /// Creates the error that ends the stream, with the text so far.
     #[inline]
     fn ended_with(&mut self, e: Error) -> Error {
         let e = broken(self.operation.clone(), e, &self.snapshot.text(), &self.generation());
@@ -445,13 +445,13 @@ impl ResponseStream {
         }
     }
 
-    /// The item to which an event belongs.
+    /// Finds the item to which an event belongs.
     #[inline]
     fn item(&mut self, id: Option<&str>, index: Option<u64>) -> &mut ResponseOutputItem {
         item_of(self.snapshot.output.get_or_insert_default(), id, index, &mut self.places)
     }
 
-    /// The part of an item to which an event belongs.
+    /// Finds the part of an item to which an event belongs.
     fn part(&mut self, id: Option<&str>, item: Option<u64>, part: Option<u64>) -> &mut ResponseOutputContentPart {
         let output = self.snapshot.output.get_or_insert_default();
         let item = item_of(output, id, item, &mut self.places);
@@ -459,7 +459,7 @@ impl ResponseStream {
     }
 }
 
-/// The item with this id, or at this index. An item that was not announced is created and counted.
+/// Finds the item with this id, or at this index. An item that was not announced is created and counted.
 fn item_of<'a>(
     output: &'a mut Vec<ResponseOutputItem>,
     id: Option<&str>,
@@ -476,8 +476,8 @@ fn item_of<'a>(
     &mut output[at]
 }
 
-/// The element at this index of a list, or a new one at its end if the list is shorter. Without an index, the last
-/// element. A new element is counted.
+/// Returns the element at this index of a list, or a new one at its end if the list is shorter. Without an index,
+/// returns the last element. A new element is counted.
 fn place<'a, T: Default>(list: &'a mut Vec<T>, index: Option<u64>, count: &mut usize) -> &'a mut T {
     let last = list.len().saturating_sub(1);
     let at = index.map_or(last, |index| usize::try_from(index).unwrap_or(usize::MAX)).min(list.len());
@@ -488,7 +488,7 @@ fn place<'a, T: Default>(list: &'a mut Vec<T>, index: Option<u64>, count: &mut u
     &mut list[at]
 }
 
-/// The error for the event of a failure, with the platform's reason.
+/// Creates the error for an event that reports a failure, with the platform's reason.
 fn failure(stream: &Stream, sent: &ServerSentEvent) -> Error {
     let data: Value = serde_json::from_str(&sent.data).unwrap_or_default();
     let words = [&data["response"], &data].map(|place| ErrorBody::read(place.to_string().as_bytes()));
