@@ -278,11 +278,11 @@ request! {
     /// Options of [`AssetsClient::list`].
     ListAssets -> SyncPager<Asset> {
         paging,
-        /// Only assets with these ids.
+        /// Restricts the results to assets with these ids.
         query asset_ids: [String],
-        /// Only assets of these types.
+        /// Restricts the results to assets of these types.
         query asset_types: [AssetType],
-        /// Only assets whose name contains this text, ignoring case.
+        /// Restricts the results to assets whose name contains this text, ignoring case.
         query filename: into String,
     }
 }

@@ -139,7 +139,7 @@ request! {
         query sort_by: into SortBy,
         /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
-        /// Only items in one of these states.
+        /// Restricts the results to items in one of these states.
         query status: [KnowledgeStoreItemStatus],
     }
 }

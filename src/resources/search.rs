@@ -131,8 +131,9 @@ macro_rules! search {
                 form page_limit: u32,
                 /// Whether to return the metadata of the videos with the hits.
                 form include_user_metadata: bool,
-                /// Only hits in videos that match this filter: a [`SearchFilter`], your own object, or the JSON text of
-                /// one. A null or an empty list in it is refused, because it would select everything.
+                /// Restricts the results to hits in videos that match this filter: a [`SearchFilter`], your own object,
+                /// or the JSON text of one. A null or an empty list in it is refused, because it would select
+                /// everything.
                 form filter: filter,
             }
         }
@@ -202,17 +203,17 @@ input! {
     /// ```
     #[derive(Default)]
     SearchFilter() {
-        /// Only videos with one of these ids, which are the ids of indexed assets.
+        /// Restricts the results to videos with one of these ids, which are the ids of indexed assets.
         id: [String],
-        /// Only videos of this duration, in seconds.
+        /// Restricts the results to videos of this duration, in seconds.
         duration: into NumberRange,
-        /// Only videos of this width, in pixels.
+        /// Restricts the results to videos of this width, in pixels.
         width: into NumberRange,
-        /// Only videos of this height, in pixels.
+        /// Restricts the results to videos of this height, in pixels.
         height: into NumberRange,
-        /// Only videos of this size, in bytes.
+        /// Restricts the results to videos of this size, in bytes.
         size: into NumberRange,
-        /// Only videos with exactly this file name.
+        /// Restricts the results to videos with exactly this file name.
         filename: into String,
     }
 }

@@ -179,21 +179,21 @@ request! {
         query sort_by: into SortBy,
         /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
-        /// Only tasks of this index.
+        /// Restricts the results to tasks of this index.
         query index_id: into String,
-        /// Only tasks in one of these states.
+        /// Restricts the results to tasks in one of these states.
         query status: [VideoIndexingTaskStatus],
-        /// Only tasks with this file name.
+        /// Restricts the results to tasks with this file name.
         query filename: into String,
-        /// Only tasks of videos of exactly this duration, in seconds.
+        /// Restricts the results to tasks of videos of exactly this duration, in seconds.
         query duration: f64,
-        /// Only tasks of videos of exactly this width, in pixels.
+        /// Restricts the results to tasks of videos of exactly this width, in pixels.
         query width: i64,
-        /// Only tasks of videos of exactly this height, in pixels.
+        /// Restricts the results to tasks of videos of exactly this height, in pixels.
         query height: i64,
-        /// Only tasks created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        /// Restricts the results to tasks created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
         query created_at: into DateFilter,
-        /// Only tasks changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        /// Restricts the results to tasks changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
         query updated_at: into DateFilter,
     }
 }

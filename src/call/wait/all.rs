@@ -98,11 +98,11 @@ impl<T: Output> WaitAll<T> {
 
     when_some!();
 
-    /// Begins to wait. The iterator yields each id once, as soon as its result is known.
+    /// Starts the wait. The iterator yields each id once, as soon as its result is known.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if the interval is zero. An error of a single
-    /// id is in its result.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if the interval is zero. The error of a single id is
+    /// in its result.
     pub fn send(self) -> Result<Waiting<T>> {
         self.pace.check()?;
         let now = self.session.settings().clock.now();

@@ -136,7 +136,7 @@ impl Analyze {
     /// fields, so the model reads them.
     ///
     /// # Errors
-    /// As [`json`](Self::json).
+    /// The same as for [`json`](Self::json).
     ///
     /// ```no_run
     /// #[derive(serde::Deserialize, schemars::JsonSchema)]

@@ -152,9 +152,9 @@ request! {
     /// Options of [`AnalyzeBatchesClient::list`].
     ListAnalyzeBatches -> SyncPager<AnalyzeBatch> {
         paging,
-        /// Only batches in one of these states.
+        /// Restricts the results to batches in one of these states.
         query status: [BatchStatus],
-        /// Only batches of one of these modes.
+        /// Restricts the results to batches of one of these modes.
         query analysis_mode: [AnalysisMode],
     }
 }

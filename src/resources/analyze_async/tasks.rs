@@ -135,13 +135,13 @@ request! {
     /// Options of [`AnalyzeTasksClient::list`].
     ListAnalyzeTasks -> SyncPager<AnalyzeTask> {
         paging,
-        /// Only tasks in this state.
+        /// Restricts the results to tasks in this state.
         query status: into AnalyzeTaskStatus,
-        /// Only tasks whose video came from exactly this URL.
+        /// Restricts the results to tasks whose video came from exactly this URL.
         query video_url: into String,
-        /// Only tasks about this asset.
+        /// Restricts the results to tasks about this asset.
         query asset_id: into String,
-        /// Only tasks with this mode.
+        /// Restricts the results to tasks with this mode.
         query analysis_mode: into AnalysisMode,
     }
 }

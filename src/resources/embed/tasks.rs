@@ -158,11 +158,11 @@ impl EmbedTasksClient {
 request! {
     /// Options of [`EmbedTasksClient::list`] and [`EmbedV2TasksClient::list`](super::EmbedV2TasksClient::list).
     ListEmbedTasks -> SyncPager<MediaEmbeddingTask> {
-        /// Only tasks created after this time: an [`OffsetDateTime`], or RFC 3339 text.
+        /// Restricts the results to tasks created after this time: an [`OffsetDateTime`], or RFC 3339 text.
         query started_at: into DateFilter,
-        /// Only tasks created before this time: an [`OffsetDateTime`], or RFC 3339 text.
+        /// Restricts the results to tasks created before this time: an [`OffsetDateTime`], or RFC 3339 text.
         query ended_at: into DateFilter,
-        /// Only tasks in this state.
+        /// Restricts the results to tasks in this state.
         query status: into EmbeddingTaskStatus,
         paging,
     }

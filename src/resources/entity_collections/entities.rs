@@ -206,9 +206,9 @@ request! {
     /// Options of [`EntitiesClient::list`].
     ListEntities -> SyncPager<Entity> {
         paging,
-        /// Only entities with this name.
+        /// Restricts the results to entities with this name.
         query name: into String,
-        /// Only entities in this state.
+        /// Restricts the results to entities in this state.
         query status: into EntityStatus,
         /// The field to sort by.
         query sort_by: into EntitySortBy,

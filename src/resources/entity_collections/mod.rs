@@ -88,7 +88,7 @@ request! {
     /// Options of [`EntityCollectionsClient::list`].
     ListEntityCollections -> SyncPager<EntityCollection> {
         paging,
-        /// Only collections with this name.
+        /// Restricts the results to collections with this name.
         query name: into String,
         /// The field to sort by.
         query sort_by: into EntitySortBy,

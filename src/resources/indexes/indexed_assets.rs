@@ -170,7 +170,7 @@ impl IndexedAssetsClient {
 video_filters! {
     /// Options of [`IndexedAssetsClient::list`].
     ListIndexedAssets ["status"] {
-        /// Only videos in one of these states.
+        /// Restricts the results to videos in one of these states.
         query status: [IndexedAssetStatus],
     }
 }

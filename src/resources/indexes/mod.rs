@@ -230,15 +230,15 @@ request! {
         query sort_by: into SortBy,
         /// The sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
-        /// Only indexes with this name.
+        /// Restricts the results to indexes with this name.
         query index_name: into String,
-        /// Only indexes with these model options, separated by commas, such as `visual,audio`.
+        /// Restricts the results to indexes with these model options, separated by commas, such as `visual,audio`.
         query model_options: into String,
-        /// Only indexes with a model of this family: `marengo` or `pegasus`.
+        /// Restricts the results to indexes with a model of this family: `marengo` or `pegasus`.
         query model_family: into String,
-        /// Only indexes created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        /// Restricts the results to indexes created at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
         query created_at: into DateFilter,
-        /// Only indexes changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
+        /// Restricts the results to indexes changed at this time or later: an [`OffsetDateTime`], or RFC 3339 text.
         query updated_at: into DateFilter,
     }
 }
@@ -326,22 +326,22 @@ macro_rules! video_filters {
                 query sort_by: into crate::types::SortBy,
                 /// The sort direction. The platform's default is newest first.
                 query sort_option: into crate::types::SortOption,
-                /// Only videos with this file name.
+                /// Restricts the results to videos with this file name.
                 query filename: into String,
-                /// Only videos of this duration, in seconds.
+                /// Restricts the results to videos of this duration, in seconds.
                 query duration: into crate::types::NumberRange,
-                /// Only videos with this many frames per second.
+                /// Restricts the results to videos with this many frames per second.
                 query fps: into crate::types::NumberRange,
-                /// Only videos of this width, in pixels.
+                /// Restricts the results to videos of this width, in pixels.
                 query width: into crate::types::NumberRange,
-                /// Only videos of this height, in pixels.
+                /// Restricts the results to videos of this height, in pixels.
                 query height: into crate::types::NumberRange,
-                /// Only videos of this size, in bytes.
+                /// Restricts the results to videos of this size, in bytes.
                 query size: into crate::types::NumberRange,
-                /// Only videos created at this time or later: an [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339
-                /// text.
+                /// Restricts the results to videos created at this time or later: an
+                /// [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339 text.
                 query created_at: into crate::types::DateFilter,
-                /// Only videos whose metadata was changed at this time or later: an
+                /// Restricts the results to videos whose metadata was changed at this time or later: an
                 /// [`OffsetDateTime`](time::OffsetDateTime), or RFC 3339 text.
                 query updated_at: into crate::types::DateFilter,
                 $($more)*
@@ -349,8 +349,8 @@ macro_rules! video_filters {
         }
 
         impl $name {
-            /// Only videos with this metadata: an object of names and the values that they must have, or the JSON text of
-            /// one.
+            /// Restricts the results to videos with this metadata: an object of names and the values that they must
+            /// have, or the JSON text of one.
             ///
             /// A second call replaces the first. Null and an empty list are refused. A name that is also the name of a
             /// parameter of this list, such as `size`, is sent as `user_metadata[size]`, as the Python SDK sends it.

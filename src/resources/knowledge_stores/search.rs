@@ -80,12 +80,12 @@ input! {
 }
 
 impl SearchKnowledgeStoreFilter {
-    /// Only items of this type: videos or images.
+    /// Restricts the results to items of this type: videos or images.
     pub fn asset_type(self, asset_type: impl Into<AssetType>) -> Self {
         self.field("asset_type", json!({"eq": asset_type.into()}))
     }
 
-    /// Only items of one of these types.
+    /// Restricts the results to items of one of these types.
     pub fn asset_types(self, asset_types: impl IntoIterator<Item = impl Into<AssetType>>) -> Self {
         let types: Vec<AssetType> = asset_types.into_iter().map(Into::into).collect();
         self.field("asset_type", json!({"in": types}))

@@ -175,7 +175,7 @@ impl CreateResponse {
     /// fields, so the model reads them.
     ///
     /// # Errors
-    /// As [`json`](Self::json).
+    /// The same as for [`json`](Self::json).
     ///
     /// ```no_run
     /// #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -450,7 +450,7 @@ impl ResponseObject {
     /// Decodes the text of the answer from JSON into your own type.
     ///
     /// # Errors
-    /// As for [`CreateResponse::json`].
+    /// The same as for [`CreateResponse::json`].
     ///
     /// ```no_run
     /// # fn read(response: twelvelabs::responses::ResponseObject) -> Result<(), twelvelabs::Error> {

@@ -333,7 +333,7 @@ impl ResponseStream {
     /// [`complete`](ResponseObject::complete).
     ///
     /// # Errors
-    /// As for the [stream](Self), also if the iterator has already yielded its error.
+    /// The errors of the [stream](Self), even if the iterator has already yielded its error.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -358,7 +358,7 @@ impl ResponseStream {
     /// Waits for the end and returns the text of the answer, if it is complete.
     ///
     /// # Errors
-    /// As for [`finish`](Self::finish) and [`ResponseObject::complete`]: a truncated answer returns an
+    /// The same as for [`finish`](Self::finish) and [`ResponseObject::complete`]: a truncated answer returns an
     /// [`Error::Truncated`], and a response that does not say that it is complete returns an [`Error::InvalidOutput`].
     ///
     /// ```no_run
