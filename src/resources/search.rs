@@ -269,9 +269,9 @@ open_enum! {
 open_enum! {
     /// The operator that combines several search options.
     SearchOperator {
-        /// At least one of them must match.
+        /// At least one of the search options must match.
         Or = "or",
-        /// All of them must match.
+        /// All search options must match.
         And = "and",
     }
 }
@@ -294,7 +294,7 @@ pub struct SearchResults {
 pub struct SearchPool {
     /// The number of videos in the index.
     pub total_count: Option<u64>,
-    /// The total duration of its videos in seconds.
+    /// The total duration of the index's videos in seconds.
     pub total_duration: Option<f64>,
     /// The index.
     pub index_id: Option<String>,

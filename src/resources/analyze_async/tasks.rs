@@ -40,9 +40,9 @@ impl AnalyzeTasksClient {
     /// The call returns immediately; [`wait_for_done`](Self::wait_for_done) returns the result. The platform documents
     /// videos of up to 2 hours, or of 4 hours of which 2 are analysed, and 1 to 20 images.
     ///
-    /// The call is retried where other POSTs are not: it sends a random idempotency key, so the platform creates one
-    /// task for all attempts. With your own [`idempotency_key`](CreateAnalyzeTask::idempotency_key), it creates one
-    /// task for several calls, too.
+    /// Unlike most POSTs, this call is safe to retry: it sends a random idempotency key, so the platform
+    /// creates one task for all attempts. With your own [`idempotency_key`](CreateAnalyzeTask::idempotency_key), it
+    /// also creates only one task for several calls.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -86,7 +86,7 @@ impl AnalyzeTasksClient {
         self.0.delete(&["analyze", "tasks", task_id]).into()
     }
 
-    /// Cancels a task that has not ended. To cancel a canceled task is not an error.
+    /// Cancels a task that has not ended. Canceling a canceled task is not an error.
     ///
     /// To cancel a task of a batch, [cancel the batch](crate::analyze_async::AnalyzeBatchesClient::cancel).
     ///
@@ -149,13 +149,13 @@ request! {
 analyze_options! {
     /// Options of [`AnalyzeTasksClient::create`].
     CreateAnalyzeTask -> AnalyzeTask {
-        /// Your own id, which comes back with the task: 1 to 64 letters, digits, hyphens and underscores. It need not be
-        /// unique.
+        /// Your own id, which is returned with the task: 1 to 64 letters, digits, hyphens and underscores. It need not
+        /// be unique.
         json custom_id: into String,
         /// The mode of the analysis. The platform's default is [`General`](AnalysisMode::General).
         json analysis_mode: into AnalysisMode,
-        /// The most tokens of the answer: 512 to 98,304 and 4,096 by default in the mode
-        /// [`General`](AnalysisMode::General), 2,048 to 98,304 and 32,768 by default for segments.
+        /// The maximum number of tokens in the answer. In the mode [`General`](AnalysisMode::General), it is 512 to
+        /// 98,304, with a default of 4,096. For segments, it is 2,048 to 98,304, with a default of 32,768.
         json max_tokens: into MaxTokens,
         /// The length of the shortest segment in seconds, at least 2.
         json min_segment_duration: f64,
@@ -199,7 +199,7 @@ pub struct AnalyzeTask {
     pub task_id: String,
     /// Your own id.
     pub custom_id: Option<String>,
-    /// The batch to which it belongs.
+    /// The id of the batch to which the task belongs.
     pub batch_id: Option<String>,
     /// The source of the video.
     pub video_source: Option<AnalyzeVideoSource>,
@@ -210,12 +210,12 @@ pub struct AnalyzeTask {
     /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
-    /// The time at which it ended.
+    /// The time at which the task ended.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub completed_at: Option<OffsetDateTime>,
-    /// The result, once it is ready.
+    /// The result, once the task is ready.
     pub result: Option<AnalyzeTaskResult>,
-    /// The reason why it failed or was canceled. In a task that is ready, a warning.
+    /// The reason why the task failed or was canceled. In a task that is ready, this is a warning.
     pub error: Option<AnalyzeError>,
     /// The deliveries of the notifications to webhooks.
     pub webhooks: Option<Vec<AnalyzeWebhookInfo>>,
@@ -248,11 +248,11 @@ pub struct AnalyzeVideoSource {
     pub kind: Option<String>,
     /// The URL.
     pub url: Option<String>,
-    /// The asset.
+    /// The id of the asset.
     pub asset_id: Option<String>,
-    /// The video of an index.
+    /// The id of a video of an index.
     pub video_id: Option<String>,
-    /// The index.
+    /// The id of the index.
     pub index_id: Option<String>,
     /// The metadata that the platform read from the file.
     pub system_metadata: Option<AnalyzeVideoMetadata>,

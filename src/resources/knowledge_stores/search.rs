@@ -39,7 +39,7 @@ request! {
 }
 
 impl SearchKnowledgeStore {
-    /// The most hits on a page: 1 to 50, and 10 by default.
+    /// The maximum number of hits on a page: 1 to 50. The platform's default is 10.
     pub fn page_size(mut self, page_size: u32) -> Self {
         if page_size == 0 {
             self.0.reject("page_size", "must be between 1 and 50, not 0");
@@ -138,7 +138,7 @@ pub struct SearchKnowledgeStoreOptions {
 }
 
 impl SearchKnowledgeStoreOptions {
-    /// The platform's defaults.
+    /// Creates options with the platform's defaults.
     pub fn new() -> Self {
         Self::default()
     }
@@ -195,7 +195,7 @@ impl SearchKnowledgeStoreHit {
         }
     }
 
-    /// Returns the matching clips. Empty if the hit is not in a video.
+    /// Returns the matching clips. The list is empty if the hit is not in a video.
     pub fn matches(&self) -> &[VideoMatch] {
         match self {
             Self::Video(hit) => hit.matches.as_deref().unwrap_or_default(),
@@ -207,7 +207,7 @@ impl SearchKnowledgeStoreHit {
 impl<'de> Deserialize<'de> for SearchKnowledgeStoreHit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let hit = Value::Object(Map::deserialize(deserializer)?);
-        // Each hit is decoded by itself, so that a malformed field of one hit loses nothing but that field.
+        // Each hit is decoded separately, so that a malformed field of one hit loses only that field.
         let hit = match hit["asset_type"].as_str() {
             Some("video") => decode::from_value(&hit).map(Self::Video),
             Some("image") => decode::from_value(&hit).map(Self::Image),
