@@ -1040,7 +1040,7 @@ fn a_file_that_cannot_be_read_for_a_while_is_no_reason_to_begin_anew() {
     fs::rename(&away, &path).unwrap();
     // This cannot be distinguished from a change that hides itself.
     let e = scene.upload().resume(&failed.upload).send().unwrap_err();
-    assert!(e.to_string().contains("its name or its permissions were changed"), "{e}");
+    assert!(e.to_string().contains("its name or its permissions have changed"), "{e}");
     scene.upload().resume(&failed.upload).resume_anyway(true).send().unwrap();
     scene.check_complete();
 }

@@ -381,7 +381,7 @@ fn a_search_is_begun_once_and_ends_where_it_has_to() {
     for (second, why) in [
         (expired, "too late"),
         (hits(&[image("i2")], Some("t2")), "token"),
-        (hits(&[image("i1")], Some("t3")), "gave page 1 again"),
+        (hits(&[image("i1")], Some("t3")), "returned page 1 again"),
         (Step::Answer(answer(200, &unreadable)), "next_page_token"),
         (Step::Answer(answer(200, &json!({}))), "no `data`"),
     ] {
