@@ -236,44 +236,24 @@ pub struct TwelveLabsBuilder {
 }
 
 impl TwelveLabsBuilder {
-    /// Sets the API key, instead of reading it from the environment.
-    pub fn api_key(mut self, api_key: impl Into<String>) -> Self {
-        self.api_key = Some(api_key.into());
-        self
-    }
-
-    /// Sets the base of all URLs exactly as given, instead of `TWELVELABS_BASE_URL` or
-    /// `https://api.twelvelabs.io/v1.3`.
-    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
-        self.base_url = Some(base_url.into());
-        self
-    }
-
-    /// Sets the time limit for an answer after its request is sent, for every call. The default is 60 s, or 600 s for
-    /// calls in which the platform works before it answers. For a stream, it limits the silence between two pieces.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = Some(timeout);
-        self
-    }
-
-    /// Sets how often a failed attempt is retried if a retry is safe. The default is 2.
-    pub fn max_retries(mut self, max_retries: u32) -> Self {
-        self.options.max_retries = Some(max_retries);
-        self
-    }
-
-    /// Sets the longest pause that the platform may ask for between two attempts. The default is 60 s. If the platform
-    /// asks for a longer pause, the call immediately returns an error that says when to retry.
-    pub fn max_retry_after(mut self, max_retry_after: Duration) -> Self {
-        self.options.max_retry_after = Some(max_retry_after);
-        self
-    }
-
-    /// Sets the maximum size of an answer in bytes, after decompression. The default is 128 MiB. For a stream, it
-    /// limits each line and the total text that is collected.
-    pub fn max_response_size(mut self, bytes: u64) -> Self {
-        self.options.max_response_size = Some(bytes);
-        self
+    setters! {
+        /// Sets the API key, instead of reading it from the environment.
+        api_key: some into String => api_key,
+        /// Sets the base of all URLs exactly as given, instead of `TWELVELABS_BASE_URL` or
+        /// `https://api.twelvelabs.io/v1.3`.
+        base_url: some into String => base_url,
+        /// Sets the time limit for an answer after its request is sent, for every call. The default is 60 s, or 600 s
+        /// for calls in which the platform works before it answers. For a stream, it limits the silence between two
+        /// pieces.
+        timeout: some Duration => options.timeout,
+        /// Sets how often a failed attempt is retried if a retry is safe. The default is 2.
+        max_retries: some u32 => options.max_retries,
+        /// Sets the longest pause that the platform may ask for between two attempts. The default is 60 s. If the
+        /// platform asks for a longer pause, the call immediately returns an error that says when to retry.
+        max_retry_after: some Duration => options.max_retry_after,
+        /// Sets the maximum size of an answer in bytes, after decompression. The default is 128 MiB. For a stream, it
+        /// limits each line and the total text that is collected.
+        max_response_size: some u64 => options.max_response_size,
     }
 
     /// Limits the requests per period, across all threads that use this client or a clone of it. Excess requests wait
@@ -298,26 +278,25 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// Sets a function that is called after each attempt of each request, including chunks and polls, for metrics and
-    /// traces. It runs on the thread that made the attempt, so it should return quickly.
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use std::sync::atomic::{AtomicU64, Ordering};
-    ///
-    /// let retries = Arc::new(AtomicU64::new(0));
-    /// let count = retries.clone();
-    /// let client = twelvelabs::TwelveLabs::builder()
-    ///     .api_key("tlk_example")
-    ///     .observer(move |event| {
-    ///         count.fetch_add(u64::from(event.retry_in.is_some()), Ordering::Relaxed);
-    ///     })
-    ///     .build()?;
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn observer(mut self, observer: impl Fn(&AttemptEvent) + Send + Sync + 'static) -> Self {
-        self.options.observer = Some(Arc::new(observer));
-        self
+    setters! {
+        /// Sets a function that is called after each attempt of each request, including chunks and polls, for metrics
+        /// and traces. It runs on the thread that made the attempt, so it should return quickly.
+        ///
+        /// ```
+        /// use std::sync::Arc;
+        /// use std::sync::atomic::{AtomicU64, Ordering};
+        ///
+        /// let retries = Arc::new(AtomicU64::new(0));
+        /// let count = retries.clone();
+        /// let client = twelvelabs::TwelveLabs::builder()
+        ///     .api_key("tlk_example")
+        ///     .observer(move |event| {
+        ///         count.fetch_add(u64::from(event.retry_in.is_some()), Ordering::Relaxed);
+        ///     })
+        ///     .build()?;
+        /// # Ok::<(), twelvelabs::Error>(())
+        /// ```
+        observer: some shared(Fn(&AttemptEvent) + Send + Sync) => options.observer,
     }
 
     /// Adds a header to every request. Those that the client sets itself (`x-api-key`, `host`, `content-length`,
@@ -333,52 +312,40 @@ impl TwelveLabsBuilder {
         self
     }
 
-    /// Allows unencrypted (`http`) storage URLs for chunks although the base URL is `https`. The default is `false`.
-    pub fn allow_insecure_storage(mut self, allow_insecure_storage: bool) -> Self {
-        self.options.allow_insecure_storage = allow_insecure_storage;
-        self
-    }
-
-    /// Sets the proxy for all requests, including those to this machine, such as `http://proxy.example.com:3128`. Put
-    /// `user:password@` before the host if the proxy requires them. With the feature `socks-proxy`, it can be
-    /// `socks5://…`.
-    ///
-    /// Without this setting, the client reads `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY`, with exceptions in
-    /// `NO_PROXY`. If the configured proxy cannot be used, [`build`](Self::build) returns an error. Requests to an
-    /// `https` address are encrypted from end to end, so the proxy sees neither the key nor the files.
-    ///
-    /// ```
-    /// let client = twelvelabs::TwelveLabs::builder()
-    ///     .api_key("tlk_example")
-    ///     .proxy("http://proxy.example.com:3128")
-    ///     .build()?;
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.options.proxy = Some(url.into());
-        self
-    }
-
-    /// Trusts only these certificates, instead of the standard ones. Pass the text of a PEM file, which can contain
-    /// several certificates. Use it for a proxy that decrypts connections, or for your own server.
-    ///
-    /// ```no_run
-    /// let pem = std::fs::read("/etc/ssl/certs/our-company.pem").expect("the certificate of the company");
-    /// let client = twelvelabs::TwelveLabs::builder().root_certificates(pem).build()?;
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.options.root_certificates = Some(pem.into());
-        self
-    }
-
-    /// Uses the settings of your own agent: its proxy, certificates and buffer sizes.
-    ///
-    /// The crate still makes the connections itself, so that cancellation and deadlines work and the key appears in no
-    /// log. It also keeps its own time limits, redirects and error handling.
-    pub fn agent(mut self, agent: Agent) -> Self {
-        self.options.agent = Some(agent);
-        self
+    setters! {
+        /// Allows unencrypted (`http`) storage URLs for chunks although the base URL is `https`. The default is
+        /// `false`.
+        allow_insecure_storage: bool => options.allow_insecure_storage,
+        /// Sets the proxy for all requests, including those to this machine, such as `http://proxy.example.com:3128`.
+        /// Put `user:password@` before the host if the proxy requires them. With the feature `socks-proxy`, it can be
+        /// `socks5://…`.
+        ///
+        /// Without this setting, the client reads `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY`, with exceptions in
+        /// `NO_PROXY`. If the configured proxy cannot be used, [`build`](Self::build) returns an error. Requests to an
+        /// `https` address are encrypted from end to end, so the proxy sees neither the key nor the files.
+        ///
+        /// ```
+        /// let client = twelvelabs::TwelveLabs::builder()
+        ///     .api_key("tlk_example")
+        ///     .proxy("http://proxy.example.com:3128")
+        ///     .build()?;
+        /// # Ok::<(), twelvelabs::Error>(())
+        /// ```
+        proxy: some into String => options.proxy,
+        /// Trusts only these certificates, instead of the standard ones. Pass the text of a PEM file, which can contain
+        /// several certificates. Use it for a proxy that decrypts connections, or for your own server.
+        ///
+        /// ```no_run
+        /// let pem = std::fs::read("/etc/ssl/certs/our-company.pem").expect("the certificate of the company");
+        /// let client = twelvelabs::TwelveLabs::builder().root_certificates(pem).build()?;
+        /// # Ok::<(), twelvelabs::Error>(())
+        /// ```
+        root_certificates: some into Vec<u8> => options.root_certificates,
+        /// Uses the settings of your own agent: its proxy, certificates and buffer sizes.
+        ///
+        /// The crate still makes the connections itself, so that cancellation and deadlines work and the key appears in
+        /// no log. It also keeps its own time limits, redirects and error handling.
+        agent: some Agent => options.agent,
     }
 
     when_some!();

@@ -62,6 +62,21 @@ fn signature(lines: &[String], at: usize) -> String {
     joined.join(" ").trim_end_matches(['{', ';', ' ']).replace("( ", "(").replace(", )", ")")
 }
 
+/// The signature of the method that a line of `setters!` declares, such as `name: some into String => options.name,`.
+fn setter(line: &str) -> String {
+    let (name, rest) = line.split_once(": ").unwrap_or_else(|| panic!("not a setter: {line}"));
+    let value = rest.split(" => ").next().unwrap();
+    let value = value.strip_prefix("some ").unwrap_or(value);
+    let function = value.strip_prefix("boxed(").or(value.strip_prefix("shared(")).and_then(|f| f.strip_suffix(')'));
+    let argument = match (value.strip_prefix("into "), function) {
+        _ if value == "metadata" => "impl Serialize".to_string(),
+        (Some(into), _) => format!("impl Into<{into}>"),
+        (_, Some(function)) => format!("impl {function} + 'static"),
+        _ => value.to_string(),
+    };
+    format!("pub fn {name}(mut self, {name}: {argument}) -> Self")
+}
+
 fn declarations(path: &Path) -> Declarations {
     let lines = lines(path);
     let mut found = Declarations::new();
@@ -103,6 +118,9 @@ fn declarations(path: &Path) -> Declarations {
                     found.push((name.clone(), format!("    {}", signature(&lines, j))));
                 } else if inner.starts_with("    ") && !inner.starts_with("     ") && inner.contains("!(") {
                     found.push((name.clone(), inner.clone()));
+                } else if inner == "    setters! {" {
+                    let declared = lines[j + 1..].iter().take_while(|line| *line != "    }");
+                    found.extend(declared.map(|line| (name.clone(), format!("    {}", setter(line.trim())))));
                 }
             }
         } else if line.contains("! {") || line.starts_with("macro_rules") {

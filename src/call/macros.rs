@@ -14,6 +14,47 @@ macro_rules! when_some {
     };
 }
 
+/// Declares the setters of a builder that only store a value, each with the field that it sets. `some` stores the value
+/// in an `Option`. `into T` accepts anything that converts into `T`, `metadata` anything that serializes, and `boxed` and
+/// `shared` a function.
+macro_rules! setters {
+    () => {};
+    ($(#[$meta:meta])* $name:ident: some into $type:ty => $($field:ident).+, $($rest:tt)*) => {
+        setters!(@set $(#[$meta])* $name, impl Into<$type>, $($field).+, Some($name.into()));
+        setters!($($rest)*);
+    };
+    ($(#[$meta:meta])* $name:ident: some metadata => $($field:ident).+, $($rest:tt)*) => {
+        setters!(
+            @set $(#[$meta])* $name, impl serde::Serialize, $($field).+,
+            Some(crate::call::json::encode::Metadata::new(&$name))
+        );
+        setters!($($rest)*);
+    };
+    ($(#[$meta:meta])* $name:ident: some boxed($($bound:tt)+) => $($field:ident).+, $($rest:tt)*) => {
+        setters!(@set $(#[$meta])* $name, impl $($bound)+ + 'static, $($field).+, Some(Box::new($name)));
+        setters!($($rest)*);
+    };
+    ($(#[$meta:meta])* $name:ident: some shared($($bound:tt)+) => $($field:ident).+, $($rest:tt)*) => {
+        setters!(@set $(#[$meta])* $name, impl $($bound)+ + 'static, $($field).+, Some(std::sync::Arc::new($name)));
+        setters!($($rest)*);
+    };
+    ($(#[$meta:meta])* $name:ident: some $type:ty => $($field:ident).+, $($rest:tt)*) => {
+        setters!(@set $(#[$meta])* $name, $type, $($field).+, Some($name));
+        setters!($($rest)*);
+    };
+    ($(#[$meta:meta])* $name:ident: $type:ty => $($field:ident).+, $($rest:tt)*) => {
+        setters!(@set $(#[$meta])* $name, $type, $($field).+, $name);
+        setters!($($rest)*);
+    };
+    (@set $(#[$meta:meta])* $name:ident, $type:ty, $($field:ident).+, $value:expr) => {
+        $(#[$meta])*
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.$($field).+ = $value;
+            self
+        }
+    };
+}
+
 /// Declares a request with options. Each option states its place in the request (`query`, `json`, `form`, `form_url` or
 /// `file`), its name in the Python SDK, and its type. `[String]` accepts an iterator of strings, and `[T]` an iterator
 /// of anything that converts into `T`. `into T` accepts anything that converts into `T`. `object` accepts anything that

@@ -50,23 +50,14 @@ impl RequestOptions {
         Self::default()
     }
 
-    /// Limits the time for the whole answer once the request is sent, for each attempt. For a stream, it limits the
-    /// silence between two pieces.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Limits the time of the whole call, with all attempts and the pauses between them.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
-        self
-    }
-
-    /// Sets how often a failed attempt is retried. 0 disables retries.
-    pub fn max_retries(mut self, max_retries: u32) -> Self {
-        self.max_retries = Some(max_retries);
-        self
+    setters! {
+        /// Limits the time for the whole answer once the request is sent, for each attempt. For a stream, it limits the
+        /// silence between two pieces.
+        timeout: some Duration => timeout,
+        /// Limits the time of the whole call, with all attempts and the pauses between them.
+        deadline: some Duration => deadline,
+        /// Sets how often a failed attempt is retried. 0 disables retries.
+        max_retries: some u32 => max_retries,
     }
 
     /// Lets another thread cancel the call: see [`CancelHandle`].

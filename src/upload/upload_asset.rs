@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::call::RequestOptions;
-use crate::call::json::encode::Metadata;
 use crate::call::wait::poll::{MOST_UNKNOWN, Pace};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
@@ -21,7 +20,6 @@ use crate::upload::journal::state_file::StateFile;
 use crate::upload::options::{NewAsset, SentAt, TransferSettings};
 use crate::upload::progress::{Reporter, UploadProgress, UploadState};
 use crate::upload::reconcile::{Claimed, Lost, learn_clock};
-use serde::Serialize;
 
 /// Options of [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
 #[must_use = "nothing is sent before `.send()`"]
@@ -59,114 +57,61 @@ impl UploadAsset {
         }
     }
 
-    /// Sets the file name of the asset, instead of the name of the file.
-    pub fn filename(mut self, filename: impl Into<String>) -> Self {
-        self.asset.filename = Some(filename.into());
-        self
-    }
-
-    /// Sets the type of the asset, instead of deriving it from the file name. Only a chunked upload uses it.
-    pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
-        self.asset.file_type = Some(file_type.into());
-        self
-    }
-
-    /// Sets whether to create an HLS stream of a video or audio file. The default is `true`.
-    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
-        self.asset.enable_hls = Some(enable_hls);
-        self
-    }
-
-    /// Sets whether to create thumbnails. The default is `true`.
-    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
-        self.asset.enable_thumbnail = Some(enable_thumbnail);
-        self
-    }
-
-    /// Sets your own metadata, by which you can find the asset: strings, numbers, booleans or lists of strings. A
-    /// resumed upload keeps the metadata with which it was started.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.asset.user_metadata = Some(Metadata::new(&user_metadata));
-        self
-    }
-
-    /// Sets the size in bytes above which a file is sent in chunks. The default is 200,000,000, the platform's
-    /// documented limit for one request.
-    pub fn threshold(mut self, bytes: u64) -> Self {
-        self.threshold = bytes;
-        self
-    }
-
-    /// Sets whether to wait until the asset is ready. The default is `true`. With `false`, the call returns the asset
-    /// in its state right after the upload.
-    pub fn wait(mut self, wait: bool) -> Self {
-        self.wait = wait;
-        self
-    }
-
-    /// Sets the time between two polls of the asset. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
-    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
-        self.pace.sleep_interval = Some(sleep_interval);
-        self
-    }
-
-    /// Limits the wait for the asset after the file has arrived. The default is one hour.
-    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
-        self.pace.max_wait_time = max_wait_time;
-        self
-    }
-
-    /// Sets how many chunks are sent at a time, each on its own connection. The default is 5.
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
-        self.settings.tuning.max_workers = max_workers;
-        self
-    }
-
-    /// Sets a function that is called with the progress: while the file is sent, when it has arrived, and at each poll
-    /// of the asset.
-    pub fn progress_callback(mut self, progress_callback: impl FnMut(&UploadProgress) + Send + 'static) -> Self {
-        self.settings.progress = Some(Box::new(progress_callback));
-        self
-    }
-
-    /// Resumes an earlier chunked upload of the same file: see
-    /// [`UploadFile::resume`](crate::multipart_upload::UploadFile::resume). The file is sent in chunks, whatever its
-    /// size.
-    pub fn resume(mut self, upload: impl Into<ResumableUpload>) -> Self {
-        self.settings.resume = Some(upload.into());
-        self
-    }
-
-    /// Resumes although the file's metadata says that it was changed or replaced since the upload began. The default is
-    /// `false`. Use this only if you know that the content is the same, for example after a copy or a change of
-    /// permissions.
-    pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
-        self.settings.resume_anyway = resume_anyway;
-        self
-    }
-
-    /// Keeps the state of the upload in this file, so that it can be resumed after a crash, a failure or a
-    /// cancellation. To resume, run the same program again.
-    ///
-    /// The state file is written to disk after a session has started and before the first chunk is sent. The next run
-    /// sends only the missing chunks. If the whole file has already arrived, it only waits for the asset. The state
-    /// file is removed when the asset is ready or has failed permanently. With [`wait(false)`](Self::wait), it remains
-    /// until a run finds the asset ready. If a crash interrupted an upload in one request, the next run looks for the
-    /// asset before it sends the file again.
-    ///
-    /// A state file belongs to one file on disk. That file is uploaded from the start if it has changed (see
-    /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or was
-    /// written with another account or for another base URL, as the [manifest](crate::assets::UploadAll::manifest) of a
-    /// batch, whose form it has.
-    ///
-    /// ```no_run
-    /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let asset = client.assets().upload("holiday.mp4").state_file("holiday.mp4.upload").send()?;
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn state_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.state_file = Some(path.into());
-        self
+    setters! {
+        /// Sets the file name of the asset, instead of the name of the file.
+        filename: some into String => asset.filename,
+        /// Sets the type of the asset, instead of deriving it from the file name. Only a chunked upload uses it.
+        file_type: some into AssetType => asset.file_type,
+        /// Sets whether to create an HLS stream of a video or audio file. The default is `true`.
+        enable_hls: some bool => asset.enable_hls,
+        /// Sets whether to create thumbnails. The default is `true`.
+        enable_thumbnail: some bool => asset.enable_thumbnail,
+        /// Sets your own metadata, by which you can find the asset: strings, numbers, booleans or lists of strings. A
+        /// resumed upload keeps the metadata with which it was started.
+        user_metadata: some metadata => asset.user_metadata,
+        /// Sets the size in bytes above which a file is sent in chunks. The default is 200,000,000, the platform's
+        /// documented limit for one request.
+        threshold: u64 => threshold,
+        /// Sets whether to wait until the asset is ready. The default is `true`. With `false`, the call returns the
+        /// asset in its state right after the upload.
+        wait: bool => wait,
+        /// Sets the time between two polls of the asset. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
+        sleep_interval: some Duration => pace.sleep_interval,
+        /// Limits the wait for the asset after the file has arrived. The default is one hour.
+        max_wait_time: Duration => pace.max_wait_time,
+        /// Sets how many chunks are sent at a time, each on its own connection. The default is 5.
+        max_workers: usize => settings.tuning.max_workers,
+        /// Sets a function that is called with the progress: while the file is sent, when it has arrived, and at each
+        /// poll of the asset.
+        progress_callback: some boxed(FnMut(&UploadProgress) + Send) => settings.progress,
+        /// Resumes an earlier chunked upload of the same file: see
+        /// [`UploadFile::resume`](crate::multipart_upload::UploadFile::resume). The file is sent in chunks, whatever
+        /// its size.
+        resume: some into ResumableUpload => settings.resume,
+        /// Resumes although the file's metadata says that it was changed or replaced since the upload began. The
+        /// default is `false`. Use this only if you know that the content is the same, for example after a copy or a
+        /// change of permissions.
+        resume_anyway: bool => settings.resume_anyway,
+        /// Keeps the state of the upload in this file, so that it can be resumed after a crash, a failure or a
+        /// cancellation. To resume, run the same program again.
+        ///
+        /// The state file is written to disk after a session has started and before the first chunk is sent. The next
+        /// run sends only the missing chunks. If the whole file has already arrived, it only waits for the asset. The
+        /// state file is removed when the asset is ready or has failed permanently. With [`wait(false)`](Self::wait),
+        /// it remains until a run finds the asset ready. If a crash interrupted an upload in one request, the next run
+        /// looks for the asset before it sends the file again.
+        ///
+        /// A state file belongs to one file on disk. That file is uploaded from the start if it has changed (see
+        /// [`resume_anyway`](Self::resume_anyway)). It is locked while in use, and refused if it is something else or
+        /// was written with another account or for another base URL, as the
+        /// [manifest](crate::assets::UploadAll::manifest) of a batch, whose form it has.
+        ///
+        /// ```no_run
+        /// # let client = twelvelabs::TwelveLabs::from_env()?;
+        /// let asset = client.assets().upload("holiday.mp4").state_file("holiday.mp4.upload").send()?;
+        /// # Ok::<(), twelvelabs::Error>(())
+        /// ```
+        state_file: some into PathBuf => state_file,
     }
 
     /// Lets another thread stop the upload.

@@ -53,22 +53,13 @@ impl UploadUrl {
         self
     }
 
-    /// Sets the time between two polls of the asset. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
-    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
-        self.pace.sleep_interval = Some(sleep_interval);
-        self
-    }
-
-    /// Limits the wait for the asset after the platform has accepted the URL. The default is one hour.
-    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
-        self.pace.max_wait_time = max_wait_time;
-        self
-    }
-
-    /// Sets a function that is called with the asset after each poll.
-    pub fn callback(mut self, callback: impl FnMut(&Asset) + Send + 'static) -> Self {
-        self.callback = Some(Box::new(callback));
-        self
+    setters! {
+        /// Sets the time between two polls of the asset. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
+        sleep_interval: some Duration => pace.sleep_interval,
+        /// Limits the wait for the asset after the platform has accepted the URL. The default is one hour.
+        max_wait_time: Duration => pace.max_wait_time,
+        /// Sets a function that is called with the asset after each poll.
+        callback: some boxed(FnMut(&Asset) + Send) => callback,
     }
 
     /// Lets another thread stop the upload.

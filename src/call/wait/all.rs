@@ -75,25 +75,16 @@ impl<T: Output> WaitAll<T> {
         self
     }
 
-    /// Sets the time between two polls of the same resource. By default, it is 0.5 s, 1 s, 2 s and then 5 s, or 10 s
-    /// for knowledge store items.
-    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
-        self.pace.sleep_interval = Some(sleep_interval);
-        self
-    }
-
-    /// Limits the whole wait. The default is one hour. Each resource that is not done by then yields an
-    /// [`Error::WaitTimeout`](crate::Error::WaitTimeout).
-    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
-        self.pace.max_wait_time = max_wait_time;
-        self
-    }
-
-    /// Applies settings to each poll. A poll that fails temporarily is repeated when it is due again, not
-    /// [`max_retries`](RequestOptions::max_retries) times before, because that would delay the other polls.
-    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.options = request_options;
-        self
+    setters! {
+        /// Sets the time between two polls of the same resource. By default, it is 0.5 s, 1 s, 2 s and then 5 s, or 10
+        /// s for knowledge store items.
+        sleep_interval: some Duration => pace.sleep_interval,
+        /// Limits the whole wait. The default is one hour. Each resource that is not done by then yields an
+        /// [`Error::WaitTimeout`](crate::Error::WaitTimeout).
+        max_wait_time: Duration => pace.max_wait_time,
+        /// Applies settings to each poll. A poll that fails temporarily is repeated when it is due again, not
+        /// [`max_retries`](RequestOptions::max_retries) times before, because that would delay the other polls.
+        request_options: RequestOptions => options,
     }
 
     when_some!();

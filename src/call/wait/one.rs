@@ -66,16 +66,11 @@ impl<T: Output> Wait<T> {
         self
     }
 
-    /// Sets the time between two polls. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
-    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
-        self.pace.sleep_interval = Some(sleep_interval);
-        self
-    }
-
-    /// Limits the wait. The default is one hour, with a last poll at its end.
-    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
-        self.pace.max_wait_time = max_wait_time;
-        self
+    setters! {
+        /// Sets the time between two polls. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
+        sleep_interval: some Duration => pace.sleep_interval,
+        /// Limits the wait. The default is one hour, with a last poll at its end.
+        max_wait_time: Duration => pace.max_wait_time,
     }
 
     pub(crate) fn pace(mut self, pace: Pace) -> Self {
@@ -83,16 +78,11 @@ impl<T: Output> Wait<T> {
         self
     }
 
-    /// Sets a function that is called with the result of each poll, including the first.
-    pub fn callback(mut self, callback: impl FnMut(&T) + Send + 'static) -> Self {
-        self.callback = Some(Box::new(callback));
-        self
-    }
-
-    /// Applies settings to each poll.
-    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.request.options = request_options;
-        self
+    setters! {
+        /// Sets a function that is called with the result of each poll, including the first.
+        callback: some boxed(FnMut(&T) + Send) => callback,
+        /// Applies settings to each poll.
+        request_options: RequestOptions => request.options,
     }
 
     when_some!();

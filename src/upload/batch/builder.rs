@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::call::json::encode::Metadata;
 use crate::call::options::RequestOptions;
 use crate::call::wait::poll::Pace;
 use crate::error::{Error, Result};
@@ -77,57 +76,52 @@ impl UploadAll {
         UploadAll { assets, ..UploadAll::new(client, Vec::new()) }
     }
 
-    /// Sets the number of files that are uploaded at a time. The default is 4.
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers;
-        self
-    }
-
-    /// Keeps a journal in this file, which is created if it is missing. It consists of JSON Lines, and each event is
-    /// written to disk immediately.
-    ///
-    /// A later batch with the same manifest skips a finished file whose size and modification time are unchanged,
-    /// resumes a chunked upload whose session is still valid, waits for an asset that was not ready, and retries a
-    /// failed file. It does not retry a file that can never succeed, such as a video that is too short. If a crash
-    /// interrupted an upload in one request, the batch looks for the asset before it sends the file again.
-    ///
-    /// Only one batch at a time can use a manifest. `NAME.lock` beside it marks it as in use, and is released when the
-    /// process ends, even in a crash. [`send`](Self::send) of a second batch fails with an error that names the
-    /// process. A file that is not a manifest is refused and not changed, and so is an unrelated file at `NAME.lock`.
-    /// If the manifest is removed or replaced while it is in use, no further file is started, and the outcomes say why.
-    /// On Unix, only the owner can read it. [Upload many files](crate::guide::batches) describes where to keep a
-    /// manifest and how a batch recognizes a file.
-    ///
-    /// # Format
-    ///
-    /// The first line identifies the account and the base URL. With another API key or another base URL, the manifest
-    /// is refused, because its ids are meaningless there. `account` is 32 bits of a hash, which do not reveal the key.
-    /// A manifest without such a line is accepted once, and the line is added.
-    ///
-    /// ```json
-    /// {"format":"twelvelabs-manifest","version":1,"base_url":"https://api.twelvelabs.io/v1.3","account":"5f0c19d2"}
-    /// ```
-    ///
-    /// Each further line is an event, and the last one about a path counts:
-    ///
-    /// | field | |
-    /// |---|---|
-    /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
-    /// | `path`, `size`, `modified` | the file: its absolute path (or that below the folder of [`relative_to`](Self::relative_to)), its bytes, when it was changed (in ns since 1970) |
-    /// | `upload` | the data to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
-    /// | `sent_at` | when the file was first sent in one request whose outcome is unknown |
-    /// | `clock_offset` | by how many milliseconds the platform's clock was ahead of this machine's then |
-    /// | `asset_id`, `asset` | the asset, as far as it is known |
-    /// | `placements` | the indexes and knowledge stores: the id of each, the `id` of the asset in it, or that it is `in_flight`, and what is known of it there |
-    /// | `code`, `message`, `permanent` | why it failed, and whether for good |
-    /// | `at` | when this was written |
-    ///
-    /// Unreadable lines are skipped and kept. No line is longer than 16 MiB. If most lines of a large manifest are
-    /// superseded, it is compacted when a batch begins: the current lines are written to `NAME.new`, which then
-    /// replaces it.
-    pub fn manifest(mut self, path: impl Into<PathBuf>) -> Self {
-        self.manifest = Some(path.into());
-        self
+    setters! {
+        /// Sets the number of files that are uploaded at a time. The default is 4.
+        workers: usize => workers,
+        /// Keeps a journal in this file, which is created if it is missing. It consists of JSON Lines, and each event
+        /// is written to disk immediately.
+        ///
+        /// A later batch with the same manifest skips a finished file whose size and modification time are unchanged,
+        /// resumes a chunked upload whose session is still valid, waits for an asset that was not ready, and retries a
+        /// failed file. It does not retry a file that can never succeed, such as a video that is too short. If a crash
+        /// interrupted an upload in one request, the batch looks for the asset before it sends the file again.
+        ///
+        /// Only one batch at a time can use a manifest. `NAME.lock` beside it marks it as in use, and is released when
+        /// the process ends, even in a crash. [`send`](Self::send) of a second batch fails with an error that names the
+        /// process. A file that is not a manifest is refused and not changed, and so is an unrelated file at
+        /// `NAME.lock`. If the manifest is removed or replaced while it is in use, no further file is started, and the
+        /// outcomes say why. On Unix, only the owner can read it. [Upload many files](crate::guide::batches) describes
+        /// where to keep a manifest and how a batch recognizes a file.
+        ///
+        /// # Format
+        ///
+        /// The first line identifies the account and the base URL. With another API key or another base URL, the
+        /// manifest is refused, because its ids are meaningless there. `account` is 32 bits of a hash, which do not
+        /// reveal the key. A manifest without such a line is accepted once, and the line is added.
+        ///
+        /// ```json
+        /// {"format":"twelvelabs-manifest","version":1,"base_url":"https://api.twelvelabs.io/v1.3","account":"5f0c19d2"}
+        /// ```
+        ///
+        /// Each further line is an event, and the last one about a path counts:
+        ///
+        /// | field | |
+        /// |---|---|
+        /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
+        /// | `path`, `size`, `modified` | the file: its absolute path (or that below the folder of [`relative_to`](Self::relative_to)), its bytes, when it was changed (in ns since 1970) |
+        /// | `upload` | the data to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
+        /// | `sent_at` | when the file was first sent in one request whose outcome is unknown |
+        /// | `clock_offset` | by how many milliseconds the platform's clock was ahead of this machine's then |
+        /// | `asset_id`, `asset` | the asset, as far as it is known |
+        /// | `placements` | the indexes and knowledge stores: the id of each, the `id` of the asset in it, or that it is `in_flight`, and what is known of it there |
+        /// | `code`, `message`, `permanent` | why it failed, and whether for good |
+        /// | `at` | when this was written |
+        ///
+        /// Unreadable lines are skipped and kept. No line is longer than 16 MiB. If most lines of a large manifest are
+        /// superseded, it is compacted when a batch begins: the current lines are written to `NAME.new`, which then
+        /// replaces it.
+        manifest: some into PathBuf => manifest,
     }
 
     /// Identifies files below this folder by their relative path in the manifest, instead of by their absolute path.
@@ -149,66 +143,29 @@ impl UploadAll {
         self
     }
 
-    /// Retries files that failed permanently in an earlier batch. The default is `false`.
-    pub fn retry_permanent(mut self, retry_permanent: bool) -> Self {
-        self.options.retry_permanent = retry_permanent;
-        self
-    }
-
-    /// Sets whether to create HLS streams of video and audio. The default is `true`.
-    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
-        self.options.asset.enable_hls = Some(enable_hls);
-        self
-    }
-
-    /// Sets whether to create thumbnails. The default is `true`.
-    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
-        self.options.asset.enable_thumbnail = Some(enable_thumbnail);
-        self
-    }
-
-    /// Sets your own metadata for every asset: strings, numbers, booleans or lists of strings.
-    pub fn user_metadata(mut self, user_metadata: impl serde::Serialize) -> Self {
-        self.options.asset.user_metadata = Some(Metadata::new(&user_metadata));
-        self
-    }
-
-    /// Sets the size in bytes above which a file is sent in chunks. The default is 200,000,000.
-    pub fn threshold(mut self, bytes: u64) -> Self {
-        self.options.threshold = bytes;
-        self
-    }
-
-    /// Sets how many chunks of one file are sent at a time. The default is 5.
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
-        self.options.max_workers = max_workers;
-        self
-    }
-
-    /// Sets whether a file counts as done only when its asset is ready. The default is `true`.
-    pub fn wait(mut self, wait: bool) -> Self {
-        self.options.wait = wait;
-        self
-    }
-
-    /// Sets the time between two polls of an asset. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
-    pub fn sleep_interval(mut self, sleep_interval: Duration) -> Self {
-        self.options.pace.sleep_interval = Some(sleep_interval);
-        self
-    }
-
-    /// Limits the wait for each asset after its file has arrived. The default is one hour.
-    pub fn max_wait_time(mut self, max_wait_time: Duration) -> Self {
-        self.options.pace.max_wait_time = max_wait_time;
-        self
-    }
-
-    /// Sets how long the batch continues during an outage of the network or the platform. The default is 5 minutes.
-    /// During an outage, the batch probes with one file at a time. After `max_outage`, it ends, and the remaining files
-    /// are not started.
-    pub fn max_outage(mut self, max_outage: Duration) -> Self {
-        self.options.max_outage = max_outage;
-        self
+    setters! {
+        /// Retries files that failed permanently in an earlier batch. The default is `false`.
+        retry_permanent: bool => options.retry_permanent,
+        /// Sets whether to create HLS streams of video and audio. The default is `true`.
+        enable_hls: some bool => options.asset.enable_hls,
+        /// Sets whether to create thumbnails. The default is `true`.
+        enable_thumbnail: some bool => options.asset.enable_thumbnail,
+        /// Sets your own metadata for every asset: strings, numbers, booleans or lists of strings.
+        user_metadata: some metadata => options.asset.user_metadata,
+        /// Sets the size in bytes above which a file is sent in chunks. The default is 200,000,000.
+        threshold: u64 => options.threshold,
+        /// Sets how many chunks of one file are sent at a time. The default is 5.
+        max_workers: usize => options.max_workers,
+        /// Sets whether a file counts as done only when its asset is ready. The default is `true`.
+        wait: bool => options.wait,
+        /// Sets the time between two polls of an asset. By default, it is 0.5 s, 1 s, 2 s and then 5 s.
+        sleep_interval: some Duration => options.pace.sleep_interval,
+        /// Limits the wait for each asset after its file has arrived. The default is one hour.
+        max_wait_time: Duration => options.pace.max_wait_time,
+        /// Sets how long the batch continues during an outage of the network or the platform. The default is 5 minutes.
+        /// During an outage, the batch probes with one file at a time. After `max_outage`, it ends, and the remaining
+        /// files are not started.
+        max_outage: Duration => options.max_outage,
     }
 
     /// Adds each asset to this index once it is ready, and waits until it is indexed. Call this method again to add a
@@ -268,21 +225,13 @@ impl UploadAll {
         self
     }
 
-    /// Limits the time of the whole batch. At the deadline, the batch stops as if its
-    /// [`cancel_handle`](Self::cancel_handle) were canceled: uploads in progress are interrupted, the remaining files
-    /// are [`NotStarted`](UploadOutcomeKind::NotStarted), and a later batch with the same manifest resumes.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.options.deadline = Some(deadline);
-        self
-    }
-
-    /// Sets a function that is called with the progress of each file, on the thread that uploads it.
-    pub fn progress_callback(
-        mut self,
-        progress_callback: impl Fn(&Path, &UploadProgress) + Send + Sync + 'static,
-    ) -> Self {
-        self.options.progress = Some(Arc::new(progress_callback));
-        self
+    setters! {
+        /// Limits the time of the whole batch. At the deadline, the batch stops as if its
+        /// [`cancel_handle`](Self::cancel_handle) were canceled: uploads in progress are interrupted, the remaining
+        /// files are [`NotStarted`](UploadOutcomeKind::NotStarted), and a later batch with the same manifest resumes.
+        deadline: some Duration => options.deadline,
+        /// Sets a function that is called with the progress of each file, on the thread that uploads it.
+        progress_callback: some shared(Fn(&Path, &UploadProgress) + Send + Sync) => options.progress,
     }
 
     /// Lets another thread stop the batch. Every file still has an outcome.
@@ -291,11 +240,10 @@ impl UploadAll {
         self
     }
 
-    /// Applies settings to each request. Additional query and body parameters are sent only with the requests that
-    /// create assets.
-    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.options.request_options = request_options;
-        self
+    setters! {
+        /// Applies settings to each request. Additional query and body parameters are sent only with the requests that
+        /// create assets.
+        request_options: RequestOptions => options.request_options,
     }
 
     when_some!();

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::call::json::encode::Metadata;
 use crate::call::options::RequestOptions;
 use crate::error::Result;
 use crate::file::FileSource;
@@ -58,91 +55,47 @@ pub struct UploadFile {
 }
 
 impl UploadFile {
-    /// Sets the file name of the asset, instead of the name of the file.
-    pub fn filename(mut self, filename: impl Into<String>) -> Self {
-        self.asset.filename = Some(filename.into());
-        self
-    }
-
-    /// Sets the type of the asset, instead of deriving it from the file name (which falls back to video).
-    pub fn file_type(mut self, file_type: impl Into<AssetType>) -> Self {
-        self.asset.file_type = Some(file_type.into());
-        self
-    }
-
-    /// Sets whether to create an HLS stream of a video or audio file. The platform's default for chunked uploads is
-    /// `false`.
-    pub fn enable_hls(mut self, enable_hls: bool) -> Self {
-        self.asset.enable_hls = Some(enable_hls);
-        self
-    }
-
-    /// Sets whether to create thumbnails. The platform's default for chunked uploads is `false`.
-    pub fn enable_thumbnail(mut self, enable_thumbnail: bool) -> Self {
-        self.asset.enable_thumbnail = Some(enable_thumbnail);
-        self
-    }
-
-    /// Sets your own metadata, by which you can find the asset: strings, numbers, booleans or lists of strings. A
-    /// resumed upload keeps the metadata with which it was started.
-    pub fn user_metadata(mut self, user_metadata: impl Serialize) -> Self {
-        self.asset.user_metadata = Some(Metadata::new(&user_metadata));
-        self
-    }
-
-    /// Sets how many chunks are reported to the platform at a time. The default is 10.
-    pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.settings.tuning.batch_size = batch_size;
-        self
-    }
-
-    /// Sets how many chunks are sent at a time, each on its own connection. The default is 5.
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
-        self.settings.tuning.max_workers = max_workers;
-        self
-    }
-
-    /// Sets a function that is called with the progress on the calling thread, once the session is known.
-    pub fn progress_callback(mut self, progress_callback: impl FnMut(&UploadProgress) + Send + 'static) -> Self {
-        self.settings.progress = Some(Box::new(progress_callback));
-        self
-    }
-
-    /// Sets how often a failed chunk is retried. The default is 3.
-    pub fn max_retries(mut self, max_retries: u32) -> Self {
-        self.settings.tuning.max_retries = Some(max_retries);
-        self
-    }
-
-    /// Sets the pause before the first retry of a chunk. The default is 1 s. The pause doubles with each further retry.
-    pub fn retry_delay(mut self, retry_delay: Duration) -> Self {
-        self.settings.tuning.retry_delay = retry_delay;
-        self
-    }
-
-    /// Resumes an earlier upload of the same file, and sends only the missing chunks.
-    ///
-    /// Pass the [`ResumableUpload`] from the progress or the error. An `upload_id` works as well, but lacks details
-    /// that the platform sends only once. The upload is refused if the size of the file or the number of its chunks
-    /// does not match. With a [`ResumableUpload`], it is also refused if the file was changed or replaced since the
-    /// upload began, because the asset would mix chunks of two files. See [`resume_anyway`](Self::resume_anyway).
-    ///
-    /// ```no_run
-    /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let result = client.multipart_upload().upload_file("holiday.mp4").resume("65f…").send()?;
-    /// # Ok::<(), twelvelabs::Error>(())
-    /// ```
-    pub fn resume(mut self, upload: impl Into<ResumableUpload>) -> Self {
-        self.settings.resume = Some(upload.into());
-        self
-    }
-
-    /// Resumes although the file's metadata says that it was changed or replaced since the upload began. The default is
-    /// `false`. Use this only if you know that the content is the same, for example after a copy or a change of
-    /// permissions.
-    pub fn resume_anyway(mut self, resume_anyway: bool) -> Self {
-        self.settings.resume_anyway = resume_anyway;
-        self
+    setters! {
+        /// Sets the file name of the asset, instead of the name of the file.
+        filename: some into String => asset.filename,
+        /// Sets the type of the asset, instead of deriving it from the file name (which falls back to video).
+        file_type: some into AssetType => asset.file_type,
+        /// Sets whether to create an HLS stream of a video or audio file. The platform's default for chunked uploads is
+        /// `false`.
+        enable_hls: some bool => asset.enable_hls,
+        /// Sets whether to create thumbnails. The platform's default for chunked uploads is `false`.
+        enable_thumbnail: some bool => asset.enable_thumbnail,
+        /// Sets your own metadata, by which you can find the asset: strings, numbers, booleans or lists of strings. A
+        /// resumed upload keeps the metadata with which it was started.
+        user_metadata: some metadata => asset.user_metadata,
+        /// Sets how many chunks are reported to the platform at a time. The default is 10.
+        batch_size: usize => settings.tuning.batch_size,
+        /// Sets how many chunks are sent at a time, each on its own connection. The default is 5.
+        max_workers: usize => settings.tuning.max_workers,
+        /// Sets a function that is called with the progress on the calling thread, once the session is known.
+        progress_callback: some boxed(FnMut(&UploadProgress) + Send) => settings.progress,
+        /// Sets how often a failed chunk is retried. The default is 3.
+        max_retries: some u32 => settings.tuning.max_retries,
+        /// Sets the pause before the first retry of a chunk. The default is 1 s. The pause doubles with each further
+        /// retry.
+        retry_delay: Duration => settings.tuning.retry_delay,
+        /// Resumes an earlier upload of the same file, and sends only the missing chunks.
+        ///
+        /// Pass the [`ResumableUpload`] from the progress or the error. An `upload_id` works as well, but lacks details
+        /// that the platform sends only once. The upload is refused if the size of the file or the number of its chunks
+        /// does not match. With a [`ResumableUpload`], it is also refused if the file was changed or replaced since the
+        /// upload began, because the asset would mix chunks of two files. See [`resume_anyway`](Self::resume_anyway).
+        ///
+        /// ```no_run
+        /// # let client = twelvelabs::TwelveLabs::from_env()?;
+        /// let result = client.multipart_upload().upload_file("holiday.mp4").resume("65f…").send()?;
+        /// # Ok::<(), twelvelabs::Error>(())
+        /// ```
+        resume: some into ResumableUpload => settings.resume,
+        /// Resumes although the file's metadata says that it was changed or replaced since the upload began. The
+        /// default is `false`. Use this only if you know that the content is the same, for example after a copy or a
+        /// change of permissions.
+        resume_anyway: bool => settings.resume_anyway,
     }
 
     /// Lets another thread stop the upload, which can then be resumed.

@@ -39,34 +39,17 @@ impl CreateManyEmbeddings {
         }
     }
 
-    /// Sets the number of inputs that are sent at a time, each on its own connection. The default is 4.
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers;
-        self
-    }
-
-    /// See [`CreateEmbeddingV2::auto_truncate`].
-    pub fn auto_truncate(mut self, auto_truncate: bool) -> Self {
-        self.auto_truncate = Some(auto_truncate);
-        self
-    }
-
-    /// See [`CreateEmbeddingV2::embedding_uncertainty`].
-    pub fn embedding_uncertainty(mut self, embedding_uncertainty: bool) -> Self {
-        self.embedding_uncertainty = Some(embedding_uncertainty);
-        self
-    }
-
-    /// See [`CreateEmbeddingV2::embedding_dimension`].
-    pub fn embedding_dimension(mut self, embedding_dimension: u32) -> Self {
-        self.embedding_dimension = Some(embedding_dimension);
-        self
-    }
-
-    /// Applies settings to each call.
-    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.request_options = request_options;
-        self
+    setters! {
+        /// Sets the number of inputs that are sent at a time, each on its own connection. The default is 4.
+        workers: usize => workers,
+        /// See [`CreateEmbeddingV2::auto_truncate`].
+        auto_truncate: some bool => auto_truncate,
+        /// See [`CreateEmbeddingV2::embedding_uncertainty`].
+        embedding_uncertainty: some bool => embedding_uncertainty,
+        /// See [`CreateEmbeddingV2::embedding_dimension`].
+        embedding_dimension: some u32 => embedding_dimension,
+        /// Applies settings to each call.
+        request_options: RequestOptions => request_options,
     }
 
     when_some!();
