@@ -44,16 +44,17 @@ fn run() -> Result {
 
 fn ingest(client: &TwelveLabs, folder: &Path, index: &str, store: &str, question: &str) -> Result {
     let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    // An index accepts no images, so they are added to the store only.
-    let (images, videos): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|path| path.extension().is_some_and(|extension| extension == "jpg"));
-    for batch in [client.assets().upload_all(videos).index(index), client.assets().upload_all(images)] {
-        let batch = batch.knowledge_store(store).manifest(folder.with_extension("jsonl"));
-        for outcome in batch.rate_limit(60, Duration::from_secs(60)).send()? {
-            match (&outcome.result, outcome.failed_at) {
-                (Ok(asset), _) => eprintln!("{} is asset {}", outcome.path.display(), asset.id),
-                (Err(e), step) => eprintln!("{}: {step:?} failed: {e}", outcome.path.display()),
+    let batch = client.assets().upload_all(files).index(index).knowledge_store(store);
+    let batch = batch.manifest(folder.with_extension("jsonl")).rate_limit(60, Duration::from_secs(60));
+    for outcome in batch.send()? {
+        let path = outcome.path.display();
+        match (&outcome.result, outcome.failed_at) {
+            // An index takes no images, so they are in the store only.
+            (Ok(asset), _) if !outcome.not_applicable.is_empty() => {
+                eprintln!("{path} is asset {}, not indexed", asset.id)
             }
+            (Ok(asset), _) => eprintln!("{path} is asset {}", asset.id),
+            (Err(e), step) => eprintln!("{path}: {step:?} failed: {e}"),
         }
     }
     let answer = client.responses().conversation(store).ask(question).send()?;

@@ -462,11 +462,14 @@ fn a_folder_goes_into_an_index_and_a_knowledge_store() {
     let store = client.knowledge_stores().create("all").send().unwrap().id;
     for _ in 0..2 {
         let (code, rows, summary) = scene.json(&["--index", "films", "--knowledge-store", &store]);
-        assert_eq!((code, &summary["indexed_assets"], &summary["items"]), (1, &2.into(), &3.into()), "{rows:?}");
+        assert_eq!((code, &summary["indexed_assets"], &summary["items"]), (0, &2.into(), &3.into()), "{rows:?}");
         let image = rows.iter().find(|row| row["path"].as_str().unwrap().ends_with(".png")).unwrap();
-        assert_eq!((&image["failed_at"], image["item_ids"].as_array().unwrap().len()), (&"index".into(), 1));
-        assert!(image["error"]["message"].as_str().unwrap().contains("an image cannot be indexed"), "{image}");
+        assert_eq!((&image["failed_at"], image["item_ids"].as_array().unwrap().len()), (&Value::Null, 1));
+        assert_eq!(image["not_applicable"], serde_json::json!(["index"]), "{image}");
     }
+    let (_, out, err) = scene.run(&["--index", "films"]);
+    assert!(out.contains("c.png: not indexed; an index takes only video and audio"), "{out}");
+    assert!(err.contains("1 file not indexed"), "{err}");
     let mut arguments = parse(&["--index", "none"]).unwrap();
     arguments.paths.push(scene.folder.root().into());
     let sink = || Box::new(Sink::default());

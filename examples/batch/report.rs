@@ -68,6 +68,10 @@ struct Row {
     item_ids: Vec<String>,
     /// The failed step: `upload`, `process`, `index` or `knowledge_store`.
     failed_at: Option<UploadStep>,
+    /// The steps that were left out because of the kind of the file.
+    not_applicable: Vec<UploadStep>,
+    /// A remaining doubt, for example after a lost answer.
+    note: Option<String>,
     error: Option<Reason>,
 }
 
@@ -125,6 +129,8 @@ pub struct Report {
     /// The number of indexed assets that are ready. `items` counts the items in knowledge stores.
     indexed: usize,
     items: usize,
+    /// The number of files that no index takes.
+    not_indexed: u64,
     failures: Vec<Row>,
     stopped: Option<Stopped>,
     /// Whether standard output can no longer be written.
@@ -146,6 +152,7 @@ impl Report {
             counts: [(0, 0); 4],
             indexed: 0,
             items: 0,
+            not_indexed: 0,
             failures: Vec::new(),
             stopped: None,
             deaf: false,
@@ -189,6 +196,7 @@ impl Report {
     /// Reports a finished file of `bytes` bytes.
     pub fn outcome(&mut self, outcome: &UploadOutcome, bytes: u64) {
         let kind = Kind::of(outcome.kind);
+        self.not_indexed += u64::from(!outcome.not_applicable.is_empty());
         self.bars.finished(&outcome.path, kind, bytes);
         if let Some(e) = &outcome.manifest_error {
             self.lost = true;
@@ -215,6 +223,8 @@ impl Report {
             indexed_asset_ids: outcome.indexed_assets.iter().map(|indexed| indexed.id.clone()).collect(),
             item_ids: outcome.items.iter().map(|item| item.id.clone()).collect(),
             failed_at: outcome.failed_at,
+            not_applicable: outcome.not_applicable.clone(),
+            note: outcome.note.clone(),
             ..row
         };
         self.indexed += outcome.indexed_assets.len();
@@ -253,8 +263,10 @@ impl Report {
                 }
                 _ => format!("{line}: {}", error.message),
             },
+            _ if !row.not_applicable.is_empty() => format!("{line}: not indexed; an index takes only video and audio"),
             _ => line,
         };
+        let line = row.note.as_ref().map_or(line.clone(), |note| format!("{line} ({note})"));
         if self.json {
             // The row consists of text, numbers and booleans, so serializing it cannot fail.
             self.write(serde_json::to_string(&row).unwrap_or_default());
@@ -332,6 +344,10 @@ impl Report {
             if ready > 0 {
                 text += &format!("{what:<11}  {ready:>7}\n");
             }
+        }
+        if self.not_indexed > 0 {
+            let files = count(self.not_indexed, "file");
+            text += &format!("{files} not indexed: an index takes only video and audio\n");
         }
         text += &format!("in {}", HumanDuration(self.began.elapsed().max(Duration::from_secs(1))));
         for failure in self.failures.iter().take(MOST_FAILURES) {

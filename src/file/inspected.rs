@@ -21,6 +21,9 @@ impl FileSource {
             Content::Path(path) => match stat(path)? {
                 Some(_) => {
                     let stamp = stamp(&open(path)?, path)?;
+                    if self.version.is_some_and(|version| version != (stamp.size, stamp.modified)) {
+                        return Err(changed(path, "changed since the upload began"));
+                    }
                     (Some(stamp), Some(stamp.size))
                 }
                 // A pipe or a device has no length and cannot be read twice.
@@ -79,6 +82,10 @@ pub(super) fn unreadable(path: &Path, e: io::Error) -> Error {
         _ => "cannot open the file",
     };
     Error::file(path, message, Some(e))
+}
+
+fn changed(path: &Path, how: &str) -> Error {
+    Error::file(path, format!("{how}; upload it again when no program is writing to it"), None)
 }
 
 pub(super) fn open(path: &Path) -> Result<File> {
@@ -141,8 +148,7 @@ impl Inspected {
     }
 
     pub(super) fn changed(&self, how: &str) -> Error {
-        let message = format!("{how}; upload it again when no program is writing to it");
-        Error::file(&self.label, message, None)
+        changed(&self.label, how)
     }
 
     /// Returns the name of the source for errors and progress.

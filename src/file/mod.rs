@@ -38,6 +38,8 @@ pub struct FileSource {
     name: Option<String>,
     content_type: Option<String>,
     content: Content,
+    /// The size and the modification time that the file must have, if a journal has recorded them.
+    version: Option<(u64, Option<i64>)>,
 }
 
 #[derive(Clone)]
@@ -111,7 +113,12 @@ impl FileSource {
     when_some!();
 
     fn new(name: Option<String>, content: Content) -> Self {
-        Self { name, content_type: None, content }
+        Self { name, content_type: None, content, version: None }
+    }
+
+    /// Makes the source refuse a file of another size or another modification time.
+    pub(crate) fn version(self, size: u64, modified: Option<i64>) -> Self {
+        Self { version: Some((size, modified)), ..self }
     }
 
     pub(crate) fn file_name(&self) -> String {

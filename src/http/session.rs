@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memchr::memmem;
 use time::OffsetDateTime;
@@ -21,6 +21,8 @@ use crate::sync::lock;
 
 /// The largest answer that is held in memory, unless the caller has set another limit.
 const MAX_RESPONSE_SIZE: u64 = 128 << 20;
+/// The difference between the advance of the date and that of the monotonic time above which the clock was set.
+const MAX_CLOCK_DRIFT: time::Duration = time::Duration::SECOND;
 const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 
 /// The settings and connections of a client; clones share them.
@@ -55,8 +57,8 @@ pub(crate) struct Settings {
     pub clock: Arc<dyn Clock>,
     pub max_response_size: u64,
     pub limiter: RateLimiter,
-    /// The offset of the API's clock from this machine's, if known.
-    server_clock: Mutex<Option<time::Duration>>,
+    /// The offset of the API's clock from this machine's, if known, and both of this machine's times at that moment.
+    server_clock: Mutex<Option<(time::Duration, Instant, OffsetDateTime)>>,
     pub(super) agents: Agents,
     /// The searcher for the key in answers.
     key: memmem::Finder<'static>,
@@ -97,7 +99,8 @@ impl Session {
     /// Updates the offset of the API's clock from an answer.
     pub(super) fn learn_time(&self, headers: &Headers) {
         if let Some(there) = server_time(headers) {
-            *lock(&self.0.server_clock) = Some(there - self.0.clock.utc_now());
+            let (now, here) = (self.0.clock.now(), self.0.clock.utc_now());
+            *lock(&self.0.server_clock) = Some((there - here, now, here));
         }
     }
 
@@ -107,8 +110,15 @@ impl Session {
     }
 
     /// Returns the offset of the API's clock from this machine's, once an answer has contained a date.
+    ///
+    /// The offset is unknown again once this machine's clock was set, or stood still while the machine slept: then
+    /// the date and the monotonic time have advanced differently.
     pub(crate) fn clock_offset(&self) -> Option<time::Duration> {
-        *lock(&self.0.server_clock)
+        let (offset, since, here) = (*lock(&self.0.server_clock))?;
+        let passed = self.0.clock.now().saturating_duration_since(since);
+        let advanced = self.0.clock.utc_now() - here;
+        let difference = advanced.saturating_sub(passed.try_into().ok()?).abs();
+        (difference <= MAX_CLOCK_DRIFT).then_some(offset)
     }
 
     /// The base URL without a password.

@@ -25,6 +25,9 @@ pub struct UploadOutcome {
     pub items: Vec<KnowledgeStoreItem>,
     /// The step that failed, if one did.
     pub failed_at: Option<UploadStep>,
+    /// The steps that were left out because the file is of the wrong kind: an index takes video and audio files, but no
+    /// images and no documents. The other steps are done, and the outcome is not a failure.
+    pub not_applicable: Vec<UploadStep>,
     /// The error if the outcome could not be written to the manifest. A later batch does not know of this outcome, and
     /// this batch starts no further file.
     pub manifest_error: Option<String>,
@@ -42,6 +45,7 @@ impl UploadOutcome {
             indexed_assets: Vec::new(),
             items: Vec::new(),
             failed_at: None,
+            not_applicable: Vec::new(),
             manifest_error: None,
             note: None,
         }

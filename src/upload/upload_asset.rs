@@ -153,6 +153,7 @@ impl UploadAsset {
             return await_ready.send(uploaded);
         };
         let (state, previous) = StateFile::open(&path, &self.client, &self.source, self.settings.resume_anyway)?;
+        self.source = state.of_version(self.source);
         let own = self.settings.resume.is_none();
         if let Some(asset_id) = previous.asset_id.filter(|_| own) {
             match await_ready.send(Uploaded { asset_id, asset: None, length: await_ready.length, note: None }) {
@@ -222,7 +223,7 @@ impl UploadAsset {
             let note = found.note();
             return Ok(arrived(found.asset, note));
         }
-        if self.settings.journal.is_some() {
+        if self.settings.journal.is_some() && self.sent_at.is_none() {
             learn_clock(&client, &options);
         }
         // The time of the first attempt counts, because that attempt may have created the asset.

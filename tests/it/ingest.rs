@@ -89,32 +89,29 @@ fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
         assert_eq!((outcome.items.len(), item.asset_id.as_ref()), (1, Some(&asset.id)), "{name}");
         if name.ends_with(".mp4") {
             assert_eq!((outcome.kind, outcome.failed_at), (Uploaded, None), "{outcome:?}");
+            assert!(outcome.not_applicable.is_empty());
             assert_eq!(outcome.indexed_assets[0].asset_id.as_ref(), Some(&asset.id));
             assert_eq!(item.asset_type, Some(AssetType::Video));
         } else {
-            let e = outcome.result.as_ref().unwrap_err();
-            assert!(e.to_string().contains("an image cannot be indexed"), "{e}");
-            assert_eq!((outcome.kind, outcome.failed_at), (Failed, Some(UploadStep::Index)));
+            assert_eq!((outcome.kind, outcome.failed_at), (Uploaded, None), "{outcome:?}");
+            assert_eq!(outcome.not_applicable, [UploadStep::Index], "an index takes no images");
             assert_eq!((outcome.indexed_assets.len(), &item.asset_type), (0, &Some(AssetType::Image)));
         }
     }
     assert_eq!(scene.counts(), (5, [3, 0], [5, 0]));
     assert_eq!(scene.stand_in.count(ADD_TO_INDEX), 3, "no image is sent to the index");
 
-    // Running the batch again does nothing, and every outcome is complete.
+    // Running the batch again only checks that the destinations exist, and every outcome is complete.
     let before = scene.stand_in.requests().len();
     let again = outcomes(scene.both());
-    assert_eq!(scene.stand_in.requests().len(), before, "no request");
+    let requests = scene.stand_in.requests().split_off(before);
+    let paths: Vec<&str> = requests.iter().map(|request| request.path()).collect();
+    assert!(paths.len() == 2 && paths[0].starts_with("/indexes/") && paths[1].starts_with("/knowledge"), "{paths:?}");
     for (name, outcome) in &again {
         let first = &found[name];
         assert_eq!((&outcome.asset, &outcome.indexed_assets), (&first.asset, &first.indexed_assets));
         assert_eq!(outcome.items, first.items);
-        if name.ends_with(".mp4") {
-            assert_eq!(outcome.kind, Skipped);
-        } else {
-            let e = outcome.result.as_ref().unwrap_err();
-            assert!(matches!(e, Error::PreviouslyFailed { .. }) && e.to_string().contains("image"), "{e}");
-        }
+        assert_eq!((outcome.kind, &outcome.not_applicable), (Skipped, &first.not_applicable));
     }
 
     // A further index and a further store get the missing assets, and nothing else is done.
@@ -123,6 +120,10 @@ fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
     assert!(more.values().all(|outcome| outcome.items.len() == 2), "{more:?}");
     assert_eq!(scene.counts(), (5, [3, 3], [5, 5]));
     assert_eq!(scene.stand_in.count("POST /assets"), 5);
+
+    // For files that no destination takes, there is nothing to do after the upload.
+    let only_index = outcomes(scene.batch().index(&scene.indexes[0]));
+    assert!(only_index.values().all(|outcome| outcome.kind == Skipped), "{only_index:?}");
 
     // A batch with fewer destinations keeps what is known of the others.
     assert!(outcomes(scene.batch()).values().all(|outcome| outcome.kind == Skipped));
@@ -166,8 +167,7 @@ fn no_step_is_lost_or_done_twice_whatever_breaks() {
                 // A file that fails while the others succeed is resumed by the next batch.
                 let first = outcomes(scene.both().workers(2));
                 let found = outcomes(scene.both().workers(2));
-                let is_done =
-                    |(name, outcome): (&String, &UploadOutcome)| name.ends_with(".jpg") || outcome.result.is_ok();
+                let is_done = |(_, outcome): (&String, &UploadOutcome)| outcome.result.is_ok();
                 assert!(request == "POST /assets" || first.iter().all(is_done), "{request} {fault:?}: {first:?}");
                 assert!(found.iter().all(is_done), "{request} {fault:?}: {found:?}");
                 assert_eq!(scene.counts(), (4, [3, 0], [4, 0]), "{request} {fault:?}");
@@ -219,6 +219,45 @@ fn what_fails_for_good_in_a_store_is_not_repeated_unless_asked() {
 }
 
 #[test]
+fn a_destination_that_does_not_exist_ends_the_batch_before_a_file_is_sent() {
+    let scene = Scene::new(2, 0);
+    for (batch, request) in [
+        (scene.both().index("none"), "GET /indexes/none"),
+        (scene.both().knowledge_store("none"), "GET /knowledge-stores/none"),
+    ] {
+        let e = batch.send().unwrap_err();
+        assert!(e.is_not_found() && e.to_string().contains(request), "{e}");
+    }
+    let e = scene.both().index("").send().unwrap_err();
+    assert!(matches!(e, Error::InvalidArgument { .. }), "{e}");
+    assert_eq!(scene.stand_in.count("POST /assets"), 0);
+    // Whether it exists may not be known for now, which is no reason not to begin.
+    for fault in [Fault::status(503), Fault::status(429).retry_after(1000), Fault::reset_answer()] {
+        scene.stand_in.fault("GET /indexes/{id}", fault.clone());
+        scene.stand_in.fault("GET /knowledge-stores/{id}", fault);
+        assert!(scene.both().send().unwrap().finish().is_complete());
+    }
+    assert_eq!(scene.counts(), (2, [2, 0], [2, 0]));
+}
+
+#[test]
+fn a_quota_that_is_used_up_at_a_destination_ends_the_batch() {
+    for add in [ADD_TO_INDEX, ADD_TO_STORE] {
+        let scene = Scene::new(6, 0);
+        scene.stand_in.fault(add, Fault::status(402).after(1).always());
+        let outcomes = outcomes(scene.both().workers(1));
+        let step = if add == ADD_TO_INDEX { UploadStep::Index } else { UploadStep::KnowledgeStore };
+        let of_kind = |kind| outcomes.values().filter(move |outcome| outcome.kind == kind).collect::<Vec<_>>();
+        assert!(of_kind(Failed).iter().all(|outcome| outcome.result.as_ref().is_err_and(Error::is_quota)));
+        assert!(of_kind(Failed).iter().any(|outcome| outcome.failed_at == Some(step)), "{outcomes:?}");
+        assert!(scene.stand_in.count(add) <= 3, "it was not asked again and again: {}", scene.stand_in.count(add));
+        scene.stand_in.forgive();
+        assert!(scene.both().send().unwrap().finish().is_complete());
+        assert_eq!(scene.counts(), (6, [6, 0], [6, 0]), "{add}");
+    }
+}
+
+#[test]
 fn an_asset_that_was_deleted_meanwhile_is_uploaded_by_the_batch_after() {
     let scene = Scene::new(1, 0);
     assert!(scene.batch().send().unwrap().finish().is_complete());
@@ -258,6 +297,11 @@ fn assets_that_exist_are_added_once() {
         assert!(texts.len() == 1 && texts[0].contains("an image cannot be indexed"), "{texts:?}");
         assert_eq!(scene.counts(), (4, [3, 0], [4, 0]));
     }
+    // A destination that does not exist is an error before anything is done.
+    let before = scene.stand_in.requests().len();
+    let e = items.create_all("none", &ids).send().unwrap_err();
+    assert!(e.is_not_found() && e.to_string().contains("GET /knowledge-stores/none"), "{e}");
+    assert_eq!(scene.stand_in.requests().len(), before + 1);
     let unknown = indexed_assets.create_all(&scene.indexes[0], ["none"]).send().unwrap().next().unwrap();
     assert!(unknown.0 == "none" && unknown.1.is_err_and(|e| e.is_not_found()));
 }

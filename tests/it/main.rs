@@ -28,6 +28,7 @@ mod options;
 mod outage;
 mod panics;
 mod proxies;
+mod reconcile;
 mod refused;
 mod responses;
 mod search;

@@ -15,18 +15,18 @@ use twelvelabs::{CancelHandle, Clock, FileSource, TwelveLabs};
 use crate::files::{Folder, sha256};
 
 /// A folder with two files of the same name and size and other files, and the stand-in to which they are uploaded.
-struct Scene {
-    stand_in: StandIn,
-    client: TwelveLabs,
-    folder: Folder,
-    paths: Vec<PathBuf>,
+pub struct Scene {
+    pub stand_in: StandIn,
+    pub client: TwelveLabs,
+    pub folder: Folder,
+    pub paths: Vec<PathBuf>,
 }
 
 const A: &str = "a/same.mp4";
 const B: &str = "b/same.mp4";
 
 impl Scene {
-    fn new(files: &[&str]) -> Self {
+    pub fn new(files: &[&str]) -> Self {
         let (stand_in, folder) = (StandIn::start(), Folder::new("twins"));
         let write = |name: &&str| {
             let _ = fs::create_dir(folder.path(name.split('/').next().unwrap()));
@@ -36,22 +36,22 @@ impl Scene {
         Scene { client: stand_in.client(), stand_in, folder, paths }
     }
 
-    fn batch(&self) -> UploadAll {
+    pub fn batch(&self) -> UploadAll {
         self.client.assets().upload_all(&self.paths).manifest(self.manifest())
     }
 
-    fn manifest(&self) -> PathBuf {
+    pub fn manifest(&self) -> PathBuf {
         self.folder.path("manifest.jsonl")
     }
 
     /// Returns the manifest's lines about a file.
-    fn lines(&self, file: &str) -> Vec<Value> {
+    pub fn lines(&self, file: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.manifest()).unwrap();
         text.lines().filter(|line| line.contains(file)).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Removes from the manifest what followed the sending of these files, as if the program had crashed then.
-    fn kill_while_sending(&self, files: &[&str]) {
+    pub fn kill_while_sending(&self, files: &[&str]) {
         let text = fs::read_to_string(self.manifest()).unwrap();
         let is_kept = |line: &&str| !files.iter().any(|file| line.contains(file)) || line.contains("\"sending\"");
         let kept: Vec<&str> = text.lines().filter(is_kept).collect();
@@ -59,12 +59,22 @@ impl Scene {
         fs::write(self.manifest(), kept.join("\n") + "\n").unwrap();
     }
 
+    /// Changes how the manifest spells a path, in every line or only in those with this event.
+    #[cfg(unix)]
+    pub fn respell(&self, from: &str, to: &str, event: &str) {
+        let text = fs::read_to_string(self.manifest()).unwrap();
+        let respelled = |line: &str| if line.contains(event) { line.replace(from, to) } else { line.into() } + "\n";
+        let respelled: String = text.lines().map(respelled).collect();
+        assert_ne!(respelled, text);
+        fs::write(self.manifest(), respelled).unwrap();
+    }
+
     /// Uploads the rest, and checks that each file is on the platform once, as the asset that its outcome names.
-    fn finish(&self) {
+    pub fn finish(&self) {
         self.is_done(self.batch());
     }
 
-    fn is_done(&self, batch: UploadAll) {
+    pub fn is_done(&self, batch: UploadAll) {
         let found: BTreeMap<PathBuf, String> =
             batch.send().unwrap().map(|outcome| (outcome.path, outcome.result.unwrap().id)).collect();
         let uploads = self.stand_in.uploads();

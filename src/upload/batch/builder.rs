@@ -1,6 +1,6 @@
 //! A batch of uploads: its options and its outcomes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use std::time::Duration;
 use crate::call::options::RequestOptions;
 use crate::call::wait::poll::Pace;
 use crate::error::{Error, Result};
-use crate::file::FileSource;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::{AssetRef, LOCAL_LIMIT};
 use crate::sync::{Receiver, channel};
 use crate::text::printable_path;
+use crate::upload::batch::destination::check_destinations;
 use crate::upload::batch::job::File;
-use crate::upload::batch::name_lock::{NameLocks, Unsettled};
+use crate::upload::batch::name_lock::NameLocks;
 use crate::upload::batch::scheduler::Batch;
 use crate::upload::journal::JournalFile;
 use crate::upload::journal::entry::Kind;
@@ -176,8 +176,9 @@ impl UploadAll {
     /// asset itself, the batch looks for it in the index before it adds it, which takes one request for each asset
     /// ([`list_by_asset`](crate::indexes::IndexedAssetsClient::list_by_asset)).
     ///
-    /// An image or a document cannot be indexed: the outcome of its file is an error, and no request is sent to the
-    /// index. With [`wait(false)`](Self::wait), a file is done once its asset is added.
+    /// An image or a document cannot be indexed. Its file is uploaded and added to the other destinations, no request is
+    /// sent to the index, and [`not_applicable`](UploadOutcome::not_applicable) of its outcome contains the step. With
+    /// [`wait(false)`](Self::wait), a file is done once its asset is added.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -254,7 +255,8 @@ impl UploadAll {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] if an option is invalid for all files, and [`Error::File`] if the manifest cannot be
-    /// opened or is used by another batch. An error of a single file is in its outcome.
+    /// opened or is used by another batch. If an index or a knowledge store does not exist, the platform's answer is the
+    /// error, and nothing is uploaded. An error of a single file is in its outcome.
     pub fn send(self) -> Result<Uploads> {
         let rate_limit = self.options.rate_limit.map_or(1, |(files, _)| files);
         for (name, is_zero) in [
@@ -280,26 +282,25 @@ impl UploadAll {
         let open = |path: &PathBuf| JournalFile::open(Kind::Manifest, path, &self.client, &paths, known_by);
         let mut manifest = self.manifest.as_ref().map(open).transpose()?;
         let names = NameLocks::default();
-        let in_flight = manifest.as_mut().map_or(Ok(Vec::new()), JournalFile::in_flight)?;
-        let mut own: HashMap<String, PathBuf> = HashMap::new();
-        if !in_flight.is_empty() {
-            // Files that were in flight during a crash come first.
-            let is_in_flight: HashSet<&str> = in_flight.iter().map(|entry| &*entry.file.path).collect();
-            let (first, rest): (Vec<_>, _) =
-                paths.into_iter().partition(|path| is_in_flight.contains(&*folders.key(path)));
-            own.extend(first.iter().map(|path| (folders.key(path), path.clone())));
-            paths = first.into_iter().chain(rest).collect();
-        }
-        for entry in in_flight {
-            let Some(sent_at) = entry.sent_at() else { continue };
-            // The manifest holds an escaped form of a path that is not Unicode, so the original is looked up.
-            let path = own.get(&entry.file.path).cloned().unwrap_or_else(|| entry.file.path.clone().into());
-            let name = (FileSource::path(path).file_name(), entry.file.size);
-            names.add_unsettled(&name, Unsettled { file: entry.file, sent_at, by_earlier: true });
+        if let Some(manifest) = &mut manifest {
+            let in_flight = manifest.in_flight()?;
+            if !in_flight.is_empty() {
+                let own = manifest.files_of(&in_flight, &paths, &mut folders);
+                // Files that were in flight during a crash come first.
+                let is_in_flight: HashSet<&PathBuf> = own.iter().flatten().collect();
+                let (first, rest): (Vec<_>, _) = paths.into_iter().partition(|path| is_in_flight.contains(path));
+                paths = first.into_iter().chain(rest).collect();
+                for (entry, own) in in_flight.into_iter().zip(own) {
+                    names.add_in_flight(entry, own, &mut folders);
+                }
+            }
         }
         let mut options = self.options;
         let cancel = self.cancel.or(options.request_options.cancel.take()).unwrap_or_default().child();
         options.request_options.cancel = Some(cancel.clone());
+        if !paths.is_empty() || !self.assets.is_empty() {
+            check_destinations(&self.client, &options)?;
+        }
         options.request_options.waits_out_rate_limits = true;
         let deadline = options.deadline;
         let (sender, outcomes) = channel(usize::MAX);

@@ -7,7 +7,7 @@ use crate::call::options::RequestOptions;
 use crate::error::{Error, Result};
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
-use crate::resources::assets::AssetRef;
+use crate::resources::assets::{Asset, AssetRef, AssetType};
 use crate::resources::indexes::indexed_assets::{IndexedAsset, IndexedAssetsClient};
 use crate::resources::knowledge_store_items::{KnowledgeStoreItem, KnowledgeStoreItemsClient};
 use crate::upload::batch::builder::{UploadAll, Uploads};
@@ -132,7 +132,8 @@ impl<T> CreateAll<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if an option is invalid. An error of a single asset is in its result.
+    /// [`Error::InvalidArgument`] if an option is invalid. If the index or the knowledge store does not exist, the
+    /// platform's answer is the error. An error of a single asset is in its result.
     pub fn send(self) -> Result<CreatedAll<T>> {
         Ok(CreatedAll { outcomes: self.batch.send()?, take: self.take })
     }
@@ -153,11 +154,19 @@ impl<T> Iterator for CreatedAll<T> {
         let mut outcome = self.outcomes.next()?;
         let created = (self.take)(&mut outcome);
         let id = outcome.path.to_string_lossy().into_owned();
-        let missing = || Error::Protocol {
-            operation: "create_all".into(),
-            message: format!("asset {id} was added, but the platform does not say as what"),
+        let is_applicable = outcome.not_applicable.is_empty();
+        let missing = |asset: &Asset| match asset.asset_type() {
+            Some(kind) if !is_applicable => {
+                let article = if kind == AssetType::Image { "an" } else { "a" };
+                let message = format!("{article} {kind} cannot be indexed: an index takes videos and audio files");
+                Error::invalid("index", message)
+            }
+            _ => Error::Protocol {
+                operation: "create_all".into(),
+                message: format!("asset {id} was added, but the platform does not say as what"),
+            },
         };
-        let result = outcome.result.and_then(|_| created.ok_or_else(missing));
+        let result = outcome.result.and_then(|asset| created.ok_or_else(|| missing(&asset)));
         Some((id, result))
     }
 

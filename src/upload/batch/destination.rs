@@ -7,17 +7,23 @@ use crate::call::wait::poll::{MOST_UNKNOWN, Next, Poll, Pollable};
 use crate::clock::later;
 use crate::error::{Error, Result};
 use crate::http::engine::pause;
-use crate::resources::assets::{AssetRef, AssetType};
+use crate::http::session::Session;
+use crate::resources::assets::{Asset, AssetRef, AssetType};
 use crate::resources::indexes::IndexesClient;
 use crate::resources::indexes::indexed_assets::IndexedAsset;
 use crate::resources::knowledge_store_items::{KnowledgeStoreItem, KnowledgeStoreItemsClient};
+use crate::resources::knowledge_stores::KnowledgeStoresClient;
 use crate::sync::lock;
 use crate::upload::batch::job::{FileJob, ItemsByAsset, Pending, Stage, failed_temporarily};
 use crate::upload::batch::scheduler::Batch;
 use crate::upload::journal::entry::{Entry, Event, FileKey};
 use crate::upload::journal::placement::{Destination, Placement, Refusal};
+use crate::upload::options::BatchOptions;
 use crate::upload::outcome::{UploadOutcomeKind, UploadStep};
 use crate::upload::reconcile::LATE;
+
+/// The time limit of the check whether a destination exists.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The next step of a file whose asset is ready.
 #[derive(Debug, PartialEq)]
@@ -40,6 +46,12 @@ impl Sought<'_> {
 }
 
 impl Destination {
+    /// Whether the platform takes an asset of this kind here. If the kind is not known, the platform is asked.
+    fn takes(&self, asset: &Asset) -> bool {
+        let is_index = matches!(self, Destination::Index(_));
+        !(is_index && matches!(asset.asset_type(), Some(AssetType::Image | AssetType::Document)))
+    }
+
     fn step(&self) -> UploadStep {
         match self {
             Destination::Index(_) => UploadStep::Index,
@@ -48,10 +60,42 @@ impl Destination {
     }
 }
 
+/// Returns an error if a destination does not exist, so that no file is uploaded in vain. Other errors are left to the
+/// batch, which waits out rate limits and outages.
+pub(crate) fn check_destinations(client: &Session, options: &BatchOptions) -> Result<()> {
+    for to in &options.destinations {
+        let options = options.request_options.without_parameters().max_retries(0).timeout(CHECK_TIMEOUT);
+        let answer = match to {
+            Destination::Index(index) => {
+                IndexesClient(client.clone()).retrieve(index).request_options(options).send().map(drop)
+            }
+            Destination::KnowledgeStore(store) => {
+                KnowledgeStoresClient(client.clone()).retrieve(store).request_options(options).send().map(drop)
+            }
+        };
+        match answer {
+            Err(e) if matches!(e.status(), Some(400 | 404 | 422)) || matches!(e, Error::InvalidArgument { .. }) => {
+                return Err(e);
+            }
+            Err(e) => log::debug!("it is not known whether the destination exists: {e}"),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
 impl Batch {
-    /// Whether an earlier batch has added an asset to all destinations of this batch.
-    pub(super) fn is_everywhere(&self, placements: &[Placement]) -> bool {
-        self.options.destinations.iter().all(|to| {
+    /// Sets the asset of a file, once no upload and no processing is left to do.
+    pub(super) fn set_asset(&self, job: &mut FileJob, asset: Asset) {
+        let mut steps: Vec<UploadStep> =
+            self.options.destinations.iter().filter(|to| !to.takes(&asset)).map(Destination::step).collect();
+        steps.dedup();
+        (job.file.reached.asset, job.file.reached.not_applicable) = (Some(asset), steps);
+    }
+
+    /// Whether an earlier batch has added an asset to all destinations of this batch that take it.
+    pub(super) fn is_everywhere(&self, asset: &Asset, placements: &[Placement]) -> bool {
+        self.options.destinations.iter().filter(|to| to.takes(asset)).all(|to| {
             let placement = placements.iter().find(|placement| placement.to == *to);
             placement.is_some_and(|placement| placement.is_ready() || (!self.options.wait && placement.id.is_some()))
         })
@@ -59,7 +103,8 @@ impl Batch {
 
     fn next_step(&self, job: &FileJob) -> Option<Step> {
         let reached = &job.file.reached;
-        let open = |to: &&Destination| !reached.errors.iter().any(|(failed, _)| failed == *to);
+        let takes = |to: &Destination| reached.asset.as_ref().is_none_or(|asset| to.takes(asset));
+        let open = |to: &&Destination| takes(to) && !reached.errors.iter().any(|(failed, _)| failed == *to);
         let placement = |to: &Destination| reached.placements.iter().find(|placement| placement.to == *to);
         let mut open = self.options.destinations.iter().filter(open);
         let is_added = |to: &Destination| placement(to).is_some_and(|placement| placement.id.is_some());
@@ -151,16 +196,11 @@ impl Batch {
         {
             return Err(Error::PreviouslyFailed { code, message });
         }
-        if let (Destination::Index(_), Some(kind @ (AssetType::Image | AssetType::Document))) = (to, asset.asset_type())
-        {
-            let article = if kind == AssetType::Image { "an" } else { "a" };
-            let message = format!("{article} {kind} cannot be indexed: an index takes videos and audio files");
-            return Err(Error::invalid("index", message));
-        }
         let failed_id = placement.failed.as_ref().and_then(|failed| failed.id.clone());
         let sought = Sought { asset_id: &asset.id, to, failed_id };
         if !is_new || placement.in_flight {
-            let may_be_late = !is_new && placement.in_flight;
+            // The answer of an earlier attempt was lost, and the platform may not list the addition yet.
+            let may_be_late = placement.in_flight;
             if let Some(id) = self.find_placed(&sought, placement.in_flight, may_be_late)? {
                 placement.set_added(id);
                 return self.note_step(key, job);
@@ -280,7 +320,7 @@ impl Batch {
     }
 
     fn fail(&self, job: &mut FileJob, to: Destination, e: Error) {
-        let is_permanent = e.is_permanent() || matches!(e, Error::Failed(_) | Error::InvalidArgument { .. });
+        let is_permanent = e.is_permanent() || matches!(e, Error::Failed(_));
         let placement = placement(job, &to);
         if e.status() == Some(404) {
             placement.id = None;

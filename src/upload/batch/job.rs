@@ -50,6 +50,8 @@ pub(crate) struct Reached {
     pub errors: Vec<(Destination, Error)>,
     /// The step that failed after the file had arrived.
     pub failed_at: Option<UploadStep>,
+    /// The steps that the asset cannot go through because of its kind.
+    pub not_applicable: Vec<UploadStep>,
 }
 
 /// The progress of an upload.
@@ -92,6 +94,7 @@ impl FileJob<'_> {
                 items.extend(placement.item);
             }
             let failed_at = result.is_err().then(|| file.reached.failed_at.unwrap_or(UploadStep::Upload));
+            let not_applicable = file.reached.not_applicable;
             let asset = result.as_ref().ok().cloned().or(file.reached.asset);
             let outcome = UploadOutcome {
                 path: file.path,
@@ -101,6 +104,7 @@ impl FileJob<'_> {
                 indexed_assets,
                 items,
                 failed_at,
+                not_applicable,
                 manifest_error,
                 note: self.note.take(),
             };

@@ -6,12 +6,15 @@
 //! name is locked while one of its files is sent, and an unknown outcome is settled before the next file is sent.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use crate::file::FileSource;
 use crate::resources::assets::Asset;
 use crate::sync::lock;
 use crate::upload::batch::job::File;
-use crate::upload::journal::entry::FileKey;
+use crate::upload::journal::entry::{Entry, FileKey};
+use crate::upload::journal::paths::Folders;
 use crate::upload::options::SentAt;
 
 /// The file name sent to the platform, and the size.
@@ -21,9 +24,9 @@ pub(crate) type Name = (String, u64);
 #[derive(Clone)]
 pub(crate) struct Unsettled {
     pub file: FileKey,
+    /// The name with which the file was sent. An earlier run may have spelled it differently.
+    pub sent_as: String,
     pub sent_at: SentAt,
-    /// Whether an earlier run sent the file.
-    pub by_earlier: bool,
 }
 
 /// The outcome of a file that may have arrived.
@@ -78,6 +81,25 @@ impl NameLocks {
     /// Returns a file that is still waiting after all workers have ended.
     pub(crate) fn take_waiting(&self) -> Option<File> {
         lock(&self.0).values_mut().find_map(|state| state.waiting.pop_front())
+    }
+
+    /// Records a file that an earlier run was sending when it ended. `own` is its path in this run, if it has one.
+    pub(crate) fn add_in_flight(&self, entry: Entry, own: Option<PathBuf>, folders: &mut Folders) {
+        let Some(sent_at) = entry.sent_at() else { return };
+        let name = |path: &Path| FileSource::path(path).file_name();
+        let mut file = entry.file;
+        let mut sent_as = name(file.path.as_ref());
+        let mut own_name = sent_as.clone();
+        if let Some(own) = own {
+            let key = folders.key(&own);
+            own_name = name(&own);
+            // The manifest holds an escaped form of a path that is not Unicode, so the name is taken from the original.
+            if key == file.path {
+                sent_as.clone_from(&own_name);
+            }
+            file.path = key;
+        }
+        self.add_unsettled(&(own_name, file.size), Unsettled { file, sent_as, sent_at });
     }
 
     /// Records that a file may have arrived. Only the first attempt to send it counts.

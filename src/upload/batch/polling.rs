@@ -174,7 +174,7 @@ impl Batch {
                 if asset.status == Some(AssetStatus::Ready) {
                     pending.progress.state(UploadState::Ready, length, &id);
                 }
-                job.file.reached.asset = Some(asset);
+                self.set_asset(&mut job, asset);
                 self.advance(pending, job);
             }
             Err(e) => {

@@ -74,8 +74,8 @@ pub(crate) struct Batch {
     pub(super) manifest: Mutex<Option<JournalFile>>,
     pub(super) folders: Mutex<Folders>,
     pub(super) names: NameLocks,
-    /// Whether the platform was asked for its time. One worker asks, and the others wait.
-    pub(super) asked_time: Mutex<bool>,
+    /// Whether the platform was asked for its time and did not tell it. One worker asks, and the others wait.
+    pub(super) asked_time_in_vain: Mutex<bool>,
     /// The ids of the assets that this run has matched with files, whether it created or found them.
     pub(super) claimed: Mutex<HashSet<String>>,
     /// The lists that show the state of many assets, or of the contents of a destination.
@@ -119,7 +119,7 @@ impl Batch {
             manifest: Mutex::new(manifest),
             folders: Mutex::new(folders),
             names,
-            asked_time: Mutex::default(),
+            asked_time_in_vain: Mutex::default(),
             claimed: Mutex::default(),
             lists: Mutex::default(),
             stores: Mutex::default(),

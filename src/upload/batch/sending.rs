@@ -1,5 +1,6 @@
 //! Sending a file of a batch, once the outcome of earlier attempts is known.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -76,8 +77,8 @@ impl Batch {
             job.file.reached.placements.clone_from(&line.placements);
             match line {
                 Entry { asset_id: Some(_), asset: Some(asset), .. } if self.is_enough(&asset) => {
-                    let is_done = self.is_everywhere(&job.file.reached.placements);
-                    job.file.reached.asset = Some(asset.clone());
+                    let is_done = self.is_everywhere(&asset, &job.file.reached.placements);
+                    self.set_asset(&mut job, asset.clone());
                     if is_done {
                         return job.finish(UploadOutcomeKind::Skipped, Ok(asset));
                     }
@@ -125,18 +126,22 @@ impl Batch {
             Ok(_) => {}
             Err(e) => return self.failed_transiently(job, &key, e),
         }
-        if self.has_manifest && !std::mem::replace(&mut *lock(&self.asked_time), true) {
-            learn_clock(&self.client, &self.options.request_options);
+        if self.has_manifest {
+            self.ask_for_time();
         }
         let sent_at = job.file.checkpoint.sent_at.unwrap_or_else(|| SentAt::now(&self.client));
-        if key.size <= self.options.threshold {
-            held.in_flight = Some(Unsettled { file: key.clone(), sent_at, by_earlier: false });
-        }
+        // A file in chunks is found by its session. Its name is not looked for.
+        let in_flight = |checkpoint: &Checkpoint, sent_as: &str| {
+            let in_one_request = key.size <= self.options.threshold && checkpoint.upload.is_none();
+            in_one_request.then(|| Unsettled { file: key.clone(), sent_as: sent_as.into(), sent_at })
+        };
+        held.in_flight = in_flight(&job.file.checkpoint, &held.name.0);
         let result = match self.transfer(&job.file, &key, sent_at, &progress) {
             // The session has ended or never belonged to this file.
             Err(e) if is_hopeless(&e) => {
                 log::warn!("{}: {e}; uploading from the start", printable_path(&job.file.path));
                 job.file.checkpoint = Checkpoint::default();
+                held.in_flight = in_flight(&job.file.checkpoint, &held.name.0);
                 self.transfer(&job.file, &key, sent_at, &progress)
             }
             other => other,
@@ -156,11 +161,22 @@ impl Batch {
                 match &e {
                     Error::Upload(e) => job.file.checkpoint.upload = e.resumable.then(|| e.upload.clone()),
                     // The platform may have received the file although its answer was lost.
-                    e if e.is_outcome_unknown() => job.file.checkpoint.sent_at = Some(sent_at),
+                    e if e.is_outcome_unknown() && held.in_flight.is_some() => {
+                        job.file.checkpoint.sent_at = Some(sent_at)
+                    }
                     _ => held.in_flight = None,
                 }
                 self.failed_transiently(job, &key, e);
             }
+        }
+    }
+
+    /// Asks the platform for its time if it is not known, unless the platform does not tell it.
+    fn ask_for_time(&self) {
+        let mut in_vain = lock(&self.asked_time_in_vain);
+        if !*in_vain && self.client.clock_offset().is_none() {
+            learn_clock(&self.client, &self.options.request_options);
+            *in_vain = self.client.clock_offset().is_none();
         }
     }
 
@@ -173,14 +189,18 @@ impl Batch {
             let batch = self.clone();
             let claimed: Claimed = Arc::new(move |asset_id| batch.is_claimed(asset_id));
             let options = &self.options.request_options;
-            let lost =
-                Lost { client: &self.client, name: &name.0, size: Some(name.1), claimed: Some(&claimed), options };
-            let sent: Vec<SentAt> = unsettled.iter().map(|unsettled| unsettled.sent_at).collect();
-            // This file was already looked for when it failed, and has waited since.
-            let is_own = |unsettled: &Unsettled| unsettled.file == *key && !unsettled.by_earlier;
-            let found = if unsettled.iter().all(is_own) { lost.find_each(&sent)? } else { lost.settle(&sent)? };
+            let names: BTreeSet<String> = unsettled.iter().map(|unsettled| unsettled.sent_as.clone()).collect();
+            let mut found = Vec::new();
+            for sent_as in &names {
+                let (client, size) = (&self.client, Some(name.1));
+                let lost = Lost { client, name: sent_as, size, claimed: Some(&claimed), options };
+                let of_name = unsettled.extract_if(.., |unsettled| unsettled.sent_as == *sent_as);
+                let of_name: Vec<Unsettled> = of_name.collect();
+                let sent: Vec<SentAt> = of_name.iter().map(|unsettled| unsettled.sent_at).collect();
+                found.extend(of_name.into_iter().zip(lost.settle(&sent)?));
+            }
             let mut settled = Vec::new();
-            for (Unsettled { file, .. }, found) in unsettled.into_iter().zip(found) {
+            for (Unsettled { file, .. }, found) in found {
                 let outcome = match found {
                     Some(found) => {
                         lock(&self.claimed).insert(found.asset.id.clone());
@@ -237,7 +257,8 @@ impl Batch {
         progress: &Reporter,
     ) -> Result<Uploaded> {
         let options = &self.options;
-        let mut upload = UploadAsset::new(&self.client, FileSource::path(&file.path))
+        let source = FileSource::path(&file.path).version(key.size, key.modified);
+        let mut upload = UploadAsset::new(&self.client, source)
             .threshold(options.threshold)
             .max_workers(options.max_workers)
             .request_options(options.request_options.clone());

@@ -12,7 +12,7 @@ use crate::file::{FileSource, Inspected, stat};
 use crate::http::attempt::API_KEY_HEADER;
 use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
-use crate::resources::assets::AssetType;
+use crate::resources::assets::{AssetStatus, AssetType};
 use crate::resources::multipart_upload::{ChunkInfo, ChunkStatus, PresignedUrl, UploadSessionStatus};
 use crate::resumable::{FileStamp, ResumableUpload};
 use crate::text::{printable, printable_path};
@@ -30,6 +30,8 @@ pub(crate) struct UploadPlan {
     pub total_chunks: u32,
     pub urls: Vec<PresignedUrl>,
     pub missing: BTreeSet<u32>,
+    /// Whether the platform is known to have the whole file.
+    pub is_complete: bool,
 }
 
 impl UploadPlan {
@@ -82,6 +84,7 @@ impl UploadPlan {
             total_chunks,
             urls: session.upload_urls.unwrap_or_default(),
             missing: (1..=total_chunks).collect(),
+            is_complete: false,
         })
     }
 
@@ -96,12 +99,35 @@ impl UploadPlan {
         let kept = upload.clone();
         let file = fingerprint(source)?;
         check_file(&upload, source, file, anyway)?;
-        Self::inspect(client, source, file, upload, options).map_err(|e| match e {
-            Error::Upload(e) => Error::Upload(e),
-            // An invalid session id is treated like the id of a session that has ended.
-            e if is_unknown_session(&e) || matches!(e.status(), Some(400 | 414 | 422)) => not_resumable(kept, e),
-            Error::InvalidArgument { .. } => not_resumable(kept, e),
-            e => Error::from(Box::new(error(kept, e))),
+        Self::inspect(client, source, file, upload, options)
+            .or_else(|e| match e {
+                e if is_unknown_session(&e) => Self::of_ready_asset(client, source, kept.clone(), options).ok_or(e),
+                e => Err(e),
+            })
+            .map_err(|e| match e {
+                Error::Upload(e) => Error::Upload(e),
+                // An invalid session id is treated like the id of a session that has ended.
+                e if is_unknown_session(&e) || matches!(e.status(), Some(400 | 414 | 422)) => not_resumable(kept, e),
+                Error::InvalidArgument { .. } => not_resumable(kept, e),
+                e => Error::from(Box::new(error(kept, e))),
+            })
+    }
+
+    /// Returns the plan of a session that the platform no longer knows although its asset is ready: all chunks had
+    /// arrived, and a crash came before that was recorded. Starting anew would upload the file a second time.
+    fn of_ready_asset(
+        client: &Session,
+        source: &Inspected,
+        upload: ResumableUpload,
+        options: &RequestOptions,
+    ) -> Option<Self> {
+        let asset = client.assets().retrieve(upload.asset_id.as_ref()?).request_options(options.clone()).send().ok()?;
+        let is_it = asset.status == Some(AssetStatus::Ready) && (asset.size.is_none() || asset.size == source.length());
+        let chunk_size = upload.chunk_size.filter(|size| *size > 0)?;
+        let total_chunks = count(source.length()?, chunk_size).ok()?;
+        is_it.then(|| {
+            let (urls, missing) = (Vec::new(), BTreeSet::new());
+            UploadPlan { upload: Arc::new(upload), chunk_size, total_chunks, urls, missing, is_complete: true }
         })
     }
 
@@ -166,7 +192,7 @@ impl UploadPlan {
         if is_complete {
             missing.clear();
         }
-        Ok(UploadPlan { upload: Arc::new(upload), chunk_size, total_chunks, urls: Vec::new(), missing })
+        Ok(UploadPlan { upload: Arc::new(upload), chunk_size, total_chunks, urls: Vec::new(), missing, is_complete })
     }
 }
 
@@ -328,7 +354,8 @@ mod tests {
         assert!(!is_hopeless(&cause()));
         // A session that was stopped before anything was sent lacks every chunk and can be resumed.
         let missing = BTreeSet::from([2, 3]);
-        let plan = UploadPlan { upload: Arc::new(upload), chunk_size: 5, total_chunks: 3, urls: Vec::new(), missing };
+        let (upload, urls) = (Arc::new(upload), Vec::new());
+        let plan = UploadPlan { upload, chunk_size: 5, total_chunks: 3, urls, missing, is_complete: false };
         let Error::Upload(e) = plan.stopped(cause()) else { panic!("it is of an upload") };
         assert_eq!((e.missing, e.total_chunks, e.resumable), (vec![2, 3], 3, true));
     }

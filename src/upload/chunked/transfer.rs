@@ -81,6 +81,7 @@ pub(crate) fn upload(
         changed: Condvar::new(),
     };
     let mut state = TransferState::new(opened.missing, opened.upload.asset_id.clone(), client.settings().clock.now());
+    state.counted = opened.is_complete.then_some(opened.total_chunks);
     let result = job.send_missing(&mut state, &mut progress).and_then(|()| job.verify(&mut state, &mut progress));
     if tuning.options.cancel.as_ref().is_some_and(CancelHandle::is_canceled) {
         job.report_last(&mut state);

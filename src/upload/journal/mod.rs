@@ -16,7 +16,7 @@ pub(crate) mod placement;
 pub(crate) mod read;
 pub(crate) mod state_file;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -47,7 +47,8 @@ pub(crate) struct JournalFile {
     /// A path in the journal that is not a file of this run, if there is one.
     other: Option<String>,
     /// The positions of lines about files that were sent in one request whose outcome is unknown, of this run or not.
-    in_flight: Vec<Range<u64>>,
+    /// Each comes with the positions of the later lines that may be about the same file under another spelling.
+    in_flight: Vec<(Range<u64>, Vec<Range<u64>>)>,
     lock: Lock,
 }
 
@@ -98,7 +99,7 @@ impl JournalFile {
             },
         };
         let Content { last: mut known, torn, other, in_flight, .. } = content;
-        let in_flight = in_flight.iter().filter_map(|id| known.get(id).cloned()).collect();
+        let in_flight = with_later_lines(&in_flight, &known);
         known.retain(|id, _| paths.may_be_own(*id));
         known.shrink_to_fit();
         let mut spellings = HashMap::<u64, Vec<PathId>>::new();
@@ -120,11 +121,42 @@ impl JournalFile {
 
     /// Returns the entries of earlier runs about files that were sent in one request whose outcome is unknown.
     pub(crate) fn in_flight(&mut self) -> Result<Vec<Entry>> {
-        let places = std::mem::take(&mut self.in_flight);
-        places.into_iter().filter_map(|place| self.entry_at(place).transpose()).collect()
+        let mut entries = Vec::new();
+        for (place, later) in std::mem::take(&mut self.in_flight) {
+            let Some(entry) = self.entry_at(place)? else { continue };
+            let mut is_superseded = false;
+            for place in later {
+                let later = self.entry_at(place)?;
+                is_superseded |= later.is_some_and(|later| self.paths.is_same(&later.file.path, &entry.file.path));
+            }
+            if !is_superseded {
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
     }
 
-    /// Whether the journal contains this asset for any file.
+    /// Returns the file of this run that each entry is about, if there is one. An earlier run may have spelled the
+    /// path differently.
+    pub(crate) fn files_of(&self, entries: &[Entry], files: &[PathBuf], folders: &mut Folders) -> Vec<Option<PathBuf>> {
+        let id = |key: &str| self.paths.id(key)[0];
+        let mut alike: HashMap<u64, Vec<(String, &PathBuf)>> =
+            entries.iter().map(|entry| (id(&entry.file.path), Vec::new())).collect();
+        for file in files {
+            let key = folders.key(file);
+            if let Some(alike) = alike.get_mut(&id(&key)) {
+                alike.push((key, file));
+            }
+        }
+        let file_of = |entry: &Entry| {
+            let path = &entry.file.path;
+            let is_it = |(key, _): &&(String, &PathBuf)| self.paths.is_same(path, key);
+            alike.get(&id(path))?.iter().find(is_it).map(|(_, file)| file.to_path_buf())
+        };
+        entries.iter().map(file_of).collect()
+    }
+
+    /// Whether the journal contains this asset for any file, or as the future asset of an upload session.
     pub(crate) fn has_asset(&mut self, asset_id: &str) -> Result<bool> {
         let fail = |e| Error::file(&self.path, format!("cannot read the {}", self.kind.name()), Some(e));
         self.file.seek(SeekFrom::Start(0)).map_err(fail)?;
@@ -136,7 +168,8 @@ impl JournalFile {
                 return Ok(false);
             }
             let is_it = |entry: Entry| {
-                let has_id = entry.asset_id.as_deref() == Some(asset_id);
+                let of_session = entry.upload.and_then(|upload| upload.asset_id);
+                let has_id = [entry.asset_id, of_session].iter().any(|id| id.as_deref() == Some(asset_id));
                 has_id || entry.asset.is_some_and(|asset| asset.id == asset_id)
             };
             let may_be = line.windows(asset_id.len()).any(|part| part == asset_id.as_bytes());
@@ -224,6 +257,25 @@ impl JournalFile {
         drop(lock);
         removed.map_err(|e| Error::file(&path, format!("cannot remove the {}", kind.name()), Some(e)))
     }
+}
+
+/// Returns the position of the last line about each of these files, with the positions of later lines about paths that
+/// differ only in their spelling.
+fn with_later_lines(ids: &HashSet<PathId>, last: &HashMap<PathId, Range<u64>>) -> Vec<(Range<u64>, Vec<Range<u64>>)> {
+    let mut alike: HashMap<u64, Vec<&Range<u64>>> = ids.iter().map(|id| (id[0], Vec::new())).collect();
+    if !alike.is_empty() {
+        for (id, place) in last {
+            if let Some(places) = alike.get_mut(&id[0]) {
+                places.push(place);
+            }
+        }
+    }
+    let with_later = |id: &PathId| {
+        let place: &Range<u64> = last.get(id)?;
+        let later = alike.get(&id[0])?.iter().filter(|other| other.start > place.start);
+        Some((place.clone(), later.map(|place| (*place).clone()).collect()))
+    };
+    ids.iter().filter_map(with_later).collect()
 }
 
 /// Resolves every link on the way to the journal. Two names of one file then share one lock, and compacting replaces

@@ -159,9 +159,13 @@ impl Paths {
         self.own.contains_key(&id[0])
     }
 
-    /// Whether two paths are spellings of one file.
+    /// Whether two keys are spellings of one file.
     pub(crate) fn is_same(&self, one: &str, other: &str) -> bool {
-        one == other || (folded(one) == folded(other) && is_same_file(one.as_ref(), other.as_ref()))
+        let below = |root: &Path| is_same_file(&root.join(one), &root.join(other));
+        // Joining an absolute path to a root gives that path.
+        let is_one_file =
+            || if self.roots.is_empty() { below("".as_ref()) } else { self.roots.iter().any(|r| below(r)) };
+        one == other || (folded(one) == folded(other) && is_one_file())
     }
 
     /// Returns the first spelling in the list that has the same folded path as this one.

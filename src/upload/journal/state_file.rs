@@ -79,6 +79,11 @@ impl StateFile {
         Ok((StateFile { client: client.clone(), journal, file }, previous))
     }
 
+    /// Makes the source refuse any other version of the file than the one in the state file.
+    pub(crate) fn of_version(&self, source: FileSource) -> FileSource {
+        source.version(self.file.size, self.file.modified)
+    }
+
     /// Records that the file has arrived. If that fails, a later run may upload the file again, but this run is not
     /// affected.
     pub(crate) fn arrived(&self, asset_id: &str) {
