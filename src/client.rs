@@ -104,7 +104,7 @@ impl TwelveLabs {
         analyze::analyze(&self.0, false).into()
     }
 
-    /// As [`analyze`](TwelveLabs::analyze), but returns the answer piece by piece as the model writes it.
+    /// Like [`analyze`](TwelveLabs::analyze), but returns the answer piece by piece as the model writes it.
     ///
     /// The call returns as soon as the answer begins. [`AnalyzeStream`](analyze::AnalyzeStream) documents how the
     /// stream ends.
@@ -123,72 +123,72 @@ impl TwelveLabs {
         analyze::analyze(&self.0, true).into()
     }
 
-    /// Analyses that run in the background: tasks and batches.
+    /// Returns the client for analyses that run in the background: tasks and batches.
     pub fn analyze_async(&self) -> AnalyzeAsyncClient {
         AnalyzeAsyncClient(self.0.clone())
     }
 
-    /// Assets: files uploaded to the platform.
+    /// Returns the client for assets, the files on the platform.
     pub fn assets(&self) -> AssetsClient {
         AssetsClient(self.0.clone())
     }
 
-    /// Chunked uploads, for files that are too large for one request.
+    /// Returns the client for chunked uploads, for files that are too large for one request.
     pub fn multipart_upload(&self) -> MultipartUploadClient {
         MultipartUploadClient(self.0.clone())
     }
 
-    /// Embeddings: vectors of text and media.
+    /// Returns the client for embeddings: vectors that represent text and media.
     pub fn embed(&self) -> EmbedClient {
         EmbedClient(self.0.clone())
     }
 
-    /// Indexes: videos made searchable.
+    /// Returns the client for indexes, the collections of searchable videos.
     pub fn indexes(&self) -> IndexesClient {
         IndexesClient(self.0.clone())
     }
 
-    /// Search: finding moments in an index by text or image.
+    /// Returns the client for searches, which find moments in an index by text or image.
     pub fn search(&self) -> SearchClient {
         SearchClient(self.0.clone())
     }
 
-    /// Tasks: uploading and indexing a video in one go, the older way.
+    /// Returns the client for tasks, the older way to upload and index a video in one request.
     pub fn tasks(&self) -> TasksClient {
         TasksClient(self.0.clone())
     }
 
-    /// Entity collections: known people and objects to search for.
+    /// Returns the client for entity collections: known people and objects to search for.
     pub fn entity_collections(&self) -> EntityCollectionsClient {
         EntityCollectionsClient(self.0.clone())
     }
 
-    /// Knowledge stores: videos and images that can be searched and asked about together.
+    /// Returns the client for knowledge stores: videos and images that can be searched and asked about together.
     pub fn knowledge_stores(&self) -> KnowledgeStoresClient {
         KnowledgeStoresClient(self.0.clone())
     }
 
-    /// Knowledge store items: assets that were added to a knowledge store.
+    /// Returns the client for knowledge store items, the assets in a knowledge store.
     pub fn knowledge_store_items(&self) -> KnowledgeStoreItemsClient {
         KnowledgeStoreItemsClient(self.0.clone())
     }
 
-    /// Collections of items of a knowledge store.
+    /// Returns the client for collections of knowledge store items.
     pub fn knowledge_store_item_collections(&self) -> KnowledgeStoreItemCollectionsClient {
         KnowledgeStoreItemCollectionsClient(self.0.clone())
     }
 
-    /// Responses: answers to questions about a knowledge store.
+    /// Returns the client for responses, the answers to questions about a knowledge store.
     pub fn responses(&self) -> ResponsesClient {
         ResponsesClient(self.0.clone())
     }
 
-    /// Data connectors: connections to users' accounts at other providers, such as Google Drive.
+    /// Returns the client for data connectors: connections to users' accounts at other providers, such as Google Drive.
     pub fn data_connectors(&self) -> DataConnectorsClient {
         DataConnectorsClient(self.0.clone())
     }
 
-    /// Imports: creating assets from the files of a connected account.
+    /// Returns the client for imports, which create assets from the files of a connected account.
     pub fn imports(&self) -> ImportsClient {
         ImportsClient(self.0.clone())
     }
@@ -227,11 +227,11 @@ impl fmt::Debug for TwelveLabs {
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
 #[derive(Default)]
-#[must_use = "nothing is made before `.build()`"]
+#[must_use = "no client is created before `.build()`"]
 pub struct TwelveLabsBuilder {
     api_key: Option<String>,
     base_url: Option<String>,
-    /// What the session takes as it is. Its key and its base URL are found when the client is built.
+    /// The settings that the session takes as they are. `build` determines the key and the base URL.
     options: Options,
 }
 
@@ -242,8 +242,8 @@ impl TwelveLabsBuilder {
         /// Sets the base of all URLs exactly as given, instead of `TWELVELABS_BASE_URL` or
         /// `https://api.twelvelabs.io/v1.3`.
         base_url: some into String => base_url,
-        /// Sets the time limit for an answer after its request is sent, for every call. The default is 60 s, or 600 s
-        /// for calls in which the platform works before it answers. For a stream, it limits the silence between two
+        /// Sets the time limit for a response after its request is sent, for every call. The default is 60 s, or 600 s
+        /// for calls in which the platform works before it responds. For a stream, it limits the silence between two
         /// pieces.
         timeout: some Duration => options.timeout,
         /// Sets how often a failed attempt is retried if a retry is safe. The default is 2.
@@ -251,7 +251,7 @@ impl TwelveLabsBuilder {
         /// Sets the longest pause that the platform may ask for between two attempts. The default is 60 s. If the
         /// platform asks for a longer pause, the call immediately returns an error that says when to retry.
         max_retry_after: some Duration => options.max_retry_after,
-        /// Sets the maximum size of an answer in bytes, after decompression. The default is 128 MiB. For a stream, it
+        /// Sets the maximum size of a response in bytes, after decompression. The default is 128 MiB. For a stream, it
         /// limits each line and the total text that is collected.
         max_response_size: some u64 => options.max_response_size,
     }
@@ -299,8 +299,8 @@ impl TwelveLabsBuilder {
         observer: some shared(Fn(&AttemptEvent) + Send + Sync) => options.observer,
     }
 
-    /// Adds a header to every request. Those that the client sets itself (`x-api-key`, `host`, `content-length`,
-    /// `transfer-encoding`, `expect`) are an error of [`build`](Self::build).
+    /// Adds a header to every request. The headers that the client sets itself (`x-api-key`, `host`, `content-length`,
+    /// `transfer-encoding`, `expect`) make [`build`](Self::build) return an error.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.headers.push((name.into(), value.into()));
         self
@@ -360,7 +360,8 @@ impl TwelveLabsBuilder {
     }
 
     fn build_with(self, variable: impl Fn(&str) -> Option<OsString>) -> Result<TwelveLabs> {
-        // One that is not UTF-8 is set: without it, a key would go to a server that it is not meant for.
+        // A variable that is not UTF-8 is an error. If it counted as unset, the key could go to a server that it is not
+        // meant for.
         let variable = |name: &str| match variable(name).map(OsString::into_string).transpose() {
             Ok(value) => Ok(value.filter(|value| !value.trim().is_empty())),
             Err(_) => Err(Error::invalid(name, "is not valid UTF-8; correct this environment variable or remove it")),

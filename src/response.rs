@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::text::{KEPT, excerpt, head, html_title, looks_like_html, printable, without_signatures};
 
-/// The headers of an answer. Names are case-insensitive.
+/// The headers of a response. Names are case-insensitive.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Arc<Vec<(String, String)>>);
 
@@ -17,7 +17,7 @@ impl fmt::Debug for Headers {
 }
 
 impl Headers {
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -44,19 +44,19 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     }
 }
 
-/// An answer with its status, headers and raw body, as returned by [`send_raw`](crate::Call::send_raw).
+/// A response with its status, headers and raw body, as returned by [`send_raw`](crate::Call::send_raw).
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
-/// let answer = client.assets().retrieve("65f…").send_raw()?;
-/// println!("{} {:?}", answer.status, answer.headers.get("x-trace-id"));
-/// let everything: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+/// let response = client.assets().retrieve("65f…").send_raw()?;
+/// println!("{} {:?}", response.status, response.headers.get("x-trace-id"));
+/// let everything: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct HttpResponse<T> {
-    /// The decoded answer.
+    /// The decoded body.
     pub data: T,
     /// The HTTP status.
     pub status: u16,
@@ -67,10 +67,10 @@ pub struct HttpResponse<T> {
     pub(crate) origin: Origin,
 }
 
-/// The origin of an answer.
+/// The origin of a response.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
-    /// The host that gave it.
+    /// The host that sent it.
     pub host: String,
     /// The number of attempts.
     pub attempts: u32,
@@ -81,26 +81,26 @@ impl<T> HttpResponse<T> {
         HttpResponse { data, status: self.status, headers: self.headers, body: self.body, origin: self.origin }
     }
 
-    /// The `x-trace-id` to quote to the platform's support.
+    /// Returns the `x-trace-id` to quote to the platform's support.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let answer = client.assets().retrieve("65f…").send_raw()?;
-    /// println!("{} after {} attempts", answer.trace_id().unwrap_or("no id"), answer.attempts());
+    /// let response = client.assets().retrieve("65f…").send_raw()?;
+    /// println!("{} after {} attempts", response.trace_id().unwrap_or("no id"), response.attempts());
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn trace_id(&self) -> Option<&str> {
         self.headers.get("x-trace-id")
     }
 
-    /// The number of attempts that the answer took, from 1. Redirects count as well.
+    /// Returns the number of attempts that the response took, from 1. Redirects count as well.
     pub fn attempts(&self) -> u32 {
         self.origin.attempts
     }
 }
 
 impl HttpResponse<()> {
-    /// As much of it as an error keeps.
+    /// Returns a copy with as much of the body as an error keeps.
     pub(crate) fn abridged(&self) -> Self {
         HttpResponse {
             data: (),
@@ -123,7 +123,7 @@ impl<T: fmt::Debug> fmt::Debug for HttpResponse<T> {
     }
 }
 
-/// A line about an answer without a message.
+/// Describes a response that contains no message.
 pub(crate) fn describe(response: &HttpResponse<()>) -> String {
     let answered = match response.origin.host.as_str() {
         "" => format!("the server answered with status {}", response.status),

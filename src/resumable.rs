@@ -117,13 +117,13 @@ impl FileStamp {
             return Some(format!("it had {} bytes and has {}", self.size, now.size));
         }
         if self.has_other_content(now) {
-            return Some("its content is another".into());
+            return Some("its content is different".into());
         }
         if differ(self.modified, now.modified) {
-            return Some("it was changed meanwhile".into());
+            return Some("it has been modified since then".into());
         }
         if differ(self.inode, now.inode) || differ(self.created, now.created) {
-            return Some("another file has taken its place".into());
+            return Some("another file has replaced it".into());
         }
         differ(self.changed, now.changed).then(|| "the file, its name or its permissions have changed".into())
     }
@@ -183,11 +183,11 @@ mod tests {
         for (now, expected) in [
             (old, None),
             (FileStamp { size: 6, ..old }, Some("it had 5 bytes and has 6")),
-            (FileStamp { modified: Some(0), ..old }, Some("it was changed meanwhile")),
-            (FileStamp { inode: Some(0), ..old }, Some("another file has taken its place")),
-            (FileStamp { created: Some(0), ..old }, Some("another file has taken its place")),
+            (FileStamp { modified: Some(0), ..old }, Some("it has been modified since then")),
+            (FileStamp { inode: Some(0), ..old }, Some("another file has replaced it")),
+            (FileStamp { created: Some(0), ..old }, Some("another file has replaced it")),
             (FileStamp { changed: Some(0), ..old }, Some("the file, its name or its permissions have changed")),
-            (FileStamp { sample: Some(0), ..old }, Some("its content is another")),
+            (FileStamp { sample: Some(0), ..old }, Some("its content is different")),
             // The content has not been sampled.
             (FileStamp { sample: None, ..old }, None),
         ] {

@@ -257,7 +257,7 @@ impl AssetTranscription {
     ///
     /// # Errors
     ///
-    /// As [`subtitles`](Self::subtitles).
+    /// The same as for [`subtitles`](Self::subtitles).
     pub fn to_srt(&self) -> Result<String> {
         Ok(self.subtitles()?.to_srt())
     }
@@ -273,7 +273,7 @@ impl AssetTranscription {
     ///
     /// # Errors
     ///
-    /// As [`subtitles`](Self::subtitles).
+    /// The same as for [`subtitles`](Self::subtitles).
     pub fn to_vtt(&self) -> Result<String> {
         Ok(self.subtitles()?.to_vtt())
     }
@@ -290,7 +290,7 @@ impl AssetTranscription {
     ///
     /// # Errors
     ///
-    /// As [`subtitles`](Self::subtitles).
+    /// The same as for [`subtitles`](Self::subtitles).
     pub fn to_text(&self) -> Result<String> {
         self.check_ready()?;
         let words = lines_of_words(cues(&self.words));

@@ -251,7 +251,7 @@ open_enum! {
         Transcription = "transcription",
         /// The text of a document.
         Text = "text",
-        /// All requested aspects in one vector. Only in answers.
+        /// All requested aspects in one vector. Only in responses.
         Fused = "fused",
         /// The picture and the text in it, from older models.
         VisualText = "visual-text",
@@ -265,9 +265,9 @@ open_enum! {
         Clip = "clip",
         /// A segment of video or audio, a page of a PDF, or a chunk of a text. Only in requests.
         Local = "local",
-        /// A page of a PDF, or a quarter of one. Only in answers.
+        /// A page of a PDF, or a quarter of one. Only in responses.
         Page = "page",
-        /// A chunk of a text. Only in answers.
+        /// A chunk of a text. Only in responses.
         Chunk = "chunk",
         /// The whole file. Meant for video or audio of at most 10 to 30 seconds.
         Asset = "asset",

@@ -31,9 +31,9 @@
 //!
 //! - Pass the body exactly as received. A body that was parsed and serialized again, or converted to another charset,
 //!   does not match its signature.
-//! - Answer 400 to a delivery that you refuse, and 204 to one that you accept, before you begin the work: the platform
-//!   redelivers an event that is not answered in time. A redelivered event has the same [`id`](WebhookEvent::id), so
-//!   store the ids of the events that you have handled.
+//! - Respond with 400 to a delivery that you refuse, and with 204 to one that you accept, before you begin the work:
+//!   the platform redelivers an event if it gets no response in time. A redelivered event has the same
+//!   [`id`](WebhookEvent::id), so store the ids of the events that you have handled.
 //! - Verify a delivery that waited in a queue with [`Webhook::verify_at`] and the time at which you received it.
 //! - An `analyze.task.*` event does not contain the result. Retrieve the task to get it.
 //!
@@ -168,7 +168,7 @@ impl Webhook {
     ///
     /// # Errors
     ///
-    /// As [`verify`](Self::verify).
+    /// The same as for [`verify`](Self::verify).
     ///
     /// ```
     /// use twelvelabs::time::OffsetDateTime;
@@ -208,7 +208,7 @@ impl Webhook {
         self.sign_at(body, OffsetDateTime::now_utc())
     }
 
-    /// As [`sign`](Self::sign), for another time. A time before 1970 is never accepted.
+    /// Like [`sign`](Self::sign), for another time. A time before 1970 is never accepted.
     ///
     /// ```
     /// use twelvelabs::time::OffsetDateTime;
@@ -265,7 +265,7 @@ impl fmt::Debug for Webhook {
     }
 }
 
-/// The time as it is written, because that text was signed, and every well-formed signature. Parts with other names
+/// Returns the text of the time, because that text was signed, and every well-formed signature. Parts with other names
 /// belong to other schemes and are ignored.
 fn parse(header: &str) -> Result<(&str, Vec<[u8; 32]>), WebhookError> {
     if header.trim().is_empty() {

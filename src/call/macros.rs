@@ -15,8 +15,8 @@ macro_rules! when_some {
 }
 
 /// Declares the setters of a builder that only store a value, each with the field that it sets. `some` stores the value
-/// in an `Option`. `into T` accepts anything that converts into `T`, `metadata` anything that serializes, and `boxed` and
-/// `shared` a function.
+/// in an `Option`. `into T` accepts anything that converts into `T`, `metadata` anything that serializes, and `boxed`
+/// and `shared` a function.
 macro_rules! setters {
     () => {};
     ($(#[$meta:meta])* $name:ident: some into $type:ty => $($field:ident).+, $($rest:tt)*) => {
@@ -128,9 +128,9 @@ macro_rules! request {
     (@options paging, $($rest:tt)*) => {
         request! {
             @options
-            /// The number of the first page to fetch, from 1.
+            /// Sets the number of the first page to fetch, from 1.
             query page: u32,
-            /// The maximum number of items on a page: 1 to 50. The platform's default is 10.
+            /// Sets the maximum number of items on a page: 1 to 50. The platform's default is 10.
             query page_limit: u32,
             $($rest)*
         }

@@ -51,8 +51,8 @@ impl RequestOptions {
     }
 
     setters! {
-        /// Limits the time for the whole answer once the request is sent, for each attempt. For a stream, it limits the
-        /// silence between two pieces.
+        /// Limits the time for the whole response once the request is sent, for each attempt. For a stream, it limits
+        /// the silence between two pieces.
         timeout: some Duration => timeout,
         /// Limits the time of the whole call, with all attempts and the pauses between them.
         deadline: some Duration => deadline,
@@ -89,8 +89,8 @@ impl RequestOptions {
     /// Adds a query parameter. It replaces the call's own parameter of the same name. A list repeats the name, and an
     /// empty list sends nothing. Null, and values that JSON cannot represent, are refused when the call is sent.
     ///
-    /// A workflow of several requests, such as an upload, sends it with the request that creates something. A wait and a
-    /// list send it with each of their requests.
+    /// A workflow of several requests, such as an upload, sends it with the request that creates something. A wait and
+    /// a list send it with each of their requests.
     pub fn additional_query_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let value = to_value(&value).and_then(|value| match has_null(&value) {
             true => Err("is null, which a query cannot contain; leave it out, or use `when_some`".into()),
@@ -104,8 +104,8 @@ impl RequestOptions {
     }
 
     /// Adds a field to the JSON body or the form. It replaces the call's own field of the same name. In a form, a list
-    /// repeats the name, an empty list sends nothing, and null is refused. What JSON cannot write is refused when the
-    /// call is sent.
+    /// repeats the name, an empty list sends nothing, and null is refused. Values that JSON cannot represent
+    /// are refused when the call is sent.
     ///
     /// A workflow of several requests, such as an upload, sends it with the request that creates something.
     pub fn additional_body_parameter(mut self, name: impl Into<String>, value: impl Serialize) -> Self {

@@ -314,7 +314,7 @@ impl Request {
     pub(crate) fn schema(&mut self, schema: &impl Serialize) -> Value {
         let schema = self.value("schema", schema);
         if !schema.is_object() {
-            self.reject("schema", "must be a JSON object, as {\"type\": \"object\", \"properties\": …}");
+            self.reject("schema", "must be a JSON object, such as {\"type\": \"object\", \"properties\": …}");
         }
         schema
     }

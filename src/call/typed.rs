@@ -1,4 +1,4 @@
-//! Typed calls: sending a request and decoding its answer.
+//! Typed calls: sending a request and decoding its response.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -71,7 +71,7 @@ impl<T> fmt::Debug for Call<T> {
 }
 
 impl<T: Output> Call<T> {
-    /// Sends the request and decodes the answer.
+    /// Sends the request and decodes the response.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl CustomCall {
 
     when_some!();
 
-    /// Sends the request and returns the answer as JSON. An empty answer becomes `null`.
+    /// Sends the request and returns the response as JSON. An empty response becomes `null`.
     ///
     /// # Errors
     ///
@@ -158,11 +158,12 @@ impl CustomCall {
         Ok(self.send_raw()?.data)
     }
 
-    /// Sends the request and decodes the answer into your own type.
+    /// Sends the request and decodes the response into your own type.
     ///
     /// # Errors
     ///
-    /// As [`Call::send`]; [`Error::Decode`](crate::Error::Decode) if the answer does not fit the type.
+    /// The same as for [`Call::send`]. In addition, [`Error::Decode`](crate::Error::Decode) if the response does not
+    /// fit the type.
     pub fn send_as<T: DeserializeOwned + 'static>(self) -> Result<T> {
         Call::<T>::from(self.0).send()
     }
@@ -180,14 +181,15 @@ impl CustomCall {
         Ok(response.with(data))
     }
 
-    /// Sends the request and returns an iterator over the server-sent events of the answer as they arrive.
+    /// Sends the request and returns an iterator over the server-sent events of the response as they arrive.
     ///
-    /// The call returns once the answer begins. The time limit, which is 600 s by default, limits the silence between
+    /// The call returns once the response begins. The time limit, which is 600 s by default, limits the silence between
     /// two events.
     ///
     /// # Errors
     ///
-    /// As [`Call::send`]; [`Error::Decode`](crate::Error::Decode) if the answer is not a `text/event-stream`.
+    /// The same as for [`Call::send`]. In addition, [`Error::Decode`](crate::Error::Decode) if the response is not a
+    /// `text/event-stream`.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -26,7 +26,7 @@ pub struct ApiError {
     pub kind: ApiErrorKind,
     /// The platform's code, such as `resource_not_exist`.
     pub code: Option<String>,
-    /// The platform's message, or a description of the answer if there is none.
+    /// The platform's message, or a description of the response if there is none.
     pub message: String,
     /// The URL of a documentation page about the error.
     pub docs_url: Option<String>,
@@ -34,23 +34,23 @@ pub struct ApiError {
     pub details: Option<Value>,
     /// The `x-trace-id` to quote to the platform's support.
     pub trace_id: Option<String>,
-    /// The rate limits that the answer reports.
+    /// The rate limits that the response reports.
     pub rate_limit: RateLimit,
     /// The pause that the platform asks for.
     pub retry_after: Option<Duration>,
     /// The date and time before which a retry is pointless.
     pub retry_at: Option<OffsetDateTime>,
-    /// The headers of the answer.
+    /// The headers of the response.
     pub headers: Headers,
-    /// The body of the answer, at most 64 KiB of it.
+    /// The body of the response, at most 64 KiB of it.
     pub body: Vec<u8>,
     /// The request, such as `GET /assets/65f…`.
     pub operation: String,
-    /// The host that answered: the API host, or the storage host for a chunk.
+    /// The host that responded: the API host, or the storage host for a chunk.
     pub host: String,
     /// This crate's advice on how to solve the problem.
     pub hint: Option<String>,
-    /// Whether the answer says that the platform did not act on the request: a 503 with the header `Retry-After`.
+    /// Whether the response says that the platform did not act on the request: a 503 with the header `Retry-After`.
     pub(crate) declined: bool,
 }
 
@@ -104,7 +104,7 @@ names! {
     }
 }
 
-/// The rate limits that an answer reports, in any of the supported families of headers.
+/// The rate limits that a response reports, in any of the supported families of headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimit {

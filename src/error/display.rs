@@ -9,8 +9,8 @@ use crate::error::{Error, STORAGE_OPERATION, UNKNOWN_STATUS};
 use crate::generation::Generation;
 use crate::text::{human, printable, printable_path};
 
-/// The causes of an error, if they are asked for (`{:#}`), without what was said before: the request that an error and
-/// its cause belong to, and a cause that the message already has.
+/// Writes the causes of an error if the format asks for them (`{:#}`). It omits what was written before: the request
+/// of the error, and a cause that the message already contains.
 pub(super) fn causes<'a>(
     f: &mut fmt::Formatter<'_>,
     operation: &str,
@@ -34,7 +34,7 @@ pub(super) fn cause<E: std::error::Error + 'static>(source: &Option<E>) -> Optio
     source.as_ref().map(|e| e as _)
 }
 
-/// A sentence that begins with the argument, unless the message is one by itself.
+/// Writes a sentence that begins with the argument, unless the message is a sentence by itself.
 pub(super) fn invalid_argument(argument: &str, message: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if message.starts_with("the ") {
         return f.write_str(message);

@@ -30,7 +30,7 @@ const QUOTA: Duration = Duration::from_secs(600);
 /// The prefix of the `operation` of a request to the storage.
 pub(crate) const STORAGE_OPERATION: &str = "PUT chunk";
 
-/// The status of what was waited for and never seen.
+/// The status of a resource that no poll has seen.
 pub(crate) const UNKNOWN_STATUS: &str = "unknown";
 
 /// The platform's codes for faults of the file itself, which no retry can repair.
@@ -99,14 +99,14 @@ pub enum Error {
         source: Option<io::Error>,
     },
 
-    /// The answer cannot be decoded: it is cut short, is not JSON, lacks an id, or has another shape.
+    /// The response cannot be decoded: it is cut short, is not JSON, lacks an id, or has another shape.
     #[error("{message} ({operation})")]
     Decode {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
-        /// The fault and its position, with the beginning of the answer.
+        /// The fault and its position, with the beginning of the response.
         message: String,
-        /// The answer, with at most 64 KiB of its body. If the error concerns one item of a list or one line of a
+        /// The response, with at most 64 KiB of its body. If the error concerns one item of a list or one line of a
         /// stream, the body is that item or line.
         response: Box<HttpResponse<()>>,
     },
@@ -121,8 +121,8 @@ pub enum Error {
         message: String,
     },
 
-    /// The answer is larger than the limit: see [`max_response_size`](crate::TwelveLabsBuilder::max_response_size).
-    #[error("the answer is larger than {limit} bytes; raise `max_response_size` if that is expected ({operation})")]
+    /// The response is larger than the limit: see [`max_response_size`](crate::TwelveLabsBuilder::max_response_size).
+    #[error("the response is larger than {limit} bytes; raise `max_response_size` if that is expected ({operation})")]
     ResponseTooLarge {
         /// The request, such as `GET /assets/65f…`.
         operation: String,
@@ -130,7 +130,7 @@ pub enum Error {
         limit: u64,
     },
 
-    /// The answer is a redirect that the client does not follow, for example because it leads to another host, which
+    /// The response is a redirect that the client does not follow, for example because it leads to another host, which
     /// must not receive the API key.
     #[error(
         "{host} redirects to {location} (status {status}), which is not followed{} ({operation})",
@@ -143,7 +143,7 @@ pub enum Error {
         host: String,
         /// The target of the redirect.
         location: String,
-        /// The status of the answer.
+        /// The status of the response.
         status: u16,
     },
 
@@ -161,10 +161,10 @@ pub enum Error {
     /// An argument is invalid. Nothing was sent.
     #[error(fmt = invalid_argument)]
     InvalidArgument {
-        /// The argument's name; `a and b`, or `a or b`, if it is about two.
+        /// The argument's name, or `a and b` or `a or b` for two arguments.
         argument: String,
-        /// What is wrong with it and what is allowed: the rest of a sentence that begins with its name, such as `must be
-        /// at least 1`, or a sentence of its own.
+        /// The fault and the allowed values. It continues a sentence that begins with the argument's name, such as
+        /// `must be at least 1`, or is a sentence by itself.
         message: String,
     },
 
@@ -245,7 +245,7 @@ pub enum Error {
         text: String,
     },
 
-    /// The answer of a model, or the data of an event, is not JSON or does not fit the requested type.
+    /// A model's answer, or the data of an event, is not JSON or does not fit the requested type.
     #[error("{message}{}", beginning(text))]
     InvalidOutput {
         /// A description of the mismatch and its position.
@@ -363,7 +363,11 @@ impl fmt::Display for UploadError {
         write!(f, "{}; ", self.cause)?;
         match (self.upload.upload_id.as_str(), asset) {
             ("", asset) => {
-                write!(f, "the file has arrived as asset {}; wait for it", asset.unwrap_or_default())?;
+                write!(
+                    f,
+                    "the file has arrived as asset {}; wait for it with `wait_for_done`",
+                    asset.unwrap_or_default()
+                )?;
                 return causes(f, "", "", self.cause.source());
             }
             (id, Some(asset)) => write!(f, "upload {} of asset {asset}", printable(id, 100))?,
@@ -417,7 +421,7 @@ impl Error {
         }
     }
 
-    /// Whether a [`CancelHandle`](crate::CancelHandle) stopped the call.
+    /// Returns whether a [`CancelHandle`](crate::CancelHandle) stopped the call.
     pub fn is_canceled(&self) -> bool {
         match self.reason() {
             Error::Canceled { .. } => true,
@@ -426,12 +430,13 @@ impl Error {
         }
     }
 
-    /// Whether the same file will always fail, as with `video_duration_too_short`. A retry is pointless.
+    /// Returns whether the same file will always fail, as with `video_duration_too_short`. A retry is pointless.
     pub fn is_permanent(&self) -> bool {
         self.code().is_some_and(|code| PERMANENT.contains(&code))
     }
 
-    /// Whether the call exceeded a time limit: the connection was silent, the deadline passed, or a wait expired.
+    /// Returns whether the call exceeded a time limit: the connection was silent, the deadline passed, or a wait
+    /// expired.
     pub fn is_timeout(&self) -> bool {
         match self {
             Error::Timeout { .. } | Error::WaitTimeout { .. } => true,
@@ -442,7 +447,7 @@ impl Error {
         }
     }
 
-    /// Whether the same call can succeed later, unchanged.
+    /// Returns whether the same call can succeed later, unchanged.
     ///
     /// This does not mean that a retry is safe: the platform may have carried out a POST whose connection broke. See
     /// [`is_outcome_unknown`](Error::is_outcome_unknown).
@@ -458,7 +463,7 @@ impl Error {
         }
     }
 
-    /// Whether a quota is exhausted for longer than a few minutes. A retry is pointless before
+    /// Returns whether a quota is exhausted for longer than a few minutes. A retry is pointless before
     /// [`retry_after`](Error::retry_after).
     pub fn is_quota(&self) -> bool {
         let Error::Api(e) = self.reason() else { return false };
@@ -469,7 +474,7 @@ impl Error {
             || (e.status == 429 && e.retry_after.is_some_and(|wait| wait > QUOTA))
     }
 
-    /// The pause that the platform asks for before the next attempt.
+    /// Returns the pause that the platform asks for before the next attempt.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.reason() {
             Error::Api(e) => e.retry_after,
@@ -478,8 +483,8 @@ impl Error {
         }
     }
 
-    /// Whether the platform may have carried out the request although the call failed. This includes most 5xx answers,
-    /// because a proxy can send one when it loses the platform's answer.
+    /// Returns whether the platform may have carried out the request although the call failed. This includes most 5xx
+    /// responses, because a proxy can send one when it loses the platform's response.
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
             Error::Api(e) => match e.status {
@@ -503,8 +508,8 @@ impl Error {
         }
     }
 
-    /// The id of the affected asset, from a wait, or from an upload whose session has begun or whose file has arrived.
-    /// Use it to wait for the asset or to delete it.
+    /// Returns the id of the affected asset, from a wait, or from an upload whose session has begun or whose file has
+    /// arrived. Use it to wait for the asset or to delete it.
     ///
     /// ```
     /// # fn show(e: twelvelabs::Error) {
@@ -537,8 +542,8 @@ impl Error {
         }))
     }
 
-    /// The platform's code, such as `resource_not_exist`, from a refusal, a failed wait or a stream that the platform
-    /// ended.
+    /// Returns the platform's code, such as `resource_not_exist`, from a refusal, a failed wait or a stream that the
+    /// platform ended.
     pub fn code(&self) -> Option<&str> {
         match self.reason() {
             Error::Api(e) => e.code.as_deref(),
@@ -549,7 +554,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status of a refusal or of a redirect that was not followed.
+    /// Returns the HTTP status of a refusal or of a redirect that was not followed.
     pub fn status(&self) -> Option<u16> {
         match self.reason() {
             Error::Api(e) => Some(e.status),
@@ -558,7 +563,7 @@ impl Error {
         }
     }
 
-    /// The kind of a refusal, which names the HTTP status.
+    /// Returns the kind of a refusal, which names the HTTP status.
     ///
     /// ```
     /// use twelvelabs::ApiErrorKind;
@@ -575,7 +580,7 @@ impl Error {
         self.api().map(|e| e.kind)
     }
 
-    /// Whether nothing exists under this id (404), or nothing exists there any longer (410).
+    /// Returns whether nothing exists under this id (404), or nothing exists there any longer (410).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -17,7 +17,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum WebhookError {
     /// A secret is empty. Verification is refused, because anyone could sign with an empty secret.
-    #[error("a secret of the webhook is empty; take it from the dashboard, and check how this program reads it")]
+    #[error("a secret of the webhook is empty; copy it from the dashboard, and check how this program reads it")]
     EmptySecret,
 
     /// The signature is missing, so the sender may not be the platform.

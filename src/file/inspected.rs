@@ -120,7 +120,7 @@ impl Inspected {
     pub(super) fn open_unchanged(&self, path: &Path) -> Result<File> {
         let file = open(path)?;
         match self.is_changed(&stamp(&file, path)?) {
-            true => Err(self.changed("changed since the upload began")),
+            true => Err(self.changed("the file has changed since the upload began")),
             false => Ok(file),
         }
     }
@@ -140,9 +140,9 @@ impl Inspected {
     pub(super) fn check_unchanged(&self, file: &File) -> Result<()> {
         let now = stamp(file, &self.label)?;
         match self.stamp {
-            Some(then) if now.size > then.size => Err(self.changed("grew while it was being sent")),
-            Some(then) if now.size < then.size => Err(self.changed("shrank while it was being sent")),
-            _ if self.is_changed(&now) => Err(self.changed("changed while it was being sent")),
+            Some(then) if now.size > then.size => Err(self.changed("the file grew while it was being sent")),
+            Some(then) if now.size < then.size => Err(self.changed("the file shrank while it was being sent")),
+            _ if self.is_changed(&now) => Err(self.changed("the file changed while it was being sent")),
             _ => Ok(()),
         }
     }
@@ -163,7 +163,7 @@ impl Inspected {
     pub(crate) fn check_path(&self) -> Result<()> {
         let Content::Path(path) = &self.content else { return Ok(()) };
         match open(path).and_then(|file| stamp(&file, path)) {
-            Ok(now) if self.is_changed(&now) => Err(self.changed("changed since the upload began")),
+            Ok(now) if self.is_changed(&now) => Err(self.changed("the file has changed since the upload began")),
             _ => Ok(()),
         }
     }

@@ -52,7 +52,7 @@ impl ByteRanges {
             (None, _) => 0,
         };
         if read == 0 && !buffer.is_empty() {
-            return Err(self.source.changed("shrank while it was being sent"));
+            return Err(self.source.changed("the file shrank while it was being sent"));
         }
         Ok(read)
     }

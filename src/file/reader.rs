@@ -99,7 +99,7 @@ impl SourceReader {
         self.is_empty &= read == 0;
         match &mut self.left {
             Some(_) if read == 0 && most > 0 => Err(match self.reader {
-                Opened::File(_) => self.source.changed("shrank while it was being sent"),
+                Opened::File(_) => self.source.changed("the file shrank while it was being sent"),
                 _ => Error::file(&self.source.label, "the reader ended before its `length`", None),
             }),
             Some(left) => {

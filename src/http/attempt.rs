@@ -293,7 +293,7 @@ pub(super) fn send(
     let response = match (result, cut) {
         (Ok(response), Some(cut)) if response.status().is_success() => {
             let message = format!(
-                "{} answered with status {} though it was sent only a part of the body",
+                "{} answered with status {} although only a part of the body had been sent",
                 printable(&exchange.contact(), 100),
                 response.status().as_u16()
             );
@@ -441,7 +441,10 @@ pub(super) fn read_all(answer: &mut HttpResponse<LiveBody>, limit: u64, deadline
             return Err(Failure::new(FailureKind::TooLarge, ""));
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(FailureKind::TimedOut, format!("the answer did not arrive completely {IN_TIME}")));
+            return Err(Failure::new(
+                FailureKind::TimedOut,
+                format!("the response did not arrive completely {IN_TIME}"),
+            ));
         }
     }
     body.truncate(filled);
@@ -486,33 +489,34 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
     if exchange.is_canceled() {
         return Failure { kind: Canceled, sent, message: "canceled".into(), source: None };
     }
-    let stage = match exchange.stage() {
-        Stage::Ready => format!("nothing was sent to {host}"),
+    // Says at which stage the attempt failed. `why` is inserted after the fault.
+    let stage = |why: &str| match exchange.stage() {
+        Stage::Ready => format!("nothing was sent to {host}{why}"),
         Stage::Resolving => {
             let name = printable(&exchange.address(false), 200);
             let of = if name.starts_with("the ") { "of " } else { "" };
-            format!("the name {of}{name} cannot be resolved; nothing was sent")
+            format!("the name {of}{name} cannot be resolved{why}; nothing was sent")
         }
-        Stage::Connecting => format!("could not connect to {host}; nothing was sent"),
-        Stage::Securing => format!("no secure connection to {host}; nothing was sent"),
-        Stage::Sent => format!("the connection to {host} broke"),
+        Stage::Connecting => format!("could not connect to {host}{why}; nothing was sent"),
+        Stage::Securing => format!("could not establish a secure connection to {host}{why}; nothing was sent"),
+        Stage::Sent => format!("the connection to {host} broke{why}"),
     };
     let (kind, message, source) = match e {
         ureq::Error::Timeout(which) => {
             let message = match which {
-                _ if !sent => format!("{stage} in time"),
+                _ if !sent => stage(" in time"),
                 Timeout::PerWrite | Timeout::SendRequest | Timeout::SendBody => {
-                    format!("{host} stopped taking the request")
+                    format!("{host} stopped reading the request")
                 }
                 Timeout::Global | Timeout::PerCall => DEADLINE_PASSED.into(),
-                _ => format!("{host} did not answer {IN_TIME}"),
+                _ => format!("{host} did not respond {IN_TIME}"),
             };
             (TimedOut, message, None)
         }
         ureq::Error::BadUri(_) => (Impossible, "the URL of the request is not valid".into(), None),
         ureq::Error::Http(e) => (Impossible, format!("the request cannot be sent: {e}"), None),
         e @ (ureq::Error::TlsRequired | ureq::Error::Tls(_)) => {
-            (Impossible, format!("{stage}: {e} (is a TLS feature enabled?)"), None)
+            (Impossible, format!("{} (is a TLS feature enabled?)", stage(&format!(": {e}"))), None)
         }
         ureq::Error::ConnectProxyFailed(why) => proxy_failure(&host, &why, exchange.has_proxy_credentials()),
         ureq::Error::RequireHttpsOnly(_) => (Impossible, "the agent allows only https".into(), None),
@@ -530,16 +534,20 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
             (Invalid, format!("{e}; nothing was sent to {host}"), None)
         }
         // The peer does not speak TLS, or not a version of it that this side accepts.
-        ureq::Error::Io(e) if !sent && e.kind() == io::ErrorKind::InvalidData => (Impossible, stage, Some(e)),
+        ureq::Error::Io(e) if !sent && e.kind() == io::ErrorKind::InvalidData => (Impossible, stage(""), Some(e)),
         ureq::Error::Io(e) if sent && e.kind() == io::ErrorKind::UnexpectedEof => {
             (Broke, format!("{host} closed the connection too early"), Some(e))
         }
-        ureq::Error::Io(e) => (Broke, stage, Some(e)),
-        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => (Broke, stage, None),
-        ureq::Error::Decompress(_, e) => (Broke, format!("the answer of {host} cannot be decompressed"), Some(e)),
-        ureq::Error::Protocol(e) => (Broke, format!("the answer of {host} is not proper HTTP: {e}"), None),
-        ureq::Error::LargeResponseHeader(..) => (Broke, format!("the headers of {host}'s answer are too large"), None),
-        e => (Broke, format!("{stage}: {e}"), None),
+        ureq::Error::Io(e) => (Broke, stage(""), Some(e)),
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => (Broke, stage(""), None),
+        ureq::Error::Decompress(_, e) => {
+            (Broke, format!("{host} sent a response that cannot be decompressed"), Some(e))
+        }
+        ureq::Error::Protocol(e) => (Broke, format!("{host} sent a response that is not valid HTTP: {e}"), None),
+        ureq::Error::LargeResponseHeader(..) => {
+            (Broke, format!("{host} sent a response whose headers are too large"), None)
+        }
+        e => (Broke, stage(&format!(": {e}")), None),
     };
     Failure { kind, sent, message, source }
 }
@@ -647,7 +655,7 @@ mod tests {
 
         let io = |kind: io::ErrorKind, text: &'static str| ureq::Error::Io(io::Error::new(kind, text));
         let timeout = ureq::Error::Timeout;
-        let no_tls = "no secure connection to api.example:443; nothing was sent";
+        let no_tls = "could not establish a secure connection to api.example:443; nothing was sent";
         let mistrust = "the certificate of api.example:443 cannot be trusted";
         for (stage, e, kind, message) in [
             (
@@ -657,13 +665,19 @@ mod tests {
                 "nothing was sent to api.example:443 in time",
             ),
             (
+                Stage::Connecting,
+                timeout(Timeout::Connect),
+                FailureKind::TimedOut,
+                "could not connect to api.example:443 in time; nothing was sent",
+            ),
+            (
                 Stage::Sent,
                 timeout(Timeout::PerWrite),
                 FailureKind::TimedOut,
-                "api.example:443 stopped taking the request",
+                "api.example:443 stopped reading the request",
             ),
             (Stage::Sent, timeout(Timeout::Global), FailureKind::TimedOut, "the deadline of the call has passed"),
-            (Stage::Sent, timeout(Timeout::RecvBody), FailureKind::TimedOut, "api.example:443 did not answer in time"),
+            (Stage::Sent, timeout(Timeout::RecvBody), FailureKind::TimedOut, "api.example:443 did not respond in time"),
             (Stage::Securing, io(InvalidData, "a bad certificate"), FailureKind::Impossible, mistrust),
             (Stage::Securing, io(ConnectionReset, "certificate unknown"), FailureKind::Impossible, mistrust),
             (Stage::Securing, io(InvalidData, "no record"), FailureKind::Impossible, no_tls),

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// Pass it to [`RequestOptions::cancel_handle`](crate::RequestOptions::cancel_handle) or to an upload. The call returns
 /// within a fraction of a second, with an error for which [`Error::is_canceled`](crate::Error::is_canceled) is true. A
-/// chunked upload stays at the platform and can be resumed. Code of yours that blocks, such as a silent
-/// [reader](crate::FileSource::reader), cannot be interrupted. The call returns anyway, and the reading thread ends
-/// when the read returns.
+/// chunked upload remains on the platform and can be resumed. Your own code, such as a
+/// [reader](crate::FileSource::reader) that blocks, cannot be interrupted. The call returns anyway, and the reading
+/// thread ends when the read returns.
 ///
 /// ```no_run
 /// use twelvelabs::CancelHandle;
@@ -46,7 +46,7 @@ impl CancelHandle {
         self.canceled.store(true, Ordering::SeqCst);
     }
 
-    /// Whether [`cancel`](Self::cancel) was called.
+    /// Returns whether [`cancel`](Self::cancel) was called.
     pub fn is_canceled(&self) -> bool {
         self.canceled.load(Ordering::SeqCst) || self.parent.as_ref().is_some_and(|parent| parent.is_canceled())
     }

@@ -235,7 +235,7 @@ impl<'a, 'p> Call<'a, 'p> {
         Error::from(Arc::new(ApiError {
             operation: self.plan.operation.clone(),
             retry_after: Some(wait),
-            hint: Some("another request of this client was refused for it; this one was not sent".into()),
+            hint: Some("this request was not sent, because another request of this client was refused".into()),
             ..refusal.clone()
         }))
     }
@@ -302,7 +302,9 @@ impl<'a, 'p> Call<'a, 'p> {
         let response = result.as_ref().ok();
         let error = result.as_ref().err().map(|e| match e {
             AttemptError::Stopped(e) => e.to_string(),
-            AttemptError::Failed(failure) if failure.kind == FailureKind::TooLarge => "the answer is too large".into(),
+            AttemptError::Failed(failure) if failure.kind == FailureKind::TooLarge => {
+                "the response is too large".into()
+            }
             AttemptError::Failed(failure) => failure.message.clone(),
         });
         let event = AttemptEvent {
@@ -389,7 +391,7 @@ impl<'a, 'p> Call<'a, 'p> {
     fn with_limit(&self, mut failure: Failure) -> Failure {
         let attempts = if self.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", self.attempts) };
         let deadline = human(self.plan.policy.deadline.unwrap_or_default());
-        let deadline = format!("no answer within the deadline of {deadline} ({attempts})");
+        let deadline = format!("no response within the deadline of {deadline} ({attempts})");
         let timeout = format!("within {} (`timeout`)", human(self.plan.policy.timeout));
         if failure.sent && failure.kind == FailureKind::TimedOut {
             let message = failure.message.replace(attempt::DEADLINE_PASSED, &deadline);

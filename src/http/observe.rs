@@ -13,24 +13,24 @@ use crate::text::printable;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AttemptEvent {
-    /// The request, as `GET /assets/65f…`, or `PUT chunk 3 of 5 of upload 68f…` for a chunk.
+    /// The request, such as `GET /assets/65f…`, or `PUT chunk 3 of 5 of upload 68f…` for a chunk.
     pub operation: String,
-    /// The endpoint, as `GET /assets/{asset_id}`, or `PUT chunk` for a chunk: the same for all requests of one kind, for
-    /// the labels of metrics. What [`TwelveLabs::call`](crate::TwelveLabs::call) sends has one, too.
+    /// The endpoint, such as `GET /assets/{asset_id}`, or `PUT chunk` for a chunk. It is the same for all requests of
+    /// one kind, so use it to label metrics. A request by [`TwelveLabs::call`](crate::TwelveLabs::call) has one, too.
     pub route: String,
     /// The host that was contacted last: the API host, the storage host, or `the proxy` followed by its host.
     pub host: String,
     /// The number of the attempt within its call, from 1. Redirects count as well.
     pub attempt: u32,
-    /// The status of the answer, if there was one.
+    /// The status of the response, if there was one.
     pub status: Option<u16>,
-    /// The reason why the answer is missing or incomplete.
+    /// The reason why the response is missing or incomplete.
     pub error: Option<String>,
     /// The duration of the attempt. For a stream, the time until it began.
     pub duration: Duration,
     /// The number of bytes of the request, including its headers, that were handed to the network.
     pub bytes_sent: u64,
-    /// The size of the answer's body in bytes, after decompression; 0 for a stream.
+    /// The size of the response's body in bytes, after decompression; 0 for a stream.
     pub bytes_received: u64,
     /// The `x-trace-id` to quote to the platform's support.
     pub trace_id: Option<String>,
@@ -55,7 +55,7 @@ impl fmt::Display for AttemptEvent {
     }
 }
 
-/// The words in the paths of the API. What else is in one is an id.
+/// The fixed segments in the paths of the API. Any other segment is an id.
 const WORDS: [&str; 30] = [
     "add",
     "analyze",
@@ -89,7 +89,7 @@ const WORDS: [&str; 30] = [
     "videos",
 ];
 
-/// The endpoint of a request whose operation is `GET /assets/65f…`.
+/// Returns the endpoint of an operation, such as `GET /assets/{asset_id}` for `GET /assets/65f…`.
 pub(super) fn route(operation: &str) -> String {
     if operation.starts_with(STORAGE_OPERATION) {
         return STORAGE_OPERATION.into();
@@ -102,7 +102,7 @@ pub(super) fn route(operation: &str) -> String {
         if place == 0 || WORDS.contains(&name) {
             route.extend(["/", name]);
         } else {
-            // The thing that the id is of: `indexed-assets` is followed by `{indexed_asset_id}`.
+            // The segment before an id names the resource: `indexed-assets` is followed by `{indexed_asset_id}`.
             let thing = before.strip_suffix("ies").map(|stem| format!("{stem}y"));
             let thing = thing.or_else(|| before.strip_suffix("xes").map(|stem| format!("{stem}x")));
             let thing = thing.unwrap_or_else(|| before.strip_suffix('s').unwrap_or(before).to_string());

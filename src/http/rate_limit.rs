@@ -122,13 +122,13 @@ fn parse_old_date(text: &str) -> Option<OffsetDateTime> {
 }
 
 impl<T> HttpResponse<T> {
-    /// The rate limits that the answer reports. Successful answers report them as well.
+    /// Returns the rate limits that the response reports. Successful responses report them as well.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
-    /// let answer = client.assets().retrieve("65f…").send_raw()?;
-    /// if answer.rate_limit().remaining == Some(0) {
-    ///     eprintln!("the next request has to wait until {:?}", answer.rate_limit().reset);
+    /// let response = client.assets().retrieve("65f…").send_raw()?;
+    /// if response.rate_limit().remaining == Some(0) {
+    ///     eprintln!("the next request has to wait until {:?}", response.rate_limit().reset);
     /// }
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```

@@ -12,7 +12,7 @@ pub(crate) fn check_base_url(url: &str) -> Result<(), &'static str> {
         return Err("must begin with http:// or https://");
     }
     if uri.host().is_none_or(str::is_empty) {
-        return Err("names no host");
+        return Err("has no host name");
     }
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);

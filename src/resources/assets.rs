@@ -96,7 +96,7 @@ impl AssetsClient {
 
     /// Deletes an asset permanently.
     ///
-    /// The platform answers with a conflict (409) while an index refers to the asset, unless
+    /// The platform responds with a conflict (409) while an index refers to the asset, unless
     /// [`force`](DeleteAsset::force) is set.
     ///
     /// ```no_run
@@ -213,7 +213,7 @@ impl AssetsClient {
 }
 
 impl Wait<AssetTranscription> {
-    /// The segmentations to return. The platform's default is words.
+    /// Sets the segmentations to return. The platform's default is words.
     pub fn include(self, include: impl IntoIterator<Item = impl Into<TranscriptionInclude>>) -> Self {
         let include: Vec<TranscriptionInclude> = include.into_iter().map(Into::into).collect();
         self.with(|request| {
@@ -254,13 +254,13 @@ impl UploadMethod {
 request! {
     /// Options of [`AssetsClient::create`].
     CreateAsset -> Asset {
-        /// The name that the platform stores, instead of the file's own.
+        /// Sets the name that the platform stores, instead of the file's own.
         form filename: into String,
-        /// Whether to create an HLS stream of video and audio. The platform's default is `true`.
+        /// Sets whether to create an HLS stream of video and audio. The platform's default is `true`.
         form enable_hls: bool,
-        /// Whether to create thumbnails. The platform's default is `true`.
+        /// Sets whether to create thumbnails. The platform's default is `true`.
         form enable_thumbnail: bool,
-        /// Your own metadata, to find the asset by: strings, numbers, booleans or lists of strings.
+        /// Sets your own metadata, to find the asset by: strings, numbers, booleans or lists of strings.
         form user_metadata: object,
     }
 }
@@ -290,7 +290,7 @@ request! {
 request! {
     /// Options of [`AssetsClient::delete`].
     DeleteAsset -> () {
-        /// Whether to delete the asset even if indexed assets refer to it.
+        /// Sets whether to delete the asset even if indexed assets refer to it.
         query force: bool,
     }
 }
@@ -298,7 +298,7 @@ request! {
 request! {
     /// Options of [`AssetsClient::retrieve_transcription`].
     RetrieveTranscription -> AssetTranscription {
-        /// The segmentations to return. The platform's default is words.
+        /// Sets the segmentations to return. The platform's default is words.
         query include: [TranscriptionInclude],
     }
 }
@@ -322,7 +322,7 @@ open_enum! {
     AssetStatus {
         /// The platform is still processing the asset.
         Processing = "processing",
-        /// The same as `processing`, in older answers.
+        /// The same as `processing`, in older responses.
         Waiting = "waiting",
         /// Ready for use.
         Ready = "ready",
@@ -419,9 +419,9 @@ pub struct Asset {
     pub duration: Option<f64>,
     /// The reason for a failure.
     pub error: Option<AssetError>,
-    /// The URL of a preview, which expires. Only in older answers.
+    /// The URL of a preview, which expires. Only in older responses.
     pub url: Option<String>,
-    /// The time at which the preview expires. Only in older answers.
+    /// The time at which the preview expires. Only in older responses.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub url_expires_at: Option<OffsetDateTime>,
 }

@@ -137,7 +137,7 @@ impl DataConnectorsClient {
 request! {
     /// Options of [`DataConnectorsClient::authorize_connection`].
     AuthorizeConnection -> AuthorizeConnectionResponse {
-        /// Your own label, which is returned with the connection and identifies its user. It should not contain
+        /// Sets your own label, which is returned with the connection and identifies its user. It should not contain
         /// personal data, and need not be unique.
         json custom_id: into String,
     }
@@ -219,7 +219,7 @@ pub struct ConnectionAccount {
 pub struct AuthorizeConnectionResponse {
     /// The URL to which to send the user.
     pub authorize_url: Option<String>,
-    /// The secret by which the platform recognises the authorization. The URL already contains it, so you need not use
+    /// The secret by which the platform recognizes the authorization. The URL already contains it, so you need not use
     /// it.
     pub state: Option<String>,
 }

@@ -248,6 +248,7 @@ impl ImportItem {
     /// Returns the outcome: the id of the asset, or the reason why there is none. `None` while the file is in progress.
     ///
     /// # Errors
+    ///
     /// A file that was refused or failed returns an [`Error::Failed`] with the platform's reason. The details of a
     /// failure are in the asset: see [`assets().retrieve(…)`](crate::assets::AssetsClient::retrieve).
     pub fn outcome(&self) -> Option<Result<&str>> {
@@ -264,8 +265,10 @@ impl ImportItem {
         };
         match (&self.status, &self.asset_id) {
             (Some(ImportItemStatus::Ready), Some(asset_id)) => Some(Ok(asset_id)),
-            (Some(ImportItemStatus::Ready), None) => failed("ready", "the platform names no asset".into()),
-            (Some(ImportItemStatus::Failed), Some(id)) => failed("failed", format!("asset {id} has the reason")),
+            (Some(ImportItemStatus::Ready), None) => failed("ready", "the platform returned no asset id".into()),
+            (Some(ImportItemStatus::Failed), Some(id)) => {
+                failed("failed", format!("retrieve asset {id} for the reason"))
+            }
             (Some(ImportItemStatus::Failed), None) => failed("failed", "the platform gave no reason".into()),
             (Some(_), _) => None,
             (None, _) if self.action == Some(ImportItemAction::Rejected) || self.error.is_some() => {

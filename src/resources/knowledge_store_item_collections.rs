@@ -151,9 +151,9 @@ request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::list`].
     ListKnowledgeStoreItemCollections -> SyncPager<KnowledgeStoreItemCollection> {
         paging,
-        /// The field to sort by.
+        /// Sets the field to sort by.
         query sort_by: into KnowledgeStoreItemCollectionSortBy,
-        /// The sort direction. The platform's default is newest first.
+        /// Sets the sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
     }
 }
@@ -161,10 +161,10 @@ request! {
 request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::create`].
     CreateKnowledgeStoreItemCollection -> KnowledgeStoreItemCollection {
-        /// The description of the collection.
+        /// Sets the description of the collection.
         json description: into String,
-        /// Your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 10 keys of
-        /// 128 characters, strings of 2,048 characters, and integers of 53 bits.
+        /// Sets your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 10 keys
+        /// of 128 characters, strings of 2,048 characters, and integers of 53 bits.
         json metadata: object,
     }
 }
@@ -172,11 +172,11 @@ request! {
 request! {
     /// Options of [`KnowledgeStoreItemCollectionsClient::update`].
     UpdateKnowledgeStoreItemCollection -> KnowledgeStoreItemCollection {
-        /// The new name.
+        /// Sets the new name.
         json name: into String,
-        /// The new description.
+        /// Sets the new description.
         json description: into String,
-        /// Your own metadata, which replaces all of the existing metadata: strings, numbers, booleans or lists of
+        /// Sets your own metadata, which replaces all of the existing metadata: strings, numbers, booleans or lists of
         /// strings.
         json metadata: object,
     }

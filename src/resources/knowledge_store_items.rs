@@ -135,9 +135,9 @@ request! {
     /// Options of [`KnowledgeStoreItemsClient::list`].
     ListKnowledgeStoreItems -> SyncPager<KnowledgeStoreItem> {
         paging,
-        /// The field to sort by.
+        /// Sets the field to sort by.
         query sort_by: into SortBy,
-        /// The sort direction. The platform's default is newest first.
+        /// Sets the sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
         /// Restricts the results to items in one of these states.
         query status: [KnowledgeStoreItemStatus],
@@ -147,11 +147,11 @@ request! {
 request! {
     /// Options of [`KnowledgeStoreItemsClient::create`].
     CreateKnowledgeStoreItem -> KnowledgeStoreItem {
-        /// The type of the asset: a video or an image. It is set already if an [`Asset`](crate::assets::Asset) was
+        /// Sets the type of the asset: a video or an image. It is set already if an [`Asset`](crate::assets::Asset) was
         /// passed to the call. The platform's default is `video`, with which an image fails.
         json asset_type: into AssetType,
-        /// Your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 50 keys of
-        /// 128 characters, strings of 8,192 characters, and integers of 53 bits.
+        /// Sets your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 50 keys
+        /// of 128 characters, strings of 8,192 characters, and integers of 53 bits.
         json metadata: object,
     }
 }

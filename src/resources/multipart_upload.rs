@@ -39,7 +39,7 @@ impl MultipartUploadClient {
     /// Starts a session for a file of `total_size` bytes. A session lasts 24 hours. Its `asset_id` is reserved
     /// immediately.
     ///
-    /// The answer contains the chunk size and the URLs of the first chunks. The platform documents up to 10 GB.
+    /// The response contains the chunk size and the URLs of the first chunks. The platform documents up to 10 GB.
     ///
     /// ```no_run
     /// use twelvelabs::assets::AssetType;
@@ -81,7 +81,7 @@ impl MultipartUploadClient {
 
     /// Reports the chunks that were sent, in any order. The platform ignores chunks that were reported before.
     ///
-    /// The upload is complete when `total_completed` in the answer equals `total_chunks` of the session. This POST is
+    /// The upload is complete when `total_completed` in the response equals `total_chunks` of the session. This POST is
     /// retried like a GET, because it is safe to repeat.
     ///
     /// ```no_run
@@ -103,7 +103,7 @@ impl MultipartUploadClient {
         request.into()
     }
 
-    /// Requests the URLs of `count` chunks, beginning with the chunk number `start` (from 1). The platform gives at
+    /// Requests the URLs of `count` chunks, beginning with the chunk number `start` (from 1). The platform returns at
     /// most 50 at a time.
     ///
     /// Each URL can be used once and expires after one hour.
@@ -146,11 +146,11 @@ impl MultipartUploadClient {
 request! {
     /// Options of [`MultipartUploadClient::create`].
     CreateUploadSession -> UploadSession {
-        /// Whether to create an HLS stream of video and audio. The platform's default for this call is `false`.
+        /// Sets whether to create an HLS stream of video and audio. The platform's default for this call is `false`.
         json enable_hls: bool,
-        /// Whether to create thumbnails. The platform's default for this call is `false`.
+        /// Sets whether to create thumbnails. The platform's default for this call is `false`.
         json enable_thumbnail: bool,
-        /// Your own metadata, to find the asset by: strings, numbers, booleans or lists of strings.
+        /// Sets your own metadata, to find the asset by: strings, numbers, booleans or lists of strings.
         json user_metadata: object,
     }
 }
@@ -165,9 +165,9 @@ request! {
 request! {
     /// Options of [`MultipartUploadClient::get_status`].
     GetUploadStatus -> SyncPager<ChunkInfo> {
-        /// The number of the first page to fetch, from 1.
+        /// Sets the number of the first page to fetch, from 1.
         query page: u32,
-        /// The maximum number of chunks on a page: 1 to 50. The platform's default is 10.
+        /// Sets the maximum number of chunks on a page: 1 to 50. The platform's default is 10.
         query page_limit: u32,
     }
 }
@@ -287,7 +287,7 @@ impl CompletedChunk {
     }
 }
 
-/// The platform's answer to a report.
+/// The platform's response to a report.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChunkReport {
@@ -394,7 +394,7 @@ impl SyncPager<ChunkInfo> {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`](crate::Error::Decode) if the answer does not contain a valid state.
+    /// [`Error::Decode`](crate::Error::Decode) if the response does not contain a valid state.
     pub fn upload_status(&self) -> Result<UploadStatus> {
         self.decode_response()
     }

@@ -116,20 +116,20 @@ macro_rules! search {
         request! {
             $(#[$meta])*
             $name -> $($output)+ {
-                /// The text to search for. `<@id>` stands for the entity with that id. The platform documents up to 500
-                /// tokens.
+                /// Sets the text to search for. `<@id>` stands for the entity with that id. The platform documents up
+                /// to 500 tokens.
                 form query_text: into String,
-                /// The kind of media to search with. Required with images.
+                /// Sets the kind of media to search with. Required with images.
                 form query_media_type: into QueryMediaType,
-                /// The methods for comparing the text with speech. By default, the platform uses both.
+                /// Sets the methods for comparing the text with speech. By default, the platform uses both.
                 form transcription_options: [TranscriptionOption],
-                /// Whether the hits are single clips (the platform's default) or videos with their clips.
+                /// Sets whether the hits are single clips (the platform's default) or videos with their clips.
                 form group_by: into GroupBy,
-                /// Whether a moment must match all search options, or any of them (the platform's default).
+                /// Sets whether a moment must match all search options, or any of them (the platform's default).
                 form operator: into SearchOperator,
-                /// The maximum number of hits on a page: 1 to 50. The platform's default is 10.
+                /// Sets the maximum number of hits on a page: 1 to 50. The platform's default is 10.
                 form page_limit: u32,
-                /// Whether to return the metadata of the videos with the hits.
+                /// Sets whether to return the metadata of the videos with the hits.
                 form include_user_metadata: bool,
                 /// Restricts the results to hits in videos that match this filter: a [`SearchFilter`], your own object,
                 /// or the JSON text of one. A null or an empty list in it is refused, because it would select
@@ -183,7 +183,7 @@ search! {
 request! {
     /// Options of [`SearchClient::retrieve`].
     RetrieveSearch -> SearchResults {
-        /// Whether to return the metadata of the videos with the hits.
+        /// Sets whether to return the metadata of the videos with the hits.
         query include_user_metadata: bool,
     }
 }

@@ -151,13 +151,13 @@ impl TasksClient {
 request! {
     /// Options of [`TasksClient::create`].
     CreateVideoIndexingTask -> VideoIndexingTask {
-        /// Whether to keep an HLS stream: see [`VideoIndexingTask::hls`].
+        /// Sets whether to keep an HLS stream: see [`VideoIndexingTask::hls`].
         form enable_video_stream: bool,
-        /// A video that this program sends: a path, or any [`FileSource`].
+        /// Sets a video that this program sends: a path, or any [`FileSource`].
         file video_file: into FileSource,
-        /// A video that the platform fetches from a public URL.
+        /// Sets a video that the platform fetches from a public URL.
         form_url video_url: into String,
-        /// Your own metadata, to find the video by: strings, numbers, booleans or lists of strings.
+        /// Sets your own metadata, to find the video by: strings, numbers, booleans or lists of strings.
         form user_metadata: object,
     }
 }
@@ -175,9 +175,9 @@ request! {
     /// Options of [`TasksClient::list`].
     ListVideoIndexingTasks -> SyncPager<VideoIndexingTask> {
         paging,
-        /// The field to sort by. The platform's default is the time of creation.
+        /// Sets the field to sort by. The platform's default is the time of creation.
         query sort_by: into SortBy,
-        /// The sort direction. The platform's default is newest first.
+        /// Sets the sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
         /// Restricts the results to tasks of this index.
         query index_id: into String,
@@ -301,7 +301,7 @@ pub struct VideoIndexingTask {
     pub updated_at: Option<OffsetDateTime>,
     /// The metadata that the platform read from the file.
     pub system_metadata: Option<VideoSystemMetadata>,
-    /// The same as `processing`, in older answers.
+    /// The same as `system_metadata`, in older responses.
     pub metadata: Option<VideoSystemMetadata>,
     /// The HLS stream, if there is one.
     pub hls: Option<HlsObject>,

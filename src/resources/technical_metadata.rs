@@ -76,7 +76,7 @@ pub struct TechnicalMetadata {
     pub geospatial_latitude: Option<f64>,
     /// The longitude of the recording, in degrees.
     pub geospatial_longitude: Option<f64>,
-    /// The altitude of the recording, in metres.
+    /// The altitude of the recording, in meters.
     pub geospatial_altitude_meters: Option<f64>,
     /// The number of pages of the document.
     pub document_page_count: Option<i64>,

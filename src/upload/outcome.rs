@@ -31,7 +31,7 @@ pub struct UploadOutcome {
     /// The error if the outcome could not be written to the manifest. A later batch does not know of this outcome, and
     /// this batch starts no further file.
     pub manifest_error: Option<String>,
-    /// A remaining doubt. For example, the answer to the upload was lost, and several assets could be the file.
+    /// A remaining doubt. For example, the response to the upload was lost, and several assets could be the file.
     pub note: Option<String>,
 }
 
@@ -119,7 +119,7 @@ pub struct UploadSummary {
 }
 
 impl UploadSummary {
-    /// Whether every file is uploaded, and the manifest, if there is one, contains all of them.
+    /// Returns whether every file is uploaded, and the manifest, if there is one, contains all of them.
     pub fn is_complete(&self) -> bool {
         self.not_started == 0 && self.failures.is_empty()
     }

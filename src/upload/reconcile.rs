@@ -47,7 +47,7 @@ impl Found {
         let others = self.others;
         (others > 0).then(|| {
             format!(
-                "the answer to the upload was lost, and {others} more assets have the same name and came at the same \
+                "the response to the upload was lost, and {others} more assets have the same name and came at the same \
                  time: check that this is the file"
             )
         })

@@ -353,7 +353,7 @@ fn another_file_is_refused() {
     json.insert("chunk_size".into(), 1000.into());
     let upload: ResumableUpload = serde_json::from_value(json.into()).unwrap();
     let e = scene.upload().resume(upload).send().unwrap_err();
-    assert!(e.to_string().contains("this file would have 788 chunks of 1000 bytes, and upload"), "{e}");
+    assert!(e.to_string().contains("this file would have 788 chunks of 1000 bytes, but upload"), "{e}");
 
     let e = scene.upload().resume("65f0ffffffffffffffffffff").send().unwrap_err();
     assert!(!upload_error(e).resumable);
@@ -366,8 +366,8 @@ fn another_file_of_the_same_size_is_refused_unless_it_is_meant() {
     }
     type Change = fn(&Path, SystemTime);
     let changes: [(&str, Change); 3] = [
-        ("it was changed meanwhile", |path, time| set_back(path, time + Duration::from_secs(1))),
-        ("another file has taken its place", |path, time| {
+        ("it has been modified since then", |path, time| set_back(path, time + Duration::from_secs(1))),
+        ("another file has replaced it", |path, time| {
             let other = path.with_extension("other");
             fs::copy(path, &other).unwrap();
             set_back(&other, time);
@@ -434,7 +434,7 @@ fn another_content_of_the_same_size_and_time_is_refused_even_if_the_rest_is_forg
             bytes(&other).resume(&of_bytes).resume_anyway(anyway).send().unwrap_err(),
             scene.upload().resume(&of_file).resume_anyway(anyway).send().unwrap_err(),
         ] {
-            assert!(e.to_string().contains("its content is another"), "{e}");
+            assert!(e.to_string().contains("its content is different"), "{e}");
             assert!(matches!(*upload_error(e).cause, Error::File { .. }));
         }
     }
@@ -768,10 +768,10 @@ fn headers_of_the_session_cannot_break_or_redirect_the_requests() {
 #[test]
 fn a_session_that_makes_no_sense_is_an_error() {
     for (field, value, expected) in [
-        ("chunk_size", json!(0), "gave no size for the chunks"),
-        ("chunk_size", Value::Null, "gave no size for the chunks"),
-        ("total_chunks", json!(3), "8 bytes in chunks of 4 are 2 chunks, not 3"),
-        ("chunk_size", json!(u64::MAX), "are 1 chunks, not 2"),
+        ("chunk_size", json!(0), "returned no chunk size"),
+        ("chunk_size", Value::Null, "returned no chunk size"),
+        ("total_chunks", json!(3), "announced 3 chunks, but 8 bytes in chunks of 4 bytes make 2"),
+        ("chunk_size", json!(u64::MAX), "bytes make 1"),
     ] {
         let server = Server::start_with(|port| [say(with(session(port), field, value))]);
         let e = eight_bytes(&server).0.send().unwrap_err();
@@ -783,7 +783,7 @@ fn a_session_that_makes_no_sense_is_an_error() {
     let server = Server::start([say(json!({"upload_id": "u1", "chunk_size": 1}))]);
     let source = FileSource::bytes("a.mp4", vec![0; 1_000_001]);
     let e = crate::server::client(&server).0.multipart_upload().upload_file(source).send().unwrap_err();
-    assert!(e.to_string().contains("1000001 bytes need too many chunks of 1 bytes"), "{e}");
+    assert!(e.to_string().contains("1000001 bytes would need more than 1000000 chunks of 1 bytes"), "{e}");
 }
 
 #[test]
@@ -840,7 +840,7 @@ fn counts_that_lie_are_refused() {
     let upload: ResumableUpload = serde_json::from_value(json!({"upload_id": "u1", "chunk_size": 4})).unwrap();
     let e = eight_bytes(&server).0.resume(upload).send().unwrap_err();
     assert!(
-        e.to_string().contains("this file would have 2 chunks of 4 bytes, and upload u1 has 12884901885 chunks"),
+        e.to_string().contains("this file would have 2 chunks of 4 bytes, but upload u1 has 12884901885 chunks"),
         "{e}"
     );
 }
@@ -898,7 +898,7 @@ fn a_session_that_is_complete_says_so_when_it_is_resumed_by_its_id() {
     let scene = Scene::new("complete");
     let result = scene.upload().send().unwrap();
     let e = scene.upload().resume(&result.upload_id).send().unwrap_err();
-    assert!(e.to_string().contains("is complete already"), "{e}");
+    assert!(e.to_string().contains("is already complete"), "{e}");
     // The state contains everything, and nothing is left to do.
     let json = json!({"upload_id": result.upload_id, "chunk_size": CHUNK, "asset_id": result.asset_id});
     let upload: ResumableUpload = serde_json::from_value(json).unwrap();

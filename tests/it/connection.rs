@@ -347,7 +347,7 @@ fn a_success_within_the_body_is_no_success() {
     let (client, pauses) = client(&server);
     let e = in_time(move || upload(&client, FileSource::bytes("clip.mp4", vec![7; ENDLESS])).unwrap_err());
     assert!(e.is_outcome_unknown() && matches!(e, Error::Transport { sent: true, .. }), "{e:?}");
-    assert!(e.to_string().contains("it was sent only a part of the body"), "{e}");
+    assert!(e.to_string().contains("only a part of the body had been sent"), "{e}");
     assert!(pauses.taken().is_empty());
     server.finish();
 }

@@ -289,7 +289,7 @@ fn what_is_not_answered_is_sent_once_more_at_the_most() {
     let scene = client.clone();
     let e = in_time(move || get(&scene).unwrap_err());
     assert!(matches!(e, Error::Timeout { sent: true, .. }) && e.is_timeout(), "{e:?}");
-    let text = format!("127.0.0.1:{} did not answer within 300 ms (`timeout`)", server.port());
+    let text = format!("127.0.0.1:{} did not respond within 300 ms (`timeout`)", server.port());
     assert!(e.to_string().starts_with(&text), "{e}");
     assert_eq!(server.received().len(), 2);
     // A POST is never sent again.
@@ -396,7 +396,7 @@ fn the_deadline_holds_while_a_body_is_sent_on_a_slow_line() {
     });
     over.store(true, Ordering::SeqCst);
     assert!(matches!(e, Error::Timeout { sent: true, .. }) && e.is_outcome_unknown(), "{e:?}");
-    assert!(e.to_string().contains("no answer within the deadline of "), "{e}");
+    assert!(e.to_string().contains("no response within the deadline of "), "{e}");
     assert!(server.received()[0].body.len() < 20 << 20);
 }
 
@@ -414,7 +414,7 @@ fn a_server_that_takes_nothing_of_a_body_is_silent() {
     let e = in_time(move || client.assets().create(UploadMethod::direct(file)).send().unwrap_err());
     over.send(()).unwrap();
     assert!(matches!(e, Error::Timeout { sent: true, .. }), "{e:?}");
-    let text = format!("127.0.0.1:{} stopped taking the request", server.port());
+    let text = format!("127.0.0.1:{} stopped reading the request", server.port());
     assert!(e.to_string().starts_with(&text), "{e}");
 }
 
@@ -446,7 +446,7 @@ fn the_deadline_holds_while_an_answer_trickles() {
             call.request_options(within(Duration::from_millis(400))).send().unwrap_err()
         });
         assert!(matches!(e, Error::Timeout { sent: true, .. }), "{e:?}");
-        assert!(e.to_string().contains("no answer within the deadline of "), "{e}");
+        assert!(e.to_string().contains("no response within the deadline of "), "{e}");
     }
 }
 
@@ -545,7 +545,7 @@ fn a_call_waits_for_the_pause_of_another_no_longer_than_for_its_own() {
     assert!(e.is_retryable() && !e.is_outcome_unknown(), "{e:?}");
     let text = e.to_string();
     assert!(text.starts_with("Slow down. [429] (GET /assets/a9 at ") && text.contains("try again in 5 min"), "{e}");
-    assert!(text.ends_with("another request of this client was refused for it; this one was not sent"), "{e}");
+    assert!(text.ends_with("this request was not sent, because another request of this client was refused"), "{e}");
     assert_eq!(methods(&server.received()), ["POST /v1.3/assets", "POST /v1.3/assets"]);
     get(&client).unwrap();
     server.finish();

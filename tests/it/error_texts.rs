@@ -224,7 +224,7 @@ fn time_and_the_network() {
     let e = in_time(move || {
         after([silent()], |c| c.assets().retrieve("a1").request_options(patience(300)).send().map(drop))
     });
-    texts.check(format!("{e:#}"), "no answer within the deadline of 300 ms (1 attempt) (GET /assets/a1)");
+    texts.check(format!("{e:#}"), "no response within the deadline of 300 ms (1 attempt) (GET /assets/a1)");
     let e = after([Step::Answer(answer(500, &json!({"message": "Oh."})))], |c| {
         let options = patience(450).max_retries(2);
         c.assets().retrieve("a1").request_options(options).send().map(drop)
@@ -240,7 +240,7 @@ fn time_and_the_network() {
         let timeout = RequestOptions::new().timeout(Duration::from_millis(300));
         after([silent()], |c| c.assets().retrieve("a1").request_options(timeout).send().map(drop))
     });
-    texts.check(e, "127.0.0.1:PORT did not answer within 300 ms (`timeout`) (GET /assets/a1)");
+    texts.check(e, "127.0.0.1:PORT did not respond within 300 ms (`timeout`) (GET /assets/a1)");
     texts.check(
         after([Step::Close(Vec::new())], post),
         "127.0.0.1:PORT closed the connection too early; it is unknown whether the platform acted: check before you \
@@ -267,10 +267,10 @@ fn what_cannot_be_read() {
         "127.0.0.1 answered with status 200 and an HTML page: Welcome (GET /assets/a1)",
     );
     for (body, text) in [
-        (json!([1, 2]), "the answer is a list where an object was expected; it begins: [1,2] (GET /assets/a1)"),
-        (json!([]), "the answer is a list where an object was expected; it begins: [] (GET /assets/a1)"),
-        (json!("ok"), "the answer is a string where an object was expected; it begins: \"ok\" (GET /assets/a1)"),
-        (Value::Bool(true), "the answer is a boolean where an object was expected; it begins: true (GET /assets/a1)"),
+        (json!([1, 2]), "the response is a list where an object was expected; it begins: [1,2] (GET /assets/a1)"),
+        (json!([]), "the response is a list where an object was expected; it begins: [] (GET /assets/a1)"),
+        (json!("ok"), "the response is a string where an object was expected; it begins: \"ok\" (GET /assets/a1)"),
+        (Value::Bool(true), "the response is a boolean where an object was expected; it begins: true (GET /assets/a1)"),
     ] {
         texts.check(after([Step::Answer(answer(200, &body))], get), text);
     }
@@ -282,7 +282,7 @@ fn what_cannot_be_read() {
     let client = builder(&server).max_response_size(4096).max_retries(0).build().unwrap();
     texts.check(
         get(&client).unwrap_err(),
-        "the answer is larger than 4096 bytes; raise `max_response_size` if that is expected (GET /assets/a1)",
+        "the response is larger than 4096 bytes; raise `max_response_size` if that is expected (GET /assets/a1)",
     );
 }
 

@@ -359,7 +359,7 @@ fn a_deadline_ends_a_batch_that_the_next_completes() {
     let not_started = outcomes.iter().filter(|outcome| outcome.kind == NotStarted);
     let texts: Vec<String> = not_started.map(|outcome| outcome.result.as_ref().unwrap_err().to_string()).collect();
     assert!(
-        texts.len() >= 2 && texts.iter().all(|text| text.contains("the deadline of the batch (0.3 s)")),
+        texts.len() >= 2 && texts.iter().all(|text| text.contains("the deadline of the batch (300 ms)")),
         "{outcomes:?}"
     );
     scene.stand_in.forgive();

@@ -78,7 +78,7 @@ fn an_outage_that_lasts_ends_the_batch_with_the_rest_not_started() {
     assert_eq!((summary.uploaded, summary.failed, summary.not_started), (0, 1, 5), "{summary:?}");
     assert!(!summary.is_complete());
     let why = summary.stopped.unwrap().to_string();
-    assert!(why.contains("nothing got through for"), "{why}");
+    assert!(why.contains("no upload has succeeded for"), "{why}");
     // There are probes after 1, 2, 5 and then every 10 s until the 60 s are over, each with a search for the file.
     let looks = stand_in.count("GET /assets");
     assert!((20..=37).contains(&looks), "{looks}");

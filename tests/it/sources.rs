@@ -129,7 +129,7 @@ mod pipes {
         let e = client.assets().upload(&pipe).state_file(folder.path("state")).send().unwrap_err();
         assert!(e.to_string().contains("a pipe or a device"), "{e}");
         let e = client.assets().upload_all([&file]).manifest(&pipe).send().unwrap_err();
-        assert!(e.to_string().contains("the manifest has to be a file"), "{e}");
+        assert!(e.to_string().contains("the manifest must be a regular file"), "{e}");
     }
 
     #[test]

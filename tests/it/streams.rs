@@ -237,7 +237,7 @@ fn answers_that_are_no_stream() {
     let server = Server::start([Step::Answer(answer(200, &json!({"id": "r1"})))]);
     let (client, _) = client(&server);
     let e = client.call("POST", &["responses"]).send_events().unwrap_err().to_string();
-    assert!(e.starts_with(r#"the answer is not a stream but application/json: {"id":"r1"}"#), "{e}");
+    assert!(e.starts_with(r#"the response is not a stream but application/json: {"id":"r1"}"#), "{e}");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_malformed_result_is_an_error_in_its_place() {
     );
     let e = |n: usize| results[n].as_ref().unwrap_err();
     assert!(
-        e(1).starts_with("line 3 of the stream: the answer is not JSON") && e(1).contains("no json"),
+        e(1).starts_with("line 3 of the stream: the response is not JSON") && e(1).contains("no json"),
         "{results:?}"
     );
     assert!(e(2).contains("task_id"), "{results:?}");
@@ -653,7 +653,7 @@ fn a_response_that_breaks_off_is_an_error_that_has_the_text_so_far() {
     let items: Vec<_> = respond(&sparse[..sparse.len() - 1]).collect();
     assert_eq!((items.len(), items.iter().filter(|item| item.is_ok()).count()), (12, 11));
     let e = respond(&[json!({"type": "response.completed"})]).finish().unwrap_err();
-    assert_eq!(e.to_string(), "the stream has no response (POST /responses)");
+    assert_eq!(e.to_string(), "the stream ended without a response (POST /responses)");
 }
 
 #[test]
@@ -676,10 +676,10 @@ fn an_unknown_event_is_kept_and_a_malformed_one_is_an_error() {
         (r#"{"type":"response.completed","response":{"status":"completed"}}"#, "missing field `id`"),
         (r#"{"type":"response.output_item.done","item":{"type":"message"}}"#, "missing field `id`"),
         (r#"{"type":"response.content_part.done","part":"x"}"#, "`part` of the event is malformed"),
-        (r#"{"type":"response.completed","response":{"id":"r1"}"#, "the answer is truncated"),
+        (r#"{"type":"response.completed","response":{"id":"r1"}"#, "the response is truncated"),
         (r#"["response.completed"]"#, "this is not an event"),
         (r#"{"no":"type"}"#, "this is not an event"),
-        ("<html>", "the answer is not JSON"),
+        ("<html>", "the response is not JSON"),
     ] {
         let e = response_fault(&format!("{begun}data: {event}\n\n{}", server_sent(&[delta(0, "two")])));
         assert_eq!(e.to_string(), "the stream contains a line that is not an event (POST /responses)", "{event}");
@@ -877,8 +877,8 @@ fn answers_in_a_type_of_the_callers() {
         assert_eq!(body, json!({"stream": false, "prompt": "Summarise.", "response_format": format}));
     }
     for (text, why) in [
-        (r#"{"title":"a","times":[1,"?"]}"#, "the answer does not fit: `times[1]`: invalid type"),
-        (r#"{"title":"a"}"#, "the answer does not fit: missing field `times`"),
+        (r#"{"title":"a","times":[1,"?"]}"#, "the answer does not fit the type: `times[1]`: invalid type"),
+        (r#"{"title":"a"}"#, "the answer does not fit the type: missing field `times`"),
         (r#"{"title":"a","times":[]} and more"#, "the answer is not only JSON"),
         (r#"{"title":"a","times":["#, "the answer is not JSON: `times"),
         ("I cannot do that.", "the answer is not JSON"),

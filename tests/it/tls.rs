@@ -257,7 +257,11 @@ fn a_server_without_tls_is_an_error_that_says_so() {
     let server = Server::start([plain()], ready);
     let (client, pauses) = server.client();
     let e = in_time(move || client.assets().create(by_url()).send().unwrap_err());
-    assert!(e.to_string().starts_with(&format!("no secure connection to localhost:{}; nothing", server.port)), "{e}");
+    assert!(
+        e.to_string()
+            .starts_with(&format!("could not establish a secure connection to localhost:{}; nothing", server.port)),
+        "{e}"
+    );
     assert!(!e.is_retryable() && pauses.taken().is_empty(), "{e:?}");
 }
 

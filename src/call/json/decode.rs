@@ -50,7 +50,7 @@ fn wrong_shape<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
         _ => return None,
     };
     let is_wrong = is_object::<T>() && serde_json::from_slice::<IgnoredAny>(text).is_ok();
-    is_wrong.then(|| format!("the answer is {shape} where an object was expected; it begins: {}", excerpt(text)))
+    is_wrong.then(|| format!("the response is {shape} where an object was expected; it begins: {}", excerpt(text)))
 }
 
 /// Returns the JSON of an answer, or an error if it is plainly something else.
@@ -66,7 +66,7 @@ fn readable<'a>(operation: Operation, response: &'a HttpResponse<()>, nothing: b
 fn failed(operation: Operation, response: &HttpResponse<()>, unread: Unread) -> Error {
     match unread {
         Unread::Malformed(why) => {
-            undecodable(&operation(), response, format!("{why}; the answer begins: {}", excerpt(&response.body)))
+            undecodable(&operation(), response, format!("{why}; the response begins: {}", excerpt(&response.body)))
         }
         Unread::Stopped(stop) => stop.error(operation()),
     }
@@ -130,7 +130,7 @@ fn strict(text: &[u8], decode: &mut Decode) -> Result<(), String> {
             _ => Cause { path: String::new(), message: fault::message(&e) },
         },
     };
-    let why = if e.is_data() { "does not fit" } else { "is not JSON" };
+    let why = if e.is_data() { "does not fit the type" } else { "is not JSON" };
     Err(format!("{why}: {}", printable(&cause.text(), 300)))
 }
 
@@ -139,7 +139,7 @@ fn lenient(text: &[u8], decode: &mut Decode, watch: &Watch) -> Result<(), Unread
     let is_utf8 = || std::str::from_utf8(text).is_ok();
     if let Err(broken) = check_structure(text) {
         return Err(
-            if is_utf8() { not_json(broken.cut_off, &e) } else { "the answer is not valid UTF-8".into() }.into()
+            if is_utf8() { not_json(broken.cut_off, &e) } else { "the response is not valid UTF-8".into() }.into()
         );
     }
     let is_scalar = !matches!(text.iter().find(|byte| !is_space(**byte)), Some(b'{' | b'['));
@@ -150,17 +150,17 @@ fn lenient(text: &[u8], decode: &mut Decode, watch: &Watch) -> Result<(), Unread
         Ok(()) => return Ok(()),
         Err(Failure::Stopped(stop)) => return Err(Unread::Stopped(stop)),
         Err(Failure::Fault(cause)) => cause.text(),
-        Err(Failure::TooMuchWork) => "too much of the answer is malformed to repair it".into(),
+        Err(Failure::TooMuchWork) => "too much of the response is malformed".into(),
     };
-    let utf8 = if is_utf8() { "" } else { "the answer is not valid UTF-8: " };
+    let utf8 = if is_utf8() { "" } else { "the response is not valid UTF-8: " };
     Err(printable(&format!("{utf8}{cause}"), 400).into())
 }
 
 fn not_json(cut_off: bool, e: &serde_json::Error) -> String {
     if cut_off {
-        "the answer is truncated".into()
+        "the response is truncated".into()
     } else {
-        format!("the answer is not JSON: {}", printable(&e.to_string(), 200))
+        format!("the response is not JSON: {}", printable(&e.to_string(), 200))
     }
 }
 
@@ -347,7 +347,7 @@ mod tests {
     fn a_byte_order_mark_is_no_matter() {
         assert_eq!(word("\u{feff}{\"count\":1}").unwrap().count, Some(1));
         assert_eq!(word("\u{feff}{\"count\":\"1\"}").unwrap().count, Some(1));
-        assert_eq!(word("\u{feff}{\"count\"").unwrap_err(), "the answer is truncated");
+        assert_eq!(word("\u{feff}{\"count\"").unwrap_err(), "the response is truncated");
     }
 
     #[test]

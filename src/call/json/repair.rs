@@ -335,7 +335,7 @@ impl<'a> Repair<'a, '_> {
         self.logged += 1;
         if self.logged <= MAX_LOGGED {
             let path = printable(&path_text(&self.path), MAX_SHOWN);
-            log::warn!("a malformed field of an answer was {done}: `{path}`");
+            log::warn!("a malformed field of a response was {done}: `{path}`");
         }
     }
 }

@@ -52,7 +52,7 @@ impl Stop {
         match self {
             Stop::Canceled => Error::Canceled { operation, sent: true },
             Stop::DeadlinePassed => {
-                let message = "the deadline of the call passed while its answer was repaired".into();
+                let message = "the deadline of the call passed while its malformed response was being repaired".into();
                 Error::Timeout { operation, message, sent: true, source: None }
             }
         }

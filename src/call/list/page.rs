@@ -105,10 +105,10 @@ impl Page {
             // The answer either is not JSON, for which the decoder has a good error, or does not have the shape of a
             // list.
             decode::body::<IgnoredAny>(&|| operation.clone(), &response, &Watch::default())?;
-            return fail(format!("the answer is not a list; it begins: {}", excerpt(&response.body)));
+            return fail(format!("the response is not a list; it begins: {}", excerpt(&response.body)));
         };
         if found.is_none() && info.is_none() {
-            return fail(format!("the answer has no `{items}`; it begins: {}", excerpt(&response.body)));
+            return fail(format!("the response has no `{items}`; it begins: {}", excerpt(&response.body)));
         }
         let found = found.unwrap_or_default();
         let raw = |range: Option<Range<usize>>| range.map_or(&b"null"[..], |range| &response.body[range]);

@@ -44,8 +44,8 @@ pub use crate::call::list::page::PageInfo;
 ///   otherwise the list has ended. Once `next` has returned `None`, it keeps returning `None`.
 /// - An item that moves to the next page because others were added is returned once.
 /// - A list that shrinks while it is read loses nothing: items that moved to pages which were already read are fetched
-///   from there with a few more requests, or the list ends with an [`Error::Paging`](crate::Error::Paging) that says so.
-///   The pager notices it by the number of items that the platform reports with each page.
+///   from there with a few more requests, or the list ends with an [`Error::Paging`](crate::Error::Paging) that says
+///   so. The pager notices it by the number of items that the platform reports with each page.
 /// - A server that repeats pages, reports a wrong number of them, or never ends the list leads to an
 ///   [`Error::Paging`](crate::Error::Paging) after a few requests.
 ///
@@ -63,7 +63,7 @@ pub use crate::call::list::page::PageInfo;
 /// }
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
-#[must_use = "a list gives nothing before it is iterated over"]
+#[must_use = "a list does nothing until it is iterated over"]
 pub struct SyncPager<T> {
     list: Arc<List>,
     page: Page,
@@ -123,13 +123,14 @@ impl<T> SyncPager<T> {
         &self.page.response
     }
 
-    /// A token to continue the list from here later, also in another process: pass it to `from_token` of the same call.
-    /// `None` at the end of the list.
+    /// Returns a token with which the list can be continued from here later, also by another process: pass it to
+    /// `from_token` of the same call. `None` at the end of the list.
     ///
     /// The list continues after the last item that was taken. If no item of this page was taken, because you go page by
     /// page, it continues after this page. An item may come twice if the list has changed in the meantime. If the place
-    /// cannot be found because the items around it were deleted, that is an [`Error::Paging`](crate::Error::Paging). The
-    /// token of a search works as long as the platform keeps its pages (see [`PageInfo::page_expires_at`]).
+    /// cannot be found because the items around it were deleted, the list returns an
+    /// [`Error::Paging`](crate::Error::Paging). The token of a search works as long as the platform keeps its pages
+    /// (see [`PageInfo::page_expires_at`]).
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

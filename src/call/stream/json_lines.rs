@@ -30,7 +30,7 @@ use crate::text::looks_like_html;
 /// }
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
-#[must_use = "nothing is read before it is iterated over, and dropping it closes the connection"]
+#[must_use = "nothing is read until it is iterated over, and dropping it closes the connection"]
 pub struct JsonLines<T> {
     stream: Option<Stream>,
     item: PhantomData<fn() -> T>,

@@ -70,7 +70,7 @@ impl Stream {
             let message = if looks_like_html(&response.body) {
                 describe(&response)
             } else {
-                format!("the answer is not a stream but {}: {}", printable(&kind, 80), excerpt(&response.body))
+                format!("the response is not a stream but {}: {}", printable(&kind, 80), excerpt(&response.body))
             };
             return Err(Error::Decode { operation: request.operation(), message, response: Box::new(response) });
         }
@@ -118,7 +118,7 @@ impl Stream {
     pub(crate) fn failed(&self, fault: Fault) -> Error {
         let failure = match fault {
             Fault::Read(e) => self.lines.reader().failure(e),
-            Fault::Truncated => Failure::new(FailureKind::Broke, "the answer ended before the end of the stream"),
+            Fault::Truncated => Failure::new(FailureKind::Broke, "the response ended before the end of the stream"),
             Fault::TooLong => Failure::new(FailureKind::TooLarge, ""),
         };
         self.request.failed(failure)

@@ -110,7 +110,7 @@ impl Pending {
 ///
 /// If the connection breaks, the answer ends within an event, or an event is larger than
 /// [`max_response_size`](crate::TwelveLabsBuilder::max_response_size), the iterator yields an error and then ends.
-#[must_use = "nothing is read before it is iterated over, and dropping it closes the connection"]
+#[must_use = "nothing is read until it is iterated over, and dropping it closes the connection"]
 pub struct Events {
     stream: Option<Stream>,
     pending: Pending,

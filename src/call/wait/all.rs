@@ -92,6 +92,7 @@ impl<T: Output> WaitAll<T> {
     /// Starts the wait. The iterator yields each id once, as soon as its result is known.
     ///
     /// # Errors
+    ///
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if the interval is zero. The error of a single id is
     /// in its result.
     pub fn send(self) -> Result<Waiting<T>> {

@@ -35,27 +35,28 @@ macro_rules! analyze_options {
         request! {
             $(#[$meta])*
             $name -> $output {
-                /// The model. The platform's default is `pegasus1.5`.
+                /// Sets the model. The platform's default is `pegasus1.5`.
                 json model_name: into crate::resources::analyze::AnalyzeModelName,
-                /// The video: a [`VideoContext`](crate::analyze::VideoContext), or a reference to an
+                /// Sets the video: a [`VideoContext`](crate::analyze::VideoContext), or a reference to an
                 /// [`Asset`](crate::assets::Asset). Excludes [`image`](Self::image).
                 json video: into crate::resources::analyze::VideoContext,
-                /// The images, 1 to 20. Requires `pegasus1.6` and a [`prompt`](Self::prompt); excludes
+                /// Sets the images, 1 to 20. Requires `pegasus1.6` and a [`prompt`](Self::prompt); excludes
                 /// [`video`](Self::video) and [`prompt_v2`](Self::prompt_v2).
                 json image: [crate::resources::analyze::AnalyzeImageInput],
-                /// The prompt: an instruction, a description or a question. Excludes [`prompt_v2`](Self::prompt_v2).
+                /// Sets the prompt: an instruction, a description or a question. Excludes
+                /// [`prompt_v2`](Self::prompt_v2).
                 json prompt: into String,
                 /// A prompt that refers to images. Excludes [`prompt`](Self::prompt) and [`image`](Self::image).
                 json prompt_v2: into crate::resources::analyze::AnalyzePromptV2,
-                /// The temperature, from 0 to 1. With a higher value, the model writes more freely. The platform's
+                /// Sets the temperature, from 0 to 1. With a higher value, the model writes more freely. The platform's
                 /// default is 0.2.
                 json temperature: f64,
-                /// The form of the answer: a JSON schema, or in a task also segments.
+                /// Sets the form of the answer: a JSON schema, or in a task also segments.
                 json response_format: crate::resources::analyze::ResponseFormat,
-                /// The start of the part to analyse, in seconds of the video's own clock.
+                /// Sets the start of the part to analyze, in seconds of the video's own clock.
                 json start_time: f64,
-                /// The end of the part to analyse, in seconds of the video's own clock: at least 1 s and, in a task, at
-                /// most 2 hours after the start.
+                /// Sets the end of the part to analyze, in seconds of the video's own clock: at least 1 s and, in a
+                /// task, at most 2 hours after the start.
                 json end_time: f64,
                 $($more)*
             }
@@ -71,7 +72,7 @@ macro_rules! analyze_request {
         analyze_options! {
             $(#[$meta])*
             $name -> $output {
-                /// The maximum number of tokens in the answer: 512 to 98,304. The platform's default is 4,096. An
+                /// Sets the maximum number of tokens in the answer: 512 to 98,304. The platform's default is 4,096. An
                 /// answer that reaches the limit ends with the finish reason `length`.
                 json max_tokens: u32,
             }
@@ -136,6 +137,7 @@ impl Analyze {
     /// fields, so the model reads them.
     ///
     /// # Errors
+    ///
     /// The same as for [`json`](Self::json).
     ///
     /// ```no_run
@@ -215,7 +217,7 @@ open_enum! {
     }
 }
 
-/// The video to analyse.
+/// The video to analyze.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -238,22 +240,22 @@ pub enum VideoContext {
 }
 
 impl VideoContext {
-    /// A video at a public URL, which must be a direct link to the file.
+    /// Names a video at a public URL, which must be a direct link to the file.
     pub fn url(url: impl Into<String>) -> Self {
         Self::Url { url: url.into() }
     }
 
-    /// An uploaded asset, which must be ready.
+    /// Names an uploaded asset, which must be ready.
     pub fn asset_id(asset_id: impl Into<String>) -> Self {
         Self::AssetId { asset_id: asset_id.into() }
     }
 
-    /// The bytes of a small video, which this method encodes in base64. Upload an asset instead for anything large.
+    /// Sends the bytes of a small video, encoded in base64, within the request. Upload larger videos as assets.
     pub fn base64(bytes: impl AsRef<[u8]>) -> Self {
         Self::base64_string(BASE64_STANDARD.encode(bytes))
     }
 
-    /// A file that is already encoded in base64.
+    /// Sends a file that is already encoded in base64 within the request.
     pub fn base64_string(base64_string: impl Into<String>) -> Self {
         Self::Base64String { base64_string: base64_string.into() }
     }
@@ -272,7 +274,7 @@ impl From<&VideoContext> for VideoContext {
 }
 
 input! {
-    /// An image to analyse, with a name of letters, digits and underscores. The prompt refers to it as `<@name>`; it
+    /// An image to analyze, with a name of letters, digits and underscores. The prompt refers to it as `<@name>`; it
     /// must refer to all images or to none.
     ///
     /// The platform accepts JPEG, PNG, WebP, GIF and BMP images up to 20 MB and 16,777,216 pixels.
@@ -280,22 +282,22 @@ input! {
 }
 
 impl AnalyzeImageInput {
-    /// An image at a public URL that begins with `https://`.
+    /// Names an image at a public URL that begins with `https://`.
     pub fn url(name: impl Into<String>, url: impl Into<String>) -> Self {
         Self::new(name).field("url", url.into())
     }
 
-    /// An uploaded asset.
+    /// Names an uploaded asset.
     pub fn asset_id(name: impl Into<String>, asset_id: impl Into<String>) -> Self {
         Self::new(name).field("asset_id", asset_id.into())
     }
 
-    /// The bytes of an image, which this method encodes in base64.
+    /// Sends the bytes of an image, encoded in base64, within the request.
     pub fn base64(name: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
         Self::base64_string(name, BASE64_STANDARD.encode(bytes))
     }
 
-    /// A file that is already encoded in base64.
+    /// Sends a file that is already encoded in base64 within the request.
     pub fn base64_string(name: impl Into<String>, base64_string: impl Into<String>) -> Self {
         Self::new(name).field("base64_string", base64_string.into())
     }
@@ -323,7 +325,7 @@ input! {
     /// let prompt = AnalyzePromptV2::new("When does <@dog> appear?").media_sources([image]);
     /// ```
     AnalyzePromptV2(input_text: String) {
-        /// The images to which it refers, at most 4.
+        /// Sets the images to which the prompt refers, at most 4.
         media_sources: [SmeMediaSource],
     }
 }
@@ -359,21 +361,21 @@ pub struct ResponseFormat {
 }
 
 impl ResponseFormat {
-    /// JSON that follows a schema. The platform supports a part of JSON Schema draft 2020-12.
+    /// Requests JSON that follows a schema. The platform supports a part of JSON Schema draft 2020-12.
     pub fn json_schema(schema: impl Into<Value>) -> Self {
         let kind = Some(ResponseFormatType::JsonSchema);
         ResponseFormat { kind, json_schema: Some(schema.into()), ..Self::default() }
     }
 
-    /// JSON that follows the schema of a type. Use it in tasks and batches; for a single call, [`Analyze::json_as`]
-    /// also decodes the answer.
+    /// Requests JSON that follows the schema of a type. Use it in tasks and batches; for a single call,
+    /// [`Analyze::json_as`] also decodes the answer.
     #[cfg(feature = "schemars")]
     #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
     pub fn json_schema_of<T: schemars::JsonSchema>() -> Self {
         Self::json_schema(schema::of::<T>())
     }
 
-    /// Segments of the video, with 1 to 20 definitions. Requires a task or a batch with the mode
+    /// Requests segments of the video, with 1 to 20 definitions. Requires a task or a batch with the mode
     /// [`TimeBasedMetadata`](crate::analyze_async::AnalysisMode::TimeBasedMetadata).
     ///
     /// ```no_run
@@ -448,8 +450,8 @@ impl AnalyzeResponse {
     ///
     /// # Errors
     ///
-    /// As [`complete`](Self::complete); [`Error::InvalidOutput`] also if the text does not fit the type. Both errors
-    /// contain the text.
+    /// The same as for [`complete`](Self::complete). In addition, [`Error::InvalidOutput`] also if the text does not
+    /// fit the type. Both errors contain the text.
     ///
     /// ```no_run
     /// # fn read(answer: twelvelabs::analyze::AnalyzeResponse) -> Result<(), twelvelabs::Error> {

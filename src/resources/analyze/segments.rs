@@ -52,12 +52,12 @@ open_enum! {
 input! {
     /// A kind of segment to find in a video: its id, and a description for the model.
     SegmentDefinition(id: String, description: String) {
-        /// The fields to extract for each segment.
+        /// Sets the fields to extract for each segment.
         fields: [SegmentField],
-        /// Images that help the model to recognise such a segment, at most 4.
+        /// Sets images that help the model to recognize such a segment, at most 4.
         media_sources: [SmeMediaSource],
-        /// The parts of the video to search: ranges of at least 2 s that do not overlap. Excludes a start time, an end
-        /// time and limits of the duration.
+        /// Sets the parts of the video to search: ranges of at least 2 s that do not overlap. Excludes a start time, an
+        /// end time and limits of the duration.
         time_ranges: [AnalyzeTimeRange],
     }
 }
@@ -67,11 +67,11 @@ input! {
     ///
     /// The names `start_time`, `end_time` and `metadata` are reserved by the platform.
     SegmentField(name: String, kind = "type": SegmentFieldType, description: String) {
-        /// The format of a `timestamp`, required for that type.
+        /// Sets the format of a `timestamp`, required for that type.
         format: into SegmentTimeFormat,
-        /// The allowed values, at most 100.
+        /// Sets the allowed values, at most 100.
         enum_values = "enum": [String],
-        /// The items of an `array` or a `time_array`, required for these types.
+        /// Sets the items of an `array` or a `time_array`, required for these types.
         items: into SegmentFieldItems,
     }
 }
@@ -79,7 +79,7 @@ input! {
 input! {
     /// The items of a list: a simple type for an `array`, or `object` for a `time_array`.
     SegmentFieldItems(kind = "type": SegmentFieldType) {
-        /// The fields of each event of a `time_array`.
+        /// Sets the fields of each event of a `time_array`.
         fields: [SegmentField],
     }
 }
@@ -200,12 +200,12 @@ fn field_of(name: &str, property: &Value, level: Level) -> Result<SegmentField, 
         Some(kind) if values.is_empty() => Ok(field(kind)),
         Some(kind) => Ok(field(kind).enum_values(values)),
         None if inner["type"] != "array" && !is_list(inner) => Err(format!(
-            "`{name}` is of a type that a segment cannot have; use texts, numbers, booleans, enums without data and lists"
+            "`{name}` has a type that a segment cannot have; use strings, numbers, booleans, enums without data and lists"
         )),
         None => match simple_type(items) {
             (Some(kind), _) => Ok(field(Type::Array).items(kind)),
             (None, _) if level == Level::Event => {
-                Err(format!("`{name}` is a list of lists or structs within an event"))
+                Err(format!("`{name}` is a list of lists or structs within an event; use a list of plain values"))
             }
             (None, _) => {
                 let fields = fields_of(items, Level::Event).map_err(|why| format!("`{name}`: {why}"))?;
@@ -280,7 +280,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> 
         Value::String(text) => clock_time(text),
         time => time.as_f64(),
     };
-    seconds.ok_or_else(|| D::Error::custom(format!("{} is no time", printable(&time.to_string(), 80))))
+    seconds.ok_or_else(|| D::Error::custom(format!("{} is not a time", printable(&time.to_string(), 80))))
 }
 
 fn clock_time(text: &str) -> Option<f64> {
@@ -306,7 +306,7 @@ pub(crate) fn segments<T: DeserializeOwned>(
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
         return Err(unfit(format!("the answer has no segments `{}`; it has {known}", printable(id, 80))));
     };
-    let broken = |why: String| unfit(format!("the segments `{}`: {why}", printable(id, 80)));
+    let broken = |why: String| unfit(format!("the list of segments `{}` {why}", printable(id, 80)));
     let written: Vec<Written> = decode::strictly_from_json(segments.to_string().as_bytes()).map_err(broken)?;
     written
         .into_iter()
@@ -348,7 +348,7 @@ mod tests {
         {
             let data = json!({"goals": [{"start_time": wrong, "end_time": 1, "metadata": {"scorer": "Ada"}}]});
             let e = read(data).unwrap_err().to_string();
-            assert!(e.contains("is no time") && e.contains("`goals`"), "{wrong}: {e}");
+            assert!(e.contains("is not a time") && e.contains("`goals`"), "{wrong}: {e}");
         }
     }
 

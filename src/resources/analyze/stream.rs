@@ -157,7 +157,7 @@ pub struct StreamMetadata {
 /// stream closes the connection.
 ///
 /// [`text`](Self::text) collects the whole text.
-#[must_use = "the answer comes as it is read: iterate over it, or call `.text()`"]
+#[must_use = "the stream is read only while it is iterated over: iterate, or call `.text()`"]
 pub struct AnalyzeStream {
     stream: Option<Stream>,
     text: String,

@@ -12,7 +12,7 @@ use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::http::session::Session;
 use crate::resources::analyze::{AnalyzeError, AnalyzeModelName, AnalyzePromptV2, ResponseFormat, VideoContext};
 
-/// Analyses many videos in the background. Returned by
+/// Analyzes many videos in the background. Returned by
 /// [`AnalyzeAsyncClient::batches`](crate::analyze_async::AnalyzeAsyncClient::batches).
 #[derive(Debug, Clone)]
 pub struct AnalyzeBatchesClient(pub(crate) Session);
@@ -162,7 +162,7 @@ request! {
 request! {
     /// Options of [`AnalyzeBatchesClient::create`].
     CreateAnalyzeBatch -> AnalyzeBatch {
-        /// The default options for the requests. A request's own options take precedence.
+        /// Sets the default options for the requests. A request's own options take precedence.
         json defaults: BatchDefaults,
     }
 }
@@ -174,21 +174,21 @@ macro_rules! batch_options {
             $(#[$meta])*
             $name($($required: $type),*) {
                 $($more)*
-                /// The prompt.
+                /// Sets the prompt.
                 prompt: into AnalyzePromptV2,
-                /// The form of the answer.
+                /// Sets the form of the answer.
                 response_format: ResponseFormat,
-                /// The temperature, from 0 to 1. With a higher value, the model writes more freely.
+                /// Sets the temperature, from 0 to 1. With a higher value, the model writes more freely.
                 temperature: f64,
-                /// The maximum number of tokens in the answer.
+                /// Sets the maximum number of tokens in the answer.
                 max_tokens: u32,
-                /// The length of the shortest segment in seconds, at least 2.
+                /// Sets the length of the shortest segment in seconds, at least 2.
                 min_segment_duration: f64,
-                /// The length of the longest segment in seconds, at least 2.
+                /// Sets the length of the longest segment in seconds, at least 2.
                 max_segment_duration: f64,
-                /// The start of the part to analyse, in seconds of the video's own clock.
+                /// Sets the start of the part to analyze, in seconds of the video's own clock.
                 start_time: f64,
-                /// The end of the part to analyse, in seconds of the video's own clock.
+                /// Sets the end of the part to analyze, in seconds of the video's own clock.
                 end_time: f64,
             }
         }
@@ -199,8 +199,8 @@ batch_options! {
     /// A request for one video of a batch. The platform accepts only assets. Unset options come from the
     /// [`BatchDefaults`].
     BatchItemRequest(video: VideoContext) {
-        /// Your own id, which is returned with the result: 1 to 64 letters, digits, hyphens and underscores. It must be
-        /// unique within the batch.
+        /// Sets your own id, which is returned with the result: 1 to 64 letters, digits, hyphens and underscores. It
+        /// must be unique within the batch.
         custom_id: into String,
     }
 }
@@ -283,7 +283,7 @@ pub struct AnalyzeBatch {
     /// The time at which it expired.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expired_at: Option<OffsetDateTime>,
-    /// The task of each request. Only in the answer that creates the batch.
+    /// The task of each request. Only in the response that creates the batch.
     pub items: Option<Vec<CreatedBatchItem>>,
     /// The deliveries of the notifications to webhooks.
     pub webhooks: Option<Vec<AnalyzeWebhookInfo>>,

@@ -18,12 +18,12 @@ use tasks::AnalyzeTasksClient;
 pub struct AnalyzeAsyncClient(pub(crate) Session);
 
 impl AnalyzeAsyncClient {
-    /// Returns the client for tasks, each of which analyses one video or some images.
+    /// Returns the client for tasks, each of which analyzes one video or some images.
     pub fn tasks(&self) -> AnalyzeTasksClient {
         AnalyzeTasksClient(self.0.clone())
     }
 
-    /// Returns the client for batches, each of which analyses many videos with the same options.
+    /// Returns the client for batches, each of which analyzes many videos with the same options.
     pub fn batches(&self) -> AnalyzeBatchesClient {
         AnalyzeBatchesClient(self.0.clone())
     }

@@ -13,7 +13,7 @@ use crate::call::wait::poll::{PollStatus, Pollable};
 use crate::http::session::Session;
 use crate::resources::analyze::{AnalyzeError, AnalyzePromptV2, ResponseFormat, SmeMediaSource, analyze_options};
 
-/// Analyses videos and images in the background. Returned by
+/// Analyzes videos and images in the background. Returned by
 /// [`AnalyzeAsyncClient::tasks`](crate::analyze_async::AnalyzeAsyncClient::tasks).
 #[derive(Debug, Clone)]
 pub struct AnalyzeTasksClient(pub(crate) Session);
@@ -38,7 +38,7 @@ impl AnalyzeTasksClient {
     /// Starts the analysis of a video or of some images.
     ///
     /// The call returns immediately; [`wait_for_done`](Self::wait_for_done) returns the result. The platform documents
-    /// videos of up to 2 hours, or of 4 hours of which 2 are analysed, and 1 to 20 images.
+    /// videos of up to 2 hours, or of 4 hours of which 2 are analyzed, and 1 to 20 images.
     ///
     /// Unlike most POSTs, this call is safe to retry: it sends a random idempotency key, so the platform
     /// creates one task for all attempts. With your own [`idempotency_key`](CreateAnalyzeTask::idempotency_key), it
@@ -149,17 +149,17 @@ request! {
 analyze_options! {
     /// Options of [`AnalyzeTasksClient::create`].
     CreateAnalyzeTask -> AnalyzeTask {
-        /// Your own id, which is returned with the task: 1 to 64 letters, digits, hyphens and underscores. It need not
-        /// be unique.
+        /// Sets your own id, which is returned with the task: 1 to 64 letters, digits, hyphens and underscores. It need
+        /// not be unique.
         json custom_id: into String,
-        /// The mode of the analysis. The platform's default is [`General`](AnalysisMode::General).
+        /// Sets the mode of the analysis. The platform's default is [`General`](AnalysisMode::General).
         json analysis_mode: into AnalysisMode,
-        /// The maximum number of tokens in the answer. In the mode [`General`](AnalysisMode::General), it is 512 to
-        /// 98,304, with a default of 4,096. For segments, it is 2,048 to 98,304, with a default of 32,768.
+        /// Sets the maximum number of tokens in the answer. In the mode [`General`](AnalysisMode::General), it is 512
+        /// to 98,304, with a default of 4,096. For segments, it is 2,048 to 98,304, with a default of 32,768.
         json max_tokens: into MaxTokens,
-        /// The length of the shortest segment in seconds, at least 2.
+        /// Sets the length of the shortest segment in seconds, at least 2.
         json min_segment_duration: f64,
-        /// The length of the longest segment in seconds, at least 2.
+        /// Sets the length of the longest segment in seconds, at least 2.
         json max_segment_duration: f64,
     }
 }
@@ -294,8 +294,8 @@ pub struct AnalyzeTaskParams {
     pub min_segment_duration: Option<f64>,
     /// The longest segment in seconds.
     pub max_segment_duration: Option<f64>,
-    /// The start of the part that was analysed, in seconds.
+    /// The start of the part that was analyzed, in seconds.
     pub start_time: Option<f64>,
-    /// The end of the part that was analysed, in seconds.
+    /// The end of the part that was analyzed, in seconds.
     pub end_time: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! Embeddings: vectors of text and media in one space, in which what is alike is close.
+//! Embeddings: vectors that represent text and media. Similar contents have similar vectors.
 
 pub(crate) mod tasks;
 pub(crate) mod v2;
@@ -33,8 +33,8 @@ impl EmbedClient {
     /// Creates embeddings of a text, an image and an audio file, or of some of them, through the older endpoint.
     ///
     /// The platform plans to remove this call. Use [`v2().create`](EmbedV2Client::create) instead. It supports the
-    /// model `marengo3.0`. The answer contains a result for each kind of input. If an input could not be embedded, its
-    /// result has an [`error_message`](EmbeddingResult::error_message) instead of vectors.
+    /// model `marengo3.0`. The response contains a result for each kind of input. If an input could not be embedded,
+    /// its result has an [`error_message`](EmbeddingResult::error_message) instead of vectors.
     ///
     /// A file that cannot be read returns an [`Error::File`](crate::Error::File).
     ///
@@ -56,17 +56,17 @@ impl EmbedClient {
 request! {
     /// Options of [`EmbedClient::create`].
     CreateEmbedding -> EmbeddingResponse {
-        /// The text to embed.
+        /// Sets the text to embed.
         form text: into String,
-        /// A public URL of the image to embed.
+        /// Sets a public URL of the image to embed.
         form_url image_url: into String,
-        /// The image to embed: a path, or any [`FileSource`].
+        /// Sets the image to embed: a path, or any [`FileSource`].
         file image_file: into FileSource,
-        /// A public URL of the audio file to embed.
+        /// Sets a public URL of the audio file to embed.
         form_url audio_url: into String,
-        /// The audio file to embed: a path, or any [`FileSource`].
+        /// Sets the audio file to embed: a path, or any [`FileSource`].
         file audio_file: into FileSource,
-        /// The start of the part to embed, in seconds. The platform's default is 0.
+        /// Sets the start of the part to embed, in seconds. The platform's default is 0.
         form audio_start_offset_sec: f64,
     }
 }

@@ -98,7 +98,7 @@ impl EmbedTasksClient {
         }
     }
 
-    /// Gets how far a task is, without its vectors.
+    /// Gets the status of a task, without its vectors.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -171,17 +171,17 @@ request! {
 request! {
     /// Options of [`EmbedTasksClient::create`].
     CreateEmbedTask -> MediaEmbeddingTask {
-        /// A video that this program sends: a path, or any [`FileSource`].
+        /// Sets a video that this program sends: a path, or any [`FileSource`].
         file video_file: into FileSource,
-        /// A video that the platform fetches from a public URL.
+        /// Sets a video that the platform fetches from a public URL.
         form_url video_url: into String,
-        /// The start of the part to embed, in seconds. The platform's default is 0. It also requires the end.
+        /// Sets the start of the part to embed, in seconds. The platform's default is 0. It also requires the end.
         form video_start_offset_sec: f64,
-        /// The end of the part to embed, in seconds. The platform also requires the start.
+        /// Sets the end of the part to embed, in seconds. The platform also requires the start.
         form video_end_offset_sec: f64,
-        /// The length of a clip in seconds: 2 to 10. The platform's default is 6.
+        /// Sets the length of a clip in seconds: 2 to 10. The platform's default is 6.
         form video_clip_length: f64,
-        /// The scopes of the vectors: clips, which is the platform's default, or also the whole video.
+        /// Sets the scopes of the vectors: clips, which is the platform's default, or also the whole video.
         form video_embedding_scope: [EmbeddingScope],
     }
 }
@@ -189,7 +189,7 @@ request! {
 request! {
     /// Options of [`EmbedTasksClient::retrieve`].
     RetrieveEmbedTask -> MediaEmbeddingTask {
-        /// The vectors to return. By default, the platform returns all of them.
+        /// Sets the vectors to return. By default, the platform returns all of them.
         query embedding_option: [EmbeddingOption],
     }
 }
@@ -230,7 +230,7 @@ impl CreateEmbedTasks {
                 UploadMethod::Url(url) => (url.clone(), task.video_url(url)),
             };
             match video.0.checked() {
-                // In the order of the options, as one call has them.
+                // The options have the same order as in a call for a single video.
                 Ok(fields) => VIDEO_OPTIONS.iter().for_each(|name| {
                     fields.get(*name).into_iter().for_each(|value| task.0.form(name, value));
                 }),
@@ -251,12 +251,12 @@ const VIDEO_OPTIONS: [&str; 4] =
 pub struct EmbedTaskVideo(Fields, UploadMethod);
 
 impl EmbedTaskVideo {
-    /// A video that this program sends: a path, or any [`FileSource`].
+    /// Names a video that this program sends: a path, or any [`FileSource`].
     pub fn video_file(video_file: impl Into<FileSource>) -> Self {
         Self(Fields::default(), UploadMethod::direct(video_file))
     }
 
-    /// A video that the platform fetches from a public URL.
+    /// Names a video that the platform fetches from a public URL.
     pub fn video_url(video_url: impl Into<String>) -> Self {
         Self(Fields::default(), UploadMethod::url(video_url))
     }

@@ -1,4 +1,4 @@
-//! Working with vectors: storing, comparing and averaging them.
+//! Vectors: storing, comparing and averaging them.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,8 @@ pub struct EmbeddingRecord {
     pub model_name: String,
     /// The number of elements in the vector.
     pub dimension: usize,
-    /// The vector and the part of the asset that it describes. In JSON, these fields are on the same level as the others.
+    /// The vector and the part of the asset that it describes. In JSON, these fields are on the same level as the
+    /// others.
     #[serde(flatten)]
     pub data: EmbeddingData,
 }
@@ -80,8 +81,8 @@ impl EmbeddingSuccessResponse {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOutput`] if there is no vector or more than one, as for a video. Take them from
-    /// [`data`](Self::data) then.
+    /// [`Error::InvalidOutput`] if there is no vector or more than one, as for a video. In that case,
+    /// read them from [`data`](Self::data).
     pub fn into_embedding(self) -> Result<Vec<f32>> {
         match <[EmbeddingData; 1]>::try_from(self.data) {
             Ok([data]) => Ok(data.embedding),
@@ -136,8 +137,8 @@ impl EmbeddingTask {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`] if the vectors differ in length (they come from different models, or from different values
-/// of `embedding_dimension`), or if one has no direction because it is zero or not finite.
+/// [`Error::InvalidArgument`] if the vectors differ in length (they come from different models, or from different
+/// values of `embedding_dimension`), or if one has no direction because it is zero or not finite.
 pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Result<f32> {
     same_length(a.len(), b.len())?;
     Ok((dot(a, b) / (length(a)? * length(b)?)) as f32)
@@ -199,7 +200,7 @@ fn length(vector: &[f32]) -> Result<f64> {
     if length > 0.0 && length.is_finite() {
         return Ok(length);
     }
-    Err(refused("must have a direction; one of them is zero or not finite".into()))
+    Err(refused("must be finite and not zero".into()))
 }
 
 fn same_length(a: usize, b: usize) -> Result<()> {

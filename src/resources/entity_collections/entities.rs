@@ -34,7 +34,7 @@ impl EntitiesClient {
         self.0.get(&["entity-collections", entity_collection_id, "entities"]).into()
     }
 
-    /// Creates an entity from assets that show it. One is enough, but several make it easier to recognise.
+    /// Creates an entity from assets that show it. One is enough, but several make it easier to recognize.
     ///
     /// The call returns before the platform has processed the entity. Call [`wait_for_done`](Self::wait_for_done)
     /// before you search for it.
@@ -210,9 +210,9 @@ request! {
         query name: into String,
         /// Restricts the results to entities in this state.
         query status: into EntityStatus,
-        /// The field to sort by.
+        /// Sets the field to sort by.
         query sort_by: into EntitySortBy,
-        /// The sort direction. The platform's default is newest first.
+        /// Sets the sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
     }
 }
@@ -227,9 +227,9 @@ request! {
 request! {
     /// Options of [`EntitiesClient::create`].
     CreateEntity -> Entity {
-        /// The description of the entity.
+        /// Sets the description of the entity.
         json description: into String,
-        /// Your own metadata: strings, numbers or booleans. Send lists and objects as strings.
+        /// Sets your own metadata: strings, numbers or booleans. Send lists and objects as strings.
         json metadata: object,
     }
 }
@@ -237,12 +237,12 @@ request! {
 request! {
     /// Options of [`EntitiesClient::update`].
     UpdateEntity -> Entity {
-        /// The new name.
+        /// Sets the new name.
         json name: into String,
-        /// The new description.
+        /// Sets the new description.
         json description: into String,
-        /// Your own metadata, which replaces all of the existing metadata: strings, numbers or booleans. Send lists and
-        /// objects as strings.
+        /// Sets your own metadata, which replaces all of the existing metadata: strings, numbers or booleans. Send
+        /// lists and objects as strings.
         json metadata: object,
     }
 }
@@ -250,9 +250,9 @@ request! {
 input! {
     /// An entity for [`EntitiesClient::create_bulk`]: its name and the ids of its assets.
     EntityInput(name: String, asset_ids: [String]) {
-        /// The description of the entity.
+        /// Sets the description of the entity.
         description: into String,
-        /// Your own metadata: strings, numbers or booleans. Send lists and objects as strings.
+        /// Sets your own metadata: strings, numbers or booleans. Send lists and objects as strings.
         metadata: object,
     }
 }

@@ -90,9 +90,9 @@ request! {
         paging,
         /// Restricts the results to collections with this name.
         query name: into String,
-        /// The field to sort by.
+        /// Sets the field to sort by.
         query sort_by: into EntitySortBy,
-        /// The sort direction. The platform's default is newest first.
+        /// Sets the sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
     }
 }
@@ -100,7 +100,7 @@ request! {
 request! {
     /// Options of [`EntityCollectionsClient::create`].
     CreateEntityCollection -> EntityCollection {
-        /// The description of the collection.
+        /// Sets the description of the collection.
         json description: into String,
     }
 }
@@ -108,9 +108,9 @@ request! {
 request! {
     /// Options of [`EntityCollectionsClient::update`].
     UpdateEntityCollection -> EntityCollection {
-        /// The new name.
+        /// Sets the new name.
         json name: into String,
-        /// The new description.
+        /// Sets the new description.
         json description: into String,
     }
 }

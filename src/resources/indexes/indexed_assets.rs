@@ -178,9 +178,9 @@ video_filters! {
 request! {
     /// Options of [`IndexedAssetsClient::create`].
     CreateIndexedAsset -> IndexedAsset {
-        /// Whether to keep an HLS stream: see [`IndexedAsset::hls`].
+        /// Sets whether to keep an HLS stream: see [`IndexedAsset::hls`].
         json enable_video_stream: bool,
-        /// Your own metadata, to find the video by: strings, numbers, booleans or lists of strings.
+        /// Sets your own metadata, to find the video by: strings, numbers, booleans or lists of strings.
         json user_metadata: object,
     }
 }
@@ -188,9 +188,9 @@ request! {
 request! {
     /// Options of [`IndexedAssetsClient::retrieve`].
     RetrieveIndexedAsset -> IndexedAsset {
-        /// The embeddings to return. Requires an index with a Marengo model.
+        /// Sets the embeddings to return. Requires an index with a Marengo model.
         query embedding_option: [EmbeddingOption],
-        /// Whether to return the transcription.
+        /// Sets whether to return the transcription.
         query transcription: bool,
     }
 }
@@ -198,7 +198,7 @@ request! {
 request! {
     /// Options of [`IndexedAssetsClient::update`].
     UpdateIndexedAsset -> () {
-        /// The metadata to change: strings, numbers, booleans or lists of strings, or null to remove a key.
+        /// Sets the metadata to change: strings, numbers, booleans or lists of strings, or null to remove a key.
         json user_metadata: object,
     }
 }

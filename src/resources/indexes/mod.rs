@@ -60,9 +60,9 @@ impl IndexesClient {
 
     /// Creates an index. Its models and their options cannot be changed later.
     ///
-    /// The answer contains little more than the id; [`retrieve`](Self::retrieve) returns the rest. The platform answers
-    /// with a conflict (409, `index_name_already_exists`) if the name is taken. Use [`ensure`](Self::ensure) to get the
-    /// existing index instead.
+    /// The response contains little more than the id; [`retrieve`](Self::retrieve) returns the rest. The platform
+    /// responds with a conflict (409, `index_name_already_exists`) if the name is taken. Use [`ensure`](Self::ensure)
+    /// to get the existing index instead.
     ///
     /// ```no_run
     /// use twelvelabs::indexes::{IndexModelInput, ModelOption};
@@ -226,9 +226,9 @@ request! {
     /// Options of [`IndexesClient::list`].
     ListIndexes -> SyncPager<Index> {
         paging,
-        /// The field to sort by. The platform's default is the time of creation.
+        /// Sets the field to sort by. The platform's default is the time of creation.
         query sort_by: into SortBy,
-        /// The sort direction. The platform's default is newest first.
+        /// Sets the sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
         /// Restricts the results to indexes with this name.
         query index_name: into String,
@@ -246,8 +246,8 @@ request! {
 request! {
     /// Options of [`IndexesClient::create`].
     CreateIndex -> Index {
-        /// The add-ons for each video. The platform supports `thumbnail`, which requires Marengo. An add-on cannot be
-        /// removed later.
+        /// Sets the add-ons for each video. The platform supports `thumbnail`, which requires Marengo. An add-on cannot
+        /// be removed later.
         json addons: [String],
     }
 }
@@ -322,9 +322,9 @@ macro_rules! video_filters {
             $(#[$meta])*
             $name -> SyncPager<crate::resources::indexes::indexed_assets::IndexedAsset> {
                 paging,
-                /// The field to sort by. The platform's default is the time of creation.
+                /// Sets the field to sort by. The platform's default is the time of creation.
                 query sort_by: into crate::types::SortBy,
-                /// The sort direction. The platform's default is newest first.
+                /// Sets the sort direction. The platform's default is newest first.
                 query sort_option: into crate::types::SortOption,
                 /// Restricts the results to videos with this file name.
                 query filename: into String,

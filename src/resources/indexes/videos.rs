@@ -75,9 +75,9 @@ video_filters! {
 request! {
     /// Options of [`VideosClient::retrieve`].
     RetrieveVideo -> IndexedAsset {
-        /// The embeddings to return. Requires an index with a Marengo model.
+        /// Sets the embeddings to return. Requires an index with a Marengo model.
         query embedding_option: [EmbeddingOption],
-        /// Whether to return the transcription.
+        /// Sets whether to return the transcription.
         query transcription: bool,
     }
 }
@@ -85,7 +85,7 @@ request! {
 request! {
     /// Options of [`VideosClient::update`].
     UpdateVideo -> () {
-        /// The metadata to change: strings, numbers, booleans or lists of strings, or null to remove a key.
+        /// Sets the metadata to change: strings, numbers, booleans or lists of strings, or null to remove a key.
         json user_metadata: object,
     }
 }

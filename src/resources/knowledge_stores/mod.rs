@@ -138,9 +138,9 @@ request! {
     /// Options of [`KnowledgeStoresClient::list`].
     ListKnowledgeStores -> SyncPager<KnowledgeStore> {
         paging,
-        /// The field to sort by.
+        /// Sets the field to sort by.
         query sort_by: into SortBy,
-        /// The sort direction. The platform's default is newest first.
+        /// Sets the sort direction. The platform's default is newest first.
         query sort_option: into SortOption,
     }
 }
@@ -148,13 +148,13 @@ request! {
 request! {
     /// Options of [`KnowledgeStoresClient::create`].
     CreateKnowledgeStore -> KnowledgeStore {
-        /// The settings by which the platform processes the items: an [`IngestionConfig`], or your own object. They
-        /// cannot be changed later.
+        /// Sets the settings by which the platform processes the items: an [`IngestionConfig`], or your own object.
+        /// They cannot be changed later.
         json ingestion_config: object,
-        /// The description of the knowledge store.
+        /// Sets the description of the knowledge store.
         json description: into String,
-        /// Your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 10 keys of
-        /// 128 characters, strings of 2,048 characters, and integers of 53 bits.
+        /// Sets your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 10 keys
+        /// of 128 characters, strings of 2,048 characters, and integers of 53 bits.
         json metadata: object,
     }
 }
@@ -162,11 +162,11 @@ request! {
 request! {
     /// Options of [`KnowledgeStoresClient::update`].
     UpdateKnowledgeStore -> KnowledgeStore {
-        /// The new name.
+        /// Sets the new name.
         json name: into String,
-        /// The new description.
+        /// Sets the new description.
         json description: into String,
-        /// Your own metadata, which replaces all of the existing metadata: strings, numbers, booleans or lists of
+        /// Sets your own metadata, which replaces all of the existing metadata: strings, numbers, booleans or lists of
         /// strings.
         json metadata: object,
     }

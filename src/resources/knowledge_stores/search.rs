@@ -23,23 +23,23 @@ pub(super) fn page(first: &Request, token: &str) -> Request {
 request! {
     /// Options of [`KnowledgeStoresClient::search`](crate::knowledge_stores::KnowledgeStoresClient::search).
     SearchKnowledgeStore -> SyncPager<SearchKnowledgeStoreHit> {
-        /// The items to search: a [`SearchKnowledgeStoreFilter`], or your own object. The default is all items.
+        /// Sets the items to search: a [`SearchKnowledgeStoreFilter`], or your own object. The default is all items.
         json filter: filter,
-        /// The options for matching items: [`SearchKnowledgeStoreOptions`], or your own object. By default, the
+        /// Sets the options for matching items: [`SearchKnowledgeStoreOptions`], or your own object. By default, the
         /// platform matches the picture.
         json search_options: object,
-        /// Whether a hit is a single clip (the platform's default) or a video with all its matching clips.
+        /// Sets whether a hit is a single clip (the platform's default) or a video with all its matching clips.
         json group_by: into KnowledgeStoreGroupBy,
-        /// The first page to fetch: the [`next_page_token`](crate::PageInfo::next_page_token) of the page before it,
-        /// from the same search with the same options.
+        /// Sets the first page to fetch: the [`next_page_token`](crate::PageInfo::next_page_token) of the page before
+        /// it, from the same search with the same options.
         json page_token: into String,
-        /// Whether to return the metadata of the items with the hits.
+        /// Sets whether to return the metadata of the items with the hits.
         json include_metadata: bool,
     }
 }
 
 impl SearchKnowledgeStore {
-    /// The maximum number of hits on a page: 1 to 50. The platform's default is 10.
+    /// Sets the maximum number of hits on a page: 1 to 50. The platform's default is 10.
     pub fn page_size(mut self, page_size: u32) -> Self {
         if page_size == 0 {
             self.0.reject("page_size", "must be between 1 and 50, not 0");
@@ -91,12 +91,12 @@ impl SearchKnowledgeStoreFilter {
         self.field("asset_type", json!({"in": types}))
     }
 
-    /// Only this item.
+    /// Restricts the results to this item.
     pub fn item_id(self, item_id: impl Into<String>) -> Self {
         self.field("item_id", json!({"eq": item_id.into()}))
     }
 
-    /// Only these items.
+    /// Restricts the results to these items.
     pub fn item_ids(self, item_ids: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.field("item_id", json!({"in": texts(item_ids)}))
     }
@@ -132,7 +132,7 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchKnowledgeStoreOptions {
-    /// The options for matching videos. In an answer, `None` if no videos were searched.
+    /// The options for matching videos. In a response, `None` if no videos were searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoSearchOptions>,
 }
@@ -177,7 +177,7 @@ pub enum SearchKnowledgeStoreHit {
 }
 
 impl SearchKnowledgeStoreHit {
-    /// The id of the [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
+    /// Returns the id of the [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
     pub fn item_id(&self) -> Option<&str> {
         match self {
             Self::Video(hit) => Some(&hit.item_id),
@@ -186,7 +186,7 @@ impl SearchKnowledgeStoreHit {
         }
     }
 
-    /// The rank among the hits. 1 is the best.
+    /// Returns the rank among the hits. 1 is the best.
     pub fn rank(&self) -> Option<i64> {
         match self {
             Self::Video(hit) => hit.rank,
@@ -222,7 +222,7 @@ impl SyncPager<SearchKnowledgeStoreHit> {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`](crate::Error::Decode) if the answer does not contain them.
+    /// [`Error::Decode`](crate::Error::Decode) if the response does not contain them.
     pub fn effective_search_options(&self) -> Result<SearchKnowledgeStoreOptions> {
         #[derive(Deserialize)]
         struct Page {

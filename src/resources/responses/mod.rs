@@ -112,18 +112,18 @@ macro_rules! response_request {
         request! {
             $(#[$meta])*
             $name -> $output {
-                /// The session to continue: the [`session_id`](ResponseObject::session_id) of an earlier response.
+                /// Sets the session to continue: the [`session_id`](ResponseObject::session_id) of an earlier response.
                 /// Without it, the platform starts a new session.
                 json session_id: into String,
-                /// A system prompt for this request alone.
+                /// Sets a system prompt for this request alone.
                 json instructions: into String,
-                /// Additional output to return with the answer.
+                /// Sets additional output to return with the answer.
                 json include: [ResponseInclude],
-                /// The items and collections of the store that the question is about. The text refers to each by its
-                /// place in this list, as `{{sel:0}}`, `{{sel:1}}` and so on. The platform prefers them strongly but
-                /// not exclusively, and remembers them for the rest of the session.
+                /// Sets the items and collections of the store that the question is about. The text refers to each by
+                /// its place in this list, as `{{sel:0}}`, `{{sel:1}}` and so on. The platform prefers them strongly
+                /// but not exclusively, and remembers them for the rest of the session.
                 json selections: [ResponseSelection],
-                /// The form of the answer, such as a [`TextParamFormat`].
+                /// Sets the form of the answer, such as a [`TextParamFormat`].
                 json text: into TextParam,
             }
         }
@@ -147,6 +147,7 @@ impl CreateResponse {
     /// and does not support `oneOf`, `default`, `not`, `if` and `patternProperties`.
     ///
     /// # Errors
+    ///
     /// [`Error::Failed`] if the response failed or was canceled, [`Error::Truncated`] if it was truncated, and
     /// [`Error::InvalidOutput`] if it does not fit the type or does not say that it is complete. The last two contain
     /// the text.
@@ -175,6 +176,7 @@ impl CreateResponse {
     /// fields, so the model reads them.
     ///
     /// # Errors
+    ///
     /// The same as for [`json`](Self::json).
     ///
     /// ```no_run
@@ -252,7 +254,7 @@ input! {
 }
 
 impl ResponseInputItem {
-    /// A message of the user.
+    /// Creates a message of the user.
     pub fn user(content: impl Into<String>) -> Self {
         Self::new("message", "user", content)
     }
@@ -275,12 +277,12 @@ input! {
 }
 
 impl ResponseSelection {
-    /// An item of the store. Its id begins with `ksi_`.
+    /// Selects an item of the store. Its id begins with `ksi_`.
     pub fn item(id: impl Into<String>) -> Self {
         Self::new(ResponseSelectionKind::Item, id)
     }
 
-    /// All items of an item collection. Its id begins with `ksic_`.
+    /// Selects all items of an item collection. Its id begins with `ksic_`.
     pub fn collection(id: impl Into<String>) -> Self {
         Self::new(ResponseSelectionKind::Collection, id)
     }
@@ -304,11 +306,11 @@ input! {
     /// The format of an answer: text, which is the platform's default, or JSON that follows a schema.
     /// [`text`](Self::text) and [`json_schema`](Self::json_schema) create one.
     TextParamFormat(kind = "type": String) {
-        /// The name of the schema.
+        /// Sets the name of the schema.
         name: into String,
-        /// The description of the schema.
+        /// Sets the description of the schema.
         description: into String,
-        /// The schema, in JSON Schema draft 2020-12.
+        /// Sets the schema, in JSON Schema draft 2020-12.
         schema: into serde_json::Value,
         /// Reserved by the platform. It has no effect so far.
         strict: bool,
@@ -316,12 +318,12 @@ input! {
 }
 
 impl TextParamFormat {
-    /// Plain text.
+    /// Requests plain text.
     pub fn text() -> Self {
         Self::new("text")
     }
 
-    /// JSON that follows a schema with this name.
+    /// Requests JSON that follows a schema with this name.
     ///
     /// ```
     /// use serde_json::json;
@@ -334,8 +336,8 @@ impl TextParamFormat {
         Self::new("json_schema").name(name).schema(schema)
     }
 
-    /// JSON that follows the schema of a type, under the name `answer`. Use it with [`CreateResponseStream`], or where
-    /// the answer is decoded later; [`CreateResponse::json_as`] does both steps in one.
+    /// Requests JSON that follows the schema of a type, under the name `answer`. Use it with [`CreateResponseStream`],
+    /// or where the answer is decoded later; [`CreateResponse::json_as`] does both steps in one.
     #[cfg(feature = "schemars")]
     #[cfg_attr(docsrs, doc(cfg(feature = "schemars")))]
     pub fn json_schema_of<T: schemars::JsonSchema>() -> Self {
@@ -450,6 +452,7 @@ impl ResponseObject {
     /// Decodes the text of the answer from JSON into your own type.
     ///
     /// # Errors
+    ///
     /// The same as for [`CreateResponse::json`].
     ///
     /// ```no_run
@@ -473,9 +476,10 @@ impl ResponseObject {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Failed`] if the response failed or was canceled, [`Error::Truncated`] if the model stopped at the limit of
-    /// tokens, and [`Error::InvalidOutput`] if there is no text or the [`status`](Self::status) does not say that the
-    /// response is complete.
+    ///
+    /// [`Error::Failed`] if the response failed or was canceled, [`Error::Truncated`] if the model stopped at the token
+    /// limit, and [`Error::InvalidOutput`] if there is no text or the [`status`](Self::status) does not say that
+    /// the response is complete.
     pub fn complete(&self) -> Result<String> {
         self.check()?;
         complete(Some(self.text()), Some(&FinishReason::Stop))

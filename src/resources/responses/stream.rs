@@ -237,6 +237,7 @@ pub struct ResponseStreamFuncCallArgsDoneEvent {
 /// for the end.
 ///
 /// # Errors
+///
 /// If the stream breaks off before its end, contains a malformed event, or the response fails or is canceled, the
 /// iterator yields an [`Error::Stream`] with the text of the answer so far and then ends. Dropping the stream closes
 /// the connection, but the platform may still finish the response.
@@ -253,7 +254,7 @@ pub struct ResponseStreamFuncCallArgsDoneEvent {
 /// }
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
-#[must_use = "the response comes as it is read: iterate over it, or call `.finish()` or `.text()`"]
+#[must_use = "the stream is read only while it is iterated over: iterate, or call `.finish()` or `.text()`"]
 pub struct ResponseStream {
     stream: Option<Stream>,
     pending: Pending,
@@ -333,6 +334,7 @@ impl ResponseStream {
     /// [`complete`](ResponseObject::complete).
     ///
     /// # Errors
+    ///
     /// The errors of the [stream](Self), even if the iterator has already yielded its error.
     ///
     /// ```no_run
@@ -348,7 +350,7 @@ impl ResponseStream {
         }
         let message = match self.fault.take() {
             Some(fault) => fault,
-            None if self.snapshot.id.is_empty() => "the stream has no response".into(),
+            None if self.snapshot.id.is_empty() => "the stream ended without a response".into(),
             None => return Ok(self.snapshot),
         };
         let (text, generation) = (self.snapshot.text(), Box::new(self.generation()));
@@ -358,6 +360,7 @@ impl ResponseStream {
     /// Waits for the end and returns the text of the answer, if it is complete.
     ///
     /// # Errors
+    ///
     /// The same as for [`finish`](Self::finish) and [`ResponseObject::complete`]: a truncated answer returns an
     /// [`Error::Truncated`], and a response that does not say that it is complete returns an [`Error::InvalidOutput`].
     ///

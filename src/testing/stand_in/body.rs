@@ -66,7 +66,7 @@ impl Body {
         self.length
     }
 
-    /// Whether the body is empty.
+    /// Returns whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }

@@ -63,8 +63,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// what the documentation says the platform refuses: an asset that is not ready, an image for an index, an item with
 /// the wrong `asset_type`, an unsupported schema. Where the documentation is silent, it is strict.
 ///
-/// - **Assets**, uploaded in one request or in chunks, with transcriptions, metadata, HLS streams and thumbnails. Videos
-///   and audio files last 12.5 s. A file whose name contains `video_duration_too_short` fails with that code.
+/// - **Assets**, uploaded in one request or in chunks, with transcriptions, metadata, HLS streams and thumbnails.
+///   Videos and audio files last 12.5 s. A file whose name contains `video_duration_too_short` fails with that code.
 /// - **Indexes**, their videos, tasks and searches. The same four sentences are spoken in every video: `Hello there,
 ///   and welcome to the beach.`, `Look, the dog runs into the water.`, `Now we build a castle of sand.` and `The sun
 ///   goes down, time to go home.` Clips that contain more words of the query come first. Filters and `group_by` work.
@@ -116,6 +116,7 @@ impl StandIn {
     /// Starts a stand-in on two free ports of the loopback interface.
     ///
     /// # Panics
+    ///
     /// If the system has no free port or cannot start a thread. See [`try_start`](Self::try_start).
     #[must_use = "it stops when it is dropped"]
     #[track_caller]
@@ -129,6 +130,7 @@ impl StandIn {
     /// Does the same as [`start`](Self::start), but returns an error instead of panicking.
     ///
     /// # Errors
+    ///
     /// If the system has no free port or cannot start a thread.
     pub fn try_start() -> io::Result<Self> {
         let clock = TestClock::new();
@@ -189,6 +191,7 @@ impl StandIn {
     /// Answers the next `times` requests with this status, without effect.
     ///
     /// # Panics
+    ///
     /// If the endpoint is not written as `"METHOD /path"`.
     #[track_caller]
     pub fn fail(&self, endpoint: &str, times: usize, status: u16) {
@@ -212,6 +215,7 @@ impl StandIn {
     /// ```
     ///
     /// # Panics
+    ///
     /// If the endpoint is not written as `"METHOD /path"`.
     #[track_caller]
     pub fn fault(&self, endpoint: &str, fault: Fault) {
@@ -233,6 +237,7 @@ impl StandIn {
     /// ```
     ///
     /// # Panics
+    ///
     /// If the endpoint is not written as `"METHOD /path"`.
     #[track_caller]
     pub fn answer(&self, endpoint: &str, json: Value) {
@@ -302,6 +307,7 @@ impl StandIn {
     /// Returns all requests to this endpoint, in order.
     ///
     /// # Panics
+    ///
     /// If the endpoint is not written as `"METHOD /path"`.
     #[track_caller]
     pub fn requests_to(&self, endpoint: &str) -> Vec<Request> {
@@ -312,6 +318,7 @@ impl StandIn {
     /// Returns the number of requests to this endpoint.
     ///
     /// # Panics
+    ///
     /// If the endpoint is not written as `"METHOD /path"`.
     #[track_caller]
     pub fn count(&self, endpoint: &str) -> usize {
@@ -340,6 +347,7 @@ impl StandIn {
     /// ```
     ///
     /// # Panics
+    ///
     /// If the endpoint is not written as `"METHOD /path"`.
     #[must_use]
     #[track_caller]

@@ -171,8 +171,8 @@ impl Request {
         self.form.iter().find(|part| part.name == name)
     }
 
-    /// Whether the storage received the request. The storage is the host of presigned URLs, and must never receive the
-    /// API key.
+    /// Returns whether the storage received the request. The storage is the host of presigned URLs, and must never
+    /// receive the API key.
     pub fn is_to_storage(&self) -> bool {
         self.host == Host::Storage
     }

@@ -109,14 +109,14 @@ impl UploadAll {
         /// | field | |
         /// |---|---|
         /// | `event` | `sending` (the file is being sent in one request), `session` (a chunked upload has started), `uploaded` (the file has arrived), `done` or `failed` |
-        /// | `path`, `size`, `modified` | the file: its absolute path (or that below the folder of [`relative_to`](Self::relative_to)), its bytes, when it was changed (in ns since 1970) |
-        /// | `upload` | the data to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
-        /// | `sent_at` | when the file was first sent in one request whose outcome is unknown |
-        /// | `clock_offset` | by how many milliseconds the platform's clock was ahead of this machine's then |
-        /// | `asset_id`, `asset` | the asset, as far as it is known |
-        /// | `placements` | the indexes and knowledge stores: the id of each, the `id` of the asset in it, or that it is `in_flight`, and what is known of it there |
-        /// | `code`, `message`, `permanent` | why it failed, and whether for good |
-        /// | `at` | when this was written |
+        /// | `path`, `size`, `modified` | the file: its absolute path (or its path below the folder of [`relative_to`](Self::relative_to)), its size in bytes, and its modification time in ns since 1970 |
+        /// | `upload` | the data needed to resume a chunked upload: a [`ResumableUpload`](crate::multipart_upload::ResumableUpload), whose headers may be secret |
+        /// | `sent_at` | the time at which the file was first sent in one request whose outcome is unknown |
+        /// | `clock_offset` | the number of milliseconds by which the platform's clock was ahead of this machine's at that time |
+        /// | `asset_id`, `asset` | the asset, if it is known |
+        /// | `placements` | the indexes and knowledge stores: the id of each, with the `id` and the state of the asset in it, or `in_flight` while it is being added |
+        /// | `code`, `message`, `permanent` | the reason for a failure, and whether it is permanent |
+        /// | `at` | the time at which the line was written |
         ///
         /// Unreadable lines are skipped and kept. No line is longer than 16 MiB. If most lines of a large manifest are
         /// superseded, it is compacted when a batch begins: the current lines are written to `NAME.new`, which then

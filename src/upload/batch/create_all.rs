@@ -163,7 +163,7 @@ impl<T> Iterator for CreatedAll<T> {
             }
             _ => Error::Protocol {
                 operation: "create_all".into(),
-                message: format!("asset {id} was added, but the platform does not say as what"),
+                message: format!("asset {id} was added, but the platform did not return the id of the new item"),
             },
         };
         let result = outcome.result.and_then(|asset| created.ok_or_else(|| missing(&asset)));

@@ -10,6 +10,7 @@ use crate::error::{ApiError, Error, Result};
 use crate::resources::assets::{Asset, AssetRef};
 use crate::resumable::ResumableUpload;
 use crate::sync::Sender;
+use crate::text::human;
 use crate::upload::journal::entry::FileKey;
 use crate::upload::journal::placement::{Destination, Placement};
 use crate::upload::options::SentAt;
@@ -201,7 +202,7 @@ impl Stopped {
             Stopped::Manifest(path, message) => Error::file(path, message.as_str(), None),
             Stopped::Deadline(deadline) => Error::Timeout {
                 operation: "upload_all".into(),
-                message: format!("the deadline of the batch ({} s) has passed", deadline.as_secs_f64()),
+                message: format!("the deadline of the batch ({}) has passed", human(*deadline)),
                 sent: false,
                 source: None,
             },

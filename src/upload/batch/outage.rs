@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::later;
 use crate::error::Error;
-use crate::text::printable_path;
+use crate::text::{human, printable_path};
 use crate::upload::batch::job::{FileJob, Stopped, failed_temporarily};
 use crate::upload::batch::scheduler::{Batch, Outage};
 use crate::upload::journal::entry::FileKey;
@@ -23,7 +23,7 @@ impl Batch {
         let mut queue = self.queue();
         queue.failures = 0;
         if queue.outage.take().is_some() {
-            log::info!("files get through again");
+            log::info!("uploads succeed again");
         }
     }
 
@@ -48,7 +48,7 @@ impl Batch {
             let outage = queue.outage.get_or_insert(Outage { since: now, tries: 0, next: Some(now) });
             let lasted = now.saturating_duration_since(outage.since);
             if lasted >= self.options.max_outage {
-                let message = format!("nothing got through for {} s: {}", lasted.as_secs(), e.message());
+                let message = format!("no upload has succeeded for {}: {}", human(lasted), e.message());
                 queue.stopped.get_or_insert(Stopped::Outage(message));
                 drop(queue);
                 return self.failed(job, key, e);
@@ -57,7 +57,7 @@ impl Batch {
             outage.tries += 1;
             outage.next =
                 Some(later(now, pause.max(e.retry_after().unwrap_or_default()).min(self.options.max_outage - lasted)));
-            log::warn!("{e}; nothing gets through; the next attempt is in {pause:?}");
+            log::warn!("{e}; uploads are paused; the next attempt is in {pause:?}");
             queue.files.push_front(job.take_back());
         } else {
             log::warn!("{}: {e}; it will be retried later", printable_path(&job.file.path));

@@ -71,11 +71,13 @@ impl UploadPlan {
             not_resumable(upload.clone(), Error::Protocol { operation, message })
         };
         let Some(chunk_size) = session.chunk_size.filter(|size| *size > 0) else {
-            return Err(unusable("the platform gave no size for the chunks".into()));
+            return Err(unusable("the platform returned no chunk size".into()));
         };
         let total_chunks = count(length, chunk_size).map_err(&unusable)?;
         if let Some(given) = session.total_chunks.filter(|total| *total != total_chunks) {
-            let message = format!("{length} bytes in chunks of {chunk_size} are {total_chunks} chunks, not {given}");
+            let message = format!(
+                "the platform announced {given} chunks, but {length} bytes in chunks of {chunk_size} bytes make {total_chunks}"
+            );
             return Err(unusable(message));
         }
         Ok(UploadPlan {
@@ -175,19 +177,19 @@ impl UploadPlan {
         upload.file = file.or(upload.file);
         let Some(chunk_size) = upload.chunk_size.filter(|size| *size > 0) else {
             let why = match is_complete {
-                true => "the session is complete already; look for its asset in `assets().list()`",
-                false => "the session is not among the incomplete uploads, so the size of its chunks is not known",
+                true => "the session is already complete; look for its asset in `assets().list()`",
+                false => "the session is not among the incomplete uploads, so its chunk size is unknown",
             };
             return Err(not_resumable(kept, protocol(why.into())));
         };
         let total_chunks = count(length, chunk_size).map_err(&other_file)?;
         if let Some(counted) = counted.filter(|counted| *counted != u64::from(total_chunks)) {
             return Err(other_file(format!(
-                "this file would have {total_chunks} chunks of {chunk_size} bytes, and {name} has {counted} chunks"
+                "this file would have {total_chunks} chunks of {chunk_size} bytes, but {name} has {counted} chunks"
             )));
         }
         let mut missing = missing_chunks(chunks, total_chunks, |index| {
-            Err(other_file(format!("{name} has a chunk {index}; this file has chunks 1 to {total_chunks}")))
+            Err(other_file(format!("{name} has a chunk {index}, but this file has chunks 1 to {total_chunks}")))
         })?;
         if is_complete {
             missing.clear();
@@ -233,7 +235,7 @@ pub(crate) fn missing_chunks(
 
 fn count(length: u64, chunk_size: u64) -> Result<u32, String> {
     let chunks = u32::try_from(length.div_ceil(chunk_size)).ok().filter(|chunks| *chunks <= MAX_CHUNKS);
-    chunks.ok_or_else(|| format!("{length} bytes need too many chunks of {chunk_size} bytes"))
+    chunks.ok_or_else(|| format!("{length} bytes would need more than {MAX_CHUNKS} chunks of {chunk_size} bytes"))
 }
 
 /// Returns the headers for the requests that carry the chunks.
@@ -256,7 +258,7 @@ pub(crate) fn chunk_headers(upload: &ResumableUpload) -> Result<Vec<(String, Str
 pub(crate) fn is_of(upload: &ResumableUpload, path: &Path) -> bool {
     let difference = upload.file.zip(stat(path).ok().flatten()).and_then(|(then, now)| then.difference(&now));
     if let Some(difference) = &difference {
-        log::warn!("{}: {difference}: it is uploaded from the start", printable_path(path));
+        log::warn!("{}: {difference}; it is uploaded from the start", printable_path(path));
     }
     difference.is_none()
 }

@@ -142,7 +142,7 @@ impl Job<'_> {
             (Ok(()), None) => {
                 let name = self.name();
                 let message =
-                    format!("{name} is complete, but the id of its asset is unknown: look for it in `assets().list()`");
+                    format!("{name} is complete, but the id of its asset is unknown; look for it in `assets().list()`");
                 return Err(self.protocol(message));
             }
             (Err(cause), _) => cause,

@@ -246,7 +246,7 @@ impl Job<'_> {
         let count = queue.run_without_url(next);
         match self.fetch(queue, next, count) {
             // The worker that needs the URLs requests them again, and reports the error if it persists.
-            Err(e) if !is_unknown_session(&e) => log::debug!("no URLs ahead of need: {e}"),
+            Err(e) if !is_unknown_session(&e) => log::debug!("could not fetch URLs in advance: {e}"),
             other => drop(other?),
         }
         Ok(())

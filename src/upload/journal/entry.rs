@@ -115,7 +115,7 @@ impl Header {
         if self.version > own.version {
             let (is, known) = (self.version, own.version);
             return Some(format!(
-                "this {what} has version {is} of the format, and this program supports up to {known}; update the program"
+                "this {what} has format version {is}, but this program supports only versions up to {known}; update the program"
             ));
         }
         if self.base_url != own.base_url {

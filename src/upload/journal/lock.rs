@@ -99,7 +99,7 @@ impl Lock {
             Refusal::InUse => in_use(target, &path),
             Refusal::InTheWay => Error::file(&path, "this file has the name of the lock file; move it elsewhere", None),
             Refusal::NoLocks(e) => {
-                let message = "it cannot be locked; put it on a file system that supports locks";
+                let message = "cannot lock this file; put it on a file system that supports locks";
                 Error::file(target, message, Some(e))
             }
             Refusal::Failed(e) => Error::file(&path, "cannot create the lock file", Some(e)),

@@ -60,13 +60,12 @@ impl JournalFile {
         let fail = |e| Error::file(path, format!("cannot open the {what}"), Some(e));
         let path = &behind_links(kind, path)?;
         if is_among(path, files, &paths) {
-            let message =
-                format!("the {what} is itself one of the files to upload: name another, or leave it out of them");
+            let message = format!("the {what} is itself one of the files to upload; name another, or do not upload it");
             return Err(Error::file(path, message, None));
         }
         match path.metadata() {
             Ok(metadata) if !metadata.is_file() => {
-                return Err(Error::file(path, format!("the {what} has to be a file"), None));
+                return Err(Error::file(path, format!("the {what} must be a regular file"), None));
             }
             Err(e) if e.kind() != ErrorKind::NotFound || !path.parent().is_some_and(Path::is_dir) => {
                 return Err(fail(e));

@@ -85,11 +85,11 @@ fn a_wait_ends_with_the_last_file_and_drops_none() {
         outcomes,
         [
             "1",
-            "file b ended as `failed`: asset 2 has the reason None",
+            "file b ended as `failed`: retrieve asset 2 for the reason None",
             "file c ended as `rejected`: It is not there. Some(\"source_unavailable\")",
             "file d ended as `rejected`: the platform gave no reason None",
             "file e ended as `failed`: the platform gave no reason None",
-            "file f ended as `ready`: the platform names no asset None",
+            "file f ended as `ready`: the platform returned no asset id None",
         ]
     );
     assert_eq!(client.imports().wait_for_done("c1", "i1").send().unwrap().items.unwrap(), [], "all were deleted");

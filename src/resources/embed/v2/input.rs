@@ -15,8 +15,8 @@ const LIMIT: u64 = 32_000_000;
 const HINT: &str = "the platform documents 32 MB for an image, 36 MB for audio and video and 512 MB for a document \
      that is sent as base64; give a larger one by URL, or upload it as an asset and give its id";
 
-/// The source of media. A local file is read when the request is sent, and sent as base64. A path or a [`FileSource`]
-/// becomes one, and so does a reference to an [`Asset`].
+/// The source of media. A local file is read when the request is sent, and sent as base64. A path, a
+/// [`FileSource`] or a reference to an [`Asset`] can be converted into one.
 ///
 /// ```
 /// use twelvelabs::FileSource;
@@ -34,36 +34,36 @@ pub enum MediaSource {
     AssetId(String),
     /// A file that the platform fetches from a public URL, which must link directly to it.
     Url(String),
-    /// In the request itself, in base64.
+    /// A file within the request, encoded in base64.
     Base64String(String),
     /// A file that this program sends.
     File(FileSource),
 }
 
 impl MediaSource {
-    /// An asset on the platform, which must be ready.
+    /// Names an asset on the platform, which must be ready.
     pub fn asset_id(asset_id: impl Into<String>) -> Self {
         Self::AssetId(asset_id.into())
     }
 
-    /// A file that the platform fetches from a public URL: a direct link to the file.
+    /// Names a file that the platform fetches from a public URL, which must be a direct link to the file.
     pub fn url(url: impl Into<String>) -> Self {
         Self::Url(url.into())
     }
 
-    /// The bytes of something small, sent with the request: this encodes them. [`file`](Self::file) encodes as it
-    /// sends, and takes bytes as well.
+    /// Sends the bytes of a small file within the request. This method encodes them in memory;
+    /// [`file`](Self::file), which accepts bytes as well, encodes them while it sends them.
     pub fn base64(bytes: impl AsRef<[u8]>) -> Self {
         Self::base64_string(BASE64_STANDARD.encode(bytes))
     }
 
-    /// Base64 that you have already.
+    /// Sends a file that is already encoded in base64 within the request.
     pub fn base64_string(base64_string: impl Into<String>) -> Self {
         Self::Base64String(base64_string.into())
     }
 
-    /// A file that this program sends: a path, or any [`FileSource`]. It is encoded as it is sent, so its size does
-    /// not matter for memory.
+    /// Sends a file: a path, or any [`FileSource`]. It is encoded while it is sent, so memory use does not depend on
+    /// its size.
     pub fn file(file: impl Into<FileSource>) -> Self {
         Self::File(file.into())
     }
@@ -138,7 +138,7 @@ pub struct EmbedInput {
     parts: Parts,
 }
 
-/// The object of an input: its plain fields, and its media, of which a file is read when the request is sent.
+/// The object of an input: its plain fields and its media. A local file is read when the request is sent.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Parts {
     fields: Fields,
@@ -189,43 +189,43 @@ impl Serialize for Parts {
 }
 
 impl EmbedInput {
-    /// A text of up to 500 tokens. Not for tasks.
+    /// Embeds a text of up to 500 tokens. Tasks do not accept it.
     pub fn text(input_text: impl Into<String>) -> Self {
         Self::new("text", text(input_text.into(), None))
     }
 
-    /// An image: a path, an asset, any other [`MediaSource`], or an [`ImageInput`] with options.
+    /// Embeds an image: a path, an asset, any other [`MediaSource`], or an [`ImageInput`] with options.
     pub fn image(image: impl Into<ImageInput>) -> Self {
         Self::new("image", image.into().0)
     }
 
-    /// A text of up to 500 tokens and an image, in one vector. Not for tasks.
+    /// Embeds a text of up to 500 tokens and an image in one vector. Tasks do not accept it.
     pub fn text_image(input_text: impl Into<String>, media_source: impl Into<MediaSource>) -> Self {
         Self::new("text_image", text(input_text.into(), Some(media_source.into())))
     }
 
-    /// Audio: a path, an asset, any other [`MediaSource`], or an [`AudioInput`] with options.
+    /// Embeds audio: a path, an asset, any other [`MediaSource`], or an [`AudioInput`] with options.
     pub fn audio(audio: impl Into<AudioInput>) -> Self {
         Self::new("audio", audio.into().0)
     }
 
-    /// Video: a path, an asset, any other [`MediaSource`], or a [`VideoInput`] with options.
+    /// Embeds video: a path, an asset, any other [`MediaSource`], or a [`VideoInput`] with options.
     pub fn video(video: impl Into<VideoInput>) -> Self {
         Self::new("video", video.into().0)
     }
 
-    /// A PDF, text or Markdown file: a path, an asset, any other [`MediaSource`], or a [`DocumentInput`] with options.
-    /// For tasks.
+    /// Embeds a PDF, text or Markdown file: a path, an asset, any other [`MediaSource`], or a [`DocumentInput`] with
+    /// options. Only tasks accept it.
     pub fn document(document: impl Into<DocumentInput>) -> Self {
         Self::new("document", document.into().0)
     }
 
-    /// A text and up to 10 media, in one vector. Not for tasks.
+    /// Embeds a text and up to 10 media in one vector. Tasks do not accept it.
     pub fn multi_input(multi_input: MultiInput) -> Self {
         Self::new("multi_input", multi_input.0)
     }
 
-    /// A kind of input that this version of the crate does not know, with the object that belongs to it.
+    /// Embeds a kind of input that this version of the crate does not know, from the object that belongs to it.
     pub fn other(input_type: impl Into<String>, fields: Map<String, Value>) -> Self {
         Self { input_type: input_type.into(), parts: Parts { fields: fields.into(), ..Parts::default() } }
     }
@@ -328,7 +328,7 @@ macro_rules! media_input {
 }
 
 media_input! {
-    /// An image to embed. Its options are for tasks, in which each has one possible value so far.
+    /// An image to embed. Only tasks accept its options, and each has one possible value so far.
     ImageInput(MediaSource) {
         /// Sets the aspects to embed: `visual`.
         embedding_option: [EmbeddingOption],
@@ -342,9 +342,9 @@ media_input! {
 media_input! {
     /// Audio to embed.
     AudioInput(MediaSource) {
-        /// The start of the part to embed, in seconds. The platform's default is the start of the file.
+        /// Sets the start of the part to embed, in seconds. The platform's default is the start of the file.
         start_sec: f64,
-        /// The end of the part to embed, in seconds. The platform's default is the end of the file.
+        /// Sets the end of the part to embed, in seconds. The platform's default is the end of the file.
         end_sec: f64,
         /// Sets the segmentation. By default, `marengo3.5` chooses it, and `marengo3.0` splits every 6 s.
         segmentation: into MediaSegmentation,
@@ -354,7 +354,7 @@ media_input! {
         embedding_scope: [EmbeddingScope],
         /// Sets the form of the vectors for two or more options. The default is `separate_embedding`.
         embedding_type: [EmbeddingType],
-        /// Adds your own knowledge about segments to the fused vectors. Requires `marengo3.5`.
+        /// Adds your own descriptions of segments to the fused vectors. Requires `marengo3.5`.
         time_based_metadata: [TimeBasedMetadataEntry],
     }
 }
@@ -362,9 +362,9 @@ media_input! {
 media_input! {
     /// Video to embed.
     VideoInput(MediaSource) {
-        /// The start of the part to embed, in seconds. The platform's default is the start of the file.
+        /// Sets the start of the part to embed, in seconds. The platform's default is the start of the file.
         start_sec: f64,
-        /// The end of the part to embed, in seconds. The platform's default is the end of the file.
+        /// Sets the end of the part to embed, in seconds. The platform's default is the end of the file.
         end_sec: f64,
         /// Sets the segmentation. The default follows the scenes.
         segmentation: into MediaSegmentation,
@@ -375,15 +375,15 @@ media_input! {
         embedding_scope: [EmbeddingScope],
         /// Sets the form of the vectors for two or more options. The default is `separate_embedding`.
         embedding_type: [EmbeddingType],
-        /// Adds your own knowledge about segments to the fused vectors. Requires `marengo3.5`.
+        /// Adds your own descriptions of segments to the fused vectors. Requires `marengo3.5`.
         time_based_metadata: [TimeBasedMetadataEntry],
     }
 }
 
 media_input! {
-    /// A PDF, text or Markdown file to embed. Needs `marengo3.5`.
+    /// A PDF, text or Markdown file to embed. Requires `marengo3.5`.
     ///
-    /// A PDF may have 64 pages for each MB of its size.
+    /// The platform documents up to 64 pages for each MB of a PDF.
     DocumentInput(MediaSource) {
         /// Sets the segmentation, which splits the pages of a PDF further or a text into chunks.
         segmentation: into DocumentSegmentation,
@@ -391,8 +391,9 @@ media_input! {
         embedding_option: [EmbeddingOption],
         /// Sets the form of the vectors: `separate_embedding`.
         embedding_type: [EmbeddingType],
-        /// Sets the scope of a vector. The default is `local` (a page) for a PDF, and `asset` for a text. The text of a
-        /// PDF goes with `asset` alone, and `local` for a text needs a [`segmentation`](Self::segmentation).
+        /// Sets the scope of a vector. The default is `local` (a page) for a PDF, and `asset` for a text. The
+        /// aspect `text` of a PDF requires `asset`, and `local` for a text requires a
+        /// [`segmentation`](Self::segmentation).
         embedding_scope: [EmbeddingScope],
     }
 }
@@ -400,10 +401,10 @@ media_input! {
 media_input! {
     /// A text and media to embed in one vector.
     ///
-    /// Media of different kinds need a text beside them. A PDF has to be alone.
+    /// Media of different kinds require a text. A PDF must be the only medium.
     #[derive(Default)]
     MultiInput {
-        /// The text, of up to 2,000 tokens. It can refer to media by their names, such as `<@coat>`.
+        /// Sets the text, of up to 2,000 tokens. It can refer to media by their names, such as `<@coat>`.
         input_text: into String,
     }
 }
@@ -414,7 +415,7 @@ impl MultiInput {
         Self::default()
     }
 
-    /// The media, up to 10, in their order.
+    /// Sets the media, up to 10, in this order.
     pub fn media_sources(mut self, media_sources: impl IntoIterator<Item = impl Into<MultiInputMediaSource>>) -> Self {
         self.0.media_sources = media_sources.into_iter().map(Into::into).collect();
         self
@@ -424,7 +425,7 @@ impl MultiInput {
 media_input! {
     /// A medium of a [`MultiInput`]. With `marengo3.5`, it may have up to 32 MB, and up to 30 s of audio or video.
     MultiInputMediaSource {
-        /// The name by which the text refers to it.
+        /// Sets the name by which the text refers to it.
         name: into String,
     }
 }
@@ -439,7 +440,7 @@ impl MultiInputMediaSource {
 }
 
 input! {
-    /// Your own knowledge about a segment of audio or video.
+    /// Your own description of a segment of audio or video.
     TimeBasedMetadataEntry(start: f64, end: f64, text: String) {}
 }
 
@@ -448,7 +449,7 @@ open_enum! {
     EmbeddingType {
         /// The platform returns a separate vector for each option.
         SeparateEmbedding = "separate_embedding",
-        /// The platform returns one vector for all options. With `marengo3.5`, this needs `time_based_metadata`.
+        /// The platform returns one vector for all options. With `marengo3.5`, this requires `time_based_metadata`.
         FusedEmbedding = "fused_embedding",
     }
 }
@@ -480,13 +481,13 @@ open_enum! {
 pub struct MediaSegmentation(Value);
 
 impl MediaSegmentation {
-    /// Segments of the same length in seconds: 2 to 10.
+    /// Divides the media into segments of the same length in seconds: 2 to 10.
     pub fn fixed(duration_sec: u32) -> Self {
         Self(json!({"strategy": "fixed", "fixed": {"duration_sec": duration_sec}}))
     }
 
-    /// Segments that follow the scenes, each of at least this length in seconds: 2 to 5. `marengo3.0` splits only video
-    /// this way.
+    /// Divides the media by scenes, into segments of at least this length in seconds: 2 to 5. `marengo3.0` divides only
+    /// video this way.
     pub fn dynamic(min_duration_sec: u32) -> Self {
         Self(json!({"strategy": "dynamic", "dynamic": {"min_duration_sec": min_duration_sec}}))
     }
@@ -517,13 +518,13 @@ impl From<Value> for MediaSegmentation {
 pub struct DocumentSegmentation(Value);
 
 impl DocumentSegmentation {
-    /// The pages of a PDF. It goes with the option `visual` and the scope `local`.
+    /// Divides the pages of a PDF. Requires the option `visual` and the scope `local`.
     pub fn spatial(strategy: impl Into<DocumentSpatialStrategy>) -> Self {
         Self(json!({"spatial": {"strategy": strategy.into()}}))
     }
 
-    /// A text into chunks of up to `max_sentences` whole sentences, of which each begins with the last
-    /// `overlap_sentences` of the one before. It goes with the option `text` and the scope `local`.
+    /// Divides a text into chunks of up to `max_sentences` whole sentences. Each chunk begins with the last
+    /// `overlap_sentences` sentences of the chunk before it. Requires the option `text` and the scope `local`.
     ///
     /// The task fails if a chunk is longer than the model accepts.
     pub fn sequential(max_sentences: u32, overlap_sentences: u32) -> Self {

@@ -78,7 +78,7 @@ impl CreateManyEmbeddings {
         // The caller's code may panic, for instance in an observer.
         let lost = || Error::Transport {
             operation: "POST /embed-v2".into(),
-            message: "the thread that sent it panicked; it is unknown whether the platform acted".into(),
+            message: "the thread that sent the request panicked; it is unknown whether the platform acted".into(),
             sent: true,
             source: None,
         };

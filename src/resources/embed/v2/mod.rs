@@ -28,9 +28,9 @@ impl EmbedV2Client {
     /// Creates embeddings and returns them in the response. Use it for queries and short media.
     ///
     /// The platform decides which inputs a model accepts: `marengo3.5` accepts only
-    /// [`multi_input`](EmbedInput::multi_input), with up to 30 s of audio or video; `marengo3.0` accepts the others, with
-    /// up to 10 minutes. Use [`tasks`](Self::tasks) for longer media. A local file is sent as base64, up to 32 MB for an
-    /// image and 36 MB for audio or video; give larger ones by URL or as an asset.
+    /// [`multi_input`](EmbedInput::multi_input), with up to 30 s of audio or video; `marengo3.0` accepts the others,
+    /// with up to 10 minutes. Use [`tasks`](Self::tasks) for longer media. A local file is sent as base64, up to 32 MB
+    /// for an image and 36 MB for audio or video; give larger ones by URL or as an asset.
     ///
     /// A local file that cannot be read, is empty, or changes while it is being sent returns an
     /// [`Error::File`](crate::Error::File).
@@ -78,14 +78,14 @@ impl EmbedV2Client {
 request! {
     /// Options of [`EmbedV2Client::create`].
     CreateEmbeddingV2 -> EmbeddingSuccessResponse {
-        /// Whether to truncate a text of more than 2,000 tokens instead of refusing it. [`EmbeddingUsage::truncated`]
-        /// reports a truncation. Requires `marengo3.5`.
+        /// Sets whether to truncate a text of more than 2,000 tokens instead of refusing it.
+        /// [`EmbeddingUsage::truncated`] reports a truncation. Requires `marengo3.5`.
         json auto_truncate: bool,
-        /// Whether to return the uncertainty of each dimension: see [`EmbeddingData::embedding_uncertainty`]. Requires
-        /// `marengo3.5`, and either a text or media, but not a document.
+        /// Sets whether to return the uncertainty of each dimension: see [`EmbeddingData::embedding_uncertainty`].
+        /// Requires `marengo3.5`, and either a text or media, but not a document.
         json embedding_uncertainty: bool,
-        /// The number of dimensions of a vector. The default is 512. A smaller vector consists of the first of the 512
-        /// dimensions. Requires `marengo3.5`.
+        /// Sets the number of dimensions of a vector. The default is 512. A smaller vector consists of the first of the
+        /// 512 dimensions. Requires `marengo3.5`.
         json embedding_dimension: u32,
     }
 }

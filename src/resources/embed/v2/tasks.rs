@@ -134,7 +134,7 @@ pub struct EmbeddingTask {
     pub updated_at: Option<OffsetDateTime>,
     /// The embeddings, once the task is ready.
     pub data: Option<Vec<EmbeddingData>>,
-    /// The cost. Only with `marengo3.5`.
+    /// The tokens used. Only with `marengo3.5`.
     pub usage: Option<EmbeddingUsage>,
     /// The input and the options.
     pub metadata: Option<EmbeddingMediaMetadata>,
