@@ -1,6 +1,6 @@
-//! Chunked uploads and batches, each beside the plainest way to do the same.
+//! Measures chunked uploads and batches, each beside the simplest way to do the same.
 //!
-//! `cargo bench --bench chunks` sends 1 GiB (or `UPLOAD_MIB` MiB); the figures are ratios of the medians.
+//! `cargo bench --bench chunks` sends 1 GiB (or `UPLOAD_MIB` MiB). It prints ratios of medians.
 
 mod support;
 
@@ -26,8 +26,8 @@ fn main() -> Fallible {
     many_files()
 }
 
-/// A large file over loopback, beside `std::io::copy` of the same file to one socket, and beside as many threads of
-/// the bare HTTP library.
+/// Sends a large file over loopback. Compares it with `std::io::copy` of the same file to one socket, and with the same
+/// number of threads that use only the HTTP library.
 fn loopback() -> Fallible {
     let mib: u64 = std::env::var("UPLOAD_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(1024);
     let file = BenchFile::new("large.mp4", mib * MIB)?;
@@ -70,7 +70,7 @@ fn loopback() -> Fallible {
     Ok(())
 }
 
-/// A line on which only more connections help.
+/// Sends a file over connections that are limited in speed, so that only more connections help.
 fn slow_line() -> Fallible {
     let file = BenchFile::new("slow.mp4", 100 * MIB)?;
     let rate = Some(10_000_000);
@@ -91,7 +91,7 @@ fn slow_line() -> Fallible {
     Ok(())
 }
 
-/// Many small files at a distance.
+/// Uploads many small files over a slow round trip.
 fn many_files() -> Fallible {
     const FILES: usize = 200;
     let files: Vec<BenchFile> =
@@ -120,12 +120,12 @@ fn many_files() -> Fallible {
     Ok(())
 }
 
-/// How the line to the platform is.
+/// The properties of the connection to the platform.
 #[derive(Clone, Copy)]
 struct Line {
     chunk_size: u64,
     latency: Duration,
-    /// Bytes in a second that each connection carries, if that is limited.
+    /// The bytes per second that each connection carries, if that is limited.
     rate: Option<u64>,
 }
 
@@ -135,7 +135,7 @@ impl Default for Line {
     }
 }
 
-/// A platform and its storage that take everything and keep nothing.
+/// A platform with a storage that accepts everything and keeps nothing.
 struct Platform {
     api: SocketAddr,
     storage: SocketAddr,
@@ -171,7 +171,7 @@ impl Platform {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Sends the chunks of a file with nothing but the HTTP library.
+    /// Sends the chunks of a file with only the HTTP library.
     fn bare(&self, path: &Path) -> Fallible {
         let length = path.metadata()?.len();
         let agent = ureq::Agent::new_with_defaults();
@@ -237,7 +237,7 @@ fn serve(stream: TcpStream, storage: SocketAddr, line: Line, reported: &AtomicUs
     Ok(())
 }
 
-/// The platform's part of a chunked upload, one at a time.
+/// Plays the platform's part in a chunked upload.
 fn answer(
     head: &str,
     asked: &serde_json::Value,

@@ -1,7 +1,7 @@
-//! Reads an answer with 10,000 vectors of 512 numbers and holds it against the bare libraries: `ureq` to read it and
-//! `serde_json` to decode it into the same struct.
+//! Reads a response with 10,000 vectors of 512 numbers. Compares it with the bare libraries: `ureq`, which reads the
+//! response, and `serde_json`, which decodes it into the same struct.
 //!
-//! `cargo bench --bench decode`; the figures are ratios of the medians.
+//! `cargo bench --bench decode` prints ratios of medians.
 
 mod support;
 
@@ -62,7 +62,7 @@ fn main() -> Fallible {
     Ok(())
 }
 
-/// The answer, with numbers as the platform gives them.
+/// Returns the body of the response, with numbers in the platform's format.
 fn body() -> Fallible<String> {
     let mut body = String::from(r#"{"data":["#);
     let mut state = 1u32;
@@ -83,7 +83,7 @@ fn body() -> Fallible<String> {
     Ok(body)
 }
 
-/// The most memory in MB that the process has during a run, above `before`, where the system tells.
+/// Returns the peak memory of the process during a run, in MB above `before`, if the system reports it.
 fn peak_memory<T>(before: Option<u64>, run: impl Fn() -> Fallible<T>) -> Fallible<String> {
     let reset = reset_peak();
     run()?;
@@ -93,7 +93,7 @@ fn peak_memory<T>(before: Option<u64>, run: impl Fn() -> Fallible<T>) -> Fallibl
     })
 }
 
-/// Gives the same answer to every request.
+/// Responds to every request with the same body.
 fn serve(mut stream: TcpStream, body: &str) -> Fallible {
     stream.set_nodelay(true)?;
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -104,7 +104,7 @@ fn serve(mut stream: TcpStream, body: &str) -> Fallible {
             0 => return Ok(()),
             read => have += read,
         }
-        // The bodies of the requests are JSON objects, and nothing else in them ends in a brace.
+        // The bodies of the requests are JSON objects, which contain no other closing brace.
         if buffer[..have].ends_with(b"}") {
             stream.write_all(head.as_bytes())?;
             stream.write_all(body.as_bytes())?;

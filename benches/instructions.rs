@@ -1,21 +1,23 @@
-//! Counts the instructions of a call, an item and an event beside those of the bare libraries, `ureq` and `serde_json`.
+//! Counts the instructions of a call, an item and an event. Compares them with those of the bare libraries `ureq` and
+//! `serde_json`.
 //!
-//! Instructions are the same on a busy machine as on an idle one, so that a bar can be held. They are counted by
-//! `valgrind --tool=callgrind`, which has to be installed; without it, the bench says so and does nothing.
+//! The number of instructions does not depend on the load of the machine, so each row has a fixed limit. `valgrind
+//! --tool=callgrind` counts them. If valgrind is not installed, the bench says so and does nothing.
 //!
 //! ```sh
 //! cargo bench --bench instructions                  # all rows
 //! cargo bench --bench instructions -- list search   # these rows: small headers list search response ndjson
 //! ```
 //!
-//! To see where the instructions of a row go, keep the profile of its last run and read it with `callgrind_annotate`:
+//! To see which functions take the instructions of a row, keep the profile of its last run and read it with
+//! `callgrind_annotate`:
 //!
 //! ```sh
 //! CALLGRIND_OUT=/tmp/callgrind.out cargo bench --bench instructions -- list && callgrind_annotate /tmp/callgrind.out
 //! ```
 //!
-//! This program answers the requests. It runs itself under valgrind as the client, twice for each figure, with more and
-//! with less to do; what a program costs before its first request is the same in both and so falls out.
+//! This program is the server. It runs itself as the client under valgrind, twice for each figure, with more and with
+//! less work. The difference leaves out what the program does before its first request.
 
 mod support;
 
@@ -32,13 +34,13 @@ use twelvelabs::assets::Asset;
 use twelvelabs::search::{SearchItem, SearchOption};
 use twelvelabs::{RequestOptions, TwelveLabs};
 
-/// How many requests a client sends; those of the smaller run are half as many.
+/// The number of requests of a client. The smaller run makes half as many.
 const REQUESTS: usize = 60;
-/// How many items or events an answer has; that of the smaller run has none.
+/// The number of items or events in a response. The smaller run has none.
 const ITEMS: usize = 50;
 const HEADERS: usize = 100;
 
-/// A row of the table: its name, what is counted, and the bar.
+/// The rows of the table: the name, the unit that is counted, and the limit.
 const ROWS: [(&str, &str, f64); 6] = [
     ("small", "a small call", 1.1),
     ("headers", "a call with 100 headers", 1.5),
@@ -77,13 +79,13 @@ fn main() -> Fallible {
     Ok(())
 }
 
-/// The instructions of one call, item or event.
+/// Returns the number of instructions of one call, item or event.
 fn count(row: &str, side: &str, base_url: &str) -> Fallible<f64> {
     let per_request = matches!(row, "small" | "headers");
     let (most, least) = if per_request {
         (run(row, side, base_url, ITEMS, REQUESTS)?, run(row, side, base_url, ITEMS, REQUESTS / 2)?)
     } else {
-        // The last run has something to do, so that its profile is of use.
+        // The larger run comes last, so that its profile is the one that remains.
         let least = run(row, side, base_url, 0, REQUESTS)?;
         (run(row, side, base_url, ITEMS, REQUESTS)?, least)
     };
@@ -91,7 +93,7 @@ fn count(row: &str, side: &str, base_url: &str) -> Fallible<f64> {
     Ok((most - least) / units as f64)
 }
 
-/// The instructions of a whole client, as callgrind counts them.
+/// Returns the number of instructions of a whole client, as counted by callgrind.
 fn run(row: &str, side: &str, base_url: &str, items: usize, requests: usize) -> Fallible<f64> {
     let profile = std::env::var("CALLGRIND_OUT").unwrap_or_else(|_| "/dev/null".into());
     let outcome = Command::new("valgrind")
@@ -112,7 +114,7 @@ struct Page<T> {
     data: Vec<T>,
 }
 
-/// Sends so many requests and reads all that comes back, by this crate or by the bare libraries.
+/// Makes this many requests and reads the responses, with this crate or with the bare libraries.
 fn run_client(row: &str, side: &str, base_url: &str, requests: usize) -> Fallible {
     let client = TwelveLabs::builder().api_key("bench-key").base_url(base_url).build()?;
     let agent = ureq::Agent::new_with_defaults();
@@ -168,7 +170,7 @@ fn run_client(row: &str, side: &str, base_url: &str, requests: usize) -> Fallibl
     Ok(())
 }
 
-/// Reads the lines of a stream, and the JSON in those that begin so.
+/// Reads the lines of a stream, and decodes the JSON in those with this prefix.
 fn read_values(mut answer: ureq::http::Response<ureq::Body>, prefix: &str) -> Fallible {
     let mut lines = BufReader::new(answer.body_mut().as_reader());
     let mut line = String::new();
@@ -192,7 +194,7 @@ fn start_server() -> Fallible<String> {
     Ok(base_url)
 }
 
-/// Answers requests: the first segment of a path is the number of items that the answer is to have.
+/// Responds to requests. The first segment of the path is the number of items in the response.
 fn serve(stream: TcpStream) -> Fallible {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
@@ -209,7 +211,7 @@ fn serve(stream: TcpStream) -> Fallible {
     Ok(())
 }
 
-/// The type of an answer and its text, with so many items.
+/// Returns the content type and the text of a response with this many items.
 fn answer(resource: &str, id: Option<&str>, items: usize) -> Fallible<(&'static str, String)> {
     let asset = |n: usize| {
         format!(

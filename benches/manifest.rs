@@ -1,7 +1,7 @@
-//! Batches with a million files, or with a manifest that knows a million.
+//! Measures batches with a million files, and batches with a manifest of a million files.
 //!
-//! `cargo bench --bench manifest` (`MANIFEST_LINES` is how many, one million by default). What it is held against: 3 s
-//! and 200 MB to upload one file with such a manifest, and 3 s for `send()` of a million paths.
+//! `cargo bench --bench manifest` uses one million files, or `MANIFEST_LINES`. The limits are 3 s and 200 MB to upload
+//! one file with such a manifest, and 3 s for `send()` of a million paths.
 
 mod support;
 
@@ -55,9 +55,9 @@ fn main() -> Fallible {
     Ok(())
 }
 
-/// A manifest that knows this many files, each with so many lines.
+/// Writes a manifest of this many files, with this many lines for each.
 fn write_manifest(client: &TwelveLabs, path: &Path, files: usize, each: usize) -> Fallible {
-    // The first line is the crate's own.
+    // The crate writes the first line.
     drop(client.assets().upload_all(Vec::<PathBuf>::new()).manifest(path).send()?);
     let mut output = BufWriter::new(fs::File::options().append(true).open(path)?);
     let (user, mut line) = ("\"user_metadata\":{\"place\":\"Lisbon\",\"year\":2026}", String::new());
@@ -79,7 +79,7 @@ fn write_manifest(client: &TwelveLabs, path: &Path, files: usize, each: usize) -
     Ok(())
 }
 
-/// Answers an upload, and each poll, with an asset that is ready.
+/// Responds to an upload, and to each poll, with an asset that is ready.
 fn answer(stream: TcpStream) -> Fallible {
     let mut output = stream.try_clone()?;
     let mut input = BufReader::new(stream);

@@ -1,7 +1,7 @@
-//! Asks for 5,000 small answers on one connection, of a server by address and by name, and holds it against the bare HTTP
+//! Makes 5,000 small requests on one connection, to a server by address and by name. Compares them with the bare HTTP
 //! library.
 //!
-//! `cargo bench --bench requests`; the figure is the ratio of the medians.
+//! `cargo bench --bench requests` prints ratios of medians.
 
 mod support;
 

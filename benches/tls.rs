@@ -1,7 +1,7 @@
-//! Sends a file over TLS to a server on loopback, in one request, and holds it against `curl`.
+//! Sends a file over TLS to a server on loopback, in one request. Compares it with `curl`.
 //!
-//! `cargo bench --bench tls` sends 512 MiB (or `UPLOAD_MIB` MiB); the figure is the ratio of the medians. Without `curl`,
-//! there is nothing to hold it against, and it says so.
+//! `cargo bench --bench tls` sends 512 MiB (or `UPLOAD_MIB` MiB). It prints the ratio of medians. Without `curl`, the
+//! bench says so and compares nothing.
 
 mod support;
 

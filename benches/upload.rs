@@ -1,6 +1,6 @@
-//! Sends a file to a server on loopback and holds it against the plainest way to send a file.
+//! Sends a file to a server on loopback. Compares it with the simplest way to send a file.
 //!
-//! `cargo bench --bench upload` sends 1 GiB (or `UPLOAD_MIB` MiB); the figures are ratios of the medians.
+//! `cargo bench --bench upload` sends 1 GiB (or `UPLOAD_MIB` MiB). It prints ratios of medians.
 
 mod support;
 

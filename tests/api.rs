@@ -1,20 +1,21 @@
-//! The public interface beside tests/api.txt, so that a change of it is seen. `UPDATE_API=1` writes the file anew.
+//! Compares the public interface with `tests/api.txt`, so that every change of it is visible. `UPDATE_API=1` writes the
+//! file.
 //!
-//! It is read from the sources, as they are laid out by rustfmt: what each public module of lib.rs exports, with the fields,
-//! variants, methods and traits of it. Types are not resolved.
+//! The interface is read from the sources as formatted by rustfmt: the exports of each public module of `lib.rs`, with
+//! their fields, variants, methods and traits. Types are not resolved.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The declarations of a file that are public or may belong to something public, each with the name that it is about.
+/// The declarations of a file that are public or may belong to a public item, each with the name of that item.
 type Declarations = Vec<(String, String)>;
 
 fn root() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
 }
 
-/// The lines of a file without comments, attributes other than derives, and tests.
+/// Returns the lines of a file without comments, tests, and attributes other than derives.
 fn lines(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
@@ -31,12 +32,12 @@ fn lines(path: &Path) -> Vec<String> {
     kept
 }
 
-/// The first name in a text.
+/// Returns the first name in a text.
 fn name(text: &str) -> String {
     text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-/// The name that an `impl` is for.
+/// Returns the name of the type in the header of an `impl`.
 fn subject(header: &str) -> String {
     let mut text = header.trim_start_matches("impl");
     if text.starts_with('<') {
@@ -55,14 +56,15 @@ fn subject(header: &str) -> String {
     name(text.rsplit("::").next().unwrap().trim_start_matches('&'))
 }
 
-/// From a line on to the one where a signature ends, as one line.
+/// Returns the signature that begins at a line, as one line.
 fn signature(lines: &[String], at: usize) -> String {
     let end = (at..lines.len()).find(|&i| lines[i].ends_with(['{', ';', '}'])).unwrap_or(at);
     let joined: Vec<&str> = lines[at..=end].iter().map(|line| line.trim()).collect();
     joined.join(" ").trim_end_matches(['{', ';', ' ']).replace("( ", "(").replace(", )", ")")
 }
 
-/// The signature of the method that a line of `setters!` declares, such as `name: some into String => options.name,`.
+/// Returns the signature of the method that a line of `setters!` declares, such as `name: some into String =>
+/// options.name,`.
 fn setter(line: &str) -> String {
     let (name, rest) = line.split_once(": ").unwrap_or_else(|| panic!("not a setter: {line}"));
     let value = rest.split(" => ").next().unwrap();
@@ -133,19 +135,19 @@ fn declarations(path: &Path) -> Declarations {
             found.extend(block.iter().map(|line| (name.clone(), line.clone())));
         }
         attributes.clear();
-        // A block is passed over as a whole.
+        // The whole block is skipped.
         i = if opens && lines.get(end).is_some() { end + 1 } else { i + 1 };
     }
     found
 }
 
-/// The file of a module, by its path from `src`.
+/// Returns the file of a module, given by its path below `src`.
 fn file(module: &[String]) -> Option<PathBuf> {
     let path = module.iter().fold(root().join("src"), |path, part| path.join(part));
     [path.with_extension("rs"), path.join("mod.rs")].into_iter().find(|path| path.is_file())
 }
 
-/// What a `pub use` exports: the module that it is from, and the names, or nothing for all of them.
+/// Parses a `pub use`. Returns the module it exports from, and the exported names, or `None` for all of them.
 fn parse_use(text: &str, module: &[String]) -> Option<(Vec<String>, Option<Vec<String>>)> {
     let path = text.trim().strip_prefix("pub use ")?.trim_end_matches(';');
     let (path, names) = path.rsplit_once("::")?;
@@ -159,7 +161,7 @@ fn parse_use(text: &str, module: &[String]) -> Option<(Vec<String>, Option<Vec<S
     Some((from, (names != "*").then(|| names.split(", ").map(str::to_string).collect())))
 }
 
-/// The names that a file makes public, its own and those that it exports from others.
+/// Collects the names that a module makes public, both its own and re-exported ones.
 fn exports(module: &[String], all: &mut BTreeSet<String>) {
     let Some(path) = file(module) else { return };
     for line in lines(&path) {

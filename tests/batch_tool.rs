@@ -1,4 +1,4 @@
-//! The example `batch`: what it reads from the command line, what it writes, and its exit codes.
+//! The example `batch`: its command line, its output and its exit codes.
 
 #[allow(dead_code)]
 #[path = "../examples/batch/main.rs"]
@@ -24,7 +24,7 @@ use serde_json::Value;
 use twelvelabs::CancelHandle;
 use twelvelabs::testing::{Fault, StandIn};
 
-/// A stand-in, and a folder with three media files and some others.
+/// A stand-in, and a folder with three media files and some other files.
 struct Scene {
     demo: Demo,
     folder: Folder,
@@ -43,7 +43,7 @@ impl Scene {
         Scene { demo, folder }
     }
 
-    /// Uploads the folder with these options: the exit code, stdout and stderr.
+    /// Uploads the folder with these options. Returns the exit code, stdout and stderr.
     fn run(&self, options: &[&str]) -> (u8, String, String) {
         let (out, err) = (Sink::default(), Sink::default());
         let code = self.run_into(options, Box::new(out.clone()), Box::new(err.clone()));
@@ -56,7 +56,7 @@ impl Scene {
         upload(&self.demo.client, &arguments, &CancelHandle::new(), out, err).unwrap()
     }
 
-    /// The same with `--json`: the exit code, the objects of the files and the last one.
+    /// Does the same with `--json`. Returns the exit code, the objects of the files, and the summary.
     fn json(&self, options: &[&str]) -> (u8, Vec<Value>, Value) {
         let (code, out, _) = self.run(&[&["--json"], options].concat());
         let mut lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -97,7 +97,7 @@ impl Write for Sink {
     }
 }
 
-/// A place where nothing can be written.
+/// A writer that fails with this kind of error.
 struct Closed(io::ErrorKind);
 
 impl Write for Closed {
@@ -178,8 +178,9 @@ fn a_folder_stands_for_its_media_files() {
     assert!(names.contains(&"d.txt") && names.contains(&"f.mp3"), "{names:?}");
 }
 
-/// What is left out of a folder is known to be no media file. A link to a disk that is not mounted is not, nor is a link
-/// that leads to itself, which stands for every other error of the system (`EIO`, `ESTALE`).
+/// Only a file that is known not to be a media file may be left out of a folder. A dangling link may lead to a disk
+/// that is not mounted, so it is not left out. Nor is a link that leads to itself, which stands for all other errors of
+/// the system (`EIO`, `ESTALE`).
 #[cfg(unix)]
 #[test]
 fn a_file_that_cannot_be_looked_at_is_named_and_fails() {
@@ -198,7 +199,7 @@ fn a_file_that_cannot_be_looked_at_is_named_and_fails() {
     assert!(reason("loop.mp4").as_str().unwrap().starts_with("cannot open the file: "), "{}", reason("loop.mp4"));
 }
 
-/// The tool, run by somebody who is not root: for root no permission is missing.
+/// Returns a command that runs the tool as another user than root, because root has every permission.
 #[cfg(unix)]
 fn tool_without_permissions(scene: &Scene, arguments: &[&str]) -> Command {
     use std::os::unix::fs::MetadataExt;
@@ -208,7 +209,7 @@ fn tool_without_permissions(scene: &Scene, arguments: &[&str]) -> Command {
     if fs::metadata(scene.folder.root()).unwrap().uid() != 0 {
         return command;
     }
-    // Another user may not be able to reach the folder of this program.
+    // The other user may not be able to reach the folder of this program, so the program is copied.
     let copy = scene.folder.path("tool");
     fs::copy(command.get_program(), &copy).unwrap();
     let mut other = Command::new(copy);
@@ -233,7 +234,7 @@ fn what_may_not_be_read_is_named_and_fails() {
         scene.folder.write(&format!("{folder}/g.mp4"), &content(10));
         scene.folder.write(&format!("{folder}/notes.txt"), &content(10));
     }
-    // One cannot be listed; the other can, and nothing in it can be looked at.
+    // One folder cannot be listed. The other can, but no entry in it can be inspected.
     allow("locked", 0o300);
     allow("listed", 0o444);
     allow("c.png", 0o200);
@@ -264,7 +265,7 @@ fn what_may_not_be_read_is_named_and_fails() {
     assert_eq!(scene.demo.stand_in.uploads().len(), 3);
 }
 
-/// Each way to write a list, and what is said of one that is no list of lines.
+/// Every form in which a list can be written, and the error for a list that does not consist of lines.
 #[test]
 fn a_list_is_read_or_refused_as_a_whole() {
     let scene = Scene::new("list");
@@ -378,7 +379,7 @@ fn a_reader_that_goes_away_does_not_stop_it() {
     }
 }
 
-/// The tool as another process, as it is started by hand: a test of this program that the other tests start.
+/// The tool as a separate process, as a user starts it. The other tests start this test as a child process.
 #[test]
 #[ignore = "it is started by other tests"]
 fn child_process() {
@@ -401,7 +402,7 @@ fn a_second_run_with_the_same_manifest_ends_at_once_with_exit_code_2() {
     let files = ["a.mp4", "c.png"].map(|name| scene.folder.path(name));
     scene.demo.stand_in.polls_until_ready(u32::MAX);
     let first = scene.demo.client.assets().upload_all(files).manifest(scene.manifest()).send().unwrap();
-    // Both have come, and nothing is in flight.
+    // Both files have arrived, and nothing is in flight.
     for number in [1, 2] {
         assert!(scene.demo.stand_in.wait_for(&format!("GET /assets/65f00000000000000000000{number}"), 1));
     }
@@ -491,7 +492,7 @@ fn a_file_is_in_the_same_shard_everywhere() {
         assert_eq!((0..3).filter(has).count(), 1);
     }
 
-    // The folder that is named does not count, so that it may be mounted elsewhere.
+    // The path of the given folder does not count, so that the folder may be mounted elsewhere.
     let in_folder = |name: &str| {
         let scene = Scene::new(name);
         let (_, rows, _) = scene.json(&["-r", "--shard", "1/2"]);
@@ -503,7 +504,7 @@ fn a_file_is_in_the_same_shard_everywhere() {
     assert!(both[0] == both[1] && (1..4).contains(&both[0].len()), "{both:?}");
 }
 
-/// Every array task sees the folder at another place than in the run before, under another name.
+/// In each run, every array task finds the folder mounted at a different path.
 #[test]
 fn an_array_job_finds_its_files_again_where_their_folder_is_mounted_now() {
     let scene = Scene::new("mount");
@@ -526,7 +527,7 @@ fn an_array_job_finds_its_files_again_where_their_folder_is_mounted_now() {
     fs::rename(&there, &elsewhere).unwrap();
     assert_eq!((run(&elsewhere), scene.demo.stand_in.uploads().len()), ([0, 0], 8), "nothing is sent again");
 
-    // Two files that a later run could not tell apart are refused before anything is sent.
+    // Two files that a later run could not distinguish are refused before anything is sent.
     fs::create_dir(&there).unwrap();
     fs::write(there.join("0.mp4"), content(5)).unwrap();
     let mut arguments = parse(&["--manifest", &manifest, "--shard", "0/1", "--quiet"]).unwrap();
@@ -556,7 +557,7 @@ fn another_number_of_shards_does_not_upload_everything_again() {
         assert!(e.contains("of-2.jsonl is of another number of shards"), "{e}");
     }
 
-    // As the guide says that it is done.
+    // The manifests are merged as the guide describes.
     let mut whole = Vec::new();
     for name in ["uploads.0-of-2.jsonl", "uploads.1-of-2.jsonl"] {
         whole.extend(fs::read(scene.folder.path(name)).unwrap());
@@ -571,7 +572,7 @@ fn another_number_of_shards_does_not_upload_everything_again() {
     fs::write(&manifest, &whole).unwrap();
     let e = upload(&["--shard", "0/3"]).unwrap_err();
     assert!(e.contains("uploads.jsonl is of another number of shards"), "{e}");
-    // Without shards, the files in it would not be found.
+    // Without shards, the batch would not find its files in the manifest.
     let e = upload(&[]).unwrap_err();
     assert!(e.contains("uploads.jsonl is of an array job"), "{e}");
     assert_eq!(scene.demo.stand_in.asset_count(), 3);
@@ -591,7 +592,7 @@ fn ctrl_c_ends_it_so_that_the_next_run_sends_nothing_twice() {
         let stand_in = &scene.demo.stand_in;
         stand_in.polls_until_ready(0);
         let options = ["--manifest", &scene.manifest(), "--threshold", "20000", "--workers", "1", scene.root()];
-        // One file and two chunks of the next have come, and each of its five workers has another on its way.
+        // One file and two chunks of the next one have arrived, and each of the five workers is sending another chunk.
         stand_in.chunks(5000, 10);
         stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::silent(100).after(2).always());
         let child = tool(stand_in, &[&["--no-wait"], &options[..]].concat()).spawn().unwrap();
@@ -625,7 +626,7 @@ fn a_second_signal_ends_it_at_once() {
     let list = scene.folder.path("list");
     assert!(Command::new("mkfifo").arg(&list).status().unwrap().success());
     let child = tool(&scene.demo.stand_in, &["--list", list.to_str().unwrap()]).spawn().unwrap();
-    // It reads the list, which never ends, and so looks at nothing else.
+    // The tool is still reading the list, which never ends.
     let open = fs::OpenOptions::new().write(true).open(&list).unwrap();
     signal(&child, "-INT");
     signal(&child, "-TERM");

@@ -1,10 +1,10 @@
-//! The texts: links that lead somewhere, pages that are all there, code that fits on a page.
+//! The documentation: links have targets, the list of pages is complete, and code fits on a page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The columns that a code block of the rendered documentation shows without a scroll bar.
+/// The width of a code block in the rendered documentation, in columns, without a scroll bar.
 const MAX_CODE_WIDTH: usize = 94;
 const MAX_FRONT_PAGE: usize = 180;
 const MAX_PAGE: usize = 250;
@@ -27,21 +27,21 @@ fn names(folder: &str, extension: &str) -> Vec<String> {
     names
 }
 
-/// The pages of the guide, by the names of their modules.
+/// Returns the names of the guide's pages, which are also those of their modules.
 fn pages() -> Vec<String> {
     let mut pages = names("src/guide", "md");
     pages.retain(|name| name != "links" && name != "README");
     pages
 }
 
-/// The Markdown files that are part of the rendered documentation.
+/// Returns the Markdown files that are part of the rendered documentation.
 fn rendered() -> Vec<String> {
     let mut files = vec!["README.md".to_string(), "src/guide/README.md".to_string()];
     files.extend(pages().iter().map(|name| format!("src/guide/{name}.md")));
     files
 }
 
-/// The lines of a text without its code blocks, and those in them.
+/// Returns the lines of a text outside of its code blocks, and those inside.
 fn split(text: &str) -> (Vec<&str>, Vec<&str>) {
     let (mut prose, mut code, mut inside) = (Vec::new(), Vec::new(), false);
     for line in text.lines() {
@@ -56,7 +56,7 @@ fn split(text: &str) -> (Vec<&str>, Vec<&str>) {
     (prose, code)
 }
 
-/// The definitions of a Markdown text: `[label]: target`.
+/// Returns the link definitions of a Markdown text: `[label]: target`.
 fn definitions(text: &str) -> BTreeMap<&str, &str> {
     let (prose, _) = split(text);
     prose.iter().filter_map(|line| line.strip_prefix('[')?.split_once("]: ")).collect()
@@ -71,7 +71,7 @@ fn pages_are_short() {
     }
 }
 
-/// A code host shows the lines that rustdoc hides.
+/// A code host shows the lines that rustdoc hides, so there must be none.
 #[test]
 fn examples_show_no_scaffolding() {
     let mut found = Vec::new();
@@ -86,7 +86,7 @@ fn examples_show_no_scaffolding() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Only blocks in Rust without `ignore` are compiled.
+/// Only Rust blocks without `ignore` are compiled.
 #[test]
 fn examples_in_rust_are_tested() {
     for file in rendered() {
@@ -107,7 +107,7 @@ fn code_fits_on_the_page() {
     assert!(wide.is_empty(), "{}", wide.join("\n"));
 }
 
-/// A comment before a block names the file that it is from, where it is compiled.
+/// A comment before a block names the file from which the block is copied.
 #[test]
 fn examples_from_a_file_are_in_it() {
     let mut found = 0;
@@ -143,12 +143,13 @@ fn links_to_files_lead_to_files() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// A label has two targets: in rustdoc the item of links.md, and elsewhere the file that the text itself names.
+/// A label has two targets: the item in `links.md` for rustdoc, and the file that the text itself names for everything
+/// else.
 #[test]
 fn links_lead_somewhere_in_rustdoc_and_elsewhere() {
     let (links, module) = (read("src/guide/links.md"), read("src/guide/mod.rs"));
     let mut items = definitions(&links);
-    // Some lead elsewhere in a build without the feature.
+    // Some labels have another target in a build without their feature.
     let conditional = module.split("doc = \"[").skip(1).filter_map(|rest| rest.split_once("]: "));
     items.extend(conditional.map(|(label, rest)| (label, rest.split('"').next().unwrap())));
     let mut used = BTreeSet::new();
@@ -210,7 +211,7 @@ fn every_method_of_the_python_sdk_is_in_the_guide() {
     assert!(missing.is_empty(), "src/guide/from_python_methods.md: {missing:?}");
 }
 
-/// The names that text in backticks begins with, such as `SearchFilter` in `SearchFilter::new()`.
+/// Returns the first name of each text in backticks, such as `SearchFilter` for `SearchFilter::new()`.
 fn names_in_code(text: &str) -> BTreeSet<&str> {
     let code = text.split('`').skip(1).step_by(2);
     let names = code.map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap());

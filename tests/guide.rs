@@ -1,6 +1,8 @@
-//! The examples of the guide: each compiles as it stands on its page, and all but those marked `no_run` run against the stand-in.
+//! The examples of the guide. Each compiles exactly as it is on its page, and all except those marked `no_run` run
+//! against the stand-in.
 //!
-//! `cargo test --test guide upload` runs those of `src/guide/upload.md`; a test's name is the line of its block.
+//! `cargo test --test guide upload` runs the examples of `src/guide/upload.md`. A test is named after the line of its
+//! block.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,17 +16,17 @@ use twelvelabs::assets::Asset;
 use twelvelabs::indexes::IndexModelInput;
 use twelvelabs::testing::StandIn;
 
-/// The files that the examples name.
+/// The files that the examples use.
 const FILES: [&str; 8] =
     ["a.mp4", "b.mp4", "beach.jpg", "coat.jpg", "dog.jpg", "holiday.mp4", "match.mp4", "recordings/a.mp4"];
 
 thread_local! {
     static STAND_IN: RefCell<Option<StandIn>> = const { RefCell::new(None) };
-    /// The ids by their placeholders.
+    /// The ids that replace the placeholders.
     static IDS: RefCell<BTreeMap<&'static str, String>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Runs an example in a folder of its own. The working directory belongs to the process, so one example runs at a time.
+/// Runs an example in its own folder. The working directory belongs to the process, so only one example runs at a time.
 fn run(example: fn() -> Result<(), Box<dyn Error>>) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,12 +44,12 @@ fn run(example: fn() -> Result<(), Box<dyn Error>>) {
     outcome.unwrap();
 }
 
-/// Runs in place of `TwelveLabs::from_env()`.
+/// Replaces `TwelveLabs::from_env()` in the examples.
 fn from_env() -> twelvelabs::Result<TwelveLabs> {
     Ok(STAND_IN.with_borrow(|stand_in| stand_in.as_ref().unwrap().client()))
 }
 
-/// The id of a thing that exists at the stand-in, and is made there when an example names it for the first time.
+/// Returns the id that replaces a placeholder. The resource is created in the stand-in when an example first uses it.
 fn id(placeholder: &'static str) -> &'static str {
     let known = IDS.with_borrow(|ids| ids.get(placeholder).cloned());
     let id = known.unwrap_or_else(|| make(placeholder).unwrap());

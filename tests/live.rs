@@ -1,5 +1,5 @@
-//! One cheap pass over the platform, and what of it differed from what the types of the crate and the stand-in expect:
-//! unknown fields, unknown values, states and headers. CONTRIBUTING.md says what it costs.
+//! Runs one cheap pass over the platform, and prints what differs from the types of the crate and from the stand-in:
+//! unknown fields, values, states and headers. CONTRIBUTING.md says how much quota it uses.
 //!
 //! ```sh
 //! TWELVELABS_API_KEY=tlk_… cargo test --test live -- --ignored --nocapture
@@ -19,7 +19,7 @@ use twelvelabs::indexes::IndexModelInput;
 use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{Error, Headers, HttpResponse, PageInfo, TwelveLabs};
 
-/// 5 s of a test picture and a tone: the least that the platform takes is 4 s and 360 by 360.
+/// A clip of 5 s with a test picture and a tone. The platform accepts no less than 4 s and 360 by 360 pixels.
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/live/clip.mp4");
 const MODEL: &str = "marengo3.0";
 const RATE_LIMITS: [&str; 3] = ["x-ratelimit-", "x-ratelimit-request-", "x-ratelimit-duration-"];
@@ -72,7 +72,7 @@ fn indexes(stand_in: &StandIn) -> usize {
     stand_in.client().indexes().list().send().unwrap().count()
 }
 
-/// What was made, and goes away in the end, however that comes.
+/// The created resources. They are deleted when this is dropped, however the test ends.
 struct CleanUp<'a> {
     client: &'a TwelveLabs,
     asset: Option<String>,
@@ -95,7 +95,7 @@ impl Drop for CleanUp<'_> {
     }
 }
 
-/// Uploads, looks at, asks about, indexes and deletes a clip. What differed, step by step.
+/// Uploads a clip, retrieves it, asks about it, indexes it and deletes it. Returns the differences of each step.
 fn pass(client: &TwelveLabs) -> Vec<String> {
     let mut told = Differences(Vec::new());
     let mut made = CleanUp { client, asset: None, index: None };
@@ -105,7 +105,7 @@ fn pass(client: &TwelveLabs) -> Vec<String> {
     told.0
 }
 
-/// Ends early only without an asset that is ready.
+/// Runs the steps. Ends early only if the asset does not become ready.
 fn steps(client: &TwelveLabs, made: &mut CleanUp, told: &mut Differences) -> Result<(), Error> {
     let assets = client.assets();
     let name = format!("crate-live-check-{}", OffsetDateTime::now_utc().unix_timestamp());
@@ -156,7 +156,7 @@ fn steps(client: &TwelveLabs, made: &mut CleanUp, told: &mut Differences) -> Res
     Ok(())
 }
 
-/// A page of a list, as it comes.
+/// A page of a list, as received.
 #[derive(Debug, Serialize)]
 struct Page<'a, T> {
     data: Vec<&'a T>,
@@ -170,7 +170,7 @@ impl Differences {
         self.0.push(format!("{step}: {what}"));
     }
 
-    /// Notes an error, and goes on.
+    /// Records an error, and continues.
     fn keep<T>(&mut self, step: &str, result: Result<T, Error>) -> Option<T> {
         result.map_err(|e| self.tell(step, format_args!("{e:#}"))).ok()
     }
@@ -185,7 +185,7 @@ impl Differences {
         self.look(step, &answer.data, &answer.headers, &answer.body);
     }
 
-    /// Compares what came with what was made of it.
+    /// Compares a response with the value that was decoded from it.
     fn look<T: Debug + Serialize>(&mut self, step: &str, data: &T, headers: &Headers, body: &[u8]) {
         println!("{step}: {}", headers.get("x-trace-id").unwrap_or("no x-trace-id"));
         match (serde_json::from_slice(body), serde_json::to_value(data)) {
@@ -208,7 +208,8 @@ impl Differences {
         }
     }
 
-    /// In `Debug`, a value of an enum that the crate does not know is `Other("…")`; in texts, quotes are escaped.
+    /// Records the enum values that the crate does not know. `Debug` shows them as `Other("…")`; quotes in other texts
+    /// are escaped.
     fn unknown_values(&mut self, step: &str, debug: &str) {
         for part in debug.split("Other(\"").skip(1) {
             let value = part.split("\")").next().unwrap_or_default();
@@ -232,7 +233,7 @@ impl Differences {
                     self.fields(step, &format!("{path}[{place}]"), came, kept);
                 }
             }
-            // As precise as a vector is kept.
+            // A vector is kept with the precision of `f32`.
             _ if came == kept || (came.is_number() && single(came) == single(kept)) => {}
             _ if date(came).is_some_and(|came| date(kept) == Some(came)) => {}
             _ => self.tell(step, format_args!("{path} is {came}, and was kept as {kept}")),

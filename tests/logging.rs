@@ -1,4 +1,4 @@
-//! What reaches the log. A process of its own: there is one logger for all of it.
+//! The content of the log. This test has its own process, because a process has only one logger.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -38,7 +38,7 @@ impl Clock for Impatient {
     }
 }
 
-/// Answers one request for each of these, on connections of its own, and gives the request lines.
+/// Responds to one request for each of these answers, each on its own connection, and returns the request lines.
 fn serve(listener: TcpListener, answers: Vec<String>) -> thread::JoinHandle<Vec<String>> {
     thread::spawn(move || answers.into_iter().map(|answer| play(listener.accept().unwrap().0, &answer)).collect())
 }
@@ -56,7 +56,7 @@ fn answer(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nconnection: close\r\nx-trace-id: t1\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-/// A call that is retried and refused, and a chunk that is refused: what the log has of them at this level.
+/// Makes a call that is retried and refused, and sends a chunk that is refused. Returns the log at this level.
 fn log_at(level: log::LevelFilter) -> String {
     log::set_max_level(level);
     LOG.0.lock().unwrap().clear();
@@ -108,7 +108,7 @@ fn the_log_has_a_line_for_each_attempt_and_nothing_secret() {
     for secret in [KEY, "passw0rd", "dXNlcjpwYXNzdzByZA", "c0ffee", "AKIAEXAMPLE"] {
         assert_eq!(leak(&log, secret), None, "{secret}");
     }
-    // At the finest level the HTTP library writes whole URLs, and what it sends and receives, but for the key.
+    // At the finest level, the HTTP library logs whole URLs and bodies, but never the key.
     let log = log_at(log::LevelFilter::Trace);
     assert!(log.contains("TRACE ureq"), "the log is on: {log}");
     assert_eq!(leak(&log, KEY), None);

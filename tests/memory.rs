@@ -1,5 +1,5 @@
-//! What an answer costs in memory, whatever is wrong with it: each is read by a process of its own, whose highest use of
-//! memory is held against the size of the answer.
+//! Measures the memory that a response takes, whatever is wrong with it. Each response is read by its own process,
+//! whose peak memory is compared with the size of the response.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -12,9 +12,9 @@ use twelvelabs::assets::Asset;
 use twelvelabs::{Error, Result, TwelveLabs};
 
 const SIZE: usize = 20 << 20;
-/// Where it is about many small items, so that it does not take long.
+/// The size of responses with many small items, which is smaller so that the test does not take long.
 const LITTLE: usize = 2 << 20;
-/// What does not grow with the answer: the program, buffers of connections, the allocator's own.
+/// The memory that does not depend on the response: the program, connection buffers and the allocator.
 const REST: u64 = 16 << 20;
 const KEPT: usize = 64 << 10;
 const URL: &str = "TWELVELABS_MEMORY_TEST_URL";
@@ -40,7 +40,7 @@ fn page(items: &str) -> String {
     format!(r#"{{"data":[{items}],"page_info":{{"page":1,"total_page":1}}}}"#)
 }
 
-/// Pieces of this size together, with commas between.
+/// Returns pieces of this size in total, separated by commas.
 fn repeated(size: usize, piece: impl Fn(usize) -> String) -> String {
     let mut all = piece(0);
     let mut n = 1;
@@ -56,7 +56,7 @@ fn retrieve(client: &TwelveLabs) -> Result<Asset> {
     client.assets().retrieve("1").send()
 }
 
-/// The error of a call that has to fail, and keeps little of the answer.
+/// Returns the error of a call that must fail, and checks that the error keeps little of the response.
 fn failed<T>(outcome: Result<T>) -> Error {
     let Err(e) = outcome else { panic!("it has to fail") };
     let kept = match &e {
@@ -215,7 +215,7 @@ const CASES: [Case; 15] = [
     },
 ];
 
-/// Gives the answer of a case to every request.
+/// Responds to every request with the response of the current case.
 fn serve(answer: Arc<Mutex<(u16, Vec<u8>)>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -264,13 +264,13 @@ fn reads_one_answer() {
     let case = CASES.into_iter().find(|case| case.name == name).unwrap();
     let client = TwelveLabs::builder().api_key("tlk_test_key").base_url(url).max_retries(0).build().unwrap();
     (case.call)(&client).unwrap();
-    // All of the process: what it has besides is in the rest.
+    // This is the peak of the whole process. `REST` accounts for everything except the response.
     if let Some(peak) = memory("VmHWM:") {
         println!("\npeak {peak}");
     }
 }
 
-/// A figure about the memory of this process, in bytes.
+/// Reads one of the memory figures of this process, in bytes.
 fn memory(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kib: u64 = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok())?;

@@ -1,7 +1,8 @@
-//! The rules of the house: imports go down, no circles, short files and functions, one place for each library.
+//! The rules for the sources: imports go down, there are no circles, files and functions are short, and each library is
+//! named in one place.
 //!
-//! ARCHITECTURE.md says why. These tests read the sources as text, so that nobody has to remember the rules; the module
-//! `reading` does it, and its own tests prove that it sees each form in which a rule can be broken.
+//! ARCHITECTURE.md explains the rules. These tests read the sources as text with the module `reading`, whose own tests
+//! prove that it recognizes every way to break a rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +13,7 @@ mod reading;
 
 use reading::Source;
 
-/// The floors from the bottom up. A file imports from its own floor and from those below it.
+/// The floors from the bottom up. A file imports only from its own floor and from lower ones.
 const FLOORS: [(&str, &[&str]); 6] = [
     (
         "vocabulary",
@@ -24,15 +25,15 @@ const FLOORS: [(&str, &[&str]); 6] = [
     ("upload", &["upload"]),
     ("client", &["client"]),
 ];
-/// Small tools of their own: they import what they like, and only `lib.rs` knows them.
+/// Small tools that may import anything. Only `lib.rs` imports them.
 const TOOLS: [&str; 5] = ["fuzzing", "guide", "subtitles", "testing", "webhooks"];
-/// The floors in which no file may import itself by way of others.
+/// The floors in which no file may import itself indirectly.
 const WITHOUT_CIRCLES: [&str; 3] = ["http", "call", "upload"];
-/// Where the HTTP library may be named.
+/// The files that may name the HTTP library.
 const UREQ: [&str; 3] = ["http/attempt.rs", "http/url.rs", "http/connection/"];
-/// The only file that may know a text of serde_json, which is no interface and may change with any release.
+/// The only file that may know texts of `serde_json`, which are not an interface and can change with any release.
 const FAULT: &str = "call/json/fault.rs";
-/// Beginnings of such texts.
+/// The beginnings of such texts.
 const TEXTS_OF_SERDE: [&str; 9] = [
     "invalid type",
     "invalid value",
@@ -45,7 +46,7 @@ const TEXTS_OF_SERDE: [&str; 9] = [
     "recursion limit",
 ];
 const MAX_LINES: usize = 600;
-/// A resource holds its methods, options and types in one file.
+/// The maximum number of lines of a resource's file, which contains its methods, options and types.
 const MAX_LINES_OF_A_RESOURCE: usize = 800;
 const MAX_LINES_OF_A_FUNCTION: usize = 80;
 
@@ -74,7 +75,8 @@ fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|(_, modules)| modules.contains(&module))
 }
 
-/// The imports of a file that run up, or that pass through the root of the crate, which is above all floors.
+/// Returns the imports of a file that run up, and those that pass through the root of the crate, which is above all
+/// floors.
 fn imports_up(source: &Source) -> Vec<String> {
     let Some(own) = floor(source.module()) else {
         return vec![format!("{} is on no floor", source.path)];
@@ -98,10 +100,10 @@ fn imports_only_go_down() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A circle among the files of a floor: the names on the way, or none.
+/// Returns the names on a circle among the files of a floor, if there is one.
 fn circle(sources: &[Source], floor: &str) -> Option<Vec<String>> {
     let names: BTreeSet<String> = sources.iter().map(Source::name).collect();
-    // A file and those that it imports, by the longest path that is a file.
+    // Maps each file to the files it imports. An import belongs to the longest path that is a file.
     let graph: BTreeMap<String, BTreeSet<String>> = sources
         .iter()
         .filter(|source| source.module() == floor)
@@ -189,23 +191,23 @@ fn texts_of_the_json_library_are_known_in_one_file() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// `Instant + Duration` panics where the clock of the system ends: `clock::later` does not.
+/// `Instant + Duration` panics if the result is out of range. `clock::later` does not.
 #[test]
 fn nothing_is_added_to_a_point_in_time() {
     const POINTS: [&str; 8] = ["now", "utc_now", "since", "until", "due", "started", "deadline", "date"];
-    // The name before the plus, of a variable, a field or a method.
+    // The name before the plus, which is a variable, a field or a method.
     let is_point = |before: &str| {
         let before = before.strip_suffix("()").unwrap_or(before);
         let name = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next();
         name.is_some_and(|name| POINTS.contains(&name))
     };
     let mut found = Vec::new();
-    // The stand-in's own times are near the present.
+    // The stand-in's times are near the present, so they are exempt.
     for source in sources().iter().filter(|source| source.path != "clock.rs" && source.module() != "testing") {
         for line in source.code.lines().filter(|line| !line.trim_start().starts_with("//")) {
             let added = line.match_indices(" + ").chain(line.match_indices(" += "));
             for (place, _) in added {
-                // A place in a text is a number: what is added to it is one, too.
+                // A position in a text is a number, and so is the number that is added to it.
                 let number = line[place + 3..].trim_start_matches("= ").starts_with(|c: char| c.is_ascii_digit());
                 if is_point(&line[..place]) && !number {
                     found.push(format!("{}: {}", source.path, line.trim()));

@@ -1,4 +1,4 @@
-//! What the benches share.
+//! Code that the benches share.
 
 #![allow(dead_code)]
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub type Fallible<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-/// How long it takes, without the time to drop what comes out.
+/// Measures the duration of a run, without the time to drop its result.
 pub fn timed<T>(run: impl FnOnce() -> Fallible<T>) -> Fallible<Duration> {
     let began = Instant::now();
     let result = run()?;
@@ -28,34 +28,34 @@ pub fn ratio(time: Duration, beside: Duration) -> f64 {
     time.as_secs_f64() / beside.as_secs_f64()
 }
 
-/// A figure about the memory of this process, in bytes.
+/// Reads one of the memory figures of this process, in bytes.
 pub fn memory(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kib: u64 = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok())?;
     Some(kib * 1024)
 }
 
-/// Sets the highest figure about memory back to the present one.
+/// Resets the peak memory of this process to its current memory.
 pub fn reset_peak() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// The CPU time of this process so far, which a busy machine does not change.
+/// Returns the CPU time of this process so far, which does not depend on the load of the machine.
 pub fn cpu_time() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let mut fields = stat.rsplit(") ").next()?.split(' ').skip(11);
-    // In hundredths of a second, on every Linux that one meets.
+    // The unit is 10 ms on every common Linux system.
     let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
     Some(Duration::from_millis(ticks * 10))
 }
 
-/// Bytes that this process has had written to disks so far.
+/// Returns the number of bytes that this process has written to disks so far.
 pub fn written() -> Option<u64> {
     let io = std::fs::read_to_string("/proc/self/io").ok()?;
     io.lines().find_map(|line| line.strip_prefix("write_bytes:")?.trim().parse().ok())
 }
 
-/// A file that is removed in the end.
+/// A file that is removed when it is dropped.
 pub struct BenchFile(pub PathBuf);
 
 impl BenchFile {
@@ -84,14 +84,14 @@ impl Drop for BenchFile {
     }
 }
 
-/// Reads until the other side is done.
+/// Reads until the other side closes the connection.
 pub fn drain(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 18];
     while stream.read(&mut buffer)? > 0 {}
     Ok(())
 }
 
-/// The plainest way to send a file: copies it to a socket, and waits until the other side has it all.
+/// Sends a file in the simplest way: copies it to a socket, and waits until the other side has received everything.
 pub fn copy_file(path: &Path, address: std::net::SocketAddr) -> Fallible {
     let mut stream = TcpStream::connect(address)?;
     io::copy(&mut File::open(path)?, &mut stream)?;
@@ -100,7 +100,7 @@ pub fn copy_file(path: &Path, address: std::net::SocketAddr) -> Fallible {
     Ok(())
 }
 
-/// The head of a request, or nothing if the other side has gone.
+/// Reads the head of a request. Returns nothing if the other side has closed the connection.
 pub fn head(input: &mut impl BufRead) -> Fallible<Option<String>> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -111,14 +111,14 @@ pub fn head(input: &mut impl BufRead) -> Fallible<Option<String>> {
     Ok(Some(head))
 }
 
-/// How long the body of a request is.
+/// Returns the length of the body of a request.
 pub fn content_length(head: &str) -> Fallible<u64> {
     let head = head.to_ascii_lowercase();
     let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
     Ok(length.unwrap_or("0").trim().parse()?)
 }
 
-/// Answers uploads: asks for the body if it was offered, reads it, and gives an asset.
+/// Responds to uploads: sends `100 Continue` if the client expects it, reads the body, and returns an asset.
 pub fn answer_uploads<S: Read + Write>(mut stream: io::BufReader<S>) -> Fallible {
     let mut buffer = vec![0; 256 << 10];
     while let Some(head) = head(&mut stream)? {

@@ -1,4 +1,4 @@
-//! Files for tests.
+//! Temporary files and folders for tests.
 
 #![allow(dead_code)]
 
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ring::digest::{SHA256, digest};
 
-/// A folder of its own that is removed in the end.
+/// A temporary folder for one test. It is removed when it is dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -34,7 +34,7 @@ impl Folder {
         path
     }
 
-    /// The names of the files, sorted.
+    /// Returns the names of the files in the folder, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).expect("the folder");
         let mut names: Vec<_> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
@@ -55,12 +55,12 @@ impl Drop for Folder {
     }
 }
 
-/// Bytes in which no two stretches of some length are alike.
+/// Returns bytes without repetitions, so that a chunk in the wrong place is noticed.
 pub fn content(length: usize) -> Vec<u8> {
     (0..length as u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8 ^ (n >> 13) as u8).collect()
 }
 
-/// The SHA-256 of some bytes, in hexadecimal digits.
+/// Returns the SHA-256 of some bytes, in hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

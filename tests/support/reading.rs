@@ -1,21 +1,21 @@
-//! Rust sources as text: what a file imports, its functions, and its literals.
+//! Reads Rust sources as text: the imports of a file, its functions and its literals.
 
 use std::collections::BTreeSet;
 
-/// A file of the crate, without its unit tests.
+/// A source file of the crate, without its unit tests.
 pub struct Source {
-    /// Its path below `src`: `http/engine.rs`.
+    /// The path below `src`, such as `http/engine.rs`.
     pub path: String,
-    /// The text as it is.
+    /// The text of the file.
     pub code: String,
-    /// The text with comments and the contents of literals blanked. Line breaks stay.
+    /// The text with comments and the contents of literals blanked out. Line breaks remain.
     bare: String,
     literals: Vec<String>,
 }
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
-        // Unit tests, and modules that only they use, stand at the end of a file.
+        // Unit tests, and modules that only they use, are at the end of a file.
         let tests = ["\nmod tests {", "\n#[cfg(test)]\nmod ", "\n#[cfg(test)]\npub"];
         let begins = |(at, _): &(usize, &str)| {
             text[at + 1..].lines().take(2).any(|line| line.contains("mod ") && line.contains('{'))
@@ -27,27 +27,27 @@ impl Source {
         Source { path: path.into(), code, bare, literals }
     }
 
-    /// The first module of its path: `http`.
+    /// Returns the first module of the path, such as `http`.
     pub fn module(&self) -> &str {
         self.path.split('/').next().unwrap().trim_end_matches(".rs")
     }
 
-    /// The path of its module: `http::engine`.
+    /// Returns the path of the module, such as `http::engine`.
     pub fn name(&self) -> String {
         self.path.trim_end_matches("/mod.rs").trim_end_matches(".rs").replace('/', "::")
     }
 
-    /// Whether the code contains a text, outside of comments and literals.
+    /// Returns whether the code contains a text outside of comments and literals.
     pub fn mentions(&self, text: &str) -> bool {
         self.bare.contains(text)
     }
 
-    /// The contents of its string literals.
+    /// Returns the contents of the string literals.
     pub fn literals(&self) -> Vec<String> {
         self.literals.clone()
     }
 
-    /// The paths from the root of the crate that it names in `use` or in code: `http::engine`.
+    /// Returns the paths from the root of the crate that occur in `use` or in code, such as `http::engine`.
     pub fn imports(&self) -> BTreeSet<String> {
         let name = self.name();
         let own: Vec<&str> = name.split("::").collect();
@@ -55,7 +55,7 @@ impl Source {
         for (at, _) in self.bare.match_indices("::") {
             let before = &self.bare[..at];
             let start = before.rfind(|c: char| !is_part(c)).map_or(0, |at| at + 1);
-            // `super::super::` is read from its first `super`.
+            // The first `super` starts a path such as `super::super::`.
             let is_first = !before[..start].ends_with("::");
             let base: &[&str] = match &before[start..] {
                 "crate" => &[],
@@ -72,7 +72,7 @@ impl Source {
         found
     }
 
-    /// The functions with their lines, from `fn` to the brace that ends them.
+    /// Returns the functions with their lines, from `fn` to the closing brace.
     pub fn functions(&self) -> Vec<(String, usize)> {
         let mut found = Vec::new();
         for (at, _) in self.bare.match_indices("fn ") {
@@ -81,7 +81,7 @@ impl Source {
             }
             let rest = &self.bare[at..];
             let name: String = rest[3..].chars().take_while(|c| is_part(*c)).collect();
-            // A declaration in a trait, and a type such as `fn (u8)`, have no body.
+            // A declaration in a trait and a type such as `fn (u8)` have no body.
             let end = rest.find(['{', ';']).filter(|end| rest[*end..].starts_with('{'));
             let Some(begin) = end.filter(|_| !name.is_empty()) else { continue };
             let mut depth = 0;
@@ -101,7 +101,7 @@ fn is_part(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Reads what follows `crate::` in an import: a path, or a tree in braces, and gives what comes behind it.
+/// Parses what follows `crate::` in an import, which is a path or a tree in braces, and returns the rest of the text.
 fn tree<'a>(text: &'a str, mut path: Vec<String>, found: &mut BTreeSet<String>) -> &'a str {
     let mut rest = text.trim_start();
     loop {
@@ -122,18 +122,18 @@ fn tree<'a>(text: &'a str, mut path: Vec<String>, found: &mut BTreeSet<String>) 
         }
         rest = &rest[end..];
         match rest.strip_prefix("::") {
-            // A turbofish is no path.
+            // A turbofish is not part of the path.
             Some(next) if next.starts_with(|c: char| is_part(c) || c == '{') => rest = next,
             _ => break,
         }
     }
     found.insert(path.join("::"));
-    // `as` names it anew.
+    // `as` renames the import.
     let end = rest.find([',', '}', ';', '\n']).unwrap_or(rest.len());
     &rest[end..]
 }
 
-/// Blanks comments and the contents of literals, and gives those of the strings.
+/// Blanks out comments and the contents of literals, and returns the contents of the strings.
 fn blank(code: &str) -> (String, Vec<String>) {
     let chars: Vec<char> = code.chars().collect();
     let mut bare = String::with_capacity(code.len());
@@ -169,7 +169,7 @@ fn blank(code: &str) -> (String, Vec<String>) {
             keep(&chars[start..at.min(chars.len())], &mut bare, &mut literals);
             at += 1;
         } else if chars[at] == '\'' && (chars.get(at + 1) == Some(&'\\') || chars.get(at + 2) == Some(&'\'')) {
-            // A character, and not a lifetime.
+            // This is a character and not a lifetime.
             at += if chars[at + 1] == '\\' { 3 } else { 2 };
             while at < chars.len() && chars[at] != '\'' {
                 at += 1;
@@ -184,7 +184,7 @@ fn blank(code: &str) -> (String, Vec<String>) {
     (bare, literals)
 }
 
-/// Puts an empty string with the line breaks of a literal into the code, and its text beside the others.
+/// Adds an empty string with the line breaks of the literal to the code, and the content of the literal to the others.
 fn keep(text: &[char], bare: &mut String, literals: &mut Vec<String>) {
     bare.push('"');
     bare.extend(text.iter().filter(|c| **c == '\n'));
@@ -192,7 +192,7 @@ fn keep(text: &[char], bare: &mut String, literals: &mut Vec<String>) {
     literals.push(text.iter().collect());
 }
 
-/// The number of `#` of a raw string that begins here.
+/// Returns the number of `#` of a raw string that begins here.
 fn raw_string(chars: &[char]) -> Option<usize> {
     let hashes = chars.strip_prefix(&['r'])?.iter().take_while(|c| **c == '#').count();
     (chars.get(1 + hashes) == Some(&'"')).then_some(hashes)

@@ -1,4 +1,4 @@
-//! The tool, killed again and again at any moment, until it is done: nothing may be lost, nothing sent twice, nothing left.
+//! Kills the tool at random moments until a batch is done. Nothing may be lost, sent twice or left over.
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::Child;
@@ -11,7 +11,7 @@ use twelvelabs::testing::{Fault, StandIn};
 use super::files::{Folder, content, sha256};
 use super::{signal, tool};
 
-/// What a run is killed after: some more requests to one of these, and a moment.
+/// The endpoints whose requests trigger a kill: a run is killed shortly after a few more requests to one of them.
 const MOMENTS: [&str; 7] = [
     "POST /assets",
     "POST /assets/multipart-uploads",
@@ -22,7 +22,7 @@ const MOMENTS: [&str; 7] = [
     "POST /knowledge-stores/{store_id}/items",
 ];
 
-/// SplitMix64.
+/// A random number generator (SplitMix64).
 struct Chance(u64);
 
 impl Chance {
@@ -71,14 +71,14 @@ fn soak() {
     );
 }
 
-/// A platform, and files that are uploaded to it.
+/// A stand-in, and the files that are uploaded to it.
 struct Round {
     stand_in: StandIn,
     folder: Folder,
-    /// The SHA-256 of each file, by its path.
+    /// The SHA-256 of each file, by path.
     files: BTreeMap<String, String>,
     is_sharded: bool,
-    /// Where everything goes.
+    /// The index and the knowledge store to which every file is added.
     index: String,
     store: String,
 }
@@ -88,19 +88,20 @@ impl Round {
         let stand_in = StandIn::start();
         stand_in.chunks(20_000, 2);
         stand_in.polls_until_ready(1);
-        // A request has its effect some time after it has come, whether somebody waits for the answer or not.
+        // A request takes effect some time after it arrives, whether or not its client still waits for the response.
         for (moment, delay) in MOMENTS.iter().zip([40, 20, 10, 10, 5, 20, 20]) {
             stand_in.fault(moment, Fault::slow(Duration::from_millis(delay)).always());
         }
         let (folder, is_sharded) = (Folder::new("soak"), round % 2 == 1);
         let mut files = BTreeMap::new();
         for number in 0..count {
-            // Every fourth in chunks, and several of the same name and size, which shards could not tell apart.
+            // Every fourth file is sent in chunks. Several files share a name and a size, except in shards, which could
+            // not distinguish them.
             let length = if number % 4 == 0 { 25_000 + 3000 * number } else { 900 + number };
             let (name, length) = if number % 8 == 7 && !is_sharded {
                 (format!("{number}/same.mp4"), 500)
             } else {
-                // Images go into the store alone.
+                // Images are added only to the store.
                 (format!("{number}.{}", if number % 5 == 1 { "jpg" } else { "mp4" }), length)
             };
             let mut bytes = content(length);
@@ -144,7 +145,7 @@ impl Round {
                 std::thread::sleep(Duration::from_millis(1));
             }
             std::thread::sleep(Duration::from_millis(chance.below(50)));
-            // Now and then one alone dies, and the other is done in time.
+            // Sometimes only one of two runs is killed, and the other one finishes.
             let spared = if runs.len() > 1 && chance.once_in(3) { chance.below(2) as usize } else { usize::MAX };
             for (place, run) in runs.iter_mut().enumerate().filter(|(place, _)| *place != spared) {
                 let ended = run.try_wait().unwrap();
@@ -163,7 +164,7 @@ impl Round {
         self.finish(&shards, totals);
     }
 
-    /// Each video is in the index once, and each file in the store.
+    /// Checks that each video is in the index once, and each file in the store once.
     fn is_everything_in_place(&self) {
         let client = self.stand_in.client();
         let indexed = client.indexes().indexed_assets().list(&self.index).page_limit(50).send().unwrap();
@@ -179,7 +180,7 @@ impl Round {
         assert_eq!((indexed, items), (videos, all));
     }
 
-    /// Lets it end, and looks at what the platform has, and what the tool says that it has.
+    /// Runs the tool to its end, and compares what the platform has with what the tool reports.
     fn finish(&self, shards: &[Option<u32>], totals: &mut Totals) {
         let rows = |last: bool| -> Vec<Value> {
             let runs: Vec<Child> = shards.iter().map(|shard| self.start(*shard, &[])).collect();

@@ -1,4 +1,4 @@
-//! A small HTTP server for tests that plays a script: one step for each request, in order.
+//! A small HTTP server for tests. It plays a script with one step for each request, in order.
 
 #![allow(dead_code)]
 
@@ -17,44 +17,44 @@ use twelvelabs::{Clock, TwelveLabs, TwelveLabsBuilder};
 
 pub const API_KEY: &str = "test-key";
 
-/// Writes an answer as it likes.
+/// A function that writes an answer in any form.
 pub type Writer = dyn FnOnce(&mut TcpStream) -> io::Result<()> + Send;
 
-/// Goes on from the headers of a request as it likes. The connection is kept if it says so.
+/// A function that takes over after the headers of a request. If it returns `true`, the connection is kept.
 pub type Talk = dyn FnOnce(&mut TcpStream, &mut Received) -> io::Result<bool> + Send;
 
-/// What the server does with one request.
+/// The server's action for one request.
 pub enum Step {
     /// Reads the whole request, then answers.
     Answer(Vec<u8>),
     /// Reads the whole request, writes these bytes and closes the connection.
     Close(Vec<u8>),
-    /// Reads the whole request, lets this write to the connection and closes it.
+    /// Reads the whole request, lets this function write to the connection, and closes it.
     Live(Box<Writer>),
-    /// Reads the headers only, answers at once and closes the connection.
+    /// Reads only the headers, answers immediately and closes the connection.
     Refuse(Vec<u8>),
-    /// Reads the headers only, and leaves the rest to this.
+    /// Reads only the headers, and leaves the rest to this function.
     Talk(Box<Talk>),
-    /// Reads the headers but for their last byte, writes these bytes and resets the connection.
+    /// Reads the headers except for their last byte, writes these bytes and resets the connection.
     AnswerAndReset(Vec<u8>),
-    /// Takes this many bytes after the headers (which end in a line feed that counts as the first
-    /// of them) and resets the connection, by closing it with bytes that nobody has read.
+    /// Reads this many bytes from the last line feed of the headers on, and resets the connection by closing it while
+    /// it contains unread bytes.
     Reset(usize),
 }
 
-/// A request as it arrived.
+/// A request as received.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub method: String,
-    /// The path as it was on the wire, still encoded.
+    /// The path as received, still encoded.
     pub path: String,
-    /// The decoded pairs of the query.
+    /// The query as decoded pairs.
     pub query: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
-/// One part of a form.
+/// A part of a form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     pub name: String,
@@ -80,12 +80,12 @@ impl Received {
         serde_json::from_slice(&self.body).expect("the body is JSON")
     }
 
-    /// The parts of the form in the body.
+    /// Returns the parts of the form in the body.
     pub fn parts(&self) -> Vec<Part> {
         let kind = self.header("content-type").unwrap_or_default();
         let boundary = kind.strip_prefix("multipart/form-data; boundary=").expect("the body is a form");
         let mark = format!("\r\n--{}", boundary.trim_matches('"')).into_bytes();
-        // The first mark has no line end before it.
+        // The first delimiter has no line break before it.
         let body = [b"\r\n", &self.body[..]].concat();
         let mut at = find(&body, &mark).expect("the form has a boundary");
         assert_eq!(at, 0, "nothing comes before the first boundary");
@@ -136,12 +136,12 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// An answer with a JSON body, or with none.
+/// Returns an answer with a JSON body, or with no body for null.
 pub fn answer(status: u16, body: &Value) -> Vec<u8> {
     answer_with(status, &[], body)
 }
 
-/// An answer with more headers.
+/// Returns the same with additional headers.
 pub fn answer_with(status: u16, headers: &[(&str, &str)], body: &Value) -> Vec<u8> {
     let mut text = format!("HTTP/1.1 {status} Status\r\n");
     for (name, value) in headers {
@@ -159,19 +159,19 @@ pub fn answer_with(status: u16, headers: &[(&str, &str)], body: &Value) -> Vec<u
     text.into_bytes()
 }
 
-/// An answer whose body is text of a kind of its own.
+/// Returns an answer with a text body of this content type.
 pub fn answer_of_type(status: u16, content_type: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status} Status\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
 
-/// The running server.
+/// A running server.
 pub struct Server {
     port: u16,
     script: Arc<Mutex<VecDeque<Step>>>,
     received: Arc<Mutex<Vec<Received>>>,
-    /// How many requests are being talked about.
+    /// The number of requests that a step is still handling.
     talks: Arc<AtomicUsize>,
 }
 
@@ -180,7 +180,7 @@ impl Server {
         Self::start_with(|_| script)
     }
 
-    /// A server whose script depends on its port.
+    /// Starts a server whose script depends on its port.
     pub fn start_with<S: IntoIterator<Item = Step>>(script: impl FnOnce(u16) -> S) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("the port").port();
@@ -191,19 +191,19 @@ impl Server {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
                 let (script, received, talks) = (script.clone(), received.clone(), talks.clone());
-                // A client may go while the server still talks to it: that is no fault of a test.
+                // A client may disconnect while the server still writes. This is not a failure of the test.
                 thread::spawn(move || serve(stream, &script, &received, &talks).ok());
             }
         });
         server
     }
 
-    /// The base URL for a client.
+    /// Returns the base URL for a client.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/v1.3", self.port)
     }
 
-    /// The same by name.
+    /// Returns the base URL with a host name instead of an address.
     pub fn url_by_name(&self) -> String {
         format!("http://localhost:{}/v1.3", self.port)
     }
@@ -212,27 +212,27 @@ impl Server {
         self.port
     }
 
-    /// What is left of the script.
+    /// Removes and returns the rest of the script.
     pub fn script(&self) -> Vec<Step> {
         self.script.lock().unwrap().drain(..).collect()
     }
 
-    /// Begins another script, whatever is left of the one before it.
+    /// Replaces the rest of the script, and forgets the received requests.
     pub fn rewind(&self, script: impl IntoIterator<Item = Step>) {
         *self.script.lock().unwrap() = script.into_iter().collect();
         self.received.lock().unwrap().clear();
     }
 
-    /// What has arrived so far.
+    /// Returns the requests received so far.
     pub fn received(&self) -> Vec<Received> {
-        // A client may have its answer before the server has noted the whole request.
+        // A client may receive its answer before the server has recorded the whole request.
         while self.talks.load(Ordering::SeqCst) > 0 {
             thread::sleep(Duration::from_millis(1));
         }
         self.received.lock().unwrap().clone()
     }
 
-    /// What has arrived, after a check that every step of the script was played.
+    /// Checks that every step of the script was played, and returns the received requests.
     pub fn finish(&self) -> Vec<Received> {
         let left = self.script.lock().unwrap().len();
         let received = self.received();
@@ -247,7 +247,7 @@ fn serve(
     received: &Mutex<Vec<Received>>,
     talks: &AtomicUsize,
 ) -> io::Result<()> {
-    // Only a guard against a test that would hang.
+    // The timeout only guards against a test that would hang.
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.set_nodelay(true)?;
     loop {
@@ -262,7 +262,7 @@ fn serve(
         if let Some(Step::AnswerAndReset(bytes)) = step {
             received.lock().unwrap().push(request);
             stream.write_all(&bytes)?;
-            // What was written is read before the reset arrives.
+            // The client reads what was written before the reset arrives.
             thread::sleep(Duration::from_millis(50));
             return Ok(());
         }
@@ -311,7 +311,7 @@ fn serve(
     }
 }
 
-/// All but the last byte of the headers, so that a reset can leave one unread.
+/// Reads the headers except for their last byte, so that a reset can leave one byte unread.
 fn head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let (mut head, mut coming) = (Vec::new(), [0; 4096]);
     loop {
@@ -343,7 +343,7 @@ fn line(stream: &mut impl Read) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).trim_end().to_string())
 }
 
-/// Reads a request of a connection on which nothing is reset.
+/// Reads a request on a connection that is not reset.
 pub fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Received> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -357,12 +357,13 @@ pub fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Received> {
     Ok(request)
 }
 
-/// Does something that must not hang: a test that would is ended after half a minute.
+/// Runs a function, and panics if it has not returned after 30 seconds.
 pub fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     within(Duration::from_secs(30), work)
 }
 
-/// The same, with a limit that is shorter than what the work would end by if it hung.
+/// Does the same with another limit, which must be shorter than the time after which a hanging function would return by
+/// itself.
 pub fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, done) = mpsc::channel();
     let worker = thread::spawn(move || {
@@ -419,13 +420,13 @@ pub fn read_body(stream: &mut impl Read, request: &mut Received) -> io::Result<(
     stream.read_exact(&mut request.body)
 }
 
-/// Undoes the encoding of a query; `+` is a space there.
+/// Decodes a part of a query, in which `+` is a space.
 pub fn decode(text: &str) -> String {
     let text = text.replace('+', " ");
     percent_encoding::percent_decode_str(&text).decode_utf8().expect("the text is UTF-8").into_owned()
 }
 
-/// Time that passes at once: every pause is noted and none is taken.
+/// A clock on which pauses take no time and are recorded.
 #[derive(Clone, Default)]
 pub struct Pauses(Arc<Mutex<Vec<Duration>>>);
 
@@ -441,12 +442,12 @@ impl Clock for Pauses {
     }
 }
 
-/// A clock on which only sleeping takes time, for all threads alike.
+/// A clock that only sleeping moves. All threads share its time.
 #[derive(Clone)]
 pub struct Moving {
     start: Instant,
     slept: Arc<Mutex<Vec<Duration>>>,
-    /// What it says instead of a random number.
+    /// The value returned instead of a random number.
     pub random: f64,
 }
 
@@ -461,7 +462,7 @@ impl Moving {
         self.slept.lock().unwrap().clone()
     }
 
-    /// How much time has passed.
+    /// Returns the time that has passed.
     pub fn passed(&self) -> Duration {
         self.slept.lock().unwrap().iter().sum()
     }
@@ -482,25 +483,25 @@ impl Clock for Moving {
     }
 }
 
-/// The settings of a client of the server.
+/// Returns a builder for a client of the server.
 pub fn builder(server: &Server) -> TwelveLabsBuilder {
     TwelveLabs::builder().api_key(API_KEY).base_url(server.url())
 }
 
-/// A client of the server, and the pauses that it takes.
+/// Returns a client of the server, and the record of its pauses.
 pub fn client(server: &Server) -> (TwelveLabs, Pauses) {
     let pauses = Pauses::default();
     (builder(server).max_retries(2).clock(pauses.clone()).build().expect("a client"), pauses)
 }
 
-/// A client of the server on a clock that only its pauses move.
+/// Returns a client of the server with a clock that only its pauses move.
 pub fn client_in_time(server: &Server) -> (TwelveLabs, Moving) {
     let clock = Moving::default();
     (builder(server).clock(clock.clone()).build().expect("a client"), clock)
 }
 
-/// Runs one test of this program again, alone in a process of its own, with these variables. It has to look for
-/// `TWELVELABS_TEST_CHILD` to know that it is the one.
+/// Runs one test of this program in a separate process with these environment variables. The test detects by
+/// `TWELVELABS_TEST_CHILD` that it is the child.
 pub fn in_child(test: &str, variables: &[(&str, impl AsRef<std::ffi::OsStr>)]) {
     let mut child = Command::new(std::env::current_exe().expect("this program"));
     child.args(["--exact", test, "--nocapture"]).env("TWELVELABS_TEST_CHILD", test);
@@ -516,7 +517,7 @@ pub fn in_child(test: &str, variables: &[(&str, impl AsRef<std::ffi::OsStr>)]) {
     );
 }
 
-/// Whether this process was started by `in_child` for this test.
+/// Returns whether this process is the child that `in_child` started for this test.
 pub fn is_child(test: &str) -> bool {
     std::env::var("TWELVELABS_TEST_CHILD").is_ok_and(|name| name == test)
 }

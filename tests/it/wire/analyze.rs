@@ -11,7 +11,7 @@ use twelvelabs::analyze_async::{AnalysisMode, BatchDefaults, BatchItemRequest, B
 use crate::server::{Received, Server, Step, answer, answer_of_type, client};
 use crate::wire::{Outcome, Row, list, one, same, to_json};
 
-/// The items of a stream.
+/// Returns the items of a stream.
 pub fn stream<T: serde::Serialize>(items: twelvelabs::Result<impl Iterator<Item = twelvelabs::Result<T>>>) -> Outcome {
     match items {
         Ok(items) => items.map(|item| item.map(to_json)).collect(),
@@ -100,7 +100,7 @@ pub const ROWS: &[Row] = &[
     .id("batch_id"),
 ];
 
-/// Plays one answer and gives the one request.
+/// Makes a call that receives this answer, and returns its only request.
 fn request(step: Vec<u8>, call: impl FnOnce(&twelvelabs::TwelveLabs)) -> Received {
     let server = Server::start([Step::Answer(step)]);
     let (client, _) = client(&server);
@@ -127,7 +127,7 @@ fn prompt_v2_json() -> Value {
     })
 }
 
-/// The options that both ways to analyse at once have.
+/// The options that both synchronous calls have.
 macro_rules! all_options {
     ($call:expr) => {
         $call
@@ -248,7 +248,7 @@ fn every_option_of_a_task() {
             .start_time(0.0)
             .end_time(7200.0)
             .idempotency_key("once")
-            // The key is none of these settings, so it outlives them.
+            // The idempotency key is not one of these settings, so it remains.
             .request_options(RequestOptions::new().max_retries(0))
             .send()
             .unwrap();
@@ -339,7 +339,7 @@ fn every_option_of_a_batch() {
     assert!(e.to_string().starts_with("`requests` is empty"), "{e}");
 }
 
-/// The idempotency keys of what arrived, each of which is there once.
+/// Returns the idempotency keys of the received requests. Each request must have exactly one.
 fn keys(server: &Server) -> Vec<String> {
     let key = |request: &Received| {
         let mut keys = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));

@@ -69,7 +69,7 @@ fn every_option_of_an_authorization() {
         .unwrap();
     assert!(authorized.authorize_url.as_deref().is_some_and(|url| url.contains("s3cret")));
     assert!(!format!("{authorized:?}").contains("s3cret"), "{authorized:?}");
-    // Its colon belongs to the method; one in an id does not.
+    // The colon before the custom method is not encoded, and a colon in an id is.
     assert_eq!(connectors.retrieve_connection("x:authorize").send().unwrap_err().status(), None);
     let received = server.finish();
     assert_eq!((received[0].method.as_str(), received[0].path.as_str()), ("POST", "/v1.3/connections:authorize"));

@@ -86,7 +86,7 @@ pub const ROWS: &[Row] = &[
     .id("_id"),
 ];
 
-/// The input of the fixtures' calls.
+/// Returns the input of a fixture's call.
 fn input(args: &Args) -> EmbedInput {
     let kind = args.text("input_type");
     let fields: Value = args.value(&kind);
@@ -117,7 +117,7 @@ fn serve(answers: impl IntoIterator<Item = Value>) -> Server {
     Server::start(answers.into_iter().map(|body| Step::Answer(answer(200, &body))))
 }
 
-/// The parts of a form: names with texts, or with the names of files.
+/// Returns the parts of a form: names with texts or file names.
 fn form(received: &Received) -> Vec<(String, String)> {
     let value = |part: &crate::server::Part| part.filename.clone().unwrap_or_else(|| part.text());
     received.parts().iter().map(|part| (part.name.clone(), value(part))).collect()
@@ -201,7 +201,7 @@ fn every_option_of_the_older_tasks_arrives() {
     assert_eq!(received[2].query, pairs(&[("embedding_option", "visual-text"), ("embedding_option", "audio")]));
 }
 
-/// The body that an input gives.
+/// Returns the body that is sent for an input.
 fn body_of(input: EmbedInput) -> Value {
     let server = serve([json!({"_id": "t1"})]);
     client(&server).0.embed().v2().tasks().create(input, "m").send().unwrap();
@@ -551,7 +551,7 @@ fn everything_that_an_answer_may_have_is_read() {
     crate::wire::same(&answer, &to_json(embed.v2().create(EmbedInput::text("a"), "m").send().unwrap()), "answer");
 }
 
-/// The places of all values below `value`.
+/// Collects the paths of all values below `value`.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     let below: Vec<(String, &Value)> = match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value)).collect(),

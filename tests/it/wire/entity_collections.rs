@@ -124,7 +124,7 @@ pub const ROWS: &[Row] = &[
     .id("_id"),
 ];
 
-/// The one request that a call sends.
+/// Returns the only request of a call.
 fn sent(body: &Value, call: impl FnOnce(&twelvelabs::TwelveLabs)) -> Received {
     let server = Server::start([Step::Answer(answer(200, body))]);
     call(&client(&server).0);

@@ -133,7 +133,7 @@ fn embedding_option(args: &Args) -> Option<Vec<EmbeddingOption>> {
     args.get("embedding_option")
 }
 
-/// The one request that a call sends.
+/// Returns the only request of a call.
 fn sent(status: u16, body: Value, call: impl FnOnce(&TwelveLabs)) -> Received {
     let server = Server::start([Step::Answer(answer(status, &body))]);
     call(&client(&server).0);
@@ -183,7 +183,7 @@ fn every_filter_of_the_lists() {
         "rating=9.3",
     ];
     let metadata = json!({"category": "recentlyAdded", "batchNumber": 5, "rating": 9.3, "needsReview": true});
-    // The two lists have the same filters, except for the state.
+    // The two lists have the same filters, except for the status.
     macro_rules! filtered {
         ($list:expr) => {
             $list

@@ -164,7 +164,7 @@ fn store(args: &Args) -> String {
     args.text("knowledge_store_id")
 }
 
-/// The one request that a call sends, as `POST /knowledge-stores` and its body or its query.
+/// Returns the only request of a call, such as `POST /knowledge-stores`, with its body or its query.
 fn sent(body: &Value, call: impl FnOnce(&TwelveLabs)) -> (String, Value) {
     let server = Server::start([Step::Answer(answer(200, body))]);
     call(&client(&server).0);
@@ -186,7 +186,7 @@ fn empty_page() -> Value {
     json!({"data": [], "page_info": {"page": 2, "total_page": 2}})
 }
 
-// What is expected here is what the official SDK 1.3.6 sends for the same arguments.
+// The official SDK 1.3.6 sends the expected values for the same arguments.
 
 #[test]
 fn every_option_of_a_knowledge_store_arrives() {

@@ -1,9 +1,8 @@
-//! Answers in which one place is malformed, for every place of every fixture: it costs at most itself.
+//! Malformed responses: every place of every fixture is malformed in turn, and at most that place may be lost.
 //!
-//! A place is replaced by null, by values of other types and by a text that nobody knows, which has to come through. All
-//! other ids and values of the answer have to be in the outcome nevertheless. What is not whole without its id is an
-//! error that names the id, an answer or an item of a list that is no object is an error, and so is whatever cannot be
-//! read in a field with results.
+//! Each place is replaced with null, with values of other types, and with an unknown text, which must be kept. All
+//! other ids and values of the response must be in the outcome. A resource without its id is an error that names the
+//! id. A response or an item that is not an object is an error, and so is a malformed field with results.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +17,11 @@ use twelvelabs::{CancelHandle, Clock, RequestOptions};
 use crate::server::{Server, Step, answer, builder, client};
 use crate::wire::{Fixture, Outcome, Results, fixtures, instant, normal, page_items};
 
-/// How many failures are told.
+/// The maximum number of failures to print.
 const MOST_TOLD: usize = 30;
 const THREADS: usize = 2;
 
-/// The fields with what a call is made for. What is malformed in one of them is an error, and nothing of it is dropped.
+/// The fields with the results of a call. A malformed value in one of them is an error, and no element is dropped.
 const RESULTS: [&str; 22] = [
     "arguments",
     "audio_embedding",
@@ -48,7 +47,7 @@ const RESULTS: [&str; 22] = [
     "words",
 ];
 
-/// One place of one answer, and what is put there.
+/// A place in a response, and the value that replaces it.
 struct Case<'a> {
     fixture: &'a Fixture,
     response: usize,
@@ -57,9 +56,9 @@ struct Case<'a> {
 }
 
 fn sweep(mode: &str) {
-    // The fixtures are dealt out to a few threads, so that it takes a few seconds.
+    // The fixtures are distributed over a few threads, so that the test takes only a few seconds.
     let mut hands: [Vec<Fixture>; THREADS] = Default::default();
-    // What a call of many steps makes of their answers is a matter of its own.
+    // Calls of several steps are tested elsewhere.
     let fixtures = fixtures(mode).into_iter().filter(|fixture| fixture.row.only.is_none());
     fixtures.enumerate().for_each(|(n, fixture)| hands[n % THREADS].push(fixture));
     let threads = hands.map(|hand| thread::spawn(move || hand.into_iter().map(spoil).collect::<Vec<_>>()));
@@ -71,7 +70,7 @@ fn sweep(mode: &str) {
     assert!(cases > 0, "there are places");
 }
 
-/// Plays a fixture with every place of its answers spoilt in turn; gives how often, and what was wrong.
+/// Plays a fixture with each place of its responses malformed in turn. Returns the number of cases and the failures.
 fn spoil(mut fixture: Fixture) -> (usize, Vec<String>) {
     let (mut cases, mut failures) = (0, Vec::new());
     if let Some(id) = fixture.row.id.filter(|_| fixture.lacks_ids()) {
@@ -82,7 +81,8 @@ fn spoil(mut fixture: Fixture) -> (usize, Vec<String>) {
     let server = Server::start([]);
     let (client, _) = client(&server);
     let play = |responses: &[Value]| {
-        // What a call asks for beyond the answers: the last again while it waits, an empty page else.
+        // The responses to further requests: a wait gets the last response again, and any other call gets an empty
+        // page.
         let more = match fixture.row.result {
             Results::Last => fixture.responses.last().cloned().unwrap_or_default(),
             _ => json!({"status": 200, "content_type": "application/json", "body": {"data": []}}),
@@ -111,7 +111,7 @@ fn spoil(mut fixture: Fixture) -> (usize, Vec<String>) {
 }
 
 impl Fixture {
-    /// The numbered pages of a list are alike: one of them will do.
+    /// Keeps only the first page of a list with numbered pages, because all of them are alike.
     fn keep_one_page(&mut self) {
         let numbered = |response: &Value| response["body"]["page_info"]["page"].is_number();
         if self.row.result == Results::Each && self.responses.iter().all(numbered) {
@@ -123,7 +123,7 @@ impl Fixture {
     }
 }
 
-/// Gives every list of one element another, which must not be lost with it.
+/// Adds a second element to every list of one, to see that it is not lost with the first.
 fn double_lists(value: &mut Value) {
     match value {
         Value::Object(fields) => fields.values_mut().for_each(double_lists),
@@ -137,7 +137,7 @@ fn double_lists(value: &mut Value) {
     }
 }
 
-/// A field that nobody knows, in every object of every answer.
+/// Adds an unknown field to every object of every response.
 fn unknown_fields_do_no_harm(fixture: &Fixture, play: impl Fn(&[Value]) -> Outcome) -> Result<(), String> {
     fn add(value: &mut Value) {
         match value {
@@ -174,7 +174,7 @@ impl Case<'_> {
         let has_failed = !errors.is_empty();
         let is_named = errors.iter().any(|error| error.contains(&format!("{key}`")));
 
-        // Where the items are: in a field of a page, in the lines of a stream, or the answer itself.
+        // The items are in a field of a page, in the lines of a stream, or the response itself.
         let page = page_items(body).filter(|_| row.result == Results::Each).map(|name| format!("/{name}"));
         let list = page.as_deref().unwrap_or_default();
         let below: Vec<&str> = match place.strip_prefix(list) {
@@ -184,8 +184,8 @@ impl Case<'_> {
         let item = below.first().map_or_else(String::new, |item| format!("{list}/{item}"));
 
         if place.is_empty() || place == list || place == item {
-            // Without its answer, its list or its item a call fails. A list that is null is empty, a call may have no
-            // answer, and a wait looks again.
+            // A call fails without its response, its list or its item. But a list that is null is empty, some calls
+            // have no response, and a wait polls again.
             let is_empty = self.wrong.is_null() && (place == list || body.is_array());
             let has_none = row.id.is_none() && kept.iter().all(Value::is_null);
             let may_be = has_failed || is_empty || has_none || row.result == Results::Last;
@@ -200,24 +200,25 @@ impl Case<'_> {
             };
         }
         if (place.starts_with("/page_info") || place == "/next_page_token") && page.is_some() {
-            // A wrong number of pages costs a request more; a token that cannot be read is an error, and none the end.
+            // A wrong number of pages takes one more request. An unreadable token is an error, and not the end of the
+            // list.
             let has_token = !body["page_info"]["page"].is_number() && (has_failed || self.wrong.is_null());
             return if has_token { Ok(()) } else { has_all(&kept, &self.fixture.items()) };
         }
         let is_type = key == "event_type" || (kind == "text/event-stream" && place == format!("{item}/type"));
         if is_type || (["application/x-ndjson", "text/event-stream"].contains(&kind) && has_failed) {
-            // An event that nobody knows is passed over, and a stream that cannot be read on says so.
+            // An unknown event is skipped, and a stream that cannot be read any further is an error.
             return if has_failed { Ok(()) } else { has_all(&kept, &self.without(&item)) };
         }
         if is_id(key) && is_named {
-            // What needs this id is lost with it, but not in silence.
+            // The item that needs this id is lost with it, but an error says so.
             return if row.result == Results::Last { Ok(()) } else { has_all(&kept, &self.without(&item)) };
         }
         let is_within = row.id.is_some_and(|id| {
             place.starts_with(&format!("{item}/{id}/")) && errors.iter().any(|error| error.contains(&format!("`{id}[")))
         });
         if is_within {
-            // What is required is a list, and one of its items lacks something: better an error than fewer items.
+            // The required field is a list, and one of its items lacks something. An error is better than fewer items.
             return Ok(());
         }
         if let Some(name) = self.result_field() {
@@ -245,21 +246,21 @@ impl Case<'_> {
         has_all(&kept, &self.without(place))
     }
 
-    /// The field with a result, or with ids, that a value of another type is put into.
+    /// Returns the field with a result or with ids whose value is replaced with a value of another type.
     fn result_field(&self) -> Option<&str> {
         let there = self.fixture.responses[self.response]["body"].pointer(self.place)?;
         let name = self.place.split('/').rev().find(|step| step.parse::<usize>().is_err())?;
         let is_part = name == "text" && self.place.strip_suffix("/text").is_some_and(is_item);
-        // What is in a schema is not of a type.
+        // The values in a schema have no fixed type.
         let is_schema = self.place.contains("/segment_definitions/");
         let is_result = is_part || (RESULTS.contains(&name) && !is_schema) || (is_id(name) && is_item(self.place));
         let is_other = std::mem::discriminant(there) != std::mem::discriminant(&self.wrong);
-        // A number in a list of ids may be one.
+        // A number in a list of ids may be an id.
         let is_id = is_id(name) && self.wrong.is_number();
         Some(name).filter(|_| is_result && is_other && !is_id)
     }
 
-    /// The items without what is at a place; numbers of a vector count together.
+    /// Returns the items without the value at a place. The numbers of a vector are removed together.
     fn without(&self, place: &str) -> Vec<Value> {
         let mut reduced = Fixture {
             label: String::new(),
@@ -294,7 +295,7 @@ fn split(outcome: Outcome) -> (Vec<Value>, Vec<String>) {
     (kept, errors)
 }
 
-/// Whether all values of what was expected are there, as often and under the same names.
+/// Checks that all expected values are there, as often and under the same names.
 fn has_all(kept: &[Value], expected: &[Value]) -> Result<(), String> {
     let (mut have, mut want) = (BTreeMap::new(), BTreeMap::new());
     kept.iter().for_each(|value| leaves("", &normal(value), &mut have));
@@ -318,7 +319,7 @@ fn leaves(name: &str, value: &Value, found: &mut BTreeMap<(String, String), usiz
     }
 }
 
-/// The places of a value and of all below it. Elements of a list that have the same fields are alike.
+/// Collects the places of a value and of everything below it. Elements of a list with the same fields count as one.
 fn places(value: &Value, at: String, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -341,7 +342,7 @@ fn places(value: &Value, at: String, found: &mut Vec<String>) {
     found.push(at);
 }
 
-/// Whether a place is one in a list.
+/// Returns whether a place is an element of a list.
 fn is_item(place: &str) -> bool {
     place.rsplit('/').next().is_some_and(|key| key.parse::<usize>().is_ok())
 }
@@ -354,7 +355,7 @@ fn is_id(key: &str) -> bool {
     key == "id" || key.ends_with("_id") || key.ends_with("_ids")
 }
 
-/// Null, values of other types, and for a text one that nobody knows.
+/// Returns null, values of other types, and for a text an unknown text.
 fn wrong_values(there: &Value) -> impl Iterator<Item = Value> + '_ {
     let kind = std::mem::discriminant(there);
     [json!(null), json!("?!"), json!(-2.5), json!(true), json!([{}]), json!({"?": 1})]
@@ -372,7 +373,7 @@ fn one_malformed_place_of_a_sparse_answer_costs_at_most_itself() {
     sweep("min");
 }
 
-/// A clock by which every look takes a second, and which presses a button in the end.
+/// A clock that moves by one second each time it is read, and cancels a handle at a given time.
 struct Ticking {
     start: Instant,
     looks: Arc<AtomicU64>,
@@ -408,7 +409,7 @@ fn the_deadline_and_the_handle_of_a_call_hold_while_its_answer_is_repaired() {
     assert!(outcome.unwrap().words.is_some_and(|words| words.len() as u64 == WORDS) && looks > WORDS);
     let (outcome, looks) = read(1000, u64::MAX);
     let e = outcome.unwrap_err();
-    assert!(e.is_timeout() && e.to_string().contains("while its answer was repaired"), "{e}");
+    assert!(e.is_timeout() && e.to_string().contains("while its malformed response was being repaired"), "{e}");
     assert!((1000..1100).contains(&looks), "{looks}");
     let (outcome, looks) = read(1_000_000, 1000);
     assert!(outcome.unwrap_err().is_canceled() && (1000..1010).contains(&looks), "{looks}");

@@ -1,10 +1,9 @@
-//! Every call beside what the official SDK puts on the wire for it.
+//! Compares every call with what the official SDK sends for it.
 //!
-//! A fixture holds the arguments of a call, the requests that the official SDK sent for it and the
-//! answers that it was given. The same call is made here against a server that gives the same
-//! answers; the requests must be the same, and nothing of the answers may be lost. Where this
-//! crate differs on purpose, the fixture says so in `differs`. The calls are in files of their own, a file
-//! for each resource.
+//! A fixture contains the arguments of a call, the requests that the official SDK sent, and the responses it was given.
+//! The same call is made here against a server that gives the same responses. The requests must be the same, and
+//! nothing in the responses may be lost. Where this crate deliberately differs, the fixture explains it in `differs`.
+//! The calls are in one file for each resource.
 
 mod analyze;
 mod assets;
@@ -32,29 +31,29 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use twelvelabs::{Error, FileSource, Result, SyncPager, TwelveLabs};
 
-/// What a call gave: the decoded result as JSON, item by item for a list.
+/// The outcome of a call: the decoded result as JSON, or one result for each item of a list.
 type Outcome = Vec<Result<Value>>;
 
-/// How one method of the official SDK is called here.
+/// The equivalent of a method of the official SDK.
 struct Row {
-    /// The method, as `indexes.indexed_assets.list`.
+    /// The method, such as `indexes.indexed_assets.list`.
     method: &'static str,
     call: fn(&TwelveLabs, &Args) -> Outcome,
-    /// The field without which an answer, or an item of a list, is an error.
+    /// The required field: a response or an item without it is an error.
     id: Option<&'static str>,
     result: Results,
-    /// The only fields of the last answer that the result has, if not all.
+    /// The fields of the last response that the result contains, unless it contains all of them.
     only: Option<&'static [&'static str]>,
 }
 
-/// What the outcome of a call is made of.
+/// The responses that form the outcome of a call.
 #[derive(Clone, Copy, PartialEq)]
 enum Results {
-    /// Each answer, or the items of each answer that is a page.
+    /// Each response, or the items of each response that is a page.
     Each,
-    /// Each answer as it is, pages too.
+    /// Each response as a whole, even if it is a page.
     Whole,
-    /// The last answer alone.
+    /// Only the last response.
     Last,
 }
 
@@ -63,26 +62,26 @@ impl Row {
         Row { method, call, id: None, result: Results::Each, only: None }
     }
 
-    /// An answer without this field is an error that names it.
+    /// Names the field whose absence is an error that names it.
     const fn id(mut self, name: &'static str) -> Self {
         self.id = Some(name);
         self
     }
 
-    /// The result is made of these fields of the last answer.
+    /// Forms the result from these fields of the last response.
     const fn only(mut self, fields: &'static [&'static str]) -> Self {
         self.result = Results::Last;
         self.only = Some(fields);
         self
     }
 
-    /// A page is one result and not a list of items.
+    /// Treats a page as one result instead of a list of items.
     const fn whole(mut self) -> Self {
         self.result = Results::Whole;
         self
     }
 
-    /// Only the last answer is the result.
+    /// Treats only the last response as the result.
     const fn last(mut self) -> Self {
         self.result = Results::Last;
         self
@@ -123,17 +122,17 @@ fn to_json(value: impl Serialize) -> Value {
     serde_json::to_value(value).expect("a result can be written as JSON")
 }
 
-/// The arguments of a call, by the names of the official SDK.
+/// The arguments of a call, under the names of the official SDK.
 struct Args(Value);
 
 impl Args {
-    /// An argument, if the call has it.
+    /// Returns an argument, if the call has it.
     fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let value = self.0.get(name)?;
         Some(serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("argument {name}: {e}")))
     }
 
-    /// An argument that the call cannot be made without.
+    /// Returns an argument that the call requires.
     fn value<T: DeserializeOwned>(&self, name: &str) -> T {
         self.get(name).unwrap_or_else(|| panic!("argument {name} is missing"))
     }
@@ -142,7 +141,7 @@ impl Args {
         self.value(name)
     }
 
-    /// A file among the arguments, if the call has it.
+    /// Returns a file among the arguments, if the call has it.
     fn file(&self, name: &str) -> Option<FileSource> {
         let file = self.0.get(name)?;
         let content = BASE64_STANDARD.decode(file["base64"].as_str()?).expect("the content of a file");
@@ -183,7 +182,7 @@ fn fixtures(mode: &str) -> Vec<Fixture> {
         .collect()
 }
 
-/// Server-sent events with this data, and the mark that ends them.
+/// Returns server-sent events with this data and the end marker.
 fn server_sent_events(events: &[Value]) -> String {
     let event = |data: &Value| {
         let name = data["type"].as_str().map(|name| format!("event: {name}\n"));
@@ -192,7 +191,7 @@ fn server_sent_events(events: &[Value]) -> String {
     events.iter().map(event).collect::<String>() + "data: [DONE]\n\n"
 }
 
-/// The items of an answer that is a page of a list.
+/// Returns the field with the items of a response that is a page of a list.
 fn page_items(body: &Value) -> Option<&'static str> {
     let marks = ["page_info", "next_page_token", "effective_search_options"];
     marks.iter().find(|name| body.get(name).is_some())?;
@@ -200,7 +199,7 @@ fn page_items(body: &Value) -> Option<&'static str> {
 }
 
 impl Fixture {
-    /// What a server at this port does for recorded answers.
+    /// Returns the script with which a server at this port plays the recorded responses.
     fn script(&self, responses: &[Value], port: u16) -> Vec<Step> {
         let is_chunk = |request: &Value| request["path"].as_str().is_some_and(|path| path.starts_with("/_s3/"));
         let sends_chunks = self.requests.iter().any(is_chunk);
@@ -212,12 +211,12 @@ impl Fixture {
                 (Value::Array(events), Some("text/event-stream")) => {
                     answer_of_type(status, "text/event-stream", &server_sent_events(events))
                 }
-                // One JSON text a line.
+                // The response has one JSON text on each line.
                 (Value::Array(lines), Some(kind)) if kind != "application/json" => {
                     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
                     answer_of_type(status, kind, &lines)
                 }
-                // Where the chunks are sent, the presigned URLs lead to the same server.
+                // The presigned URLs lead to the same server, which also receives the chunks.
                 (body, _) if sends_chunks => {
                     let body = body.to_string().replace("127.0.0.1:PORT", &format!("127.0.0.1:{port}"));
                     answer_with(status, &headers, &serde_json::from_str(&body).expect("still JSON"))
@@ -228,7 +227,7 @@ impl Fixture {
         responses.iter().map(step).collect()
     }
 
-    /// Makes the call, compares its requests, and gives its outcome.
+    /// Makes the call, compares its requests, and returns its outcome.
     fn play(&self) -> Outcome {
         let server = Server::start_with(|port| self.script(&self.responses, port));
         let (client, pauses) = client(&server);
@@ -291,7 +290,7 @@ impl Fixture {
         assert_eq!(body["parts"], Value::Array(parts), "{}: form", self.label);
     }
 
-    /// What the outcome has to be, item by item.
+    /// Returns the expected outcome, item by item.
     fn items(&self) -> Vec<Value> {
         let mut items = Vec::new();
         for response in &self.responses {
@@ -316,12 +315,12 @@ impl Fixture {
         }
     }
 
-    /// Whether the answers have items without an id that they need.
+    /// Returns whether an item in the responses lacks its required id.
     fn lacks_ids(&self) -> bool {
         self.row.id.is_some_and(|id| self.items().iter().any(|item| item.get(id).is_none_or(Value::is_null)))
     }
 
-    /// Gives every item of the answers a text of its own in the field `name`.
+    /// Gives each item in the responses a unique text in the field `name`.
     fn number_items(&mut self, name: &str) {
         let mut number = 0;
         self.each_item(|item| {
@@ -348,7 +347,7 @@ impl Fixture {
     fn check(mut self) {
         if let Some(id) = self.row.id.filter(|_| self.lacks_ids()) {
             assert!(self.differs, "{}: the difference is explained", self.label);
-            // Pages that are all alike would be taken for the same page given again.
+            // Identical pages would count as the same page returned again.
             self.number_items("unknown_field");
             let outcome = self.play();
             assert_eq!(outcome.len(), self.items().len(), "{}: every item has its place", self.label);
@@ -377,8 +376,8 @@ fn text_pair<'a>((name, value): (&'a String, &'a Value)) -> Option<(&'a str, &'a
     Some((name, value.as_str()?))
 }
 
-/// Compares two JSON values, except that null is the same as nothing, 10 the same as 10.0, times are
-/// the same if they are the same instant, and vectors if they are the same to the precision of `f32`.
+/// Compares two JSON values. Null equals a missing field, and 10 equals 10.0. Times are equal if they are the same
+/// instant, and vectors if they are the same with the precision of `f32`.
 fn same(expected: &Value, found: &Value, label: &str) {
     assert_eq!(normal(expected), normal(found), "{label}");
 }
@@ -402,7 +401,7 @@ fn normal(value: &Value) -> Value {
     }
 }
 
-/// An RFC 3339 time in its shortest form; any other text as it is.
+/// Returns an RFC 3339 time in its shortest form, and any other text unchanged.
 fn instant(text: &str) -> String {
     let shape = text.bytes().take(19).map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
     let Some(local) = text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00")) else {
@@ -439,7 +438,7 @@ fn calls_with_the_least_arguments() {
     check_all("min");
 }
 
-/// The list comes from the official package, see `tests/wire/record.py`.
+/// The list comes from the official package: see `tests/wire/record.py`.
 #[test]
 fn no_method_of_the_official_sdk_is_missing() {
     let listed = include_str!("../../fixtures/methods.txt").lines().filter(|line| !line.starts_with('#'));

@@ -53,10 +53,10 @@ pub const ROWS: &[Row] = &[
         one(client.multipart_upload().report_chunk_batch(&args.text("upload_id"), chunks).send())
     }),
     Row::new("multipart_upload.upload_file", |client, args| {
-        // One worker, so that the order of the chunks is certain.
+        // A single worker makes the order of the chunks predictable.
         let file = args.file("file_path").expect("a file");
         let upload = client.multipart_upload().upload_file(file).max_workers(1).send();
-        // The last answer of the platform is what the result is made of.
+        // The result is formed from the platform's last response.
         one(upload
             .map(|UploadResult { asset_id, asset_url, .. }| to_json(json!({"asset_id": asset_id, "url": asset_url}))))
     })

@@ -31,7 +31,7 @@ pub const ROWS: &[Row] = &[
     Row::new("responses.create_stream", |client, args| stream(call!(create_stream, client, args))),
 ];
 
-/// Plays one answer and gives the one request.
+/// Makes a call that receives this answer, and returns its only request.
 fn request(step: Vec<u8>, call: impl FnOnce(&TwelveLabs)) -> Received {
     let server = Server::start([Step::Answer(step)]);
     let (client, _) = client(&server);

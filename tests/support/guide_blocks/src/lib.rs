@@ -1,4 +1,4 @@
-//! Makes a test of each Rust block of the guide, for `tests/guide.rs`.
+//! Turns each Rust block of the guide into a test, for `tests/guide.rs`.
 //!
 //! Rustdoc could test the blocks only with set-up and an ending in them. It hides those lines, but a code host shows them
 //! to every reader. So the blocks contain what a reader types, and the set-up is here.
@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use proc_macro::TokenStream;
 
-/// What a block says, and what runs instead: a client of the stand-in, and ids that exist there.
+/// The code in a block and its replacement: a client of the stand-in, and ids that exist there.
 const REPLACEMENTS: [(&str, &str); 6] = [
     ("TwelveLabs::from_env()", "crate::from_env()"),
     ("\"ASSET_ID\"", "crate::id(\"ASSET_ID\")"),
