@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// The maximum number of characters of a path in a message.
 const MOST_PATH: usize = 1000;
-/// The ends of the names of query parameters that are as good as a password in a presigned URL: `X-Amz-Signature`,
+/// The ends of the names of query parameters that are secret in a presigned URL: `X-Amz-Signature`,
 /// `X-Amz-Credential`, `X-Amz-Security-Token`, `X-Goog-Signature`, `Signature` (CloudFront), `sig` (Azure).
 const SECRET_PARAMETERS: [&str; 4] = ["signature", "token", "credential", "accesskeyid"];
 /// The maximum size of the body that an error keeps, in bytes.
@@ -37,7 +37,7 @@ fn find_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
 
 /// Returns the start of a body, for a message.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    // Four bytes a character at the most: what is cut here was not going to be shown.
+    // A character has at most four bytes, so nothing that would be shown is cut off here.
     printable(&without_signatures(&String::from_utf8_lossy(head(without_bom(body), 1200))), 300)
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn head(body: &[u8], most: usize) -> &[u8] {
     &body[..body.len().min(most)]
 }
 
-/// `text` on one line, without control or direction characters, of at most `most` characters.
+/// Returns `text` on one line, without control or direction characters, cut to at most `most` characters.
 pub(crate) fn printable(text: &str, most: usize) -> String {
     if text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return text.into();
@@ -88,15 +88,15 @@ pub(crate) fn printable(text: &str, most: usize) -> String {
     out
 }
 
-/// The character, or U+FFFD in place of one that is not seen but changes what is: of the Unicode categories Cc, Zl, Zp and
-/// Cf (format), without the few of Cf that have a glyph, and what else is invisible and could carry hidden text.
+/// Returns the character, or U+FFFD if it is invisible and could change or hide text: the Unicode categories Cc, Zl, Zp
+/// and Cf (except for the few of Cf that have a glyph), and other invisible characters.
 fn visible(c: char) -> char {
     let hidden = c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}'
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
-            // Letters and selectors without a glyph: fillers of Hangul, selectors of Mongolian and of variants.
+            // Characters without a glyph: Hangul fillers, and Mongolian and other variation selectors.
             | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
             | '\u{ffa0}');
     if hidden { '\u{fffd}' } else { c }
@@ -147,7 +147,7 @@ pub(crate) fn public_url(url: &str) -> String {
     format!("{scheme}://{}{hidden}", &rest[start..])
 }
 
-/// The URLs of a field, for its `Debug`: without their queries, where signatures are.
+/// The URLs of a field, shown by `Debug` without their queries, which may be signatures.
 pub(crate) struct Masked<'a, T>(pub &'a T);
 
 impl fmt::Debug for Masked<'_, String> {

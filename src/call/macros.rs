@@ -92,7 +92,7 @@ macro_rules! request {
         impl $name {
             request!(@options $($options)*);
 
-            /// Sends the request and decodes the answer.
+            /// Sends the request and decodes the response.
             ///
             /// # Errors
             ///
@@ -392,7 +392,7 @@ macro_rules! open_enum {
     };
 }
 
-/// Implements `Debug` for a struct of an answer. Fields marked `masked` are URLs that may be signed, and are shown
+/// Implements `Debug` for a struct of a response. Fields marked `masked` are URLs that may be signed, and are shown
 /// without their queries. All fields must be listed, so that no new one is forgotten.
 macro_rules! masked_debug {
     ($name:ident { $($field:ident $(: $how:ident)?),* $(,)? }) => {
@@ -441,11 +441,11 @@ mod tests {
     input! {
         /// A segment of a video.
         Segment(media_type = "type": String, starts: [u32]) {
-            /// Where it ends.
+            /// The end, in seconds.
             end_sec: f64,
-            /// What it is called.
+            /// The name.
             label = "name": into String,
-            /// More names.
+            /// Further names.
             tags: [String],
         }
     }

@@ -173,7 +173,7 @@ fn open_pipe(path: &Path, shared: &Shared) -> io::Result<File> {
     Ok(if is_same(&file.metadata()?, &waited.metadata()?) { file } else { waited })
 }
 
-/// Whether both describe the same file. Where files have no inode numbers, the answer is unknown and taken as yes.
+/// Whether both describe the same file. On a system without inode numbers, this is unknown and assumed.
 pub(crate) fn is_same(one: &Metadata, other: &Metadata) -> bool {
     #[cfg(unix)]
     {

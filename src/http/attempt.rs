@@ -579,7 +579,7 @@ mod tests {
     use super::*;
     use crate::response::Headers;
 
-    /// A body that is given in these pieces; `None` is an interruption. What is left of it can be looked at.
+    /// A body that is read in these pieces; `None` is an interruption. The remaining pieces can be inspected.
     #[derive(Clone)]
     struct Pieces(Arc<std::sync::Mutex<Vec<Option<usize>>>>);
 
@@ -718,7 +718,7 @@ mod tests {
 
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         let whole = Call::Part(usize::MAX);
-        // A connection that takes a head and a body, and then dies, without anything to be seen of it.
+        // A connection that accepts a head and a body, and then dies without a sign.
         let dead = || stream(&[whole, whole, Call::Broken], &[whole, Call::Full(0)], answer);
         let fresh = stream(&[], &[], answer);
         let limits = Limits { answer: CONNECT, stream: false, total: None };
@@ -729,14 +729,14 @@ mod tests {
         let stand_in = HeaderValue::from_static("key");
         let agents = Agents { storage: api.clone(), api, environment: None, limits: None, stand_in };
         let post = || {
-            // It can be read once only.
+            // The body can be read only once.
             let mut reader = &b"abc"[..];
             let body: Option<(&mut dyn Read, _)> = Some((&mut reader, Some(3)));
             let attempt = Attempt { method: "POST", headers: &[], is_api: false, expect_continue: false, body, limits };
             send(&agents, &Exchange::new("http://127.0.0.1/", None), attempt).unwrap()
         };
         let read = |mut answer| read_all(&mut answer, 10, Instant::now() + CONNECT).unwrap();
-        // Both at the same time, so that two connections are kept.
+        // Both responses are open at the same time, so two connections are kept.
         let (one, two) = (post(), post());
         assert_eq!((read(one), read(two)), (b"{}".to_vec(), b"{}".to_vec()));
         assert_eq!(read(post()), b"{}");

@@ -47,20 +47,20 @@ pub(crate) struct Plan<'a> {
 
 /// The target of a request.
 pub(crate) enum Target<'a> {
-    /// To the API, with the key.
+    /// The API. The request carries the key.
     Api(String),
-    /// To the storage, without the key. A new URL is asked for on each attempt.
+    /// The storage. The request carries no key, and each attempt requests a new URL.
     Storage(&'a mut dyn FnMut() -> Result<String>),
 }
 
 /// The limits of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
-    /// For the whole answer once the request is sent, or for silence in a stream.
+    /// The limit for the whole response once the request is sent, or for silence in a stream.
     pub timeout: Duration,
     /// Whether the answer is read as it arrives.
     pub stream: bool,
-    /// For the whole call.
+    /// The limit for the whole call.
     pub deadline: Option<Duration>,
     pub max_response_size: u64,
     pub retry: RetryPolicy,
@@ -68,11 +68,11 @@ pub(crate) struct Policy {
 
 /// A body that can be sent.
 pub(crate) trait Body {
-    /// Its size in bytes, if it is known.
+    /// Returns the size in bytes, if it is known.
     fn length(&self) -> Option<u64>;
     /// Whether every byte can (still) be sent from the start.
     fn is_replayable(&self) -> bool;
-    /// Whether it has a file in it.
+    /// Whether the body contains a file.
     fn has_file(&self) -> bool;
     fn open(&self) -> Result<Box<dyn BodyReader + '_>>;
 }
@@ -323,7 +323,7 @@ impl<'a, 'p> Call<'a, 'p> {
         Some(ReportOnDrop { event, observer })
     }
 
-    /// A success, if it can be read.
+    /// Returns a successful response, unless its body is encoded in a way that was not requested.
     fn success(&self, response: HttpResponse<LiveBody>) -> Result<HttpResponse<LiveBody>> {
         // The HTTP library removes `content-encoding` from a body that it decompresses.
         let encoding = response.headers.get("content-encoding").unwrap_or_default().trim();
@@ -403,7 +403,7 @@ impl<'a, 'p> Call<'a, 'p> {
     /// Returns the error of the last attempt, if the deadline leaves time for another attempt after this pause.
     fn check_time_for_retry(&self, wait: Duration, error: Error) -> Result<Error> {
         match self.remaining() {
-            // It says so itself.
+            // The error already names the deadline.
             Some(Duration::ZERO) if error.is_timeout() => Err(error),
             Some(remaining) if wait >= remaining => {
                 let deadline = human(self.plan.policy.deadline.unwrap_or_default());
@@ -475,7 +475,7 @@ fn send(
     response.body = match success {
         true if policy.stream => Vec::new(),
         true => attempt::read_all(&mut response, policy.max_response_size, deadline).map_err(AttemptError::Failed)?,
-        // The status counts, whatever becomes of the rest.
+        // The status is what counts, even if the rest cannot be read.
         false => attempt::read_start(&mut response, MAX_ERROR_BODY, deadline),
     };
     Ok(response)

@@ -38,7 +38,7 @@ struct State {
 struct Admitted {
     number: u64,
     since: Instant,
-    /// Whether it has left.
+    /// Whether the request has left.
     left: Arc<AtomicBool>,
     /// The time at which it stops counting, if known.
     until: Option<Instant>,
@@ -53,7 +53,7 @@ pub(crate) struct Held {
     pub refusal: Option<Arc<ApiError>>,
 }
 
-/// A request that was admitted. It is answered when this is dropped.
+/// A request that was admitted. Dropping it means that the response has arrived.
 pub(crate) struct Permit<'a> {
     limiter: &'a RateLimiter,
     number: u64,
@@ -61,7 +61,7 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// The flag that shows that the request has left.
+    /// Stores the flag that shows whether the request has left.
     pub(crate) fn watch(&self, left: &Arc<AtomicBool>) {
         if let Some(request) = self.limiter.state().admitted.iter_mut().find(|request| request.number == self.number) {
             request.left = left.clone();
@@ -88,9 +88,9 @@ impl RateLimiter {
 
     /// Lets a request pass, or says when to ask again.
     ///
-    /// The platform counts a request when it arrives, which is between its being sent and its being answered. So it
-    /// counts here until the time of the rate has passed since its answer, or since it has surely arrived: however
-    /// late some of them arrive, no more are within that time than are allowed.
+    /// The platform counts a request when it arrives, which is some time between sending it and receiving its response.
+    /// So a request counts here until the period has passed since its response, or since it has certainly arrived. Then
+    /// no period contains more arrivals than allowed, however late some requests arrive.
     pub(crate) fn admit<'a>(&'a self, at: Instant, now: &'a dyn Fn() -> Instant) -> Result<Option<Permit<'a>>, Held> {
         let mut state = self.state();
         if let Some((until, refusal)) = state.paused.as_ref().filter(|(until, _)| *until > at) {
@@ -119,7 +119,7 @@ impl Drop for Permit<'_> {
         let per = self.limiter.rate.map_or(Duration::ZERO, |rate| rate.per);
         let mut state = self.limiter.state();
         if let Some(request) = state.admitted.iter_mut().find(|request| request.number == self.number) {
-            // On a clock that does not show its pauses, it was admitted later than now.
+            // A replaced clock may not advance during pauses, so the request may have been admitted later than now.
             let until = later(request.since.max(now), per);
             request.until = Some(request.until.map_or(until, |have| have.min(until)));
             request.answered = true;

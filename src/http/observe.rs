@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// The strings in a value, which are the ids that a call was given among others.
+    /// Collects the strings in a value, which include the ids that were passed to a call.
     fn strings<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
         match value {
             Value::String(text) => drop(found.insert(text)),
@@ -167,7 +167,7 @@ mod tests {
             let fixture: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             let mut ids = BTreeSet::new();
             strings(&fixture["args"], &mut ids);
-            // Later requests have ids that came with answers.
+            // The ids in later requests come from responses.
             let request = &fixture["exchanges"][0]["request"];
             let (method, path) = (request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
             let Some(path) = path.strip_prefix("/v1.3") else { continue };

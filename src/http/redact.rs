@@ -1,10 +1,10 @@
-//! Removal of secrets from answers: the API key, and the signature of a presigned URL.
+//! Removal of secrets from responses: the API key, and the signature of a presigned URL.
 
 use crate::http::error_body::ErrorBody;
 use crate::response::HttpResponse;
 use crate::text::looks_like_html;
 
-/// The minimum length of a real key. A shorter key is one of a test.
+/// The minimum length of a real key. Shorter keys occur only in tests.
 pub(super) const SHORT_KEY: usize = 8;
 
 /// Returns the text without the key. A very short key, as in a test, is removed only where it is a separate word.
@@ -26,7 +26,7 @@ pub(super) fn mask(text: &str, key: &str) -> String {
     out
 }
 
-/// Removes the parts of the presigned URL and its signature that an answer of the storage repeats, because they are
+/// Removes the parts of the presigned URL and its signature that a response of the storage repeats, because they are
 /// secrets. The code and the message of a well-formed refusal remain.
 pub(crate) fn scrub(mut response: HttpResponse<()>, url: &str) -> HttpResponse<()> {
     let query = url.split_once('?').map_or("", |(_, query)| query);

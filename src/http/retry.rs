@@ -1,5 +1,5 @@
-//! Whether a request is sent again, and when. The decision is pure: [`RetryState`] gets how an attempt ended and says
-//! what the engine does next.
+//! The decision whether and when a request is sent again. It is pure: [`RetryState`] takes the outcome of an attempt
+//! and returns the engine's next action.
 
 use std::time::Duration;
 
@@ -57,9 +57,9 @@ pub(crate) struct Refusal {
     pub status: u16,
     /// The pause that the server asks for, in any form.
     pub retry_after: Duration,
-    /// Whether the answer states that the platform did not act on the request: a 503 with the header `Retry-After`.
-    /// RFC 9110, section 10.2.3, gives that header to a server that does not take requests for now. A reset of a rate
-    /// limit or a date in a message tells when to come back, but a proxy may have lost the answer of a platform that
+    /// Whether the answer states that the platform did not act on the request: a 503 with the header `Retry-After`. A
+    /// server that temporarily accepts no requests sends that header (RFC 9110, section 10.2.3). A reset of a rate
+    /// limit or a date in a message says only when to come back: a proxy may have lost the response of a platform that
     /// did act.
     pub declined: bool,
     /// Whether an exhausted quota lasts longer than any retry.
@@ -209,12 +209,12 @@ mod tests {
         Refused(Refusal { status, ..Refusal::default() })
     }
 
-    /// A status with a time to come back in `seconds`, which is a hint.
+    /// Returns a refusal that only hints at a pause of `seconds`.
     fn hint(status: u16, seconds: u32) -> AttemptOutcome {
         Refused(Refusal { status, retry_after: seconds * SECOND, ..Refusal::default() })
     }
 
-    /// The same in the header `Retry-After`.
+    /// Returns a refusal that asks for a pause in the header `Retry-After`.
     fn header(status: u16, seconds: u32) -> AttemptOutcome {
         let declined = status == 503;
         Refused(Refusal { status, retry_after: seconds * SECOND, declined, ..Refusal::default() })
@@ -229,7 +229,7 @@ mod tests {
         let quota = Refused(Refusal { status: 429, is_quota: true, ..Refusal::default() });
         let redirect = |status| Redirect { status, same_origin: true };
         let follow = Decision::Redirect;
-        // What happened; what becomes of a GET (PUT, PATCH, DELETE are the same), a POST, a chunk.
+        // The outcome, and the decisions for a GET (and PUT, PATCH, DELETE), a POST and a chunk.
         for (outcome, get, post, chunk) in [
             (NotSent, AGAIN, AGAIN, AGAIN),
             (Broke, AGAIN, RETURN, AGAIN),
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(first(DELETE, redirect(308)), follow);
     }
 
-    /// The decisions after these outcomes.
+    /// Returns the decisions after these outcomes.
     fn decisions(request: RequestKind, policy: &RetryPolicy, outcomes: &[AttemptOutcome]) -> Vec<Decision> {
         let mut state = RetryState::new(request, false);
         outcomes.iter().map(|outcome| state.next(*outcome, true, policy, 1.0)).collect()

@@ -29,7 +29,7 @@ const USER_AGENT: &str = concat!("twelvelabs-rust/", env!("CARGO_PKG_VERSION"));
 #[derive(Clone)]
 pub struct Session(Arc<Settings>);
 
-/// What the caller has set. The builder of a client fills it.
+/// The caller's settings, as collected by the builder of a client.
 #[derive(Default)]
 pub(crate) struct Options {
     pub api_key: String,

@@ -336,7 +336,7 @@ mod tests {
             assert_eq!((word.start, word.at.is_some()), (Some(n as f64 + 0.5), dated), "{n}");
             assert_eq!((word.count, word.known), ((n % 5 == 1).then_some(n as u64), None), "{n}");
         }
-        // Each is another fault.
+        // Each element has a different fault.
         let words: Vec<String> = (1..=300).map(|n| format!(r#"{{"start":1,"count":-{n}}}"#)).collect();
         let words =
             from_json::<Transcription>(format!(r#"{{"words":[{}]}}"#, words.join(",")).as_bytes()).unwrap().words;
@@ -494,7 +494,7 @@ mod tests {
         assert!(results.words.is_none());
     }
 
-    /// The words of an answer, and how many bytes the decoder was given to read them.
+    /// Decodes an answer, and returns the result and the number of bytes that the decoder read.
     fn work(text: &str) -> (Result<Answer, Unread>, usize) {
         let (mut given, mut answer) = (0, None);
         let outcome = lenient(
@@ -527,7 +527,7 @@ mod tests {
         type Piece = fn(usize) -> String;
         let fine: Piece = |n| format!(r#"{{"start":{n}.5,"value":"a word that is as it should be"}}"#);
         let none: Piece = |_| String::new();
-        // What is in the words, how the other fields are called and what is in them, and in the vectors.
+        // The content of the words, the names and the content of the other fields, and the content of the vectors.
         let answers: [(&str, Piece, Piece, Piece); 9] = [
             ("integers out of range", |n| format!(r#"{{"start":1,"count":-{n}}}"#), none, none),
             ("dates", |n| format!(r#"{{"start":1,"at":"2026-01-{n}"}}"#), none, none),
@@ -554,7 +554,7 @@ mod tests {
                 assert!(given <= 16 * text.len(), "{what}: {} bytes were read {given} times", text.len());
             }
         }
-        // Many faults at the end of a large answer.
+        // A large answer has many faults at its end.
         let words: Vec<_> = (0..100_000).map(fine).collect();
         let faults: Vec<_> = (0..100).map(|n| format!(r#""k{n}":NaN"#)).collect();
         let text = format!(r#"{{"words":[{}],"more":{{{}}}}}"#, words.join(","), faults.join(","));

@@ -56,7 +56,7 @@ mod tests {
         id: Option<u8>,
     }
 
-    // If the `serde_json` that is linked says it in other words, this fails, and `read` has to learn them.
+    // This test fails if the linked `serde_json` uses other words, which `read` must then recognize.
     #[test]
     fn each_fault_of_the_decoder_that_is_linked_is_recognized() {
         for (text, fault, says) in [
@@ -79,7 +79,7 @@ mod tests {
             let e = serde_json::from_str::<Thing>(text).unwrap_err();
             assert_eq!((read(&e), message(&e).as_str()), (fault, says), "{text}: {e}");
         }
-        // An error of a type itself, with a text that looks like a position.
+        // A type's own error contains a text that looks like a position.
         let e = <serde_json::Error as serde::de::Error>::custom("odd at line 5 column 6 of the script");
         assert_eq!((read(&e), message(&e)), (Fault::Other, e.to_string()));
     }

@@ -14,10 +14,10 @@ use crate::error::Result;
 use crate::response::HttpResponse;
 use crate::text::looks_like_html;
 
-/// An iterator over the items of an answer in JSON Lines, as they arrive. Dropping it closes the connection.
+/// An iterator over the items of a response in JSON Lines, as they arrive. Dropping it closes the connection.
 ///
 /// A line that cannot be decoded is yielded as an error, and the other lines follow. If the connection breaks, the
-/// answer ends within a line, or a line is larger than
+/// response ends within a line, or a line is larger than
 /// [`max_response_size`](crate::TwelveLabsBuilder::max_response_size), the iterator yields an error and then ends.
 ///
 /// ```no_run

@@ -105,10 +105,10 @@ impl Pending {
 }
 
 /// An iterator over server-sent events as they arrive. Returned by
-/// [`CustomCall::send_events`](crate::CustomCall::send_events). It ends with the answer or at the data `[DONE]`.
+/// [`CustomCall::send_events`](crate::CustomCall::send_events). It ends with the response or at the data `[DONE]`.
 /// Dropping it closes the connection.
 ///
-/// If the connection breaks, the answer ends within an event, or an event is larger than
+/// If the connection breaks, the response ends within an event, or an event is larger than
 /// [`max_response_size`](crate::TwelveLabsBuilder::max_response_size), the iterator yields an error and then ends.
 #[must_use = "nothing is read until it is iterated over, and dropping it closes the connection"]
 pub struct Events {
@@ -149,7 +149,7 @@ mod tests {
     use proptest::prelude::*;
     use std::io;
 
-    /// A reader that gives its bytes in these pieces, with an interruption before each, and then ends or breaks.
+    /// A reader that returns these pieces, with an interruption before each, and then ends or breaks.
     struct Pieces {
         pieces: std::vec::IntoIter<Vec<u8>>,
         interrupted: bool,
@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    /// Everything that a stream gives, an error as its name.
+    /// Returns everything that a stream yields, with errors by name.
     fn all<T: fmt::Debug>(mut next: impl FnMut() -> Result<Option<T>, Fault>) -> Vec<Result<T, String>> {
         std::iter::from_fn(|| next().map_err(|fault| format!("{fault:?}")).transpose())
             .scan(false, |ended, item| (!std::mem::replace(ended, item.is_err())).then_some(item))

@@ -329,7 +329,7 @@ mod tests {
         let cancel = CancelHandle::new();
         let exchange = Exchange::new("http://a", Some(cancel.clone()));
         let _guard = exchange.enter();
-        // As long as a server of names that does not answer would take.
+        // This is longer than a name server that does not respond would take.
         let long = Duration::from_secs(600);
         let hang = move || {
             std::thread::sleep(long);

@@ -1,8 +1,8 @@
 //! The connection below the HTTP library: sockets with waits short enough to be canceled, a DNS cache, proxies, and the
 //! state of the current request.
 //!
-//! Everything blocks, so the thread that runs an exchange is the one that uses its connection. [`Exchange::enter`] tells
-//! the connection which exchange that is.
+//! Everything blocks, so the thread that runs an exchange is the one that uses its connection. [`Exchange::enter`]
+//! tells the connection which exchange that is.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -37,7 +37,8 @@ mod proxy;
 mod transport;
 mod trust;
 
-/// A connector for sockets of this crate, with TLS and proxies as the features say. `secret` puts in the key.
+/// Returns a connector for the sockets of this crate, with the TLS and proxies of the enabled features. `secret`
+/// inserts the key.
 pub(super) fn connector(names: DnsCache, secret: Option<Secret>, trust: Trust) -> impl Connector<(), Out: Transport> {
     #[cfg(feature = "socks-proxy")]
     let chain = ureq::unversioned::transport::SocksConnector::default().chain(ConnectProxyConnector::default());
@@ -51,8 +52,8 @@ pub(super) fn connector(names: DnsCache, secret: Option<Secret>, trust: Trust) -
     AgentLevel(chain.chain(RequestConnector { secret, trust }))
 }
 
-/// Says that the settings of a connection are those of the agent, since no request has others for its TLS: so that the
-/// library prepares them once, and TLS sessions are resumed.
+/// Marks the settings of a connection as those of the agent, because no request has its own TLS settings. The library
+/// then prepares the settings once, and TLS sessions are resumed.
 #[derive(Debug)]
 struct AgentLevel<C>(C);
 
@@ -76,7 +77,7 @@ impl<C: Connector<()>> Connector<()> for AgentLevel<C> {
     }
 }
 
-/// Opens a socket, unless a proxy's connection is there already.
+/// Opens a socket, unless a connection to a proxy is open already.
 #[derive(Debug)]
 struct SocketConnector(DnsCache);
 
@@ -103,11 +104,11 @@ impl<In: Transport> Connector<In> for SocketConnector {
     }
 }
 
-/// Connects to the address that answers first ("happy eyeballs", RFC 8305, section 5): each address has a head start over
-/// the next one, which is tried at once when one before it has failed.
+/// Connects to the address that responds first ("happy eyeballs", RFC 8305, section 5). Each address has a head start
+/// over the next one, which is tried immediately if an earlier one has failed.
 ///
-/// The system waits for a connection by itself and cannot be asked for less without `unsafe` code, so each address takes
-/// a thread for as long. An only address takes one if the call can be canceled, and none otherwise.
+/// The system blocks while it connects, and only `unsafe` code could avoid that. So each address takes a thread until
+/// the system returns. A single address takes a thread only if the call can be canceled.
 fn connect<T: Send + 'static>(
     addresses: &[SocketAddr],
     mut limit: Limit,
@@ -148,7 +149,7 @@ fn connect<T: Send + 'static>(
     }
 }
 
-/// Waits for an outcome, for this long at the most. An error if the exchange is canceled or out of time meanwhile.
+/// Waits for an outcome, at most for `wait`. Returns an error if the exchange is canceled or its time is up.
 fn next_outcome<T>(outcomes: &Receiver<T>, wait: Duration, limit: &mut Limit) -> Result<Option<T>, ureq::Error> {
     let began = Instant::now();
     loop {
@@ -176,7 +177,7 @@ mod tests {
     const REFUSING: u16 = 2;
     const LISTENING: u16 = 3;
 
-    /// Connects to the first of these addresses that listens, and gives the ports that were tried.
+    /// Connects to the first of these addresses that listens. Returns the result and the ports that were tried.
     fn race(ports: &[u16], limit: Duration) -> (Result<u16, ureq::Error>, Vec<u16>) {
         let tried = Arc::new(Mutex::new(Vec::new()));
         let addresses: Vec<_> = ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect();
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_silent_or_refusing_address_does_not_keep_the_next_one_from_being_tried() {
-        // The silent one would take the whole limit.
+        // The silent address would take the whole limit.
         let limit = Duration::from_secs(600);
         for (ports, tried) in [
             (&[LISTENING, SILENT][..], &[LISTENING][..]),
@@ -233,7 +234,7 @@ mod tests {
             let exchange = Exchange::new("http://a", Some(cancel.clone()));
             let _guard = exchange.enter();
             let canceler = thread::spawn(move || cancel.cancel());
-            // The silent address would be waited for as long as that.
+            // A wait for the silent address would take that long.
             let (result, _) = race(ports, Duration::from_secs(600));
             assert!(result.is_err() && exchange.is_canceled());
             canceler.join().unwrap();

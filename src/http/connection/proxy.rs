@@ -22,7 +22,7 @@ pub(in crate::http) struct Environment {
 /// The proxy for the URLs of a scheme, if any, or the reason why it cannot be used.
 type Choice = Result<Option<NamedProxy>, String>;
 
-/// A proxy, and the name of the variable that set it. Errors name the variable, so that the user knows what to mend.
+/// A proxy, and the name of the variable that set it. Errors name the variable, so that the user knows what to correct.
 #[derive(Clone)]
 pub(in crate::http) struct NamedProxy {
     pub variable: String,
@@ -177,7 +177,7 @@ mod tests {
         })
     }
 
-    /// The host of the proxy that is used for the URL, or what is wrong.
+    /// Returns the host of the proxy for the URL, or the error.
     fn proxy(environment: &Environment, url: &str) -> Result<Option<String>, String> {
         let uri = url.parse().unwrap();
         environment.proxy_for(&uri).map(|proxy| proxy.map(|named| named.proxy.host().into())).map_err(str::to_string)

@@ -41,11 +41,11 @@ impl Stream for TcpStream {
 
 /// A TCP connection whose waits are short enough for cancellation and exact deadlines, and which never repeats a byte.
 ///
-/// A time limit of the operating system is safe on no call that moves bytes: Windows documents that a send or a receive
-/// that timed out may have moved some of them nevertheless (`SO_SNDTIMEO`, `SO_RCVTIMEO`: "the operation could be canceled
-/// at the same moment the operation was to be completed"), and a chunk whose bytes were sent again after that arrived
-/// wrong. So bytes are written without blocking, which moves bytes or fails and never both, and a read is made only after
-/// a `peek`, which moves none, has seen that there is something to read.
+/// No time limit of the operating system is safe on a call that moves bytes. Windows documents that a send or a receive
+/// that timed out may have moved some of them nevertheless (`SO_SNDTIMEO`, `SO_RCVTIMEO`: "the operation could be
+/// canceled at the same moment the operation was to be completed"), and a chunk whose bytes were sent again after that
+/// arrived wrong. So bytes are written without blocking, which moves bytes or fails and never both, and a read is made
+/// only after a `peek`, which moves none, has seen that there is something to read.
 pub(super) struct Socket<S = TcpStream> {
     stream: S,
     buffers: LazyBuffers,
@@ -195,13 +195,13 @@ pub(in crate::http) mod fake {
     use crate::http::connection::trust::Trust;
     use crate::sync::lock;
 
-    /// What becomes of a call that moves bytes.
+    /// The outcome of a call that moves bytes.
     #[derive(Clone, Copy)]
     pub enum Call {
-        /// So many bytes are moved at the most.
+        /// At most this many bytes are moved.
         Part(usize),
-        /// The buffer is full or empty. A call that blocks moves this many bytes and says all the same that its time is
-        /// over, as Windows does.
+        /// The buffer is full or empty. A blocking call moves this many bytes but still reports a timeout, as on
+        /// Windows.
         Full(usize),
         Broken,
     }
@@ -254,7 +254,7 @@ pub(in crate::http) mod fake {
                     if other.nonblocking {
                         return Err(io::ErrorKind::WouldBlock.into());
                     }
-                    // What a read that was given up had taken is gone.
+                    // The bytes taken by an abandoned read are lost.
                     let lost = if is_peek { 0 } else { lost.min(other.coming.len()) };
                     other.coming.drain(..lost);
                     return Err(io::ErrorKind::TimedOut.into());
@@ -295,7 +295,7 @@ pub(in crate::http) mod fake {
         }
     }
 
-    /// A stream on which the calls end like this. Those after them move what there is.
+    /// Returns a stream on which the calls have these outcomes. Later calls move everything they can.
     pub fn stream(writes: &[Call], reads: &[Call], coming: &[u8]) -> Windows {
         let stream = Windows::default();
         {
@@ -307,7 +307,7 @@ pub(in crate::http) mod fake {
         stream
     }
 
-    /// A connector for tests, which gives these streams one after the other.
+    /// Returns a connector for tests, which opens these streams one after the other.
     pub(in crate::http) fn scripted(streams: Vec<Windows>, trust: Trust) -> impl Connector<(), Out: Transport> {
         #[derive(Debug)]
         struct Scripted(Mutex<VecDeque<Socket<Windows>>>);

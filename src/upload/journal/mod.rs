@@ -334,7 +334,7 @@ mod tests {
         let writable = std::mem::replace(&mut manifest.file, File::open(&manifest.path).unwrap());
         let e = manifest.write(&line("b")).unwrap_err();
         assert!(e.to_string().ends_with("cannot write to the manifest"), "{e}");
-        // As if a part of it had been written.
+        // This imitates a line of which only a part was written.
         manifest.file = writable;
         manifest.file.write_all(b"{\"event\":").unwrap();
         manifest.write(&line("c")).unwrap();
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn an_event_that_is_not_on_the_disk_is_not_written() {
         let mut manifest = Folder::new().open(&[]).unwrap();
-        // Takes everything, and cannot be synced.
+        // `/dev/null` accepts everything, but cannot be synced.
         manifest.file = OpenOptions::new().append(true).open("/dev/null").unwrap();
         let Error::File { message, source, .. } = manifest.write(&line("a")).unwrap_err() else { panic!() };
         assert_eq!(
@@ -382,7 +382,7 @@ mod tests {
         assert_eq!((line.asset_id.as_deref(), line.asset.is_none()), (Some("a1"), true));
     }
 
-    /// Bytes that are, or nearly are, a journal.
+    /// A strategy for bytes that form a journal, or almost do.
     fn journals() -> impl prop::strategy::Strategy<Value = Vec<u8>> {
         use prop::strategy::Strategy;
         let header = serde_json::to_vec(&Header {
