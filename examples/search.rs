@@ -50,7 +50,7 @@ fn search(client: &TwelveLabs, index_name: &str, query: &str, video: Option<(&st
     let model = IndexModelInput::new("marengo3.0", [ModelOption::Visual, ModelOption::Audio]);
     let ensured = client.indexes().ensure(index_name, [model]).send()?;
     let index_id = ensured.index.id;
-    eprintln!("index {index_id} ({index_name}) {}", if ensured.created { "was made" } else { "was there" });
+    eprintln!("index {index_id} ({index_name}) {}", if ensured.created { "was created" } else { "was found" });
 
     if let Some((name, method)) = video {
         index(client, &index_id, name, method)?;

@@ -6,7 +6,7 @@
 //! cargo run --example webhook -- 127.0.0.1:8080     # the address to which your tunnel or proxy forwards deliveries
 //! ```
 //!
-//! It ends after the first genuine delivery; others are answered with 400. The result goes to stdout, everything
+//! It ends after the first genuine delivery. It responds to any other with 400. The result goes to stdout, everything
 //! else to stderr. The exit code is 0, or 1 if something failed.
 
 mod support;
@@ -82,12 +82,12 @@ fn deliver(address: SocketAddr, signature: &str, body: &str) -> io::Result<()> {
     stream.write_all(format!("{head}{body}").as_bytes())?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;
-    eprintln!("  a delivery was answered with {}", answer.trim());
+    eprintln!("  response to a delivery: {}", answer.trim());
     Ok(())
 }
 
-/// Handles an event. A server that keeps running would do this on another thread, and store the ids of the events it has
-/// handled, because the platform may redeliver an event.
+/// Handles an event. A server that keeps running would do this on another thread, and store the ids of the events it
+/// has handled, because the platform may redeliver an event.
 fn handle(client: &TwelveLabs, event: WebhookEvent) -> Result {
     eprintln!("event {} of type {}", event.id, event.kind);
     match event.data {
@@ -99,12 +99,12 @@ fn handle(client: &TwelveLabs, event: WebhookEvent) -> Result {
             let reason = task.error.and_then(|error| error.message).unwrap_or_default();
             return Err(format!("task {} failed: {reason}", task.id).into());
         }
-        _ => eprintln!("there is nothing to do for it"),
+        _ => eprintln!("this event needs no action"),
     }
     Ok(())
 }
 
-/// Answers deliveries until one is genuine, and returns its event.
+/// Responds to deliveries until one is genuine, and returns its event.
 fn receive(listener: &TcpListener, webhook: &Webhook) -> Result<WebhookEvent> {
     loop {
         let (mut stream, _) = listener.accept()?;

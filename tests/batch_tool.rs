@@ -138,9 +138,9 @@ fn arguments_are_read() {
 #[test]
 fn what_is_wrong_with_the_arguments_is_said() {
     for (arguments, reason) in [
-        (&["--workers", "0"][..], "--workers has to be at least 1"),
-        (&["--workers", "many"], "--workers has to be a whole number, not `many`"),
-        (&["--threshold", "-1"], "--threshold has to be a whole number"),
+        (&["--workers", "0"][..], "--workers must be at least 1"),
+        (&["--workers", "many"], "--workers must be a whole number, not `many`"),
+        (&["--threshold", "-1"], "--threshold must be a whole number"),
         (&["--manifest"], "--manifest needs a value"),
         (&["--manifest", "--json"], "--manifest needs a value"),
         (&["--manifest="], "--manifest needs a value"),
@@ -148,9 +148,9 @@ fn what_is_wrong_with_the_arguments_is_said() {
         (&["--jsonl"], "invalid option '--jsonl'"),
         (&["-x"], "invalid option '-x'"),
         (&["--shard"], "--shard needs a value: --shard K/N"),
-        (&["--shard", "8/8"], "K counts from 0, so that the last of 8 is 7/8 (Slurm: --array=0-7)"),
-        (&["--shard", "0/0"], "at least 1 shard"),
-        (&["--shard", "3"], "--shard has to be K/N, as 0/8 for the first of eight, not `3`"),
+        (&["--shard", "8/8"], "K counts from 0, so the last of 8 is 7/8 (Slurm: --array=0-7)"),
+        (&["--shard", "0/0"], "N must be at least 1"),
+        (&["--shard", "3"], "--shard must be K/N, such as 0/8 for the first of eight, not `3`"),
         (&["--shard", "/8"], "not `/8`"),
         (&["--shard", "-1/8"], "not `-1/8`"),
         (&["-"], "--list -"),
@@ -257,9 +257,9 @@ fn what_may_not_be_read_is_named_and_fails() {
     let denied = "Permission denied (os error 13)";
     let expected = [
         ("c.png", format!("no permission to read the file: {denied}")),
-        ("listed/below", format!("cannot look into it: {denied}")),
+        ("listed/below", format!("cannot read it: {denied}")),
         ("listed/g.mp4", format!("no permission to read the file: {denied}")),
-        ("locked", format!("cannot look into it: {denied}")),
+        ("locked", format!("cannot read it: {denied}")),
     ];
     assert_eq!(failed, expected.map(|(path, message)| (path.to_string(), message)));
     assert_eq!(scene.demo.stand_in.uploads().len(), 3);
@@ -373,7 +373,7 @@ fn a_reader_that_goes_away_does_not_stop_it() {
         let err = Sink::default();
         let code = scene.run_into(&["--no-wait"], Box::new(Closed(kind)), Box::new(err.clone()));
         assert_eq!((code, scene.demo.stand_in.asset_count() - before), (expected, 3), "{}", err.text());
-        assert!(err.text().contains("the uploads go on"), "{}", err.text());
+        assert!(err.text().contains("the uploads continue"), "{}", err.text());
         let closed = || Box::new(Closed(kind));
         assert_eq!(scene.run_into(&["--json"], closed(), closed()), expected);
     }
@@ -475,7 +475,7 @@ fn a_folder_goes_into_an_index_and_a_knowledge_store() {
     arguments.paths.push(scene.folder.root().into());
     let sink = || Box::new(Sink::default());
     let e = upload(client, &arguments, &CancelHandle::new(), sink(), sink()).unwrap_err();
-    assert!(e.to_string().contains("there is no index `none`"), "{e}");
+    assert!(e.to_string().contains("there is no index with the name or the id `none`"), "{e}");
 }
 
 #[test]
@@ -554,7 +554,7 @@ fn another_number_of_shards_does_not_upload_everything_again() {
     assert_eq!([upload(&["--shard", "0/2"]), upload(&["--shard", "1/2"])], [Ok(0), Ok(0)]);
     for other in [&["--shard", "0/3"][..], &[]] {
         let e = upload(other).unwrap_err();
-        assert!(e.contains("of-2.jsonl is of another number of shards"), "{e}");
+        assert!(e.contains("of-2.jsonl belongs to another number of shards"), "{e}");
     }
 
     // The manifests are merged as the guide describes.
@@ -571,10 +571,10 @@ fn another_number_of_shards_does_not_upload_everything_again() {
     }
     fs::write(&manifest, &whole).unwrap();
     let e = upload(&["--shard", "0/3"]).unwrap_err();
-    assert!(e.contains("uploads.jsonl is of another number of shards"), "{e}");
+    assert!(e.contains("uploads.jsonl belongs to another number of shards"), "{e}");
     // Without shards, the batch would not find its files in the manifest.
     let e = upload(&[]).unwrap_err();
-    assert!(e.contains("uploads.jsonl is of an array job"), "{e}");
+    assert!(e.contains("uploads.jsonl belongs to an array job"), "{e}");
     assert_eq!(scene.demo.stand_in.asset_count(), 3);
 }
 
@@ -601,7 +601,10 @@ fn ctrl_c_ends_it_so_that_the_next_run_sends_nothing_twice() {
         let output = child.wait_with_output().unwrap();
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "{err}");
-        assert!(err.contains("Stopped on request: 2 files not finished.\nRun the same again, and it goes on"), "{err}");
+        assert!(
+            err.contains("Stopped on request: 2 files not finished.\nRun the same command again to resume"),
+            "{err}"
+        );
         let [upload_id] = &stand_in.upload_ids()[..] else { panic!("a session") };
         let (before, counted) = (stand_in.uploads().len(), stand_in.reported_chunks(upload_id));
 

@@ -111,7 +111,7 @@ impl Arguments {
                 Arg::Long("workers") => {
                     let workers = number(&mut parser, "--workers N")?;
                     if workers == 0 {
-                        return Err("--workers has to be at least 1".into());
+                        return Err("--workers must be at least 1".into());
                     }
                     parsed.workers = Some(workers);
                     continue;
@@ -128,9 +128,9 @@ impl Arguments {
                 Arg::Value(path) => {
                     match path.to_str() {
                         Some("-") => {
-                            return Err("a PATH of - means nothing; --list - reads paths from standard input".into());
+                            return Err("a PATH cannot be -; use --list - to read paths from standard input".into());
                         }
-                        Some("") => return Err("a PATH is empty; an unset variable, perhaps".into()),
+                        Some("") => return Err("a PATH is empty; is a variable unset?".into()),
                         _ => parsed.paths.push(path.into()),
                     }
                     continue;
@@ -158,12 +158,12 @@ fn value(parser: &mut Parser, usage: &str) -> Result<OsString, lexopt::Error> {
 }
 
 fn text(parser: &mut Parser, usage: &str) -> Result<String, lexopt::Error> {
-    value(parser, usage)?.into_string().map_err(|text| format!("`{}` is no name", text.to_string_lossy()).into())
+    value(parser, usage)?.into_string().map_err(|text| format!("`{}` is not a name", text.to_string_lossy()).into())
 }
 
 fn number<T: FromStr>(parser: &mut Parser, usage: &str) -> Result<T, lexopt::Error> {
     let text = value(parser, usage)?;
     let name = usage.split(' ').next().unwrap_or_default();
-    let wrong = |_| format!("{name} has to be a whole number, not `{}`", text.to_string_lossy());
+    let wrong = |_| format!("{name} must be a whole number, not `{}`", text.to_string_lossy());
     Ok(text.to_string_lossy().parse().map_err(wrong)?)
 }

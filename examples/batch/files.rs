@@ -113,7 +113,7 @@ impl Files {
         if others > 0 || folders > 0 || (taken == 0 && !recursive) {
             let mut note = format!("{}: {}", shown(&folder), count(taken, "media file"));
             if others > 0 {
-                note += &format!(", {} left out (name what you mean)", count(others, "other file"));
+                note += &format!(", {} left out (name a file to upload it)", count(others, "other file"));
             }
             if folders > 0 {
                 let why = if recursive { "a link" } else { "see --recursive" };

@@ -48,7 +48,7 @@ fn check(line: &[u8]) -> io::Result<()> {
     // In UTF-16, every other byte of most paths is NUL. In a NUL-separated list, only the end of each path is.
     let message = match has_utf_16_mark || nuls * 3 > line.len() {
         true => "it is in UTF-16; save it as UTF-8",
-        false => "its paths are separated by NUL; write one path a line (`find … -print`, not `-print0`)",
+        false => "its paths are separated by NUL; write one path on each line (`find … -print`, not `-print0`)",
     };
     Err(io::Error::new(ErrorKind::InvalidData, message))
 }

@@ -54,7 +54,7 @@ pub fn start(arguments: Result<Arguments, lexopt::Error>) -> u8 {
             Ok(0)
         }
         Ok(arguments) => run(arguments),
-        Err(e) => Err(format!("{e}; --help shows how it is used").into()),
+        Err(e) => Err(format!("{e}; see --help").into()),
     };
     result.unwrap_or_else(|e| {
         tell(&format!("batch: {}", with_causes(e.as_ref())));
@@ -70,10 +70,10 @@ fn run(arguments: &Arguments) -> Result<u8> {
     }
     if !has_key() {
         let names = KEY_NAMES.join(", ");
-        return Err(format!("no API key is set ({names}); --stand-in tries this without the platform").into());
+        return Err(format!("no API key is set ({names}); use --stand-in to try this without the platform").into());
     }
     if !is_given {
-        return Err("which files? Name a PATH or a --list; --help shows how".into());
+        return Err("there are no files to upload; name a PATH or a --list (see --help)".into());
     }
     upload(&TwelveLabs::from_env()?, arguments, &stopped_by_signals()?, Box::new(io::stdout()), Box::new(io::stderr()))
 }
@@ -165,9 +165,7 @@ fn index_id(client: &TwelveLabs, name: &str) -> Result<String> {
     }
     match client.indexes().retrieve(name).send() {
         Ok(index) => Ok(index.id),
-        Err(e) if e.is_not_found() => {
-            Err(format!("there is no index `{name}`, neither by its name nor by its id").into())
-        }
+        Err(e) if e.is_not_found() => Err(format!("there is no index with the name or the id `{name}`").into()),
         Err(e) => Err(e.into()),
     }
 }

@@ -181,15 +181,15 @@ impl Report {
             self.deaf = true;
             self.lost = e.kind() != io::ErrorKind::BrokenPipe;
             match self.lost {
-                true => self.complain(format_args!("cannot write to standard output: {e}; the uploads go on")),
-                false => self.say("nobody reads standard output any more; the uploads go on"),
+                true => self.complain(format_args!("cannot write to standard output: {e}; the uploads continue")),
+                false => self.say("the reader of standard output has gone; the uploads continue"),
             }
         }
     }
 
     /// Reports a folder that cannot be read, or an entry that may be a folder.
     pub fn unreadable(&mut self, path: &Path, e: &io::Error) {
-        let error = Reason { message: format!("cannot look into it: {e}"), ..Reason::default() };
+        let error = Reason { message: format!("cannot read it: {e}"), ..Reason::default() };
         self.add(path, Kind::Failed, 0, Row { error: Some(error), ..Row::default() });
     }
 
@@ -201,7 +201,7 @@ impl Report {
         if let Some(e) = &outcome.manifest_error {
             self.lost = true;
             self.complain(format_args!(
-                "{}: not noted, so the next run would upload it again: {e}",
+                "{}: not recorded in the manifest, so the next run would upload it again: {e}",
                 shown(&outcome.path)
             ));
         }
@@ -339,7 +339,7 @@ impl Report {
             text += &row(label, files, bytes);
         }
         let (files, bytes) = self.counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
-        text += &row("in all", files, bytes);
+        text += &row("total", files, bytes);
         for (what, ready) in [("indexed", self.indexed), ("items", self.items)] {
             if ready > 0 {
                 text += &format!("{what:<11}  {ready:>7}\n");
@@ -359,7 +359,7 @@ impl Report {
         }
         match self.failures.len().saturating_sub(MOST_FAILURES) {
             0 => {}
-            more => text += &format!("\n\nand {more} more that failed: see the lines above"),
+            more => text += &format!("\n\nand {more} more failures; see the lines above"),
         }
         text
     }
@@ -368,10 +368,10 @@ impl Report {
     fn closing(&self, undone: u64) -> Option<String> {
         let uploaded = self.counts[Kind::Uploaded as usize].0;
         let next = match self.manifest {
-            true => "\nRun the same again, and it goes on where this run ended.",
+            true => "\nRun the same command again to resume.",
             false if uploaded > 0 => {
-                "\nThere is no manifest, so the same again would upload every file again: name those that are left, or \
-                 begin one with --manifest FILE."
+                "\nThere is no manifest, so the same command would upload every file again; name only the remaining files, or \
+                 start a manifest with --manifest FILE."
             }
             false => "",
         };
@@ -381,8 +381,8 @@ impl Report {
             Some(Stopped::Fault(reason)) => Some(format!("Stopped early: {reason}\n{left}{next}")),
             Some(Stopped::Quota { reason, retry_at, wait }) => {
                 let when = match (retry_at, wait) {
-                    (Some(at), Some(wait)) => format!("Come back at {at}, in {}.", HumanDuration(*wait)),
-                    _ => "The platform does not say when to come back.".into(),
+                    (Some(at), Some(wait)) => format!("Try again at {at}, in {}.", HumanDuration(*wait)),
+                    _ => "The platform does not say when to try again.".into(),
                 };
                 Some(format!("Stopped early by a quota: {reason}\n{left} {when}{next}"))
             }
@@ -428,15 +428,17 @@ impl Row {
 /// Returns advice about a failed file, unless the message or the end of the summary already gives it.
 fn advice(e: &Error, manifest: bool) -> Option<&'static str> {
     match e {
-        Error::PreviouslyFailed { .. } => Some("replace the file, or try this one again with --retry-permanent"),
-        _ if e.is_permanent() => Some("replace the file: the platform does not take this one"),
+        Error::PreviouslyFailed { .. } => Some("replace the file, or retry it with --retry-permanent"),
+        _ if e.is_permanent() => Some("replace the file; the platform does not accept this one"),
         _ if e.is_canceled() || e.is_quota() => None,
         _ if e.status() == Some(401) => Some("check the API key"),
-        Error::Upload(e) if e.resumable && manifest => Some("run the same again: only what is missing is sent"),
-        Error::WaitTimeout { .. } if manifest => Some("run the same again: it goes on waiting"),
-        Error::WaitTimeout { .. } => Some("it is at the platform: do not upload it again, check it later"),
-        _ if e.is_outcome_unknown() => Some("the platform may have it: check your assets before you try again"),
-        _ if e.is_retryable() => Some("this may pass: try it again"),
+        Error::Upload(e) if e.resumable && manifest => {
+            Some("run the same command again; only the missing chunks are sent")
+        }
+        Error::WaitTimeout { .. } if manifest => Some("run the same command again to continue waiting"),
+        Error::WaitTimeout { .. } => Some("the file has arrived; do not upload it again, but check the asset later"),
+        _ if e.is_outcome_unknown() => Some("the file may have arrived; check your assets before you retry it"),
+        _ if e.is_retryable() => Some("this may be temporary; retry the file"),
         _ => None,
     }
 }

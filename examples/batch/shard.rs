@@ -47,16 +47,16 @@ pub fn manifest(all: &Path, shard: Option<Shard>) -> Result<PathBuf, String> {
     );
     if shard.is_none() && is_of_array_job(all) {
         return Err(format!(
-            "{} is of an array job, which knows its files by their paths below a folder: name it uploads.0-of-1.jsonl, say, \
-             and go on with --manifest uploads.jsonl --shard 0/1",
+            "{} belongs to an array job, which identifies files by their path below a folder; rename it to \
+             uploads.0-of-1.jsonl, for example, and continue with --manifest uploads.jsonl --shard 0/1",
             all.display()
         ));
     }
     match of_other_shards(all, shard) {
         Ok(None) => Ok(own),
         Ok(Some(other)) => Err(format!(
-            "{} is of another number of shards, so that what it has uploaded would be uploaded again: keep to that number, \
-             or name another manifest; the guide says how to change the number",
+            "{} belongs to another number of shards, so its files would be uploaded again; use that number of shards, or \
+             name another manifest (the guide says how to change the number)",
             other.display()
         )),
         Err(e) => Err(format!("cannot look for manifests beside {}: {e}", all.display())),
@@ -115,13 +115,13 @@ impl FromStr for Shard {
     fn from_str(text: &str) -> Result<Self, String> {
         let (index, count) = text.split_once('/').unwrap_or((text, ""));
         let (Ok(index), Ok(count)) = (index.parse(), count.parse()) else {
-            return Err(format!("--shard has to be K/N, as 0/8 for the first of eight, not `{text}`"));
+            return Err(format!("--shard must be K/N, such as 0/8 for the first of eight, not `{text}`"));
         };
         match count {
-            0 => Err("--shard K/N: there has to be at least 1 shard".into()),
+            0 => Err("--shard K/N: N must be at least 1".into()),
             _ if index < count => Ok(Shard { index, count }),
             _ => Err(format!(
-                "--shard {text}: K counts from 0, so that the last of {count} is {}/{count} (Slurm: --array=0-{})",
+                "--shard {text}: K counts from 0, so the last of {count} is {}/{count} (Slurm: --array=0-{})",
                 count - 1,
                 count - 1
             )),

@@ -32,7 +32,7 @@ impl Demo {
     pub fn start() -> Result<Self> {
         eprintln!("No API key is set: using a stand-in for the platform on this machine.");
         let demo = Self::start_silently()?;
-        // Slows the answer down, as if a model wrote it.
+        // Slows the answer down to the pace of a model.
         for endpoint in ["POST /analyze", "POST /responses"] {
             demo.stand_in.fault(endpoint, Fault::trickle(Duration::from_millis(20)).always());
         }

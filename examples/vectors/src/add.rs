@@ -1,4 +1,4 @@
-//! `add`: the videos of a folder that are not in the database.
+//! `add`: embeds the videos of a folder that are not in the database.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use twelvelabs::{Error, TwelveLabs};
 use crate::store::{Known, Store, Video};
 use crate::support::{Result, with_causes};
 
-/// One video that fails does not keep the others from being embedded.
+/// Embeds the new videos of a folder. A video that fails does not stop the others.
 pub fn add(client: &TwelveLabs, store: &mut Store, folder: &Path) -> Result {
     let (mut fresh, mut tasks, mut done, mut failed) = (BTreeMap::new(), BTreeMap::new(), 0, 0);
     for path in videos(folder)? {
@@ -31,7 +31,7 @@ pub fn add(client: &TwelveLabs, store: &mut Store, folder: &Path) -> Result {
             Known::No => drop(fresh.insert(path, video)),
         }
     }
-    eprintln!("{} to embed, {} under way, {done} done before", fresh.len(), tasks.len());
+    eprintln!("{} to embed, {} in progress, {done} already done", fresh.len(), tasks.len());
 
     let api = client.embed().v2().tasks();
     if !fresh.is_empty() {
@@ -62,7 +62,7 @@ pub fn add(client: &TwelveLabs, store: &mut Store, folder: &Path) -> Result {
             }
             Err(e) => {
                 if matches!(e, Error::Failed(_)) || e.is_not_found() {
-                    // The next run makes another task.
+                    // The next run creates another task.
                     store.forget(video)?;
                 }
                 failed += complain(video, &e);
@@ -71,7 +71,7 @@ pub fn add(client: &TwelveLabs, store: &mut Store, folder: &Path) -> Result {
     }
     match failed {
         0 => Ok(()),
-        _ => Err(format!("{failed} of the videos failed: run the same again to try them again").into()),
+        _ => Err(format!("{failed} of the videos failed; run the same command again to retry them").into()),
     }
 }
 
@@ -80,8 +80,8 @@ fn complain(video: &Video, e: &Error) -> usize {
     1
 }
 
-/// The videos directly in a folder, in the order of their names. One that cannot be looked at, such as a link to a disk
-/// that is not mounted, is among them, so that it is reported.
+/// Returns the videos directly in a folder, ordered by name. A video that cannot be inspected, such as a link to a disk
+/// that is not mounted, is included, so that it is reported.
 fn videos(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |e| format!("cannot read the folder {}: {e}", folder.display());
     let mut videos = Vec::new();

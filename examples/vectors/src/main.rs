@@ -7,7 +7,7 @@
 //! TWELVELABS_API_KEY=tlk_… cargo run -- ask "a dog on a beach"
 //! ```
 //!
-//! It is a separate package, because it compiles SQLite and needs a C compiler for that. `ask` embeds the text; the rest
+//! It is a separate package, because it compiles SQLite, which requires a C compiler. `ask` embeds the text; the rest
 //! happens on this machine, where [`sqlite-vec`](https://docs.rs/sqlite-vec) compares it with every clip.
 //!
 //! Run `add` again at any time, also after a crash: it embeds only videos that are new or have changed. Interrupted
@@ -113,7 +113,7 @@ fn run_command(client: &TwelveLabs, arguments: &Arguments, command: &Command, ou
     match command {
         Command::Add(folder) => add::add(client, &mut Store::open(&arguments.db, model)?, folder),
         Command::Ask(_) if !arguments.db.exists() => {
-            Err(format!("there is no {}: begin with `vectors add DIR`", arguments.db.display()).into())
+            Err(format!("there is no {}; start with `vectors add DIR`", arguments.db.display()).into())
         }
         Command::Ask(text) => ask::ask(client, &Store::open(&arguments.db, model)?, text, arguments.most, out),
     }

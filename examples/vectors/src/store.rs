@@ -11,7 +11,7 @@ use crate::support::Result;
 const MODEL: &str = "marengo3.0";
 /// The largest number of results that `sqlite-vec` returns.
 pub const MOST: u32 = 4096;
-/// `task_id` is set while a video is not finished.
+/// The tables. `task_id` is set while a video is not finished.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS store (
         id INTEGER PRIMARY KEY CHECK (id = 1), model TEXT NOT NULL, dimension INTEGER
@@ -175,7 +175,7 @@ impl Store {
         match self.dimension()? {
             Some(own) if own != dimension => {
                 let path = self.path.display();
-                Err(format!("the vectors in {path} have {own} numbers, and this one has {dimension}").into())
+                Err(format!("the vectors in {path} have {own} numbers, but this one has {dimension}").into())
             }
             _ => Ok(()),
         }
@@ -199,12 +199,13 @@ fn bytes(vector: &[f32]) -> Vec<u8> {
 
 /// Registers `sqlite-vec` for every connection that is opened from now on. It may be called more than once.
 ///
-/// SQLite takes a function pointer that Rust cannot check, and `sqlite-vec` declares its function without its parameters. This
-/// is the only `unsafe` in the example.
+/// SQLite takes a function pointer that Rust cannot check, and `sqlite-vec` declares its function without its
+/// parameters. This is the only `unsafe` in the example.
 #[allow(unsafe_code)]
 fn register_sqlite_vec() -> Result {
     let function = sqlite_vec::sqlite3_vec_init as *const ();
-    // SAFETY: in C it is `int sqlite3_vec_init(sqlite3 *, char **, const sqlite3_api_routines *)`, as SQLite wants it.
+    // SAFETY: in C, the function is `int sqlite3_vec_init(sqlite3 *, char **, const sqlite3_api_routines *)`, as SQLite
+        // requires.
     unsafe { register_auto_extension(std::mem::transmute::<*const (), RawAutoExtension>(function)) }?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Both commands against the stand-in.
+//! Tests of both commands against the stand-in.
 
 use std::fs;
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ impl Scene {
         self.run(&["add", self.folder.to_str().unwrap()])
     }
 
-    /// The file names of what is found, and their similarities.
+    /// Returns the file names of the found clips, and their similarities.
     fn ask(&self, arguments: &[&str]) -> Vec<(String, f64)> {
         let out = self.run(arguments).unwrap();
         let lines = out.lines().map(|line| {
