@@ -363,11 +363,8 @@ impl fmt::Display for UploadError {
         write!(f, "{}; ", self.cause)?;
         match (self.upload.upload_id.as_str(), asset) {
             ("", asset) => {
-                write!(
-                    f,
-                    "the file has arrived as asset {}; wait for it with `wait_for_done`",
-                    asset.unwrap_or_default()
-                )?;
+                let asset = asset.unwrap_or_default();
+                write!(f, "the file has arrived as asset {asset}; wait for it with `wait_for_done`")?;
                 return causes(f, "", "", self.cause.source());
             }
             (id, Some(asset)) => write!(f, "upload {} of asset {asset}", printable(id, 100))?,
@@ -435,8 +432,7 @@ impl Error {
         self.code().is_some_and(|code| PERMANENT.contains(&code))
     }
 
-    /// Returns whether the call exceeded a time limit: the connection was silent, the deadline passed, or a wait
-    /// expired.
+    /// Returns whether the call exceeded a time limit: that of a silent connection, its deadline, or that of a wait.
     pub fn is_timeout(&self) -> bool {
         match self {
             Error::Timeout { .. } | Error::WaitTimeout { .. } => true,
