@@ -21,7 +21,6 @@ mod faults;
 mod ingest;
 mod knowledge_stores;
 mod lists;
-mod lists_and_waits;
 mod manifest;
 mod observe;
 mod options;

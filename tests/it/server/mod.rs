@@ -8,12 +8,17 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use twelvelabs::{Clock, TwelveLabs, TwelveLabsBuilder};
+
+#[path = "../../support/in_time.rs"]
+mod in_time;
+
+pub use in_time::{in_time, within};
 
 pub const API_KEY: &str = "test-key";
 
@@ -355,28 +360,6 @@ pub fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Received> {
     }
     read_body(stream, &mut request)?;
     Ok(request)
-}
-
-/// Runs a function, and panics if it has not returned after 30 seconds.
-pub fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    within(Duration::from_secs(30), work)
-}
-
-/// Does the same with another limit, which must be shorter than the time after which a hanging function would return by
-/// itself.
-pub fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (sender, done) = mpsc::channel();
-    let worker = thread::spawn(move || {
-        let _ = sender.send(work());
-    });
-    match done.recv_timeout(limit) {
-        Ok(result) => result,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
-        Err(mpsc::RecvTimeoutError::Disconnected) => match worker.join() {
-            Err(panic) => std::panic::resume_unwind(panic),
-            Ok(()) => panic!("there is no result"),
-        },
-    }
 }
 
 fn parse(head: &str) -> Received {

@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::server::in_time;
+use in_time::in_time;
 use mockito::{Matcher, Mock, Server, ServerGuard};
 use twelvelabs::assets::{Asset, AssetStatus};
 use twelvelabs::{Clock, Error, TwelveLabs};
+
+#[path = "../support/in_time.rs"]
+mod in_time;
 
 /// A clock on which only sleeping takes time.
 #[derive(Clone)]
