@@ -341,6 +341,149 @@ fn a_refusal_within_the_body_is_read_although_the_server_hangs_up() {
     }
 }
 
+/// How a server goes on after a refusal within the body.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum After {
+    /// It reads nothing more.
+    Deaf,
+    /// It reads the rest, so slowly that it would take minutes.
+    Slow,
+    /// It reads nothing more, and has already sent something that is not the answer.
+    Interim,
+}
+
+/// A step that reads a part of the body, answers, and keeps the connection open until the test is over. It notes whether
+/// the whole body has come.
+fn refuses_and_stays(bytes: Vec<u8>, after: After, over: mpsc::Receiver<()>) -> Step {
+    Step::Talk(Box::new(move |stream, request| {
+        if is_announced(request) {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        stream.read_exact(&mut [0; 10_000])?;
+        if after == After::Interim {
+            // The pauses are in real time: the client must first read what is no answer, and then stall again.
+            stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 4")?;
+            thread::sleep(Duration::from_millis(300));
+            stream.write_all(&bytes[b"HTTP/1.1 4".len()..])?;
+        } else {
+            stream.write_all(&bytes)?;
+        }
+        let mut buffer = [0; 5000];
+        // The pace is in real time, and ends with the client.
+        while over.recv_timeout(Duration::from_millis(50)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if after == After::Slow {
+                let read = stream.read(&mut buffer)?;
+                request.body.extend_from_slice(&buffer[..read]);
+            }
+        }
+        Ok(false)
+    }))
+}
+
+#[test]
+fn a_refusal_within_the_body_is_read_although_the_server_stays() {
+    let words = json!({"code": "c", "message": "Not this one."});
+    let bodies: [(&str, fn(&TwelveLabs) -> twelvelabs::Result<()>); 4] = [
+        ("form", |client| upload(client, FileSource::bytes("clip.mp4", vec![7; ENDLESS])).map(drop)),
+        ("reader", |client| {
+            upload(client, FileSource::reader("clip.mp4", io::repeat(7).take(ENDLESS as u64))).map(drop)
+        }),
+        ("json", |client| client.call("POST", &["x"]).json("text", "x".repeat(ENDLESS)).send().map(drop)),
+        ("put", |client| client.call("PUT", &["x"]).json("text", "x".repeat(ENDLESS)).send().map(drop)),
+    ];
+    for after in [After::Deaf, After::Slow, After::Interim] {
+        for (name, send) in bodies {
+            let (over, wait) = mpsc::channel();
+            let refusal = refuses_and_stays(answer(413, &words), after, wait);
+            let server = Server::start([refusal, Step::Answer(answer(200, &json!({})))]);
+            let (client, pauses) = client(&server);
+            let again = client.clone();
+            // The time limit of an answer is longer than the patience of this test.
+            let result = in_time(move || send(&client));
+            match result {
+                Err(Error::Api(e)) => assert_eq!((e.status, e.message.as_str()), (413, "Not this one."), "{name}"),
+                other => panic!("{after:?}, {name}: {other:?}"),
+            }
+            // The connection has an unfinished request, so that it cannot carry another.
+            again.call("GET", &["x"]).send().unwrap();
+            drop(over);
+            assert!(pauses.taken().is_empty());
+            assert!(server.finish()[0].body.len() < ENDLESS, "{after:?}, {name}");
+        }
+    }
+}
+
+#[test]
+fn a_success_before_the_end_of_the_body_does_not_end_it() {
+    let step = Step::Talk(Box::new(|stream, request| {
+        stream.write_all(&answer(201, &asset("a1")))?;
+        // In real time, so that the client stalls while the answer is there.
+        thread::sleep(Duration::from_millis(300));
+        read_body(stream, request)?;
+        Ok(true)
+    }));
+    let server = Server::start([step]);
+    let (client, _) = client(&server);
+    let text = "x".repeat(ENDLESS);
+    let sent = text.clone();
+    in_time(move || client.call("POST", &["x"]).json("text", sent).send().unwrap());
+    assert!(server.finish()[0].json() == json!({"text": text}), "the body is whole");
+}
+
+#[test]
+fn a_stall_without_a_refusal_changes_no_byte() {
+    // Again and again, the server sends something that is no answer, and reads a part of what has come.
+    let step = Step::Talk(Box::new(|stream, request| {
+        let length: usize = request.header("content-length").unwrap().parse().unwrap();
+        while request.body.len() < length {
+            // In real time, so that the client stalls.
+            thread::sleep(Duration::from_millis(120));
+            stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n")?;
+            let mut part = vec![0; (length - request.body.len()).min(4 << 20)];
+            stream.read_exact(&mut part)?;
+            request.body.extend_from_slice(&part);
+        }
+        stream.write_all(&answer(200, &json!({})))?;
+        Ok(true)
+    }));
+    let server = Server::start([step, Step::Answer(answer(200, &json!({})))]);
+    let (client, _) = client(&server);
+    let text: String = crate::files::content(ENDLESS).iter().map(|byte| char::from(byte % 64 + b' ')).collect();
+    let sent = text.clone();
+    in_time(move || {
+        client.call("POST", &["x"]).json("text", sent).send().unwrap();
+        client.call("GET", &["x"]).send().unwrap();
+    });
+    assert!(server.finish()[0].json() == json!({"text": text}), "the body is whole");
+}
+
+/// Returns the error of an upload in chunks whose only chunk meets this step, and the server.
+fn chunk_meets(step: impl FnOnce() -> Step) -> (Error, Server) {
+    let server = Server::start_with(|port| {
+        let session = json!({
+            "upload_id": "u1", "asset_id": "a1", "chunk_size": ENDLESS, "total_chunks": 1,
+            "upload_urls": [{"chunk_index": 1, "url": format!("http://127.0.0.1:{port}/storage/1")}],
+        });
+        [Step::Answer(answer(201, &session)), step()]
+    });
+    let (client, _) = client(&server);
+    let source = FileSource::bytes("clip.mp4", vec![7; ENDLESS]);
+    let e = in_time(move || client.multipart_upload().upload_file(source).send().unwrap_err());
+    (e, server)
+}
+
+#[test]
+fn a_refusal_within_a_chunk_is_read_although_the_storage_stays() {
+    for after in [After::Deaf, After::Slow, After::Interim] {
+        let (over, wait) = mpsc::channel();
+        let refusal = answer_of_type(413, "application/xml", "<Error><Code>EntityTooLarge</Code></Error>");
+        let (e, server) = chunk_meets(|| refuses_and_stays(refusal, after, wait));
+        drop(over);
+        assert_eq!((e.status(), server.received().len()), (Some(413), 2), "{after:?}: {e:?}");
+        assert!(e.to_string().contains("EntityTooLarge"), "{e}");
+    }
+}
+
 #[test]
 fn a_success_within_the_body_is_no_success() {
     let server = Server::start([hangs_up_within_the_body(answer(201, &asset("a1")))]);

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use crate::files::content;
 use crate::server::{
-    self, API_KEY, Pauses, Received, Step, answer, answer_of_type, answer_with, in_time, read_request,
+    self, API_KEY, Pauses, Received, Step, answer, answer_of_type, answer_with, in_time, read_head, read_request,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -337,12 +337,7 @@ fn an_answer_without_a_length_needs_the_end_of_tls() {
 #[test]
 fn an_early_refusal_is_read_over_tls_too() {
     let refuse = Play::Talk(Box::new(|stream| {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            head.push(byte[0]);
-        }
+        read_head(stream)?;
         for piece in answer_with(413, &[], &json!({"message": "Too large."})).chunks(20) {
             stream.write_all(piece)?;
             thread::sleep(Duration::from_millis(5));
@@ -360,32 +355,63 @@ fn an_early_refusal_is_read_over_tls_too() {
     assert!(e.to_string().starts_with("Too large."), "{e}");
 }
 
-/// A script that reads the headers of a request and a part of its body, refuses it, and closes the connection during
-/// the rest.
-fn refuses_within_the_body() -> Play {
-    Play::Talk(Box::new(|stream| {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            head.push(byte[0]);
-        }
-        if String::from_utf8_lossy(&head).contains("100-continue") {
+/// A script that reads the headers of a request and a part of its body, refuses it, and closes the connection or stays
+/// until the test is over.
+fn refuses_within_the_body(over: Option<mpsc::Receiver<()>>) -> Play {
+    Play::Talk(Box::new(move |stream| {
+        if read_head(stream)?.header("expect").is_some() {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         stream.read_exact(&mut [0; 10_000])?;
-        stream.write_all(&answer_with(413, &[("connection", "close")], &json!({"message": "Too large."})))
+        stream.write_all(&answer_with(413, &[("connection", "close")], &json!({"message": "Too large."})))?;
+        let _ = over.map(|over| over.recv_timeout(Duration::from_secs(20)));
+        Ok(())
     }))
 }
 
 #[test]
 fn a_refusal_within_the_body_is_read_over_tls_too() {
-    let server = Server::start([refuses_within_the_body()], ready);
+    for stays in [false, true] {
+        let (over, wait) = mpsc::channel();
+        let server = Server::start([refuses_within_the_body(stays.then_some(wait))], ready);
+        let (client, _) = server.client();
+        let source = FileSource::bytes("clip.mp4", vec![7; 12 << 20]);
+        let e = in_time(move || client.assets().create(UploadMethod::direct(source)).send().unwrap_err());
+        drop(over);
+        assert_eq!(e.status(), Some(413), "{e:?}");
+        assert!(e.to_string().starts_with("Too large."), "{e}");
+    }
+}
+
+#[test]
+fn a_stall_over_tls_changes_no_byte() {
+    // The session tickets of TLS 1.3 lie unread while the server reads nothing, and are no refusal.
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let body = received.clone();
+    let stall = Play::Talk(Box::new(move |stream| {
+        let mut request = read_head(stream)?;
+        for _ in 0..3 {
+            // In real time, so that the client stalls.
+            thread::sleep(Duration::from_millis(200));
+            stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n")?;
+            let mut part = vec![0; 3 << 20];
+            stream.read_exact(&mut part)?;
+            request.body.extend_from_slice(&part);
+        }
+        let mut rest =
+            vec![0; request.header("content-length").unwrap().parse::<usize>().unwrap() - request.body.len()];
+        stream.read_exact(&mut rest)?;
+        request.body.extend_from_slice(&rest);
+        *body.lock().unwrap() = request.body;
+        stream.write_all(&answer(200, &json!({})))
+    }));
+    let server = Server::start([stall], ready);
     let (client, _) = server.client();
-    let source = FileSource::bytes("clip.mp4", vec![7; 12 << 20]);
-    let e = in_time(move || client.assets().create(UploadMethod::direct(source)).send().unwrap_err());
-    assert_eq!(e.status(), Some(413), "{e:?}");
-    assert!(e.to_string().starts_with("Too large."), "{e}");
+    let text: String = content(12 << 20).iter().map(|byte| char::from(byte % 64 + b' ')).collect();
+    let sent = text.clone();
+    in_time(move || client.call("POST", &["x"]).json("text", sent).send().unwrap());
+    let received: Value = serde_json::from_slice(&received.lock().unwrap()).unwrap();
+    assert!(received == json!({"text": text}), "the body is whole");
 }
 
 /// Plays the platform for one chunked upload, and its storage if both have the same host.

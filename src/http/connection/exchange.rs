@@ -29,6 +29,21 @@ pub(crate) enum Stage {
     Sent,
 }
 
+/// Whether the connection watches for an answer while it sends the body. A server may refuse a body early and then stop
+/// reading (RFC 9112, section 9.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Watch {
+    /// An answer has no effect on sending.
+    Off,
+    /// If sending stalls, the socket checks whether the server has sent something.
+    On,
+    /// Sending has stalled, and the server has sent something. The layers above have to read it now.
+    Noticed,
+    /// The layers above read what has arrived. The socket must not wait for more.
+    Looking,
+}
+
 /// The state of the current exchange, shared with its connection: what the connection must know, and what it reports
 /// back.
 #[derive(Default)]
@@ -56,6 +71,7 @@ pub(crate) struct Exchange {
     canceled: AtomicBool,
     /// Whether the connection had already served another request.
     pub(super) kept: AtomicBool,
+    watch: AtomicU8,
     /// The error because of which the rest of a partly sent request could not be sent.
     cut_short: Mutex<Option<io::Error>>,
 }
@@ -189,6 +205,16 @@ impl Exchange {
         self.set_stage(Stage::Ready);
         self.kept.store(false, Ordering::Relaxed);
         self.handed.store(false, Ordering::Relaxed);
+        self.set_watch(Watch::Off);
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        let states = [Watch::Off, Watch::On, Watch::Noticed];
+        states.get(usize::from(self.watch.load(Ordering::Relaxed))).copied().unwrap_or(Watch::Looking)
+    }
+
+    pub(super) fn set_watch(&self, watch: Watch) {
+        self.watch.store(watch as u8, Ordering::Relaxed);
     }
 
     /// Records that the rest of the request cannot be sent. The answer may have arrived all the same.

@@ -5,14 +5,15 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use memchr::{memchr_iter, memmem};
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, time};
 
-use crate::http::connection::exchange::{Exchange, Limit, Stage};
+use crate::http::connection::exchange::{Exchange, Limit, Stage, Watch};
 use crate::http::connection::trust::Trust;
-use crate::limits::FOREVER;
+use crate::limits::{FOREVER, SLICE};
 
 /// The limit on the length of an answer's head. The library reports an error for a longer one.
 const MAX_HEADERS: usize = 64 << 10;
@@ -76,6 +77,8 @@ impl<In: Transport> Connector<In> for RequestConnector {
             served: false,
             trust,
             proven,
+            looked: None,
+            abandoned: false,
         }))
     }
 }
@@ -95,6 +98,10 @@ pub(super) struct RequestTransport<In> {
     trust: Trust,
     /// The epoch of trust in which the server was last heard from.
     proven: u64,
+    /// When it was last checked whether the server has answered a body that is still being sent.
+    looked: Option<Instant>,
+    /// Whether the rest of a request was not sent because the server had refused it. No other request can follow.
+    abandoned: bool,
 }
 
 impl<In: Transport> RequestTransport<In> {
@@ -113,6 +120,39 @@ impl<In: Transport> RequestTransport<In> {
             other => other,
         }
     }
+
+    /// Ends the sending of the body if an answer other than a success has arrived, without waiting for one.
+    ///
+    /// The library looks for an answer only after the whole body, and a server that refuses a body need not read it (RFC
+    /// 9112, section 9.5). A success says that the rest is wanted, or will be an error in the end.
+    fn look_for_refusal(&mut self, exchange: &Exchange, timeout: NextTimeout) {
+        exchange.set_watch(Watch::Looking);
+        let (mut watch, mut why) = (Watch::On, None);
+        loop {
+            match scan(self.inner.buffers().input()) {
+                Head::Interim { length, .. } => {
+                    self.inner.buffers().input_consume(length);
+                    continue;
+                }
+                Head::Final { status: Some(200..=299), .. } => watch = Watch::Off,
+                Head::Final { .. } => why = Some(io::Error::other("the server answered before the end of the body")),
+                Head::Incomplete => match self.read_more(timeout) {
+                    Ok(true) => continue,
+                    Ok(false) => why = Some(io::ErrorKind::UnexpectedEof.into()),
+                    Err(e) => why = Some(e.into_io()).filter(|e| e.kind() != io::ErrorKind::WouldBlock),
+                },
+            }
+            break;
+        }
+        // The library must not see the input before it holds a whole head.
+        self.inner.buffers().input_consume(0);
+        self.looked = Some(Instant::now());
+        exchange.set_watch(watch);
+        if let Some(why) = why {
+            self.abandoned = true;
+            exchange.cut_short(why);
+        }
+    }
 }
 
 impl<In: Transport> Transport for RequestTransport<In> {
@@ -128,7 +168,9 @@ impl<In: Transport> Transport for RequestTransport<In> {
             // Nothing more can be sent. The library reads the answer all the same.
             return Ok(());
         }
-        if !exchange.handed.swap(true, Ordering::Relaxed) {
+        let is_body = exchange.handed.swap(true, Ordering::Relaxed);
+        if !is_body {
+            self.looked = None;
             exchange.kept.store(std::mem::replace(&mut self.served, true), Ordering::Relaxed);
             self.offered = (0, 0);
             // The library must not see the input before it holds a whole head. Otherwise, when a head arrives in
@@ -141,8 +183,17 @@ impl<In: Transport> Transport for RequestTransport<In> {
         if !self.counts {
             exchange.set_stage(Stage::Sent);
         }
+        if is_body && self.looked.is_none() {
+            self.looked = Some(Instant::now());
+            exchange.set_watch(Watch::On);
+        }
         self.inner.transmit_output(amount, timeout)?;
         exchange.bytes.fetch_add(amount as u64, Ordering::Relaxed);
+        // A server that goes on reading after a refusal is not sent the rest either.
+        let is_due = exchange.watch() == Watch::On && self.looked.is_some_and(|looked| looked.elapsed() >= SLICE);
+        if is_due || exchange.watch() == Watch::Noticed {
+            self.look_for_refusal(&exchange, timeout);
+        }
         Ok(())
     }
 
@@ -163,7 +214,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
             match scan(buffers.input()) {
                 // The library is told twice at most: once while it waits for 100, and once for the answer. After that
                 // it needs more input.
-                Head::Final { length } if self.offered != (buffers.input().len(), 2) => {
+                Head::Final { length, .. } if self.offered != (buffers.input().len(), 2) => {
                     let available = buffers.input().len();
                     let before = if self.offered.0 == available { self.offered.1 } else { 0 };
                     self.offered = (available, before + 1);
@@ -192,7 +243,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
     }
 
     fn is_open(&mut self) -> bool {
-        self.proven == self.trust.epoch() && self.inner.is_open()
+        !self.abandoned && self.proven == self.trust.epoch() && self.inner.is_open()
     }
 
     fn is_tls(&self) -> bool {
@@ -209,8 +260,9 @@ pub(crate) enum Head {
         status: u16,
         length: usize,
     },
-    /// The head of the final answer, with its length.
+    /// The head of the final answer. Its status is unknown if it is not proper HTTP.
     Final {
+        status: Option<u16>,
         length: usize,
     },
 }
@@ -228,8 +280,8 @@ pub(crate) fn scan(input: &[u8]) -> Head {
     let status = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
     match (end, status) {
         (Some(length), Some(status @ (100 | 102..=199))) => Head::Interim { status, length: start + length },
-        (Some(length), _) => Head::Final { length: start + length },
-        (None, _) if input.len() > MAX_HEADERS => Head::Final { length: input.len() },
+        (Some(length), status) => Head::Final { status, length: start + length },
+        (None, status) if input.len() > MAX_HEADERS => Head::Final { status, length: input.len() },
         (None, _) => Head::Incomplete,
     }
 }
@@ -241,23 +293,23 @@ mod tests {
     #[test]
     fn heads_of_answers() {
         let interim = |status, length| Head::Interim { status, length };
-        let last = |length| Head::Final { length };
+        let last = |status: u16, length| Head::Final { status: Some(status).filter(|status| *status > 0), length };
         for (input, head) in [
             ("", Head::Incomplete),
             ("HTTP/1.1 100 Continue\r\n", Head::Incomplete),
             ("HTTP/1.1 100 Continue\r\n\r\n", interim(100, 25)),
             ("HTTP/1.1 100 Continue\r\nx: y\r\n\r\nHTTP", interim(100, 31)),
             ("HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", interim(103, 37)),
-            ("HTTP/1.1 101 Switching\r\n\r\n", last(26)),
+            ("HTTP/1.1 101 Switching\r\n\r\n", last(101, 26)),
             ("HTTP/1.1 401 No\r\ncontent-length: 2\r\n", Head::Incomplete),
-            ("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\n{}", last(38)),
+            ("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\n{}", last(401, 38)),
             ("\r\n\r\nHTTP/1.1 200 OK\r\n", Head::Incomplete),
             ("\r\nHTTP/1.1 102 Wait\r\n\r\n", interim(102, 23)),
-            ("nonsense\n\n", last(10)),
-            ("HTTP/1\n\n 103 \n\n", last(8)),
+            ("nonsense\n\n", last(0, 10)),
+            ("HTTP/1\n\n 103 \n\n", last(0, 8)),
             ("HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\r\n\r\n", interim(100, 23)),
             (&"x".repeat(MAX_HEADERS), Head::Incomplete),
-            (&"x".repeat(MAX_HEADERS + 1), last(MAX_HEADERS + 1)),
+            (&"x".repeat(MAX_HEADERS + 1), last(0, MAX_HEADERS + 1)),
         ] {
             assert_eq!(scan(input.as_bytes()), head, "{input:?}");
         }

@@ -5,23 +5,38 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport, time};
 
-use crate::http::connection::exchange::{Exchange, Limit, Stage};
+use crate::http::connection::exchange::{Exchange, Limit, Stage, Watch};
 use crate::limits::{SLICE, WRITE_PAUSES};
+
+/// The maximum amount of pending output. A server that sends something again and again, without ever reading, must not
+/// make it grow.
+const MAX_PENDING: usize = 4 << 20;
 
 /// The methods of a TCP stream that [`Socket`] needs. Tests implement it with streams that fail as other systems' do.
 pub(super) trait Stream: Read + Write + Send + Sync + 'static {
+    /// Whether a write that reports a timeout has moved no byte.
+    ///
+    /// POSIX requires it (`SO_SNDTIMEO`: "it shall return with a partial count or with `errno` set to \[EAGAIN\] or
+    /// \[EWOULDBLOCK\] if no data is sent"). Windows documents the opposite: a send or a receive that timed out may have
+    /// moved some bytes nevertheless ("the operation could be canceled at the same moment the operation was to be
+    /// completed"). A chunk whose bytes were sent again after that arrived wrong.
+    const HAS_EXACT_TIMEOUTS: bool;
+
     fn peek(&mut self) -> io::Result<usize>;
     fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()>;
     fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()>;
+    fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()>;
     fn describe(&self) -> String;
 }
 
 impl Stream for TcpStream {
+    const HAS_EXACT_TIMEOUTS: bool = cfg!(unix);
+
     fn peek(&mut self) -> io::Result<usize> {
         TcpStream::peek(self, &mut [0])
     }
@@ -34,34 +49,26 @@ impl Stream for TcpStream {
         TcpStream::set_read_timeout(self, Some(timeout))
     }
 
+    fn set_write_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        TcpStream::set_write_timeout(self, Some(timeout))
+    }
+
     fn describe(&self) -> String {
         self.peer_addr().map_or_else(|e| e.to_string(), |peer| peer.to_string())
     }
 }
 
-/// A TCP connection whose waits are short enough for cancellation and exact deadlines, and which never repeats a byte.
-///
-/// No time limit of the operating system is safe on a call that moves bytes. Windows documents that a send or a receive
-/// that timed out may have moved some of them nevertheless (`SO_SNDTIMEO`, `SO_RCVTIMEO`: "the operation could be
-/// canceled at the same moment the operation was to be completed"), and a chunk whose bytes were sent again after that
-/// arrived wrong. So bytes are written without blocking, which moves bytes or fails and never both, and a read is made
-/// only after a `peek`, which moves none, has seen that there is something to read.
-pub(super) struct Socket<S = TcpStream> {
+/// A stream, and the settings that it has now, so that they are not set again.
+struct Line<S> {
     stream: S,
-    buffers: LazyBuffers,
-    /// The blocking mode of the stream, remembered so that it is not set again.
     nonblocking: bool,
     read_timeout: Option<Duration>,
-    /// Whether a write has failed. Nothing more can be written then, but earlier data from the server can still be
-    /// read.
-    write_failed: bool,
+    write_timeout: Option<Duration>,
+    /// The next pause of a write that waits by itself.
+    pause: Duration,
 }
 
-impl<S: Stream> Socket<S> {
-    pub(super) fn new(stream: S, buffers: LazyBuffers) -> Self {
-        Socket { stream, buffers, nonblocking: false, read_timeout: None, write_failed: false }
-    }
-
+impl<S: Stream> Line<S> {
     fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()> {
         if self.nonblocking != nonblocking {
             self.stream.set_nonblocking(nonblocking)?;
@@ -70,17 +77,158 @@ impl<S: Stream> Socket<S> {
         Ok(())
     }
 
-    /// Waits until data can be read, for at most one slice of time.
-    fn wait_readable(&mut self, slice: Duration) -> io::Result<bool> {
+    /// Waits until data can be read, for at most this time. A `peek` moves no byte, so that its timeout is safe on every
+    /// system.
+    fn wait_readable(&mut self, wait: Duration) -> io::Result<bool> {
         self.set_nonblocking(false)?;
-        if self.read_timeout != Some(slice) {
-            self.stream.set_read_timeout(slice)?;
-            self.read_timeout = Some(slice);
+        if self.read_timeout != Some(wait) {
+            self.stream.set_read_timeout(wait)?;
+            self.read_timeout = Some(wait);
         }
         match self.stream.peek() {
             Ok(_) => Ok(true),
             Err(e) if is_slice(&e) => Ok(false),
             Err(e) => Err(e),
+        }
+    }
+
+    /// Says whether the other side has sent something, has closed the connection or has broken it.
+    fn has_input(&mut self) -> io::Result<bool> {
+        self.set_nonblocking(true)?;
+        Ok(!matches!(self.stream.peek(), Err(e) if is_slice(&e)))
+    }
+
+    /// Writes what there is room for, and waits for room for at most this time. After an error for which [`is_slice`]
+    /// is true, no byte was written.
+    fn write(&mut self, bytes: &[u8], wait: Duration) -> io::Result<usize> {
+        if S::HAS_EXACT_TIMEOUTS {
+            self.set_nonblocking(false)?;
+            if self.write_timeout != Some(wait) {
+                self.stream.set_write_timeout(wait)?;
+                self.write_timeout = Some(wait);
+            }
+            return self.stream.write(bytes);
+        }
+        // A write that does not block moves bytes or fails, and never both.
+        self.set_nonblocking(true)?;
+        let since = Instant::now();
+        loop {
+            match self.stream.write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && since.elapsed() < wait => {
+                    thread::sleep(self.pause.min(wait));
+                    self.pause = (self.pause * 2).min(WRITE_PAUSES.1);
+                }
+                Ok(written) => {
+                    // The next pause is shorter than the last sufficient one, so that pauses settle at what the line
+                    // needs.
+                    self.pause = (self.pause / 4).max(WRITE_PAUSES.0);
+                    return Ok(written);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Writes the bytes and returns how many were written: all of them, unless the writing stalls while an answer is
+    /// awaited and the other side has sent something.
+    fn write_all(&mut self, bytes: &[u8], timeout: NextTimeout, can_wait: bool) -> Result<usize, ureq::Error> {
+        let exchange = Exchange::current();
+        let mut whole = Limit::new(timeout.after, timeout.reason);
+        let silence = || Limit::new(timeout.per_write.unwrap_or(time::Duration::NotHappening), Timeout::PerWrite);
+        let (mut written, mut silent) = (0, silence());
+        while written < bytes.len() {
+            if let Some(exchange) = &exchange {
+                exchange.check()?;
+            }
+            let wait = whole.remaining()?.min(silent.remaining()?).min(SLICE);
+            match self.write(&bytes[written..], wait) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(more) => {
+                    written += more;
+                    silent = silence();
+                    if let Some(exchange) = exchange.as_ref().filter(|exchange| exchange.handed.load(Ordering::Relaxed))
+                    {
+                        exchange.set_stage(Stage::Sent);
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if is_slice(&e) => {
+                    if let Some(exchange) = &exchange
+                        && can_wait
+                        && exchange.watch() != Watch::Off
+                        && self.has_input()?
+                    {
+                        exchange.set_watch(Watch::Noticed);
+                        return Ok(written);
+                    }
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// A TCP connection whose waits are short enough for cancellation and exact deadlines, and which never repeats a byte:
+/// see [`Stream::HAS_EXACT_TIMEOUTS`].
+pub(super) struct Socket<S = TcpStream> {
+    line: Line<S>,
+    buffers: LazyBuffers,
+    /// The output that waits until [`RequestTransport`](super::head::RequestTransport) has read what the server sent
+    /// while the connection had no room for more.
+    ///
+    /// Only the layers above can tell a refusal from other input, such as the session tickets of TLS 1.3, and they cannot
+    /// read before they are rid of what they write.
+    pending: Vec<u8>,
+    /// Whether a write has failed. Nothing more can be written then, but earlier data from the server can still be
+    /// read.
+    write_failed: bool,
+}
+
+impl<S: Stream> Socket<S> {
+    pub(super) fn new(stream: S, buffers: LazyBuffers) -> Self {
+        let line = Line { stream, nonblocking: false, read_timeout: None, write_timeout: None, pause: WRITE_PAUSES.0 };
+        Socket { line, buffers, pending: Vec::new(), write_failed: false }
+    }
+
+    /// Says whether nothing more is sent on this connection.
+    fn is_cut_short(&mut self) -> bool {
+        if Exchange::current().is_some_and(|exchange| exchange.is_cut_short()) {
+            self.write_failed = true;
+            self.pending = Vec::new();
+            return true;
+        }
+        false
+    }
+
+    /// Writes the pending output and this much of the buffer. What is left becomes pending.
+    fn write(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let can_wait = self.pending.len() < MAX_PENDING;
+        let result = if self.pending.is_empty() {
+            let bytes = &self.buffers.output()[..amount];
+            let result = self.line.write_all(bytes, timeout, can_wait);
+            if let Ok(written) = result {
+                self.pending.extend_from_slice(&bytes[written..]);
+            }
+            result
+        } else {
+            self.pending.extend_from_slice(&self.buffers.output()[..amount]);
+            let result = self.line.write_all(&self.pending, timeout, can_wait);
+            if let Ok(written) = result {
+                self.pending.drain(..written);
+            }
+            result
+        };
+        let Err(e) = result else { return Ok(()) };
+        self.write_failed = true;
+        match (e, Exchange::current()) {
+            // The answer may have arrived already. A server that refuses a body often says why and closes the connection
+            // while the rest is still being sent (RFC 9112, section 9.6).
+            (ureq::Error::Io(e), Some(exchange)) if exchange.is_sent() && !exchange.is_canceled() => {
+                exchange.cut_short(e);
+                Ok(())
+            }
+            (e, _) => Err(e),
         }
     }
 }
@@ -91,66 +239,36 @@ impl<S: Stream> Transport for Socket<S> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        let exchange = Exchange::current();
-        if self.write_failed && exchange.as_ref().is_some_and(|exchange| exchange.is_cut_short()) {
+        if self.is_cut_short() {
             return Ok(());
         }
-        let mut whole = Limit::new(timeout.after, timeout.reason);
-        let silence = || Limit::new(timeout.per_write.unwrap_or(time::Duration::NotHappening), Timeout::PerWrite);
-        let (mut written, mut silent, mut pause) = (0, silence(), WRITE_PAUSES.0);
-        self.set_nonblocking(true)?;
-        while written < amount {
-            if let Some(exchange) = &exchange {
-                exchange.check()?;
-            }
-            let remaining = whole.remaining()?.min(silent.remaining()?);
-            match self.stream.write(&self.buffers.output()[written..amount]) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                Ok(more) => {
-                    written += more;
-                    silent = silence();
-                    // The next pause is shorter than the last sufficient one, so that pauses settle at what the line
-                    // needs.
-                    pause = (pause / 4).max(WRITE_PAUSES.0);
-                    if let Some(exchange) = exchange.as_ref().filter(|exchange| exchange.handed.load(Ordering::Relaxed))
-                    {
-                        exchange.set_stage(Stage::Sent);
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    thread::sleep(pause.min(remaining));
-                    pause = (pause * 2).min(WRITE_PAUSES.1);
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    self.write_failed = true;
-                    return match &exchange {
-                        // The answer may have arrived already. A server that refuses a body often says why and closes
-                        // the connection while the rest is still being sent (RFC 9112, section 9.6).
-                        Some(exchange) if exchange.is_sent() => {
-                            exchange.cut_short(e);
-                            Ok(())
-                        }
-                        _ => Err(e.into()),
-                    };
-                }
-            }
+        if Exchange::current().is_some_and(|exchange| matches!(exchange.watch(), Watch::Noticed | Watch::Looking)) {
+            self.pending.extend_from_slice(&self.buffers.output()[..amount]);
+            return Ok(());
         }
-        Ok(())
+        self.write(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let exchange = Exchange::current();
+        let is_looking = exchange.as_ref().is_some_and(|exchange| exchange.watch() == Watch::Looking);
+        if !self.is_cut_short() && !is_looking && !self.pending.is_empty() {
+            self.write(0, timeout)?;
+        }
         let timeout = timeout.for_read();
         let mut limit = Limit::new(timeout.after, timeout.reason);
         loop {
             if let Some(exchange) = &exchange {
                 exchange.check()?;
             }
-            if !self.wait_readable(limit.remaining()?.min(SLICE))? {
+            if is_looking {
+                if !self.line.has_input()? {
+                    return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
+                }
+            } else if !self.line.wait_readable(limit.remaining()?.min(SLICE))? {
                 continue;
             }
-            match self.stream.read(self.buffers.input_append_buf()) {
+            match self.line.stream.read(self.buffers.input_append_buf()) {
                 Ok(amount) => {
                     self.buffers.input_appended(amount);
                     return Ok(amount > 0);
@@ -164,9 +282,7 @@ impl<S: Stream> Transport for Socket<S> {
     fn is_open(&mut self) -> bool {
         // An idle connection must be silent. It must not have ended, and it must not hold unrequested bytes, such as an
         // idle 408 (RFC 9110, section 15.5.9), which would be mistaken for the next answer.
-        !self.write_failed
-            && self.set_nonblocking(true).is_ok()
-            && matches!(self.stream.peek(), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+        !self.write_failed && self.pending.is_empty() && matches!(self.line.has_input(), Ok(false))
     }
 }
 
@@ -177,7 +293,7 @@ fn is_slice(e: &io::Error) -> bool {
 
 impl<S: Stream> fmt::Debug for Socket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").field("peer", &self.stream.describe()).finish()
+        f.debug_struct("Socket").field("peer", &self.line.stream.describe()).finish()
     }
 }
 
@@ -277,6 +393,8 @@ pub(in crate::http) mod fake {
     }
 
     impl Stream for Windows {
+        const HAS_EXACT_TIMEOUTS: bool = false;
+
         fn peek(&mut self) -> io::Result<usize> {
             Ok(self.take(1, true)?.len())
         }
@@ -287,6 +405,10 @@ pub(in crate::http) mod fake {
         }
 
         fn set_read_timeout(&mut self, _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn set_write_timeout(&mut self, _: Duration) -> io::Result<()> {
             Ok(())
         }
 

@@ -348,13 +348,18 @@ fn line(stream: &mut impl Read) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).trim_end().to_string())
 }
 
-/// Reads a request on a connection that is not reset.
-pub fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Received> {
+/// Reads the headers of a request.
+pub fn read_head(stream: &mut impl Read) -> io::Result<Received> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(byte(stream)?);
     }
-    let mut request = parse(std::str::from_utf8(&head).expect("the headers are UTF-8"));
+    Ok(parse(std::str::from_utf8(&head).expect("the headers are UTF-8")))
+}
+
+/// Reads a request on a connection that is not reset.
+pub fn read_request(stream: &mut (impl Read + Write)) -> io::Result<Received> {
+    let mut request = read_head(stream)?;
     if request.header("expect").is_some() {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
