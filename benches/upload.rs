@@ -1,8 +1,8 @@
-//! Uploads a file in one request to a server on loopback, beside three other ways to send a file: `std::io::copy` to a bare
-//! socket, the bare HTTP library with the same buffer, and `curl`, if it is installed.
+//! Uploads a file in one request to a server on loopback. Compares it with three other ways to send a file:
+//! `std::io::copy` to a socket, the bare HTTP library with the same buffer, and `curl` if it is installed.
 //!
-//! `cargo bench --bench upload` sends 1 GiB (or `UPLOAD_MIB` MiB). The figures are ratios of the medians. In the end, an
-//! upload over a slow line shows how much CPU time waiting takes.
+//! `cargo bench --bench upload` sends 1 GiB (or `UPLOAD_MIB` MiB). It prints ratios of medians. At the end, an upload over
+//! a slow line shows how much CPU time the waiting costs.
 
 mod support;
 
