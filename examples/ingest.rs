@@ -5,8 +5,8 @@
 //! TWELVELABS_API_KEY=tlk_… cargo run --example ingest -- FOLDER INDEX_ID KNOWLEDGE_STORE_ID QUESTION
 //! ```
 //!
-//! Run it again after a failure or a crash: `FOLDER.jsonl` records what is done. The answer goes to stdout, everything else to
-//! stderr. The exit code is 0, or 1 if something failed.
+//! Run it again after a failure or a crash: `FOLDER.jsonl` records what is done. The answer goes to stdout, everything
+//! else to stderr. The exit code is 0, or 1 if something failed.
 
 mod support;
 
@@ -49,7 +49,7 @@ fn ingest(client: &TwelveLabs, folder: &Path, index: &str, store: &str, question
     for outcome in batch.send()? {
         let path = outcome.path.display();
         match (&outcome.result, outcome.failed_at) {
-            // An index takes no images, so they are in the store only.
+            // An index accepts no images, so they are only in the store.
             (Ok(asset), _) if !outcome.not_applicable.is_empty() => {
                 eprintln!("{path} is asset {}, not indexed", asset.id)
             }

@@ -469,7 +469,7 @@ fn a_folder_goes_into_an_index_and_a_knowledge_store() {
         assert_eq!(image["not_applicable"], serde_json::json!(["index"]), "{image}");
     }
     let (_, out, err) = scene.run(&["--index", "films"]);
-    assert!(out.contains("c.png: not indexed; an index takes only video and audio"), "{out}");
+    assert!(out.contains("c.png: not indexed; an index accepts only video and audio"), "{out}");
     assert!(err.contains("1 file not indexed"), "{err}");
     let mut arguments = parse(&["--index", "none"]).unwrap();
     arguments.paths.push(scene.folder.root().into());

@@ -129,7 +129,7 @@ pub struct Report {
     /// The number of indexed assets that are ready. `items` counts the items in knowledge stores.
     indexed: usize,
     items: usize,
-    /// The number of files that no index takes.
+    /// The number of files that no index accepts.
     not_indexed: u64,
     failures: Vec<Row>,
     stopped: Option<Stopped>,
@@ -263,7 +263,9 @@ impl Report {
                 }
                 _ => format!("{line}: {}", error.message),
             },
-            _ if !row.not_applicable.is_empty() => format!("{line}: not indexed; an index takes only video and audio"),
+            _ if !row.not_applicable.is_empty() => {
+                format!("{line}: not indexed; an index accepts only video and audio")
+            }
             _ => line,
         };
         let line = row.note.as_ref().map_or(line.clone(), |note| format!("{line} ({note})"));
@@ -347,7 +349,7 @@ impl Report {
         }
         if self.not_indexed > 0 {
             let files = count(self.not_indexed, "file");
-            text += &format!("{files} not indexed: an index takes only video and audio\n");
+            text += &format!("{files} not indexed; an index accepts only video and audio\n");
         }
         text += &format!("in {}", HumanDuration(self.began.elapsed().max(Duration::from_secs(1))));
         for failure in self.failures.iter().take(MOST_FAILURES) {

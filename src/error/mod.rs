@@ -567,7 +567,7 @@ impl Error {
     /// # fn show(e: twelvelabs::Error) {
     /// match e.kind() {
     ///     Some(ApiErrorKind::Conflict) => eprintln!("there is one already: {e}"),
-    ///     Some(ApiErrorKind::Unauthorized) => eprintln!("look at the API key: {e}"),
+    ///     Some(ApiErrorKind::Unauthorized) => eprintln!("check the API key: {e}"),
     ///     _ => eprintln!("{e:#}"),
     /// }
     /// # }

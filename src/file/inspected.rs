@@ -22,7 +22,7 @@ impl FileSource {
                 Some(_) => {
                     let stamp = stamp(&open(path)?, path)?;
                     if self.version.is_some_and(|version| version != (stamp.size, stamp.modified)) {
-                        return Err(changed(path, "changed since the upload began"));
+                        return Err(changed(path, "the file has changed since the upload began"));
                     }
                     (Some(stamp), Some(stamp.size))
                 }

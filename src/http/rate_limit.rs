@@ -70,7 +70,7 @@ fn number(headers: &Headers, field: &str) -> Option<u64> {
     used_up.chain(&FAMILIES).find_map(read)
 }
 
-/// Whether the headers say that nothing is left of a limit.
+/// Whether the headers say that a limit is used up.
 fn is_used_up(headers: &Headers, family: &str) -> Option<bool> {
     let remaining: f64 = headers.get(&format!("{family}remaining"))?.trim().parse().ok()?;
     Some(remaining <= 0.0)

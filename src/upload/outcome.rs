@@ -25,8 +25,8 @@ pub struct UploadOutcome {
     pub items: Vec<KnowledgeStoreItem>,
     /// The step that failed, if one did.
     pub failed_at: Option<UploadStep>,
-    /// The steps that were left out because the file is of the wrong kind: an index takes video and audio files, but no
-    /// images and no documents. The other steps are done, and the outcome is not a failure.
+    /// The steps that were left out because of the kind of the file: an index accepts video and audio files, but no
+    /// images or documents. The other steps are done, and the outcome is not a failure.
     pub not_applicable: Vec<UploadStep>,
     /// The error if the outcome could not be written to the manifest. A later batch does not know of this outcome, and
     /// this batch starts no further file.

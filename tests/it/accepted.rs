@@ -1,6 +1,6 @@
 //! Code that must compile: arguments of many types, and types that can be compared, named and stored.
 
-// The references are what is tested.
+// The test is about the references.
 #![allow(clippy::needless_borrows_for_generic_args, clippy::useless_vec, clippy::cloned_ref_to_slice_refs)]
 
 use std::borrow::Cow;

@@ -121,7 +121,7 @@ fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
     assert_eq!(scene.counts(), (5, [3, 3], [5, 5]));
     assert_eq!(scene.stand_in.count("POST /assets"), 5);
 
-    // For files that no destination takes, there is nothing to do after the upload.
+    // Nothing follows the upload of a file that no destination accepts.
     let only_index = outcomes(scene.batch().index(&scene.indexes[0]));
     assert!(only_index.values().all(|outcome| outcome.kind == Skipped), "{only_index:?}");
 
@@ -231,7 +231,7 @@ fn a_destination_that_does_not_exist_ends_the_batch_before_a_file_is_sent() {
     let e = scene.both().index("").send().unwrap_err();
     assert!(matches!(e, Error::InvalidArgument { .. }), "{e}");
     assert_eq!(scene.stand_in.count("POST /assets"), 0);
-    // Whether it exists may not be known for now, which is no reason not to begin.
+    // The check fails temporarily. The batch begins nevertheless.
     for fault in [Fault::status(503), Fault::status(429).retry_after(1000), Fault::reset_answer()] {
         scene.stand_in.fault("GET /indexes/{id}", fault.clone());
         scene.stand_in.fault("GET /knowledge-stores/{id}", fault);

@@ -300,7 +300,7 @@ fn what_may_have_arrived_is_looked_for_by_the_next_batch() {
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Failed)]);
     let lines = std::fs::read_to_string(folder.path("manifest.jsonl")).unwrap();
     assert!(lines.lines().last().unwrap().contains("\"message\":"), "{lines}");
-    // The platform has received the file all the same.
+    // The platform has received the file nevertheless.
     client.assets().create(UploadMethod::direct(folder.path("00.mp4"))).send().unwrap();
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
     assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 2));

@@ -70,7 +70,7 @@ fn a_file_that_was_settled_under_another_spelling_is_no_longer_in_flight() {
     scene.finish();
 }
 
-/// An asset of the given file, as the platform lists it.
+/// Returns the asset of a file, as the platform lists it.
 fn asset(id: &str, name: &str, clock: &TestClock) -> Value {
     let created = clock.utc_now().format(&Rfc3339).unwrap();
     json!({"_id": id, "filename": name, "size": 4, "created_at": created, "status": "ready"})
@@ -92,7 +92,7 @@ fn a_file_whose_asset_is_listed_late_is_not_sent_again_by_the_same_batch() {
         list(&[]),
         list(&[]),
         Step::Answer(answer(201, &b)),
-        // The first file's turn comes again.
+        // The first file is taken up again.
         list(&[&b]),
         list(&[&b]),
         list(&[&b, &a]),
@@ -150,7 +150,7 @@ fn the_asset_of_a_session_is_not_taken_for_another_file() {
     let text = fs::read_to_string(scene.manifest()).unwrap();
     let kept: Vec<&str> = text.lines().filter(|line| line.contains("format") || line.contains("\"session\"")).collect();
     fs::write(scene.manifest(), kept.join("\n") + "\n").unwrap();
-    // The second one was being sent in one request, and did not arrive.
+    // The second file was being sent in one request, and did not arrive.
     scene.stand_in.fault("POST /assets", Fault::reset_request(10).always());
     scene.paths = vec![all[1].clone()];
     assert!(!scene.batch().max_outage(Duration::ZERO).send().unwrap().finish().is_complete());
@@ -231,7 +231,7 @@ fn a_lost_answer_is_looked_for_although_the_clock_was_set_during_the_run() {
     }
 }
 
-/// Changes the file once the platform is asked for its time, which happens after the batch has looked at the file.
+/// Changes the file once the platform is asked for its time, which happens after the batch has inspected the file.
 fn changed_before_it_is_sent(scene: &Scene, change: fn(&PathBuf)) -> TwelveLabs {
     let path = Mutex::new(Some(scene.paths[0].clone()));
     let client = scene.stand_in.builder().observer(move |event| {

@@ -80,7 +80,10 @@ fn what_fails_and_what_is_truncated() -> Result<()> {
     let (_stand_in, client, store) = begin()?;
     let responses = client.responses();
     let e = responses.create_stream(&store, "Once more, please fail.").send()?.text().unwrap_err();
-    assert_eq!((e.to_string().as_str(), e.code()), ("It was told to fail. (POST /responses)", Some("internal_error")));
+    assert_eq!(
+        (e.to_string().as_str(), e.code()),
+        ("The question asked for a failure. (POST /responses)", Some("internal_error"))
+    );
     let e = responses.create_stream(&store, "Tell it at length.").send()?.text().unwrap_err();
     assert!(matches!(e, Error::Truncated { text } if text.starts_with("You asked: Tell it")));
     let schema = json!({"type": "object", "properties": {"names": {"type": "array", "items": {"type": "string"}}}});

@@ -433,7 +433,7 @@ fn answers_of_ones_own_come_first_and_the_last_of_them_counts() {
 }
 
 #[test]
-#[should_panic(expected = "\"POST assets\" is no endpoint")]
+#[should_panic(expected = "\"POST assets\" is not an endpoint")]
 fn an_endpoint_that_is_none_is_told_at_once() {
     StandIn::start().fail("POST assets", 1, 503);
 }

@@ -217,7 +217,7 @@ impl Exchange {
         self.watch.store(watch as u8, Ordering::Relaxed);
     }
 
-    /// Records that the rest of the request cannot be sent. The answer may have arrived all the same.
+    /// Records that the rest of the request cannot be sent. The answer may have arrived nevertheless.
     pub(super) fn cut_short(&self, why: io::Error) {
         *lock(&self.cut_short) = Some(why);
     }

@@ -165,7 +165,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
             return self.inner.transmit_output(amount, timeout);
         };
         if exchange.is_cut_short() {
-            // Nothing more can be sent. The library reads the answer all the same.
+            // Nothing more can be sent. The library reads the answer nevertheless.
             return Ok(());
         }
         let is_body = exchange.handed.swap(true, Ordering::Relaxed);

@@ -52,12 +52,12 @@ fn refusal(state: &State, body: &Value) -> Option<Answer> {
         return Some(error(422, "parameter_invalid", &format!("The keyword {keyword} is not supported in a schema.")));
     }
     if format["type"] == "segment_definitions" && body["analysis_mode"] != "time_based_metadata" {
-        return invalid("Segments need the analysis_mode time_based_metadata.");
+        return invalid("Segments require the analysis_mode time_based_metadata.");
     }
     let definitions = format["segment_definitions"].as_array().into_iter().flatten();
     let mut fields = definitions.flat_map(|definition| definition["fields"].as_array().into_iter().flatten());
     if fields.any(|field| (field["type"] == "timestamp") != field["format"].is_string()) {
-        return invalid("A field has a format if its type is timestamp, and only then.");
+        return invalid("A field must have a format if its type is timestamp, and no format otherwise.");
     }
     if body["prompt"].is_null() && body["prompt_v2"].is_null() && body["analysis_mode"] != "time_based_metadata" {
         return invalid("The prompt parameter is missing.");

@@ -151,7 +151,7 @@ impl Assets {
             ("url", _, Some(url)) => (url.rsplit('/').next().map(str::to_owned), None),
             ("direct", None, _) => return error(400, "parameter_invalid", "The file parameter is missing."),
             ("url", _, None) => return error(400, "parameter_invalid", "The url parameter is missing."),
-            _ => return error(400, "parameter_invalid", "The method parameter has to be direct or url."),
+            _ => return error(400, "parameter_invalid", "The method parameter must be direct or url."),
         };
         let filename = text("filename").or(own_name).unwrap_or_default();
 
@@ -219,7 +219,7 @@ impl Assets {
         let metadata = &mut stored.asset["user_metadata"];
         match (request.method(), body["user_metadata"].as_object()) {
             ("DELETE", _) => *metadata = json!({}),
-            (_, None) => return error(400, "parameter_invalid", "The user_metadata parameter has to be an object."),
+            (_, None) => return error(400, "parameter_invalid", "The user_metadata parameter must be an object."),
             ("PUT", Some(new)) => *metadata = json!(new),
             (_, Some(new)) => {
                 let mut merged = metadata.as_object().cloned().unwrap_or_default();

@@ -89,10 +89,10 @@ fn authorize(state: &mut State, body: &Value) -> Answer {
 
 fn register(state: &mut State, redirect_uri: &Value) -> Answer {
     let Some(uri) = redirect_uri.as_str().filter(|uri| uri.starts_with("https://") && !uri.contains('*')) else {
-        return error(422, "redirect_uri_invalid", "A redirect URI begins with https:// and has no wildcards.");
+        return error(422, "redirect_uri_invalid", "A redirect URI must begin with https:// and contain no wildcards.");
     };
     if state.connections.redirect_uris.values().any(|have| have["redirect_uri"] == uri) {
-        return error(409, "redirect_uri_already_exists", "The redirect URI is registered already.");
+        return error(409, "redirect_uri_already_exists", "The redirect URI is already registered.");
     }
     let id = state.new_id();
     let made = json!({ "_id": id, "redirect_uri": uri, "created_at": TIME });
@@ -107,7 +107,7 @@ fn import(state: &mut State, connection_id: &str, files: &Value) -> Answer {
     distinct.sort_unstable();
     distinct.dedup();
     if files.is_empty() || files.len() > MOST_FILES || distinct.len() < files.len() {
-        return error(400, "parameter_invalid", "An import has 1 to 100 files, each once.");
+        return error(400, "parameter_invalid", "An import must have 1 to 100 different files.");
     }
     let items: Vec<Value> = files.iter().map(|file| import_file(state, file)).collect();
     let id = state.new_id();
@@ -126,7 +126,7 @@ fn import(state: &mut State, connection_id: &str, files: &Value) -> Answer {
 
 fn import_file(state: &mut State, source_id: &str) -> Value {
     if source_id.contains(MISSING) {
-        let error = json!({ "code": "source_unavailable", "message": "The file is not there." });
+        let error = json!({ "code": "source_unavailable", "message": "The file does not exist." });
         return json!({ "source_id": source_id, "action": "rejected", "error": error });
     }
     let there = state.connections.files.get(source_id).and_then(|id| state.assets.get(id)).cloned();

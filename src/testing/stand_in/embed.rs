@@ -255,7 +255,7 @@ fn create_older_task(state: &mut State, request: &Request) -> Answer {
         return error(400, "parameter_not_provided", "The model_name parameter is missing.");
     };
     let Some(name) = older_media(request, "video") else {
-        return error(400, "parameter_not_provided", "Either video_file or video_url has to be given.");
+        return error(400, "parameter_not_provided", "Provide either the video_file or the video_url parameter.");
     };
     let id = state.new_id();
     let metadata = json!({"input_filename": name, "video_clip_length": CLIP, "duration": DURATION});

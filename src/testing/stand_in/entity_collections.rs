@@ -114,7 +114,7 @@ impl Stored {
             ids.extend(given);
         }
         if ids.is_empty() {
-            return error(400, "parameter_invalid", "An entity keeps at least one asset.");
+            return error(400, "parameter_invalid", "The last asset of an entity cannot be removed.");
         }
         self.entity["asset_ids"] = json!(ids);
         self.entity["status"] = json!("processing");

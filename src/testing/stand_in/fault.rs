@@ -57,7 +57,7 @@ impl Fault {
             500.. => "internal_server_error",
             _ => "parameter_invalid",
         };
-        let message = "The stand-in was told to answer like this.".into();
+        let message = "This fault was injected by a test.".into();
         Self::new(Kind::Status { status, code: code.into(), message, headers: Vec::new(), body: None })
     }
 
@@ -174,7 +174,8 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no endpoint: write the method and the path, as \"GET /assets/{{id}}\"");
+        let wrong =
+            || format!("{text:?} is not an endpoint; write the method and the path, such as \"GET /assets/{{id}}\"");
         let (method, path) = text.split_once(' ').ok_or_else(wrong)?;
         if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
             return Err(wrong());

@@ -63,11 +63,15 @@ fn create_video(state: &mut State, index_id: &str, request: &Request) -> Answer 
         return missing("assets", asset_id);
     };
     if asset["status"] != "ready" {
-        return error(400, "asset_not_ready", "The asset has to be ready before it can be indexed.");
+        return error(400, "asset_not_ready", "The asset must be ready before it can be indexed.");
     }
     let kind = super::assets::kind(asset);
     if !["video", "audio"].contains(&kind) {
-        return error(400, "unsupported_file_type", &format!("An index takes videos and audio files, not an {kind}."));
+        return error(
+            400,
+            "unsupported_file_type",
+            &format!("An index accepts videos and audio files, not files of the type {kind}."),
+        );
     }
     let mut shown = json!({
         "asset_id": asset_id,
@@ -124,7 +128,7 @@ impl Indexes {
     fn create(&mut self, id: String, request: &Request) -> Answer {
         let body = request.json();
         let (Some(name), Some(models)) = (body["index_name"].as_str(), body["models"].as_array()) else {
-            return error(400, "parameter_invalid", "The index_name and models parameters are needed.");
+            return error(400, "parameter_invalid", "The index_name and models parameters are required.");
         };
         if self.stored.values().any(|index| index["index_name"] == name) {
             return error(409, "index_name_already_exists", &format!("The index name {name} is taken."));

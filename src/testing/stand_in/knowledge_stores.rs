@@ -110,19 +110,20 @@ fn add_item(state: &mut State, store: &str, body: &Value) -> Answer {
     };
     let kind = super::assets::kind(asset);
     if !["video", "image"].contains(&kind) {
-        return error(400, "unsupported_file_type", "A knowledge store takes videos and images.");
+        return error(400, "unsupported_file_type", "A knowledge store accepts videos and images.");
     }
     let named = body["asset_type"].as_str().unwrap_or("video");
     if named != kind {
-        let message =
-            format!("The asset_type parameter is {named} (video if it is not given), but the asset is {kind}.");
+        let message = format!(
+            "The asset_type parameter is {named} (video if it is not set), but the type of the asset is {kind}."
+        );
         return error(400, "parameter_invalid", &message);
     }
     if asset["status"] != "ready" {
-        return error(400, "asset_not_ready", "The asset has to be ready before it can be added.");
+        return error(400, "asset_not_ready", "The asset must be ready before it can be added.");
     }
     if body["metadata"].as_object().is_some_and(|metadata| !metadata.values().all(Value::is_string)) {
-        return error(400, "parameter_invalid", "The values of the metadata parameter have to be strings.");
+        return error(400, "parameter_invalid", "The values of the metadata parameter must be strings.");
     }
     // The documentation does not say what happens if an asset is added again. The stand-in creates a second item, so
     // that a test can detect that a program added an asset twice.
@@ -271,7 +272,7 @@ impl KnowledgeStores {
         let query = body["query"]["text"].as_str().unwrap_or_default().to_lowercase();
         let page_size = body["page_size"].as_u64().unwrap_or(10).min(50) as usize;
         if query.is_empty() || page_size == 0 {
-            return error(400, "parameter_invalid", "A query and a positive page_size are needed.");
+            return error(400, "parameter_invalid", "A query and a positive page_size are required.");
         }
         // A page token is only valid with the settings of its search.
         let (search, from) = match token.as_ref().map(|token| token.as_str().unwrap_or_default().split_once('-')) {
@@ -283,7 +284,7 @@ impl KnowledgeStores {
                 let token = token.and_then(|(search, from)| Some((search.parse().ok()?, from.parse().ok()?)));
                 match token.filter(|(search, _)| self.searches.get(*search) == Some(&body)) {
                     Some(token) => token,
-                    None => return error(400, "page_token_invalid", "This is not the search that the token is of."),
+                    None => return error(400, "page_token_invalid", "The page token belongs to another search."),
                 }
             }
         };

@@ -37,7 +37,7 @@ fn question(body: &Value) -> Result<String, String> {
     for item in items {
         let text = item["content"].as_str().unwrap_or_default();
         if item["type"] != "message" || item["role"] != "user" || !(1..=10_000).contains(&text.chars().count()) {
-            return Err("An input item is a message of the user with 1 to 10,000 characters.".into());
+            return Err("An input item must be a message of the user with 1 to 10,000 characters.".into());
         }
         texts.push(text);
     }
@@ -71,7 +71,7 @@ fn respond(state: &mut State, body: &Value) -> Answer {
         None => Some(state.responses.sessions.entry(session_id.clone()).or_insert_with(new)),
     };
     let Some(session) = session.filter(|session| session.knowledge_store_id == store) else {
-        return invalid("There is no such session of this knowledge store.");
+        return invalid("The knowledge store has no such session.");
     };
     let text = match body["text"]["format"]["type"].as_str() {
         Some("json_schema") => example(&body["text"]["format"]["schema"]).to_string(),
@@ -89,7 +89,7 @@ fn respond(state: &mut State, body: &Value) -> Answer {
         "object": "response",
         "status": status,
         "incomplete_details": (status == "incomplete").then(|| json!({ "reason": "max_output_tokens" })),
-        "error": (status == "failed").then(|| json!({ "code": "internal_error", "message": "It was told to fail." })),
+        "error": (status == "failed").then(|| json!({ "code": "internal_error", "message": "The question asked for a failure." })),
         "session_id": session_id,
         "knowledge_store_id": store,
         "output": output(&id, status, &text, body),

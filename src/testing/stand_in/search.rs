@@ -58,12 +58,12 @@ fn create(state: &mut State, request: &Request) -> Answer {
     let filter = match text("filter").map(|text| serde_json::from_str::<Value>(&text)) {
         None => Value::Null,
         Some(Ok(filter)) if filter.is_object() => filter,
-        Some(_) => return error(400, "parameter_invalid", "The filter parameter has to be a JSON object as a text."),
+        Some(_) => return error(400, "parameter_invalid", "The filter parameter must be the text of a JSON object."),
     };
     let by_video = match text("group_by").as_deref() {
         None | Some("clip") => false,
         Some("video") => true,
-        Some(_) => return error(400, "parameter_invalid", "The group_by parameter has to be clip or video."),
+        Some(_) => return error(400, "parameter_invalid", "The group_by parameter must be clip or video."),
     };
     let is_searched = |video: &Video| video.index_id == index_id && video.shown["status"] == "ready";
     let videos = state.indexes.videos.values().filter(|video| is_searched(video)).count();

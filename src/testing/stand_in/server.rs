@@ -207,7 +207,8 @@ impl Shared {
             return answer;
         }
         let answer = catch_unwind(AssertUnwindSafe(|| self.state().answer(request, fault)));
-        let mut answer = answer.unwrap_or_else(|_| error(500, "stand_in_panicked", "This is a fault of the stand-in."));
+        let mut answer =
+            answer.unwrap_or_else(|_| error(500, "stand_in_panicked", "The stand-in has a bug: it panicked."));
         if let Some(Kind::WithoutHeader(name)) = fault {
             answer.headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
         }
@@ -278,10 +279,10 @@ impl Head {
         let mut first = lines.next().unwrap_or_default().split(' ');
         let (method, target, version) = (first.next(), first.next(), first.next());
         let (Some(method), Some(target), Some(version), None) = (method, target, version, first.next()) else {
-            return Err("The first line is no request.");
+            return Err("The first line is not a request line.");
         };
         if !version.starts_with("HTTP/1.") || method.is_empty() || target.is_empty() {
-            return Err("The first line is no request.");
+            return Err("The first line is not a request line.");
         }
         let mut headers = Vec::new();
         for line in lines {
@@ -296,10 +297,10 @@ impl Head {
             ("", "") => Length::Known(0),
             ("", "chunked") => Length::Chunked,
             (length, "") if length.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Length::Known(length.parse().map_err(|_| "The content-length is no length.")?)
+                Length::Known(length.parse().map_err(|_| "The content-length is not a number.")?)
             }
-            (_, "") => return Err("The content-length is no length."),
-            _ => return Err("The length of the body is not clear."),
+            (_, "") => return Err("The content-length is not a number."),
+            _ => return Err("The length of the body is ambiguous."),
         };
         let closes = match version {
             "HTTP/1.0" => !all("connection").contains("keep-alive"),

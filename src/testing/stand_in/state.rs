@@ -133,12 +133,12 @@ pub(super) fn page_of(field: &str, request: &Request, all: &[Value]) -> Result<V
     let number = |name: &str, default: usize| match request.query().iter().find(|(key, _)| key == name) {
         None => Ok(default),
         Some((_, text)) => text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
-            error(400, "parameter_invalid", &format!("The {name} parameter has to be a positive number."))
+            error(400, "parameter_invalid", &format!("The {name} parameter must be a positive number."))
         }),
     };
     let (page, limit) = (number("page", 1)?, number("page_limit", 10)?);
     if limit > 50 {
-        return Err(error(400, "parameter_invalid", "The page_limit parameter has to be 50 at the most."));
+        return Err(error(400, "parameter_invalid", "The page_limit parameter must be at most 50."));
     }
     let items: Vec<&Value> = all.iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
     Ok(json!({

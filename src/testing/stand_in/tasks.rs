@@ -45,7 +45,9 @@ fn create(state: &mut State, request: &Request) -> Answer {
     let filename = match (request.part("video_file"), &url) {
         (Some(file), _) => file.filename.clone(),
         (None, Some(url)) => url.rsplit('/').next().map(str::to_owned),
-        (None, None) => return error(400, "parameter_not_provided", "There is neither a video_file nor a video_url."),
+        (None, None) => {
+            return error(400, "parameter_not_provided", "Provide either the video_file or the video_url parameter.");
+        }
     };
     let mut video = json!({"system_metadata": {"filename": filename}});
     if let Some(metadata) = text("user_metadata").and_then(|text| serde_json::from_str::<Value>(&text).ok()) {

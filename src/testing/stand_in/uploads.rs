@@ -176,7 +176,7 @@ impl Uploads {
             return error(400, "parameter_not_provided", "filename and total_size are required.");
         };
         if !matches!(body["type"].as_str(), Some("video" | "audio" | "image")) {
-            return error(400, "parameter_invalid", "The type parameter has to be video, audio or image.");
+            return error(400, "parameter_invalid", "The type parameter must be video, audio or image.");
         }
         let total_chunks = total_size.div_ceil(self.chunk_size);
         let Some(total_chunks) = u32::try_from(total_chunks).ok().filter(|_| total_chunks <= MOST_CHUNKS) else {

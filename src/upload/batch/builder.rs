@@ -176,9 +176,9 @@ impl UploadAll {
     /// asset itself, the batch looks for it in the index before it adds it, which takes one request for each asset
     /// ([`list_by_asset`](crate::indexes::IndexedAssetsClient::list_by_asset)).
     ///
-    /// An image or a document cannot be indexed. Its file is uploaded and added to the other destinations, no request is
-    /// sent to the index, and [`not_applicable`](UploadOutcome::not_applicable) of its outcome contains the step. With
-    /// [`wait(false)`](Self::wait), a file is done once its asset is added.
+    /// An image or a document cannot be indexed. Its file is uploaded and added to the other destinations, and no
+    /// request is sent to the index. The field [`not_applicable`](UploadOutcome::not_applicable) of its outcome
+    /// contains the step. With [`wait(false)`](Self::wait), a file is done once its asset is added.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -255,8 +255,8 @@ impl UploadAll {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] if an option is invalid for all files, and [`Error::File`] if the manifest cannot be
-    /// opened or is used by another batch. If an index or a knowledge store does not exist, the platform's answer is the
-    /// error, and nothing is uploaded. An error of a single file is in its outcome.
+    /// opened or is used by another batch. If an index or a knowledge store does not exist, the platform's error is
+    /// returned, and nothing is uploaded. An error of a single file is in its outcome.
     pub fn send(self) -> Result<Uploads> {
         let rate_limit = self.options.rate_limit.map_or(1, |(files, _)| files);
         for (name, is_zero) in [
@@ -273,7 +273,7 @@ impl UploadAll {
         let (mut folders, mut paths) = (Folders::relative_to(&self.relative_to), self.paths);
         if let Some(path) = folders.ambiguous(&paths) {
             let why = format!(
-                "`{}` has the same path below its folder as another file; name a folder that both are in",
+                "`{}` has the same path below its folder as another file; use a folder that contains both",
                 printable_path(path)
             );
             return Err(Error::invalid("relative_to", why));

@@ -133,7 +133,7 @@ impl<T> CreateAll<T> {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] if an option is invalid. If the index or the knowledge store does not exist, the
-    /// platform's answer is the error. An error of a single asset is in its result.
+    /// platform's error is returned. An error of a single asset is in its result.
     pub fn send(self) -> Result<CreatedAll<T>> {
         Ok(CreatedAll { outcomes: self.batch.send()?, take: self.take })
     }
@@ -158,7 +158,8 @@ impl<T> Iterator for CreatedAll<T> {
         let missing = |asset: &Asset| match asset.asset_type() {
             Some(kind) if !is_applicable => {
                 let article = if kind == AssetType::Image { "an" } else { "a" };
-                let message = format!("{article} {kind} cannot be indexed: an index takes videos and audio files");
+                let message =
+                    format!("{article} {kind} cannot be indexed; an index accepts only videos and audio files");
                 Error::invalid("index", message)
             }
             _ => Error::Protocol {

@@ -74,7 +74,7 @@ pub(crate) struct Batch {
     pub(super) manifest: Mutex<Option<JournalFile>>,
     pub(super) folders: Mutex<Folders>,
     pub(super) names: NameLocks,
-    /// Whether the platform was asked for its time and did not tell it. One worker asks, and the others wait.
+    /// Whether the platform was asked for its time without success. One worker asks, and the others wait.
     pub(super) asked_time_in_vain: Mutex<bool>,
     /// The ids of the assets that this run has matched with files, whether it created or found them.
     pub(super) claimed: Mutex<HashSet<String>>,
