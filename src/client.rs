@@ -114,9 +114,11 @@ impl TwelveLabs {
     ///
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let video = VideoContext::asset_id("65f…");
-    /// for event in client.analyze_stream().video(video).prompt("What happens here?").send()? {
+    /// let mut stream = client.analyze_stream().video(video).prompt("What happens here?").send()?;
+    /// for event in &mut stream {
     ///     print!("{}", event?.text());
     /// }
+    /// stream.text()?.complete()?; // an error if the answer was truncated
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     pub fn analyze_stream(&self) -> analyze::StreamAnalyze {

@@ -51,7 +51,7 @@ struct State<T> {
     has_receiver: bool,
 }
 
-/// Why [`Receiver::recv_timeout`] returned no value.
+/// The reason why [`Receiver::recv_timeout`] returned no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecvError {
     /// No value came in time.

@@ -162,13 +162,13 @@ open_enum! {
 open_enum! {
     /// The status of the HLS stream of a video.
     HlsStatus {
-        /// In progress.
+        /// The platform is creating the stream.
         Processing = "PROCESSING",
-        /// Ready to play.
+        /// The stream is ready to play.
         Complete = "COMPLETE",
-        /// Canceled on request.
+        /// The creation of the stream was canceled on request.
         Canceled = "CANCELED",
-        /// Creation failed.
+        /// The stream could not be created.
         Error = "ERROR",
     }
 }

@@ -445,7 +445,7 @@ pub struct IndexTaskWebhookData {
     pub models: Option<Vec<WebhookModel>>,
     /// The models, in older events.
     pub engines: Option<Vec<WebhookModel>>,
-    /// Its tags.
+    /// The tags of the video.
     pub tags: Option<Vec<String>>,
 }
 

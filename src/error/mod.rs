@@ -177,7 +177,7 @@ pub enum Error {
     WaitTimeout {
         /// The kind of resource, such as `asset`.
         resource: String,
-        /// Its id.
+        /// The id of the resource.
         id: String,
         /// The last state seen, or `unknown` if no poll succeeded.
         status: String,
@@ -231,7 +231,7 @@ pub enum Error {
     NotReady {
         /// The kind of resource, such as `transcription`.
         resource: String,
-        /// Its status, such as `processing`.
+        /// The status of the resource, such as `processing`.
         status: String,
         /// The remedy, or the platform's reason if the resource failed.
         message: String,
@@ -276,7 +276,7 @@ pub enum Error {
 pub struct FailedError {
     /// The kind of resource, such as `asset`.
     pub resource: String,
-    /// Its id.
+    /// The id of the resource.
     pub id: String,
     /// The state it ended in, such as `failed` or `canceled`.
     pub status: String,

@@ -324,7 +324,7 @@ open_enum! {
         Processing = "processing",
         /// The same as `processing`, in older responses.
         Waiting = "waiting",
-        /// Ready for use.
+        /// The asset is ready for use.
         Ready = "ready",
         /// The platform could not process the file: see [`Asset::error`].
         Failed = "failed",
@@ -348,13 +348,13 @@ open_enum! {
 open_enum! {
     /// The status of an HLS stream or a thumbnail.
     DerivedStatus {
-        /// Not started yet.
+        /// The platform has not started to create the stream or thumbnail yet.
         Pending = "pending",
-        /// In progress.
+        /// The platform is creating the stream or thumbnail.
         Processing = "processing",
-        /// Ready for use.
+        /// The stream or thumbnail is ready for use.
         Ready = "ready",
-        /// Creation failed.
+        /// The stream or thumbnail could not be created.
         Error = "error",
     }
 }
@@ -362,13 +362,13 @@ open_enum! {
 open_enum! {
     /// The status of a transcription.
     TranscriptionStatus {
-        /// Not started yet.
+        /// The platform has not started the transcription yet.
         Pending = "pending",
-        /// In progress.
+        /// The platform is creating the transcription.
         Processing = "processing",
-        /// Ready to read.
+        /// The transcription is ready to read.
         Ready = "ready",
-        /// Creation failed.
+        /// The transcription could not be created.
         Failed = "failed",
     }
 }

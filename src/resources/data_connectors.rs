@@ -168,7 +168,7 @@ open_enum! {
 open_enum! {
     /// The status of a connection.
     ConnectionStatus {
-        /// Ready for use.
+        /// The connection is ready for use.
         Active = "active",
         /// The access has expired. Authorize the connection again.
         Expired = "expired",

@@ -150,7 +150,7 @@ open_enum! {
     ImportItemStatus {
         /// The platform is fetching the file.
         Processing = "processing",
-        /// Ready for use.
+        /// The asset is ready for use.
         Ready = "ready",
         /// The platform could not fetch or process the file.
         Failed = "failed",

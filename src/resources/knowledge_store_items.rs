@@ -159,13 +159,13 @@ request! {
 open_enum! {
     /// The status of an item of a knowledge store.
     KnowledgeStoreItemStatus {
-        /// Queued.
+        /// The item is queued.
         Queued = "queued",
-        /// About to start.
+        /// The platform is about to process the item.
         Pending = "pending",
-        /// In progress.
+        /// The platform is processing the item.
         Processing = "processing",
-        /// Ready for search.
+        /// The item is ready for search.
         Ready = "ready",
         /// The platform could not process the asset.
         Failed = "failed",

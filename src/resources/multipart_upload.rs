@@ -189,9 +189,9 @@ open_enum! {
 open_enum! {
     /// The status of a chunk.
     ChunkStatus {
-        /// Sent and reported.
+        /// The chunk was sent and reported.
         Completed = "completed",
-        /// Not reported yet.
+        /// The chunk has not been reported yet.
         Pending = "pending",
         /// The chunk has to be sent again.
         Failed = "failed",
@@ -238,7 +238,7 @@ masked_debug! {
     }
 }
 
-/// More URLs for chunks.
+/// Further URLs for the chunks of a session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PresignedUrls {

@@ -269,11 +269,11 @@ open_enum! {
         Uploading = "uploading",
         /// The platform is checking the video against the limits of the models.
         Validating = "validating",
-        /// Not started yet.
+        /// The indexing has not started yet.
         Pending = "pending",
-        /// Queued.
+        /// The indexing is queued.
         Queued = "queued",
-        /// In progress.
+        /// The indexing is in progress.
         Indexing = "indexing",
         /// The video could not be indexed.
         Failed = "failed",

@@ -79,7 +79,7 @@ impl NewAsset {
 pub(crate) struct Tuning {
     pub batch_size: usize,
     pub max_workers: usize,
-    /// How often a chunk is retried, if that was set for this upload.
+    /// The number of retries of a chunk, if it was set for this upload.
     pub max_retries: Option<u32>,
     pub retry_delay: Duration,
     pub options: RequestOptions,

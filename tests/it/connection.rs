@@ -1,5 +1,4 @@
-//! How connections handle answers that arrive early, in between or incompletely, and what is known about the request
-//! then.
+//! Answers that arrive early, in between or incompletely, and what the connection then knows about the request.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};

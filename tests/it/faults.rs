@@ -1,4 +1,4 @@
-//! What the client does when the server or the network misbehaves.
+//! The client's behavior when the server or the network misbehaves.
 
 use std::io::{self, Read};
 use std::process::Command;

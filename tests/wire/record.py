@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Records the fixtures anew with the official Python package that is installed, and says what changed.
+"""Records the fixtures again with the installed version of the official Python package, and prints what changed.
 
     python3 -m venv /tmp/official && /tmp/official/bin/pip install twelvelabs
     /tmp/official/bin/python tests/wire/record.py [--check] [part of a method's name]
 
-Every fixture in tests/fixtures is played: its `method` is called with its `args` against a server on this machine that
-gives its answers in order, and the requests that arrive are written in the place of the ones that were there. An answer
-is never changed. A fixture with `differs`, where the crate does something else on purpose, is not written: what the
-package does otherwise is printed. tests/fixtures/methods.txt and types.txt become the lists of the package's methods and
-types, for the tests that fail if one is missing in the crate or in the guide. With `--check` nothing is written, and a
-change is exit code 1.
+The script plays every fixture in tests/fixtures: it calls the `method` with the `args` against a server on this machine,
+which returns the recorded responses in order. The requests that arrive replace the recorded requests. Responses are never
+changed. A fixture with `differs`, for which the crate deliberately does something else, is not written; the script only
+prints the difference. It also writes the lists of the package's methods and types to tests/fixtures/methods.txt and
+types.txt. Tests fail if the crate or the guide lacks one of them. With `--check`, nothing is written, and the exit code is
+1 if anything has changed.
 """
 
 import base64
@@ -61,12 +61,12 @@ def body_of(content_type, content):
 
 
 def event(data):
-    """A server-sent event."""
+    """Returns a server-sent event."""
     return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Notes a request beside the answer that it gets: the first one left for its path, else the first one left."""
+    """Records each request with its response: the first remaining one for its path, otherwise the first remaining one."""
 
     protocol_version = "HTTP/1.1"
 
@@ -86,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.exchanges += left
             exchange = (fitting or left)[0]
             exchange["request"] = request
-            if "headers" in exchange["old"]:  # those that the fixture is about
+            if "headers" in exchange["old"]:  # only the recorded headers matter
                 request["headers"] = {name: self.headers.get(name) for name in exchange["old"]["headers"]}
         response = exchange["response"]
         self.send_response(response["status"])
@@ -113,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def argument(name, value, folder):
-    """An argument for Python: a file becomes a path where the argument is one, else a name and its bytes."""
+    """Returns an argument for Python. A file becomes a path if the argument is one, otherwise a name with its bytes."""
     if isinstance(value, list):
         return [argument(name, item, folder) for item in value]
     if not isinstance(value, dict) or "$file" not in value:
@@ -127,7 +127,7 @@ def argument(name, value, folder):
 
 
 def play(fixture):
-    """The exchanges of a call, and the error that the package raised, if it did."""
+    """Returns the exchanges of a call, and the error that the package raised, if any."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.lock, server.exchanges = threading.Lock(), []
     for old in fixture["exchanges"]:
@@ -141,8 +141,8 @@ def play(fixture):
                 function = getattr(function, name)
             result = function(**{name: argument(name, value, folder) for name, value in fixture["args"].items()})
             if hasattr(result, "__iter__") and not hasattr(result, "model_dump"):
-                list(result)  # the other pages, the rest of a stream
-        except Exception as e:  # whatever the package makes of the answers: the requests count
+                list(result)  # fetches the other pages, or the rest of a stream
+        except Exception as e:  # only the requests count, so any error is accepted
             error = f"{type(e).__name__}: {e}"
     server.shutdown()
     server.server_close()
@@ -151,7 +151,7 @@ def play(fixture):
 
 
 def in_order(exchanges):
-    """The requests, with what is sent in parallel in one order."""
+    """Returns the requests, with parallel reports in a fixed order."""
     requests = copy.deepcopy([exchange["request"] for exchange in exchanges])
     for request in requests:
         chunks = ((request["body"] or {}).get("json") or {}).get("completed_chunks") or []
@@ -160,7 +160,7 @@ def in_order(exchanges):
 
 
 def differences(old, new):
-    """A line for each request that is not as it was."""
+    """Yields a description of each request that has changed."""
     for n in range(max(len(old), len(new))):
         was, now = (json.dumps(x[n], ensure_ascii=False) if n < len(x) else "nothing" for x in (old, new))
         if was != now:
@@ -168,7 +168,7 @@ def differences(old, new):
 
 
 def methods(resource, path=""):
-    """All public methods of a client and of the resources below it."""
+    """Yields all public methods of a client and of its resources."""
     for name in (name for name in dir(resource) if not name.startswith("_") and name != "with_raw_response"):
         value = getattr(resource, name)
         if inspect.ismethod(value):
@@ -178,7 +178,7 @@ def methods(resource, path=""):
 
 
 def types():
-    """The names of all public types, those of the HTTP plumbing aside."""
+    """Yields the names of all public types, except for those of the HTTP layer."""
     packages = [module.name for module in pkgutil.walk_packages(twelvelabs.__path__, "twelvelabs.") if module.ispkg]
     for package in ["twelvelabs", *packages]:
         if not package.startswith("twelvelabs.core"):

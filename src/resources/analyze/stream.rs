@@ -156,7 +156,7 @@ pub struct StreamMetadata {
 /// or a line is not an event, the iterator yields an [`Error::Stream`] with the text so far and then ends. Dropping the
 /// stream closes the connection.
 ///
-/// [`text`](Self::text) collects the whole text.
+/// [`text`](Self::text) returns the whole text, whether or not the events have been read.
 #[must_use = "the stream is read only while it is iterated over: iterate, or call `.text()`"]
 pub struct AnalyzeStream {
     stream: Option<Stream>,
@@ -190,7 +190,7 @@ impl AnalyzeStream {
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let video = VideoContext::asset_id("65f…");
     /// let answer = client.analyze_stream().video(video).prompt("What happens here?").send()?.text()?;
-    /// println!("{} {:?}", answer.text, answer.finish_reason);
+    /// println!("{}", answer.complete()?);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     #[inline]

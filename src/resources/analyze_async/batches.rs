@@ -213,13 +213,13 @@ batch_options! {
 open_enum! {
     /// The status of a batch.
     BatchStatus {
-        /// Not started yet.
+        /// The batch has not started yet.
         Pending = "pending",
-        /// In progress.
+        /// The batch is in progress.
         Processing = "processing",
-        /// Being canceled. The platform still finishes the items in process.
+        /// The batch is being canceled. The platform still finishes the items in process.
         Canceling = "canceling",
-        /// Canceled.
+        /// The batch was canceled.
         Canceled = "canceled",
         /// Every item has ended, successfully or not.
         Completed = "completed",
@@ -231,15 +231,15 @@ open_enum! {
 open_enum! {
     /// The status of an item of a batch.
     BatchItemStatus {
-        /// Not started yet.
+        /// The platform has not started to process the item yet.
         Queued = "queued",
-        /// In progress.
+        /// The platform is processing the item.
         Processing = "processing",
         /// The result is ready.
         Ready = "ready",
         /// The item failed: see [`BatchResultItem::error`].
         Failed = "failed",
-        /// Canceled.
+        /// The item was canceled.
         Canceled = "canceled",
     }
 }

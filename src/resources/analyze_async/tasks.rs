@@ -176,17 +176,17 @@ impl CreateAnalyzeTask {
 open_enum! {
     /// The status of an analysis task.
     AnalyzeTaskStatus {
-        /// Not started yet.
+        /// The task has not started yet.
         Queued = "queued",
-        /// About to start.
+        /// The task is about to start.
         Pending = "pending",
-        /// In progress.
+        /// The task is in progress.
         Processing = "processing",
         /// The result is ready.
         Ready = "ready",
         /// The task failed: see [`AnalyzeTask::error`].
         Failed = "failed",
-        /// Canceled.
+        /// The task was canceled.
         Canceled = "canceled",
     }
 }

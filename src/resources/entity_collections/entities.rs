@@ -260,9 +260,9 @@ input! {
 open_enum! {
     /// The status of an entity.
     EntityStatus {
-        /// Not ready for search yet.
+        /// The entity is not ready for search yet.
         Processing = "processing",
-        /// Ready for search.
+        /// The entity is ready for search.
         Ready = "ready",
     }
 }

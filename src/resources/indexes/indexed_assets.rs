@@ -213,17 +213,17 @@ request! {
 open_enum! {
     /// The indexing status of a video.
     IndexedAssetStatus {
-        /// Ready for search.
+        /// The video is ready for search.
         Ready = "ready",
-        /// Not started yet.
+        /// The indexing has not started yet.
         Pending = "pending",
-        /// Queued.
+        /// The indexing is queued.
         Queued = "queued",
-        /// In progress.
+        /// The indexing is in progress.
         Indexing = "indexing",
         /// The platform is checking the video against the limits of the models.
         Validating = "validating",
-        /// Indexing failed.
+        /// The video could not be indexed.
         Failed = "failed",
     }
 }

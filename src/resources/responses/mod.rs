@@ -58,6 +58,7 @@ impl ResponsesClient {
     ///     std::io::stdout().flush().ok();
     /// }
     /// let response = stream.finish()?;
+    /// response.complete()?; // an error if the answer was truncated
     /// println!("\n{:?}", response.session_id);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```

@@ -246,12 +246,14 @@ pub struct ResponseStreamFuncCallArgsDoneEvent {
 /// use twelvelabs::responses::ResponseStreamEvent;
 ///
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
-/// for event in client.responses().create_stream("ks_01…", "Who is in the videos?").send()? {
+/// let mut stream = client.responses().create_stream("ks_01…", "Who is in the videos?").send()?;
+/// for event in &mut stream {
 ///     match event? {
 ///         ResponseStreamEvent::OutputItemAdded(event) => eprintln!("begins: {:?}", event.item),
 ///         event => print!("{}", event.text()),
 ///     }
 /// }
+/// stream.finish()?.complete()?; // an error if the answer was truncated
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
 #[must_use = "the stream is read only while it is iterated over: iterate, or call `.finish()` or `.text()`"]

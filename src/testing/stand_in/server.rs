@@ -20,7 +20,7 @@ const MOST_HEAD: usize = 64 << 10;
 /// The maximum number of bytes to keep of a body that is not a form.
 const MOST_BODY: usize = 64 << 20;
 const BLOCK: usize = 64 << 10;
-/// How long the server reads from a client whose request was refused early.
+/// The time for which the server keeps reading from a client whose request was refused early.
 const LINGER: Duration = Duration::from_millis(500);
 /// The interval at which a thread that waits for a client checks whether the stand-in has stopped. On Unix, shutting
 /// down the socket wakes the thread; on Windows it does not.
