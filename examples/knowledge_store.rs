@@ -21,7 +21,7 @@ use twelvelabs::subtitles::format_timestamp;
 use twelvelabs::{FileSource, TwelveLabs};
 
 const USAGE: &str = "usage: knowledge_store STORE_NAME QUERY [PATH|URL...]";
-const MOST_HITS: usize = 20;
+const MAX_HITS: usize = 20;
 
 fn main() -> ExitCode {
     support::finish(run())
@@ -49,11 +49,11 @@ fn search(client: &TwelveLabs, name: &str, query: &str, files: Vec<UploadMethod>
     let store = find_or_create(client, name)?;
     add(client, &store, files)?;
 
-    let hits = client.knowledge_stores().search(&store.id, query).page_size(MOST_HITS as u32).send()?;
+    let hits = client.knowledge_stores().search(&store.id, query).page_size(MAX_HITS as u32).send()?;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{:>4}  {:<12}  {:<12}  {:<24}  WHAT IS SAID", "RANK", "FROM", "TO", "ITEM")?;
     let mut count = 0_usize;
-    for hit in hits.take(MOST_HITS) {
+    for hit in hits.take(MAX_HITS) {
         let hit = hit?;
         count += 1;
         let rank = hit.rank().map_or_else(String::new, |rank| rank.to_string());

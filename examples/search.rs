@@ -21,7 +21,7 @@ use twelvelabs::subtitles::format_timestamp;
 use twelvelabs::{FileSource, TwelveLabs};
 
 const USAGE: &str = "usage: search INDEX_NAME QUERY [VIDEO_PATH|VIDEO_URL]";
-const MOST_HITS: usize = 20;
+const MAX_HITS: usize = 20;
 
 fn main() -> ExitCode {
     support::finish(run())
@@ -57,11 +57,11 @@ fn search(client: &TwelveLabs, index_name: &str, query: &str, video: Option<(&st
     }
 
     let options = [SearchOption::Visual, SearchOption::Audio, SearchOption::Transcription];
-    let hits = client.search().query(&index_id, options).query_text(query).page_limit(MOST_HITS as u32).send()?;
+    let hits = client.search().query(&index_id, options).query_text(query).page_limit(MAX_HITS as u32).send()?;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{:>4}  {:<12}  {:<12}  {:<24}  WHAT IS SAID", "RANK", "FROM", "TO", "VIDEO")?;
     let mut count = 0_usize;
-    for hit in hits.take(MOST_HITS) {
+    for hit in hits.take(MAX_HITS) {
         let hit = hit?;
         count += 1;
         writeln!(

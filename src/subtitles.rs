@@ -14,9 +14,9 @@ const SHOWN: u64 = 2000;
 /// The largest time that is written, in milliseconds: a billion hours.
 const LAST: f64 = 3.6e15;
 /// The most characters of a cue: two lines of the usual length.
-const MOST_CHARACTERS: usize = 84;
+const MAX_CHARACTERS: usize = 84;
 /// The longest duration of a cue, and the pause between words that ends one, in seconds.
-const LONGEST: f64 = 7.0;
+const MAX_LINE_SECONDS: f64 = 7.0;
 const PAUSE: f64 = 1.0;
 
 /// Formats seconds as `hh:mm:ss.mmm`, rounded to the millisecond. The hours can have more than two digits.
@@ -360,9 +360,9 @@ fn belongs(line: &Cue, word: &Cue) -> bool {
     let length = line.text.chars().count() + 1 + word.text.chars().count();
     line.speaker == word.speaker
         && !ends_sentence(&line.text)
-        && length <= MOST_CHARACTERS
+        && length <= MAX_CHARACTERS
         && apart(line.end, word.start) < PAUSE
-        && apart(line.start, word.end) <= LONGEST
+        && apart(line.start, word.end) <= MAX_LINE_SECONDS
 }
 
 fn ends_sentence(text: &str) -> bool {

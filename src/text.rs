@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The maximum number of characters of a path in a message.
-const MOST_PATH: usize = 1000;
+const MAX_PATH: usize = 1000;
 /// The ends of the names of query parameters that are secret in a presigned URL: `X-Amz-Signature`,
 /// `X-Amz-Credential`, `X-Amz-Security-Token`, `X-Goog-Signature`, `Signature` (CloudFront), `sig` (Azure).
 const SECRET_PARAMETERS: [&str; 4] = ["signature", "token", "credential", "accesskeyid"];
@@ -127,9 +127,9 @@ pub(crate) fn human(duration: Duration) -> String {
 /// Formats a path. Spaces are kept, because they distinguish paths.
 pub(crate) fn printable_path(path: &Path) -> String {
     let mut name = path.to_string_lossy();
-    if name.chars().count() > MOST_PATH {
+    if name.chars().count() > MAX_PATH {
         // The end of a path is more informative than its start.
-        let cut = name.chars().count() - MOST_PATH;
+        let cut = name.chars().count() - MAX_PATH;
         name = format!("…{}", name.chars().skip(cut).collect::<String>()).into();
     }
     name.chars().map(visible).collect()
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(printable_path(path), "a  b/\u{fffd}[31mred\u{fffd}\u{fffd}\u{fffd}c.mp4");
         let long = format!("{}.mp4", "ä".repeat(5000));
         let shown = printable_path(Path::new(&long));
-        assert!(shown.starts_with('…') && shown.ends_with("ä.mp4") && shown.chars().count() == MOST_PATH + 1);
+        assert!(shown.starts_with('…') && shown.ends_with("ä.mp4") && shown.chars().count() == MAX_PATH + 1);
     }
 
     #[test]

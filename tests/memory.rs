@@ -13,7 +13,7 @@ use twelvelabs::{Error, Result, TwelveLabs};
 
 const SIZE: usize = 20 << 20;
 /// The size of responses with many small items, which is smaller so that the test does not take long.
-const LITTLE: usize = 2 << 20;
+const SMALL: usize = 2 << 20;
 /// The memory that does not depend on the response: the program, connection buffers and the allocator.
 const REST: u64 = 16 << 20;
 const KEPT: usize = 64 << 10;
@@ -160,7 +160,7 @@ const CASES: [Case; 15] = [
         status: 200,
         answer: || {
             let word = |n| format!(r#"{{"start":"?{n}","end":{n},"value":"a word of {n} and several others"}}"#);
-            format!(r#"{{"_id":"1","words":[{}]}}"#, repeated(LITTLE, word))
+            format!(r#"{{"_id":"1","words":[{}]}}"#, repeated(SMALL, word))
         },
         call: |client| {
             let words = client.assets().retrieve_transcription("1").send()?.words.unwrap_or_default();
@@ -198,7 +198,7 @@ const CASES: [Case; 15] = [
     Case {
         name: "many small items",
         status: 200,
-        answer: || page(&repeated(LITTLE, |n| format!(r#"{{"_id":"{n}"}}"#))),
+        answer: || page(&repeated(SMALL, |n| format!(r#"{{"_id":"{n}"}}"#))),
         call: |client| {
             assert!(client.assets().list().send()?.filter(Result::is_ok).count() > 100_000);
             Ok(())
@@ -207,7 +207,7 @@ const CASES: [Case; 15] = [
     Case {
         name: "many small items that cannot be decoded",
         status: 200,
-        answer: || page(&repeated(LITTLE, |_| "{}".into())),
+        answer: || page(&repeated(SMALL, |_| "{}".into())),
         call: |client| {
             assert!(client.assets().list().send()?.filter(Result::is_err).count() > 500_000);
             Ok(())

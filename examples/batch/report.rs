@@ -17,7 +17,7 @@ use super::bars::Bars;
 use super::support::with_causes;
 
 /// The maximum number of failures that the summary repeats.
-const MOST_FAILURES: usize = 20;
+const MAX_FAILURES: usize = 20;
 
 /// The exit code of a run that was stopped early on request.
 pub const CANCELED: u8 = 130;
@@ -352,14 +352,14 @@ impl Report {
             text += &format!("{files} not indexed; an index accepts only video and audio\n");
         }
         text += &format!("in {}", HumanDuration(self.began.elapsed().max(Duration::from_secs(1))));
-        for failure in self.failures.iter().take(MOST_FAILURES) {
+        for failure in self.failures.iter().take(MAX_FAILURES) {
             let Some(reason) = &failure.error else { continue };
             text += &format!("\n\n{}\n    {}", shown(Path::new(&failure.path)), reason.message);
             if let Some(advice) = reason.advice {
                 text += &format!("\n    > {advice}");
             }
         }
-        match self.failures.len().saturating_sub(MOST_FAILURES) {
+        match self.failures.len().saturating_sub(MAX_FAILURES) {
             0 => {}
             more => text += &format!("\n\nand {more} more failures; see the lines above"),
         }

@@ -123,7 +123,7 @@ impl Background {
 /// Runs on the thread. Sends a block for each read, and an empty block at the end.
 fn read(
     origin: Origin,
-    mut left: Option<u64>,
+    mut remaining: Option<u64>,
     blocks: &Sender<io::Result<Vec<u8>>>,
     shared: &Shared,
 ) -> io::Result<()> {
@@ -133,13 +133,13 @@ fn read(
         Origin::Pipe(path) => Box::new(open_pipe(&path, shared)?),
     };
     let mut pause = PAUSES[0];
-    while left != Some(0) {
-        let most = left.map_or(BLOCK, |left| usize::try_from(left).unwrap_or(BLOCK).min(BLOCK));
+    while remaining != Some(0) {
+        let most = remaining.map_or(BLOCK, |remaining| usize::try_from(remaining).unwrap_or(BLOCK).min(BLOCK));
         let mut block = vec![0; most];
         match reader.read(&mut block) {
             Ok(count) => {
                 block.truncate(count);
-                left = left.map(|left| left.saturating_sub(count as u64));
+                remaining = remaining.map(|remaining| remaining.saturating_sub(count as u64));
                 pause = PAUSES[0];
                 if blocks.send(Ok(block)).is_err() || count == 0 {
                     return Ok(());

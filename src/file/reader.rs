@@ -21,7 +21,7 @@ const BASE64_BLOCK: usize = 3 << 14;
 pub(crate) struct SourceReader {
     reader: Opened,
     source: Inspected,
-    left: Option<u64>,
+    remaining: Option<u64>,
     /// Whether no byte has been read.
     is_empty: bool,
     encoded: Option<Encoded>,
@@ -36,7 +36,7 @@ impl Inspected {
             Content::Path(path) => Opened::File(self.open_unchanged(path)?),
         };
         let encoded = self.base64.then(Encoded::default);
-        Ok(SourceReader { reader, source: self.clone(), left: self.length, is_empty: true, encoded })
+        Ok(SourceReader { reader, source: self.clone(), remaining: self.length, is_empty: true, encoded })
     }
 }
 
@@ -83,9 +83,9 @@ impl SourceReader {
     }
 
     fn read_plain(&mut self, buffer: &mut [u8], proceed: &mut dyn FnMut() -> Result<()>) -> Result<usize> {
-        let most = match self.left {
+        let most = match self.remaining {
             Some(0) => return self.end().map(|()| 0),
-            Some(left) => buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
+            Some(remaining) => buffer.len().min(usize::try_from(remaining).unwrap_or(usize::MAX)),
             None => buffer.len(),
         };
         let fail = |label: &Path, e| Error::file(label, "cannot read the file", Some(e));
@@ -97,13 +97,13 @@ impl SourceReader {
             }
         };
         self.is_empty &= read == 0;
-        match &mut self.left {
+        match &mut self.remaining {
             Some(_) if read == 0 && most > 0 => Err(match self.reader {
                 Opened::File(_) => self.source.changed("the file shrank while it was being sent"),
                 _ => Error::file(&self.source.label, "the reader ended before its `length`", None),
             }),
-            Some(left) => {
-                *left -= read as u64;
+            Some(remaining) => {
+                *remaining -= read as u64;
                 Ok(read)
             }
             None if self.is_empty && most > 0 => {

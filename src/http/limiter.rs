@@ -39,7 +39,7 @@ struct Admitted {
     number: u64,
     since: Instant,
     /// Whether the request has left.
-    left: Arc<AtomicBool>,
+    departed: Arc<AtomicBool>,
     /// The time at which it stops counting, if known.
     until: Option<Instant>,
     answered: bool,
@@ -62,9 +62,9 @@ pub(crate) struct Permit<'a> {
 
 impl Permit<'_> {
     /// Stores the flag that shows whether the request has left.
-    pub(crate) fn watch(&self, left: &Arc<AtomicBool>) {
+    pub(crate) fn watch(&self, departed: &Arc<AtomicBool>) {
         if let Some(request) = self.limiter.state().admitted.iter_mut().find(|request| request.number == self.number) {
-            request.left = left.clone();
+            request.departed = departed.clone();
         }
     }
 }
@@ -98,7 +98,7 @@ impl RateLimiter {
         }
         let Some(rate) = self.rate else { return Ok(None) };
         for request in state.admitted.iter_mut().filter(|request| request.until.is_none()) {
-            request.until = request.left.load(Ordering::Relaxed).then(|| later(later(at, rate.per), ON_ITS_WAY));
+            request.until = request.departed.load(Ordering::Relaxed).then(|| later(later(at, rate.per), ON_ITS_WAY));
         }
         state.admitted.retain(|request| request.until.is_none_or(|until| until > at));
         if state.admitted.len() >= rate.requests as usize {
@@ -108,7 +108,7 @@ impl RateLimiter {
         }
         state.last += 1;
         let number = state.last;
-        state.admitted.push(Admitted { number, since: at, left: Arc::default(), until: None, answered: false });
+        state.admitted.push(Admitted { number, since: at, departed: Arc::default(), until: None, answered: false });
         Ok(Some(Permit { limiter: self, number, now }))
     }
 }
@@ -168,10 +168,10 @@ mod tests {
         let third = limiter.admit(at(1300), &later).unwrap();
         assert!(third.is_some());
         assert!(held_back(&limiter, at(9000)).is_some(), "what has not left may arrive at any time");
-        let left = Arc::new(AtomicBool::new(false));
-        second.watch(&left);
+        let departed = Arc::new(AtomicBool::new(false));
+        second.watch(&departed);
         assert!(held_back(&limiter, at(9000)).is_some());
-        left.store(true, Ordering::Relaxed);
+        departed.store(true, Ordering::Relaxed);
         assert!(held_back(&limiter, at(9000)).is_some());
         assert!(held_back(&limiter, at(10_999)).is_some());
         assert!(limiter.admit(at(11_000), &later).is_ok(), "without an answer, it has arrived by now");

@@ -9,7 +9,7 @@ use crate::Clock;
 use crate::sync::lock;
 
 /// The maximum total sleep, a century, so that every time has a valid date.
-const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A clock on which sleeping takes no time: a sleep moves the clock forward and is recorded. Clones share the same
 /// time.
@@ -49,7 +49,7 @@ struct Passed {
 
 impl Passed {
     fn add(&mut self, duration: Duration) {
-        self.time = self.time.saturating_add(duration).min(MOST);
+        self.time = self.time.saturating_add(duration).min(MAX_TIME);
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
     fn no_sleep_is_too_long() {
         let clock = TestClock::new();
         (0..3).for_each(|_| clock.sleep(Duration::MAX));
-        assert_eq!((clock.passed(), clock.slept().len()), (MOST, 3));
+        assert_eq!((clock.passed(), clock.slept().len()), (MAX_TIME, 3));
         assert!(clock.now() > Instant::now() && clock.utc_now() > OffsetDateTime::now_utc());
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::call::RequestOptions;
-use crate::call::wait::poll::{MOST_UNKNOWN, Pace};
+use crate::call::wait::poll::{MAX_UNKNOWN, Pace};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::http::body::Progress;
@@ -286,7 +286,7 @@ impl AwaitReady {
                 let (polls, id) = (self.progress.clone(), asset_id.clone());
                 assets
                     .wait_for_done(&asset_id)
-                    .forgive_unknown(MOST_UNKNOWN)
+                    .forgive_unknown(MAX_UNKNOWN)
                     .pace(self.pace)
                     .request_options(options)
                     .callback(move |_| polls.state(UploadState::Processing, length, &id))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::call::options::RequestOptions;
-use crate::call::wait::poll::{MOST_UNKNOWN, Pace};
+use crate::call::wait::poll::{MAX_UNKNOWN, Pace};
 use crate::error::Result;
 use crate::http::cancel::CancelHandle;
 use crate::resources::assets::{Asset, AssetsClient, CreateAsset};
@@ -89,7 +89,7 @@ impl UploadUrl {
     pub fn send(self) -> Result<Asset> {
         self.pace.check()?;
         let asset = self.create.request_options(self.options.clone()).send()?;
-        let mut wait = self.client.wait_for_done(&asset.id).forgive_unknown(MOST_UNKNOWN).pace(self.pace);
+        let mut wait = self.client.wait_for_done(&asset.id).forgive_unknown(MAX_UNKNOWN).pace(self.pace);
         if let Some(callback) = self.callback {
             wait = wait.callback(callback);
         }

@@ -574,7 +574,7 @@ fn a_quota_does_not_close_the_rate_limiter() {
 fn a_pace_is_kept_by_all_threads_together() {
     // This takes about a second of real time. It tests that threads that wait for the same clock do not overtake it.
     const CALLS: usize = 120;
-    const MOST: usize = 20;
+    const MAX_REQUESTS: usize = 20;
     let per = Duration::from_millis(200);
     let (times, refused): (Arc<Mutex<Vec<Instant>>>, Arc<AtomicUsize>) = Default::default();
     let step = |_| {
@@ -585,7 +585,7 @@ fn a_pace_is_kept_by_all_threads_together() {
             let recent = |at: &&Instant| now.saturating_duration_since(**at) < per;
             let is_too_much = {
                 let mut times = times.lock().unwrap();
-                let is_too_much = times.iter().filter(recent).count() >= MOST;
+                let is_too_much = times.iter().filter(recent).count() >= MAX_REQUESTS;
                 times.extend((!is_too_much).then_some(now));
                 is_too_much
             };
@@ -598,7 +598,7 @@ fn a_pace_is_kept_by_all_threads_together() {
         }))
     };
     let server = Server::start((0..CALLS * 2).map(step).collect::<Vec<_>>());
-    let client = builder(&server).rate_limit(MOST as u32, per).max_retries(9).build().unwrap();
+    let client = builder(&server).rate_limit(MAX_REQUESTS as u32, per).max_retries(9).build().unwrap();
     let calls: Vec<_> = (0..8)
         .map(|_| {
             let client = client.clone();

@@ -87,8 +87,8 @@ impl Arguments {
                 Long("model") => parsed.model = Some(parser.value()?.string()?),
                 Short('n') => {
                     parsed.most = parser.value()?.parse_with(|text| match text.parse() {
-                        Ok(number @ 1..=store::MOST) => Ok(number),
-                        _ => Err(format!("not a number from 1 to {}", store::MOST)),
+                        Ok(number @ 1..=store::MAX_NEIGHBORS) => Ok(number),
+                        _ => Err(format!("not a number from 1 to {}", store::MAX_NEIGHBORS)),
                     })?
                 }
                 Short('h') | Long("help") => parsed.help = true,

@@ -10,7 +10,7 @@ use crate::support::Result;
 
 const MODEL: &str = "marengo3.0";
 /// The largest number of results that `sqlite-vec` returns.
-pub const MOST: u32 = 4096;
+pub const MAX_NEIGHBORS: u32 = 4096;
 /// The tables. `task_id` is set while a video is not finished.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS store (

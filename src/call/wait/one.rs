@@ -103,8 +103,8 @@ impl<T: Output> Wait<T> {
         let mut poll = (self.poll)(&self.id, self.pace, now, self.unknown);
         loop {
             let mut request = self.request.clone();
-            let left = poll.time_left(now);
-            request.options.deadline = Some(request.options.deadline.map_or(left, |own| own.min(left)));
+            let remaining = poll.time_left(now);
+            request.options.deadline = Some(request.options.deadline.map_or(remaining, |own| own.min(remaining)));
             let answer = T::receive(request).map(|response| response.data);
             if let (Some(callback), Ok(seen)) = (&mut self.callback, &answer) {
                 callback(seen);

@@ -14,7 +14,7 @@ pub(crate) const MAX_WAIT_TIME: Duration = Duration::from_secs(3600);
 /// The time that a late poll may still take.
 pub(super) const LATE_POLL: Duration = Duration::from_secs(1);
 /// The number of times that a newly created resource may be unknown to the platform (404).
-pub(crate) const MOST_UNKNOWN: u32 = 3;
+pub(crate) const MAX_UNKNOWN: u32 = 3;
 
 /// The state of a resource that a call waits for.
 pub(crate) enum PollStatus {

@@ -10,7 +10,7 @@ use super::state::{Answer, State, error, missing, page, reply};
 const TIME: &str = "2026-01-02T03:04:05Z";
 /// The text in a file's id that makes the file be refused.
 const MISSING: &str = "missing";
-const MOST_FILES: usize = 100;
+const MAX_FILES: usize = 100;
 
 #[derive(Default)]
 pub(super) struct Connections {
@@ -106,7 +106,7 @@ fn import(state: &mut State, connection_id: &str, files: &Value) -> Answer {
     let mut distinct = files.clone();
     distinct.sort_unstable();
     distinct.dedup();
-    if files.is_empty() || files.len() > MOST_FILES || distinct.len() < files.len() {
+    if files.is_empty() || files.len() > MAX_FILES || distinct.len() < files.len() {
         return error(400, "parameter_invalid", "An import must have 1 to 100 different files.");
     }
     let items: Vec<Value> = files.iter().map(|file| import_file(state, file)).collect();

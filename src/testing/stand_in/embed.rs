@@ -17,7 +17,7 @@ use crate::hash::Fnv1a;
 const DURATION: f64 = 12.5;
 const CLIP: f64 = 6.0;
 const DIMENSIONS: usize = 512;
-const MOST_DIMENSIONS: usize = 4096;
+const MAX_DIMENSIONS: usize = 4096;
 const BROKEN: &str = "We could not process your media for embedding.";
 
 /// All embedding tasks, by id.
@@ -151,7 +151,7 @@ fn embed(state: &State, body: &Value) -> Result<(Value, String), Answer> {
         None => DIMENSIONS,
         Some(dimensions) => usize::try_from(dimensions)
             .ok()
-            .filter(|dimensions| (1..=MOST_DIMENSIONS).contains(dimensions))
+            .filter(|dimensions| (1..=MAX_DIMENSIONS).contains(dimensions))
             .ok_or_else(|| refusal("The embedding_dimension parameter is not valid."))?,
     };
     let mut data = match kind {

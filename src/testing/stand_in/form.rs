@@ -3,10 +3,10 @@
 use super::body::Body;
 
 /// The maximum number of bytes to keep of one part, and of all parts together.
-const MOST_PART: usize = 16 << 20;
-const MOST_PARTS: usize = 32 << 20;
+const MAX_PART: usize = 16 << 20;
+const MAX_PARTS: usize = 32 << 20;
 /// The maximum length of the headers of a part.
-const MOST_HEAD: usize = 16 << 10;
+const MAX_HEAD: usize = 16 << 10;
 
 /// A part of a form.
 #[derive(Debug, Clone)]
@@ -82,12 +82,12 @@ impl FormReader {
             }
             Place::Head => {
                 let end = find(&self.pending, b"\r\n\r\n");
-                if self.pending.starts_with(b"--") || (end.is_none() && self.pending.len() > MOST_HEAD) {
+                if self.pending.starts_with(b"--") || (end.is_none() && self.pending.len() > MAX_HEAD) {
                     self.place = Place::End;
                     return true;
                 }
                 let Some(end) = end else { return false };
-                let part = part(&String::from_utf8_lossy(&self.pending[..end]), MOST_PARTS.saturating_sub(self.kept));
+                let part = part(&String::from_utf8_lossy(&self.pending[..end]), MAX_PARTS.saturating_sub(self.kept));
                 self.place = if part.is_some() { Place::Content } else { Place::Elsewhere };
                 self.parts.extend(part);
                 self.pending.drain(..end + 4);
@@ -121,7 +121,7 @@ fn part(head: &str, most: usize) -> Option<Part> {
         name: quoted(disposition, " name=\"")?,
         filename: quoted(disposition, " filename=\""),
         content_type: header("content-type").map(Into::into),
-        body: Body::new(most.min(MOST_PART)),
+        body: Body::new(most.min(MAX_PART)),
     })
 }
 

@@ -55,7 +55,7 @@ use crate::{TwelveLabs, TwelveLabsBuilder};
 const API_KEY: &str = "tlk_stand_in";
 
 /// The maximum wait for a request.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// A stand-in for the platform that runs inside a test. It stops when its last clone is dropped.
 ///
@@ -353,7 +353,7 @@ impl StandIn {
     #[track_caller]
     pub fn wait_for(&self, endpoint: &str, requests: usize) -> bool {
         let endpoint = parsed(endpoint);
-        self.0.shared.wait_until(LONGEST, |state| count(state, &endpoint) >= requests)
+        self.0.shared.wait_until(MAX_WAIT, |state| count(state, &endpoint) >= requests)
     }
 
     /// Returns the files that were uploaded completely, in one request or in chunks, in order.

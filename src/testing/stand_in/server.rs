@@ -16,9 +16,9 @@ use super::state::{Answer, Content, State, error, reply};
 use crate::sync::lock;
 
 /// The maximum length of the headers.
-const MOST_HEAD: usize = 64 << 10;
+const MAX_HEAD: usize = 64 << 10;
 /// The maximum number of bytes to keep of a body that is not a form.
-const MOST_BODY: usize = 64 << 20;
+const MAX_BODY: usize = 64 << 20;
 const BLOCK: usize = 64 << 10;
 /// The time for which the server keeps reading from a client whose request was refused early.
 const LINGER: Duration = Duration::from_millis(500);
@@ -364,7 +364,7 @@ impl Incoming<'_> {
             if end.is_some() {
                 return Ok(Some(Ok(String::from_utf8_lossy(&head).into_owned())));
             }
-            if head.len() > MOST_HEAD {
+            if head.len() > MAX_HEAD {
                 return Ok(Some(Err("The headers are too long.")));
             }
         }
@@ -384,7 +384,7 @@ impl Incoming<'_> {
         is_reset: bool,
     ) -> io::Result<Result<(), &'static str>> {
         let mut form = FormReader::new(request.header("content-type").unwrap_or_default());
-        let (mut body, mut came) = (Body::new(MOST_BODY), 0);
+        let (mut body, mut came) = (Body::new(MAX_BODY), 0);
         let mut take = |bytes: &[u8]| {
             came += bytes.len() as u64;
             match &mut form {
@@ -446,7 +446,7 @@ impl Incoming<'_> {
             self.peek(&mut byte)?;
             self.stream.read_exact(&mut byte)?;
             line.push(byte[0]);
-            if line.len() > MOST_HEAD {
+            if line.len() > MAX_HEAD {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }

@@ -9,7 +9,7 @@ use super::{responses, search, storage, tasks, uploads};
 use crate::testing::TestClock;
 
 /// The maximum number of bytes of bodies to keep.
-const MOST_KEPT: usize = 64 << 20;
+const MAX_KEPT: usize = 64 << 20;
 
 /// The whole state of the stand-in, resource by resource.
 pub(super) struct State {
@@ -172,7 +172,7 @@ impl State {
             script: Vec::new(),
             own_answers: Vec::new(),
             kept: 0,
-            most_kept: MOST_KEPT,
+            most_kept: MAX_KEPT,
             created: 0,
         }
     }

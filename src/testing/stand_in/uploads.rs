@@ -73,7 +73,7 @@ struct Session {
 }
 
 /// The maximum number of chunks of a session.
-const MOST_CHUNKS: u64 = 100_000;
+const MAX_CHUNKS: u64 = 100_000;
 
 pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) -> Option<Answer> {
     let ["assets", "multipart-uploads", rest @ ..] = segments else { return None };
@@ -179,7 +179,7 @@ impl Uploads {
             return error(400, "parameter_invalid", "The type parameter must be video, audio or image.");
         }
         let total_chunks = total_size.div_ceil(self.chunk_size);
-        let Some(total_chunks) = u32::try_from(total_chunks).ok().filter(|_| total_chunks <= MOST_CHUNKS) else {
+        let Some(total_chunks) = u32::try_from(total_chunks).ok().filter(|_| total_chunks <= MAX_CHUNKS) else {
             return error(400, "parameter_invalid", "The total_size is too large for the stand-in.");
         };
         let session = Session {

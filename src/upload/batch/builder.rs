@@ -310,7 +310,7 @@ impl UploadAll {
         let total = files.len();
         let workers = self.workers.min(total);
         let batch = Batch::new(self.client, files, manifest, folders, names, options, cancel.clone());
-        let mut uploads = Uploads { outcomes, left: total, batch: batch.clone(), cancel, threads: Vec::new() };
+        let mut uploads = Uploads { outcomes, remaining: total, batch: batch.clone(), cancel, threads: Vec::new() };
         for _ in 0..workers {
             let (worker, sender) = (batch.clone(), sender.clone());
             let thread =
@@ -351,7 +351,7 @@ impl fmt::Debug for UploadAll {
 #[must_use = "dropping it stops the batch: iterate over the outcomes, or call `.finish()`"]
 pub struct Uploads {
     outcomes: Receiver<UploadOutcome>,
-    left: usize,
+    remaining: usize,
     batch: Arc<Batch>,
     cancel: CancelHandle,
     threads: Vec<JoinHandle<()>>,
@@ -398,12 +398,12 @@ impl Iterator for Uploads {
             self.join();
             self.batch.not_started()
         });
-        self.left = self.left.saturating_sub(usize::from(outcome.is_some()));
+        self.remaining = self.remaining.saturating_sub(usize::from(outcome.is_some()));
         outcome
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        (self.remaining, Some(self.remaining))
     }
 }
 
@@ -435,6 +435,6 @@ impl Drop for Uploads {
 
 impl fmt::Debug for Uploads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Uploads").field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("Uploads").field("remaining", &self.remaining).finish_non_exhaustive()
     }
 }

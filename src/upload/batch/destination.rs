@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::call::wait::poll::{MOST_UNKNOWN, Next, Poll, Pollable};
+use crate::call::wait::poll::{MAX_UNKNOWN, Next, Poll, Pollable};
 use crate::clock::later;
 use crate::error::{Error, Result};
 use crate::http::engine::pause;
@@ -138,8 +138,8 @@ impl Batch {
                     let Some(id) = placement(&mut job, &to).id.clone() else { continue };
                     let (pace, now) = (self.options.pace, self.now());
                     let poll = match &to {
-                        Destination::Index(_) => Poll::new::<IndexedAsset>(&id, pace, now, MOST_UNKNOWN),
-                        Destination::KnowledgeStore(_) => Poll::new::<KnowledgeStoreItem>(&id, pace, now, MOST_UNKNOWN),
+                        Destination::Index(_) => Poll::new::<IndexedAsset>(&id, pace, now, MAX_UNKNOWN),
+                        Destination::KnowledgeStore(_) => Poll::new::<KnowledgeStoreItem>(&id, pace, now, MAX_UNKNOWN),
                     };
                     return self.put_back(pending, job, Stage::Await(to, poll), now);
                 }
@@ -298,11 +298,14 @@ impl Batch {
         }
         let now = self.now();
         let (since, tries) = pending.failing_since.unwrap_or((now, 0));
-        let left =
-            self.options.max_outage.checked_sub(now.saturating_duration_since(since)).filter(|left| !left.is_zero())?;
+        let remaining = self
+            .options
+            .max_outage
+            .checked_sub(now.saturating_duration_since(since))
+            .filter(|remaining| !remaining.is_zero())?;
         pending.failing_since = Some((since, tries + 1));
         let pause = Duration::from_secs(1 << tries.min(3)).max(e.retry_after().unwrap_or_default());
-        Some(later(now, pause.min(left)))
+        Some(later(now, pause.min(remaining)))
     }
 
     /// Whether the asset itself no longer exists.

@@ -12,7 +12,7 @@ use crate::upload::journal::entry::FileKey;
 /// The number of consecutive failed files that counts as an outage, even if the platform answers other requests.
 const OUTAGE: u32 = 3;
 /// The number of attempts for a file that fails while others succeed.
-const MOST_TRIES: u32 = 2;
+const MAX_TRIES: u32 = 2;
 /// The pauses between the probes during an outage. The last one is repeated.
 const OUTAGE_PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
@@ -40,7 +40,7 @@ impl Batch {
         let outage = !reachable || queue.failures >= OUTAGE || queue.outage.is_some();
         job.file.tries += u32::from(!outage);
         let alone = queue.files.is_empty() && queue.pending.is_empty() && queue.busy <= 1 && !self.names.has_waiting();
-        if !outage && (job.file.tries >= MOST_TRIES || alone) {
+        if !outage && (job.file.tries >= MAX_TRIES || alone) {
             drop(queue);
             return self.failed(job, key, e);
         }

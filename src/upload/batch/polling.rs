@@ -135,9 +135,9 @@ impl Batch {
 
     /// Returns the request options of a poll, whose time limit is the end of the wait.
     pub(super) fn poll_options(&self, poll: &Poll) -> RequestOptions {
-        let left = poll.time_left(self.now());
+        let remaining = poll.time_left(self.now());
         let mut options = self.options.request_options.without_parameters();
-        options.deadline = Some(options.deadline.map_or(left, |own| own.min(left)));
+        options.deadline = Some(options.deadline.map_or(remaining, |own| own.min(remaining)));
         options
     }
 

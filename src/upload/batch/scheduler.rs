@@ -26,7 +26,7 @@ use crate::upload::options::BatchOptions;
 use crate::upload::outcome::{UploadOutcome, UploadOutcomeKind};
 
 /// The maximum number of consecutive polls before a file is sent, so that slow assets cannot hold up the files.
-const MOST_POLLS: u32 = 16;
+const MAX_POLLS: u32 = 16;
 
 pub(super) struct Queue {
     pub files: VecDeque<File>,
@@ -223,7 +223,7 @@ impl Batch {
         }
         let poll = queue.pending.iter().enumerate().min_by_key(|(_, pending)| pending.due);
         if let Some((place, due)) = poll.map(|(place, pending)| (place, pending.due)) {
-            if canceled || (due <= now && (queue.polled < MOST_POLLS || !files)) {
+            if canceled || (due <= now && (queue.polled < MAX_POLLS || !files)) {
                 queue.busy += 1;
                 queue.polled = queue.polled.saturating_add(1);
                 return Due::Poll(Box::new(queue.pending.swap_remove(place)));
@@ -336,7 +336,7 @@ impl Drop for WorkerGuard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::wait::poll::{MOST_UNKNOWN, Pace, Poll};
+    use crate::call::wait::poll::{MAX_UNKNOWN, Pace, Poll};
     use crate::client::TwelveLabs;
     use crate::resources::assets::Asset;
     use crate::upload::batch::builder::UploadAll;
@@ -353,7 +353,7 @@ mod tests {
     /// Assets that are to be polled then.
     fn pend(batch: &Batch, count: usize, due: Instant) {
         for _ in 0..count {
-            let poll = Poll::new::<Asset>("a", Pace::default(), due, MOST_UNKNOWN);
+            let poll = Poll::new::<Asset>("a", Pace::default(), due, MAX_UNKNOWN);
             let key = FileKey { path: "0.mp4".into(), size: 4, modified: None };
             let (file, stage) = (File::new("0.mp4".into()), Stage::Asset(poll));
             batch.queue().pending.push(Pending { file, stage, ..Pending::new(key, Reporter::new(None), due) });
@@ -373,9 +373,9 @@ mod tests {
     #[test]
     fn polls_come_first_but_not_for_ever() {
         let batch = batch(2);
-        pend(&batch, MOST_POLLS as usize + 2, batch.now());
-        let taken: Vec<_> = (0..MOST_POLLS + 5).map(|_| next(&batch)).collect();
-        let (first, rest) = taken.split_at(MOST_POLLS as usize);
+        pend(&batch, MAX_POLLS as usize + 2, batch.now());
+        let taken: Vec<_> = (0..MAX_POLLS + 5).map(|_| next(&batch)).collect();
+        let (first, rest) = taken.split_at(MAX_POLLS as usize);
         assert!(first.iter().all(|due| *due == "poll"), "{taken:?}");
         assert_eq!(rest, ["file", "poll", "poll", "file", "idle"]);
         batch.queue().busy = 0;

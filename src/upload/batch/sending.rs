@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::call::wait::poll::MOST_UNKNOWN;
+use crate::call::wait::poll::MAX_UNKNOWN;
 use crate::error::{Error, Result};
 use crate::file::FileSource;
 use crate::resources::assets::{Asset, AssetRef, AssetStatus};
@@ -121,7 +121,7 @@ impl Batch {
                 progress.state(UploadState::Uploaded, Some(key.size), &asset.id);
                 let (asset_id, length) = (asset.id.clone(), Some(key.size));
                 let uploaded = Uploaded { asset_id, asset: Some(*asset), length, note };
-                return self.arrived(job, key, uploaded, progress, MOST_UNKNOWN);
+                return self.arrived(job, key, uploaded, progress, MAX_UNKNOWN);
             }
             Ok(_) => {}
             Err(e) => return self.failed_transiently(job, &key, e),
@@ -155,7 +155,7 @@ impl Batch {
                 // If this fails, so does the entry at the end, and the outcome reports that.
                 let _ = self.note(Entry { asset_id, ..Entry::new(Event::Uploaded, &key) });
                 held.in_flight = None;
-                self.arrived(job, key, uploaded, progress, MOST_UNKNOWN);
+                self.arrived(job, key, uploaded, progress, MAX_UNKNOWN);
             }
             Err(e) => {
                 match &e {

@@ -338,29 +338,29 @@ impl Body for Chunk<'_> {
 
     fn open(&self) -> Result<Box<dyn BodyReader + '_>> {
         self.take_back();
-        Ok(Box::new(ChunkReader { chunk: self, offset: self.offset, left: self.length, fault: None, ended: None }))
+        Ok(Box::new(ChunkReader { chunk: self, offset: self.offset, remaining: self.length, fault: None, ended: None }))
     }
 }
 
 struct ChunkReader<'a> {
     chunk: &'a Chunk<'a>,
     offset: u64,
-    left: u64,
+    remaining: u64,
     fault: Option<Error>,
     ended: Option<Instant>,
 }
 
 impl ChunkReader<'_> {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let most = buffer.len().min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
         if most == 0 {
             return Ok(0);
         }
         let mut file = self.chunk.file.borrow_mut();
         let read = file.read_at(self.offset, &mut buffer[..most])?;
         self.offset += read as u64;
-        self.left -= read as u64;
-        if self.left == 0 {
+        self.remaining -= read as u64;
+        if self.remaining == 0 {
             // The check comes before the last bytes are sent, so that a chunk of a changed file is never completed.
             file.check_unchanged()?;
             self.ended = Some(Instant::now());

@@ -18,7 +18,7 @@ use crate::server::{Server, Step, answer, builder, client};
 use crate::wire::{Fixture, Outcome, Results, fixtures, instant, normal, page_items};
 
 /// The maximum number of failures to print.
-const MOST_TOLD: usize = 30;
+const MAX_TOLD: usize = 30;
 const THREADS: usize = 2;
 
 /// The fields with the results of a call. A malformed value in one of them is an error, and no element is dropped.
@@ -65,7 +65,7 @@ fn sweep(mode: &str) {
     let spoilt: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().expect("a sweep")).collect();
     let cases: usize = spoilt.iter().map(|(cases, _)| cases).sum();
     let failures: Vec<&String> = spoilt.iter().flat_map(|(_, failures)| failures).collect();
-    let told: String = failures.iter().take(MOST_TOLD).map(|failure| format!("\n  {failure}")).collect();
+    let told: String = failures.iter().take(MAX_TOLD).map(|failure| format!("\n  {failure}")).collect();
     assert!(failures.is_empty(), "{} of {cases} malformed answers:{told}", failures.len());
     assert!(cases > 0, "there are places");
 }
