@@ -120,8 +120,9 @@ impl UploadAsset {
         self
     }
 
-    /// Applies settings to each request. Additional query and body parameters are sent only with the request that
-    /// creates the asset.
+    /// Applies settings to each request. A `deadline` limits the whole upload of a file in chunks, and otherwise each
+    /// request; [`max_wait_time`](Self::max_wait_time) limits the wait after it. Additional query and body parameters are
+    /// sent only with the request that creates the asset.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.settings.tuning.set_options(request_options);
         self

@@ -628,6 +628,38 @@ fn an_asset_that_was_not_looked_at_in_time_is_looked_at_all_the_same() {
 }
 
 #[test]
+fn what_the_assets_are_to_be_is_asked_for_on_each_way() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("asked"));
+    stand_in.chunks(CHUNK, 3);
+    folder.write("large.mp4", &content(200_000));
+    folder.write("small.mp4", &content(3000));
+    let client = client(&stand_in.url());
+    let all = batch(&client, &folder).enable_hls(false).enable_thumbnail(false);
+    let found = outcomes(all.user_metadata(serde_json::json!({"job": 7})));
+    assert!(found.values().all(|outcome| outcome.result.is_ok()), "{found:?}");
+    let session = stand_in.requests_to("POST /assets/multipart-uploads")[0].json();
+    assert_eq!((&session["enable_hls"], &session["enable_thumbnail"]), (&false.into(), &false.into()), "{session}");
+    assert_eq!(session["user_metadata"]["job"], 7, "{session}");
+    let form = &stand_in.requests_to("POST /assets")[0];
+    let text = |name: &str| form.part(name).map(|part| part.text());
+    let asked = ["enable_hls", "enable_thumbnail", "user_metadata"].map(text);
+    assert_eq!(asked, ["false", "false", r#"{"job":7}"#].map(|text| Some(text.to_string())));
+}
+
+#[test]
+fn a_poll_has_the_time_limit_of_its_wait() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("poll-limit"));
+    small_files(&folder, 1);
+    stand_in.polls_until_ready(u32::MAX);
+    // The platform asks to wait for longer than the batch waits for an asset.
+    stand_in.fault("GET /assets/{id}", Fault::status(503).retry_after(50).after(1));
+    let all = batch(&stand_in.client(), &folder).max_wait_time(Duration::from_secs(20));
+    let outcome = outcomes(all).remove("00.mp4").unwrap();
+    assert!(matches!(outcome.result, Err(Error::WaitTimeout { .. })), "{outcome:?}");
+    assert!(stand_in.clock().passed() <= Duration::from_secs(21), "{:?}", stand_in.clock().passed());
+}
+
+#[test]
 fn a_wait_without_end_is_no_panic() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("endless"));
     small_files(&folder, 1);

@@ -343,6 +343,28 @@ fn files_are_sent_at_the_rate_of_the_batch_and_polls_do_not_count() {
     assert!(clock.passed() < passed + Duration::from_secs(60));
 }
 
+#[test]
+fn a_deadline_ends_a_batch_in_the_middle_of_its_chunks() {
+    const CHUNKS: &str = "PUT /storage/{upload_id}/{chunk}";
+    let scene = Scene::new(1, 0);
+    scene.stand_in.chunks(100, 10);
+    scene.stand_in.fault(CHUNKS, Fault::silent(10).after(3).always());
+    let real_time = scene.stand_in.builder().clock(RealTime).build().unwrap();
+    let path = || [scene.folder.path("000.mp4")];
+    let batch = |client: &TwelveLabs| {
+        client.assets().upload_all(path()).manifest(scene.folder.path("manifest.jsonl")).threshold(100).max_workers(1)
+    };
+    let mut uploads = batch(&real_time).deadline(Duration::from_millis(300)).send().unwrap();
+    let e = uploads.next().unwrap().result.unwrap_err();
+    assert!(matches!(&e, Error::Upload(e) if e.resumable) && e.is_canceled(), "{e:?}");
+    drop(uploads);
+    scene.stand_in.forgive();
+    assert!(batch(&scene.client).send().unwrap().finish().is_complete());
+    let [upload_id] = &scene.stand_in.upload_ids()[..] else { panic!("the session was resumed") };
+    let sent = scene.stand_in.sent_chunks(upload_id);
+    assert_eq!(sent.iter().filter(|chunk| **chunk <= 3).count(), 3, "{sent:?}");
+}
+
 struct RealTime;
 
 impl Clock for RealTime {}

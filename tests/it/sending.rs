@@ -96,6 +96,17 @@ fn a_file_that_shrinks_is_an_error_that_says_so() {
 }
 
 #[test]
+fn a_file_that_is_overwritten_in_place_at_the_same_size_is_an_error_that_says_so() {
+    let e = upload_while("overwritten", |path| {
+        let mut file = OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all(b"other").unwrap();
+        // Some file systems store times with a resolution of only 2 seconds.
+        file.set_modified(std::time::SystemTime::now() + Duration::from_secs(10)).unwrap();
+    });
+    assert!(matches!(e, Error::File { .. }) && e.to_string().contains("changed while it was being sent"), "{e}");
+}
+
+#[test]
 fn a_silent_server_is_a_timeout() {
     let options = RequestOptions::new().timeout(Duration::from_millis(100));
     let e = client(&serve(swallow)).assets().retrieve("1").request_options(options).send().unwrap_err();
