@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use twelvelabs::assets::UploadMethod;
 use twelvelabs::assets::UploadOutcomeKind::{Failed, NotStarted, Uploaded};
+use twelvelabs::assets::{UploadMethod, UploadState};
 use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::time::OffsetDateTime;
 use twelvelabs::time::format_description::well_known::Rfc3339;
 use twelvelabs::{Clock, Error, FileSource};
 
-use crate::batch::{CHUNK, batch, kinds, outcomes, small_files};
+use crate::batch::{CHUNK, batch, kinds, outcomes, small_files, until};
 use crate::files::{Folder, content};
 use crate::server::{Server, Step, answer, answer_with, builder};
 
@@ -102,6 +104,34 @@ fn a_file_that_alone_does_not_get_through_fails_and_the_others_do_not_wait_for_i
     let failed: Vec<_> = kinds(&found).into_iter().filter(|(_, kind)| *kind == Failed).collect();
     assert_eq!(failed, [("00.mp4", Failed)], "it was tried twice, at the beginning and at the end");
     assert_eq!(stand_in.asset_count(), 4);
+}
+
+#[test]
+fn the_probes_of_an_outage_do_not_count_as_attempts() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("probes"));
+    stand_in.chunks(CHUNK, 3);
+    stand_in.polls_until_ready(20);
+    folder.write("large.mp4", &content(200_000));
+    folder.write("small.mp4", &content(3000));
+    // The small file fails twice in an outage, and once more after the large one has got through.
+    stand_in.fault("POST /assets", Fault::status(503).times(3));
+    stand_in.fault("GET /assets", Fault::status(503).times(2));
+    let client = stand_in.builder().max_retries(0).build().unwrap();
+    let (third, through) = (AtomicBool::new(false), AtomicBool::new(false));
+    let attempts = AtomicUsize::new(0);
+    let all = batch(&client, &folder).workers(2);
+    let all = all.progress_callback(move |path, progress| match (path.ends_with("large.mp4"), progress.state) {
+        (true, UploadState::Uploading) => until("the third attempt", || third.load(SeqCst)),
+        (true, _) => through.store(true, SeqCst),
+        (false, UploadState::Uploading) if progress.sent == 3000 && attempts.fetch_add(1, SeqCst) == 2 => {
+            third.store(true, SeqCst);
+            until("the large file got through", || through.load(SeqCst));
+        }
+        _ => {}
+    });
+    let found = outcomes(all);
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{found:?}");
+    assert_eq!(stand_in.count("POST /assets"), 4);
 }
 
 #[test]

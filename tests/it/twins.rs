@@ -172,6 +172,21 @@ fn an_asset_is_not_taken_twice_without_a_manifest() {
 }
 
 #[test]
+fn a_file_whose_callback_panics_while_it_is_sent_is_settled_before_the_next_of_its_name() {
+    // The platform has the first file when the callback panics, and the request for the second one is lost.
+    let scene = Scene::new(&[A, B, "c/other.mp4"]);
+    scene.stand_in.polls_until_ready(0);
+    scene.stand_in.fault("POST /assets", Fault::reset_request(10).after(1));
+    let panics = |path: &std::path::Path, progress: &twelvelabs::assets::UploadProgress| {
+        assert!(!(path.ends_with(A) && progress.state == twelvelabs::assets::UploadState::Uploaded), "on purpose");
+    };
+    let found: Vec<_> = scene.batch().workers(1).progress_callback(panics).send().unwrap().collect();
+    let failed = found.iter().filter(|outcome| outcome.result.is_err()).count();
+    assert_eq!((failed, scene.stand_in.asset_count()), (1, 3), "{found:?}");
+    scene.finish();
+}
+
+#[test]
 fn the_first_sending_counts_if_a_file_is_sent_again() {
     let scene = Scene::new(&[A, "c/other.mp4"]);
     scene.stand_in.fault("POST /assets", Fault::reset_request(10).times(3));
