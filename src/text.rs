@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 /// The maximum number of characters of a path in a message.
 const MAX_PATH: usize = 1000;
 /// The ends of the names of query parameters that are secret in a presigned URL: `X-Amz-Signature`,
@@ -171,6 +173,56 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(Masked)).finish()
+    }
+}
+
+/// A value that may contain URLs, for `Debug`: without the signatures in its texts.
+pub(crate) struct Unsigned<'a, T>(pub &'a T);
+
+impl fmt::Debug for Unsigned<'_, String> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_url =
+            self.0.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
+        let is_url = is_url && !self.0.contains(char::is_whitespace);
+        if is_url { public_url(self.0).fmt(f) } else { without_signatures(self.0).fmt(f) }
+    }
+}
+
+impl fmt::Debug for Unsigned<'_, Option<String>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map(Unsigned).fmt(f)
+    }
+}
+
+impl<T> fmt::Debug for Unsigned<'_, Vec<(String, T)>>
+where
+    for<'a> Unsigned<'a, T>: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, value)| (name, Unsigned(value)))).finish()
+    }
+}
+
+impl fmt::Debug for Unsigned<'_, Value> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::String(text) => f.debug_tuple("String").field(&Unsigned(text)).finish(),
+            Value::Array(items) => {
+                f.write_str("Array ")?;
+                f.debug_list().entries(items.iter().map(Unsigned)).finish()
+            }
+            Value::Object(fields) => {
+                f.write_str("Object ")?;
+                Unsigned(fields).fmt(f)
+            }
+            value => value.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Unsigned<'_, Map<String, Value>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(name, value)| (name, Unsigned(value)))).finish()
     }
 }
 

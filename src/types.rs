@@ -1,5 +1,6 @@
 //! Types that several resources share.
 
+use std::fmt;
 use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 
 use serde::de::Error as _;
@@ -10,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::error::{Error, Result};
+use crate::text::Unsigned;
 
 /// A filter for numbers: a single number, or a range that includes both ends.
 ///
@@ -182,7 +184,7 @@ pub struct HlsObject {
     pub video_url: Option<String>,
     /// The URLs of thumbnails.
     pub thumbnail_urls: Option<Vec<String>>,
-    /// The status.
+    /// The status of the stream.
     pub status: Option<HlsStatus>,
     /// The time at which the status last changed.
     #[serde(default, with = "time::serde::rfc3339::option")]
@@ -214,14 +216,20 @@ pub struct VideoSystemMetadata {
 }
 
 /// The outcome for one of several files or inputs. If the platform would refuse all of them, because the key is invalid
-/// or a quota is exhausted, the remaining ones are not sent and have the same error.
-#[derive(Debug)]
+/// or a quota is exhausted, the remaining ones are not sent and have the same error. `Debug` shows a URL without its
+/// query, which may be a signature.
 #[non_exhaustive]
 pub struct BulkOutcome<T> {
     /// The path or name of the file, the URL, the asset or the text.
     pub source: String,
     /// The result, or the reason why there is none.
     pub result: Result<T>,
+}
+
+impl<T: fmt::Debug> fmt::Debug for BulkOutcome<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkOutcome").field("source", &Unsigned(&self.source)).field("result", &self.result).finish()
+    }
 }
 
 /// Makes the calls one after the other, until the platform would refuse all of them.

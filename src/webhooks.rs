@@ -85,7 +85,7 @@ use crate::call::json::decode;
 use crate::resources::analyze::AnalyzeError;
 use crate::resources::analyze_async::tasks::{AnalyzeTaskStatus, AnalyzeVideoSource};
 use crate::resources::tasks::VideoIndexingTaskStatus;
-use crate::text::printable;
+use crate::text::{Unsigned, printable};
 use crate::types::VideoSystemMetadata;
 
 pub use crate::error::WebhookError;
@@ -333,7 +333,7 @@ fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
 /// assert_eq!(event.raw["data"]["tags"][0], "holiday");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct WebhookEvent {
     /// The id, which is the same in all deliveries of an event.
@@ -346,6 +346,12 @@ pub struct WebhookEvent {
     pub data: WebhookEventData,
     /// The whole event as received, including fields that this version of the crate does not know.
     pub raw: Value,
+}
+
+masked_debug! {
+    WebhookEvent {
+        id, created_at, kind, data, raw: unsigned,
+    }
 }
 
 impl WebhookEvent {
@@ -391,8 +397,8 @@ impl<'de> Deserialize<'de> for WebhookEvent {
     }
 }
 
-/// The data of an event, by its type.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The data of an event, by its type. `Debug` shows URLs without their signatures.
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum WebhookEventData {
@@ -410,6 +416,20 @@ pub enum WebhookEventData {
     Other(Value),
 }
 
+impl fmt::Debug for WebhookEventData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, data): (_, &dyn fmt::Debug) = match self {
+            Self::IndexTaskReady(data) => ("IndexTaskReady", data),
+            Self::IndexTaskFailed(data) => ("IndexTaskFailed", data),
+            Self::AnalyzeTaskReady(data) => ("AnalyzeTaskReady", data),
+            Self::AnalyzeTaskFailed(data) => ("AnalyzeTaskFailed", data),
+            Self::AnalyzeTaskCanceled(data) => ("AnalyzeTaskCanceled", data),
+            Self::Other(data) => ("Other", &Unsigned(data)),
+        };
+        f.debug_tuple(name).field(data).finish()
+    }
+}
+
 /// The data of an event about an analysis task. Call
 /// [`AnalyzeTasksClient::retrieve`](crate::analyze_async::AnalyzeTasksClient::retrieve) for the rest, including the
 /// result.
@@ -425,7 +445,7 @@ pub struct AnalyzeTaskWebhookData {
     pub created_at: Option<OffsetDateTime>,
     /// The source of the video.
     pub video_source: Option<AnalyzeVideoSource>,
-    /// The status.
+    /// The status of the task.
     pub status: Option<AnalyzeTaskStatus>,
     /// The reason why it failed, or why the result of a ready task is partial. Not sent for a canceled task.
     pub error: Option<AnalyzeError>,
@@ -439,7 +459,7 @@ pub struct IndexTaskWebhookData {
     pub id: String,
     /// The metadata that the platform read from the file, such as its duration.
     pub metadata: Option<VideoSystemMetadata>,
-    /// The status.
+    /// The status of the task.
     pub status: Option<VideoIndexingTaskStatus>,
     /// The models that indexed the video.
     pub models: Option<Vec<WebhookModel>>,

@@ -89,6 +89,13 @@ macro_rules! request {
             }
         }
 
+        #[cfg(test)]
+        impl AsRef<crate::call::request::Request> for $name {
+            fn as_ref(&self) -> &crate::call::request::Request {
+                &self.0
+            }
+        }
+
         impl $name {
             request!(@options $($options)*);
 
@@ -393,7 +400,8 @@ macro_rules! open_enum {
 }
 
 /// Implements `Debug` for a struct of a response. Fields marked `masked` are URLs that may be signed, and are shown
-/// without their queries. All fields must be listed, so that no new one is forgotten.
+/// without their queries. Texts and JSON marked `unsigned` are shown without the signatures in them. All fields must be
+/// listed, so that no new one is forgotten.
 macro_rules! masked_debug {
     ($name:ident { $($field:ident $(: $how:ident)?),* $(,)? }) => {
         impl std::fmt::Debug for $name {
@@ -407,6 +415,7 @@ macro_rules! masked_debug {
     };
     (@shown $field:ident) => { $field };
     (@shown $field:ident masked) => { &$crate::text::Masked($field) };
+    (@shown $field:ident unsigned) => { &$crate::text::Unsigned($field) };
 }
 
 /// Declares the display and JSON names of one of this crate's own enums.

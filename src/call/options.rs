@@ -1,5 +1,6 @@
 //! Settings of one call.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,6 +12,7 @@ use crate::http::cancel::CancelHandle;
 use crate::http::engine::Policy;
 use crate::http::retry::{RETRY_DELAY, RetryPolicy};
 use crate::http::session::Session;
+use crate::text::Unsigned;
 
 const MAX_RETRIES: u32 = 2;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -28,7 +30,9 @@ const BATCH_MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// let asset = client.assets().retrieve("65f…").request_options(patient).send()?;
 /// # Ok::<(), twelvelabs::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+///
+/// `Debug` shows the names of additional headers without their values, and URLs without their signatures.
+#[derive(Clone, Default)]
 #[must_use]
 pub struct RequestOptions {
     pub(crate) timeout: Option<Duration>,
@@ -42,6 +46,21 @@ pub struct RequestOptions {
     pub(crate) waits_out_rate_limits: bool,
     /// The first invalid argument. A call with these settings returns it as an error and sends nothing.
     pub(crate) invalid: Option<(String, String)>,
+}
+
+impl fmt::Debug for RequestOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("RequestOptions")
+            .field("timeout", &self.timeout)
+            .field("deadline", &self.deadline)
+            .field("max_retries", &self.max_retries)
+            .field("headers", &names)
+            .field("query", &Unsigned(&self.query))
+            .field("body", &Unsigned(&self.body))
+            .field("cancel", &self.cancel)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RequestOptions {

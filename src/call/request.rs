@@ -19,7 +19,7 @@ use crate::http::body::{Part, Payload, Progress, ProgressCallback};
 use crate::http::engine::{self, Plan, Policy, Target};
 use crate::http::session::Session;
 use crate::response::HttpResponse;
-use crate::text::printable;
+use crate::text::{Unsigned, printable};
 
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const BOTH_BODIES: &str = "would be lost: a body is either JSON or a form, and this call already has the other kind";
@@ -82,7 +82,7 @@ pub(crate) enum Paging {
     Token(fn(&Request, &str) -> Request),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Body {
     None,
     Json(Map<String, Value>),
@@ -507,12 +507,22 @@ impl Request {
     }
 }
 
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Body::None => f.write_str("None"),
+            Body::Json(fields) => Unsigned(fields).fmt(f),
+            Body::Form(parts) => parts.fmt(f),
+        }
+    }
+}
+
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("operation", &self.operation())
-            .field("query", &self.query)
-            .field("conditions", &self.conditions)
+            .field("query", &Unsigned(&self.query))
+            .field("conditions", &Unsigned(&self.conditions))
             .field("body", &self.body)
             .finish_non_exhaustive()
     }

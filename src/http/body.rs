@@ -1,6 +1,7 @@
 //! Request bodies. A body is a list of segments, from which both its length and its bytes are derived.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -11,6 +12,7 @@ use crate::file::{FileSource, Inspected, SourceReader};
 use crate::http::connection;
 use crate::http::engine::{Body, BodyReader};
 use crate::sync::lock;
+use crate::text::Unsigned;
 
 /// The progress of a request: how much of its file was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +27,19 @@ pub struct Progress {
 pub(crate) type ProgressCallback = Arc<Mutex<dyn FnMut(Progress) + Send>>;
 
 /// A field of a form.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Part {
     Text { name: String, value: String },
     File { name: String, source: FileSource },
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Text { name, value } => (name, Unsigned(value)).fmt(f),
+            Part::File { name, source } => (name, source).fmt(f),
+        }
+    }
 }
 
 impl Part {

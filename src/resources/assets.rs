@@ -1,5 +1,7 @@
 //! Assets: files on the platform that other calls refer to by id.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -15,6 +17,7 @@ use crate::file::FileSource;
 use crate::http::body::Progress;
 use crate::http::session::Session;
 use crate::resources::technical_metadata::TechnicalMetadata;
+use crate::text::Masked;
 use crate::types::TranscriptionEntry;
 
 /// The documented size limit of a local file that is sent in one request.
@@ -229,14 +232,23 @@ fn with_metadata(mut request: Request, user_metadata: &impl Serialize) -> Call<(
     request.into()
 }
 
-/// The method by which a file reaches the platform.
-#[derive(Debug, Clone, PartialEq)]
+/// The method by which a file reaches the platform. `Debug` shows a URL without its query, which may be a signature.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum UploadMethod {
     /// This program sends the file.
     Direct(FileSource),
     /// The platform fetches the file from a public URL.
     Url(String),
+}
+
+impl fmt::Debug for UploadMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct(file) => f.debug_tuple("Direct").field(file).finish(),
+            Self::Url(url) => f.debug_tuple("Url").field(&Masked(url)).finish(),
+        }
+    }
 }
 
 impl UploadMethod {
@@ -389,12 +401,12 @@ open_enum! {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Asset {
-    /// The id.
+    /// The id of the asset.
     #[serde(rename = "_id")]
     pub id: String,
     /// The method by which the asset reached the platform.
     pub method: Option<AssetMethod>,
-    /// The status.
+    /// The status of the asset.
     pub status: Option<AssetStatus>,
     /// The file's name.
     pub filename: Option<String>,
@@ -579,7 +591,7 @@ masked_debug! {
 pub struct AssetHls {
     /// The URL of the manifest, once the stream is ready.
     pub manifest_url: Option<String>,
-    /// The status.
+    /// The status of the stream.
     pub status: Option<DerivedStatus>,
 }
 
@@ -595,7 +607,7 @@ masked_debug! {
 pub struct AssetThumbnail {
     /// The URL of the image, once the thumbnail is ready.
     pub representative_url: Option<String>,
-    /// The status.
+    /// The status of the thumbnail.
     pub status: Option<DerivedStatus>,
 }
 
@@ -609,7 +621,7 @@ masked_debug! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AssetTranscription {
-    /// The status.
+    /// The status of the transcription.
     pub status: Option<TranscriptionStatus>,
     /// The words, one entry for each.
     pub words: Option<Vec<TranscriptionEntry>>,

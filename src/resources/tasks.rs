@@ -198,8 +198,9 @@ request! {
     }
 }
 
-/// Several videos to upload and index. Nothing is sent before [`send`](CreateVideoIndexingTasks::send).
-#[derive(Debug, Clone)]
+/// Several videos to upload and index. Nothing is sent before [`send`](CreateVideoIndexingTasks::send). `Debug` shows
+/// URLs without their queries, which may be signatures.
+#[derive(Clone)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CreateVideoIndexingTasks {
     tasks: TasksClient,
@@ -208,6 +209,12 @@ pub struct CreateVideoIndexingTasks {
     video_urls: Vec<String>,
     enable_video_stream: Option<bool>,
     request_options: RequestOptions,
+}
+
+masked_debug! {
+    CreateVideoIndexingTasks {
+        tasks, index_id, video_files, video_urls: masked, enable_video_stream, request_options,
+    }
 }
 
 impl CreateVideoIndexingTasks {
@@ -223,16 +230,11 @@ impl CreateVideoIndexingTasks {
         self
     }
 
-    /// Sets whether to keep HLS streams: see [`VideoIndexingTask::hls`].
-    pub fn enable_video_stream(mut self, enable_video_stream: bool) -> Self {
-        self.enable_video_stream = Some(enable_video_stream);
-        self
-    }
-
-    /// Applies settings to each upload.
-    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.request_options = request_options;
-        self
+    setters! {
+        /// Sets whether to keep HLS streams: see [`VideoIndexingTask::hls`].
+        enable_video_stream: some bool => enable_video_stream,
+        /// Applies settings to each upload.
+        request_options: RequestOptions => request_options,
     }
 
     when_some!();
@@ -291,7 +293,7 @@ pub struct VideoIndexingTask {
     pub video_id: Option<String>,
     /// The index that the video is for.
     pub index_id: Option<String>,
-    /// The status.
+    /// The status of the task.
     pub status: Option<VideoIndexingTaskStatus>,
     /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]

@@ -7,7 +7,7 @@ use crate::server::{Server, Step, answer, answer_of_type, answer_with, builder};
 use serde_json::{Value, json};
 use twelvelabs::assets::Asset;
 use twelvelabs::testing::{Fault, StandIn};
-use twelvelabs::{Error, FileSource, TwelveLabs};
+use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
 
 const KEY: &str = "tlk_2D7FA7BQ1K3X9Z";
 
@@ -284,4 +284,68 @@ fn debug_shows_no_signature_of_a_url_and_json_keeps_it() {
     check::<twelvelabs::analyze_async::AnalyzeTask>(json!({"task_id": "t", "webhooks": [{"url": url}]}));
     check::<twelvelabs::responses::ResponseAnnotation>(json!({"hls_url": url}));
     check::<twelvelabs::responses::ResponseAnnotation>(json!({"thumbnail_url": url}));
+    check::<twelvelabs::analyze::VideoContext>(json!({"type": "url", "url": url}));
+    check::<twelvelabs::analyze::AnalyzeImageInput>(json!({"name": "dog", "url": url}));
+    check::<twelvelabs::knowledge_stores::SearchKnowledgeStoreHit>(
+        json!({"asset_type": "map", "images": [{"url": url}]}),
+    );
+    let event = json!({"id": "w", "type": "batch.ready", "data": {"urls": [url]}});
+    check::<twelvelabs::webhooks::WebhookEvent>(event);
+    check::<twelvelabs::ServerSentEvent>(json!({"event": "", "data": url, "id": null}));
+}
+
+#[test]
+fn debug_of_what_is_sent_and_streamed_shows_no_signature_and_no_additional_header() {
+    use twelvelabs::analyze::VideoContext;
+    use twelvelabs::assets::UploadMethod;
+    use twelvelabs::embed::{EmbedInput, EmbedTaskVideo, MediaSource};
+
+    let url = "https://h/p?X-Amz-Signature=s3cr3t&sig=s3cr3t";
+    let inside = json!({"url": url, "text": format!("see {url} now")}).to_string();
+    let item = json!({"id": "i", "type": "function_call_output", "output": inside});
+    let events = [
+        json!({"type": "response.output_item.done", "item": item}),
+        json!({"type": "response.new", "list": [{"url": url}], "text": inside}),
+    ];
+    let events: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let line = format!("{}\n", json!({"event_type": "new", "url": url, "text": inside}));
+    let event_stream = || Step::Answer(answer_of_type(200, "text/event-stream", &events));
+    let server = Server::start([
+        event_stream(),
+        event_stream(),
+        Step::Answer(answer_of_type(200, "application/x-ndjson", &line)),
+    ]);
+    let client = client(&server);
+    let mut texts = Vec::new();
+    let mut response = client.responses().create_stream("k", "?").send().unwrap();
+    texts.extend([response.next(), response.next()].map(|event| format!("{:?}", event.unwrap().unwrap())));
+    texts.push(format!("{response:?}"));
+    let events = client.call("GET", &["x"]).query("url", url).send_events().unwrap();
+    texts.extend(events.map(|event| format!("{:#?}", event.unwrap())));
+    texts.push(format!("{:?}", client.analyze_stream().send().unwrap().next().unwrap().unwrap()));
+    let v2 = client.embed().v2();
+    let image = || EmbedInput::image(MediaSource::url(url));
+    let options = RequestOptions::new()
+        .additional_header("authorization", "s3cr3t")
+        .additional_query_parameter("url", url)
+        .additional_body_parameter("more", json!({"url": [url]}));
+    texts.extend([
+        format!("{:?}", client.analyze().video(VideoContext::url(url)).prompt(format!("What is in {url}?"))),
+        format!("{:?}", client.assets().create(UploadMethod::url(url))),
+        format!("{:?}", UploadMethod::url(url)),
+        format!("{:?}", client.call("POST", &["x"]).query("url", url).json("url", url)),
+        format!("{:#?}", client.call("POST", &["x"]).form("url", [url])),
+        format!("{:?}", client.responses().conversation("k").ask(url)),
+        format!("{:?}", client.analyze_async().tasks().list().video_url(url)),
+        format!("{:?}", image()),
+        format!("{:?}", v2.create(image(), "marengo3.0")),
+        format!("{:?}", v2.create_many([image()], "marengo3.0")),
+        format!("{:?}", EmbedTaskVideo::video_url(url)),
+        format!("{options:?}"),
+        format!("{:?}", client.assets().upload_url(url)),
+    ]);
+    for text in texts {
+        assert!(!text.contains("s3cr3t"), "{text}");
+    }
+    assert!(format!("{options:?}").contains("authorization") && format!("{:?}", image()).contains("https://h/p?…"));
 }

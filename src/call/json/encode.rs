@@ -1,11 +1,14 @@
 //! Encodes arguments as JSON. A value that JSON cannot represent is kept as an error until the request is sent. It
 //! never becomes `null`.
 
+use std::fmt;
+
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::call::json::finite::Checked;
+use crate::text::Unsigned;
 
 /// Converts a value to JSON, or says why that is impossible: a number is not finite, or its serializer failed.
 pub(crate) fn to_value(value: &(impl Serialize + ?Sized)) -> Result<Value, String> {
@@ -38,7 +41,7 @@ pub(crate) fn unwritable(value: &Value) -> Option<&'static str> {
 }
 
 /// The fields of an input, and the first invalid one. An input with an invalid field cannot be sent.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Fields {
     fields: Map<String, Value>,
     fault: Option<String>,
@@ -82,6 +85,15 @@ impl Fields {
 impl From<Map<String, Value>> for Fields {
     fn from(fields: Map<String, Value>) -> Self {
         Fields { fields, fault: None }
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fault {
+            Some(fault) => fault.fmt(f),
+            None => Unsigned(&self.fields).fmt(f),
+        }
     }
 }
 

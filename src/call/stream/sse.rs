@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 const DONE: &str = "[DONE]";
 
 /// A server-sent event of a stream of [`Events`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServerSentEvent {
     /// The type of the event. Empty if it has none.
@@ -25,6 +25,12 @@ pub struct ServerSentEvent {
     pub data: String,
     /// The id of this event, or the last id before it.
     pub id: Option<String>,
+}
+
+masked_debug! {
+    ServerSentEvent {
+        event, data: unsigned, id,
+    }
 }
 
 impl ServerSentEvent {

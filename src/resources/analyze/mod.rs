@@ -1,5 +1,7 @@
 //! Analysis: text about a video or images, whole or as a stream.
 
+use std::fmt;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::generation::{FinishReason, TokenUsage};
 use crate::http::session::Session;
 use crate::resources::assets::Asset;
-use crate::text::printable;
+use crate::text::{Masked, printable};
 
 pub(crate) use segments::segments;
 pub use segments::*;
@@ -217,8 +219,8 @@ open_enum! {
     }
 }
 
-/// The video to analyze.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The video to analyze. `Debug` shows its URL without the query, which may be a signature, and its base64 as a length.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum VideoContext {
@@ -237,6 +239,18 @@ pub enum VideoContext {
         /// The file in base64.
         base64_string: String,
     },
+}
+
+impl fmt::Debug for VideoContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url { url } => f.debug_struct("Url").field("url", &Masked(url)).finish(),
+            Self::AssetId { asset_id } => f.debug_struct("AssetId").field("asset_id", asset_id).finish(),
+            Self::Base64String { base64_string } => {
+                f.debug_struct("Base64String").field("length", &base64_string.len()).finish()
+            }
+        }
+    }
 }
 
 impl VideoContext {
@@ -346,7 +360,7 @@ impl From<String> for AnalyzePromptV2 {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseFormat {
-    /// The kind.
+    /// The kind of the form.
     #[serde(rename = "type")]
     pub kind: Option<ResponseFormatType>,
     /// The JSON schema that the answer follows.

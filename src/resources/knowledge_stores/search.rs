@@ -1,5 +1,7 @@
 //! Searches of knowledge stores: their options and hits.
 
+use std::fmt;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
@@ -10,6 +12,7 @@ use crate::call::request::Request;
 use crate::call::texts;
 use crate::error::Result;
 use crate::resources::assets::AssetType;
+use crate::text::Unsigned;
 
 /// Builds the request for another page of a search, with the options of the first.
 pub(super) fn page(first: &Request, token: &str) -> Request {
@@ -162,8 +165,9 @@ pub struct VideoSearchOptions {
     pub modalities: Option<Vec<VideoSearchModality>>,
 }
 
-/// A hit in a knowledge store. With [`KnowledgeStoreGroupBy::Item`], all hits in one item.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// A hit in a knowledge store. With [`KnowledgeStoreGroupBy::Item`], all hits in one item. `Debug` shows URLs without
+/// their signatures.
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(tag = "asset_type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SearchKnowledgeStoreHit {
@@ -174,6 +178,16 @@ pub enum SearchKnowledgeStoreHit {
     /// A hit of a kind that this version of the crate does not know, as received.
     #[serde(untagged)]
     Other(Value),
+}
+
+impl fmt::Debug for SearchKnowledgeStoreHit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Video(hit) => f.debug_tuple("Video").field(hit).finish(),
+            Self::Image(hit) => f.debug_tuple("Image").field(hit).finish(),
+            Self::Other(hit) => f.debug_tuple("Other").field(&Unsigned(hit)).finish(),
+        }
+    }
 }
 
 impl SearchKnowledgeStoreHit {

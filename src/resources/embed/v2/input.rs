@@ -1,5 +1,7 @@
 //! Inputs and options of embeddings.
 
+use std::fmt;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
@@ -9,6 +11,7 @@ use crate::call::json::encode::Fields;
 use crate::call::request::Request;
 use crate::file::FileSource;
 use crate::resources::assets::{Asset, AssetType};
+use crate::text::Masked;
 use crate::types::{EmbeddingOption, EmbeddingScope};
 
 const LIMIT: u64 = 32_000_000;
@@ -27,7 +30,9 @@ const HINT: &str = "the platform documents 32 MB for an image, 36 MB for audio a
 /// let path = MediaSource::file("dog.jpg");
 /// let bytes = MediaSource::file(FileSource::bytes("dog.jpg", vec![0xff, 0xd8]));
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+///
+/// `Debug` shows a URL without its query, which may be a signature.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum MediaSource {
     /// An asset on the platform, which must be ready.
@@ -38,6 +43,17 @@ pub enum MediaSource {
     Base64String(String),
     /// A file that this program sends.
     File(FileSource),
+}
+
+impl fmt::Debug for MediaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AssetId(id) => f.debug_tuple("AssetId").field(id).finish(),
+            Self::Url(url) => f.debug_tuple("Url").field(&Masked(url)).finish(),
+            Self::Base64String(text) => f.debug_tuple("Base64String").field(text).finish(),
+            Self::File(file) => f.debug_tuple("File").field(file).finish(),
+        }
+    }
 }
 
 impl MediaSource {
@@ -339,44 +355,46 @@ media_input! {
     }
 }
 
-media_input! {
+/// Declares an input of audio or video, with the options of both and additional ones.
+macro_rules! timed_media_input {
+    ($(#[$meta:meta])* $name:ident { $($more:tt)* }) => {
+        media_input! {
+            $(#[$meta])*
+            $name(MediaSource) {
+                /// Sets the start of the part to embed, in seconds. The platform's default is the start of the file.
+                start_sec: f64,
+                /// Sets the end of the part to embed, in seconds. The platform's default is the end of the file.
+                end_sec: f64,
+                /// Sets the scopes of the vectors. The default is `clip` and `asset`.
+                embedding_scope: [EmbeddingScope],
+                /// Sets the form of the vectors for two or more options. The default is `separate_embedding`.
+                embedding_type: [EmbeddingType],
+                /// Adds your own descriptions of segments to the fused vectors. Requires `marengo3.5`.
+                time_based_metadata: [TimeBasedMetadataEntry],
+                $($more)*
+            }
+        }
+    };
+}
+
+timed_media_input! {
     /// Audio to embed.
-    AudioInput(MediaSource) {
-        /// Sets the start of the part to embed, in seconds. The platform's default is the start of the file.
-        start_sec: f64,
-        /// Sets the end of the part to embed, in seconds. The platform's default is the end of the file.
-        end_sec: f64,
+    AudioInput {
         /// Sets the segmentation. By default, `marengo3.5` chooses it, and `marengo3.0` splits every 6 s.
         segmentation: into MediaSegmentation,
         /// Sets the aspects to embed: `audio`, and with `marengo3.0` also `transcription`. The default is all of them.
         embedding_option: [EmbeddingOption],
-        /// Sets the scopes of the vectors. The default is `clip` and `asset`.
-        embedding_scope: [EmbeddingScope],
-        /// Sets the form of the vectors for two or more options. The default is `separate_embedding`.
-        embedding_type: [EmbeddingType],
-        /// Adds your own descriptions of segments to the fused vectors. Requires `marengo3.5`.
-        time_based_metadata: [TimeBasedMetadataEntry],
     }
 }
 
-media_input! {
+timed_media_input! {
     /// Video to embed.
-    VideoInput(MediaSource) {
-        /// Sets the start of the part to embed, in seconds. The platform's default is the start of the file.
-        start_sec: f64,
-        /// Sets the end of the part to embed, in seconds. The platform's default is the end of the file.
-        end_sec: f64,
+    VideoInput {
         /// Sets the segmentation. The default follows the scenes.
         segmentation: into MediaSegmentation,
         /// Sets the aspects to embed: `visual`, `audio`, and with `marengo3.0` also `transcription`. The default is all
         /// of them.
         embedding_option: [EmbeddingOption],
-        /// Sets the scopes of the vectors. The default is `clip` and `asset`.
-        embedding_scope: [EmbeddingScope],
-        /// Sets the form of the vectors for two or more options. The default is `separate_embedding`.
-        embedding_type: [EmbeddingType],
-        /// Adds your own descriptions of segments to the fused vectors. Requires `marengo3.5`.
-        time_based_metadata: [TimeBasedMetadataEntry],
     }
 }
 
