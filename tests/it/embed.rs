@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::server::{self, Server, Step, answer};
-use serde_json::json;
+use serde_json::{Value, json};
 use twelvelabs::embed::{
     EmbedInput, EmbedTaskVideo, EmbeddingTaskStatus, MediaSegmentation, MediaSource, cosine_similarity,
 };
@@ -198,4 +198,84 @@ fn the_older_tasks_give_their_vectors_apart() {
     let answer = client.embed().create("marengo3.0").text("dog").image_url("https://a.b/broken.jpg").send().unwrap();
     assert!(answer.text_embedding.unwrap().segments.is_some());
     assert!(answer.image_embedding.unwrap().error_message.is_some());
+}
+
+#[test]
+fn a_vector_is_whole_or_an_error_in_every_call() {
+    type Read = fn(&TwelveLabs) -> Result<Vec<f32>, Error>;
+    fn of(segments: Option<Vec<twelvelabs::types::VideoSegment>>) -> Vec<f32> {
+        segments.unwrap_or_default().into_iter().flat_map(|segment| segment.float.unwrap_or_default()).collect()
+    }
+    fn all(data: Vec<twelvelabs::embed::EmbeddingData>) -> Vec<f32> {
+        data.into_iter().flat_map(|data| data.embedding).collect()
+    }
+    let v2 = |vectors: &Value| json!({"_id": "e", "status": "ready", "data": vectors});
+    let v1 = |vectors: &Value| {
+        let text = vectors.to_string().replace("\"embedding\"", "\"float\"");
+        let result = json!({"segments": serde_json::from_str::<Value>(&text).unwrap()});
+        json!({"_id": "e", "status": "ready", "text_embedding": result, "video_embedding": result, "embedding": {"video_embedding": result}})
+    };
+    let calls: [(&dyn Fn(&Value) -> Value, Read); 8] = [
+        (&v2, |client| client.embed().v2().create(EmbedInput::text("a"), "m").send().map(|answer| all(answer.data))),
+        (&v2, |client| {
+            let mut outcomes = client.embed().v2().create_many([EmbedInput::text("a")], "m").send()?;
+            outcomes.remove(0).result.map(|answer| all(answer.data))
+        }),
+        (&v2, |client| client.embed().v2().tasks().retrieve("e").send().map(|task| all(task.data.unwrap_or_default()))),
+        (&v2, |client| {
+            client.embed().v2().tasks().wait_for_done("e").send().map(|task| all(task.data.unwrap_or_default()))
+        }),
+        (&v2, |client| {
+            let mut waiting = client.embed().v2().tasks().wait_for_all(["e"]).send()?;
+            waiting.next().unwrap().1.map(|task| all(task.data.unwrap_or_default()))
+        }),
+        (&v1, |client| {
+            client.embed().create("m").text("a").send().map(|answer| of(answer.text_embedding.unwrap().segments))
+        }),
+        (&v1, |client| {
+            client.embed().tasks().retrieve("e").send().map(|task| of(task.video_embedding.unwrap().segments))
+        }),
+        (&v1, |client| {
+            let video = client.indexes().indexed_assets().retrieve("x", "e").send()?;
+            Ok(of(video.embedding.unwrap().video_embedding.unwrap().segments))
+        }),
+    ];
+    let vector = |vector: Value| json!([{"embedding": [0.5]}, {"embedding": vector}]);
+    for (n, (body, read)) in calls.into_iter().enumerate() {
+        let read = |vectors: Value| {
+            let server = Server::start([Step::Answer(answer(200, &body(&vectors)))]);
+            read(&server::client(&server).0)
+        };
+        assert_eq!(read(vector(json!(["0.25", 1, "-2"]))).unwrap(), [0.5, 0.25, 1.0, -2.0], "{n}");
+        for bad in [
+            json!([[0.1, 0.2]]),
+            json!([null, null]),
+            json!([0.1, null]),
+            json!(["NaN"]),
+            json!(["a", 0.1]),
+            json!([0.1, {}]),
+            json!([1e39]),
+            json!([true]),
+            json!("0.1"),
+            json!({"0": 0.1}),
+            json!(0.1),
+            json!(["Infinity"]),
+            json!(["1e39"]),
+        ] {
+            let e = read(vector(bad.clone())).unwrap_err();
+            assert!(matches!(e, Error::Decode { .. }) && e.to_string().contains("[1]."), "{n}: {bad}: {e}");
+        }
+        for bad in [
+            json!([null]),
+            json!([{"embedding": [0.5]}, null]),
+            json!([1, 2]),
+            json!([[0.5]]),
+            json!(["a"]),
+            json!({}),
+            json!("a"),
+        ] {
+            let e = read(bad.clone()).unwrap_err();
+            assert!(matches!(e, Error::Decode { .. }), "{n}: {bad}: {e}");
+        }
+    }
 }

@@ -448,6 +448,7 @@ mod tests {
     #[test]
     fn nothing_of_a_result_is_dropped() {
         #[derive(Deserialize, Debug)]
+        #[allow(dead_code)]
         struct Results {
             data: Option<Vec<Word>>,
             words: Option<Vec<Word>>,
@@ -455,6 +456,10 @@ mod tests {
             vector: Option<Vec<f32>>,
             content: Option<Vec<Part>>,
             settings: Option<Settings>,
+            thumbnail_urls: Option<Vec<String>>,
+            upload_urls: Option<Vec<Part>>,
+            uploaded_chunks: Option<Vec<Part>>,
+            embedding_uncertainty: Option<Vec<f32>>,
         }
         #[derive(Deserialize, Debug)]
         struct Settings {
@@ -475,6 +480,10 @@ mod tests {
             (r#"{"float":[null,null]}"#, "`float[0]`: invalid type"),
             (r#"{"float":[[0.1,0.2]]}"#, "`float[0]`: invalid type"),
             (r#"{"content":[{"text":"a"},{"text":5}]}"#, "`content[1].text`: invalid type"),
+            (r#"{"thumbnail_urls":["a",null]}"#, "`thumbnail_urls[1]`: invalid type"),
+            (r#"{"upload_urls":[{},"a"]}"#, "`upload_urls[1]`: invalid type"),
+            (r#"{"uploaded_chunks":[5]}"#, "`uploaded_chunks[0]`: invalid type"),
+            (r#"{"embedding_uncertainty":[0.5,"NaN"]}"#, "`embedding_uncertainty[1]`: invalid type"),
         ] {
             let e = read(json).unwrap_err();
             assert!(e.starts_with(why), "{json}: {e}");
@@ -563,9 +572,34 @@ mod tests {
     }
 
     #[test]
+    fn a_very_long_key_above_many_faults_costs_no_more_than_its_length() {
+        for (key, space) in
+            [("k".repeat(500_000), ""), (r"\u006b".repeat(80_000), ""), ("é".repeat(99), "\n"), ("k".into(), " ")]
+        {
+            let faults: Vec<_> = (0..5000).map(|n| format!(r#""k{n}":"\ud800{n}""#)).collect();
+            let space = space.repeat(200_000);
+            let text = format!(r#"{{"words":[{{"start":"1"}}],"more":{{"{key}"{space}:{{{}}}}}}}"#, faults.join(","));
+            let (answer, given) = work(&text);
+            let more = answer.unwrap().more.unwrap();
+            let (name, within) = more.iter().next().unwrap();
+            assert_eq!(*name, serde_json::from_str::<String>(&format!("\"{key}\"")).unwrap());
+            assert!(within["k4999"] == "\u{fffd}4999" && within.as_object().unwrap().len() == 5000);
+            assert!(given <= 20 * text.len(), "{}: {given}", text.len());
+        }
+        // The path of an error shows the beginning of such a key.
+        let text = format!(r#"{{"words":[],"more":{{"{}":[{{"video_id":"\ud800"}}]}}}}"#, "k".repeat(5000));
+        let Err(Unread::Malformed(why)) = work(&text).0 else { panic!("an id is not dropped") };
+        assert!(why.starts_with(&format!("`more.{}[0].video_id`: ", "k".repeat(128))), "{why}");
+        // An id with a long name is one, too.
+        let text = format!(r#"{{"words":[],"more":{{"{}_id":"\ud800"}}}}"#, "k".repeat(5000));
+        assert!(work(&text).0.is_err());
+    }
+
+    #[test]
     fn an_answer_that_would_take_too_much_work_is_given_up() {
         let faults: Vec<_> = (0..2000).map(|n| format!(r#""k{n}":"\ud800{n}""#)).collect();
-        let text = format!(r#"{{"words":[],"more":{{"{}":{{{}}}}}}}"#, "k".repeat(50_000), faults.join(","));
+        let deep = format!("{{\"{}\":", "k".repeat(100)).repeat(100);
+        let text = format!(r#"{{"words":[],"more":{deep}{{{}}}{}}}"#, faults.join(","), "}".repeat(100));
         let (answer, given) = work(&text);
         assert!(given <= 65 * text.len() + 4096, "{given}");
         assert!(matches!(answer, Err(Unread::Malformed(why)) if why.contains("too much")));

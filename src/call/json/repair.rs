@@ -24,6 +24,11 @@ const MIN_BUDGET: usize = 4096;
 const MAX_DEPTH: usize = 128;
 /// The maximum number of logged repairs for each answer.
 const MAX_LOGGED: usize = 16;
+/// The maximum number of bytes of a key that are kept. Fields of answers have shorter names. A longer key is foreign
+/// data, and reading all of it again with each value behind it would take quadratic time.
+const MAX_KEY: usize = 128;
+/// The stand-in for a longer key in the texts that the decoder reads. It is not the name of a field either.
+const LONG_KEY: &[u8] = "…".as_bytes();
 /// The maximum number of dropped fields remembered for each object. They explain why a required field is missing.
 const MAX_CAUSES: usize = 64;
 /// The maximum number of characters shown of a path.
@@ -32,7 +37,7 @@ const MAX_SHOWN: usize = 400;
 /// The fields that hold the result of a call. Anything unreadable in them is an error and never dropped or shortened,
 /// because `Ok` means complete. Descriptive fields, such as the streams of a file or the models of an index, are not
 /// listed.
-const RESULTS: [&str; 22] = [
+const RESULTS: [&str; 26] = [
     "arguments",
     "audio_embedding",
     "clips",
@@ -40,6 +45,7 @@ const RESULTS: [&str; 22] = [
     "data",
     "document_embedding",
     "embedding",
+    "embedding_uncertainty",
     "entities",
     "errors",
     "float",
@@ -51,7 +57,10 @@ const RESULTS: [&str; 22] = [
     "segments",
     "sentences",
     "text_embedding",
+    "thumbnail_urls",
     "transcription",
+    "upload_urls",
+    "uploaded_chunks",
     "utterances",
     "video_embedding",
     "words",
@@ -112,8 +121,10 @@ enum Fate {
 /// The position of a value: as a member of an object, or as an item of a list in one.
 #[derive(Clone, Copy)]
 struct Slot<'a> {
-    /// The key of the innermost field that contains the value.
+    /// The key of the innermost field that contains the value, abridged if it is very long.
     key: Option<&'a [u8]>,
+    /// Whether that field is an id, or a list of ids.
+    is_id: bool,
     is_item: bool,
 }
 
@@ -133,7 +144,7 @@ pub(crate) fn repair(text: &[u8], mode: Mode, decode: &mut Decode<'_>, watch: &W
         logged: 0,
     };
     let range = Scanner::new(text).skip().ok_or(Failure::TooMuchWork)?;
-    match repair.value(range, Slot { key: None, is_item: false })? {
+    match repair.value(range, Slot { key: None, is_id: false, is_item: false })? {
         Fate::Stays => Ok(()),
         Fate::Goes(cause) | Fate::GoesIncomplete(cause) => Err(Failure::Fault(cause)),
     }
@@ -192,7 +203,7 @@ impl<'a> Repair<'a, '_> {
             };
         }
         if self.mode == Mode::Repair {
-            for candidate in candidates(value, slot.key.is_some_and(is_id_key)) {
+            for candidate in candidates(value, slot.is_id) {
                 self.out.extend_from_slice(&candidate);
                 if self.attempt(start)?.is_none() {
                     self.log("repaired");
@@ -215,11 +226,14 @@ impl<'a> Repair<'a, '_> {
             let (before, prefix) = (self.out.len(), self.prefix.len());
             let head = &self.text[member.start..scanner.at];
             let (key, value) = (member.key.unwrap_or_default(), scanner.skip().ok_or(Failure::TooMuchWork)?);
+            let is_id = is_id_key(key);
+            let (key, name) = if key.len() > MAX_KEY { (&key[..MAX_KEY], LONG_KEY) } else { (key, key) };
             self.comma(start);
             self.out.extend_from_slice(head);
-            self.prefix.extend_from_slice(head);
+            // Spaces around the colon are left out, because there may be any number of them.
+            self.prefix.extend([b"\"", name, b"\":"].concat());
             self.path.push(Step::Key(key));
-            let fate = self.value(value, Slot { key: Some(key), is_item: false })?;
+            let fate = self.value(value, Slot { key: Some(key), is_id, is_item: false })?;
             self.path.pop();
             self.prefix.truncate(prefix);
             if let Fate::Goes(cause) | Fate::GoesIncomplete(cause) = fate {
@@ -313,7 +327,7 @@ impl<'a> Repair<'a, '_> {
         let value = &self.text[range];
         let is_spared = |key: &[u8]| {
             let key = key_text(key);
-            let hides_id = is_id(&key) && (slot.is_item || is_like_an_id(value));
+            let hides_id = slot.is_id && (slot.is_item || is_like_an_id(value));
             // The model's output is the `text` of an event or of a part in a list. Elsewhere, `text` is a setting or a
             // number.
             let is_part = key == "text" && matches!(self.path[..], [Step::Key(_)] | [.., Step::Index(_), Step::Key(_)]);
