@@ -166,6 +166,26 @@ fn a_stream_that_breaks_off_is_an_error_that_has_the_text_so_far() {
 }
 
 #[test]
+fn the_text_of_a_stream_that_was_read_before_is_judged_in_the_same_way() {
+    let read = |last: &[&str]| {
+        let mut stream = analyze(Step::Answer(lines(&[&[START, ONE], last].concat())));
+        let events: Vec<_> = stream.by_ref().collect();
+        (events.len(), stream.text())
+    };
+    let (events, text) = read(&[TWO, END]);
+    assert_eq!((events, text.unwrap().complete().unwrap().as_str()), (4, "one two"));
+    let cut = r#"{"event_type":"stream_end","finish_reason":"length","error":{"message":"It was cut."}}"#;
+    let text = read(&[cut]).1.unwrap();
+    assert_eq!(text.error.as_ref().and_then(|e| e.message.as_deref()), Some("It was cut."));
+    assert!(matches!(text.complete(), Err(Error::Truncated { text }) if text == "one "));
+    for last in [&[][..], &["no event"], &[r#"{"event_type":"error","message":"It broke."}"#]] {
+        let Err(Error::Stream { text, message, operation, generation, .. }) = read(last).1 else { panic!("{last:?}") };
+        assert_eq!((text.as_str(), operation.as_str()), ("one ", "POST /analyze"));
+        assert!(!message.is_empty() && generation.generation_id.as_deref() == Some("g1"), "{message}");
+    }
+}
+
+#[test]
 fn an_error_of_a_stream_has_what_was_said_of_the_answer() {
     let ended = |lines_of: &[&str]| match fault(analyze(Step::Answer(lines(lines_of)))) {
         Error::Stream { generation, .. } => *generation,
@@ -580,6 +600,22 @@ fn a_text_is_complete_only_if_the_response_says_so() {
         serde_json::from_value::<ResponseObject>(response).unwrap().complete()
     };
     assert_eq!(response(Some("completed"), "").unwrap(), "half a sen");
+    assert!(matches!(response(Some("completed"), "max_output_tokens"), Err(Error::Truncated { .. })));
+    let e = response(Some("completed"), "content_filter").unwrap_err();
+    assert!(matches!(&e, Error::InvalidOutput { text, .. } if text == "half a sen"), "{e}");
+    // The last event of a stream says by its type that the response is complete, unless it contains an error.
+    let streamed = |end: Value| respond(&[created(), added(0, "final_answer"), delta(0, "half a sen"), end]).text();
+    assert_eq!(streamed(json!({"type": "response.completed"})).unwrap(), "half a sen");
+    assert_eq!(streamed(json!({"type": "response.completed", "response": {"id": "r1"}})).unwrap(), "half a sen");
+    for error in [json!({"message": "The model is gone."}), json!({"code": "model_gone"})] {
+        let e = streamed(json!({"type": "response.completed", "response": {"id": "r1", "error": error}})).unwrap_err();
+        assert!(matches!(&e, Error::InvalidOutput { text, .. } if text == "half a sen"), "{e}");
+    }
+    for end in
+        [json!({"type": "response.incomplete"}), json!({"type": "response.incomplete", "response": {"id": "r1"}})]
+    {
+        assert!(matches!(streamed(end), Err(Error::Truncated { text }) if text == "half a sen"));
+    }
     assert!(matches!(response(Some("incomplete"), "max_output_tokens"), Err(Error::Truncated { .. })));
     let e = response(Some("incomplete"), "content_filter").unwrap_err();
     assert!(e.to_string().starts_with("the response is incomplete: `content_filter`"), "{e}");
@@ -859,6 +895,30 @@ fn a_text_is_complete_or_an_error() {
         for text in texts {
             assert_eq!(text.unwrap_err().to_string(), "the answer has no text");
         }
+    }
+}
+
+#[test]
+fn the_result_of_a_task_is_decoded_only_if_it_is_complete() {
+    let results = [
+        json!({"data": "```json\n[1, 2]\n```", "finish_reason": "stop"}),
+        json!({"data": "[1, 2]", "finish_reason": "length"}),
+        json!({"data": "[1, 2]"}),
+        json!({"data": "[1, \"2\"]", "finish_reason": "stop"}),
+        Value::Null,
+    ];
+    let tasks = results.map(|result| json!({"task_id": "t", "status": "ready", "result": result}));
+    let server = Server::start(tasks.map(|task| Step::Answer(answer(200, &task))));
+    let (client, _) = client(&server);
+    let read = || {
+        let task = client.analyze_async().tasks().wait_for_done("t").send().unwrap();
+        task.result.unwrap_or_default().json::<Vec<u8>>()
+    };
+    assert_eq!(read().unwrap(), [1, 2]);
+    assert!(matches!(read(), Err(Error::Truncated { text }) if text == "[1, 2]"));
+    for why in ["it has no finish reason", "does not fit the type: `[1]`", "it has no finish reason"] {
+        let e = read().unwrap_err();
+        assert!(matches!(&e, Error::InvalidOutput { .. }) && e.to_string().contains(why), "{e}");
     }
 }
 

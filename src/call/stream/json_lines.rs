@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use crate::call::json::decode;
+use crate::call::json::repair::Unread;
 use crate::call::request::Request;
 use crate::call::stream::Stream;
 use crate::call::{Output, sealed};
@@ -52,9 +52,10 @@ impl<T: DeserializeOwned + 'static> Iterator for JsonLines<T> {
         let stream = self.stream.as_mut()?;
         let item = match stream.json_line() {
             Ok(Some(line)) => {
-                let html = looks_like_html(&line);
-                let item = decode::from_json(&line).map_err(|why| stream.malformed(&why, line));
-                if html {
+                let item = stream.decode(&line);
+                let is_last = looks_like_html(&line) || matches!(item, Err(Unread::Stopped(_)));
+                let item = item.map_err(|unread| stream.unread(unread, line));
+                if is_last {
                     self.stream = None;
                 }
                 return Some(item);

@@ -60,17 +60,17 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// The reader below.
+    /// Returns the underlying reader.
     pub(super) fn reader(&self) -> &R {
         self.reader.get_ref()
     }
 
-    /// The most bytes of a line.
+    /// Returns the maximum number of bytes of a line.
     pub(super) fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// The number of lines so far.
+    /// Returns the number of lines so far.
     pub(super) fn number(&self) -> u64 {
         self.number
     }

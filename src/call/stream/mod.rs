@@ -8,9 +8,12 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::call::json::decode;
+use crate::call::json::repair::Unread;
+use crate::call::json::watch::Watch;
 use crate::call::request::Request;
 use crate::error::{Error, Result};
 use crate::http::attempt::{Failure, FailureKind, LiveBody};
@@ -41,6 +44,8 @@ pub(crate) struct Stream {
     request: Request,
     response: HttpResponse<()>,
     lines: Lines<LiveBody>,
+    /// The deadline and the cancel handle of the call, which also hold while a part of the stream is repaired.
+    watch: Watch,
 }
 
 impl Stream {
@@ -59,6 +64,7 @@ impl Stream {
         if events {
             request.header("accept", EVENT_STREAM);
         }
+        let watch = request.watch();
         let HttpResponse { data: mut body, status, headers, origin, .. } = request.run()?;
         let mut response = request.redact(HttpResponse { data: (), status, headers, body: Vec::new(), origin });
         let kind = response.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
@@ -75,7 +81,7 @@ impl Stream {
             return Err(Error::Decode { operation: request.operation(), message, response: Box::new(response) });
         }
         let limit = request.session().settings().max_response_size;
-        Ok(Stream { request, response, lines: Lines::new(body, limit) })
+        Ok(Stream { request, response, lines: Lines::new(body, limit), watch })
     }
 
     /// The answer around the stream, without a body.
@@ -124,6 +130,41 @@ impl Stream {
         self.request.failed(failure)
     }
 
+    /// Decodes a line, or the data of an event, leniently.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T, Unread> {
+        decode::from_json_watched(text, &self.watch)
+    }
+
+    /// Returns the type of an event, which is the field `type` or `event_type` of its data. `None` if there is none, or
+    /// the data is not JSON.
+    ///
+    /// The rest of the data is only skipped, so that it is decoded once, when its type is known.
+    pub(crate) fn kind_of<'t>(&self, text: &'t [u8]) -> Option<Cow<'t, str>> {
+        #[derive(Deserialize)]
+        struct Head<'a> {
+            #[serde(borrow, rename = "type", alias = "event_type")]
+            kind: Option<&'a str>,
+        }
+
+        if text.trim_ascii_start().starts_with(b"{")
+            && let Ok(head) = serde_json::from_slice::<Head<'_>>(text)
+        {
+            return head.kind.map(Cow::Borrowed);
+        }
+        // The type contains an escape or is not a string, or something else has to be repaired.
+        let data: Value = self.decode(text).ok()?;
+        let kind = ["type", "event_type"].into_iter().find_map(|name| data[name].as_str())?;
+        Some(Cow::Owned(kind.into()))
+    }
+
+    /// Returns the error for a line that could not be decoded.
+    pub(crate) fn unread(&self, unread: Unread, line: Vec<u8>) -> Error {
+        match unread {
+            Unread::Malformed(why) => self.malformed(&why, line),
+            Unread::Stopped(stop) => stop.error(self.operation()),
+        }
+    }
+
     /// Returns the error for a malformed line.
     pub(crate) fn malformed(&self, why: &str, line: Vec<u8>) -> Error {
         let response = self.request.redact(HttpResponse { body: line, ..self.response.clone() });
@@ -135,26 +176,4 @@ impl Stream {
     fn redact(&self, text: Vec<u8>) -> Vec<u8> {
         self.request.redact_data(HttpResponse { body: text, ..HttpResponse::<()>::default() }).body
     }
-}
-
-/// Returns the type of an event, which is the field `type` or `event_type` of its data. `None` if there is none, or the
-/// data is not JSON.
-///
-/// The rest of the data is only skipped, so that it is decoded once, when its type is known.
-pub(crate) fn kind_of(text: &[u8]) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Head<'a> {
-        #[serde(borrow, rename = "type", alias = "event_type")]
-        kind: Option<&'a str>,
-    }
-
-    if text.trim_ascii_start().starts_with(b"{")
-        && let Ok(head) = serde_json::from_slice::<Head<'_>>(text)
-    {
-        return head.kind.map(Cow::Borrowed);
-    }
-    // The type contains an escape or is not a string, or something else has to be repaired.
-    let data: Value = decode::from_json(text).ok()?;
-    let kind = ["type", "event_type"].into_iter().find_map(|name| data[name].as_str())?;
-    Some(Cow::Owned(kind.into()))
 }

@@ -7,19 +7,18 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::call::json::decode;
 use crate::call::request::Request;
-use crate::call::stream::{Fault, Stream, kind_of};
+use crate::call::stream::{Fault, Stream};
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation, TokenUsage};
 use crate::http::error_body::ErrorBody;
 use crate::resources::analyze::{AnalyzeError, complete, typed};
 use crate::response::HttpResponse;
-use crate::text::printable;
+use crate::text::{Unsigned, printable};
 
-/// An event of an analysis that is being written.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// An event of an analysis that is being written. `Debug` shows URLs without their signatures.
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(tag = "event_type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AnalyzeEvent {
@@ -32,6 +31,17 @@ pub enum AnalyzeEvent {
     /// An event that this version of the crate does not know, as received.
     #[serde(untagged)]
     Other(Value),
+}
+
+impl fmt::Debug for AnalyzeEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StreamStart(start) => f.debug_tuple("StreamStart").field(start).finish(),
+            Self::TextGeneration(piece) => f.debug_tuple("TextGeneration").field(piece).finish(),
+            Self::StreamEnd(end) => f.debug_tuple("StreamEnd").field(end).finish(),
+            Self::Other(data) => f.debug_tuple("Other").field(&Unsigned(data)).finish(),
+        }
+    }
 }
 
 impl AnalyzeEvent {
@@ -64,19 +74,19 @@ impl AnalyzeEvent {
     /// Reads an event, or the error that the platform sent in its place.
     #[inline]
     fn read(stream: &Stream, line: Vec<u8>, generation: &mut Generation) -> Result<Self> {
-        let event = match kind_of(&line).as_deref() {
-            Some("stream_start") => decode::from_json(&line).map(Self::StreamStart),
-            Some("text_generation") => decode::from_json(&line).map(Self::TextGeneration),
-            Some("stream_end") => decode::from_json(&line).map(Self::StreamEnd),
-            Some(other) if other != "error" => decode::from_json(&line).map(Self::Other),
-            _ => match decode::from_json::<Value>(&line) {
+        let event = match stream.kind_of(&line).as_deref() {
+            Some("stream_start") => stream.decode(&line).map(Self::StreamStart),
+            Some("text_generation") => stream.decode(&line).map(Self::TextGeneration),
+            Some("stream_end") => stream.decode(&line).map(Self::StreamEnd),
+            Some(other) if other != "error" => stream.decode(&line).map(Self::Other),
+            _ => match stream.decode::<Value>(&line) {
                 Ok(_) => return Err(reported(stream, line)),
-                Err(why) => Err(why),
+                Err(unread) => Err(unread),
             },
         };
         let event = match event {
             Ok(event) => event,
-            Err(why) => return Err(stream.malformed(&why, line)),
+            Err(unread) => return Err(stream.unread(unread, line)),
         };
         event.add_to(generation);
         match &event {
@@ -162,6 +172,10 @@ pub struct AnalyzeStream {
     stream: Option<Stream>,
     text: String,
     generation: Generation,
+    /// The warning in the last event.
+    warning: Option<AnalyzeError>,
+    /// The operation and the message of the error with which the stream has ended.
+    fault: Option<(String, String)>,
 }
 
 impl sealed::Sealed for AnalyzeStream {}
@@ -171,8 +185,8 @@ impl Output for AnalyzeStream {
     fn receive(request: Request) -> Result<HttpResponse<Self>> {
         let stream = Stream::open(request)?;
         let response = stream.response().clone();
-        let generation = Generation::default();
-        Ok(response.with(AnalyzeStream { stream: Some(stream), text: String::new(), generation }))
+        let (text, generation) = (String::new(), Generation::default());
+        Ok(response.with(AnalyzeStream { stream: Some(stream), text, generation, warning: None, fault: None }))
     }
 }
 
@@ -182,7 +196,8 @@ impl AnalyzeStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Stream`], with the text so far, if the stream does not reach its end.
+    /// [`Error::Stream`], with the text so far, if the stream does not reach its end, even if the iterator has already
+    /// yielded that error.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::VideoContext;
@@ -195,14 +210,15 @@ impl AnalyzeStream {
     /// ```
     #[inline]
     pub fn text(mut self) -> Result<AnalyzeText> {
-        let mut error = None;
         for event in &mut self {
-            if let AnalyzeEvent::StreamEnd(end) = event? {
-                error = end.error;
-            }
+            event?;
+        }
+        if let Some((operation, message)) = self.fault {
+            let (text, generation) = (self.text, Box::new(self.generation));
+            return Err(Error::Stream { operation, message, code: None, text, generation, source: None });
         }
         let Generation { generation_id, usage, finish_reason } = self.generation;
-        Ok(AnalyzeText { text: self.text, finish_reason, usage, generation_id, error })
+        Ok(AnalyzeText { text: self.text, finish_reason, usage, generation_id, error: self.warning })
     }
 }
 
@@ -219,9 +235,14 @@ impl Iterator for AnalyzeStream {
             Ok(event)
         });
         let event = event.map_err(|e| broken(stream.operation(), e, &self.text, &self.generation));
-        if matches!(event, Err(_) | Ok(AnalyzeEvent::StreamEnd(_))) {
-            self.stream = None;
+        match &event {
+            Ok(AnalyzeEvent::StreamEnd(end)) => self.warning.clone_from(&end.error),
+            Ok(_) => return Some(event),
+            Err(Error::Stream { operation, message, .. }) => self.fault = Some((operation.clone(), message.clone())),
+            // `broken` only returns errors of a stream.
+            Err(_) => {}
         }
+        self.stream = None;
         Some(event)
     }
 }

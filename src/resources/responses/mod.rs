@@ -35,7 +35,7 @@ impl ResponsesClient {
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let response = client.responses().create("ks_01…", "Who is in the videos?").send()?;
-    /// println!("{}", response.text());
+    /// println!("{}", response.complete()?);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     ///
@@ -416,7 +416,7 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseObject {
-    /// The id.
+    /// The id of the response.
     pub id: String,
     /// The id of the knowledge store that was asked.
     pub knowledge_store_id: Option<String>,
@@ -492,6 +492,11 @@ impl ResponseObject {
         self.status.as_ref().is_some_and(|status| matches!(status.as_str(), "failed" | "cancelled" | "canceled"))
     }
 
+    /// Says whether the response contains the reason for a failure.
+    pub(super) fn has_error(&self) -> bool {
+        self.error.as_ref().is_some_and(|e| e.code.is_some() || e.message.is_some())
+    }
+
     /// Checks that the response reports itself as complete.
     fn check(&self) -> Result<()> {
         let unstated = |why: String| Err(Error::InvalidOutput { message: why, text: self.text() });
@@ -507,12 +512,13 @@ impl ResponseObject {
             })));
         }
         let reason = self.incomplete_details.as_ref().and_then(|details| details.reason.as_deref());
-        match (&self.status, reason) {
-            (Some(ResponseStatus::Completed), _) => Ok(()),
-            (Some(ResponseStatus::Incomplete), None | Some("max_output_tokens")) => {
+        match (&self.status, reason.filter(|reason| !reason.is_empty())) {
+            (Some(ResponseStatus::Completed), None) => Ok(()),
+            (Some(ResponseStatus::Incomplete), None)
+            | (Some(ResponseStatus::Incomplete | ResponseStatus::Completed), Some("max_output_tokens")) => {
                 Err(Error::Truncated { text: self.text() })
             }
-            (Some(ResponseStatus::Incomplete), Some(reason)) => {
+            (Some(ResponseStatus::Incomplete | ResponseStatus::Completed), Some(reason)) => {
                 unstated(format!("the response is incomplete: `{}`", printable(reason, 100)))
             }
             (Some(status), _) => {
@@ -546,16 +552,17 @@ pub struct ResponseError {
     pub message: Option<String>,
 }
 
-/// An item of the output of a response. Its kind determines which fields it has.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// An item of the output of a response. Its kind determines which fields it has. `Debug` shows the output of a function
+/// without the signatures of the URLs in it.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResponseOutputItem {
-    /// The id.
+    /// The id of the item.
     pub id: String,
-    /// The kind.
+    /// The kind of the item.
     #[serde(rename = "type")]
     pub kind: Option<ResponseOutputItemType>,
-    /// The status.
+    /// The status of the item.
     pub status: Option<ResponseStatus>,
     /// The role of the author of a message: `assistant`.
     pub role: Option<String>,
@@ -571,6 +578,12 @@ pub struct ResponseOutputItem {
     pub arguments: Option<String>,
     /// The output of a function call.
     pub output: Option<String>,
+}
+
+masked_debug! {
+    ResponseOutputItem {
+        id, kind, status, role, phase, content, name, call_id, arguments: unsigned, output: unsigned,
+    }
 }
 
 impl ResponseOutputItem {

@@ -10,23 +10,24 @@ use serde_json::Value;
 
 use super::conversation::SessionSlot;
 use super::{ResponseObject, ResponseOutputContentPart, ResponseOutputItem, ResponseOutputItemType, ResponseStatus};
-use crate::call::json::decode;
+use crate::call::json::repair::Unread;
 use crate::call::request::Request;
-use crate::call::stream::{Fault, Pending, ServerSentEvent, Stream, kind_of};
+use crate::call::stream::{Fault, Pending, ServerSentEvent, Stream};
 use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation};
 use crate::http::error_body::ErrorBody;
 use crate::resources::analyze::{broken, reported};
 use crate::response::HttpResponse;
-use crate::text::printable;
+use crate::text::{Unsigned, printable};
 
 /// The maximum number of items, and parts of items, in one response. Otherwise, a stream that always adds new items
 /// would grow the snapshot without any text, and take quadratic time, because each event's item is searched for.
 const MAX_PLACES: usize = 10_000;
 
-/// An event of a response that is being written. The platform's heartbeats are skipped.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// An event of a response that is being written. The platform's heartbeats are skipped. `Debug` shows URLs without their
+/// signatures.
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(tag = "type")]
 #[non_exhaustive]
 pub enum ResponseStreamEvent {
@@ -93,32 +94,58 @@ impl ResponseStreamEvent {
     fn read(stream: &Stream, sent: &ServerSentEvent) -> Result<Option<Self>> {
         let text = sent.data.as_bytes();
         let line = || sent.data.clone().into_bytes();
-        let kind = kind_of(text).unwrap_or(Cow::Borrowed(&sent.event));
+        let kind = stream.kind_of(text).unwrap_or(Cow::Borrowed(&sent.event));
         let event = match &*kind {
-            "response.created" => body(text).map(Self::Created),
-            "response.in_progress" => body(text).map(Self::InProgress),
-            "response.completed" => body(text).map(Self::Completed),
-            "response.incomplete" => body(text).map(Self::Incomplete),
-            "response.failed" => body(text).map(Self::Failed),
-            "response.output_item.added" => body(text).map(Self::OutputItemAdded),
-            "response.output_item.done" => body(text).map(Self::OutputItemDone),
-            "response.content_part.added" => body(text).map(Self::ContentPartAdded),
-            "response.content_part.done" => body(text).map(Self::ContentPartDone),
-            "response.output_text.delta" => body(text).map(Self::OutputTextDelta),
-            "response.output_text.done" => body(text).map(Self::OutputTextDone),
-            "response.function_call_arguments.done" => body(text).map(Self::FunctionCallArgumentsDone),
+            "response.created" => body(stream, text).map(Self::Created),
+            "response.in_progress" => body(stream, text).map(Self::InProgress),
+            "response.completed" => body(stream, text).map(Self::Completed),
+            "response.incomplete" => body(stream, text).map(Self::Incomplete),
+            "response.failed" => body(stream, text).map(Self::Failed),
+            "response.output_item.added" => body(stream, text).map(Self::OutputItemAdded),
+            "response.output_item.done" => body(stream, text).map(Self::OutputItemDone),
+            "response.content_part.added" => body(stream, text).map(Self::ContentPartAdded),
+            "response.content_part.done" => body(stream, text).map(Self::ContentPartDone),
+            "response.output_text.delta" => body(stream, text).map(Self::OutputTextDelta),
+            "response.output_text.done" => body(stream, text).map(Self::OutputTextDone),
+            "response.function_call_arguments.done" => body(stream, text).map(Self::FunctionCallArgumentsDone),
             "keepalive" => return Ok(None),
-            "" => match decode::from_json::<Value>(text) {
+            "" => match stream.decode::<Value>(text) {
                 Ok(_) => return Err(reported(stream, line())),
-                Err(why) => Err(why),
+                Err(unread) => Err(unread),
             },
             "error" => return Err(reported(stream, line())),
-            _ => {
-                let data = decode::from_json(text).unwrap_or_else(|_| sent.data.clone().into());
-                Ok(Self::Other { event: kind.into_owned(), data })
+            _ => match stream.decode(text) {
+                Err(Unread::Stopped(stop)) => Err(Unread::Stopped(stop)),
+                data => {
+                    let data = data.unwrap_or_else(|_| sent.data.clone().into());
+                    Ok(Self::Other { event: kind.into_owned(), data })
+                }
+            },
+        };
+        event.map(Some).map_err(|unread| stream.unread(unread, line()))
+    }
+}
+
+impl fmt::Debug for ResponseStreamEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, event): (_, &dyn fmt::Debug) = match self {
+            Self::Created(event) => ("Created", event),
+            Self::InProgress(event) => ("InProgress", event),
+            Self::Completed(event) => ("Completed", event),
+            Self::Incomplete(event) => ("Incomplete", event),
+            Self::Failed(event) => ("Failed", event),
+            Self::OutputItemAdded(event) => ("OutputItemAdded", event),
+            Self::OutputItemDone(event) => ("OutputItemDone", event),
+            Self::ContentPartAdded(event) => ("ContentPartAdded", event),
+            Self::ContentPartDone(event) => ("ContentPartDone", event),
+            Self::OutputTextDelta(event) => ("OutputTextDelta", event),
+            Self::OutputTextDone(event) => ("OutputTextDone", event),
+            Self::FunctionCallArgumentsDone(event) => ("FunctionCallArgumentsDone", event),
+            Self::Other { event, data } => {
+                return f.debug_struct("Other").field("event", event).field("data", &Unsigned(data)).finish();
             }
         };
-        event.map(Some).map_err(|why| stream.malformed(&why, line()))
+        f.debug_tuple(name).field(event).finish()
     }
 }
 
@@ -127,20 +154,22 @@ fn as_it_came<S: Serializer>(_: &str, data: &Value, serializer: S) -> Result<S::
 }
 
 /// Reads the fields of an event strictly, so that no text is lost, and the values inside them leniently.
-fn body<T: DeserializeOwned + Serialize>(text: &[u8]) -> Result<T, String> {
+fn body<T: DeserializeOwned + Serialize>(stream: &Stream, text: &[u8]) -> Result<T, Unread> {
     // An event that needs no repair has lost nothing. A list is excluded, because it would also fit a struct.
     if text.trim_ascii_start().starts_with(b"{")
         && let Ok(body) = serde_json::from_slice(text)
     {
         return Ok(body);
     }
-    let data: Value = decode::from_json(text)?;
-    let Some(fields) = data.as_object() else { return Err("the data of the event is not an object".into()) };
-    let body: T = decode::from_value(&data)?;
+    let data: Value = stream.decode(text)?;
+    let Some(fields) = data.as_object() else {
+        return Err(String::from("the data of the event is not an object").into());
+    };
+    let body: T = stream.decode(data.to_string().as_bytes())?;
     let kept = serde_json::to_value(&body).unwrap_or_default();
     let is_lost = |name: &str| name != "sequence_number" && kept.get(name).is_some_and(Value::is_null);
     match fields.iter().find(|(name, value)| !value.is_null() && is_lost(name)) {
-        Some((name, _)) => Err(format!("`{name}` of the event is malformed")),
+        Some((name, _)) => Err(format!("`{name}` of the event is malformed").into()),
         None => Ok(body),
     }
 }
@@ -305,6 +334,7 @@ impl ResponseStream {
     ///     event?;
     ///     println!("{} {}", stream.snapshot().id, stream.snapshot().text());
     /// }
+    /// println!("{}", stream.text()?);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     #[inline]
@@ -342,7 +372,7 @@ impl ResponseStream {
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
     /// let response = client.responses().create_stream("ks_01…", "Who is in the videos?").send()?.finish()?;
-    /// println!("{} {:?}", response.text(), response.usage);
+    /// println!("{} {:?}", response.complete()?, response.usage);
     /// # Ok::<(), twelvelabs::Error>(())
     /// ```
     #[inline]
@@ -472,7 +502,8 @@ fn item_of<'a>(
     count: &mut usize,
 ) -> &'a mut ResponseOutputItem {
     let Some(id) = id else { return place(output, index, count) };
-    let at = output.iter().position(|item| item.id == id).unwrap_or_else(|| {
+    // An event is usually about the newest item.
+    let at = output.iter().rposition(|item| item.id == id).unwrap_or_else(|| {
         let kind = Some(ResponseOutputItemType::Message);
         output.push(ResponseOutputItem { id: id.into(), kind, ..Default::default() });
         *count += 1;
@@ -553,8 +584,11 @@ impl Iterator for ResponseStream {
         self.apply(&event);
         match &event {
             ResponseStreamEvent::Completed(end) => {
-                let status = end.response.as_ref().and_then(|response| response.status.clone());
-                self.snapshot.status = status.or(Some(ResponseStatus::Completed));
+                // The type of the event states that the response is complete, unless the response says otherwise.
+                let response = end.response.as_ref();
+                let has_error = response.is_some_and(ResponseObject::has_error);
+                let status = response.and_then(|response| response.status.clone());
+                self.snapshot.status = status.or((!has_error).then_some(ResponseStatus::Completed));
                 self.stream = None;
             }
             ResponseStreamEvent::Incomplete(_) => {

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use twelvelabs::{CancelHandle, Clock, RequestOptions};
+use twelvelabs::{CancelHandle, Clock, Error, RequestOptions, TwelveLabs};
 
-use crate::server::{Server, Step, answer, builder, client};
+use crate::server::{Server, Step, answer, answer_of_type, builder, client};
 use crate::wire::{Fixture, Outcome, Results, fixtures, instant, normal, page_items};
 
 /// The maximum number of failures to print.
@@ -22,7 +22,7 @@ const MAX_TOLD: usize = 30;
 const THREADS: usize = 2;
 
 /// The fields with the results of a call. A malformed value in one of them is an error, and no element is dropped.
-const RESULTS: [&str; 22] = [
+const RESULTS: [&str; 26] = [
     "arguments",
     "audio_embedding",
     "clips",
@@ -30,6 +30,7 @@ const RESULTS: [&str; 22] = [
     "data",
     "document_embedding",
     "embedding",
+    "embedding_uncertainty",
     "entities",
     "errors",
     "float",
@@ -41,7 +42,10 @@ const RESULTS: [&str; 22] = [
     "segments",
     "sentences",
     "text_embedding",
+    "thumbnail_urls",
     "transcription",
+    "upload_urls",
+    "uploaded_chunks",
     "utterances",
     "video_embedding",
     "words",
@@ -413,4 +417,57 @@ fn the_deadline_and_the_handle_of_a_call_hold_while_its_answer_is_repaired() {
     assert!((1000..1100).contains(&looks), "{looks}");
     let (outcome, looks) = read(1_000_000, 1000);
     assert!(outcome.unwrap_err().is_canceled() && (1000..1010).contains(&looks), "{looks}");
+}
+
+#[test]
+fn the_deadline_and_the_handle_of_a_call_hold_while_its_stream_is_repaired() {
+    type Read = fn(&TwelveLabs, RequestOptions) -> Result<usize, Error>;
+    const FAULTS: usize = 5000;
+    let faults = vec!["NaN"; FAULTS].join(",");
+    let line = format!("{{\"event_type\":\"new\",\"task_id\":\"1\",\"list\":[{faults}]}}");
+    let typed = format!("{{\"type\":\"response.created\",\"response\":{{\"id\":\"r\",\"more\":[{faults}]}}}}");
+    let end = "{\"event_type\":\"stream_end\"}";
+    let lines = answer_of_type(200, "application/x-ndjson", &format!("{line}\n{end}\n"));
+    let events = |data: &str| {
+        let end = "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\"}}";
+        answer_of_type(200, "text/event-stream", &format!("data: {data}\n\n{end}\n\n"))
+    };
+    let respond: Read = |client, options| {
+        let stream = client.responses().create_stream("k", "?").request_options(options).send()?;
+        stream.collect::<Result<Vec<_>, _>>().map(|events| events.len())
+    };
+    let streams: [(Vec<u8>, Read); 4] = [
+        (lines.clone(), |client, options| {
+            let stream = client.analyze_stream().request_options(options).send()?;
+            stream.collect::<Result<Vec<_>, _>>().map(|events| events.len())
+        }),
+        (lines, |client, options| {
+            let results = client.analyze_async().batches().results("b").request_options(options).send()?;
+            let results: Vec<_> = results.collect();
+            // The second line is no result. After a stop, there is no second one.
+            let count = results.len();
+            results.into_iter().next().expect("a first line").map(|_| count)
+        }),
+        (events(&line), respond),
+        (events(&typed), respond),
+    ];
+    for (n, (body, read)) in streams.into_iter().enumerate() {
+        let server = Server::start((0..3).map(|_| Step::Answer(body.clone())));
+        let read = |deadline: u64, until: u64| {
+            let (looks, cancel) = (Arc::<AtomicU64>::default(), CancelHandle::new());
+            let clock = Ticking { start: Instant::now(), looks: looks.clone(), cancel: cancel.clone(), until };
+            let client = builder(&server).clock(clock).build().unwrap();
+            let options = RequestOptions::new().deadline(Duration::from_secs(deadline)).cancel_handle(&cancel);
+            (read(&client, options), looks.load(Ordering::SeqCst))
+        };
+        let (outcome, looks) = read(1_000_000, u64::MAX);
+        assert_eq!(outcome.unwrap(), 2, "{n}");
+        assert!(looks > FAULTS as u64, "{n}: {looks}");
+        let (outcome, looks) = read(1000, u64::MAX);
+        let e = outcome.unwrap_err();
+        assert!(e.is_timeout() && (1000..1100).contains(&looks), "{n}: {e} {looks}");
+        let (outcome, looks) = read(1_000_000, 1000);
+        let e = outcome.unwrap_err();
+        assert!(e.is_canceled() && (1000..1020).contains(&looks), "{n}: {e} {looks}");
+    }
 }
