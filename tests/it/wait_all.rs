@@ -1,6 +1,7 @@
 //! Waiting for many resources: the number of requests, the options, and that one resource does not affect the others.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,15 +16,23 @@ struct Platform {
     clock: Moving,
     /// The times at which the resources are done, in seconds.
     done: Vec<u64>,
+    /// The times between which another resource is at the end of the list.
+    other: Range<u64>,
 }
 
 impl Platform {
     fn status(&self, number: usize) -> &'static str {
-        if self.clock.passed() >= Duration::from_secs(self.done[number]) { "ready" } else { "processing" }
+        let is_indexed = ["/tasks", "/indexed-assets"].iter().any(|end| self.path.ends_with(end));
+        match self.clock.passed() >= Duration::from_secs(self.done[number]) {
+            true => "ready",
+            false if is_indexed && !self.path.contains("embed") => "indexing",
+            false => "processing",
+        }
     }
 
     fn thing(&self, number: usize) -> Value {
-        json!({"_id": format!("i{number}"), "status": self.status(number)})
+        let (id, data) = (format!("i{number}"), json!([{"embedding": [0.5]}]));
+        json!({"_id": id, "task_id": id, "status": self.status(number), "data": data})
     }
 
     /// Returns the platform's answer: a page of a filtered list, or a resource.
@@ -32,7 +41,7 @@ impl Platform {
             request.query.iter().filter(|(have, _)| have == name).map(|(_, value)| value.as_str()).collect()
         };
         if request.path != self.path {
-            let number: usize = request.path.rsplit_once("/i").unwrap().1.parse().unwrap();
+            let number = request.path.trim_end_matches("/status").rsplit_once("/i").unwrap().1.parse().unwrap();
             return answer(200, &self.thing(number));
         }
         let (ids, states) = (all("asset_ids"), all("status"));
@@ -43,6 +52,11 @@ impl Platform {
             .filter(|number| ids.is_empty() || ids.contains(&format!("i{number}").as_str()))
             .filter(|number| states.is_empty() || states.contains(&self.status(*number)))
             .map(|number| self.thing(number))
+            .chain(
+                self.other
+                    .contains(&self.clock.passed().as_secs())
+                    .then(|| json!({"_id": "o", "status": "processing"})),
+            )
             .collect();
         let pages = listed.len().div_ceil(limit).max(1);
         let data: Vec<&Value> = listed.iter().skip((page - 1) * limit).take(limit).collect();
@@ -53,9 +67,21 @@ impl Platform {
 
 /// Waits for this many resources, and returns the number of list requests and of single requests.
 fn cost(path: &'static str, done: Vec<u64>, wait: impl Fn(&TwelveLabs, Vec<String>) -> Vec<String>) -> (usize, usize) {
+    let received = requests(path, done, 0..0, wait);
+    let lists = received.iter().filter(|request| request.path == path).count();
+    (lists, received.len() - lists)
+}
+
+/// Waits for this many resources, and returns all requests.
+fn requests(
+    path: &'static str,
+    done: Vec<u64>,
+    other: Range<u64>,
+    wait: impl Fn(&TwelveLabs, Vec<String>) -> Vec<String>,
+) -> Vec<Received> {
     let clock = Moving::default();
     let ids: Vec<String> = (0..done.len()).map(|number| format!("i{number}")).collect();
-    let platform = Arc::new(Platform { path, clock: clock.clone(), done });
+    let platform = Arc::new(Platform { path, clock: clock.clone(), done, other });
     let step = |_| {
         let platform = platform.clone();
         Step::Talk(Box::new(move |stream, request| {
@@ -68,9 +94,7 @@ fn cost(path: &'static str, done: Vec<u64>, wait: impl Fn(&TwelveLabs, Vec<Strin
     let done = wait(&client, ids.clone());
     assert_eq!(done.iter().cloned().collect::<BTreeSet<_>>().len(), ids.len(), "each comes once");
     assert_eq!(done.len(), ids.len());
-    let received = server.received();
-    let lists = received.iter().filter(|request| request.path == path).count();
-    (lists, received.len() - lists)
+    server.received()
 }
 
 fn ready<T>(waiting: Waiting<T>) -> Vec<String>
@@ -104,9 +128,64 @@ fn waiting_for_assets_costs_a_fiftieth_of_a_request_each() {
 fn waiting_for_240_items_of_a_store_for_10_minutes_costs_no_400_requests() {
     let (lists, retrieved) = cost(ITEMS, vec![600; 240], items);
     assert!(retrieved == 240 && lists + retrieved <= 400, "{lists} + {retrieved}");
-    // The items are done one after the other.
-    let (lists, retrieved) = cost(ITEMS, (0..240).map(|number| number * 5 / 2).collect(), items);
-    assert!(retrieved <= 250 && lists <= 64 * 3, "{lists} + {retrieved}");
+    // The items are done one after the other: the first of the list first, the last first, or in any order.
+    for order in [|number| number, |number| 239 - number, |number: u64| number * 101 % 240] {
+        let (lists, retrieved) = cost(ITEMS, (0..240).map(|number| order(number) * 5 / 2).collect(), items);
+        assert!(retrieved == 240 && lists + retrieved <= 400, "{lists} + {retrieved}");
+    }
+}
+
+#[test]
+fn every_kind_of_resource_is_waited_for_by_its_own_list_and_its_own_requests() {
+    type Wait = fn(&TwelveLabs, Vec<String>) -> Vec<String>;
+    let kinds: [(&str, &str, Wait); 7] = [
+        (ASSETS, "/{}", assets),
+        (ITEMS, "/{}", items),
+        ("/v1.3/tasks", "/{}", |client, ids| ready(client.tasks().wait_for_all(ids).send().unwrap())),
+        ("/v1.3/indexes/x1/indexed-assets", "/{}", |client, ids| {
+            ready(client.indexes().indexed_assets().wait_for_all("x1", ids).send().unwrap())
+        }),
+        ("/v1.3/embed-v2/tasks", "/{}", |client, ids| {
+            ready(client.embed().v2().tasks().wait_for_all(ids).send().unwrap())
+        }),
+        ("/v1.3/embed/tasks", "/{}/status", |client, ids| {
+            ready(client.embed().tasks().wait_for_all(ids).send().unwrap())
+        }),
+        ("/v1.3/analyze/tasks", "/{}", |client, ids| {
+            ready(client.analyze_async().tasks().wait_for_all(ids).send().unwrap())
+        }),
+    ];
+    for (path, single, wait) in kinds {
+        let received = requests(path, vec![0, 1, 9, 9, 9], 0..0, wait);
+        let lists = received.iter().filter(|request| request.path == path).count();
+        let each: Vec<_> =
+            received.iter().filter(|request| request.path != path).map(|request| &request.path).collect();
+        let each_once = [0, 1, 2, 3, 4].map(|n| format!("{path}{}", single.replace("{}", &format!("i{n}"))));
+        if path.contains("analyze") {
+            // This list cannot filter by several statuses.
+            assert_eq!(lists, 0);
+            assert!(each_once.iter().all(|path| each.contains(&path)), "{each:?}");
+        } else {
+            assert!(lists > 2, "{path}: {lists}");
+            // Fewer than four are polled one by one.
+            assert!(each.starts_with(&[&each_once[0], &each_once[1]]) && each.ends_with(&[&each_once[4]]), "{each:?}");
+        }
+    }
+}
+
+#[test]
+fn what_ends_while_something_else_begins_is_noticed() {
+    // After 40 s, another resource begins and the last one waited for ends: the number of items stays the same.
+    let mut done = vec![90; 120];
+    done[119] = 40;
+    let waited = |client: &TwelveLabs, ids: Vec<String>| {
+        let mut done = ready(client.knowledge_store_items().wait_for_all("k1", &ids).send().unwrap());
+        assert_eq!(done.remove(0), "i119");
+        [vec!["i119".to_string()], done].concat()
+    };
+    let received = requests(ITEMS, done, 40..90, waited);
+    let lists = received.iter().filter(|request| request.path == ITEMS).count();
+    assert!(received.len() - lists == 120 && lists < 40, "{lists} + {}", received.len() - lists);
 }
 
 #[test]

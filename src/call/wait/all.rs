@@ -22,10 +22,11 @@ const MAX_LIST_FAILURES: u32 = 5;
 ///
 /// Where the platform has a list that reports the status of many resources, the wait polls that list: for assets,
 /// indexed assets, knowledge store items, tasks and embedding tasks. A round of polls then takes one request for every
-/// 50 resources. If the list can filter by status, a round takes one request in total while nothing changes. Each
-/// resource is retrieved once when it has ended. For example, 50 assets that take 10 minutes need about 180 requests
-/// (122 rounds of one request, and 50 to retrieve the assets), and 240 knowledge store items about 350. Fewer than four
-/// resources, and resources without such a list, are polled one by one.
+/// 50 resources. If the list can filter by status, a round takes one request in total while nothing changes, and often
+/// two when a resource has ended. Each resource is retrieved once when it has ended. For example, 50 assets that take 10
+/// minutes need about 180 requests (122 rounds of one request, and 50 to retrieve the assets), and 240 knowledge store
+/// items 310 to 400, depending on the order in which they end. Fewer than four resources, and resources without such a
+/// list, are polled one by one.
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;

@@ -1,6 +1,7 @@
 //! A list that shows which of many resources are still being processed, so that they need not be polled separately.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::Deserialize;
 
@@ -25,9 +26,9 @@ const MAX_SHORT_ROUNDS: u32 = 5;
 pub(crate) struct StatusList {
     request: Request,
     filter: Filter,
-    /// The first page of the last round that read all pages.
-    before: Option<Page>,
-    /// The number of rounds since then that read only the first page.
+    /// The ids and the statuses of all items, in their order, as of the last round.
+    before: Option<Vec<(String, String)>>,
+    /// The number of rounds that read only the first page, since the last one that read all pages.
     short_rounds: u32,
 }
 
@@ -95,39 +96,90 @@ impl StatusList {
             let mut request = self.request.clone();
             request.query(parameter, group);
             let page = fetch(&request)?;
-            let known = page.data.iter().filter_map(Item::known);
-            unfinished.extend(known.filter(|(_, status)| !ended.contains(&status.as_str())));
+            unfinished.extend(page.known().into_iter().filter(|(_, status)| !ended.contains(&status.as_str())));
         }
         Ok(unfinished)
     }
 
     fn by_pages(&mut self, ids: &[&str]) -> Result<HashMap<String, String>> {
         let first = fetch(&self.request)?;
-        let unchanged = self.before.as_ref().is_some_and(|before| before.is_like(&first));
-        if unchanged && self.short_rounds < MAX_SHORT_ROUNDS {
-            self.short_rounds += 1;
-            return Ok(ids.iter().map(|id| (id.to_string(), first.status_of(id))).collect());
-        }
         let pages = first.page_info.as_ref().and_then(PageInfo::pages).unwrap_or(1);
-        self.before = None;
-        // A list with so many other resources in it takes more requests than it saves.
-        if pages > ids.len() as u64 / 2 {
-            return Ok(HashMap::new());
-        }
-        let wanted: HashSet<&str> = ids.iter().copied().collect();
-        let mut unfinished = HashMap::new();
-        let mut take = |page: &Page| {
-            let known = page.data.iter().filter_map(Item::known);
-            unfinished.extend(known.filter(|(id, _)| wanted.contains(id.as_str())));
+        let total = first.page_info.as_ref().and_then(|info| info.total_results);
+        let mut read = HashMap::from([(1, first)]);
+        let listed = match (self.before.take(), total) {
+            (Some(before), Some(total)) => self.changed(before, total, pages, &mut read)?,
+            _ => None,
         };
-        take(&first);
-        for number in 2..=pages {
-            take(&fetch(&self.request.with_query("page", &number.to_string()))?);
-        }
-        // A resource that is not in the list may end at any time, and the list's first page would not show it.
-        self.before = (unfinished.len() == ids.len()).then_some(first);
-        self.short_rounds = 0;
+        let listed = match listed {
+            Some(listed) => listed,
+            // A list with so many other resources in it takes more requests than it saves.
+            None if pages > ids.len() as u64 / 2 => return Ok(HashMap::new()),
+            None => {
+                self.short_rounds = 0;
+                let mut listed = Vec::new();
+                for number in 1..=pages {
+                    listed.extend(self.page(number, &mut read)?.known());
+                }
+                listed
+            }
+        };
+        let wanted: HashSet<&str> = ids.iter().copied().collect();
+        let unfinished = listed.iter().filter(|(id, _)| wanted.contains(id.as_str())).cloned().collect();
+        self.before = Some(listed).filter(|listed| total == Some(listed.len() as u64));
         Ok(unfinished)
+    }
+
+    /// Returns the list as it is now, if as many of its earlier items are missing as it is shorter. The first page and
+    /// then the pages from the last one backwards are read, up to the one on which the last missing item is noticed:
+    /// resources that were created at the same time also end at about the same time. Returns nothing if the list has
+    /// changed in another way.
+    fn changed(
+        &mut self,
+        before: Vec<(String, String)>,
+        total: u64,
+        pages: u64,
+        read: &mut HashMap<u64, Page>,
+    ) -> Result<Option<Vec<(String, String)>>> {
+        let Some(mut missing) = before.len().checked_sub(usize::try_from(total).unwrap_or(usize::MAX)) else {
+            return Ok(None);
+        };
+        // What is neither known to be still there nor to be missing, between the pages read from the front and the back.
+        let mut rest = VecDeque::from(before);
+        let (mut front, mut back) = (Vec::new(), VecDeque::new());
+        for number in [1].into_iter().chain((2..=pages).rev()) {
+            if number > 1 && missing == 0 {
+                break;
+            }
+            let mut items = VecDeque::from(self.page(number, read)?.known());
+            while let Some(item) = if number == 1 { items.pop_front() } else { items.pop_back() } {
+                loop {
+                    let earlier = if number == 1 { rest.pop_front() } else { rest.pop_back() };
+                    match earlier {
+                        Some((id, _)) if id == item.0 => break,
+                        Some(_) if missing > 0 => missing -= 1,
+                        _ => return Ok(None),
+                    }
+                }
+                if number == 1 { front.push(item) } else { back.push_front(item) }
+            }
+            if rest.len() == missing {
+                rest.clear();
+                missing = 0;
+            }
+        }
+        if read.len() == 1 {
+            self.short_rounds += 1;
+        }
+        let is_sure = missing == 0 && self.short_rounds <= MAX_SHORT_ROUNDS;
+        Ok(is_sure.then(|| front.into_iter().chain(rest).chain(back).collect()))
+    }
+
+    /// Returns a page, which is fetched unless it was read in this round.
+    fn page<'a>(&self, number: u64, read: &'a mut HashMap<u64, Page>) -> Result<&'a Page> {
+        Ok(match read.entry(number) {
+            Entry::Occupied(page) => page.into_mut(),
+            Entry::Vacant(place) => place.insert(fetch(&self.request.with_query("page", &number.to_string()))?),
+        })
     }
 }
 
@@ -137,22 +189,8 @@ fn fetch(request: &Request) -> Result<Page> {
 }
 
 impl Page {
-    /// Says whether nothing has changed since the other page: it contains the same items and reports the same total.
-    fn is_like(&self, other: &Page) -> bool {
-        let total = |page: &Page| page.page_info.as_ref()?.total_results;
-        let ids = |page: &Page| page.data.iter().map(|item| item.id.clone()).collect::<Vec<_>>();
-        total(self).is_some() && total(self) == total(other) && ids(self) == ids(other)
-    }
-
-    fn status_of(&self, id: &str) -> String {
-        let item = self.data.iter().find(|item| item.id.as_deref() == Some(id));
-        item.and_then(|item| item.status.clone()).unwrap_or_default()
-    }
-}
-
-impl Item {
-    /// Returns the item's id and status, if it has both.
-    fn known(&self) -> Option<(String, String)> {
-        Some((self.id.clone()?, self.status.clone()?))
+    /// Returns the ids and the statuses of the items that have both.
+    fn known(&self) -> Vec<(String, String)> {
+        self.data.iter().filter_map(|item| Some((item.id.clone()?, item.status.clone()?))).collect()
     }
 }
