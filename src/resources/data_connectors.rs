@@ -181,12 +181,12 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Connection {
-    /// The id.
+    /// The id of the connection.
     #[serde(rename = "_id")]
     pub id: String,
     /// The provider.
     pub provider: Option<ConnectionProvider>,
-    /// The status.
+    /// The status of the connection.
     pub status: Option<ConnectionStatus>,
     /// Your own label.
     pub custom_id: Option<String>,
@@ -260,7 +260,7 @@ impl fmt::Debug for CreateConnectionPickerTokenResponse {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RedirectUri {
-    /// The id.
+    /// The id of the redirect URI.
     #[serde(rename = "_id")]
     pub id: String,
     /// The URI.

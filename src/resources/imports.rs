@@ -161,7 +161,7 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Import {
-    /// The id.
+    /// The id of the import.
     #[serde(rename = "_id")]
     pub id: String,
     /// The id of the connection.
@@ -181,7 +181,7 @@ pub struct Import {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ImportDetail {
-    /// The id.
+    /// The id of the import.
     #[serde(rename = "_id")]
     pub id: String,
     /// The id of the connection.

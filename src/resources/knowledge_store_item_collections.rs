@@ -205,14 +205,14 @@ open_enum! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KnowledgeStoreItemCollection {
-    /// The id.
+    /// The id of the collection.
     #[serde(rename = "_id")]
     pub id: String,
     /// The id of the knowledge store that contains the collection.
     pub knowledge_store_id: Option<String>,
-    /// The name.
+    /// The name of the collection.
     pub name: Option<String>,
-    /// The description.
+    /// The description of the collection.
     pub description: Option<String>,
     /// Your own metadata.
     pub metadata: Option<Map<String, Value>>,

@@ -176,14 +176,14 @@ open_enum! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KnowledgeStoreItem {
-    /// The id.
+    /// The id of the item.
     #[serde(rename = "_id")]
     pub id: String,
     /// The type: a video or an image.
     pub asset_type: Option<AssetType>,
     /// The id of the asset in this item.
     pub asset_id: Option<String>,
-    /// The status.
+    /// The status of the item.
     pub status: Option<KnowledgeStoreItemStatus>,
     /// The metadata that the platform read from the file.
     pub system_metadata: Option<KnowledgeStoreItemSystemMetadata>,

@@ -17,3 +17,38 @@ pub(crate) mod responses;
 pub(crate) mod search;
 pub(crate) mod tasks;
 pub(crate) mod technical_metadata;
+
+#[cfg(test)]
+mod tests {
+    use crate::call::request::Request;
+    use crate::resources::assets::UploadMethod;
+    use crate::resources::embed::EmbedInput;
+
+    #[test]
+    fn calls_for_which_the_platform_works_first_have_ten_minutes() {
+        let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
+        let (embed, v2) = (client.embed(), client.embed().v2());
+        let slow: [&dyn AsRef<Request>; 11] = [
+            &client.analyze(),
+            &client.analyze_stream(),
+            &client.assets().create(UploadMethod::direct("a.mp4")),
+            &client.assets().create(UploadMethod::url("https://h/a.mp4")),
+            &client.tasks().create("i"),
+            &client.responses().create("k", "?"),
+            &client.responses().create_stream("k", "?"),
+            &embed.create("m"),
+            &embed.tasks().create("m"),
+            &v2.create(EmbedInput::text("a"), "m"),
+            &v2.tasks().create(EmbedInput::text("a"), "m"),
+        ];
+        let fast: [&dyn AsRef<Request>; 4] = [
+            &client.assets().list(),
+            &client.assets().delete("a"),
+            &client.search().query("i", ["visual"]),
+            &client.analyze_async().tasks().create(),
+        ];
+        let seconds = |call: &dyn AsRef<Request>| call.as_ref().policy().timeout.as_secs();
+        assert_eq!(slow.map(seconds), [600; 11]);
+        assert_eq!(fast.map(seconds), [60; 4]);
+    }
+}

@@ -315,7 +315,7 @@ masked_debug! {
 pub struct ChunkInfo {
     /// The chunk's number, from 1.
     pub index: Option<u32>,
-    /// The status.
+    /// The status of the chunk.
     pub status: Option<ChunkStatus>,
     /// The time at which the chunk was reported.
     #[serde(default, with = "time::serde::rfc3339::option")]
@@ -333,7 +333,7 @@ pub struct ChunkInfo {
 pub struct UploadStatus {
     /// The id of the session.
     pub upload_id: Option<String>,
-    /// The status.
+    /// The status of the upload session.
     pub status: Option<UploadSessionStatus>,
     /// The chunks of the first page.
     pub uploaded_chunks: Option<Vec<ChunkInfo>>,
@@ -406,7 +406,7 @@ impl SyncPager<ChunkInfo> {
 pub struct IncompleteUpload {
     /// The id of the session.
     pub upload_id: String,
-    /// The status.
+    /// The status of the upload session.
     pub status: Option<UploadSessionStatus>,
     /// The file's size in bytes.
     pub total_size: Option<u64>,

@@ -108,6 +108,7 @@ fn what_is_no_request_is_refused_and_others_go_on() {
         "POST /assets HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST /assets HTTP/1.1\r\ntransfer-encoding: gzip\r\n\r\n",
         "POST /assets HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
+        "POST /assets HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n+0\r\n\r\n",
         "POST /assets HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\nabc\r\n",
         &long,
     ] {

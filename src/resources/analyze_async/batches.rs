@@ -248,13 +248,13 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeBatch {
-    /// The id.
+    /// The id of the batch.
     pub batch_id: String,
     /// The mode of the analyses.
     pub analysis_mode: Option<AnalysisMode>,
     /// The model.
     pub model_name: Option<String>,
-    /// The status.
+    /// The status of the batch.
     pub status: Option<BatchStatus>,
     /// The number of items.
     pub total_items: Option<u64>,
@@ -326,7 +326,7 @@ pub struct BatchResultItem {
     pub task_id: String,
     /// Your own id.
     pub custom_id: Option<String>,
-    /// The status.
+    /// The status of the item.
     pub status: Option<BatchItemStatus>,
     /// The result, if there is one.
     pub data: Option<AnalyzeTaskResult>,

@@ -195,7 +195,7 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AnalyzeTask {
-    /// The id.
+    /// The id of the task.
     pub task_id: String,
     /// Your own id.
     pub custom_id: Option<String>,
@@ -205,7 +205,7 @@ pub struct AnalyzeTask {
     pub video_source: Option<AnalyzeVideoSource>,
     /// The parameters of the request.
     pub request_params: Option<AnalyzeTaskParams>,
-    /// The status.
+    /// The status of the task.
     pub status: Option<AnalyzeTaskStatus>,
     /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]

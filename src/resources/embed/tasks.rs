@@ -205,10 +205,9 @@ pub struct CreateEmbedTasks {
 }
 
 impl CreateEmbedTasks {
-    /// Applies settings to each call.
-    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.request_options = request_options;
-        self
+    setters! {
+        /// Applies settings to each call.
+        request_options: RequestOptions => request_options,
     }
 
     when_some!();
@@ -284,7 +283,7 @@ impl EmbedTaskVideo {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MediaEmbeddingTask {
-    /// The id.
+    /// The id of the task.
     #[serde(rename = "_id")]
     pub id: String,
     /// The model that creates the vectors.

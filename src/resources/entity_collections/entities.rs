@@ -272,20 +272,20 @@ open_enum! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Entity {
-    /// The id.
+    /// The id of the entity.
     #[serde(rename = "_id")]
     pub id: String,
     /// The id of its collection.
     pub entity_collection_id: Option<String>,
-    /// The name.
+    /// The name of the entity.
     pub name: Option<String>,
-    /// The description.
+    /// The description of the entity.
     pub description: Option<String>,
     /// Your own metadata.
     pub metadata: Option<Map<String, Value>>,
     /// The ids of its assets.
     pub asset_ids: Option<Vec<String>>,
-    /// The status.
+    /// The status of the entity.
     pub status: Option<EntityStatus>,
     /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]

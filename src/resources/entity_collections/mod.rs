@@ -131,10 +131,10 @@ open_enum! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EntityCollection {
-    /// The id.
+    /// The id of the collection.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The name.
+    /// The name of the collection.
     pub name: Option<String>,
     /// The description of the collection.
     pub description: Option<String>,

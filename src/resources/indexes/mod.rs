@@ -168,11 +168,10 @@ impl EnsureIndex {
         self
     }
 
-    /// Applies settings to every request. Additional query and body parameters are sent only with the request that
-    /// creates the index.
-    pub fn request_options(mut self, request_options: RequestOptions) -> Self {
-        self.request_options = request_options;
-        self
+    setters! {
+        /// Applies settings to every request. Additional query and body parameters are sent only with the request that
+        /// creates the index.
+        request_options: RequestOptions => request_options,
     }
 
     when_some!();
@@ -277,10 +276,10 @@ open_enum! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Index {
-    /// The id.
+    /// The id of the index.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The name.
+    /// The name of the index.
     pub index_name: Option<String>,
     /// The time of creation.
     #[serde(default, with = "time::serde::rfc3339::option")]

@@ -236,12 +236,12 @@ pub struct EnrichmentConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KnowledgeStore {
-    /// The id.
+    /// The id of the knowledge store.
     #[serde(rename = "_id")]
     pub id: String,
-    /// The name.
+    /// The name of the knowledge store.
     pub name: Option<String>,
-    /// The description.
+    /// The description of the knowledge store.
     pub description: Option<String>,
     /// The settings by which the platform processes the items.
     pub ingestion_config: Option<IngestionConfig>,

@@ -398,7 +398,11 @@ impl Incoming<'_> {
             Length::Chunked => loop {
                 let size = self.line()?;
                 let size = size.split(';').next().unwrap_or_default().trim();
-                let Ok(size) = u64::from_str_radix(size, 16) else { return Ok(Err("A chunk has no size.")) };
+                // `from_str_radix` would also take a sign.
+                let digits = Some(size).filter(|size| size.bytes().all(|byte| byte.is_ascii_hexdigit()));
+                let Some(size) = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) else {
+                    return Ok(Err("A chunk has no size."));
+                };
                 if size == 0 {
                     // Trailer fields may follow the last chunk, up to an empty line.
                     while !is_reset && !self.line()?.is_empty() {}

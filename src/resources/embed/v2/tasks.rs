@@ -121,7 +121,7 @@ request! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingTask {
-    /// The id.
+    /// The id of the task.
     #[serde(rename = "_id")]
     pub id: String,
     /// The status of the task.
