@@ -70,12 +70,19 @@ pub(super) fn transport(
     causes(f, operation, message, cause(source))
 }
 
+/// The beginnings of the messages about a file that leave the operating system's error nothing to add.
+const EXPLAINED: [&str; 4] =
+    ["there is no such file", "no permission to read the file", "this is a URL", "the path of the file is empty"];
+
 pub(super) fn file(path: &Path, message: &str, source: &Option<io::Error>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match path.as_os_str().is_empty() {
         true => f.write_str(message)?,
         false => write!(f, "{}: {message}", printable_path(path))?,
     }
-    causes(f, "", message, cause(source))
+    match EXPLAINED.iter().any(|beginning| message.starts_with(beginning)) {
+        true => Ok(()),
+        false => causes(f, "", message, cause(source)),
+    }
 }
 
 pub(super) fn wait_timeout(

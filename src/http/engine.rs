@@ -27,7 +27,7 @@ use crate::text::{human, printable, public_url};
 const EXPECT_CONTINUE_ABOVE: u64 = 1 << 20;
 /// The maximum size of a refusal's body that is kept.
 const MAX_ERROR_BODY: usize = 64 << 10;
-const OUTCOME_UNKNOWN: &str = "it is unknown whether the platform acted: check before you repeat it";
+const OUTCOME_UNKNOWN: &str = "it is unknown whether the platform acted, so check before you repeat it";
 
 /// A request to send, with its retry policy.
 pub(crate) struct Plan<'a> {
@@ -387,9 +387,14 @@ impl<'a, 'p> Call<'a, 'p> {
         (failed(failure, operation.clone(), policy.max_response_size, *idempotent), outcome)
     }
 
+    /// Returns the number of attempts for a message.
+    fn count_of_attempts(&self) -> String {
+        if self.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", self.attempts) }
+    }
+
     /// Inserts the limit that ended an attempt into the placeholder in its message.
     fn with_limit(&self, mut failure: Failure) -> Failure {
-        let attempts = if self.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", self.attempts) };
+        let attempts = self.count_of_attempts();
         let deadline = human(self.plan.policy.deadline.unwrap_or_default());
         let deadline = format!("no response within the deadline of {deadline} ({attempts})");
         let timeout = format!("within {} (`timeout`)", human(self.plan.policy.timeout));
@@ -407,7 +412,7 @@ impl<'a, 'p> Call<'a, 'p> {
             Some(Duration::ZERO) if error.is_timeout() => Err(error),
             Some(remaining) if wait >= remaining => {
                 let deadline = human(self.plan.policy.deadline.unwrap_or_default());
-                let attempts = self.attempts;
+                let attempts = self.count_of_attempts();
                 let message =
                     format!("the deadline of {deadline} leaves no time for another attempt (after {attempts})");
                 Err(self.timeout(message, Some(error)))

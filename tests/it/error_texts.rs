@@ -144,7 +144,10 @@ fn files() {
     let folder = Folder::new("error-texts");
     let upload = |file: &str| {
         let file = file.to_string();
-        unsent(move |c| c.assets().create(UploadMethod::direct(FileSource::path(file))).send().map(drop))
+        let e = unsent(move |c| c.assets().create(UploadMethod::direct(FileSource::path(file))).send().map(drop));
+        // The system's error says nothing that the message does not say.
+        assert_eq!(format!("{e:#}"), e.to_string());
+        e
     };
     let mut texts = Texts::default();
     texts.check(upload("no/such/file.mp4"), "no/such/file.mp4: there is no such file");
@@ -194,7 +197,7 @@ fn refusals() {
     );
     texts.check(
         after([Step::Answer(answer(502, &json!({"message": "Oh."})))], post),
-        "Oh. [502] (POST /assets at 127.0.0.1); it is unknown whether the platform acted: check before you repeat it",
+        "Oh. [502] (POST /assets at 127.0.0.1); it is unknown whether the platform acted, so check before you repeat it",
     );
     texts.check(
         after([Step::Answer(answer_with(503, &[("retry-after", "120")], &json!({"message": "Later."})))], post)
@@ -231,7 +234,7 @@ fn time_and_the_network() {
     });
     texts.check(
         format!("{e:#}"),
-        "the deadline of 450 ms leaves no time for another attempt (after 1) (GET /assets/a1): \
+        "the deadline of 450 ms leaves no time for another attempt (after 1 attempt) (GET /assets/a1): \
          Oh. [500] (at 127.0.0.1)",
     );
     let e = after([], |c| c.assets().retrieve("a1").request_options(patience(0)).send().map(drop));
@@ -243,8 +246,8 @@ fn time_and_the_network() {
     texts.check(e, "127.0.0.1:PORT did not respond within 300 ms (`timeout`) (GET /assets/a1)");
     texts.check(
         after([Step::Close(Vec::new())], post),
-        "127.0.0.1:PORT closed the connection too early; it is unknown whether the platform acted: check before you \
-         repeat it (POST /assets)",
+        "127.0.0.1:PORT closed the connection too early; it is unknown whether the platform acted, so check before \
+         you repeat it (POST /assets)",
     );
     let e = after((0..9).map(|_| Step::Answer(answer(200, &json!({"_id": "a1", "status": "processing"})))), |c| {
         c.assets().wait_for_done("a1").max_wait_time(Duration::from_secs(12)).send().map(drop)

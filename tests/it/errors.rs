@@ -38,16 +38,14 @@ fn refusals_name_the_host_and_their_kind() {
 
 #[test]
 fn the_causes_are_written_where_they_are_asked_for() {
-    // For a missing file, the operating system's error is the cause.
+    // The operating system accepts no path with a NUL byte, and its error is the cause.
     let server = Server::start([]);
     let client = builder(&server).max_retries(0).build().unwrap();
-    let file = FileSource::path("no/such/file.mp4");
+    let file = FileSource::path("no/such\0file.mp4");
     let e = client.assets().create(UploadMethod::direct(file)).send().unwrap_err();
-    let cause = std::error::Error::source(&e).map(|cause| cause.to_string());
-    match cause {
-        Some(cause) => assert_eq!(format!("{e:#}"), format!("{e}: {cause}")),
-        None => assert_eq!(format!("{e:#}"), format!("{e}")),
-    }
+    let cause = std::error::Error::source(&e).expect("a cause").to_string();
+    assert!(e.to_string().ends_with("cannot open the file"), "{e}");
+    assert_eq!(format!("{e:#}"), format!("{e}: {cause}"));
     // Nothing listens on this port.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let client = builder(&server).base_url(format!("http://127.0.0.1:{port}")).max_retries(0).build().unwrap();
@@ -63,7 +61,7 @@ fn the_causes_are_written_where_they_are_asked_for() {
     let e = client.assets().retrieve("a1").request_options(options).send().unwrap_err();
     assert_eq!(
         format!("{e:#}"),
-        "the deadline of 450 ms leaves no time for another attempt (after 1) (GET /assets/a1): Oh. [500] (at 127.0.0.1)"
+        "the deadline of 450 ms leaves no time for another attempt (after 1 attempt) (GET /assets/a1): Oh. [500] (at 127.0.0.1)"
     );
 }
 
