@@ -82,10 +82,12 @@ pub fn finish(outcome: Result) -> ExitCode {
 }
 
 /// Formats an error with its causes on one line.
-pub fn with_causes(error: &dyn Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", with_causes(cause)),
-        None => error.to_string(),
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    match (error.downcast_ref::<twelvelabs::Error>(), error.source()) {
+        // An error of the crate appends its own causes.
+        (Some(error), _) => format!("{error:#}"),
+        (None, Some(cause)) => format!("{error}: {}", with_causes(cause)),
+        (None, None) => error.to_string(),
     }
 }
 

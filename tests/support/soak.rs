@@ -122,7 +122,7 @@ impl Round {
             // not distinguish them.
             let length = if number % 4 == 0 { 25_000 + 3000 * number } else { 900 + number };
             let (name, length) = if number % 8 == 7 && !is_sharded {
-                // Some of them in chunks.
+                // Some of them are sent in chunks.
                 (format!("{number}/same.mp4"), if number % 16 == 7 { 500 } else { 50_000 })
             } else if let Some(odd) = ODD_NAMES.get(number / 3).filter(|_| number % 3 == 2 && cfg!(unix)) {
                 (odd.to_string(), length)
@@ -156,7 +156,7 @@ impl Round {
         tool(&self.stand_in, &arguments).spawn().unwrap()
     }
 
-    /// Replaces the faults of the last run by others.
+    /// Replaces the faults of the last run with others.
     fn break_things(&self, chance: &mut Chance) {
         self.stand_in.forgive();
         if !chance.once_in(3) {
