@@ -484,6 +484,30 @@ fn most_of_a_large_manifest_is_old_and_goes() {
 }
 
 #[test]
+fn of_merged_manifests_the_newest_line_about_a_file_counts() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("merged"));
+    small_files(&folder, 2);
+    let client = client(&stand_in.url());
+    stand_in.fault("POST /assets", Fault::status(400).always());
+    assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Failed));
+    stand_in.forgive();
+    // Each of two batches continues its own copy, as after a change of the number of shards.
+    let common = fs::read(folder.path(NAME)).unwrap();
+    let copies = ["00.mp4", "01.mp4"].map(|name| {
+        fs::write(folder.path(NAME), &common).unwrap();
+        let all = client.assets().upload_all([folder.path(name)]).manifest(folder.path(NAME));
+        assert!(all.send().unwrap().finish().is_complete());
+        fs::read(folder.path(NAME)).unwrap()
+    });
+    for parts in [[0, 1], [1, 0]] {
+        fs::write(folder.path(NAME), parts.map(|part| copies[part].clone()).concat()).unwrap();
+        let found = outcomes(batch(&client, &folder));
+        assert!(found.values().all(|outcome| outcome.kind == Skipped), "{parts:?}: {found:?}");
+    }
+    assert_eq!(stand_in.asset_count(), 2);
+}
+
+#[test]
 fn a_file_of_another_size_or_another_time_is_another_file() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("changed"));
     let client = client(&stand_in.url());

@@ -2,9 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::ops::Range;
 use std::path::Path;
+
+use serde::Deserialize;
+use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 use crate::text::{BOM, printable_path};
@@ -45,6 +48,10 @@ struct Reading<'a> {
     content: Content,
     /// Whether an earlier line has identified the file as a journal.
     started: bool,
+    /// The number of headers so far. Each one after the first begins a part of concatenated journals.
+    part: u32,
+    /// For each path in concatenated journals: the part of the last line that counts, and when it was written.
+    written: Option<HashMap<PathId, (u32, OffsetDateTime)>>,
     /// The number of unreadable lines.
     skipped: u64,
 }
@@ -52,23 +59,10 @@ struct Reading<'a> {
 impl Content {
     /// Reads a journal. Returns an error if it is of another kind, another account or another base URL.
     pub(crate) fn read(file: &File, kind: Kind, header: &Header, paths: &Paths, path: &Path) -> Result<Self> {
-        let fail = |e| Error::file(path, format!("cannot read the {}", kind.name()), Some(e));
-        let mut reader = BufReader::with_capacity(1 << 16, file);
         let content = Content::default();
-        let mut reading = Reading { kind, header, paths, path, content, started: false, skipped: 0 };
-        let mut line = Vec::new();
-        for number in 1u64.. {
-            line.clear();
-            let length = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).map_err(fail)? as u64;
-            if length == 0 {
-                break;
-            }
-            reading.line(number, &line, length)?;
-        }
-        if reading.skipped > 1 {
-            log::warn!("{}: {} lines are skipped", printable_path(path), reading.skipped);
-        }
-        Ok(reading.content)
+        let reading =
+            Reading { kind, header, paths, path, content, started: false, part: 0, written: None, skipped: 0 };
+        reading.read(file)
     }
 
     /// Whether most of the journal is superseded.
@@ -95,6 +89,50 @@ impl Content {
 }
 
 impl Reading<'_> {
+    fn read(mut self, mut file: &File) -> Result<Content> {
+        let (kind, path) = (self.kind, self.path);
+        let fail = |e| Error::file(path, format!("cannot read the {}", kind.name()), Some(e));
+        file.rewind().map_err(fail)?;
+        let mut reader = BufReader::with_capacity(1 << 16, file);
+        let mut line = Vec::new();
+        for number in 1u64.. {
+            line.clear();
+            let length = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).map_err(fail)? as u64;
+            if length == 0 {
+                break;
+            }
+            self.line(number, &line, length)?;
+        }
+        if self.part > 1 && self.written.is_none() {
+            // Concatenated journals are read again, now with the time of each line.
+            let (content, written) = (Content::default(), Some(HashMap::new()));
+            return Reading { content, written, started: false, part: 0, skipped: 0, ..self }.read(file);
+        }
+        if self.skipped > 1 {
+            log::warn!("{}: {} lines are skipped", printable_path(path), self.skipped);
+        }
+        Ok(self.content)
+    }
+
+    /// Whether a line in concatenated journals is older than the last one about its file in another part.
+    ///
+    /// The parts may be copies of one journal that were continued separately, so the position of a line says nothing.
+    /// Within a part, the position counts, because the clock may have been set.
+    fn is_older(&mut self, id: PathId, text: &[u8]) -> bool {
+        #[derive(Deserialize)]
+        struct Written {
+            #[serde(with = "time::serde::rfc3339")]
+            at: OffsetDateTime,
+        }
+        let Some(written) = &mut self.written else { return false };
+        let Ok(Written { at }) = serde_json::from_slice(text) else { return false };
+        let is_older = written.get(&id).is_some_and(|(part, last)| *part != self.part && at <= *last);
+        if !is_older {
+            written.insert(id, (self.part, at));
+        }
+        is_older
+    }
+
     fn line(&mut self, number: u64, line: &[u8], length: u64) -> Result<()> {
         self.content.torn = !line.ends_with(b"\n");
         if self.content.torn && length == MAX_LINE {
@@ -114,7 +152,7 @@ impl Reading<'_> {
         }
         match EntryHead::read(text) {
             // The first line of a state file is always a header.
-            Ok(head) if self.started || self.kind == Kind::Manifest => self.entry(&head, place),
+            Ok(head) if self.started || self.kind == Kind::Manifest => self.entry(&head, text, place),
             head => match Header::read(text) {
                 Some(found) => return self.header(&found, length),
                 None => return self.unrecognized(number, text, place, head.err()),
@@ -123,9 +161,13 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, head: &EntryHead, place: Range<u64>) {
+    fn entry(&mut self, head: &EntryHead, text: &[u8], place: Range<u64>) {
         self.started = true;
-        let (id, content) = (self.paths.id(&head.path), &mut self.content);
+        let id = self.paths.id(&head.path);
+        if self.is_older(id, text) {
+            return;
+        }
+        let content = &mut self.content;
         if content.other.is_none() && !self.paths.may_be_own(id) {
             content.other = Some(head.path.clone().into_owned());
         }
@@ -144,6 +186,7 @@ impl Reading<'_> {
             return self.refuse(&why);
         }
         // A header further down comes from manifests that were concatenated.
+        self.part += 1;
         self.content.has_header |= !self.started;
         self.started = true;
         self.content.live += length;
