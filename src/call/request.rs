@@ -14,7 +14,7 @@ use crate::call::options::RequestOptions;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
 use crate::file::FileSource;
-use crate::http::attempt::{ANSWER, Failure, LiveBody};
+use crate::http::attempt::{ANSWER, Failure, HeaderMap, LiveBody};
 use crate::http::body::{Part, Payload, Progress, ProgressCallback};
 use crate::http::engine::{self, Plan, Policy, Target};
 use crate::http::session::Session;
@@ -466,7 +466,7 @@ impl Request {
         encode::url(base_url, &self.path, self.query.iter().chain(&self.conditions), &self.options.query)
     }
 
-    fn headers(&self, payload: Option<&Payload>) -> Result<Vec<(String, String)>> {
+    fn headers(&self, payload: Option<&Payload>) -> Result<HeaderMap> {
         let content_type = payload.and_then(|payload| payload.content_type.as_deref());
         let key = || format!("{:016x}{:016x}", random_bits(), random_bits());
         let key = self.hints.with_idempotency_key.then(key);
@@ -492,7 +492,8 @@ impl Request {
     pub(crate) fn failed(&self, failure: Failure) -> Error {
         let limit = self.session.settings().max_response_size;
         // The platform has acted, because its answer had started.
-        engine::failed(failure, self.operation(), limit, true)
+        let Policy { timeout, deadline, .. } = self.policy();
+        engine::failed(failure.with_limit(timeout, deadline), self.operation(), limit, true)
     }
 
     /// Redacts the API key in an answer that becomes part of an error.

@@ -108,8 +108,8 @@ impl Inspected {
         if self.base64 { self.length?.div_ceil(3).checked_mul(4) } else { self.length }
     }
 
-    pub(crate) fn is_fresh(&self) -> bool {
-        FileSource::new(None, self.content.clone()).is_fresh()
+    pub(crate) fn is_replayable(&self) -> bool {
+        FileSource::new(None, self.content.clone()).is_replayable()
     }
 
     /// The state of the file when it was inspected.

@@ -164,7 +164,7 @@ impl FileSource {
     }
 
     /// Whether the bytes can still be sent from the start.
-    pub(crate) fn is_fresh(&self) -> bool {
+    pub(crate) fn is_replayable(&self) -> bool {
         match &self.content {
             Content::Reader { once, .. } => !once.touched.load(Ordering::SeqCst),
             _ => true,

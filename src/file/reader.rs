@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn readers_give_what_they_announced_and_only_once() {
         let source = FileSource::reader("a", &b"hello"[..]).length(5);
-        assert!(source.is_fresh());
+        assert!(source.is_replayable());
         assert_eq!(read_all(&source).unwrap(), b"hello");
-        assert!(!source.is_fresh());
+        assert!(!source.is_replayable());
         let e = read_all(&source).unwrap_err();
         assert!(matches!(&e, Error::File { source: Some(e), .. } if e.to_string().contains("only once")), "{e:?}");
         let short = FileSource::reader("a", &b"hello"[..]).length(9);

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 pub use ureq::Agent;
 use ureq::config::Config;
-use ureq::http::Request;
-use ureq::http::header::{self, HeaderName, HeaderValue};
+use ureq::http::header;
+pub(crate) use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+use ureq::http::{Method, Request, Uri};
 use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 
 use crate::clock::random_hex;
@@ -16,7 +17,7 @@ use crate::http::connection::{DnsCache, Environment, ProxyRoute, Secret, Stage, 
 use crate::http::url::basic_auth;
 use crate::limits::FOREVER;
 use crate::response::{HttpResponse, Origin};
-use crate::text::printable;
+use crate::text::{human, printable};
 
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 /// The size of the output buffer. With it, a file is sent a quarter faster than with the library's default.
@@ -30,10 +31,6 @@ const MAX_PREALLOC: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The default time limit for an answer.
 pub(crate) const ANSWER: Duration = Duration::from_secs(60);
-/// The message of an attempt that ran into the deadline. The engine, which knows how long the deadline was, replaces
-/// it.
-pub(super) const DEADLINE_PASSED: &str = "the deadline of the call has passed";
-pub(super) const IN_TIME: &str = "in time";
 /// The advice for an untrusted certificate. With the system's TLS, or with `platform-verifier`, the system's
 /// certificates are consulted already.
 const CERTIFICATE_HINT: &str = if cfg!(feature = "rustls") && !cfg!(feature = "platform-verifier") {
@@ -48,7 +45,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// The request of one attempt.
 pub(super) struct Attempt<'a> {
     pub method: &'a str,
-    pub headers: &'a [(String, String)],
+    pub headers: &'a HeaderMap,
     /// Whether the request goes to the API, and therefore carries the key.
     pub is_api: bool,
     /// Whether the body is held back until the server agrees to receive it (`Expect: 100-continue`).
@@ -97,6 +94,17 @@ pub(crate) struct Failure {
     pub sent: bool,
     pub message: String,
     pub source: Option<io::Error>,
+    /// The caller's limit that the attempt exceeded. The engine, which knows how long it was, adds it to the message.
+    pub limit: Option<TimeLimit>,
+}
+
+/// A time limit that the caller can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeLimit {
+    /// The limit for the answer, or for the silence of a stream.
+    Timeout,
+    /// The deadline of the whole call.
+    Deadline,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +123,23 @@ pub(crate) enum FailureKind {
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Failure { kind, sent: true, message: message.into(), source: None }
+        Failure { kind, sent: true, message: message.into(), source: None, limit: None }
+    }
+
+    /// Adds the limit that was exceeded to the message.
+    pub(crate) fn with_limit(mut self, timeout: Duration, deadline: Option<Duration>) -> Self {
+        match self.limit {
+            Some(TimeLimit::Timeout) => self.message.push_str(&format!(" within {} (`timeout`)", human(timeout))),
+            Some(TimeLimit::Deadline) => {
+                self.message.push_str(&format!(" within the deadline of {}", human(deadline.unwrap_or_default())));
+            }
+            None => {}
+        }
+        self
+    }
+
+    fn timed_out(message: String, limit: Option<TimeLimit>) -> Self {
+        Failure { limit, ..Failure::new(FailureKind::TimedOut, message) }
     }
 }
 
@@ -272,7 +296,7 @@ pub(super) fn send(
 ) -> Result<HttpResponse<LiveBody>, Failure> {
     attempt.limits.total = attempt.limits.total.map(|total| total.min(FOREVER));
     let connections = if attempt.is_api { &agents.api } else { &agents.storage };
-    let began = Instant::now();
+    let began = attempt.limits.total.map(|_| Instant::now());
     let _guard = exchange.enter();
     let mut result = run(agents, &connections.agent, &mut attempt, exchange)?;
     if let Err(ureq::Error::Io(_) | ureq::Error::Timeout(_)) = &result
@@ -284,11 +308,14 @@ pub(super) fn send(
         if !exchange.is_sent() && matches!(result, Err(ureq::Error::Io(_))) {
             // No byte of the request has left, so sending it on a fresh connection does not count as another attempt.
             exchange.restart();
-            attempt.limits.total = attempt.limits.total.map(|total| total.saturating_sub(began.elapsed()));
+            let spent = began.map(|began| began.elapsed()).unwrap_or_default();
+            attempt.limits.total = attempt.limits.total.map(|total| total.saturating_sub(spent));
             result = run(agents, &connections.agent, &mut attempt, exchange)?;
         }
     }
-    exchange.head_read();
+    if result.is_ok() {
+        exchange.head_read();
+    }
     let cut = exchange.take_cut();
     let response = match (result, cut) {
         (Ok(response), Some(cut)) if response.status().is_success() => {
@@ -345,23 +372,21 @@ impl Read for Outgoing<'_> {
 fn run(agents: &Agents, agent: &Agent, attempt: &mut Attempt<'_>, exchange: &Exchange) -> Result<Sent, Failure> {
     let impossible = |why: &str| Failure { sent: false, ..Failure::new(FailureKind::Impossible, why) };
     let Some(uri) = &exchange.uri else { return Err(impossible("the URL of the request is not valid")) };
-    let mut request = Request::builder().method(attempt.method).uri(uri.clone());
-    for (name, value) in attempt.headers {
-        let value = HeaderValue::from_str(value).map_err(invalid)?;
-        request = request.header(HeaderName::try_from(name).map_err(invalid)?, value);
-    }
+    let method = Method::from_bytes(attempt.method.as_bytes()).map_err(invalid)?;
+    let mut headers = attempt.headers.clone();
+    let mut add = |name: HeaderName, value: HeaderValue| headers.try_insert(name, value).map(drop).map_err(invalid);
     if let Some(credentials) = basic_auth(uri)
-        && !attempt.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+        && !attempt.headers.contains_key(header::AUTHORIZATION)
     {
         let mut value = HeaderValue::from_str(&credentials).map_err(invalid)?;
         value.set_sensitive(true);
-        request = request.header(header::AUTHORIZATION, value);
+        add(header::AUTHORIZATION, value)?;
     }
     if attempt.is_api {
-        request = request.header(API_KEY_HEADER, agents.stand_in.clone());
+        add(HeaderName::from_static(API_KEY_HEADER), agents.stand_in.clone())?;
     }
     if attempt.expect_continue {
-        request = request.header(header::EXPECT, "100-continue");
+        add(header::EXPECT, HeaderValue::from_static("100-continue"))?;
     }
     let limits = attempt.limits;
     let agents_proxy = agent.config().proxy();
@@ -381,41 +406,39 @@ fn run(agents: &Agents, agent: &Agent, attempt: &mut Attempt<'_>, exchange: &Exc
     let settings = (proxy != agents_proxy || agents.limits != Some(limits)).then_some((limits, proxy));
     let mut body =
         attempt.body.as_mut().map(|(reader, length)| Outgoing { reader: &mut **reader, remaining: *length, exchange });
+    if let Some(length) = body.as_ref().and_then(|body| body.remaining) {
+        headers.try_insert(header::CONTENT_LENGTH, length.into()).map_err(invalid)?;
+    }
     match &mut body {
         // DELETE is the only method used here with which the library sends a body only if told to.
         Some(body) if attempt.method == "DELETE" => {
-            let request = request.body(()).map_err(invalid)?;
-            let (parts, ()) = request.into_parts();
-            let mut builder = agent.delete(parts.uri);
-            if let Some(headers) = builder.headers_mut() {
-                headers.extend(parts.headers);
-                headers.extend(body.remaining.map(|length| (header::CONTENT_LENGTH, length.into())));
+            let mut builder = agent.delete(uri);
+            if let Some(all) = builder.headers_mut() {
+                *all = headers;
             }
             let config = limited!(builder.force_send_body().config(), limits).proxy(proxy.cloned());
             Ok(config.build().send(SendBody::from_reader(body)))
         }
-        Some(body) => {
-            if let Some(length) = body.remaining {
-                request = request.header(header::CONTENT_LENGTH, length);
-            }
-            run_with(agent, request.body(SendBody::from_reader(body)), settings)
-        }
+        Some(body) => Ok(run_with(agent, request(method, uri, headers, SendBody::from_reader(body)), settings)),
         None if matches!(attempt.method, "POST" | "PUT" | "PATCH") => {
-            run_with(agent, request.body(&[] as &[u8]), settings)
+            Ok(run_with(agent, request(method, uri, headers, &[] as &[u8]), settings))
         }
-        None => run_with(agent, request.body(()), settings),
+        None => Ok(run_with(agent, request(method, uri, headers, ()), settings)),
     }
 }
 
-fn run_with<B: AsSendBody>(
-    agent: &Agent,
-    request: Result<Request<B>, ureq::http::Error>,
-    settings: Option<(Limits, Option<&Proxy>)>,
-) -> Result<Sent, Failure> {
-    let request = request.map_err(invalid)?;
-    let Some((limits, proxy)) = settings else { return Ok(agent.run(request)) };
+fn request<B>(method: Method, uri: &Uri, headers: HeaderMap, body: B) -> Request<B> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri.clone();
+    *request.headers_mut() = headers;
+    request
+}
+
+fn run_with<B: AsSendBody>(agent: &Agent, request: Request<B>, settings: Option<(Limits, Option<&Proxy>)>) -> Sent {
+    let Some((limits, proxy)) = settings else { return agent.run(request) };
     let config = limited!(agent.configure_request(request), limits).proxy(proxy.cloned());
-    Ok(agent.run(config.build()))
+    agent.run(config.build())
 }
 
 /// Reads the whole body, up to `limit` bytes and until `deadline`.
@@ -441,10 +464,8 @@ pub(super) fn read_all(answer: &mut HttpResponse<LiveBody>, limit: u64, deadline
             return Err(Failure::new(FailureKind::TooLarge, ""));
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(
-                FailureKind::TimedOut,
-                format!("the response did not arrive completely {IN_TIME}"),
-            ));
+            let message = "the response did not arrive completely".into();
+            return Err(Failure::timed_out(message, Some(TimeLimit::Timeout)));
         }
     }
     body.truncate(filled);
@@ -483,11 +504,11 @@ fn invalid(e: impl Into<ureq::http::Error>) -> Failure {
 
 /// Classifies an error. The connection knows whether anything was sent; the error itself says the rest.
 fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
-    use FailureKind::{Broke, Canceled, Impossible, Invalid, TimedOut};
+    use FailureKind::{Broke, Canceled, Impossible, Invalid};
 
     let (sent, host) = (exchange.is_sent(), printable(&exchange.address(true), 200));
     if exchange.is_canceled() {
-        return Failure { kind: Canceled, sent, message: "canceled".into(), source: None };
+        return Failure { sent, ..Failure::new(Canceled, "canceled") };
     }
     // Says at which stage the attempt failed. `why` is inserted after the fault.
     let stage = |why: &str| match exchange.stage() {
@@ -503,15 +524,19 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
     };
     let (kind, message, source) = match e {
         ureq::Error::Timeout(which) => {
-            let message = match which {
-                _ if !sent => stage(" in time"),
+            let (message, limit) = match which {
+                _ if !sent => (stage(" in time"), None),
                 Timeout::PerWrite | Timeout::SendRequest | Timeout::SendBody => {
-                    format!("{host} stopped reading the request")
+                    (format!("{host} stopped reading the request"), None)
                 }
-                Timeout::Global | Timeout::PerCall => DEADLINE_PASSED.into(),
-                _ => format!("{host} did not respond {IN_TIME}"),
+                Timeout::Global | Timeout::PerCall if exchange.is_head_read() => {
+                    ("no complete response".into(), Some(TimeLimit::Deadline))
+                }
+                Timeout::Global | Timeout::PerCall => ("no response".into(), Some(TimeLimit::Deadline)),
+                Timeout::PerRead => (format!("{host} sent nothing"), Some(TimeLimit::Timeout)),
+                _ => (format!("{host} did not respond"), Some(TimeLimit::Timeout)),
             };
-            (TimedOut, message, None)
+            return Failure { sent, ..Failure::timed_out(message, limit) };
         }
         ureq::Error::BadUri(_) => (Impossible, "the URL of the request is not valid".into(), None),
         ureq::Error::Http(e) => (Impossible, format!("the request cannot be sent: {e}"), None),
@@ -549,7 +574,7 @@ fn failure(e: ureq::Error, exchange: &Exchange) -> Failure {
         }
         e => (Broke, stage(&format!(": {e}")), None),
     };
-    Failure { kind, sent, message, source }
+    Failure { kind, sent, message, source, limit: None }
 }
 
 /// Explains why a proxy made no connection. The library reports the proxy's status only within a text.
@@ -676,8 +701,8 @@ mod tests {
                 FailureKind::TimedOut,
                 "api.example:443 stopped reading the request",
             ),
-            (Stage::Sent, timeout(Timeout::Global), FailureKind::TimedOut, "the deadline of the call has passed"),
-            (Stage::Sent, timeout(Timeout::RecvBody), FailureKind::TimedOut, "api.example:443 did not respond in time"),
+            (Stage::Sent, timeout(Timeout::Global), FailureKind::TimedOut, "no response"),
+            (Stage::Sent, timeout(Timeout::RecvBody), FailureKind::TimedOut, "api.example:443 did not respond"),
             (Stage::Securing, io(InvalidData, "a bad certificate"), FailureKind::Impossible, mistrust),
             (Stage::Securing, io(ConnectionReset, "certificate unknown"), FailureKind::Impossible, mistrust),
             (Stage::Securing, io(InvalidData, "no record"), FailureKind::Impossible, no_tls),
@@ -732,7 +757,14 @@ mod tests {
             // The body can be read only once.
             let mut reader = &b"abc"[..];
             let body: Option<(&mut dyn Read, _)> = Some((&mut reader, Some(3)));
-            let attempt = Attempt { method: "POST", headers: &[], is_api: false, expect_continue: false, body, limits };
+            let attempt = Attempt {
+                method: "POST",
+                headers: &HeaderMap::new(),
+                is_api: false,
+                expect_continue: false,
+                body,
+                limits,
+            };
             send(&agents, &Exchange::new("http://127.0.0.1/", None), attempt).unwrap()
         };
         let read = |mut answer| read_all(&mut answer, 10, Instant::now() + CONNECT).unwrap();
@@ -748,15 +780,10 @@ mod tests {
     fn what_cannot_be_sent_was_not_sent() {
         let limits = Limits { answer: CONNECT, stream: false, total: None };
         let agents = Agents::new(config("", limits, None, None).unwrap(), None, None, "key");
-        for (url, header, kind) in
-            [("http://[", "a", FailureKind::Impossible), ("http://localhost/", "a b", FailureKind::Invalid)]
-        {
-            let headers = [(header.to_string(), "c".to_string())];
-            let attempt =
-                Attempt { method: "GET", headers: &headers, is_api: false, expect_continue: false, body: None, limits };
-            let result = send(&agents, &Exchange::new(url, None), attempt);
-            let failure = result.err().unwrap();
-            assert_eq!((failure.kind, failure.sent), (kind, false), "{}", failure.message);
-        }
+        let (url, headers) = ("http://[", HeaderMap::new());
+        let attempt =
+            Attempt { method: "GET", headers: &headers, is_api: false, expect_continue: false, body: None, limits };
+        let failure = send(&agents, &Exchange::new(url, None), attempt).err().unwrap();
+        assert_eq!((failure.kind, failure.sent), (FailureKind::Impossible, false), "{}", failure.message);
     }
 }

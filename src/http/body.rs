@@ -146,7 +146,7 @@ impl Body for Payload {
     }
 
     fn is_replayable(&self) -> bool {
-        self.sources().all(Inspected::is_fresh)
+        self.sources().all(Inspected::is_replayable)
     }
 
     fn has_file(&self) -> bool {

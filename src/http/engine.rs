@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use crate::clock::later;
 pub(crate) use crate::error::STORAGE_OPERATION;
 use crate::error::{ApiError, Error, Result};
-use crate::http::attempt::{self, Attempt, Exchange, Failure, FailureKind, Limits, LiveBody};
+use crate::http::attempt::{self, Attempt, Exchange, Failure, FailureKind, HeaderMap, Limits, LiveBody, TimeLimit};
 use crate::http::cancel::CancelHandle;
 use crate::http::error_body::api_error;
 use crate::http::limiter::Permit;
-use crate::http::observe::{AttemptEvent, ReportOnDrop, route};
+use crate::http::observe::{AttemptEvent, Observer, ReportOnDrop, route};
 use crate::http::redact::scrub;
 use crate::http::retry::{AttemptOutcome, Decision, Refusal, RequestKind, RetryPolicy, RetryState};
 use crate::http::session::Session;
@@ -35,7 +35,7 @@ pub(crate) struct Plan<'a> {
     /// The name of the request in errors.
     pub operation: String,
     pub target: Target<'a>,
-    pub headers: Vec<(String, String)>,
+    pub headers: HeaderMap,
     pub body: Option<&'a dyn Body>,
     /// Whether sending it twice has the same effect as sending it once.
     pub idempotent: bool,
@@ -273,8 +273,12 @@ impl<'a, 'p> Call<'a, 'p> {
         if let Some(permit) = &permit {
             permit.watch(exchange.departed());
         }
-        let started = Instant::now();
-        let mut result = send(self.session, &self.plan, &exchange, expect_continue, remaining);
+        let started = ReportOnDrop::is_wanted(self.observer()).then(Instant::now);
+        let result = send(self.session, &self.plan, &exchange, expect_continue, remaining);
+        let mut result = result.map_err(|e| match e {
+            AttemptError::Failed(failure) => AttemptError::Failed(self.with_limit(failure)),
+            e => e,
+        });
         let bytes_received = result.as_ref().map_or(0, |response| response.body.len() as u64);
         if let Ok(response) = &mut result {
             response.origin = Origin { host: exchange.contact(), attempts: self.attempts };
@@ -287,18 +291,19 @@ impl<'a, 'p> Call<'a, 'p> {
         (result.map(|response| (url, response)), report)
     }
 
+    fn observer(&self) -> Option<&'a Observer> {
+        self.session.settings().options.observer.as_ref()
+    }
+
     /// Returns the report of an attempt, if there is an observer or logging is enabled.
     fn report(
         &self,
         exchange: &Exchange,
         result: &Result<HttpResponse<LiveBody>, AttemptError>,
-        started: Instant,
+        started: Option<Instant>,
         bytes_received: u64,
     ) -> Option<ReportOnDrop<'a>> {
-        let observer = self.session.settings().options.observer.as_ref();
-        if !ReportOnDrop::is_wanted(observer) {
-            return None;
-        }
+        let started = started?;
         let response = result.as_ref().ok();
         let error = result.as_ref().err().map(|e| match e {
             AttemptError::Stopped(e) => e.to_string(),
@@ -320,7 +325,7 @@ impl<'a, 'p> Call<'a, 'p> {
             trace_id: response.and_then(HttpResponse::trace_id).map(|id| printable(id, 200)),
             retry_in: None,
         };
-        Some(ReportOnDrop { event, observer })
+        Some(ReportOnDrop { event, observer: self.observer() })
     }
 
     /// Returns a successful response, unless its body is encoded in a way that was not requested.
@@ -383,7 +388,6 @@ impl<'a, 'p> Call<'a, 'p> {
             _ => AttemptOutcome::Impossible,
         };
         let Plan { operation, policy, idempotent, .. } = &self.plan;
-        let failure = self.with_limit(failure);
         (failed(failure, operation.clone(), policy.max_response_size, *idempotent), outcome)
     }
 
@@ -392,15 +396,11 @@ impl<'a, 'p> Call<'a, 'p> {
         if self.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", self.attempts) }
     }
 
-    /// Inserts the limit that ended an attempt into the placeholder in its message.
-    fn with_limit(&self, mut failure: Failure) -> Failure {
-        let attempts = self.count_of_attempts();
-        let deadline = human(self.plan.policy.deadline.unwrap_or_default());
-        let deadline = format!("no response within the deadline of {deadline} ({attempts})");
-        let timeout = format!("within {} (`timeout`)", human(self.plan.policy.timeout));
-        if failure.sent && failure.kind == FailureKind::TimedOut {
-            let message = failure.message.replace(attempt::DEADLINE_PASSED, &deadline);
-            failure.message = message.replace(attempt::IN_TIME, &timeout);
+    /// Adds the limit that ended an attempt to its message.
+    fn with_limit(&self, failure: Failure) -> Failure {
+        let mut failure = failure.with_limit(self.plan.policy.timeout, self.plan.policy.deadline);
+        if failure.limit == Some(TimeLimit::Deadline) {
+            failure.message.push_str(&format!(" ({})", self.count_of_attempts()));
         }
         failure
     }
@@ -488,7 +488,7 @@ fn send(
 
 /// The error for an attempt without an answer.
 pub(crate) fn failed(failure: Failure, operation: String, limit: u64, idempotent: bool) -> Error {
-    let Failure { kind, sent, mut message, source } = failure;
+    let Failure { kind, sent, mut message, source, .. } = failure;
     if sent && !idempotent {
         message.push_str("; ");
         message.push_str(OUTCOME_UNKNOWN);

@@ -178,6 +178,10 @@ impl Exchange {
         self.head.store(false, Ordering::Relaxed);
     }
 
+    pub(in crate::http) fn is_head_read(&self) -> bool {
+        !self.head.load(Ordering::Relaxed)
+    }
+
     /// Returns the flag by which other threads see that a byte of the request has left.
     pub(crate) fn departed(&self) -> &Arc<AtomicBool> {
         &self.departed

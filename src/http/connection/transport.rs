@@ -131,13 +131,18 @@ impl<S: Stream> Line<S> {
 
     /// Writes the bytes and returns how many were written: all of them, unless the writing stalls while an answer is
     /// awaited and the other side has sent something.
-    fn write_all(&mut self, bytes: &[u8], timeout: NextTimeout, can_wait: bool) -> Result<usize, ureq::Error> {
-        let exchange = Exchange::current();
+    fn write_all(
+        &mut self,
+        bytes: &[u8],
+        timeout: NextTimeout,
+        exchange: Option<&Exchange>,
+        can_wait: bool,
+    ) -> Result<usize, ureq::Error> {
         let mut whole = Limit::new(timeout.after, timeout.reason);
         let silence = || Limit::new(timeout.per_write.unwrap_or(time::Duration::NotHappening), Timeout::PerWrite);
         let (mut written, mut silent) = (0, silence());
         while written < bytes.len() {
-            if let Some(exchange) = &exchange {
+            if let Some(exchange) = exchange {
                 exchange.check()?;
             }
             let wait = whole.remaining()?.min(silent.remaining()?).min(SLICE);
@@ -146,14 +151,13 @@ impl<S: Stream> Line<S> {
                 Ok(more) => {
                     written += more;
                     silent = silence();
-                    if let Some(exchange) = exchange.as_ref().filter(|exchange| exchange.handed.load(Ordering::Relaxed))
-                    {
+                    if let Some(exchange) = exchange.filter(|exchange| exchange.handed.load(Ordering::Relaxed)) {
                         exchange.set_stage(Stage::Sent);
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if is_slice(&e) => {
-                    if let Some(exchange) = &exchange
+                    if let Some(exchange) = exchange
                         && can_wait
                         && exchange.watch() != Watch::Off
                         && self.has_input()?
@@ -192,8 +196,8 @@ impl<S: Stream> Socket<S> {
     }
 
     /// Says whether nothing more is sent on this connection.
-    fn is_cut_short(&mut self) -> bool {
-        if Exchange::current().is_some_and(|exchange| exchange.is_cut_short()) {
+    fn is_cut_short(&mut self, exchange: Option<&Exchange>) -> bool {
+        if exchange.is_some_and(Exchange::is_cut_short) {
             self.write_failed = true;
             self.pending = Vec::new();
             return true;
@@ -202,18 +206,18 @@ impl<S: Stream> Socket<S> {
     }
 
     /// Writes the pending output and this much of the buffer. What is left becomes pending.
-    fn write(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+    fn write(&mut self, amount: usize, timeout: NextTimeout, exchange: Option<&Exchange>) -> Result<(), ureq::Error> {
         let can_wait = self.pending.len() < MAX_PENDING;
         let result = if self.pending.is_empty() {
             let bytes = &self.buffers.output()[..amount];
-            let result = self.line.write_all(bytes, timeout, can_wait);
+            let result = self.line.write_all(bytes, timeout, exchange, can_wait);
             if let Ok(written) = result {
                 self.pending.extend_from_slice(&bytes[written..]);
             }
             result
         } else {
             self.pending.extend_from_slice(&self.buffers.output()[..amount]);
-            let result = self.line.write_all(&self.pending, timeout, can_wait);
+            let result = self.line.write_all(&self.pending, timeout, exchange, can_wait);
             if let Ok(written) = result {
                 self.pending.drain(..written);
             }
@@ -221,7 +225,7 @@ impl<S: Stream> Socket<S> {
         };
         let Err(e) = result else { return Ok(()) };
         self.write_failed = true;
-        match (e, Exchange::current()) {
+        match (e, exchange) {
             // The answer may have arrived already. A server that refuses a body often says why and closes the connection
             // while the rest is still being sent (RFC 9112, section 9.6).
             (ureq::Error::Io(e), Some(exchange)) if exchange.is_sent() && !exchange.is_canceled() => {
@@ -239,26 +243,29 @@ impl<S: Stream> Transport for Socket<S> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        if self.is_cut_short() {
+        let exchange = Exchange::current();
+        let exchange = exchange.as_deref();
+        if self.is_cut_short(exchange) {
             return Ok(());
         }
-        if Exchange::current().is_some_and(|exchange| matches!(exchange.watch(), Watch::Noticed | Watch::Looking)) {
+        if exchange.is_some_and(|exchange| matches!(exchange.watch(), Watch::Noticed | Watch::Looking)) {
             self.pending.extend_from_slice(&self.buffers.output()[..amount]);
             return Ok(());
         }
-        self.write(amount, timeout)
+        self.write(amount, timeout, exchange)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let exchange = Exchange::current();
-        let is_looking = exchange.as_ref().is_some_and(|exchange| exchange.watch() == Watch::Looking);
-        if !self.is_cut_short() && !is_looking && !self.pending.is_empty() {
-            self.write(0, timeout)?;
+        let exchange = exchange.as_deref();
+        let is_looking = exchange.is_some_and(|exchange| exchange.watch() == Watch::Looking);
+        if !self.is_cut_short(exchange) && !is_looking && !self.pending.is_empty() {
+            self.write(0, timeout, exchange)?;
         }
         let timeout = timeout.for_read();
         let mut limit = Limit::new(timeout.after, timeout.reason);
         loop {
-            if let Some(exchange) = &exchange {
+            if let Some(exchange) = exchange {
                 exchange.check()?;
             }
             if is_looking {

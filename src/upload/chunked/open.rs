@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::call::encode::check_header;
+use crate::call::encode::{check_header, insert_header};
 use crate::call::list::pager::SyncPager;
 use crate::call::options::RequestOptions;
 use crate::error::{Error, Result, UploadError};
 use crate::file::{FileSource, Inspected, stat};
-use crate::http::attempt::API_KEY_HEADER;
+use crate::http::attempt::{API_KEY_HEADER, HeaderMap};
 use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
 use crate::resources::assets::{AssetStatus, AssetType};
@@ -239,17 +239,17 @@ fn count(length: u64, chunk_size: u64) -> Result<u32, String> {
 }
 
 /// Returns the headers for the requests that carry the chunks.
-pub(crate) fn chunk_headers(upload: &ResumableUpload) -> Result<Vec<(String, String)>> {
-    let mut headers = vec![("content-type".to_string(), "application/octet-stream".to_string())];
+pub(crate) fn chunk_headers(upload: &ResumableUpload) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    let (name, value) = check_header("content-type", "application/octet-stream")?;
+    insert_header(&mut headers, name, value)?;
     for (name, value) in &upload.upload_headers {
-        check_header(name, value)?;
-        let name = name.to_ascii_lowercase();
+        let (name, value) = check_header(name, value)?;
         if OWN_HEADERS.contains(&name.as_str()) {
             log::debug!("the header {name} of the session is left out");
             continue;
         }
-        headers.retain(|(have, _)| *have != name);
-        headers.push((name, value.clone()));
+        insert_header(&mut headers, name, value)?;
     }
     Ok(headers)
 }

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use crate::call::options::RequestOptions;
 use crate::error::{Error, Result};
 use crate::file::{ByteRanges, Inspected};
+use crate::http::attempt::HeaderMap;
 use crate::http::cancel::CancelHandle;
 use crate::http::engine::{self, Body, BodyReader, Plan, Policy, STORAGE_OPERATION, Target};
 use crate::http::retry::RetryPolicy;
@@ -43,7 +44,7 @@ pub(crate) struct Job<'a> {
     pub source: &'a Inspected,
     pub tuning: &'a Tuning,
     pub upload: Arc<ResumableUpload>,
-    pub headers: Vec<(String, String)>,
+    pub headers: HeaderMap,
     pub chunk_size: u64,
     pub total_chunks: u32,
     pub length: u64,
