@@ -269,6 +269,33 @@ fn a_file_that_changes_before_it_is_sent_is_not_recorded_as_the_one_before() {
     }
 }
 
+#[test]
+fn a_single_file_that_changes_before_it_is_sent_is_not_recorded_as_the_one_before() {
+    for threshold in [1, 1000] {
+        let scene = Scene::new(&["a/a.mp4"]);
+        let state = scene.folder.path("state");
+        // With a state, the platform is asked about the asset of the earlier run first. It does not exist any more.
+        let upload = |client: &TwelveLabs| {
+            client
+                .assets()
+                .upload(&scene.paths[0])
+                .threshold(threshold)
+                .state_file(&state)
+                .max_wait_time(Duration::ZERO)
+        };
+        scene.stand_in.fault("GET /assets/{id}", Fault::never_ready());
+        upload(&scene.client).send().unwrap_err();
+        scene.client.assets().delete(&scene.stand_in.uploads()[0].asset_id).send().unwrap();
+        scene.stand_in.forgive();
+        let changed = changed_before_it_is_sent(&scene, |path| fs::write(path, "a longer file than before").unwrap());
+        let e = upload(&changed).send().unwrap_err();
+        assert!(e.to_string().contains("changed since the upload began"), "{e}");
+        assert_eq!(scene.stand_in.asset_count(), 0);
+        upload(&scene.client).max_wait_time(Duration::from_secs(60)).send().unwrap();
+        assert_eq!((scene.stand_in.asset_count(), state.exists()), (1, false));
+    }
+}
+
 /// The files of one name and size are recognized in any number, on any number of workers, and after any fault.
 #[test]
 fn three_files_of_one_name_and_size_arrive_once_each_whatever_breaks() {
@@ -287,6 +314,7 @@ fn three_files_of_one_name_and_size_arrive_once_each_whatever_breaks() {
                 scene.stand_in.fault("GET /assets", Fault::status(500).after(1).times(2));
                 let batch = || scene.batch().threshold(threshold).workers(workers);
                 let _ = batch().send().unwrap().finish();
+                scene.stand_in.forgive();
                 if threshold == 1000 {
                     scene.kill_while_sending(&files[after..=after]);
                 }
