@@ -118,6 +118,7 @@ fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
     let more = scene.both().index(&scene.indexes[1]).knowledge_store(&scene.stores[1]);
     let more = outcomes(more);
     assert!(more.values().all(|outcome| outcome.items.len() == 2), "{more:?}");
+    assert_eq!(more["000.jpg"].not_applicable, [UploadStep::Index], "each step is named once");
     assert_eq!(scene.counts(), (5, [3, 3], [5, 5]));
     assert_eq!(scene.stand_in.count("POST /assets"), 5);
 

@@ -217,12 +217,11 @@ impl Clock for Settable {
 fn a_lost_answer_is_looked_for_although_the_clock_was_set_during_the_run() {
     for hours in [-3, 3] {
         let mut scene = Scene::new(&["a/first.mp4", "b/second.mp4"]);
-        scene.stand_in.polls_until_ready(0);
         let clock = Settable(scene.stand_in.clock(), Arc::default());
         scene.client = scene.stand_in.builder().clock(clock.clone()).build().unwrap();
         scene.stand_in.fault("POST /assets", Fault::reset_answer().after(1));
         let batch = scene.batch().workers(1).progress_callback(move |path, progress| {
-            if path.ends_with("first.mp4") && progress.state == twelvelabs::assets::UploadState::Ready {
+            if path.ends_with("first.mp4") && progress.state == twelvelabs::assets::UploadState::Uploaded {
                 clock.1.store(hours, Ordering::SeqCst);
             }
         });
