@@ -330,3 +330,64 @@ fn a_canceled_wait_for_many_ends_for_each() {
     assert!(results.len() == 9 && results.iter().all(|(_, result)| result.as_ref().is_err_and(Error::is_canceled)));
     assert_eq!(server.received().len(), 2);
 }
+
+#[test]
+fn a_list_that_keeps_failing_is_given_up_and_one_that_recovers_is_not() {
+    let page = |status: &str| {
+        let data: Vec<Value> = (1..=4).map(|n| json!({"_id": format!("a{n}"), "status": status})).collect();
+        Step::Answer(answer(200, &json!({"data": data, "page_info": {"page": 1, "total_page": 1}})))
+    };
+    let failures = |count: usize| (0..count).map(|_| failing(500));
+    let each = || (1..=4).map(|n| status(&format!("a{n}"), "ready"));
+    let ids = ["a1", "a2", "a3", "a4"];
+    let (server, client, _) = scripted(failures(6).chain(each()).collect());
+    assert_eq!(ready(client.assets().wait_for_all(ids).send().unwrap()), ids);
+    assert_eq!(paths(&server)[5..7], ["/assets", "/assets/a1"]);
+    let script = failures(5).chain([page("processing")]).chain(failures(5)).chain([page("ready")]).chain(each());
+    let (server, client, _) = scripted(script.collect());
+    assert_eq!(ready(client.assets().wait_for_all(ids).send().unwrap()), ids);
+    assert_eq!(paths(&server)[..12], ["/assets"; 12]);
+    // The next round is not due before the server is ready for it.
+    let busy = Step::Answer(answer_with(503, &[("retry-after", "30")], &Value::Null));
+    let (server, client, clock) = scripted([busy, page("ready")].into_iter().chain(each()).collect());
+    assert_eq!(ready(client.assets().wait_for_all(ids).send().unwrap()), ids);
+    assert_eq!((paths(&server).len(), clock.taken()), (6, vec![Duration::from_secs(30)]));
+    // If that is later than the wait lasts, there is a last round at its end.
+    let busy = Step::Answer(answer_with(503, &[("retry-after", "30")], &Value::Null));
+    let (_server, client, clock) = scripted([busy, page("ready")].into_iter().chain(each()).collect());
+    let wait = client.assets().wait_for_all(ids).max_wait_time(Duration::from_secs(20));
+    assert_eq!(ready(wait.send().unwrap()), ids);
+    assert_eq!(clock.taken(), [Duration::from_secs(20)]);
+}
+
+#[test]
+fn resources_that_are_due_a_little_later_join_the_round() {
+    let clock = Moving::default();
+    let lists = Arc::new(Mutex::new(0));
+    let step = |_| {
+        let (clock, lists) = (clock.clone(), lists.clone());
+        Step::Talk(Box::new(move |stream, request| {
+            read_body(stream, request)?;
+            let body = if request.path == ASSETS {
+                let mut lists = lists.lock().unwrap();
+                *lists += 1;
+                // The first list does not know the last four yet.
+                let known = if *lists == 1 { 4 } else { 8 };
+                let thing = |n: i32| json!({"_id": format!("i{n}"), "status": "processing"});
+                json!({"data": (0..known).map(thing).collect::<Vec<_>>(), "page_info": {"page": 1, "total_page": 1}})
+            } else {
+                // Retrieving them takes time, so each is due a little later than the one before it.
+                twelvelabs::Clock::sleep(&clock, Duration::from_millis(10));
+                json!({"_id": request.path.rsplit('/').next(), "status": "processing"})
+            };
+            std::io::Write::write_all(stream, &answer(200, &body)).map(|()| true)
+        }))
+    };
+    let server = Server::start((0..100).map(step).collect::<Vec<_>>());
+    let client = builder(&server).clock(clock.clone()).build().unwrap();
+    let ids = (0..8).map(|n| format!("i{n}"));
+    let wait = client.assets().wait_for_all(ids).max_wait_time(Duration::from_secs(9));
+    assert!(wait.send().unwrap().all(|(_, result)| result.is_err_and(|e| e.is_timeout())));
+    // There are rounds at 0, 0.5, 1.5, 3.5, 8.5 and 9 s. Only the first retrieves those that the list does not know.
+    assert_eq!((server.received().len(), *lists.lock().unwrap()), (4 + 6, 6));
+}

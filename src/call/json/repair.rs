@@ -272,7 +272,7 @@ impl<'a> Repair<'a, '_> {
         let start = self.out.len();
         self.open(b'[');
         let mut scanner = Scanner { text: self.text, at: range.start + 1 };
-        let (mut index, mut kept) = (0, 0);
+        let mut index = 0;
         let (mut numbers, mut incomplete) = (true, false);
         let mut lost = None;
         while scanner.member(false, index == 0).ok_or(Failure::TooMuchWork)?.is_some() {
@@ -290,14 +290,14 @@ impl<'a> Repair<'a, '_> {
                 lost.get_or_insert(cause);
             } else {
                 numbers &= matches!(head, b'-' | b'0'..=b'9');
-                kept += 1;
             }
         }
         self.close(b']');
-        // A vector without one of its numbers is a different vector, and a list of which nothing can be read is not an
-        // empty list. An object dropped for a missing field takes its whole list with it, so that the loss is noticed.
+        // A vector without one of its numbers is a different vector. A list of which nothing can be read is not an empty
+        // list, and counts as a vector, too. An object dropped for a missing field takes its whole list with it, so that
+        // the loss is noticed.
         let fault = match lost {
-            Some(cause) if numbers || kept == 0 || incomplete => Some(cause),
+            Some(cause) if numbers || incomplete => Some(cause),
             _ => self.attempt(start)?.map(|error| self.cause(&error)),
         };
         let Some(cause) = fault else { return Ok(Fate::Stays) };

@@ -125,7 +125,7 @@ impl Poll {
     /// Returns the time of the next poll of a resource that a list showed with this status, or did not mention. Returns
     /// an error if the time is up.
     pub(crate) fn seen_working(&mut self, status: Option<&str>, now: Instant) -> Result<Instant> {
-        if let Some(status) = status.filter(|status| !status.is_empty()) {
+        if let Some(status) = status {
             self.status = status.into();
         }
         self.again(None, now)
