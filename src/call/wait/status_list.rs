@@ -125,7 +125,7 @@ impl StatusList {
         };
         let wanted: HashSet<&str> = ids.iter().copied().collect();
         let unfinished = listed.iter().filter(|(id, _)| wanted.contains(id.as_str())).cloned().collect();
-        self.before = Some(listed).filter(|listed| total == Some(listed.len() as u64));
+        self.before = Some(listed);
         Ok(unfinished)
     }
 
@@ -143,7 +143,7 @@ impl StatusList {
         let Some(mut missing) = before.len().checked_sub(usize::try_from(total).unwrap_or(usize::MAX)) else {
             return Ok(None);
         };
-        // What is neither known to be still there nor to be missing, between the pages read from the front and the back.
+        // The items between the pages read from the front and those read from the back.
         let mut rest = VecDeque::from(before);
         let (mut front, mut back) = (Vec::new(), VecDeque::new());
         for number in [1].into_iter().chain((2..=pages).rev()) {
