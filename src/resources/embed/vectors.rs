@@ -81,16 +81,15 @@ impl EmbeddingSuccessResponse {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOutput`] if there is no vector or more than one, as for a video. In that case,
-    /// read them from [`data`](Self::data).
+    /// [`Error::InvalidOutput`] if there is no vector, if it is empty, or if there is more than one, as for a video. In
+    /// that case, read them from [`data`](Self::data).
     pub fn into_embedding(self) -> Result<Vec<f32>> {
-        match <[EmbeddingData; 1]>::try_from(self.data) {
-            Ok([data]) => Ok(data.embedding),
-            Err(data) => Err(Error::InvalidOutput {
-                message: format!("the response has {} embeddings instead of one; read them from `data`", data.len()),
-                text: String::new(),
-            }),
-        }
+        let message = match <[EmbeddingData; 1]>::try_from(self.data) {
+            Ok([data]) if data.embedding.is_empty() => "the embedding in the response has no numbers".into(),
+            Ok([data]) => return Ok(data.embedding),
+            Err(data) => format!("the response has {} embeddings instead of one; read them from `data`", data.len()),
+        };
+        Err(Error::InvalidOutput { message, text: String::new() })
     }
 
     /// Turns the vectors into records that name the asset and the model, for storing them.
@@ -298,6 +297,9 @@ mod tests {
         assert!(answer.clone().into_embedding().unwrap_err().to_string().contains("2 embeddings"));
         answer.data.truncate(1);
         assert_eq!(answer.clone().into_embedding().unwrap(), [1.0, 0.0]);
+        let mut empty = answer.clone();
+        empty.data[0].embedding.clear();
+        assert!(empty.into_embedding().unwrap_err().to_string().starts_with("the embedding in the response has no"));
         answer.data.clear();
         assert!(answer.into_embedding().unwrap_err().to_string().starts_with("the response has 0 embeddings"));
     }
