@@ -391,3 +391,16 @@ fn resources_that_are_due_a_little_later_join_the_round() {
     // There are rounds at 0, 0.5, 1.5, 3.5, 8.5 and 9 s. Only the first retrieves those that the list does not know.
     assert_eq!((server.received().len(), *lists.lock().unwrap()), (4 + 6, 6));
 }
+
+#[test]
+fn a_list_that_claims_to_have_a_billion_pages_is_not_read() {
+    let page = |total: u64, pages: u64| {
+        let data: Vec<Value> = (0..8).map(|n| json!({"_id": format!("i{n}"), "status": "processing"})).collect();
+        let info = json!({"page": 1, "total_page": pages, "total_results": total});
+        Step::Answer(answer(200, &json!({"data": data, "page_info": info})))
+    };
+    let each = (0..8).map(|n| status(&format!("i{n}"), "ready"));
+    let (server, client, _) = scripted([page(9, 1), page(8, 1_000_000_000)].into_iter().chain(each).collect());
+    assert_eq!(items(&client, (0..8).map(|n| format!("i{n}")).collect()).len(), 8);
+    assert_eq!(server.received().len(), 10);
+}

@@ -106,14 +106,17 @@ impl StatusList {
         let pages = first.page_info.as_ref().and_then(PageInfo::pages).unwrap_or(1);
         let total = first.page_info.as_ref().and_then(|info| info.total_results);
         let mut read = HashMap::from([(1, first)]);
-        let listed = match (self.before.take(), total) {
+        let before = self.before.take();
+        // A list with so many other resources in it, or so many pages as it claims, takes more requests than it saves.
+        if pages > ids.len() as u64 / 2 {
+            return Ok(HashMap::new());
+        }
+        let listed = match (before, total) {
             (Some(before), Some(total)) => self.changed(before, total, pages, &mut read)?,
             _ => None,
         };
         let listed = match listed {
             Some(listed) => listed,
-            // A list with so many other resources in it takes more requests than it saves.
-            None if pages > ids.len() as u64 / 2 => return Ok(HashMap::new()),
             None => {
                 self.short_rounds = 0;
                 let mut listed = Vec::new();
@@ -161,10 +164,6 @@ impl StatusList {
                     }
                 }
                 if number == 1 { front.push(item) } else { back.push_front(item) }
-            }
-            if rest.len() == missing {
-                rest.clear();
-                missing = 0;
             }
         }
         if read.len() == 1 {
