@@ -392,7 +392,10 @@ fn a_page_that_failed_for_a_passing_reason_can_be_asked_for_again() {
     let first = server.client().assets().list().send().unwrap();
     assert!(first.next_page().is_err());
     assert_eq!(first.next_page().unwrap().unwrap().items().len(), 10);
-    // The retries are limited.
+    // The retries are limited for each page, not for the whole list.
+    *failures.lock().unwrap() = HashMap::from([("2".to_string(), 9), ("3".to_string(), 9)]);
+    let given: Vec<_> = server.client().assets().list().send().unwrap().map(id).collect();
+    assert_eq!((given.len(), given.iter().filter(|id| id.starts_with("error")).count()), (30 + 18, 18));
     *failures.lock().unwrap() = HashMap::from([("2".to_string(), usize::MAX)]);
     let before = server.count();
     let list = server.client().assets().list().send().unwrap();
