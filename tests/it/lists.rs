@@ -404,6 +404,35 @@ fn a_page_that_failed_for_a_passing_reason_can_be_asked_for_again() {
 }
 
 #[test]
+fn a_list_survives_a_used_up_quota_and_a_cancellation() {
+    let assets = Assets::of(20);
+    let (served, refusals) = (assets.clone(), Arc::new(Mutex::new(2)));
+    let server = Server::start(move |_, query| {
+        let mut refusals = refusals.lock().unwrap();
+        if query["page"] == "2" && *refusals > 0 {
+            *refusals -= 1;
+            return (402, json!({"message": "later"}));
+        }
+        (200, served.page(query))
+    });
+    let given: Vec<_> = server.client().assets().list().send().unwrap().map(id).collect();
+    let errors: Vec<_> = (0..given.len()).filter(|n| given[*n].starts_with("error: later")).collect();
+    assert_eq!((given.len(), errors), (22, vec![10, 11]));
+    let cancel = twelvelabs::CancelHandle::new();
+    let options = RequestOptions::new().cancel_handle(&cancel);
+    let mut list = server.client().assets().list().request_options(options).send().unwrap();
+    assert_eq!(list.by_ref().take(10).count(), 10);
+    cancel.cancel();
+    for _ in 0..2 {
+        assert!(list.next().unwrap().is_err_and(|e| e.is_canceled()));
+    }
+    // The list can be continued later.
+    let token = list.token().unwrap();
+    let rest: Vec<_> = server.client().assets().list().from_token(token).send().unwrap().map(id).collect();
+    assert_eq!(rest, (10..20).map(|n| format!("a{n}")).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_list_goes_on_another_day() {
     let assets = Assets::of(25);
     let server = assets.server();
