@@ -471,7 +471,7 @@ mod tests {
             for (definition, says) in [
                 (SegmentDefinition::of::<Bare>("a", "b"), "`place` has no description"),
                 (SegmentDefinition::of::<Reserved>("a", "b"), "`start_time` is a name that the platform reserves"),
-                (SegmentDefinition::of::<Nested>("a", "b"), "`pass` is of a type that a segment cannot have"),
+                (SegmentDefinition::of::<Nested>("a", "b"), "`pass` has a type that a segment cannot have"),
                 (SegmentDefinition::of::<Events>("a", "b"), "`bare`: `place` has no description"),
                 (SegmentDefinition::of::<String>("a", "b"), "must come from a struct"),
             ] {
