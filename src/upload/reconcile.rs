@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::http::body::escape;
 use crate::http::engine::pause;
 use crate::http::session::Session;
-use crate::resources::assets::Asset;
+use crate::resources::assets::{Asset, AssetStatus};
 use crate::upload::options::SentAt;
 
 /// The tolerance when two times are compared, because the dates in answers have a resolution of one second.
@@ -132,11 +132,24 @@ impl Lost<'_> {
                 break;
             }
             let same_name = asset.filename.as_deref().is_some_and(|is| is == name || is == written);
-            let same = same_name && (asset.size.is_none() || self.size.is_none() || asset.size == self.size);
+            let size = final_size(&asset);
+            let same = same_name && (size.is_none() || self.size.is_none() || size == self.size);
             if same && !self.claimed.map_or(Ok(false), |claimed| claimed(&asset.id))? {
                 candidates.push(asset);
             }
         }
+        // An asset whose size is not final may be another file, unless there are too few others.
+        let is_exact = |asset: &Asset| self.size.is_some() && final_size(asset) == self.size;
+        if candidates.iter().filter(|asset| is_exact(asset)).count() >= sent.len() {
+            candidates.retain(is_exact);
+        }
         Ok(candidates)
     }
+}
+
+/// Returns the size of an asset, if it is known. The platform finalizes it when the asset is ready, so 0 means nothing
+/// before.
+fn final_size(asset: &Asset) -> Option<u64> {
+    let is_ready = asset.status == Some(AssetStatus::Ready);
+    asset.size.filter(|size| is_ready || *size > 0)
 }

@@ -376,6 +376,29 @@ fn a_lost_file_is_found_by_its_name_size_and_time() {
 }
 
 #[test]
+fn the_size_of_an_asset_that_is_not_ready_may_not_be_final() {
+    for (assets, found) in [
+        (vec![("1", "processing", Some(0))], Some("1")),
+        (vec![("1", "processing", None)], Some("1")),
+        (vec![("1", "processing", Some(4))], Some("1")),
+        (vec![("1", "processing", Some(5))], None),
+        (vec![("1", "ready", Some(0))], None),
+        (vec![("1", "processing", Some(0)), ("2", "ready", Some(4))], Some("2")),
+    ] {
+        let stand_in = lost(&[]);
+        let created = stand_in.clock().utc_now().format(&Rfc3339).unwrap();
+        let asset = |(id, status, size): &(&str, &str, Option<u64>)| json!({"_id": id, "filename": "a.mp4", "size": size, "created_at": created, "status": status});
+        let data: Vec<Value> = assets.iter().map(asset).collect();
+        let info = json!({"page": 1, "limit_per_page": 50, "total_page": 1, "total_results": data.len()});
+        stand_in.forgive();
+        stand_in.answer("GET /assets", json!({"data": data, "page_info": info}));
+        stand_in.fault("POST /assets", Fault::reset_answer());
+        let upload = stand_in.client().assets().upload(FileSource::bytes("a.mp4", *b"data")).wait(false).send();
+        assert_eq!(upload.as_ref().ok().map(|asset| asset.id.as_str()), found, "{assets:?}: {upload:?}");
+    }
+}
+
+#[test]
 fn a_lost_file_that_may_be_another_is_noted() {
     let same = |id| (id, "a.mp4", Some(4), Some(0));
     for (assets, note) in [(vec![same("1")], None), (vec![same("1"), same("2"), same("3")], Some("2 more assets"))] {
