@@ -535,6 +535,19 @@ mod tests {
     use crate::http::error_body::api_error;
 
     #[test]
+    fn a_slow_call_has_ten_minutes_unless_the_caller_says_otherwise() {
+        let seconds = |request: Request| request.policy().timeout.as_secs();
+        let builder = || crate::client::TwelveLabs::builder().api_key("key").base_url("http://h");
+        let client = builder().build().unwrap();
+        assert_eq!((seconds(client.0.post(&["x"])), seconds(client.0.post(&["x"]).slow())), (60, 600));
+        let mut request = client.0.post(&["x"]).slow();
+        request.options = RequestOptions::new().timeout(Duration::from_secs(7));
+        assert_eq!(seconds(request), 7);
+        let hasty = builder().timeout(Duration::from_secs(5)).build().unwrap();
+        assert_eq!(seconds(hasty.0.post(&["x"]).slow()), 5);
+    }
+
+    #[test]
     fn what_is_too_large_gets_a_hint() {
         let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
         let file = Part::File { name: "file".into(), source: FileSource::bytes("a", *b"data") };

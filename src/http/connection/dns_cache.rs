@@ -203,6 +203,30 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_records_the_address_that_worked() {
+        use crate::http::connection::{Trust, connector};
+
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = server.local_addr().unwrap();
+        // Nothing listens at the second address of this port, because the server listens at the first only.
+        let closed: SocketAddr = format!("127.0.0.2:{}", open.port()).parse().unwrap();
+        let (names, name) = (DnsCache::default(), format!("localhost:{}", open.port()));
+        let entry = Entry { looked_up: Instant::now(), addresses: vec![closed, open], worked: None };
+        lock(&names.0).insert(name.clone(), entry);
+        let agent =
+            ureq::Agent::with_parts(Config::default(), connector(names.clone(), None, Trust::default()), names.clone());
+        let answering = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut stream, _) = server.accept().unwrap();
+            let _ = stream.read(&mut [0; 1000]).unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        });
+        agent.get(format!("http://{name}/")).call().unwrap();
+        answering.join().unwrap();
+        assert_eq!(lock(&names.0)[&name].addresses, [open, closed]);
+    }
+
+    #[test]
     fn the_families_of_addresses_take_turns() {
         let parse = |text: &str| text.split(' ').map(|address| address.parse().unwrap()).collect::<Vec<SocketAddr>>();
         for (found, tried) in [

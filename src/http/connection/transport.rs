@@ -513,6 +513,37 @@ mod tests {
     }
 
     #[test]
+    fn output_waits_while_input_that_came_during_a_stall_is_read() {
+        let mut writes = vec![Call::Part(10)];
+        writes.extend([Call::Full(0); 1000]);
+        let (mut socket, other) = socket(&writes, &[], b"HTTP/1.1 102 Wait\r\n\r\n");
+        let exchange = Exchange::new("http://a", None);
+        exchange.handed.store(true, Ordering::Relaxed);
+        exchange.set_watch(Watch::On);
+        let _guard = exchange.enter();
+        let body: Vec<u8> = (0..80).collect();
+        let transmit = |socket: &mut Socket<Windows>, range: std::ops::Range<usize>| {
+            socket.buffers().output()[..range.len()].copy_from_slice(&body[range.clone()]);
+            socket.transmit_output(range.len(), no_limit()).unwrap();
+        };
+        transmit(&mut socket, 0..50);
+        assert_eq!((exchange.watch(), lock(&other.0).sent.len()), (Watch::Noticed, 10));
+        transmit(&mut socket, 50..70);
+        assert_eq!(lock(&other.0).sent.len(), 10, "nothing is sent before the input was read");
+        exchange.set_watch(Watch::Looking);
+        assert!(socket.await_input(no_limit()).unwrap());
+        assert!(socket.buffers().input().starts_with(b"HTTP/1.1 102"));
+        lock(&other.0).reads.push_back(Call::Full(0));
+        assert!(socket.await_input(no_limit()).is_err(), "it does not wait for more");
+        lock(&other.0).reads.push_back(Call::Full(0));
+        assert!(!socket.is_open(), "a part of the request is left");
+        lock(&other.0).writes.clear();
+        exchange.set_watch(Watch::On);
+        transmit(&mut socket, 70..80);
+        assert_eq!(lock(&other.0).sent, body, "every byte once and in order");
+    }
+
+    #[test]
     fn a_fault_before_the_first_byte_is_an_error() {
         let (mut socket, _) = socket(&[Call::Full(0), Call::Broken], &[], b"HTTP/1.1 408 Idle\r\n");
         let exchange = Exchange::new("http://a", None);
