@@ -49,7 +49,7 @@ impl Demo {
 pub fn arguments() -> Result<Vec<String>> {
     let arguments = std::env::args_os().skip(1);
     arguments
-        .map(|argument| argument.into_string().map_err(|_| "the arguments have to be valid Unicode".into()))
+        .map(|argument| argument.into_string().map_err(|_| "the arguments must be valid Unicode".into()))
         .collect()
 }
 

@@ -75,7 +75,7 @@ pub(super) fn unreadable(path: &Path, e: io::Error) -> Error {
         _ if is_url => "this is a URL, not a file; use `assets().upload_url(…)`, or `UploadMethod::url(…)`",
         _ if path.as_os_str().is_empty() => "the path of the file is empty",
         io::ErrorKind::NotFound if path.starts_with("~") => {
-            "there is no such file; `~` is not expanded, give the whole path"
+            "there is no such file; `~` is not expanded, so give the whole path"
         }
         io::ErrorKind::NotFound => "there is no such file",
         io::ErrorKind::PermissionDenied => "no permission to read the file",

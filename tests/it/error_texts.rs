@@ -157,7 +157,7 @@ fn files() {
     );
     texts.check(
         upload("~/no such video.mp4"),
-        "~/no such video.mp4: there is no such file; `~` is not expanded, give the whole path",
+        "~/no such video.mp4: there is no such file; `~` is not expanded, so give the whole path",
     );
     texts.check(upload(""), "the path of the file is empty");
     let root = folder.root().to_str().unwrap().to_string();

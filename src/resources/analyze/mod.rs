@@ -464,7 +464,7 @@ impl AnalyzeResponse {
     ///
     /// # Errors
     ///
-    /// The same as for [`complete`](Self::complete). In addition, [`Error::InvalidOutput`] also if the text does not
+    /// The same as for [`complete`](Self::complete). In addition, [`Error::InvalidOutput`] if the text does not
     /// fit the type. Both errors contain the text.
     ///
     /// ```no_run
