@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_variable_that_is_not_utf8_is_not_unset() {
+    fn a_variable_that_is_not_utf8_is_an_error() {
         use std::os::unix::ffi::OsStringExt;
 
         for name in [KEY_VARIABLES[0], "TWELVELABS_BASE_URL"] {
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_has_ten_times_as_long_to_answer_as_the_rest_of_the_platform() {
+    fn calls_that_wait_for_a_model_have_a_timeout_of_600_s() {
         let session = TwelveLabs::new("tlk_secret").unwrap().0;
         for (request, seconds) in [
             (analyze::analyze(&session, false), 600),

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_thing_that_is_known_of_both_is_compared() {
+    fn every_value_known_of_both_stamps_is_compared() {
         let old = FileStamp {
             size: 5,
             modified: Some(1),

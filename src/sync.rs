@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_learns_that_the_receiver_is_gone_also_while_it_blocks() {
+    fn a_blocked_sender_notices_that_the_receiver_is_gone() {
         let (sender, receiver) = channel(1);
         sender.send(1).unwrap();
         let thread = std::thread::spawn(move || sender.send(2));

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_invisible_is_shown() {
+    fn invisible_characters_are_made_visible() {
         for c in [
             '\u{7f}',
             '\u{85}',
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_shown_on_one_line_and_without_effects() {
+    fn paths_are_shown_on_one_line_without_control_characters() {
         let path = Path::new("a  b/\u{1b}[31mred\r\n\u{2028}c.mp4");
         assert_eq!(printable_path(path), "a  b/\u{fffd}[31mred\u{fffd}\u{fffd}\u{fffd}c.mp4");
         let long = format!("{}.mp4", "ä".repeat(5000));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_said_in_the_units_of_their_size() {
+    fn durations_are_formatted_in_fitting_units() {
         for (millis, text) in [
             (0, "0 ms"),
             (999, "999 ms"),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_shown_without_what_is_secret_in_them() {
+    fn urls_are_shown_without_their_secrets() {
         for (url, shown) in [
             ("https://h/v1", "https://h/v1"),
             ("https://user:p@ss@h:1/a@b?X-Amz-Signature=s#x", "https://h:1/a@b?…"),

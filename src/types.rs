@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_written_as_the_platform_reads_them() {
+    fn ranges_are_serialized_for_the_platform() {
         assert_eq!(written(10.0..=60.0), Ok(json!({"gte": 10.0, "lte": 60.0})));
         assert_eq!(written(720..), Ok(json!({"gte": 720})));
         assert_eq!(written(..=u64::MAX), Ok(json!({"lte": u64::MAX})));
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_that_select_nothing_are_refused() {
+    fn empty_ranges_are_refused() {
         #[allow(clippy::reversed_empty_ranges)]
         let backwards = written(60..=10);
         assert!(backwards.unwrap_err().contains("from 60 to 10"));

@@ -136,7 +136,7 @@ fn arguments_are_read() {
 }
 
 #[test]
-fn what_is_wrong_with_the_arguments_is_said() {
+fn invalid_arguments_are_explained() {
     for (arguments, reason) in [
         (&["--workers", "0"][..], "--workers must be at least 1"),
         (&["--workers", "many"], "--workers must be a whole number, not `many`"),
@@ -162,7 +162,7 @@ fn what_is_wrong_with_the_arguments_is_said() {
 }
 
 #[test]
-fn a_folder_stands_for_its_media_files() {
+fn a_folder_means_its_media_files() {
     let scene = Scene::new("media");
     let (code, out, err) = scene.run(&[]);
     assert_eq!((code, out.lines().count()), (0, 3), "{out}");
@@ -183,7 +183,7 @@ fn a_folder_stands_for_its_media_files() {
 /// the system (`EIO`, `ESTALE`).
 #[cfg(unix)]
 #[test]
-fn a_file_that_cannot_be_looked_at_is_named_and_fails() {
+fn a_file_that_cannot_be_inspected_is_named_and_fails() {
     let scene = Scene::new("links");
     let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, scene.folder.path(name)).unwrap();
     link("/no/such/disk/mounted.mp4", "mounted.mp4");
@@ -221,7 +221,7 @@ fn tool_without_permissions(scene: &Scene, arguments: &[&str]) -> Command {
 
 #[cfg(unix)]
 #[test]
-fn what_may_not_be_read_is_named_and_fails() {
+fn files_and_folders_without_permission_are_named_and_fail() {
     use std::os::unix::fs::PermissionsExt;
 
     let scene = Scene::new("permissions");
@@ -296,7 +296,7 @@ fn a_list_is_read_or_refused_as_a_whole() {
 }
 
 #[test]
-fn a_folder_stands_for_every_type_of_media_that_the_crate_knows() {
+fn a_folder_includes_every_known_type_of_media() {
     let scene = Scene::new("types");
     let all = ["wma", "gif", "bmp", "tif", "avif", "heic", "mxf", "vob", "3g2", "TIFF"];
     all.iter()
@@ -333,7 +333,7 @@ fn one_bad_file_does_not_stop_the_others() {
 }
 
 #[test]
-fn a_second_run_skips_what_is_done_and_leaves_alone_what_is_hopeless() {
+fn a_second_run_skips_finished_files_and_permanent_failures() {
     let scene = Scene::new("again");
     let manifest = scene.manifest();
     let options = ["--manifest", manifest.as_str(), "--workers", "1"];
@@ -355,7 +355,7 @@ fn a_second_run_skips_what_is_done_and_leaves_alone_what_is_hopeless() {
 }
 
 #[test]
-fn a_quota_ends_it_with_an_exit_code_of_its_own() {
+fn an_exhausted_quota_has_its_own_exit_code() {
     let scene = Scene::new("quota");
     scene.demo.stand_in.fail("POST /assets", 9, 402);
     let (code, rows, summary) = scene.json(&["--workers", "1"]);
@@ -366,7 +366,7 @@ fn a_quota_ends_it_with_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_stop_it() {
+fn a_closed_standard_output_does_not_stop_the_uploads() {
     let scene = Scene::new("pipe");
     for (kind, expected) in [(io::ErrorKind::BrokenPipe, 0), (io::ErrorKind::StorageFull, 1)] {
         let before = scene.demo.stand_in.asset_count();
@@ -397,7 +397,7 @@ fn tool(stand_in: &StandIn, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn a_second_run_with_the_same_manifest_ends_at_once_with_exit_code_2() {
+fn a_second_process_with_the_same_manifest_exits_with_code_2() {
     let scene = Scene::new("second");
     let files = ["a.mp4", "c.png"].map(|name| scene.folder.path(name));
     scene.demo.stand_in.polls_until_ready(u32::MAX);
@@ -418,7 +418,7 @@ fn a_second_run_with_the_same_manifest_ends_at_once_with_exit_code_2() {
 }
 
 #[test]
-fn three_shards_at_once_upload_each_file_once() {
+fn three_simultaneous_shards_upload_each_file_once() {
     let scene = Scene::new("shards");
     scene.demo.stand_in.polls_until_ready(0);
     for number in 0..20 {
@@ -586,7 +586,7 @@ fn signal(child: &Child, name: &str) {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_it_so_that_the_next_run_sends_nothing_twice() {
+fn after_ctrl_c_the_next_run_sends_nothing_twice() {
     for name in ["-INT", "-TERM"] {
         let scene = Scene::new("ctrl-c");
         let stand_in = &scene.demo.stand_in;
@@ -624,7 +624,7 @@ fn ctrl_c_ends_it_so_that_the_next_run_sends_nothing_twice() {
 
 #[cfg(unix)]
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_tool_immediately() {
     let scene = Scene::new("second-signal");
     let list = scene.folder.path("list");
     assert!(Command::new("mkfifo").arg(&list).status().unwrap().success());

@@ -44,7 +44,7 @@ fn the_stand_in_is_as_expected_and_nothing_is_left_there() {
 }
 
 #[test]
-fn what_differs_is_told() {
+fn differences_are_reported() {
     let stand_in = StandIn::start();
     let analysis = json!({
         "id": "65f0", "data": "A test picture.", "finish_reason": "bored", "usage": { "output_tokens": "many", "carbon": 1 },
@@ -58,7 +58,7 @@ fn what_differs_is_told() {
 }
 
 #[test]
-fn what_was_made_goes_away_whatever_fails() {
+fn created_resources_are_deleted_whatever_fails() {
     for failing in ["GET /assets/{id}", "POST /analyze", "POST /indexes", "POST /indexes/{id}/indexed-assets"] {
         let stand_in = StandIn::start();
         stand_in.fault(failing, Fault::status(400).always());

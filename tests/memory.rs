@@ -232,7 +232,7 @@ fn serve(answer: Arc<Mutex<(u16, Vec<u8>)>>) -> String {
 }
 
 #[test]
-fn an_answer_costs_its_own_size_a_few_times() {
+fn a_response_takes_a_small_multiple_of_its_size() {
     let answer = Arc::default();
     let url = serve(Arc::clone(&answer));
     let mut over = Vec::new();

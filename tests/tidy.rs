@@ -137,7 +137,7 @@ fn circle(sources: &[Source], floor: &str) -> Option<Vec<String>> {
 }
 
 #[test]
-fn no_file_imports_itself_by_way_of_others() {
+fn no_file_imports_itself_indirectly() {
     let sources = sources();
     for floor in WITHOUT_CIRCLES {
         assert_eq!(circle(&sources, floor), None, "in {floor}");
@@ -145,7 +145,7 @@ fn no_file_imports_itself_by_way_of_others() {
 }
 
 #[test]
-fn files_are_short_enough_to_be_read() {
+fn files_are_short() {
     let sources = sources();
     let long = sources.iter().filter_map(|source| {
         let most = if source.module() == "resources" { MAX_LINES_OF_A_RESOURCE } else { MAX_LINES };
@@ -157,7 +157,7 @@ fn files_are_short_enough_to_be_read() {
 }
 
 #[test]
-fn functions_are_short_enough_to_be_read() {
+fn functions_are_short() {
     let sources = sources();
     let long = sources.iter().flat_map(|source| {
         let long = source.functions().into_iter().filter(|(_, lines)| *lines > MAX_LINES_OF_A_FUNCTION);

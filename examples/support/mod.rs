@@ -48,9 +48,7 @@ impl Demo {
 /// Returns the arguments after the name of the program.
 pub fn arguments() -> Result<Vec<String>> {
     let arguments = std::env::args_os().skip(1);
-    arguments
-        .map(|argument| argument.into_string().map_err(|_| "the arguments must be valid Unicode".into()))
-        .collect()
+    arguments.map(|argument| argument.into_string().map_err(|_| "the arguments must be valid Unicode".into())).collect()
 }
 
 pub fn is_url(source: &str) -> bool {

@@ -177,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_one_segment_and_comes_back(text in ".*") {
+        fn any_text_is_one_segment_and_decodes_to_itself(text in ".*") {
             let mut out = String::new();
             percent_encode(&text, &mut out);
             prop_assert!(out.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_header_of_a_name_counts() {
+    fn the_last_header_of_a_name_applies() {
         let all = [("X-A", "1"), ("x-b", "2"), ("x-a", "3")];
         let merged = headers(all.into_iter()).unwrap();
         let merged: Vec<_> = merged.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();

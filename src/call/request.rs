@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_gets_a_hint() {
+    fn a_refusal_for_size_has_a_hint() {
         let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
         let file = Part::File { name: "file".into(), source: FileSource::bytes("a", *b"data") };
         let payload = Payload::form(&[file]).unwrap();
@@ -571,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_the_same_twice_may_be_repeated() {
+    fn only_idempotent_requests_may_be_repeated() {
         let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
         let session = client.0;
         for (method, repeatable) in

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_of_a_pipe_that_was_abandoned() {
+    fn an_abandoned_pipe_leaves_no_thread() {
         let path = std::env::temp_dir().join(format!("twelvelabs-pipe-{}", std::process::id()));
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         for has_writer in [false, true] {

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn unreadable_files_are_named() {
         let missing = FileSource::from("no/such/file.mp4").inspect().err().unwrap();
         assert_eq!(missing.to_string(), "no/such/file.mp4: there is no such file");
         assert!(FileSource::from("src").inspect().err().unwrap().to_string().contains("a directory"));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn why_a_file_cannot_be_opened_is_said() {
+    fn the_reason_why_a_file_cannot_be_opened_is_reported() {
         use io::ErrorKind::{NotFound, PermissionDenied, StaleNetworkFileHandle};
         for (path, kind, expected) in [
             ("a.mp4", NotFound, "a.mp4: there is no such file"),

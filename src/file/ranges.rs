@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_sees_both_ends_and_places_between_of_every_size() {
+    fn a_sample_covers_both_ends_and_places_between_for_every_size() {
         for size in [1, 5000, 64 << 10, 100_000, 1 << 20] {
             let mut bytes = vec![7; size];
             let before = sample(&bytes);

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_give_what_they_announced_and_only_once() {
+    fn readers_return_their_declared_length_and_only_once() {
         let source = FileSource::reader("a", &b"hello"[..]).length(5);
         assert!(source.is_replayable());
         assert_eq!(read_all(&source).unwrap(), b"hello");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_read_than_the_length_says() {
+    fn no_more_bytes_are_read_than_the_length() {
         let asked = Arc::default();
         let source = FileSource::reader("a", Counting(Arc::clone(&asked))).length(200_001);
         assert_eq!(read_all(&source).unwrap().len(), 200_001);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_of_a_silent_reader_ends_when_it_is_told_to() {
+    fn a_read_of_a_silent_reader_can_be_stopped() {
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         struct Silent(std::sync::mpsc::Receiver<()>);
         impl Read for Silent {
@@ -255,13 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_a_signal_interrupts_is_repeated() {
+    fn an_interrupted_read_is_repeated() {
         let mut reader = Interrupted(false);
         assert_eq!([(); 3].map(|()| read_once(&mut reader, &mut [0; 9]).unwrap()), [9; 3]);
     }
 
     #[test]
-    fn base64_is_padded_at_the_end_alone() {
+    fn base64_is_padded_only_at_the_end() {
         for size in [1, 2, 3, BASE64_BLOCK - 1, BASE64_BLOCK, BASE64_BLOCK + 1, 2 * BASE64_BLOCK + 2] {
             let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
             let whole = FileSource::bytes("a", bytes.clone());

@@ -644,7 +644,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_read_whole_or_up_to_its_limit() {
+    fn a_body_is_read_completely_or_up_to_its_limit() {
         let later = Instant::now() + CONNECT;
         let read = |pieces: &[Option<usize>], limit, deadline| {
             read_all(&mut answer(pieces).0, limit, deadline).map(|body| body.len()).map_err(|failure| failure.kind)
@@ -658,7 +658,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_refusal_the_start_is_read() {
+    fn the_start_of_a_refusal_is_read() {
         let later = Instant::now() + CONNECT;
         for (pieces, limit, deadline, read, left) in [
             (vec![Some(2), None, Some(3)], 10, later, 5, 0),
@@ -675,7 +675,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_fault_means() {
+    fn faults_are_classified() {
         use io::ErrorKind::{ConnectionReset, InvalidData, InvalidInput, UnexpectedEof};
 
         let io = |kind: io::ErrorKind, text: &'static str| ureq::Error::Io(io::Error::new(kind, text));
@@ -777,7 +777,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_was_not_sent() {
+    fn an_unsendable_request_counts_as_not_sent() {
         let limits = Limits { answer: CONNECT, stream: false, total: None };
         let agents = Agents::new(config("", limits, None, None).unwrap(), None, None, "key");
         let (url, headers) = ("http://[", HeaderMap::new());

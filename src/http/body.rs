@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn only_sources_are_files() {
+    fn only_sources_count_as_files() {
         let file = Part::File { name: "file".into(), source: FileSource::bytes("a", *b"x") };
         assert!(Payload::form(&[text("a", "b"), file]).unwrap().has_file());
         assert!(!Payload::form(&[text("a", "b")]).unwrap().has_file());
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reader_gives_is_sent_before_it_gives_more() {
+    fn bytes_of_a_reader_are_sent_before_more_are_read() {
         struct Slow(std::sync::mpsc::Receiver<()>, &'static [u8]);
         impl Read for Slow {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_is_canceled_with_its_parent_and_not_the_other_way() {
+    fn canceling_a_parent_cancels_its_child_and_not_vice_versa() {
         let parent = CancelHandle::new();
         let (child, other) = (parent.child(), parent.child());
         child.cancel();

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_platforms_words_come_first() {
+    fn the_message_of_the_platform_comes_first() {
         let e = error(
             404,
             &[("X-Trace-Id", "t1")],
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_of_body_gives_a_message() {
+    fn every_shape_of_error_body_has_a_message() {
         for (body, message, code) in [
             (r#"{"error":{"code":"c","message":"nested","details":{"a":1}}}"#, "nested", Some("c")),
             (r#"{"message":"no details","details":null}"#, "no details", None),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_says_when_to_come_back() {
+    fn an_exhausted_quota_says_when_to_retry() {
         let e = error(
             429,
             &[("retry-after", "11382"), ("x-ratelimit-limit", "50"), ("x-ratelimit-reset", "11382")],

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_later_of_two_pauses_counts() {
+    fn the_later_of_two_pauses_applies() {
         let (limiter, now) = (RateLimiter::default(), Instant::now());
         assert_eq!(held_back(&limiter, now), None);
         let later = now + 5 * SECOND;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_counts_from_the_answer() {
+    fn a_request_counts_until_the_period_after_its_response() {
         let start = Instant::now();
         let at = |millis: u64| start + Duration::from_millis(millis);
         let limiter = RateLimiter::new(Some(RequestRate { requests: 2, per: SECOND }));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_told_apart_from_others() {
+    fn requests_are_distinguished() {
         let start = Instant::now();
         let limiter = RateLimiter::new(Some(RequestRate { requests: 1, per: SECOND }));
         let request = limiter.admit(start, &Instant::now).unwrap().unwrap();

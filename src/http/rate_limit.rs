@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_limit_that_is_used_up_counts() {
+    fn only_an_exhausted_limit_counts() {
         let hours = |left: &'static str| {
             [
                 ("x-ratelimit-request-remaining", "0"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_ask_for_a_wait() {
+    fn every_form_of_retry_after() {
         assert_eq!(wait(429, &[("Retry-After", "7")], None), Some(7.0));
         assert_eq!(wait(429, &[("Retry-After", " 1.5 ")], None), Some(1.5));
         assert_eq!(wait(429, &[("Retry-After", "-3")], None), Some(0.0));

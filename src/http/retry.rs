@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_that_is_waited_out_is_no_retry() {
+    fn waiting_out_a_rate_limit_is_not_a_retry() {
         let patient = RetryPolicy { waits_out_rate_limits: true, max_retry_after: 600 * SECOND, ..policy() };
         let after = |seconds: u32| Decision::RetryAfter(seconds * SECOND);
         let many = decisions(POST, &patient, &[header(429, 300); 53]);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delete_that_finds_nothing_after_an_unknown_outcome_has_succeeded() {
+    fn a_delete_that_gets_404_after_an_unknown_outcome_has_succeeded() {
         for (outcome, deleted) in [
             (Broke, true),
             (TimedOut, true),
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn expectations_of_a_server_that_knows_none() {
+    fn a_417_drops_the_expectation() {
         let mut state = RetryState::new(POST, true);
         assert_eq!(state.next(status(417), true, &policy(), 1.0), AT_ONCE);
         assert!(!state.expect_continue);

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_clock_is_learned_from_its_answers() {
+    fn the_servers_clock_is_learned_from_its_responses() {
         let (session, here) = (session("http://h"), OffsetDateTime::UNIX_EPOCH);
         assert_eq!(session.server_time(here), here);
         session.learn_time(&[("date", "Tue, 14 Nov 2123 22:14:20 GMT")].into_iter().collect());

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redirects_stay_at_home() {
+    fn redirects_stay_on_the_same_origin() {
         let from = "https://api.example.com/v1.3/assets?page=1";
         for (location, target) in [
             ("/v2/assets", Some("https://api.example.com/v2/assets")),

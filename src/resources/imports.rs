@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_of_an_import_is_that_of_what_is_waited_for() {
+    fn the_status_of_an_import_is_that_of_an_unfinished_item() {
         let status = |items: serde_json::Value| {
             let import: ImportDetail = serde_json::from_value(serde_json::json!({"_id": "1", "items": items})).unwrap();
             import.status().map(str::to_string)

@@ -25,7 +25,7 @@ mod tests {
     use crate::resources::embed::EmbedInput;
 
     #[test]
-    fn calls_for_which_the_platform_works_first_have_ten_minutes() {
+    fn slow_calls_have_a_timeout_of_ten_minutes() {
         let client = crate::client::TwelveLabs::builder().api_key("key").base_url("http://h").build().unwrap();
         let (embed, v2) = (client.embed(), client.embed().v2());
         let slow: [&dyn AsRef<Request>; 11] = [

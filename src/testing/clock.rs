@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clones_share_time_that_moves_by_sleeping_alone() {
+    fn clones_share_a_time_that_only_sleeping_moves() {
         let clock = TestClock::new();
         let (other, now, date) = (clock.clone(), clock.now(), clock.utc_now());
         assert_eq!((clock.now(), clock.utc_now()), (now, date));

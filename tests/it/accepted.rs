@@ -131,14 +131,14 @@ fn a_path_is_media() {
 }
 
 #[test]
-fn base64_comes_encoded_or_not_everywhere() {
+fn every_media_input_takes_raw_bytes_and_base64() {
     assert_eq!(VideoContext::base64([0, 1]), VideoContext::base64_string("AAE="));
     assert_eq!(AnalyzeImageInput::base64("a", [0, 1]), AnalyzeImageInput::base64_string("a", "AAE="));
     assert_eq!(MediaSource::base64([0, 1]), MediaSource::base64_string("AAE="));
 }
 
 #[test]
-fn inputs_say_what_they_are_made_of() {
+fn inputs_return_their_fields() {
     let source = || MediaSource::url("https://a.b/c.mp4");
     let video =
         VideoInput::new(source()).when_some(Some(2.0), VideoInput::start_sec).when_some(None, VideoInput::end_sec);
@@ -164,7 +164,7 @@ fn inputs_say_what_they_are_made_of() {
 }
 
 #[test]
-fn every_builder_takes_what_is_not_always_there() {
+fn every_builder_has_when_some() {
     let retries = Some(0);
     let client =
         TwelveLabs::builder().api_key("k").when_some(retries, |builder, n| builder.max_retries(n)).build().unwrap();
@@ -180,7 +180,7 @@ fn every_builder_takes_what_is_not_always_there() {
 }
 
 #[test]
-fn a_call_is_made_once_and_sent_twice() {
+fn a_cloned_call_can_be_sent_twice() {
     let requests = sent(6, |client| {
         let list = client.assets().list().page_limit(5);
         let retrieve = client.assets().retrieve("a1");
@@ -196,7 +196,7 @@ fn a_call_is_made_once_and_sent_twice() {
 }
 
 #[test]
-fn a_call_that_is_sent_twice_has_a_key_of_its_own_each_time() {
+fn each_send_of_a_call_has_its_own_idempotency_key() {
     let requests = sent(4, |client| {
         let create = client.analyze_async().tasks().create().prompt("a");
         drop((create.clone().send(), create.clone().send()));
@@ -209,7 +209,7 @@ fn a_call_that_is_sent_twice_has_a_key_of_its_own_each_time() {
 }
 
 #[test]
-fn dates_filter_as_they_are() {
+fn date_filters_are_sent_unchanged() {
     let at =
         OffsetDateTime::from_unix_timestamp(1_767_323_045).unwrap().to_offset(UtcOffset::from_hms(9, 0, 0).unwrap());
     let requests = sent(6, |client| {
@@ -247,7 +247,7 @@ fn names_are_read_written_and_sorted() {
 }
 
 #[test]
-fn a_hit_says_which_asset_it_is_of_where_the_platform_does() {
+fn a_hit_has_the_asset_id_if_the_platform_returns_it() {
     let hit = |json| serde_json::from_value::<SearchItem>(json).unwrap();
     assert_eq!(hit(json!({"video_id": "x1", "asset_id": "a1"})).asset_id.as_deref(), Some("a1"));
     assert_eq!(hit(json!({"video_id": "x1"})).asset_id, None);

@@ -28,7 +28,7 @@ fn begin() -> (StandIn, TwelveLabs, VideoContext) {
 }
 
 #[test]
-fn the_same_answer_at_once_and_in_pieces() {
+fn a_whole_answer_and_a_streamed_answer_are_equal() {
     let (_stand_in, client, video) = begin();
     let at_once = client.analyze().video(video.clone()).prompt("Say something.").send().unwrap();
     let in_pieces = client.analyze_stream().video(video.clone()).prompt("Say something.").send().unwrap();
@@ -46,7 +46,7 @@ fn the_same_answer_at_once_and_in_pieces() {
 }
 
 #[test]
-fn a_task_from_its_beginning_to_its_end() {
+fn the_life_of_an_analysis_task() {
     let (_stand_in, client, video) = begin();
     let tasks = client.analyze_async().tasks();
     let create = || tasks.create().video(video.clone()).prompt("Say something.").custom_id("mine");
@@ -73,7 +73,7 @@ fn a_task_from_its_beginning_to_its_end() {
 }
 
 #[test]
-fn a_batch_from_its_beginning_to_its_end() {
+fn the_life_of_an_analysis_batch() {
     let (_stand_in, client, video) = begin();
     let batches = client.analyze_async().batches();
     let create = || {
@@ -104,7 +104,7 @@ fn a_batch_from_its_beginning_to_its_end() {
 }
 
 #[test]
-fn segments_are_read_into_a_type() {
+fn segments_are_decoded_into_a_type() {
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct Goal {
         scorer: String,

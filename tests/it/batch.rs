@@ -101,7 +101,7 @@ fn every_file_has_one_outcome_as_it_is_finished() {
 }
 
 #[test]
-fn a_batch_that_is_run_again_does_only_what_is_left() {
+fn a_second_run_does_only_the_remaining_work() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("again"));
     stand_in.chunks(CHUNK, 3);
     small_files(&folder, 3);
@@ -161,7 +161,7 @@ fn a_batch_that_is_run_again_does_only_what_is_left() {
 }
 
 #[test]
-fn an_asset_that_was_not_ready_is_waited_for_and_not_uploaded_again() {
+fn a_second_run_waits_for_an_asset_that_was_not_ready() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("not-ready"));
     small_files(&folder, 2);
     let client = client(&stand_in.url());
@@ -178,7 +178,7 @@ fn an_asset_that_was_not_ready_is_waited_for_and_not_uploaded_again() {
 }
 
 #[test]
-fn an_asset_that_the_platform_knows_a_moment_late_is_not_uploaded_twice() {
+fn an_asset_that_is_listed_late_is_not_uploaded_twice() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
     stand_in.chunks(CHUNK, 3);
     folder.write("large.mp4", &content(200_000));
@@ -196,7 +196,7 @@ fn an_asset_that_the_platform_knows_a_moment_late_is_not_uploaded_twice() {
 }
 
 #[test]
-fn a_session_that_has_expired_meanwhile_is_begun_anew() {
+fn an_expired_session_is_replaced_by_a_new_one() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("expired"));
     stand_in.chunks(CHUNK, 3);
     folder.write("large.mp4", &content(200_000));
@@ -227,7 +227,7 @@ impl Clock for Away {
 }
 
 #[test]
-fn a_session_is_resumed_although_the_file_could_not_be_read_meanwhile() {
+fn a_session_is_resumed_after_the_file_was_unreadable_for_a_while() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("away"));
     stand_in.chunks(CHUNK, 3);
     let (here, place) = (folder.path("disk"), folder.path("elsewhere"));
@@ -250,7 +250,7 @@ fn a_session_is_resumed_although_the_file_could_not_be_read_meanwhile() {
 }
 
 #[test]
-fn a_quota_ends_the_batch_with_everything_accounted_for() {
+fn an_exhausted_quota_ends_the_batch_with_an_outcome_for_every_file() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("quota"));
     small_files(&folder, 12);
     let client = client(&stand_in.url());
@@ -274,7 +274,7 @@ fn a_quota_ends_the_batch_with_everything_accounted_for() {
 }
 
 #[test]
-fn a_rate_limit_is_one_pause_for_all_workers() {
+fn a_rate_limit_pauses_all_workers_together() {
     const FILES: usize = 40;
     const WORKERS: usize = 4;
     let clock = TestClock::new();
@@ -339,7 +339,7 @@ impl Clock for Impatient {
 }
 
 #[test]
-fn a_clock_that_shows_no_pause_is_enough_for_a_batch() {
+fn a_batch_works_on_a_clock_that_does_not_advance() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("impatient"));
     small_files(&folder, 3);
     stand_in.fail("POST /assets", 1, 429);
@@ -353,7 +353,7 @@ fn a_clock_that_shows_no_pause_is_enough_for_a_batch() {
 }
 
 #[test]
-fn a_canceled_batch_accounts_for_every_file_and_goes_on_later() {
+fn a_canceled_batch_has_an_outcome_for_every_file_and_can_be_resumed() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("cancel"));
     stand_in.chunks(CHUNK, 3);
     folder.write("00-large.mp4", &content(200_000));
@@ -376,7 +376,7 @@ fn a_canceled_batch_accounts_for_every_file_and_goes_on_later() {
 }
 
 #[test]
-fn a_cancel_handle_among_the_settings_of_each_request_stops_a_batch_too() {
+fn a_cancel_handle_in_the_request_options_stops_a_batch() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("cancel-options"));
     small_files(&folder, 5);
     let cancel = CancelHandle::new();
@@ -458,7 +458,7 @@ fn the_workers_of_a_batch_that_is_dropped_have_ended() {
 }
 
 #[test]
-fn a_callback_that_panics_costs_its_file_and_no_other() {
+fn a_callback_that_panics_fails_only_its_own_file() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("panics"));
     small_files(&folder, 6);
     let all = batch(&client(&stand_in.url()), &folder).workers(3);
@@ -481,7 +481,7 @@ fn a_manifest_that_cannot_be_written_is_an_error_before_anything_is_sent() {
 }
 
 #[test]
-fn a_manifest_torn_at_any_byte_of_its_last_line_loses_no_more_than_that_line() {
+fn a_manifest_cut_off_at_any_byte_loses_only_its_last_line() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("torn"));
     small_files(&folder, 2);
     let client = client(&stand_in.url());
@@ -539,7 +539,7 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_batch_that_is_killed_at_any_point_is_completed_by_the_next() {
+fn a_batch_killed_at_any_point_is_completed_by_the_next_run() {
     const CHUNKS: usize = 25;
     let large = content(CHUNKS * CHUNK as usize - 5);
     // The upload is stuck in the middle of one of these chunks, or while it waits for the asset.
@@ -596,7 +596,7 @@ fn the_only_worker_outlives_a_callback_that_panics() {
 }
 
 #[test]
-fn files_are_not_kept_waiting_by_assets_that_are_not_ready() {
+fn assets_that_are_not_ready_do_not_delay_files() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("starving"));
     small_files(&folder, 5);
     stand_in.polls_until_ready(u32::MAX);
@@ -610,7 +610,7 @@ fn files_are_not_kept_waiting_by_assets_that_are_not_ready() {
 }
 
 #[test]
-fn an_asset_that_was_not_looked_at_in_time_is_looked_at_all_the_same() {
+fn an_asset_gets_a_last_poll_even_if_its_time_is_up() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
     small_files(&folder, 2);
     stand_in.polls_until_ready(0);
@@ -628,7 +628,7 @@ fn an_asset_that_was_not_looked_at_in_time_is_looked_at_all_the_same() {
 }
 
 #[test]
-fn what_the_assets_are_to_be_is_asked_for_on_each_way() {
+fn asset_options_are_sent_in_one_request_and_in_chunks() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("asked"));
     stand_in.chunks(CHUNK, 3);
     folder.write("large.mp4", &content(200_000));
@@ -660,7 +660,7 @@ fn a_poll_has_the_time_limit_of_its_wait() {
 }
 
 #[test]
-fn a_wait_without_end_is_no_panic() {
+fn an_endless_wait_does_not_panic() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("endless"));
     small_files(&folder, 1);
     let found = outcomes(batch(&client(&stand_in.url()), &folder).max_wait_time(Duration::MAX));
@@ -668,7 +668,7 @@ fn a_wait_without_end_is_no_panic() {
 }
 
 #[test]
-fn options_that_suit_no_file_are_refused_before_anything_is_sent() {
+fn invalid_options_are_refused_before_anything_is_sent() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("options"));
     small_files(&folder, 1);
     let client = client(&stand_in.url());
@@ -686,7 +686,7 @@ fn options_that_suit_no_file_are_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn what_a_manifest_has_besides_is_passed_over_and_kept() {
+fn unknown_lines_of_a_manifest_are_skipped_and_kept() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("strange"));
     small_files(&folder, 1);
     let client = client(&stand_in.url());
@@ -710,7 +710,7 @@ fn what_a_manifest_has_besides_is_passed_over_and_kept() {
 
 #[cfg(unix)]
 #[test]
-fn names_that_are_not_unicode_are_told_apart_and_found_again() {
+fn names_that_are_not_unicode_are_distinguished_and_found_again() {
     use std::os::unix::ffi::OsStrExt;
     let (stand_in, folder) = (StandIn::start(), Folder::new("bytes"));
     let paths: Vec<PathBuf> = [b"a\xff.mp4".as_slice(), b"a\xfe.mp4", b"a\\xff.mp4"]
@@ -728,7 +728,7 @@ fn names_that_are_not_unicode_are_told_apart_and_found_again() {
 }
 
 #[test]
-fn a_canceled_batch_writes_no_more_about_assets_that_it_waited_for() {
+fn a_canceled_batch_records_nothing_more_about_awaited_assets() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("waits"));
     small_files(&folder, 3);
     stand_in.polls_until_ready(u32::MAX);

@@ -249,7 +249,7 @@ fn while_the_next_page_of_a_list_is_awaited() {
 }
 
 #[test]
-fn while_something_is_waited_for() {
+fn while_a_wait_polls() {
     // The wait is canceled between two polls.
     let (moment, cancel) = scene();
     let server = Server::start([ready()]);

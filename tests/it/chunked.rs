@@ -108,7 +108,7 @@ fn every_chunk_arrives_once_over_few_connections() {
 }
 
 #[test]
-fn bytes_go_in_chunks_too_and_readers_do_not() {
+fn bytes_are_sent_in_chunks_and_readers_are_not() {
     let scene = Scene::new("bytes");
     let uploads = scene.client.multipart_upload();
     uploads.upload_file(FileSource::bytes("a.mp4", scene.content.clone())).send().unwrap();
@@ -121,7 +121,7 @@ fn bytes_go_in_chunks_too_and_readers_do_not() {
 }
 
 #[test]
-fn passing_faults_cost_no_more_than_the_chunk() {
+fn temporary_faults_cost_only_the_chunk() {
     for fault in [
         Fault::status(500),
         Fault::status(503),
@@ -148,7 +148,7 @@ fn passing_faults_cost_no_more_than_the_chunk() {
 }
 
 #[test]
-fn urls_that_have_ended_are_replaced() {
+fn expired_urls_are_replaced() {
     let scene = Scene::new("ended");
     let stand_in = scene.stand_in.clone();
     let mut ended = false;
@@ -184,7 +184,7 @@ fn urls_that_have_expired_are_not_used() {
 }
 
 #[test]
-fn the_storage_is_not_asked_again_before_it_wants_to_be() {
+fn retries_of_a_chunk_honor_retry_after() {
     let scene = Scene::new("retry-after");
     scene.stand_in.fault("PUT /storage/{upload_id}/4", Fault::status(503).retry_after(40));
     on_its_clock(&scene).send().unwrap();
@@ -194,7 +194,7 @@ fn the_storage_is_not_asked_again_before_it_wants_to_be() {
 }
 
 #[test]
-fn chunks_are_reported_after_a_while_although_their_batch_is_not_full() {
+fn chunks_are_reported_after_a_while_even_if_the_batch_is_not_full() {
     let scene = Scene::new("late");
     scene.stand_in.fault("PUT /storage/{upload_id}/3", Fault::silent(10));
     let (cancel, stand_in) = (CancelHandle::new(), scene.stand_in.clone());
@@ -267,7 +267,7 @@ fn a_file_that_is_moved_or_deleted_once_its_last_byte_was_read_is_uploaded() {
 }
 
 #[test]
-fn a_report_that_is_answered_503_is_sent_again() {
+fn a_report_is_retried_after_a_503() {
     // One failure is retried within the request. After five, the report is repeated after the next batch.
     for times in [1, 5] {
         let scene = Arc::new(Scene::new("report"));
@@ -284,7 +284,7 @@ fn a_report_that_is_answered_503_is_sent_again() {
 }
 
 #[test]
-fn one_chunk_that_never_gets_through_ends_in_an_error_that_can_be_resumed() {
+fn a_chunk_that_never_succeeds_ends_in_a_resumable_error() {
     let scene = Scene::new("never");
     scene.stand_in.fault("PUT /storage/{upload_id}/6", Fault::status(500).body(Value::Null).times(4));
     let e = scene.upload().max_workers(3).send().unwrap_err();
@@ -360,7 +360,7 @@ fn another_file_is_refused() {
 }
 
 #[test]
-fn another_file_of_the_same_size_is_refused_unless_it_is_meant() {
+fn another_file_of_the_same_size_is_refused_without_resume_anyway() {
     fn set_back(path: &Path, time: SystemTime) {
         File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     }
@@ -411,7 +411,7 @@ fn another_file_of_the_same_size_is_refused_unless_it_is_meant() {
 /// Without inode numbers (Windows, FAT), and for bytes in memory, only the content distinguishes two files with the
 /// same size and time.
 #[test]
-fn another_content_of_the_same_size_and_time_is_refused_even_if_the_rest_is_forgiven() {
+fn other_content_of_the_same_size_and_time_is_refused_even_with_resume_anyway() {
     let scene = Scene::new("same-time");
     scene.stand_in.fault("PUT /storage/{upload_id}/9", Fault::reset_request(10).times(8));
     let other: Vec<u8> = scene.content.iter().map(|byte| !byte).collect();
@@ -465,7 +465,7 @@ fn signatures_and_headers_are_not_shown() {
 }
 
 #[test]
-fn a_session_that_has_expired_says_so() {
+fn an_expired_session_is_an_error_that_says_so() {
     let scene = Scene::new("expired");
     scene.stand_in.fault("PUT /storage/{upload_id}/2", Fault::reset_request(10).times(4));
     let failed = upload_error(scene.upload().send().unwrap_err());
@@ -492,7 +492,7 @@ fn a_session_that_has_expired_says_so() {
 }
 
 #[test]
-fn a_file_that_changes_under_way_is_an_error() {
+fn a_file_that_changes_during_the_upload_is_an_error() {
     for (name, change) in [
         ("grows", (|file, _| file.write_all(b"more").unwrap()) as fn(&mut fs::File, &Path)),
         ("shrinks", |file, _| file.set_len(100_000).unwrap()),
@@ -532,7 +532,7 @@ fn nothing_is_written_beside_the_source() {
 }
 
 #[test]
-fn a_canceled_upload_ends_at_once_and_can_be_resumed() {
+fn a_canceled_upload_ends_promptly_and_can_be_resumed() {
     let scene = Scene::new("cancel");
     // Every worker gets stuck in the middle of a chunk.
     for chunk in [3, 4, 5] {
@@ -560,7 +560,7 @@ fn a_canceled_upload_ends_at_once_and_can_be_resumed() {
 }
 
 #[test]
-fn upload_takes_the_way_that_fits_the_size() {
+fn upload_chooses_one_request_or_chunks_by_size() {
     let scene = Scene::new("upload");
     let assets = scene.client.assets();
     let path = scene.folder.path("holiday.mp4");
@@ -605,7 +605,7 @@ fn upload_takes_the_way_that_fits_the_size() {
 }
 
 #[test]
-fn a_direct_upload_that_gets_stuck_is_canceled_at_once() {
+fn a_stuck_direct_upload_is_canceled_promptly() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let cancel = CancelHandle::new();
@@ -624,7 +624,7 @@ fn a_direct_upload_that_gets_stuck_is_canceled_at_once() {
 }
 
 #[test]
-fn progress_never_goes_back_unless_a_chunk_is_sent_again() {
+fn progress_decreases_only_when_a_chunk_is_resent() {
     let scene = Scene::new("progress");
     let bytes = content(400 * 1000);
     scene.stand_in.chunks(1000, 400);
@@ -664,7 +664,7 @@ fn linger(scene: &Scene, stuck: u32) -> UploadFile {
 }
 
 #[test]
-fn a_platform_without_urls_is_not_asked_again_and_again() {
+fn a_platform_without_urls_is_not_asked_repeatedly() {
     let scene = Scene::new("no-urls");
     scene.stand_in.chunks(CHUNK, 1);
     scene.stand_in.fail(URLS, usize::MAX, 403);
@@ -673,7 +673,7 @@ fn a_platform_without_urls_is_not_asked_again_and_again() {
 }
 
 #[test]
-fn a_platform_that_takes_no_reports_is_not_asked_again_and_again() {
+fn a_platform_that_refuses_reports_is_not_asked_repeatedly() {
     let scene = Scene::new("no-reports");
     let reports = "POST /assets/multipart-uploads/{upload_id}";
     scene.stand_in.fail(reports, usize::MAX, 503);
@@ -683,7 +683,7 @@ fn a_platform_that_takes_no_reports_is_not_asked_again_and_again() {
 }
 
 #[test]
-fn a_session_that_is_gone_is_not_asked_for_urls_again() {
+fn an_unknown_session_is_not_asked_for_urls_again() {
     let scene = Scene::new("gone");
     scene.stand_in.chunks(CHUNK, 0);
     scene.stand_in.fail(URLS, usize::MAX, 410);
@@ -694,7 +694,7 @@ fn a_session_that_is_gone_is_not_asked_for_urls_again() {
 }
 
 #[test]
-fn the_key_and_headers_for_the_platform_stay_at_home_with_an_agent_of_your_own_too() {
+fn the_storage_gets_no_key_even_with_the_callers_own_agent() {
     let scene = Scene::new("own-agent");
     let agent = twelvelabs::Agent::new_with_defaults();
     let builder = TwelveLabs::builder().api_key(KEY).base_url(scene.stand_in.url()).agent(agent);
@@ -766,7 +766,7 @@ fn headers_of_the_session_cannot_break_or_redirect_the_requests() {
 }
 
 #[test]
-fn a_session_that_makes_no_sense_is_an_error() {
+fn an_inconsistent_session_is_an_error() {
     for (field, value, expected) in [
         ("chunk_size", json!(0), "returned no chunk size"),
         ("chunk_size", Value::Null, "returned no chunk size"),
@@ -787,7 +787,7 @@ fn a_session_that_makes_no_sense_is_an_error() {
 }
 
 #[test]
-fn urls_that_are_of_no_use_end_in_an_error() {
+fn unusable_urls_are_an_error() {
     for url in ["", "/put/1", "http://", "ftp://127.0.0.1/1", "http://127.0.0.1/a\r\nx-a: b", "no url at all"] {
         let server = Server::start_with(|port| {
             let urls = json!([{"chunk_index": 1, "url": url}, {"chunk_index": 9}, {"chunk_index": 2}, {}]);
@@ -799,7 +799,7 @@ fn urls_that_are_of_no_use_end_in_an_error() {
 }
 
 #[test]
-fn a_refusal_of_the_storage_counts_however_long_it_is() {
+fn a_long_refusal_of_the_storage_is_read() {
     let long = json!({"message": "x".repeat(200_000)});
     let server = Server::start_with(|port| {
         let url = json!([{"chunk_index": 1, "url": format!("http://127.0.0.1:{port}/put/again")}]);
@@ -831,7 +831,7 @@ fn a_redirect_of_the_storage_is_not_followed() {
 }
 
 #[test]
-fn counts_that_lie_are_refused() {
+fn wrong_counts_of_chunks_are_refused() {
     let lies = json!({
         "upload_id": "u1", "status": "active", "total_size": 8, "chunks_completed": u32::MAX,
         "chunks_failed": u32::MAX, "chunks_pending": u32::MAX, "uploaded_chunks": [],
@@ -846,7 +846,7 @@ fn counts_that_lie_are_refused() {
 }
 
 #[test]
-fn what_the_platform_did_not_count_is_sent_once_more() {
+fn chunks_that_the_platform_did_not_count_are_resent_once() {
     let chunks = |status: &str| {
         json!({
             "status": "active",
@@ -894,7 +894,7 @@ fn what_the_platform_did_not_count_is_sent_once_more() {
 }
 
 #[test]
-fn a_session_that_is_complete_says_so_when_it_is_resumed_by_its_id() {
+fn resuming_a_complete_session_by_its_id_is_an_error_that_says_so() {
     let scene = Scene::new("complete");
     let result = scene.upload().send().unwrap();
     let e = scene.upload().resume(&result.upload_id).send().unwrap_err();
@@ -908,7 +908,7 @@ fn a_session_that_is_complete_says_so_when_it_is_resumed_by_its_id() {
 
 /// The platform announces a billion pages of chunks for a file of two.
 #[test]
-fn the_list_of_chunks_is_read_no_further_than_it_makes_progress() {
+fn the_list_of_chunks_is_read_only_while_it_makes_progress() {
     let page = |number: u32, chunks: Value| {
         say(json!({
             "upload_id": "u1", "status": "active", "total_size": 8, "uploaded_chunks": chunks,
@@ -977,7 +977,7 @@ fn a_chunk_has_the_limits_of_the_upload() {
 }
 
 #[test]
-fn what_the_asset_is_to_be_is_asked_for_on_each_way() {
+fn asset_options_are_sent_by_every_kind_of_upload() {
     let scene = Scene::new("options");
     let source = FileSource::from(scene.folder.path("holiday.mp4")).content_type("image/png");
     scene.client.multipart_upload().upload_file(&source).send().unwrap();
@@ -1015,7 +1015,7 @@ fn what_the_asset_is_to_be_is_asked_for_on_each_way() {
 }
 
 #[test]
-fn limits_without_end_and_waits_without_end_are_no_panic() {
+fn endless_limits_and_waits_do_not_panic() {
     let scene = Scene::new("endless");
     let options = RequestOptions::new().timeout(Duration::MAX).deadline(Duration::MAX);
     let upload = scene.client.assets().upload(scene.folder.path("holiday.mp4")).threshold(1);
@@ -1029,7 +1029,7 @@ fn limits_without_end_and_waits_without_end_are_no_panic() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_for_a_while_is_no_reason_to_begin_anew() {
+fn a_temporarily_unreadable_file_does_not_restart_the_upload() {
     let scene = Scene::new("away");
     let (path, away) = (scene.folder.path("holiday.mp4"), scene.folder.path("away"));
     let (from, to) = (path.clone(), away.clone());
@@ -1061,7 +1061,7 @@ fn a_callback_that_panics_ends_the_upload_and_leaves_it_resumable() {
 }
 
 #[test]
-fn what_the_server_says_cannot_spoil_the_text_of_an_error() {
+fn text_from_the_server_is_printable_in_errors() {
     let spoilt = "\u{1b}[2J\r\n\u{202e}".repeat(3000);
     let server = Server::start_with(|port| {
         let begun = with(with(session(port), "upload_id", json!(spoilt)), "asset_id", json!(spoilt));
@@ -1127,7 +1127,7 @@ fn a_cancellation_ends_every_phase() {
 }
 
 #[test]
-fn a_url_that_has_ended_is_replaced_at_once_and_what_broke_is_announced_after_a_pause() {
+fn a_dead_url_is_replaced_immediately_and_a_broken_chunk_asks_first() {
     for (fault, tries, announced, pauses) in [
         (Fault::expired_url(), 2, false, false),
         (Fault::expired_url().times(2), 3, false, true),
@@ -1147,7 +1147,7 @@ fn a_url_that_has_ended_is_replaced_at_once_and_what_broke_is_announced_after_a_
 }
 
 #[test]
-fn a_chunk_waits_for_a_platform_that_gives_no_urls_for_now() {
+fn a_chunk_waits_while_the_platform_returns_no_urls() {
     let stand_in = StandIn::start();
     stand_in.chunks(CHUNK, 1);
     stand_in.fault(URLS, Fault::status(500).times(4));
@@ -1158,7 +1158,7 @@ fn a_chunk_waits_for_a_platform_that_gives_no_urls_for_now() {
 }
 
 #[test]
-fn no_chunk_is_begun_after_one_that_fails_for_good() {
+fn no_chunk_is_started_after_a_permanent_failure() {
     let stand_in = StandIn::start();
     stand_in.chunks(1000, 200);
     stand_in.fault("PUT /storage/{upload_id}/1", Fault::status(401));

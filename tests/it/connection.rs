@@ -57,7 +57,7 @@ fn is_announced(request: &Received) -> bool {
 }
 
 #[test]
-fn an_early_refusal_is_read_at_once_and_costs_no_bytes() {
+fn an_early_refusal_is_read_before_the_body_is_sent() {
     let words = json!({"code": "c", "message": "Not this one."});
     let soon: &[(&str, &str)] = &[("retry-after", "1")];
     for (status, headers, tries) in
@@ -164,7 +164,7 @@ fn interim_answers_may_come_before_any_answer() {
 }
 
 #[test]
-fn a_success_in_place_of_100_is_no_success() {
+fn a_success_in_place_of_100_is_an_error() {
     for stays_open in [false, true] {
         let server = Server::start([instead_of_100(answer(201, &asset("a1")), 1, stays_open)]);
         let (client, pauses) = client(&server);
@@ -243,7 +243,7 @@ fn a_stream_that_ends_in_a_reset_is_not_complete() {
 }
 
 #[test]
-fn a_kept_connection_that_has_something_to_say_is_not_used_again() {
+fn a_kept_connection_with_unread_bytes_is_not_reused() {
     // The server sends an unsolicited answer, or closes the connection, after the client has read its own answer. Only
     // a check of the idle connection can notice it.
     let evil = answer(200, &asset("evil"));
@@ -270,7 +270,7 @@ fn a_kept_connection_that_has_something_to_say_is_not_used_again() {
 }
 
 #[test]
-fn of_kept_connections_that_have_died_together_one_is_met() {
+fn only_one_of_many_dead_kept_connections_is_used() {
     const KEPT: usize = 8;
     let (first, together) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(Barrier::new(KEPT)));
     let step = |number: usize| {
@@ -317,7 +317,7 @@ fn hangs_up_within_the_body(bytes: Vec<u8>) -> Step {
 }
 
 #[test]
-fn a_refusal_within_the_body_is_read_although_the_server_hangs_up() {
+fn a_refusal_during_the_body_is_read_although_the_server_disconnects() {
     let words = json!({"code": "c", "message": "Not this one."});
     for status in [403, 413] {
         let refusal = || hangs_up_within_the_body(answer_with(status, &[("connection", "close")], &words));
@@ -380,7 +380,7 @@ fn refuses_and_stays(bytes: Vec<u8>, after: After, over: mpsc::Receiver<()>) -> 
 }
 
 #[test]
-fn a_refusal_within_the_body_is_read_although_the_server_stays() {
+fn a_refusal_during_the_body_is_read_while_the_connection_stays_open() {
     let words = json!({"code": "c", "message": "Not this one."});
     let bodies: [(&str, fn(&TwelveLabs) -> twelvelabs::Result<()>); 4] = [
         ("form", |client| upload(client, FileSource::bytes("clip.mp4", vec![7; ENDLESS])).map(drop)),
@@ -413,7 +413,7 @@ fn a_refusal_within_the_body_is_read_although_the_server_stays() {
 }
 
 #[test]
-fn a_success_before_the_end_of_the_body_does_not_end_it() {
+fn a_success_before_the_end_of_the_body_does_not_stop_the_upload() {
     let step = Step::Talk(Box::new(|stream, request| {
         stream.write_all(&answer(201, &asset("a1")))?;
         // In real time, so that the client stalls while the answer is there.
@@ -484,7 +484,7 @@ fn a_refusal_within_a_chunk_is_read_although_the_storage_stays() {
 }
 
 #[test]
-fn a_success_within_the_body_is_no_success() {
+fn a_success_during_the_body_is_an_error() {
     let server = Server::start([hangs_up_within_the_body(answer(201, &asset("a1")))]);
     let (client, pauses) = client(&server);
     let e = in_time(move || upload(&client, FileSource::bytes("clip.mp4", vec![7; ENDLESS])).unwrap_err());
@@ -495,7 +495,7 @@ fn a_success_within_the_body_is_no_success() {
 }
 
 #[test]
-fn a_hang_up_within_the_body_without_an_answer_is_a_broken_connection() {
+fn a_disconnect_during_the_body_without_a_response_is_a_broken_connection() {
     let server = Server::start([hangs_up_within_the_body(Vec::new())]);
     let (client, _) = client(&server);
     let e = in_time(move || upload(&client, FileSource::bytes("clip.mp4", vec![7; ENDLESS])).unwrap_err());
@@ -505,7 +505,7 @@ fn a_hang_up_within_the_body_without_an_answer_is_a_broken_connection() {
 }
 
 #[test]
-fn an_answer_without_a_body_may_name_a_coding() {
+fn a_response_without_a_body_may_have_a_content_encoding() {
     let head = |status: u16, more: &str| format!("HTTP/1.1 {status} Status\r\n{more}\r\n").into_bytes();
     for coding in ["gzip", "br", "identity"] {
         let coding = format!("content-encoding: {coding}\r\n");
@@ -556,7 +556,7 @@ fn a_connection_is_kept_after_refusals_too() {
 }
 
 #[test]
-fn an_answer_that_is_no_http_is_an_error_that_names_the_host() {
+fn a_response_that_is_not_http_is_an_error_that_names_the_host() {
     for nonsense in
         ["SSH-2.0-OpenSSH_9.6\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "\0\0\0\0\n\n", "HTTP/9.9 200 OK\r\n\r\n"]
     {
@@ -569,7 +569,7 @@ fn an_answer_that_is_no_http_is_an_error_that_names_the_host() {
 }
 
 #[test]
-fn headers_without_end_are_an_error() {
+fn endless_headers_are_an_error() {
     let endless = Step::Live(Box::new(|stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
         for n in 0..1_000_000 {
@@ -584,7 +584,7 @@ fn headers_without_end_are_an_error() {
 }
 
 #[test]
-fn headers_of_any_size_go_with_the_key_or_not_at_all() {
+fn request_headers_of_any_size_are_sent_with_the_key_or_not_at_all() {
     let server = Server::start([]);
     let (client, _) = client(&server);
     let mut arrived = 0;

@@ -51,7 +51,7 @@ struct Names {
 }
 
 #[test]
-fn every_way_to_ask_continues_the_session() -> Result<()> {
+fn every_kind_of_question_continues_the_session() -> Result<()> {
     let server = Server::start([
         Step::Answer(answer(200, &said("s1", "completed", "Ada."))),
         Step::Answer(answer(200, &said("s1", "completed", r#"{"names":["Ada"]}"#))),

@@ -21,7 +21,7 @@ fn start() -> (StandIn, TwelveLabs) {
 }
 
 #[test]
-fn what_is_alike_is_close() {
+fn similar_inputs_have_similar_vectors() {
     let (_stand_in, client) = start();
     let v2 = client.embed().v2();
     let embedding = |input: EmbedInput| v2.create(input, "marengo3.0").send().unwrap().embedding().unwrap().to_vec();
@@ -65,7 +65,7 @@ fn many_inputs_have_one_outcome_each_in_their_order() {
 }
 
 #[test]
-fn options_of_many_hold_for_each() {
+fn options_of_create_many_apply_to_each_input() {
     let answers = || Step::Answer(answer(200, &serde_json::json!({"data": [{"embedding": [1.0]}]})));
     let server = Server::start([answers(), answers()]);
     let inputs = ["a", "b"].map(EmbedInput::text);
@@ -84,7 +84,7 @@ fn options_of_many_hold_for_each() {
 }
 
 #[test]
-fn a_used_up_quota_stops_the_rest() {
+fn an_exhausted_quota_stops_the_remaining_inputs() {
     let quota = || {
         let body = json!({"code": "plan_limit_exceeded", "message": "The plan's hours are used up."});
         Step::Answer(answer(429, &body))
@@ -112,7 +112,7 @@ fn a_used_up_quota_stops_the_rest() {
 }
 
 #[test]
-fn a_reader_that_panics_costs_its_own_input_alone() {
+fn a_reader_that_panics_fails_only_its_own_input() {
     struct Panics;
     impl std::io::Read for Panics {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
@@ -145,7 +145,7 @@ fn vectors_of_a_task_are_kept_with_their_segments() {
 }
 
 #[test]
-fn likeness_needs_two_directions_in_one_space() {
+fn similarity_requires_vectors_of_one_model_with_a_direction() {
     assert_eq!(cosine_similarity(&[3.0, 4.0], &[-3.0, -4.0]).unwrap(), -1.0);
     for (a, b) in [(&[][..], &[][..]), (&[0.0], &[1.0]), (&[1.0], &[1.0, 0.0]), (&[f32::NAN], &[1.0])] {
         assert!(cosine_similarity(a, b).is_err());
@@ -184,7 +184,7 @@ fn a_task_gives_its_vectors_when_it_is_ready() {
 }
 
 #[test]
-fn the_older_tasks_give_their_vectors_apart() {
+fn the_older_tasks_return_their_vectors_separately() {
     let (_stand_in, client) = start();
     let tasks = client.embed().tasks();
     let videos = ["dog.mp4", "broken.mp4"].map(|name| EmbedTaskVideo::video_file(FileSource::bytes(name, *b"video")));
@@ -201,7 +201,7 @@ fn the_older_tasks_give_their_vectors_apart() {
 }
 
 #[test]
-fn a_vector_is_whole_or_an_error_in_every_call() {
+fn a_vector_is_complete_or_an_error_in_every_call() {
     type Read = fn(&TwelveLabs) -> Result<Vec<f32>, Error>;
     fn of(segments: Option<Vec<twelvelabs::types::VideoSegment>>) -> Vec<f32> {
         segments.unwrap_or_default().into_iter().flat_map(|segment| segment.float.unwrap_or_default()).collect()

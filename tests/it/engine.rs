@@ -135,7 +135,7 @@ fn a_redirect_to_a_presigned_url_does_not_show_its_signature() {
 }
 
 #[test]
-fn redirects_without_end_end() {
+fn endless_redirects_end_in_an_error() {
     let server = Server::start((0..9).map(|n| moved(302, &format!("/v1.3/{n}"))));
     let (client, _) = client(&server);
     let e = client.assets().retrieve("a1").send().unwrap_err();
@@ -159,7 +159,7 @@ fn chunk_to(server: &Server, query: &str, max_retries: u32) -> Error {
 }
 
 #[test]
-fn a_redirect_of_the_storage_is_not_followed_and_its_place_is_told_without_its_query() {
+fn a_redirect_of_the_storage_is_an_error_that_names_the_target_without_its_query() {
     let elsewhere = Server::start([]);
     let place = format!("http://127.0.0.1:{}/b", elsewhere.port());
     for code in [301, 302, 307, 308] {
@@ -256,7 +256,7 @@ fn the_backoff_grows_and_has_jitter() {
 }
 
 #[test]
-fn a_wait_of_nothing_does_not_hammer() {
+fn a_retry_after_of_zero_still_backs_off() {
     let server = Server::start((0..4).map(|_| too_many("0")));
     let clock = Moving::default();
     let client = builder(&server).clock(clock.clone()).max_retries(3).build().unwrap();
@@ -266,7 +266,7 @@ fn a_wait_of_nothing_does_not_hammer() {
 }
 
 #[test]
-fn the_longest_wait_is_obeyed() {
+fn max_retry_after_is_honored() {
     for (most, asked, waits) in [(60, "60", true), (60, "61", false), (5, "6", false), (300, "299", true)] {
         let server = Server::start([too_many(asked), ready()]);
         let clock = Moving::default();
@@ -282,7 +282,7 @@ fn the_longest_wait_is_obeyed() {
 }
 
 #[test]
-fn what_is_not_answered_is_sent_once_more_at_the_most() {
+fn a_request_without_a_response_is_retried_once_at_most() {
     let server = Server::start([silent(), silent(), ready()]);
     let client = builder(&server).timeout(Duration::from_millis(300)).max_retries(5).clock(Moving::default());
     let client = client.build().unwrap();
@@ -300,7 +300,7 @@ fn what_is_not_answered_is_sent_once_more_at_the_most() {
 }
 
 #[test]
-fn a_delete_that_finds_nothing_after_a_broken_try_has_succeeded() {
+fn a_delete_that_gets_404_after_a_broken_attempt_has_succeeded() {
     for first in [Step::Close(Vec::new()), Step::Reset(0), status(500), status(502)] {
         let server = Server::start([first, status(404)]);
         let (client, _) = client(&server);
@@ -332,7 +332,7 @@ fn within(deadline: Duration) -> RequestOptions {
 }
 
 #[test]
-fn the_deadline_holds_between_tries() {
+fn the_deadline_holds_between_attempts() {
     let server = Server::start([status(500), status(500), status(500), ready()]);
     let clock = Moving::default();
     let client = builder(&server).clock(clock.clone()).max_retries(9).build().unwrap();
@@ -401,7 +401,7 @@ fn the_deadline_holds_while_a_body_is_sent_on_a_slow_line() {
 }
 
 #[test]
-fn a_server_that_takes_nothing_of_a_body_is_silent() {
+fn a_server_that_reads_nothing_of_a_body_counts_as_silent() {
     let (over, wait) = mpsc::channel();
     let deaf = Step::Talk(Box::new(move |stream, _| {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -419,7 +419,7 @@ fn a_server_that_takes_nothing_of_a_body_is_silent() {
 }
 
 #[test]
-fn the_deadline_holds_while_an_answer_trickles() {
+fn the_deadline_holds_while_a_response_arrives_slowly() {
     let trickle = || {
         Step::Live(Box::new(|stream| {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")?;
@@ -464,7 +464,7 @@ fn a_deadline_that_passes_says_that_the_outcome_is_unknown() {
 // The rate limiter.
 
 #[test]
-fn all_threads_wait_after_a_429_and_none_for_ever() {
+fn all_threads_wait_after_a_429_but_not_forever() {
     const THREADS: usize = 8;
     let clock = Moving::default();
     let seen: Arc<Mutex<Vec<Duration>>> = Arc::default();
@@ -571,7 +571,7 @@ fn a_quota_does_not_close_the_rate_limiter() {
 }
 
 #[test]
-fn a_pace_is_kept_by_all_threads_together() {
+fn all_threads_share_the_rate_limit() {
     // This takes about a second of real time. It tests that threads that wait for the same clock do not overtake it.
     const CALLS: usize = 120;
     const MAX_REQUESTS: usize = 20;
@@ -611,7 +611,7 @@ fn a_pace_is_kept_by_all_threads_together() {
 }
 
 #[test]
-fn a_pace_obeys_the_deadline_and_has_to_be_one() {
+fn the_rate_limit_honors_the_deadline_and_must_be_positive() {
     let server = Server::start([ready(), ready()]);
     let clock = Moving::default();
     let client = builder(&server).clock(clock.clone()).rate_limit(1, Duration::from_secs(60)).build().unwrap();
@@ -629,7 +629,7 @@ fn a_pace_obeys_the_deadline_and_has_to_be_one() {
 }
 
 #[test]
-fn no_span_of_time_is_too_long() {
+fn no_duration_is_too_long() {
     let server = Server::start([ready(), too_many("1e300"), ready()]);
     let clock = Moving::default();
     let client =
@@ -679,7 +679,7 @@ fn a_delete_may_have_a_body() {
 }
 
 #[test]
-fn only_a_redirect_that_names_a_place_is_one() {
+fn a_redirect_needs_a_location() {
     for (status, headers) in [(304, &[][..]), (300, &[]), (404, &[("location", "/elsewhere")])] {
         let e = after(Step::Answer(answer_with(status, headers, &Value::Null)), get).unwrap_err();
         assert!(matches!(&e, Error::Api(e) if e.status == status), "{status}: {e:?}");

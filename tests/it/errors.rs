@@ -37,7 +37,7 @@ fn refusals_name_the_host_and_their_kind() {
 }
 
 #[test]
-fn the_causes_are_written_where_they_are_asked_for() {
+fn the_alternate_format_appends_the_causes() {
     // The operating system accepts no path with a NUL byte, and its error is the cause.
     let server = Server::start([]);
     let client = builder(&server).max_retries(0).build().unwrap();
@@ -66,7 +66,7 @@ fn the_causes_are_written_where_they_are_asked_for() {
 }
 
 #[test]
-fn an_answer_that_nobody_can_decompress_says_so() {
+fn an_undecodable_content_encoding_is_an_error_that_says_so() {
     let encoded = |status: u16, encoding: &str| {
         let head = format!("HTTP/1.1 {status} Status\r\ncontent-encoding: {encoding}\r\ncontent-length: 5\r\n\r\n");
         Step::Answer([head.as_bytes(), &[0x8b, 0x02, 0x80, 0x7b, 0x03]].concat())
@@ -86,7 +86,7 @@ fn an_answer_that_nobody_can_decompress_says_so() {
 }
 
 #[test]
-fn what_is_compressed_as_was_asked_for_is_read() {
+fn a_response_in_a_requested_encoding_is_read() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(json!({"_id": "a1"}).to_string().as_bytes()).unwrap();
     let body = encoder.finish().unwrap();
@@ -102,7 +102,7 @@ fn what_is_compressed_as_was_asked_for_is_read() {
 }
 
 #[test]
-fn of_a_refusal_no_more_is_kept_than_is_of_use() {
+fn an_error_keeps_at_most_64_kib_of_a_body() {
     let mut body = json!({"message": "Too much.", "code": "c"}).to_string();
     body.push_str(&" ".repeat(10 << 20));
     let server = Server::start([Step::Answer(answer_of_type(400, "application/json", &body))]);
@@ -127,7 +127,7 @@ fn a_refusal_is_cheap_to_share() {
 }
 
 #[test]
-fn an_answer_tells_how_it_came() {
+fn a_raw_response_reports_its_attempts_and_trace_id() {
     let limits = [("x-trace-id", "t1"), ("x-ratelimit-limit", "60"), ("x-ratelimit-remaining", "7")];
     let whole = crate::server::answer_with(200, &limits, &json!({"_id": "a1"}));
     let server = Server::start([Step::Answer(answer(500, &Value::Null)), Step::Answer(whole)]);

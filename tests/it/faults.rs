@@ -45,7 +45,7 @@ fn an_upload_is_sent_again_after_429_with_the_same_bytes() {
 }
 
 #[test]
-fn a_large_upload_that_is_refused_with_429_costs_no_bytes() {
+fn a_large_upload_that_is_refused_with_429_sends_no_body() {
     let content = content(3 << 20);
     let server = Server::start([Step::Refuse(too_many("1")), Step::Answer(answer(201, &asset("a1")))]);
     let (client, pauses) = client(&server);
@@ -80,7 +80,7 @@ fn a_refusal_of_a_large_upload_arrives_with_its_message() {
 }
 
 #[test]
-fn a_post_that_broke_in_its_body_is_not_sent_again() {
+fn a_post_that_broke_in_its_body_is_not_retried() {
     let server = Server::start([Step::Reset(1000)]);
     let (client, pauses) = client(&server);
     let file = FileSource::bytes("clip.mp4", content(512 << 10));
@@ -92,7 +92,7 @@ fn a_post_that_broke_in_its_body_is_not_sent_again() {
 }
 
 #[test]
-fn a_connection_that_breaks_under_a_large_body_is_an_error_at_once() {
+fn a_connection_that_breaks_during_a_large_body_is_an_immediate_error() {
     let server = Server::start([Step::Reset(1000)]);
     let (client, _) = client(&server);
     // The file is larger than the buffers of the sockets.
@@ -102,7 +102,7 @@ fn a_connection_that_breaks_under_a_large_body_is_an_error_at_once() {
 }
 
 #[test]
-fn a_get_that_broke_is_sent_again() {
+fn a_broken_get_is_retried() {
     let server = Server::start([Step::Reset(0), Step::Close(Vec::new()), Step::Answer(answer(200, &asset("a1")))]);
     let (client, pauses) = client(&server);
     assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1");
@@ -111,7 +111,7 @@ fn a_get_that_broke_is_sent_again() {
 }
 
 #[test]
-fn a_get_is_not_sent_again_for_ever() {
+fn a_get_is_not_retried_forever() {
     let server = Server::start([Step::Reset(0), Step::Reset(0), Step::Reset(0)]);
     let (client, pauses) = client(&server);
     let e = client.assets().retrieve("a1").send().unwrap_err();
@@ -121,7 +121,7 @@ fn a_get_is_not_sent_again_for_ever() {
 }
 
 #[test]
-fn a_truncated_answer_is_fetched_again() {
+fn a_truncated_response_is_fetched_again() {
     let whole = answer(200, &asset("a1"));
     let half = whole[..whole.len() - 5].to_vec();
     let server = Server::start([Step::Close(half), Step::Answer(whole)]);
@@ -144,7 +144,7 @@ fn a_truncated_answer_to_a_post_is_an_error() {
 }
 
 #[test]
-fn a_redirect_to_another_host_is_an_error_and_the_key_stays_at_home() {
+fn a_redirect_to_another_host_is_an_error_and_does_not_get_the_key() {
     let stranger = Server::start([]);
     let port = stranger.port();
     for status in [301, 302, 303, 307, 308] {
@@ -196,7 +196,7 @@ fn once(content: &[u8]) -> (FileSource, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn a_reader_that_was_begun_is_not_sent_again() {
+fn a_reader_that_was_read_from_is_not_sent_again() {
     let content = content(100_000);
     let server = Server::start([Step::Close(too_many("1"))]);
     let (client, pauses) = client(&server);
@@ -213,7 +213,7 @@ fn a_reader_that_was_begun_is_not_sent_again() {
 }
 
 #[test]
-fn a_reader_that_was_not_begun_is_sent_again() {
+fn an_unread_reader_is_sent_again() {
     let content = content(100_000);
     let server = Server::start([Step::Refuse(too_many("1")), Step::Answer(answer(201, &asset("a1")))]);
     let (client, pauses) = client(&server);
@@ -290,10 +290,10 @@ fn an_id_that_would_lead_elsewhere_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_not_asked_for_what_is_on_this_machine() {
+fn a_proxy_of_the_environment_is_not_used_for_this_machine() {
     // The test runs in a process of its own, because all tests of this one share the environment.
     let mut test = Command::new(std::env::current_exe().unwrap());
-    test.args(["--exact", "faults::a_get_that_broke_is_sent_again"]).env_remove("NO_PROXY").env_remove("no_proxy");
+    test.args(["--exact", "faults::a_broken_get_is_retried"]).env_remove("NO_PROXY").env_remove("no_proxy");
     let outcome = test.env("ALL_PROXY", "http://127.0.0.1:9").output().unwrap();
     let told = String::from_utf8_lossy(&outcome.stdout);
     assert!(outcome.status.success() && told.contains("1 passed"), "{told}");

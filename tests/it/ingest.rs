@@ -133,7 +133,7 @@ fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
 }
 
 #[test]
-fn an_asset_that_is_there_is_found() {
+fn an_existing_asset_is_found() {
     let scene = Scene::new(2, 1);
     assert!(scene.batch().send().unwrap().finish().is_complete());
     for upload in scene.stand_in.uploads() {
@@ -198,7 +198,7 @@ fn a_batch_that_is_stopped_at_any_step_is_completed_by_the_next() {
 }
 
 #[test]
-fn what_fails_for_good_in_a_store_is_not_repeated_unless_asked() {
+fn a_permanent_failure_in_a_store_is_repeated_only_on_request() {
     let scene = Scene::new(1, 0);
     scene.stand_in.fault("GET /knowledge-stores/{store_id}/items/{id}", Fault::failed("video_file_broken"));
     let fails = |batch: UploadAll| {
@@ -269,7 +269,7 @@ fn an_asset_that_was_deleted_meanwhile_is_uploaded_by_the_batch_after() {
 }
 
 #[test]
-fn a_batch_that_does_not_wait_adds_all_the_same() {
+fn a_batch_that_does_not_wait_still_adds_assets() {
     let scene = Scene::new(2, 0);
     scene.stand_in.fault("GET /knowledge-stores/{store_id}/items/{id}", Fault::never_ready());
     let found = outcomes(scene.both().wait(false));
@@ -308,7 +308,7 @@ fn assets_that_exist_are_added_once() {
 }
 
 #[test]
-fn waiting_for_many_asks_lists() {
+fn a_wait_for_many_assets_polls_lists() {
     const FILES: usize = 40;
     let scene = Scene::new(FILES, 0);
     scene.stand_in.polls_until_ready(30);

@@ -81,7 +81,7 @@ fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
 }
 
 #[test]
-fn the_type_of_an_asset_goes_along() -> Result<()> {
+fn an_item_is_created_with_the_type_of_its_asset() -> Result<()> {
     let item = json!({"_id": "ksi_1", "status": "queued"});
     let cases = [
         (json!({"_id": "a", "file_type": "image/jpeg"}), Some("image")),

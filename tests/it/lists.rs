@@ -174,7 +174,7 @@ fn deleting_page_by_page_loses_nothing() {
 }
 
 #[test]
-fn a_list_that_keeps_its_items_costs_a_request_a_page() {
+fn an_unchanged_list_takes_one_request_per_page() {
     for (count, limit) in [(0, 10), (1, 10), (10, 10), (169, 10), (169, 50)] {
         for ahead in [0, 1, 4, 1000] {
             let server = Assets::of(count).server();
@@ -189,7 +189,7 @@ fn a_list_that_keeps_its_items_costs_a_request_a_page() {
 }
 
 #[test]
-fn what_arrives_while_it_is_read_gives_nothing_twice() {
+fn items_added_during_reading_are_not_returned_twice() {
     let assets = Assets::of(35);
     let server = assets.server();
     let mut given = Vec::new();
@@ -209,7 +209,7 @@ fn what_arrives_while_it_is_read_gives_nothing_twice() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
-    fn whatever_is_deleted_and_added_the_rest_is_given_once(
+    fn items_that_remain_are_returned_once_whatever_is_deleted_and_added(
         limit in 1u32..8,
         changes in proptest::collection::vec((0usize..60, 0usize..50, 0usize..12, 0usize..4), 0..12),
         ahead in 0usize..3,
@@ -242,7 +242,7 @@ proptest! {
 }
 
 #[test]
-fn a_list_that_gets_shorter_and_has_no_ids_is_an_error_that_says_what_to_do() {
+fn a_shrinking_list_without_ids_is_an_error_that_says_what_to_do() {
     let server = Server::of_pages(|page| {
         let items: Vec<Value> = (0..10).map(|n| json!({"filename": page * 10 + n})).collect();
         let info = json!({"page": page, "limit_per_page": 10, "total_page": 4, "total_results": 40 - page * 5});
@@ -255,7 +255,7 @@ fn a_list_that_gets_shorter_and_has_no_ids_is_an_error_that_says_what_to_do() {
 }
 
 #[test]
-fn items_before_the_first_page_that_was_asked_for_are_an_error() {
+fn items_that_moved_before_the_first_requested_page_are_an_error() {
     let assets = Assets::of(60);
     let server = assets.server();
     let mut list = server.client().assets().list().page(3).send().unwrap();
@@ -275,7 +275,7 @@ fn end(server: &Server, ahead: usize) -> (String, usize) {
 }
 
 #[test]
-fn a_list_without_an_end_is_an_error_after_few_requests() {
+fn an_endless_list_is_an_error_after_few_requests() {
     let info = |page: u64, results: u64| json!({"page": page, "limit_per_page": 2, "total_page": 1_000_000_000_u64, "total_results": results});
     let items = |ids: [u64; 2], page: u64| json!([{"_id": ids[0].to_string(), "n": page}, {"_id": ids[1].to_string(), "n": page}]);
     type Pages = Box<dyn Fn(u64) -> Value + Send + Sync>;
@@ -335,7 +335,7 @@ fn a_list_without_an_end_is_an_error_after_few_requests() {
 }
 
 #[test]
-fn a_list_that_is_new_on_every_page_and_gets_shorter_is_given_up() {
+fn a_shrinking_list_with_ever_new_items_is_an_error() {
     let counter = Mutex::new(0);
     let server = Server::of_pages(move |page| {
         let mut counter = counter.lock().unwrap();
@@ -359,7 +359,7 @@ fn a_list_that_is_new_on_every_page_and_gets_shorter_is_given_up() {
 }
 
 #[test]
-fn a_page_that_failed_for_a_passing_reason_can_be_asked_for_again() {
+fn a_page_that_failed_temporarily_can_be_requested_again() {
     let assets = Assets::of(30);
     let failures = Arc::new(Mutex::new(HashMap::from([("2".to_string(), 2), ("3".to_string(), 1)])));
     let (served, faults) = (assets.clone(), failures.clone());
@@ -433,7 +433,7 @@ fn a_list_survives_a_used_up_quota_and_a_cancellation() {
 }
 
 #[test]
-fn a_list_goes_on_another_day() {
+fn a_list_is_continued_from_a_token() {
     let assets = Assets::of(25);
     let server = assets.server();
     let client = server.client();
@@ -462,7 +462,7 @@ fn a_list_goes_on_another_day() {
 }
 
 #[test]
-fn a_list_that_changed_meanwhile_goes_on_at_its_place() {
+fn a_changed_list_is_continued_at_the_right_place() {
     for taken in [1, 9, 10, 11, 20, 29] {
         for change in [-25, -3, 0, 3, 10, 25] {
             let assets = Assets::of(60);
@@ -515,7 +515,7 @@ fn rank(hit: Result<SearchItem, Error>) -> i64 {
 }
 
 #[test]
-fn a_search_goes_on_another_day_and_is_fetched_one_page_ahead() {
+fn a_search_is_continued_from_a_token_and_prefetched_by_one_page() {
     let server = search_server();
     let client = server.client();
     let query = || client.search().query("i", ["visual"]).query_text("dogs");
@@ -553,7 +553,7 @@ fn until(server: &Server, requests: usize) {
 }
 
 #[test]
-fn pages_are_fetched_ahead_at_the_same_time_and_given_in_order() {
+fn pages_are_prefetched_in_parallel_and_returned_in_order() {
     let (server, gates) = gated(6);
     let mut list = server.client().assets().list().send().unwrap().prefetch(3);
     // These pages are requested before any item was taken, and no more than these.
@@ -570,7 +570,7 @@ fn pages_are_fetched_ahead_at_the_same_time_and_given_in_order() {
 }
 
 #[test]
-fn nobody_waits_for_pages_that_were_fetched_ahead() {
+fn dropping_a_list_does_not_wait_for_prefetched_pages() {
     let (server, gates) = gated(6);
     let list = server.client().assets().list().send().unwrap().prefetch(2);
     until(&server, 3);
@@ -581,7 +581,7 @@ fn nobody_waits_for_pages_that_were_fetched_ahead() {
 }
 
 #[test]
-fn what_fails_ahead_fails_in_its_place() {
+fn a_failed_prefetch_is_an_error_in_its_place() {
     let server = Server::start(|_, query| match query["page"].as_str() {
         "3" => (400, json!({"message": "not this one"})),
         page => (200, json!({"data": [{"_id": page}], "page_info": {"total_page": 5}})),
@@ -592,7 +592,7 @@ fn what_fails_ahead_fails_in_its_place() {
 }
 
 #[test]
-fn without_a_known_end_one_page_is_fetched_ahead() {
+fn a_list_without_a_known_end_is_prefetched_by_one_page() {
     let server =
         Server::of_pages(
             |page| {
@@ -605,7 +605,7 @@ fn without_a_known_end_one_page_is_fetched_ahead() {
 }
 
 #[test]
-fn pages_are_fetched_when_they_are_asked_for() {
+fn pages_are_fetched_on_demand() {
     let server = Assets::of(35).server();
     let mut pages = server.client().assets().list().send().unwrap().iter_pages();
     for number in 1..=4 {
@@ -627,7 +627,7 @@ fn pages_are_fetched_when_they_are_asked_for() {
 }
 
 #[test]
-fn items_that_were_looked_at_are_not_taken_from_the_next_page() {
+fn looking_at_items_does_not_take_items_of_the_next_page() {
     let server = Assets::of(25).server();
     let client = server.client();
     let all: Vec<String> = (0..25).map(|n| format!("a{n}")).collect();
@@ -670,7 +670,7 @@ fn a_token_between_two_pages_is_that_of_the_second() {
 }
 
 #[test]
-fn a_canceled_list_gives_no_more_repaired_items() {
+fn a_canceled_list_yields_no_more_repaired_items() {
     let cancel = twelvelabs::CancelHandle::new();
     let server = Server::of_pages(
         |page| json!({"data": [{"_id": 1}, {"_id": "2"}, {"_id": 3}], "page_info": {"page": page, "total_page": 1}}),
@@ -691,7 +691,7 @@ fn pagers_can_be_sent_and_shared() {
 }
 
 #[test]
-fn an_item_that_cannot_be_decoded_has_itself_and_not_its_page() {
+fn the_error_of_an_undecodable_item_contains_only_the_item() {
     let server = Server::of_pages(|page| {
         let filler = "x".repeat(300_000);
         json!({"data": [{"name": 1}, {"_id": "1", "filename": filler}, {"filename": filler}], "page_info": {"page": page, "total_page": 1}})

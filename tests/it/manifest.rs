@@ -61,7 +61,7 @@ fn a_second_batch_in_the_same_program_is_told_who_has_the_manifest() {
 }
 
 #[test]
-fn a_second_process_has_to_wait_and_the_lock_ends_with_the_first() {
+fn a_second_process_is_refused_until_the_first_has_ended() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("processes"));
     stand_in.chunks(CHUNK, 3);
     folder.write("large.mp4", &content(200_000));
@@ -85,7 +85,7 @@ fn a_second_process_has_to_wait_and_the_lock_ends_with_the_first() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_to_a_manifest_is_the_manifest() {
+fn a_link_to_a_manifest_is_followed() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("link"));
     let real = Folder::new("behind");
     small_files(&folder, 1);
@@ -107,7 +107,7 @@ fn a_link_to_a_manifest_is_the_manifest() {
 
 #[cfg(unix)]
 #[test]
-fn a_manifest_behind_a_link_to_nothing_is_not_begun() {
+fn a_manifest_behind_a_dangling_link_is_refused() {
     // The manifest may be on a volume that is not mounted.
     let (stand_in, folder, volume) = (StandIn::start(), Folder::new("dangling"), Folder::new("volume"));
     small_files(&folder, 1);
@@ -130,7 +130,7 @@ fn a_manifest_behind_a_link_to_nothing_is_not_begun() {
 
 #[cfg(unix)]
 #[test]
-fn a_manifest_is_for_its_owner_alone() {
+fn a_manifest_is_readable_only_by_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let (stand_in, folder) = (StandIn::start(), Folder::new("private"));
     small_files(&folder, 1);
@@ -148,7 +148,7 @@ fn a_manifest_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a_file_of_somebody_else_in_the_place_of_the_lock_stays_as_it_is() {
+fn an_unrelated_file_at_the_path_of_the_lock_is_not_changed() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("foreign-lock"));
     small_files(&folder, 1);
     let path = folder.write("manifest.jsonl.lock", b"my notes");
@@ -211,7 +211,7 @@ fn child_process_that_cannot_compact() {
 
 #[cfg(unix)]
 #[test]
-fn nothing_is_left_of_a_compaction_that_fails_halfway() {
+fn a_failed_compaction_leaves_nothing_behind() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("halfway"));
     small_files(&folder, 1);
     let client = client(&stand_in.url());
@@ -237,7 +237,7 @@ fn nothing_is_left_of_a_compaction_that_fails_halfway() {
 }
 
 #[test]
-fn a_file_that_is_no_manifest_is_refused_and_not_touched() {
+fn a_file_that_is_not_a_manifest_is_refused_and_not_changed() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("foreign"));
     small_files(&folder, 1);
     let client = client(&stand_in.url());
@@ -284,7 +284,7 @@ fn a_manifest_among_the_files_is_not_uploaded() {
 }
 
 #[test]
-fn a_line_without_end_is_refused() {
+fn an_endless_line_is_refused() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("endless"));
     small_files(&folder, 1);
     let client = client(&stand_in.url());
@@ -331,7 +331,7 @@ fn another_account_and_another_base_url_are_refused() {
 }
 
 #[test]
-fn a_manifest_without_a_first_line_is_taken_over_once() {
+fn a_manifest_without_a_header_is_accepted_once() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("old"));
     small_files(&folder, 2);
     let client = client(&stand_in.url());
@@ -355,7 +355,7 @@ fn a_manifest_without_a_first_line_is_taken_over_once() {
 }
 
 #[test]
-fn a_manifest_that_goes_away_while_it_is_in_use_ends_the_batch() {
+fn removing_the_manifest_during_a_batch_ends_the_batch() {
     type Change = fn(&Path) -> std::io::Result<()>;
     let changes: [(&str, Change); 4] = [
         ("removed", |path| fs::remove_file(path)),
@@ -442,7 +442,7 @@ fn no_chunk_is_sent_before_its_session_is_in_the_manifest() {
 }
 
 #[test]
-fn most_of_a_large_manifest_is_old_and_goes() {
+fn a_large_manifest_is_compacted() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("compacted"));
     small_files(&folder, 3);
     let client = client(&stand_in.url());
@@ -508,7 +508,7 @@ fn of_merged_manifests_the_newest_line_about_a_file_counts() {
 }
 
 #[test]
-fn a_file_of_another_size_or_another_time_is_another_file() {
+fn a_changed_size_or_modification_time_makes_another_file() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("changed"));
     let client = client(&stand_in.url());
     let path = folder.write("00.mp4", &content(1000));
@@ -526,7 +526,7 @@ fn a_file_of_another_size_or_another_time_is_another_file() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_is_known_on_whatever_way_it_is_reached() {
+fn a_file_is_recognized_by_every_path_that_leads_to_it() {
     let (stand_in, folder, ways) = (StandIn::start(), Folder::new("ways"), Folder::new("more-ways"));
     let client = client(&stand_in.url());
     folder.write("00.mp4", &content(1000));
@@ -608,7 +608,7 @@ fn the_last_line_about_a_file_counts_whatever_its_spelling() {
 }
 
 #[test]
-fn ids_that_cannot_be_asked_for_do_not_fail_a_file_for_ever() {
+fn unusable_ids_do_not_fail_a_file_in_every_run() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("unusable"));
     stand_in.chunks(CHUNK, 3);
     folder.write("large.mp4", &content(200_000));

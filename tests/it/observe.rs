@@ -69,7 +69,7 @@ fn each_attempt_of_a_retried_call_is_seen_once() {
 }
 
 #[test]
-fn attempts_that_end_a_call_are_seen_too() {
+fn attempts_that_end_a_call_are_observed() {
     let page = answer(200, &json!({"data": [{"_id": "1"}], "page_info": {"page": 1, "total_page": 2}}));
     let last = answer(200, &json!({"data": [{"_id": "2"}], "page_info": {"page": 2, "total_page": 2}}));
     let moved = |place: &str| Step::Answer(answer_with(302, &[("location", place)], &Value::Null));

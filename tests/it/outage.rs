@@ -31,7 +31,7 @@ fn an_outage_fails_no_file() {
 }
 
 #[test]
-fn an_outage_of_uploads_alone_fails_no_file() {
+fn an_outage_of_only_the_uploads_fails_no_file() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("half-outage"));
     small_files(&folder, 12);
     stand_in.fault("POST /assets", Fault::status(503).times(20));
@@ -95,7 +95,7 @@ fn an_outage_that_lasts_ends_the_batch_with_the_rest_not_started() {
 }
 
 #[test]
-fn a_file_that_alone_does_not_get_through_fails_and_the_others_do_not_wait_for_it() {
+fn a_file_that_alone_keeps_failing_does_not_delay_the_others() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("poison"));
     small_files(&folder, 5);
     stand_in.fault("POST /assets", Fault::status(500).times(1));
@@ -136,7 +136,7 @@ fn the_probes_of_an_outage_do_not_count_as_attempts() {
 }
 
 #[test]
-fn a_lost_answer_is_looked_for_and_the_file_is_not_sent_again() {
+fn after_a_lost_response_the_file_is_found_and_not_resent() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("lost"));
     small_files(&folder, 3);
     stand_in.fault("POST /assets", Fault::reset_answer());
@@ -152,7 +152,7 @@ fn a_lost_answer_is_looked_for_and_the_file_is_not_sent_again() {
 }
 
 #[test]
-fn an_answer_that_a_proxy_has_lost_is_looked_for() {
+fn after_a_response_lost_by_a_proxy_the_file_is_found() {
     let created = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
     let asset = json!({"_id": "a1", "filename": "single.mp4", "size": 6, "status": "ready", "created_at": created});
     for (status, headers, is_unknown) in [(504, &[][..], true), (500, &[], true), (503, &[("retry-after", "0")], false)]
@@ -171,7 +171,7 @@ fn an_answer_that_a_proxy_has_lost_is_looked_for() {
 }
 
 #[test]
-fn what_was_lost_on_the_way_is_sent_again_by_a_batch_and_an_error_for_one_file() {
+fn a_file_that_did_not_arrive_is_resent_by_a_batch_and_an_error_for_a_single_upload() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("way"));
     small_files(&folder, 3);
     stand_in.fault("POST /assets", Fault::reset_request(100));
@@ -187,7 +187,7 @@ fn what_was_lost_on_the_way_is_sent_again_by_a_batch_and_an_error_for_one_file()
 }
 
 #[test]
-fn a_file_that_was_in_flight_at_a_kill_is_looked_for_before_it_is_sent_again() {
+fn a_file_in_flight_at_a_crash_is_looked_for_before_it_is_resent() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("flight"));
     small_files(&folder, 2);
     let client = stand_in.client();
@@ -209,7 +209,7 @@ fn as_killed_while_sending(folder: &Folder, files: &[&str]) {
 }
 
 #[test]
-fn what_may_have_come_late_is_looked_for_again_if_it_was_sent_a_moment_ago() {
+fn a_file_sent_a_moment_ago_is_looked_for_repeatedly() {
     // The first request asks for the platform's time.
     for (later, looks) in [(0, 1 + 4), (7200, 1 + 1)] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
@@ -225,7 +225,7 @@ fn what_may_have_come_late_is_looked_for_again_if_it_was_sent_a_moment_ago() {
 }
 
 #[test]
-fn files_of_one_name_and_size_are_not_taken_for_each_other() {
+fn files_with_the_same_name_and_size_are_not_confused() {
     let names = ["a/same.mp4", "b/same.mp4", "c/same.mp4"];
     for (in_flight, has_arrived) in [("b/same.mp4", false), ("c/same.mp4", true), ("c/same.mp4", false)] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("same"));
@@ -255,7 +255,7 @@ fn files_of_one_name_and_size_are_not_taken_for_each_other() {
 }
 
 #[test]
-fn what_was_in_flight_at_a_kill_is_looked_for_before_anything_is_sent() {
+fn files_in_flight_at_a_crash_are_looked_for_before_anything_is_sent() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("first"));
     let client = stand_in.client();
     small_files(&folder, 3);
@@ -274,7 +274,7 @@ fn what_was_in_flight_at_a_kill_is_looked_for_before_anything_is_sent() {
 }
 
 #[test]
-fn a_key_that_is_not_valid_costs_one_request_and_one_error_for_all() {
+fn an_invalid_key_takes_one_request_and_fails_all_files() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("key"));
     small_files(&folder, 50);
     stand_in.fault("POST /assets", Fault::status(401).always());
@@ -286,7 +286,7 @@ fn a_key_that_is_not_valid_costs_one_request_and_one_error_for_all() {
 }
 
 #[test]
-fn a_platform_that_answers_to_others_is_not_away() {
+fn a_platform_that_answers_other_requests_is_not_in_an_outage() {
     // Each status that the platform answers to a probe, with the outcome of the only file.
     for (status, kind) in [(404, Failed), (499, Failed), (500, Uploaded), (503, Uploaded)] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("reachable"));
@@ -300,7 +300,7 @@ fn a_platform_that_answers_to_others_is_not_away() {
 }
 
 #[test]
-fn files_that_do_not_get_through_while_others_do_are_tried_twice() {
+fn files_that_fail_while_others_succeed_are_tried_twice() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("poisons"));
     small_files(&folder, 6);
     stand_in.fault("POST /assets", Fault::status(500).times(2));
@@ -312,7 +312,7 @@ fn files_that_do_not_get_through_while_others_do_are_tried_twice() {
 }
 
 #[test]
-fn a_refusal_ends_the_try_of_an_outage_and_the_next_file_is_tried() {
+fn a_refused_probe_is_followed_by_a_probe_with_the_next_file() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("refusal"));
     small_files(&folder, 5);
     stand_in.fault("POST /assets", Fault::status(503).times(3));
@@ -323,7 +323,7 @@ fn a_refusal_ends_the_try_of_an_outage_and_the_next_file_is_tried() {
 }
 
 #[test]
-fn what_may_have_arrived_is_looked_for_by_the_next_batch() {
+fn the_next_batch_looks_for_files_that_may_have_arrived() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("may-have"));
     small_files(&folder, 1);
     let client = stand_in.client();

@@ -46,7 +46,7 @@ fn an_upload_whose_worker_panics_can_be_resumed() {
 }
 
 #[test]
-fn an_observer_that_panics_costs_its_file_at_the_most_and_the_next_batch_goes_on() {
+fn an_observer_that_panics_fails_at_most_its_file_and_the_next_batch_resumes() {
     // The file of a chunk is retried after the others are done, as after any other temporary failure.
     for (operation, failures) in [("PUT chunk 2", 0), ("POST /assets", 1), ("GET /assets/", 1)] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("observer-panics"));
@@ -64,7 +64,7 @@ fn an_observer_that_panics_costs_its_file_at_the_most_and_the_next_batch_goes_on
 }
 
 #[test]
-fn an_observer_that_panics_costs_its_own_input_alone() {
+fn an_observer_that_panics_fails_only_its_own_input() {
     let stand_in = StandIn::start();
     let client = panicking(&stand_in, "POST /embed-v2");
     let inputs = ["one", "two", "three"].map(EmbedInput::text);

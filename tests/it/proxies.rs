@@ -49,7 +49,7 @@ fn a_name_that_does_not_exist_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_asked_again_and_named() {
+fn an_unreachable_server_is_retried_and_named() {
     // A port that was just freed, so that nothing listens on it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for host in ["127.0.0.1", "localhost"] {
@@ -202,7 +202,7 @@ fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_named() {
+fn an_unreachable_proxy_is_named() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = Server::start([]);
     for (proxy, text) in [
@@ -355,7 +355,7 @@ fn a_password_in_the_base_url_is_sent_and_never_shown() {
 }
 
 #[test]
-fn certificates_of_ones_own_are_checked() {
+fn custom_certificates_are_verified() {
     let with = |pem: &[u8]| TwelveLabs::builder().api_key(API_KEY).root_certificates(pem).build();
     if !cfg!(any(feature = "rustls", feature = "native-tls")) {
         assert!(with(b"").unwrap_err().to_string().contains("feature"));

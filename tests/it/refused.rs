@@ -68,7 +68,7 @@ fn a_body_is_json_or_a_form() {
 }
 
 #[test]
-fn numbers_that_json_does_not_have() {
+fn numbers_that_are_not_finite_are_refused() {
     let metadata = || BTreeMap::from([("rating", f64::NAN)]);
     refused(|client| {
         let option = |options| client.assets().retrieve("a").request_options(options).send().map(drop);

@@ -16,7 +16,7 @@ fn begin() -> Result<(StandIn, TwelveLabs, String)> {
 }
 
 #[test]
-fn a_conversation_goes_on_in_its_session() -> Result<()> {
+fn a_conversation_continues_its_session() -> Result<()> {
     let (_stand_in, client, store) = begin()?;
     let responses = client.responses();
     let first = responses.create(&store, "Who is in the videos?").send()?;
@@ -50,7 +50,7 @@ fn a_conversation_goes_on_in_its_session() -> Result<()> {
 }
 
 #[test]
-fn the_same_response_at_once_and_in_pieces() -> Result<()> {
+fn a_whole_response_and_a_streamed_response_are_equal() -> Result<()> {
     let (_stand_in, client, store) = begin()?;
     let question = "Say something.";
     let include = [ResponseInclude::IntermediateOutputs];
@@ -76,7 +76,7 @@ fn the_same_response_at_once_and_in_pieces() -> Result<()> {
 }
 
 #[test]
-fn what_fails_and_what_is_truncated() -> Result<()> {
+fn failed_and_truncated_responses() -> Result<()> {
     let (_stand_in, client, store) = begin()?;
     let responses = client.responses();
     let e = responses.create_stream(&store, "Once more, please fail.").send()?.text().unwrap_err();

@@ -61,7 +61,7 @@ fn all_pages_are_read_with_the_settings_of_the_first() {
 }
 
 #[test]
-fn a_page_that_cannot_be_fetched_is_one_error_and_not_the_end_in_silence() {
+fn a_failed_page_is_an_error_and_not_a_silent_end() {
     let server = Server::start([hits(&["v1"], Some("t2")), refused(400, "page_token_expired")]);
     assert_eq!(videos(&server), ["v1", "error: refused [page_token_expired, 400] (GET /search/t2 at 127.0.0.1)"]);
     server.finish();
@@ -137,7 +137,7 @@ fn an_index_is_found_by_its_exact_name_on_any_page() {
 }
 
 #[test]
-fn an_index_that_is_not_there_is_created() {
+fn a_missing_index_is_created() {
     let created = Step::Answer(answer(201, &json!({"_id": "NEW"})));
     let retrieved = ok(json!({"_id": "NEW", "index_name": "films", "models": [{"model_name": "marengo3.0"}]}));
     let server = Server::start([indexes(&["film"], 1, 1), created, retrieved]);
@@ -149,7 +149,7 @@ fn an_index_that_is_not_there_is_created() {
 }
 
 #[test]
-fn an_index_that_somebody_creates_first_is_found() {
+fn an_index_that_another_program_creates_first_is_found() {
     let taken = || refused(409, "index_name_already_exists");
     let server = Server::start([indexes(&[], 1, 1), taken(), indexes(&["other"], 1, 2), indexes(&["films"], 2, 2)]);
     assert_eq!(ensure(&server).unwrap(), ("id of films".into(), false));

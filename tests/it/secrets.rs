@@ -37,7 +37,7 @@ fn a_success_that_echoes_the_key_does_not_show_it() {
 }
 
 #[test]
-fn a_key_of_a_few_letters_is_no_secret_and_changes_no_data() {
+fn a_very_short_key_is_not_removed_from_data() {
     let words = json!({"_id": "a1", "filename": "test.mp4"});
     let refusal = json!({"message": "The key test is not valid."});
     let server = Server::start([Step::Answer(answer(200, &words)), Step::Answer(answer(401, &refusal))]);
@@ -202,7 +202,7 @@ fn a_refusal_of_the_storage_shows_neither_signature_nor_access_key() {
 }
 
 #[test]
-fn an_observer_is_told_nothing_secret() {
+fn an_observer_receives_nothing_secret() {
     let server = Server::start([
         Step::Answer(answer_with(200, &[("x-trace-id", KEY)], &json!({"_id": "a1"}))),
         Step::Answer(answer(401, &json!({"message": KEY}))),

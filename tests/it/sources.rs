@@ -58,7 +58,7 @@ fn nothing_is_read_beyond_the_length() {
 }
 
 #[test]
-fn a_source_without_bytes_makes_no_asset() {
+fn an_empty_source_creates_no_asset() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("empty"));
     let client = client(&stand_in.url());
     let empty = folder.write("empty.mp4", b"");
@@ -112,7 +112,7 @@ mod pipes {
     }
 
     #[test]
-    fn what_needs_a_file_says_so_at_once() {
+    fn an_operation_that_needs_a_file_refuses_other_sources() {
         let (stand_in, folder) = (StandIn::start(), Folder::new("pipes"));
         let client = client(&stand_in.url());
         let pipe = pipe(&folder, "pipe.mp4");
@@ -133,7 +133,7 @@ mod pipes {
     }
 
     #[test]
-    fn a_file_that_becomes_a_pipe_is_no_longer_what_it_was() {
+    fn a_file_that_becomes_a_pipe_has_changed() {
         let (stand_in, folder) = (StandIn::start(), Folder::new("becomes"));
         stand_in.chunks(CHUNK, 3);
         let path = folder.write("large.mp4", &content(13 * CHUNK as usize));
@@ -169,7 +169,7 @@ mod pipes {
     }
 
     #[test]
-    fn an_empty_pipe_makes_no_asset() {
+    fn an_empty_pipe_creates_no_asset() {
         let (stand_in, folder) = (StandIn::start(), Folder::new("nothing"));
         let path = pipe(&folder, "pipe.mp4");
         let target = path.clone();

@@ -56,7 +56,7 @@ fn an_index_takes_no_images() {
 }
 
 #[test]
-fn a_schema_has_to_be_one_that_the_platform_takes() {
+fn unsupported_schemas_are_refused() {
     let stand_in = StandIn::start();
     let client = stand_in.client();
     let property = json!({"type": "array", "items": {"type": "object", "properties": {"who": {"type": "string"}}}});

@@ -96,7 +96,7 @@ fn an_upload_that_is_killed_at_any_point_is_completed_by_the_next() {
 }
 
 #[test]
-fn a_state_is_kept_until_the_asset_is_ready_and_no_longer() {
+fn the_state_file_exists_until_the_asset_is_ready() {
     // A run is canceled or times out while the asset is processed.
     let scene = Scene::new("processed");
     scene.stand_in.polls_until_ready(u32::MAX);
@@ -122,7 +122,7 @@ fn a_state_is_kept_until_the_asset_is_ready_and_no_longer() {
 }
 
 #[test]
-fn an_upload_that_cannot_be_gone_on_with_begins_anew() {
+fn an_upload_that_cannot_be_resumed_starts_over() {
     type Change = fn(&Scene);
     let changes: [(&str, Change); 4] = [
         ("expired", |scene| scene.stand_in.expire_session(&scene.stand_in.upload_ids()[0])),
@@ -158,7 +158,7 @@ fn an_upload_that_cannot_be_gone_on_with_begins_anew() {
 }
 
 #[test]
-fn an_asset_that_the_platform_does_not_know_any_more_is_uploaded_again() {
+fn a_deleted_asset_is_uploaded_again() {
     let scene = Scene::new("unknown");
     scene.stand_in.polls_until_ready(u32::MAX);
     let asset = scene.upload().wait(false).send().unwrap();
@@ -240,7 +240,7 @@ fn a_file_whose_answer_was_lost_is_looked_for_by_the_next_run() {
 }
 
 #[test]
-fn an_asset_that_cannot_be_asked_for_now_is_not_uploaded_again() {
+fn an_asset_that_cannot_be_polled_temporarily_is_not_uploaded_again() {
     let scene = Scene::new("not-now");
     scene.stand_in.polls_until_ready(u32::MAX);
     scene.upload().wait(false).send().unwrap();
@@ -263,7 +263,7 @@ fn a_file_that_has_changed_is_not_the_asset_of_the_one_before() {
 }
 
 #[test]
-fn what_begins_anew_keeps_its_settings_and_can_be_resumed() {
+fn an_upload_that_starts_over_keeps_its_settings_and_can_be_resumed() {
     let scene = Scene::new("settings");
     let upload = || {
         let options = RequestOptions::new().additional_header("x-run", "7");

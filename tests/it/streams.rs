@@ -166,7 +166,7 @@ fn a_stream_that_breaks_off_is_an_error_that_has_the_text_so_far() {
 }
 
 #[test]
-fn the_text_of_a_stream_that_was_read_before_is_judged_in_the_same_way() {
+fn the_text_of_an_already_read_stream_is_checked_for_completeness() {
     let read = |last: &[&str]| {
         let mut stream = analyze(Step::Answer(lines(&[&[START, ONE], last].concat())));
         let events: Vec<_> = stream.by_ref().collect();
@@ -186,7 +186,7 @@ fn the_text_of_a_stream_that_was_read_before_is_judged_in_the_same_way() {
 }
 
 #[test]
-fn an_error_of_a_stream_has_what_was_said_of_the_answer() {
+fn the_error_of_a_stream_contains_the_details_received_so_far() {
     let ended = |lines_of: &[&str]| match fault(analyze(Step::Answer(lines(lines_of)))) {
         Error::Stream { generation, .. } => *generation,
         e => panic!("{e:?}"),
@@ -234,7 +234,7 @@ fn errors_that_the_platform_reports_in_a_stream() {
 }
 
 #[test]
-fn answers_that_are_no_stream() {
+fn responses_that_are_not_streams() {
     let page = "<html><title>Sign in</title></html>";
     let batches = |client: &TwelveLabs| client.analyze_async().batches().results("b").send();
     let server = Server::start([(); 3].map(|()| Step::Answer(answer_of_type(200, "text/html", page))));
@@ -323,7 +323,7 @@ fn events_of_any_endpoint() {
 }
 
 #[test]
-fn a_stream_is_tried_again_until_it_begins_and_not_after() {
+fn a_stream_is_retried_only_before_it_begins() {
     let again = answer_with(429, &[("retry-after", "1")], &json!({"message": "Slow down."}));
     let server = Server::start([Step::Answer(again), Step::Answer(lines(&[START, ONE, END]))]);
     let (a_client, pauses) = client(&server);
@@ -501,7 +501,7 @@ fn kinds(events: &[Value]) -> Vec<&Value> {
 }
 
 #[test]
-fn a_response_grows_into_what_it_is_in_the_end() {
+fn the_snapshot_grows_into_the_final_response() {
     let example = example();
     let last = example[4]["text"].as_str().unwrap();
     let mut stream = respond(&example);
@@ -532,7 +532,7 @@ fn a_response_grows_into_what_it_is_in_the_end() {
 }
 
 #[test]
-fn the_steps_on_the_way_to_an_answer_are_not_the_answer() {
+fn intermediate_steps_are_not_part_of_the_answer() {
     let call = json!({"type": "function_call", "id": "f1", "name": "search"});
     let part = json!({"type": "output_text", "text": "42.", "annotations": [{"type": "video_citation"}]});
     let events = [
@@ -563,7 +563,7 @@ fn the_steps_on_the_way_to_an_answer_are_not_the_answer() {
 }
 
 #[test]
-fn events_that_name_no_place_are_about_what_is_last() {
+fn events_without_an_index_concern_the_last_item() {
     let bare = |kind: &str, name: &str, value: Value| json!({"type": kind, name: value});
     let events = [
         created(),

@@ -146,7 +146,7 @@ fn speaker(cue: &Cue) -> Option<String> {
 proptest! {
     /// Cues in order with valid times must be in the files exactly.
     #[test]
-    fn what_is_written_is_what_is_read(
+    fn subtitles_are_read_back_unchanged(
         cues in prop::collection::vec((0..5000_u64, 1..5000_u64, text(), prop::option::of(text())), 0..12)
     ) {
         let mut at = 0;
@@ -177,7 +177,7 @@ proptest! {
 
     /// For any cues, the files must be valid and contain every text once.
     #[test]
-    fn any_cues_make_a_proper_file_with_every_text(cues in prop::collection::vec(cue(), 0..12)) {
+    fn any_cues_form_a_valid_file_with_every_text(cues in prop::collection::vec(cue(), 0..12)) {
         let mut texts: Vec<_> =
             cues.iter().map(|cue| (speaker(cue), visible(&cue.text))).filter(|(_, text)| !text.is_empty()).collect();
         let subtitles: Subtitles = cues.into_iter().collect();
@@ -273,7 +273,7 @@ fn files_look_as_expected() {
 }
 
 #[test]
-fn missing_and_wrong_times_are_made_up_for() {
+fn missing_and_invalid_times_are_replaced() {
     let timed = |cues: Vec<Cue>| -> Vec<(u64, u64, String)> {
         let subtitles: Subtitles = cues.into_iter().collect();
         read_vtt(&subtitles.to_vtt()).into_iter().map(|cue| (cue.start, cue.end, cue.lines.concat())).collect()
@@ -294,7 +294,7 @@ fn missing_and_wrong_times_are_made_up_for() {
 }
 
 #[test]
-fn a_transcription_uses_the_best_that_is_there() {
+fn a_transcription_uses_its_best_segmentation() {
     let words = serde_json::json!([
         {"start": 0.5, "end": 0.9, "value": "Hello"},
         {"start": 0.9, "end": 1.2, "value": "there"},
@@ -323,7 +323,7 @@ fn a_transcription_uses_the_best_that_is_there() {
 }
 
 #[test]
-fn a_transcription_that_is_not_ready_is_no_empty_file() {
+fn a_transcription_that_is_not_ready_is_an_error() {
     let words = serde_json::json!([{"start": 0, "end": 1, "value": "Hello"}]);
     for (status, why) in [
         ("pending", "the transcription is `pending`: wait for it with `assets().wait_for_transcription(…)`"),

@@ -94,7 +94,7 @@ fn requests_follow_each_other_on_one_connection_in_every_framing() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_others_go_on() {
+fn malformed_requests_are_refused_and_others_continue() {
     let stand_in = StandIn::start();
     let long = format!("GET /assets HTTP/1.1\r\na: {}\r\n\r\n", "x".repeat(100_000));
     for bytes in [
@@ -125,7 +125,7 @@ fn what_is_no_request_is_refused_and_others_go_on() {
 }
 
 #[test]
-fn numbers_beyond_all_bounds_are_refused() {
+fn out_of_range_numbers_are_refused() {
     let stand_in = StandIn::start();
     let client = stand_in.client();
     let status = |method: &str, path: &[&str], query: &[(&str, &str)], body: Value| {
@@ -193,7 +193,7 @@ fn it_stops_with_its_last_clone() {
 }
 
 #[test]
-fn everything_that_came_is_shown_but_for_the_key() {
+fn requests_are_recorded_without_the_key() {
     let stand_in = StandIn::start();
     let bytes = content(300_000);
     let client = stand_in.builder().api_key("tlk_secret").build().unwrap();
@@ -234,7 +234,7 @@ fn it_is_reached_by_name_as_well() {
 }
 
 #[test]
-fn a_status_comes_as_often_as_it_was_asked_for() {
+fn a_status_is_returned_the_given_number_of_times() {
     let stand_in = StandIn::start();
     let client = stand_in.builder().max_retries(0).build().unwrap();
     let assets = || client.assets().list().send().map(|_| ()).map_err(|e| e.status());
@@ -316,7 +316,7 @@ fn a_stream_breaks_off_or_comes_slowly() {
 }
 
 #[test]
-fn an_answer_that_never_comes_ends_at_the_time_limit() {
+fn a_silent_server_ends_at_the_time_limit() {
     let stand_in = StandIn::start();
     stand_in.fault("GET /assets", Fault::silent(0).always());
     let options = RequestOptions::new().timeout(Duration::from_millis(20)).max_retries(0);
@@ -357,7 +357,7 @@ fn the_storage_takes_each_chunk_once_from_its_url_within_the_hour() {
 }
 
 #[test]
-fn chunks_that_went_wrong_are_sent_again() {
+fn failed_chunks_are_sent_again() {
     let stand_in = StandIn::start();
     stand_in.chunks(1000, 10);
     stand_in.fault(CHUNK, Fault::expired_url());
@@ -369,7 +369,7 @@ fn chunks_that_went_wrong_are_sent_again() {
 }
 
 #[test]
-fn what_is_never_ready_ends_its_wait_without_waiting() {
+fn a_wait_for_a_resource_that_is_never_ready_takes_no_time() {
     let stand_in = StandIn::start();
     let client = stand_in.client();
     let id = upload(&client, "a.mp4", "frames").unwrap();
@@ -384,7 +384,7 @@ fn what_is_never_ready_ends_its_wait_without_waiting() {
 }
 
 #[test]
-fn whatever_is_waited_for_fails_on_demand() {
+fn every_awaited_resource_can_be_made_to_fail() {
     let stand_in = StandIn::start();
     let client = stand_in.client();
     let asset = client.assets().wait_for_done(&upload(&client, "a.mp4", "frames").unwrap()).send().unwrap().id;
@@ -418,7 +418,7 @@ fn whatever_is_waited_for_fails_on_demand() {
 }
 
 #[test]
-fn answers_of_ones_own_come_first_and_the_last_of_them_counts() {
+fn fixed_answers_take_precedence_and_the_last_one_applies() {
     let stand_in = StandIn::start();
     let client = stand_in.client();
     stand_in.answer("GET /assets/{id}", json!({"_id": "first"}));
@@ -435,7 +435,7 @@ fn answers_of_ones_own_come_first_and_the_last_of_them_counts() {
 
 #[test]
 #[should_panic(expected = "\"POST assets\" is not an endpoint")]
-fn an_endpoint_that_is_none_is_told_at_once() {
+fn a_malformed_endpoint_panics_immediately() {
     StandIn::start().fail("POST assets", 1, 503);
 }
 

@@ -204,7 +204,7 @@ fn a_handshake_that_is_cut_has_sent_nothing() {
 }
 
 #[test]
-fn a_certificate_of_somebody_else_is_refused_once_and_for_all() {
+fn a_foreign_certificate_is_refused_without_a_retry() {
     let server = Server::start([], ready);
     // One certificate has another issuer, and the other does not contain the name.
     for (root, host) in [(OTHER_ROOT, "localhost"), (ROOT, "127.0.0.1")] {
@@ -225,7 +225,7 @@ fn a_certificate_of_somebody_else_is_refused_once_and_for_all() {
 }
 
 #[test]
-fn a_proxy_sees_nothing_of_what_is_encrypted() {
+fn a_proxy_sees_nothing_of_encrypted_traffic() {
     let server = Server::start([], ready);
     let proxy = crate::proxies::Proxy::start(None);
     let client = TwelveLabs::builder().api_key(API_KEY).base_url(server.url()).proxy(proxy.url());
@@ -303,7 +303,7 @@ fn answer_and_close(bytes: Vec<u8>, properly: bool) -> Play {
 }
 
 #[test]
-fn an_answer_without_a_length_needs_the_end_of_tls() {
+fn a_response_without_a_length_needs_a_tls_closure_alert() {
     let json = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{}", asset("a1")).into_bytes();
     let lines = b"HTTP/1.1 200 OK\r\ncontent-type: application/jsonl\r\n\r\n{\"task_id\":\"1\"}\n".to_vec();
     let events = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n".to_vec();

@@ -87,7 +87,7 @@ impl Scene {
 }
 
 #[test]
-fn what_may_have_arrived_is_settled_before_another_of_its_name_and_size_is_sent() {
+fn an_unknown_outcome_is_settled_before_a_file_with_the_same_name_and_size_is_sent() {
     let scene = Scene::new(&[A, B]);
     let stand_in = &scene.stand_in;
     // The request for the first file is reset before the platform acts, and a search for it fails.
@@ -103,7 +103,7 @@ fn what_may_have_arrived_is_settled_before_another_of_its_name_and_size_is_sent(
 }
 
 #[test]
-fn a_file_that_was_in_flight_is_not_taken_for_the_next_one_of_its_name() {
+fn a_file_in_flight_is_not_confused_with_the_next_one_of_its_name() {
     let scene = Scene::new(&[A, B]);
     scene.stand_in.fault("POST /assets", Fault::reset_request(10).times(2));
     scene.is_done(scene.batch().workers(1));
@@ -113,7 +113,7 @@ fn a_file_that_was_in_flight_is_not_taken_for_the_next_one_of_its_name() {
 }
 
 #[test]
-fn of_two_files_in_flight_both_count() {
+fn two_files_in_flight_are_both_settled() {
     for killed in [[A, B], [B, A]] {
         let scene = Scene::new(&[A, B]);
         let clock = scene.stand_in.clock();
@@ -130,7 +130,7 @@ fn of_two_files_in_flight_both_count() {
 }
 
 #[test]
-fn a_file_of_an_earlier_batch_that_is_not_in_this_one_counts_too() {
+fn a_file_of_an_earlier_batch_is_settled_although_it_is_not_in_this_one() {
     let mut scene = Scene::new(&[A, B]);
     let all = std::mem::take(&mut scene.paths);
     let upload = |scene: &mut Scene, place: usize| {
@@ -146,7 +146,7 @@ fn a_file_of_an_earlier_batch_that_is_not_in_this_one_counts_too() {
 }
 
 #[test]
-fn files_of_one_name_and_size_go_one_at_a_time_and_a_waiting_one_holds_no_worker() {
+fn files_with_the_same_name_and_size_are_sent_one_at_a_time_without_blocking_workers() {
     // The first file, in chunks, is never answered.
     let scene = Scene::new(&[A, B, "c/o.mp4"]);
     scene.stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::silent(0));
@@ -165,7 +165,7 @@ fn files_of_one_name_and_size_go_one_at_a_time_and_a_waiting_one_holds_no_worker
 }
 
 #[test]
-fn an_asset_is_not_taken_twice_without_a_manifest() {
+fn an_asset_is_matched_with_one_file_without_a_manifest() {
     let scene = Scene::new(&[A, B, "c/other.mp4"]);
     scene.stand_in.fault("POST /assets", Fault::reset_request(10).after(1));
     scene.is_done(scene.client.assets().upload_all(&scene.paths).workers(1));
@@ -187,7 +187,7 @@ fn a_file_whose_callback_panics_while_it_is_sent_is_settled_before_the_next_of_i
 }
 
 #[test]
-fn the_first_sending_counts_if_a_file_is_sent_again() {
+fn the_time_of_the_first_attempt_counts() {
     let scene = Scene::new(&[A, "c/other.mp4"]);
     scene.stand_in.fault("POST /assets", Fault::reset_request(10).times(3));
     scene.is_done(scene.batch().workers(1));
@@ -269,7 +269,7 @@ fn a_file_in_flight_is_found_although_the_clock_was_set_meanwhile() {
 }
 
 #[test]
-fn a_lost_answer_is_looked_for_by_the_platforms_clock() {
+fn after_a_lost_response_the_platforms_clock_counts() {
     for hours in [-3, 3] {
         let stand_in = StandIn::start();
         stand_in.fault("POST /assets", Fault::reset_answer());
@@ -279,7 +279,7 @@ fn a_lost_answer_is_looked_for_by_the_platforms_clock() {
 }
 
 #[test]
-fn a_name_is_found_as_it_was_sent_and_as_it_was_read() {
+fn a_name_is_found_as_sent_and_as_decoded() {
     let name = "a \"b\"\tc\r\n.mp4";
     for kept in [name, "a %22b%22%09c%0D%0A.mp4"] {
         let stand_in = StandIn::start();

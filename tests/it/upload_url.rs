@@ -45,7 +45,7 @@ fn a_file_at_a_url_is_fetched_and_waited_for() {
 }
 
 #[test]
-fn a_url_is_no_file() {
+fn a_url_is_not_a_file() {
     let client = TwelveLabs::builder().api_key("key").base_url("http://127.0.0.1:9").build().unwrap();
     let url = "https://example.com/a.mp4";
     let errors = [

@@ -116,7 +116,7 @@ const ASSETS: &str = "/v1.3/assets";
 const ITEMS: &str = "/v1.3/knowledge-stores/k1/items";
 
 #[test]
-fn waiting_for_assets_costs_a_fiftieth_of_a_request_each() {
+fn waiting_for_50_assets_takes_one_request_per_round() {
     assert_eq!(cost(ASSETS, vec![600; 1], assets).0, 0, "one is asked for by itself");
     // There are rounds at 0, 0.5, 1.5, 3.5 and 8.5 s, then every 5 s: 124 until 10 minutes have passed.
     assert_eq!(cost(ASSETS, vec![600; 50], assets), (124, 50));
@@ -125,7 +125,7 @@ fn waiting_for_assets_costs_a_fiftieth_of_a_request_each() {
 }
 
 #[test]
-fn waiting_for_240_items_of_a_store_for_10_minutes_costs_no_400_requests() {
+fn waiting_for_240_items_for_10_minutes_takes_fewer_than_400_requests() {
     let (lists, retrieved) = cost(ITEMS, vec![600; 240], items);
     assert!(retrieved == 240 && lists + retrieved <= 400, "{lists} + {retrieved}");
     // The items are done one after the other: the first of the list first, the last first, or in any order.
@@ -136,7 +136,7 @@ fn waiting_for_240_items_of_a_store_for_10_minutes_costs_no_400_requests() {
 }
 
 #[test]
-fn every_kind_of_resource_is_waited_for_by_its_own_list_and_its_own_requests() {
+fn every_kind_of_resource_is_polled_by_its_own_list_and_requests() {
     type Wait = fn(&TwelveLabs, Vec<String>) -> Vec<String>;
     let kinds: [(&str, &str, Wait); 7] = [
         (ASSETS, "/{}", assets),
@@ -174,7 +174,7 @@ fn every_kind_of_resource_is_waited_for_by_its_own_list_and_its_own_requests() {
 }
 
 #[test]
-fn what_ends_while_something_else_begins_is_noticed() {
+fn a_resource_that_ends_while_another_starts_is_noticed() {
     // After 40 s, another resource begins and the last one waited for ends: the number of items stays the same.
     let mut done = vec![90; 120];
     done[119] = 40;
@@ -189,7 +189,7 @@ fn what_ends_while_something_else_begins_is_noticed() {
 }
 
 #[test]
-fn a_list_with_much_of_others_in_it_is_not_read() {
+fn a_list_with_many_other_resources_is_not_read() {
     let waited = |client: &TwelveLabs, ids: Vec<String>| {
         let some = ready(client.knowledge_store_items().wait_for_all("k1", &ids[..10]).send().unwrap());
         assert_eq!(some.len(), 10);
@@ -221,7 +221,7 @@ fn paths(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn what_fails_for_a_while_does_not_hold_up_the_others() {
+fn a_resource_that_fails_temporarily_does_not_delay_the_others() {
     let busy = Step::Answer(answer_with(503, &[("retry-after", "30")], &Value::Null));
     let (server, client, clock) =
         scripted(vec![busy, status("a2", "processing"), status("a2", "ready"), status("a1", "ready")]);
@@ -236,7 +236,7 @@ fn what_fails_for_a_while_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn a_list_that_fails_for_a_while_is_asked_again_and_one_that_is_refused_is_not() {
+fn a_temporarily_failing_list_is_retried_and_a_refused_list_is_not() {
     let page = |status: &str| {
         let data: Vec<Value> = (1..=4).map(|n| json!({"_id": format!("a{n}"), "status": status})).collect();
         Step::Answer(answer(200, &json!({"data": data, "page_info": {"page": 1, "total_page": 1}})))
@@ -256,7 +256,7 @@ fn a_list_that_fails_for_a_while_is_asked_again_and_one_that_is_refused_is_not()
 }
 
 #[test]
-fn a_silent_server_does_not_make_a_wait_last_longer_than_it_may() {
+fn a_silent_server_does_not_prolong_a_wait() {
     for count in [3, 25] {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -32,7 +32,7 @@ fn asset(status: &str) -> Step {
 }
 
 #[test]
-fn a_wait_ends_on_a_clock_that_shows_no_pause() {
+fn a_wait_ends_on_a_clock_that_does_not_advance() {
     let clock = Frozen::default();
     let server = Server::start((0..20).map(|_| asset("processing")));
     let wait = client(&server, clock.clone()).assets().wait_for_done("a1").max_wait_time(Duration::from_secs(30));
@@ -43,7 +43,7 @@ fn a_wait_ends_on_a_clock_that_shows_no_pause() {
 }
 
 #[test]
-fn a_wait_for_an_asset_that_was_never_made_is_not_forgiven() {
+fn a_wait_for_an_asset_that_was_never_created_is_an_error() {
     let server = Server::start([Step::Answer(answer(404, &json!({"message": "no such asset"})))]);
     let e = client(&server, Frozen::default()).assets().wait_for_done("a1").send().unwrap_err();
     assert_eq!(e.status(), Some(404));
@@ -51,7 +51,7 @@ fn a_wait_for_an_asset_that_was_never_made_is_not_forgiven() {
 }
 
 #[test]
-fn an_upload_forgives_a_platform_that_does_not_know_the_asset_yet() {
+fn an_upload_tolerates_a_platform_that_does_not_know_the_asset_yet() {
     let unknown = || Step::Answer(answer(404, &json!({"message": "no such asset"})));
     let created = Step::Answer(answer(201, &json!({"_id": "a1", "status": "processing"})));
     let server = Server::start([created, unknown(), unknown(), unknown(), asset("ready")]);
@@ -62,7 +62,7 @@ fn an_upload_forgives_a_platform_that_does_not_know_the_asset_yet() {
 }
 
 #[test]
-fn what_a_poll_is_told_to_wait_counts_and_does_not_end_the_wait_early() {
+fn the_retry_after_of_a_poll_counts_towards_the_wait() {
     let busy = || Step::Close(answer_with(503, &[("retry-after", "7"), ("connection", "close")], &Value::Null));
     let server = Server::start([busy(), asset("ready")]);
     let clock = Frozen::default();
@@ -84,7 +84,7 @@ fn a_wait_can_be_canceled_between_two_polls() {
 }
 
 #[test]
-fn many_things_are_waited_for_on_one_thread_and_each_comes_once() {
+fn a_wait_for_many_yields_each_resource_once_on_one_thread() {
     let poll = |id: &str, status: &str| Step::Answer(answer(200, &json!({"_id": id, "status": status})));
     let failed = json!({"_id": "a2", "status": "failed", "error": {"message": "too short"}});
     let server = Server::start([

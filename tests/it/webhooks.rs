@@ -86,7 +86,7 @@ fn signatures_of_another_implementation_fit() {
 }
 
 #[test]
-fn a_line_break_around_a_secret_is_no_part_of_it() {
+fn a_line_break_around_a_secret_is_ignored() {
     for secret in [format!("{NEW}\n"), format!(" {NEW}\r\n")] {
         for webhook in [Webhook::new(&*secret), Webhook::new(OLD).secret(&*secret)] {
             assert_eq!(verify(&webhook, READY, &header(&[BY_NEW])).as_deref(), Ok("whe_1"), "{secret:?}");
@@ -122,7 +122,7 @@ fn differences_do_not_cancel_out() {
 }
 
 #[test]
-fn what_else_stands_in_the_header_does_not_matter() {
+fn other_parts_of_the_header_are_ignored() {
     let webhook = Webhook::new(NEW);
     for header in [
         format!("v1={BY_NEW},t=1659342128"),
@@ -204,7 +204,7 @@ fn an_empty_secret_verifies_nothing() {
 }
 
 #[test]
-fn the_bytes_count_and_not_what_they_mean() {
+fn the_signature_covers_the_exact_bytes() {
     let webhook = Webhook::new(NEW);
     let bytes = b"\xff\x00\xfe{}";
     for (body, signature) in [(&bytes[..], OF_BYTES), (b"", OF_NOTHING)] {
@@ -239,7 +239,7 @@ fn the_tolerance_ends_where_it_says_on_both_sides() {
 }
 
 #[test]
-fn times_beyond_all_limits_are_only_far_away() {
+fn extreme_times_are_too_old_or_from_the_future() {
     let webhook = Webhook::new(NEW);
     let last = Duration::from_secs(u64::MAX);
     let (earliest, latest) = (PrimitiveDateTime::MIN.assume_utc(), PrimitiveDateTime::MAX.assume_utc());
@@ -263,7 +263,7 @@ fn times_beyond_all_limits_are_only_far_away() {
 }
 
 #[test]
-fn only_what_is_genuine_is_called_old_or_no_event() {
+fn only_genuine_deliveries_are_called_too_old_or_not_an_event() {
     let webhook = Webhook::new(NEW);
     let forged = header(&[BY_OLD]);
     assert_eq!(webhook.verify(READY.as_bytes(), forged.as_str()), Err(WebhookError::WrongSignature));
@@ -273,7 +273,7 @@ fn only_what_is_genuine_is_called_old_or_no_event() {
 }
 
 #[test]
-fn no_text_shows_a_secret_or_a_signature() {
+fn no_message_shows_a_secret_or_a_signature() {
     let webhook = Webhook::new(NEW).secret(OLD);
     let mut texts = vec![format!("{webhook:?}"), format!("{webhook:#?}")];
     assert_eq!(texts[0], "Webhook { secrets: 2, tolerance: 300s, .. }");
@@ -298,7 +298,7 @@ fn no_text_shows_a_secret_or_a_signature() {
 }
 
 #[test]
-fn it_goes_into_the_error_of_the_crate() {
+fn a_webhook_error_converts_into_the_error_of_the_crate() {
     fn receive(webhook: &Webhook, header: Option<&str>) -> twelvelabs::Result<WebhookEvent> {
         Ok(webhook.verify(READY.as_bytes(), header)?)
     }
@@ -406,7 +406,7 @@ fn a_malformed_optional_field_does_not_lose_the_event() {
 }
 
 #[test]
-fn what_is_signed_but_no_event_says_why() {
+fn a_signed_body_that_is_not_an_event_says_why() {
     let deep = "[".repeat(100_000);
     for (body, message) in [
         ("", "not JSON"),

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_value_may_have_been_meant_to_be() {
+    fn candidates_for_malformed_values() {
         for (value, is_id, meant) in [
             (r#"" 7 ""#, false, &["7"][..]),
             (r#""7.5""#, false, &["7.5"]),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_repeated_field_the_last_is_kept() {
+    fn the_last_of_a_repeated_field_is_kept() {
         let read =
             |object: &str| without_repetitions(object.as_bytes(), "a").map(|text| String::from_utf8(text).unwrap());
         assert_eq!((read(r#"{"a":1,"b":2,"b":3}"#), read("{}")), (None, None));

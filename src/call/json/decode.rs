@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_does_not_have_costs_its_field_alone() {
+    fn values_unknown_to_json_lose_only_their_field() {
         let digits = "9".repeat(400);
         for number in ["1e999", "-1e999", &digits, "NaN", "Infinity", "-Infinity", "01", "1.", "+1", "undefined", "nil"]
         {
@@ -344,14 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_matter() {
+    fn a_byte_order_mark_is_ignored() {
         assert_eq!(word("\u{feff}{\"count\":1}").unwrap().count, Some(1));
         assert_eq!(word("\u{feff}{\"count\":\"1\"}").unwrap().count, Some(1));
         assert_eq!(word("\u{feff}{\"count\"").unwrap_err(), "the response is truncated");
     }
 
     #[test]
-    fn of_a_field_that_came_twice_the_last_counts() {
+    fn the_last_of_a_repeated_field_counts() {
         assert_eq!(word(r#"{"count":1,"value":"a","count":2}"#).unwrap().count, Some(2));
         assert_eq!(
             word(r#"{"count":1 , "count" :2,"value":"a", "count":"3"}"#).map(|w| (w.count, w.value)),
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_refuses_its_value_afterwards_costs_nobody_else_his() {
+    fn a_type_that_refuses_its_decoded_value_affects_only_that_value() {
         #[derive(Deserialize, Debug, PartialEq)]
         #[serde(try_from = "String")]
         struct Even(usize);
@@ -393,7 +393,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_stands_in_optional_fields_the_rest_is_read(
+        fn malformed_optional_fields_do_not_affect_the_rest(
             junk in proptest::collection::vec(prop_oneof![
                 Just("1e999"), Just("-1"), Just("\"x\""), Just("[1,[\"2\"]]"), Just("{\"a\":{}}"), Just("null"), Just("true"),
                 Just("\"\\ud800\""), Just("NaN"), Just("\"2026-01-02\""), Just("0.5"), Just("[]"), Just("\"\""), Just("5"),
@@ -407,7 +407,7 @@ mod tests {
         }
 
         #[test]
-        fn no_damage_is_too_strange(
+        fn any_damage_is_handled(
             cut in 0usize..90, length in 0usize..20, junk in proptest::collection::vec(any::<u8>(), 0..4),
         ) {
             let json = br#"{"start":0.5,"more":{"a":["b",{"video_id":"x"}]},"at":"2026-01-02","video_id":"v\u00e9"}"#;
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn one_malformed_element_costs_only_itself_except_in_a_vector() {
+    fn a_malformed_element_is_lost_alone_except_in_a_vector() {
         #[derive(Deserialize, Debug, PartialEq)]
         struct Lists {
             asset_ids: Option<Vec<String>>,
@@ -532,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn the_work_grows_with_the_answer_whatever_is_wrong_with_it() {
+    fn the_work_grows_linearly_whatever_is_wrong() {
         type Piece = fn(usize) -> String;
         let fine: Piece = |n| format!(r#"{{"start":{n}.5,"value":"a word that is as it should be"}}"#);
         let none: Piece = |_| String::new();
@@ -572,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn a_very_long_key_above_many_faults_costs_no_more_than_its_length() {
+    fn a_very_long_key_above_many_faults_takes_linear_time() {
         for (key, space) in
             [("k".repeat(500_000), ""), (r"\u006b".repeat(80_000), ""), ("é".repeat(99), "\n"), ("k".into(), " ")]
         {
@@ -596,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_would_take_too_much_work_is_given_up() {
+    fn a_response_that_takes_too_much_repair_is_an_error() {
         let faults: Vec<_> = (0..2000).map(|n| format!(r#""k{n}":"\ud800{n}""#)).collect();
         let deep = format!("{{\"{}\":", "k".repeat(100)).repeat(100);
         let text = format!(r#"{{"words":[],"more":{deep}{{{}}}{}}}"#, faults.join(","), "}".repeat(100));
@@ -606,7 +606,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repair_ends_with_its_call() {
+    fn a_repair_ends_at_the_deadline_of_its_call() {
         use crate::call::json::watch::Stop;
         use crate::clock::Clock;
         use crate::http::cancel::CancelHandle;
@@ -638,7 +638,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_plainly_no_json_is_described() {
+    fn a_response_that_is_not_json_is_described() {
         let read = |text: &str| {
             let response = HttpResponse { body: text.into(), ..HttpResponse::default() };
             body::<serde_json::Value>(&|| "GET /x".into(), &response, &Watch::default()).map_err(|e| e.to_string())

@@ -135,7 +135,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn objects_come_as_values_or_as_text() {
+    fn objects_are_given_as_values_or_as_text() {
         let object = json!({"a": 1});
         assert_eq!(to_object(&object).map(Value::Object), Ok(object.clone()));
         assert_eq!(to_object(&object.to_string()).map(Value::Object), Ok(object));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_query_cannot_say() {
+    fn values_that_a_query_cannot_express() {
         for (value, says) in [
             (json!(null), Some("null")),
             (json!([]), Some("empty list")),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_with_a_fault_are_not_none() {
+    fn invalid_fields_are_not_dropped() {
         let (mut good, mut bad) = (Fields::default(), Fields::default());
         assert!(good.is_empty());
         good.set("a", &1);

@@ -176,13 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_finite_is_written_as_ever() {
+    fn finite_values_are_serialized_unchanged() {
         let value = everything([2.0; 6]);
         assert_eq!(to_value(&value), Ok(serde_json::to_value(&value).unwrap()));
     }
 
     #[test]
-    fn a_number_that_is_not_finite_is_found_wherever_it_is() {
+    fn a_number_that_is_not_finite_is_found_at_any_depth() {
         for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             for place in 0..6 {
                 let mut at = [2.0; 6];

@@ -390,7 +390,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_that_holds_an_id_is_known() {
+    fn values_that_contain_an_id_are_recognized() {
         for (value, holds) in [
             (r#"{"name":"a"}"#, false),
             (r#"{"a_id":"1"}"#, true),
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_an_id_is_not_dropped() {
+    fn possible_ids_are_not_dropped() {
         for (value, may_be) in [("\"a\"", true), ("5", true), ("5.5", true), ("[\"a\"]", true), ("\"\\ud800\"", true)]
             .into_iter()
             .chain(["{}", "[]", "[5]", "true", "null", "NaN"].map(|value| (value, false)))

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_break_is_named_by_its_path() {
+    fn a_structural_fault_is_reported_with_its_path() {
         for (text, path) in [
             (r#"{"a":"#, "a"),
             (r#"{"a":1,"b":[true,{"c":"x]"},{"d\n": [2,"#, "b[2].d\n[1]"),
@@ -291,7 +291,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_json_is_read_to_its_end(text in r#"([\[\]{},:]|"a"|"\\"|1|-2e5|null|[ \n]){0,12}"#) {
+        fn valid_json_is_scanned_to_its_end(text in r#"([\[\]{},:]|"a"|"\\"|1|-2e5|null|[ \n]){0,12}"#) {
             let json = serde_json::from_str::<Value>(&text).is_ok();
             let read = check_structure(text.as_bytes());
             prop_assert!(!json || read.is_ok(), "{:?}", read);
@@ -300,7 +300,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn any_bytes_are_scanned_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let read = Scanner::new(&bytes).skip();
             prop_assert!(read.is_none_or(|range| range.end <= bytes.len()));
             drop(check_structure(&bytes));

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_ends_by_what_is_known_of_it() {
+    fn the_guard_limits_a_list_by_its_reported_size() {
         for (info, max) in [
             ("{}", MAX_PAGES),
             (r#"{"total_page": 18446744073709551615}"#, MAX_KNOWN_PAGES),

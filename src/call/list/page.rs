@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_counted_by_what_is_known() {
+    fn the_number_of_pages_follows_from_what_is_known() {
         for (info, pages) in [
             (r#"{"total_page":3,"total_results":500,"limit_per_page":50}"#, Some(3)),
             (r#"{"total_results":101,"limit_per_page":50}"#, Some(3)),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_known_by_its_most_telling_id() {
+    fn an_item_is_identified_by_its_most_specific_id() {
         let same = |cursor: Cursor, field: &str, a: &str, b: &str| {
             let identities: Vec<_> = page(cursor, field, &format!("{a} , {b}")).identities().collect();
             identities[0].is_some() && identities[0] == identities[1]
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_given_as_they_came() {
+    fn items_are_returned_as_received() {
         let texts = ["{\"a\": [{\"_id\": 1}, \"]\"]}", "null", "[[], {}]", "\"a,\\\"b\"", "-1.5e3", "{ }"];
         let mut page = page(Cursor::Number(1), "data", &texts.join(" ,\n"));
         assert_eq!(page.texts().collect::<Vec<_>>(), texts.map(str::as_bytes));

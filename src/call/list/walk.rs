@@ -361,7 +361,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_come_back() {
+    fn tokens_round_trip() {
         let number = Start { cursor: Cursor::Number(7), after: Some(u64::MAX), taken: 0, results: Some(169) };
         let bare = Start { cursor: Cursor::Number(1), after: None, taken: 3, results: None };
         let token = Start { cursor: Cursor::Token(Some("a.b/c".into())), after: None, taken: 2, results: None };

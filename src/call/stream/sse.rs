@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_matter() {
+    fn a_byte_order_mark_is_ignored() {
         let text = "\u{feff}{\"a\":1}\n\u{feff}{\"b\":NaN}\r\n\u{feff}\n\u{feff}[\"c\", 1e999]";
         let expected = ["{\"a\":1}", "{\"b\":NaN}", "[\"c\", 1e999]"].map(|line| Ok(line.to_string()));
         assert_eq!(lines(text.as_bytes(), &[]), expected);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_an_error() {
+    fn a_truncated_event_is_an_error() {
         let text = "{\"a\":1}\n{\"b\":\"é\"}";
         for end in 9..text.len() {
             assert_eq!(lines(&text.as_bytes()[..end], &[]), [Ok("{\"a\":1}".into()), Err("Truncated".into())], "{end}");
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_line_is_an_error_before_it_is_kept() {
+    fn a_line_that_is_too_long_is_an_error_before_it_is_kept() {
         let endless = |byte: u8| Lines::new(io::repeat(byte), 100_000);
         assert!(matches!(endless(b'x').next(), Err(Fault::TooLong)));
         assert!(matches!(Lines::new(&b"data: 123\n"[..], 8).next(), Err(Fault::TooLong)));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_there_with_its_last_byte() {
+    fn an_event_is_returned_with_its_last_byte() {
         for end in ["\n\n", "\r\r", "\r\n\r"] {
             // To read on would break.
             let text = format!("data: 1{end}");
@@ -290,7 +290,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_split_anywhere_give_the_same(
+        fn any_bytes_give_the_same_events_however_they_are_split(
             text in "(data|event|id|:|[{}\"]|é|[ \n\r])*",
             noise in proptest::collection::vec(any::<u8>(), 0..20),
             cuts in proptest::collection::vec(any::<usize>(), 0..8),
@@ -301,7 +301,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read(
+        fn written_events_are_read_back(
             pieces in proptest::collection::vec("[^\r\n]{0,20}(\n[^\r\n]{0,20}){0,2}", 0..6),
             cuts in proptest::collection::vec(any::<usize>(), 0..8),
             end in prop_oneof![Just("\n"), Just("\r\n"), Just("\r")],

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_interval_is_kept_to_and_a_server_may_ask_for_more() {
+    fn a_custom_interval_is_kept_unless_the_server_asks_for_more() {
         let mut scene = Scene::new(Some(5), 8, 0);
         assert_eq!(scene.next(refused(429, &[("retry-after", "1")])).unwrap(), 5000);
         assert_eq!(scene.next(refused(429, &[("retry-after", "1")])).unwrap(), 8000, "one more at the end");
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_yet_is_forgiven_so_often() {
+    fn unknown_resources_are_tolerated_a_limited_number_of_times() {
         let mut scene = Scene::new(Some(1), 100, 2);
         assert_eq!(scene.next(refused(404, &[])).unwrap(), 1000);
         assert_eq!(scene.next(thing("busy")).unwrap(), 2000);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_a_result_or_the_platforms_reason() {
+    fn a_wait_ends_with_the_result_or_the_platforms_reason() {
         let mut scene = Scene::new(None, 9, 0);
         assert_eq!(scene.poll.next(thing("ready"), scene.now).unwrap(), Next::Done(Thing("ready".into())));
         let e = scene.poll.next(thing("failed"), scene.now).unwrap_err();

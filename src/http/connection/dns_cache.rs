@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_not_kept_for_ever() {
+    fn cached_addresses_expire() {
         let names = DnsCache::default();
         let moved: SocketAddr = "192.0.2.1:9".parse().unwrap();
         // A moment before the end of its time, and a moment after.
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_that_worked_goes_first() {
+    fn the_address_that_worked_is_tried_first() {
         let names = DnsCache::default();
         let uri: Uri = "http://localhost:9/".parse().unwrap();
         let [a, b, c] = ["127.0.0.1:9", "127.0.0.2:9", "127.0.0.3:9"].map(|text| text.parse::<SocketAddr>().unwrap());
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_families_of_addresses_take_turns() {
+    fn the_address_families_alternate() {
         let parse = |text: &str| text.split(' ').map(|address| address.parse().unwrap()).collect::<Vec<SocketAddr>>();
         for (found, tried) in [
             ("[::1]:1 [::2]:1 [::3]:1 1.0.0.1:1", "[::1]:1 1.0.0.1:1 [::2]:1 [::3]:1"),

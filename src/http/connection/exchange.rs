@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_is_of_the_exchange_that_it_entered_last() {
+    fn a_thread_belongs_to_the_exchange_it_entered_last() {
         let target = || Exchange::current().map(|exchange| exchange.contact());
         let [outer, inner] = ["http://a", "http://b"].map(|url| Exchange::new(url, None));
         let entered = outer.enter();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_an_exchange() {
+    fn the_state_of_an_exchange() {
         let exchange = Exchange::new("http://a", None);
         let departed = exchange.departed().clone();
         for stage in [Stage::Resolving, Stage::Connecting, Stage::Securing, Stage::Ready] {

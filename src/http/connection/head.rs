@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_of_answers() {
+    fn heads_of_responses() {
         let interim = |status, length| Head::Interim { status, length };
         let last = |status: u16, length| Head::Final { status: Some(status).filter(|status| *status > 0), length };
         for (input, head) in [
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_takes_the_place_of_its_stand_in_or_nothing_is_sent() {
+    fn the_key_replaces_its_stand_in_or_nothing_is_sent() {
         let secret = Secret::new("tlk_key", "0000000");
         let mut head = *b"GET / HTTP/1.1\r\nx-api-key: 0000000\r\n\r\n";
         secret.insert(&mut head).unwrap();

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_or_refusing_address_does_not_keep_the_next_one_from_being_tried() {
+    fn a_silent_or_refusing_address_does_not_block_the_next_one() {
         // The silent address would take the whole limit.
         let limit = Duration::from_secs(600);
         for (ports, tried) in [

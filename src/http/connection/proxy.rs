@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_of_the_scheme_goes_before_the_one_for_all() {
+    fn the_variable_of_the_scheme_takes_precedence_over_all_proxy() {
         let all = ("ALL_PROXY", "http://all:1");
         for (variables, https, http) in [
             (&[all][..], Some("all"), Some("all")),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_covered_by_no_proxy() {
+    fn hosts_covered_by_no_proxy() {
         let api = "https://api.example.com/v1";
         for (no_proxy, url, is_direct) in [
             ("api.example.com", api, true),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_cannot_be_used_is_an_error_where_it_would_be_used() {
+    fn an_unusable_variable_is_an_error_where_it_applies() {
         let api = "https://api.example/";
         for (name, value) in [("ALL_PROXY", "http://"), ("HTTPS_PROXY", "gopher://a:1"), ("https_proxy", "no proxy")] {
             let why = proxy(&environment(&[(name, value)]), api).unwrap_err();
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_variable_that_is_not_utf_8_is_an_error_where_it_would_be_used() {
+    fn a_variable_that_is_not_utf_8_is_an_error_where_it_applies() {
         use std::os::unix::ffi::OsStringExt;
 
         let odd = || OsString::from_vec(b"http://\xff:1".to_vec());

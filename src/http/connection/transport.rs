@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_have_left_before_a_time_limit_are_not_sent_again() {
+    fn bytes_sent_before_a_timeout_are_not_sent_again() {
         let body: Vec<u8> = (0..3000u32).map(|n| n as u8).collect();
         let calls = [Call::Part(700), Call::Full(300), Call::Full(1), Call::Part(5), Call::Full(2000), Call::Part(900)];
         let (mut socket, other) = socket(&calls, &[], &[]);
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_have_come_before_a_time_limit_are_not_lost() {
+    fn bytes_received_before_a_timeout_are_not_lost() {
         let answer: Vec<u8> = (0..3000u32).map(|n| n as u8).collect();
         let calls = [Call::Full(10), Call::Part(700), Call::Full(1), Call::Full(5), Call::Part(9)];
         let (mut socket, _) = socket(&[], &calls, &answer);
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_a_write_failed_can_be_read_and_the_connection_is_done() {
+    fn data_received_before_a_failed_write_can_be_read() {
         let (mut socket, other) = socket(&[Call::Part(10), Call::Broken], &[], b"HTTP/1.1 413 No\r\n");
         let exchange = Exchange::new("http://a", None);
         exchange.handed.store(true, Ordering::Relaxed);
@@ -554,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_quiet_connection_is_open() {
+    fn only_a_silent_idle_connection_is_open() {
         for (reads, coming, is_open) in [
             (&[Call::Full(0)][..], &b""[..], true),
             (&[], b"HTTP/1.1 408", false),

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_that_are_not_there_or_do_not_fit_are_errors() {
+    fn missing_or_mismatched_segments_are_errors() {
         let segment = json!({"start_time": 1, "end_time": 2, "metadata": {"scorer": 7}});
         for (data, says) in [
             (json!({"goals": [segment]}), "`[0].metadata`"),
@@ -467,7 +467,7 @@ mod tests {
         }
 
         #[test]
-        fn what_a_segment_cannot_have_is_refused() {
+        fn unsupported_fields_of_a_segment_are_refused() {
             for (definition, says) in [
                 (SegmentDefinition::of::<Bare>("a", "b"), "`place` has no description"),
                 (SegmentDefinition::of::<Reserved>("a", "b"), "`start_time` is a name that the platform reserves"),

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_too_large_is_no_infinity() {
+    fn a_number_that_is_too_large_is_an_error() {
         let read = |json: &str| from_json::<EmbeddingSuccessResponse>(json.as_bytes());
         let e = read(r#"{"data": [{"embedding": [1.0]}, {"embedding": [1.0, 1e39]}]}"#).unwrap_err();
         assert_eq!(e, "`data[1].embedding`: a number of the vector is out of range");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn an_embedding_is_whole_or_an_error() {
+    fn an_embedding_is_complete_or_an_error() {
         for (vectors, at) in [
             (r#"[{"embedding": [[0.1, 0.2]]}]"#, "`data[0].embedding[0]`"),
             (r#"[{"embedding": [null, null]}]"#, "`data[0].embedding[0]`"),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_vector_is_taken_only_if_it_is_the_one() {
+    fn into_embedding_requires_exactly_one_vector() {
         let mut answer = answer();
         assert!(answer.clone().into_embedding().unwrap_err().to_string().contains("2 embeddings"));
         answer.data.truncate(1);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_computed_is_an_error() {
+    fn invalid_vectors_are_an_error() {
         let none: [&[f32]; 0] = [];
         let errors = [
             cosine_similarity(&[1.0, 2.0], &[1.0]).map(drop),

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_kept_is_hashed_all_the_same() {
+    fn bytes_that_are_not_kept_are_hashed() {
         let content = vec![7; 1000];
         let (mut kept, mut counted) = (Body::new(1000), Body::new(999));
         for piece in content.chunks(300) {

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_form_has_no_parts() {
+    fn a_body_that_is_not_a_form_has_no_parts() {
         assert!(read("application/json", b"{}", 1).is_none());
         assert!(read("multipart/form-data; boundary=", b"", 1).is_none());
         let open = b"--b\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\nnever ends";
@@ -194,7 +194,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_is_a_panic(kind in ".*", body in proptest::collection::vec(0u8..=255, 0..300), block in 1usize..50) {
+        fn no_form_panics(kind in ".*", body in proptest::collection::vec(0u8..=255, 0..300), block in 1usize..50) {
             for kind in [&kind, "multipart/form-data; boundary=b"] {
                 read(kind, &[b"--b\r\n", &body[..]].concat(), block);
             }

@@ -532,7 +532,7 @@ mod tests {
     use crate::testing::TestClock;
 
     #[test]
-    fn a_thread_that_waits_for_a_client_ends_although_nothing_wakes_it() {
+    fn a_waiting_thread_ends_without_being_woken() {
         // The connection is left with nothing sent, with half of the headers, half of a body, and half of a chunk size.
         for begun in [
             "",

@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_so_much_is_kept_and_what_needs_a_body_has_it() {
+    fn a_limited_number_of_bytes_is_kept_and_uploads_keep_their_hashes() {
         let mut state = State::new(TestClock::new());
         state.most_kept = 100;
         let mut came = |host: Host| {

@@ -223,7 +223,11 @@ impl Uploads {
         let number = |name: &str| body[name].as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
         let (start, count) = (number("start"), number("count"));
         if start == 0 || count == 0 || count > 50 || start.saturating_add(count - 1) > session.total_chunks {
-            return error(400, "parameter_invalid", "start and count must be within the session, and count must be at most 50.");
+            return error(
+                400,
+                "parameter_invalid",
+                "start and count must be within the session, and count must be at most 50.",
+            );
         }
         let urls = self.urls(id, start, count);
         reply(200, &json!({ "upload_id": id, "start_index": start, "count": count, "upload_urls": urls }))

@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn polls_come_first_but_not_for_ever() {
+    fn polls_take_precedence_within_limits() {
         let batch = batch(2);
         pend(&batch, MAX_POLLS as usize + 2, batch.now());
         let taken: Vec<_> = (0..MAX_POLLS + 5).map(|_| next(&batch)).collect();
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn in_an_outage_one_file_at_a_time_is_tried_when_it_is_time() {
+    fn an_outage_is_probed_with_one_file_at_a_time() {
         let batch = batch(3);
         let (now, hour) = (batch.now(), 60 * Duration::from_secs(60));
         batch.queue().outage = Some(Outage { since: now, tries: 1, next: Some(now + hour) });

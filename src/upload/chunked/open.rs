@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_resumed_with_this_file() {
+    fn uploads_that_cannot_be_resumed_with_a_file() {
         let (upload, cause) = (ResumableUpload::from("u"), || refusal("GET /assets/multipart-uploads/u", 410));
         let unreadable = Error::file(Path::new("a.mp4"), "cannot read the file", None);
         assert!(is_hopeless(&mismatch(upload.clone(), cause())));

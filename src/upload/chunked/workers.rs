@@ -398,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_of_chunks_that_were_not_asked_for_are_dropped() {
+    fn urls_of_unrequested_chunks_are_dropped() {
         let urls: Vec<PresignedUrl> = (0..10_000)
             .map(|index| serde_json::from_value(json!({"chunk_index": index, "url": "https://s/1"})).unwrap())
             .chain([serde_json::from_value(json!({"url": "https://s/1"})).unwrap()])
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_do_not_go_in_clear_where_the_api_is_encrypted() {
+    fn chunks_are_encrypted_if_the_api_is() {
         for (url, base_url, allow_insecure, may) in [
             ("https://s/1", "https://api", false, true),
             ("https://s/1", "http://localhost", false, true),

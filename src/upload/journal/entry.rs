@@ -298,12 +298,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_distinguished_the_same_way_for_ever() {
+    fn fingerprints_of_keys_never_change() {
         assert_eq!(["tlk_1", "tlk_2", ""].map(fingerprint), ["36f7c330", "e17f660e", "4550970c"]);
     }
 
     #[test]
-    fn a_line_in_the_own_form_is_read_as_any_other() {
+    fn a_line_in_the_written_form_is_read_like_any_other() {
         let file = FileKey { path: "/caf\u{e9}/a.mp4".into(), size: 104_857_600, modified: Some(-1) };
         let at = Some(OffsetDateTime::UNIX_EPOCH);
         let asset = serde_json::from_str(r#"{"_id":"65f0","user_metadata":{"at":"2026-01-01T00:00:00Z"}}"#).ok();

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_be_examined_does_not_count_as_gone() {
+    fn a_path_that_cannot_be_inspected_does_not_count_as_removed() {
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         let file = File::open(&own).unwrap();
         assert!(leads_to(&own, &file).unwrap());
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_for_its_owner_alone_and_says_who_holds_it() {
+    fn a_lock_is_private_and_names_its_holder() {
         use std::os::unix::fs::MetadataExt;
         let folder = Folder::new();
         let (target, path) = (folder.0.join("m"), folder.0.join("m.lock"));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_way_of_a_lock_is_left_as_it_is() {
+    fn an_unrelated_file_at_the_path_of_a_lock_is_not_changed() {
         let folder = Folder::new();
         let (target, path) = (folder.0.join("m"), folder.0.join("m.lock"));
         let refused = || lock(&target).err().unwrap().to_string();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_a_signal_interrupts_is_tried_again() {
+    fn an_interrupted_lock_is_repeated() {
         let mut left = 3;
         let action = || match left {
             0 => Ok(()),

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_cannot_be_written_is_an_error_and_spoils_no_other() {
+    fn an_event_that_cannot_be_written_is_an_error_and_harms_no_other() {
         let folder = Folder::new();
         let mut manifest = folder.open(&[]).unwrap();
         manifest.write(&line("a")).unwrap();
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_its_own_is_kept_in_memory() {
+    fn only_lines_about_the_files_of_the_run_are_kept_in_memory() {
         let folder = Folder::new();
         let mut manifest = folder.open(&[]).unwrap();
         ["a", "b", "c", "b"].iter().for_each(|name| manifest.write(&line(name)).unwrap());
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_never_longer_than_a_line_may_be() {
+    fn a_written_line_never_exceeds_the_maximum_length() {
         let folder = Folder::new();
         let mut manifest = folder.open(&[]).unwrap();
         let asset = format!(r#"{{"_id":"a1","filename":"{}"}}"#, "x".repeat(MAX_LINE as usize));
@@ -415,7 +415,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100))]
         #[test]
-        fn any_bytes_are_read_or_refused_and_then_not_touched(bytes in journals()) {
+        fn any_bytes_are_read_or_refused_unchanged(bytes in journals()) {
             crate::fuzzing::manifest(&bytes);
         }
     }

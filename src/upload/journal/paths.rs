@@ -239,7 +239,7 @@ mod tests {
     use crate::fuzzing::journal::Folder;
 
     #[test]
-    fn spellings_that_a_file_system_may_take_for_one_name_are_alike() {
+    fn possible_spellings_of_one_name_are_folded_alike() {
         for (one, other) in [
             ("/a/clip.mp4", "/A/CLIP.Mp4"),
             ("/caf\u{e9}.mp4", "/CAFE\u{301}.mp4"),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_taken_once_whatever_the_spelling_if_the_file_system_says_so() {
+    fn spellings_of_one_file_count_once_if_the_file_system_says_so() {
         let folder = Folder::new();
         for name in ["clip.mp4", "CLIP.MP4", "clip.mp4.", "clip.mp4 ", "other.mp4"] {
             fs::write(folder.0.join(name), name).unwrap();

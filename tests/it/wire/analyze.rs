@@ -351,7 +351,7 @@ fn keys(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn a_task_is_made_again_where_it_broke_under_the_same_key() {
+fn a_broken_create_is_retried_with_the_same_idempotency_key() {
     let breaks = || {
         [
             Step::Close(Vec::new()),
@@ -381,7 +381,7 @@ fn a_task_is_made_again_where_it_broke_under_the_same_key() {
 }
 
 #[test]
-fn a_key_of_the_client_stays() {
+fn the_callers_idempotency_key_is_kept() {
     let server = Server::start([Step::Answer(answer(202, &json!({"task_id": "t1"})))]);
     let client =
         twelvelabs::TwelveLabs::builder().api_key("k").base_url(server.url()).header("Idempotency-Key", "mine");
@@ -431,7 +431,7 @@ fn waits_for_tasks_and_batches() {
 }
 
 #[test]
-fn what_a_task_was_asked_for_comes_back_as_it_was_sent() {
+fn the_parameters_of_a_task_are_returned_as_sent() {
     let params = json!({
         "analysis_mode": "time_based_metadata",
         "prompt_v2": prompt_v2_json(),

@@ -383,7 +383,7 @@ fn local_files_are_sent_as_base64() {
 }
 
 #[test]
-fn a_request_with_a_file_is_sent_again_where_that_is_safe() {
+fn a_request_with_a_file_is_retried_where_that_is_safe() {
     let busy = json!({"error": {"code": "too_many_requests", "message": "slow down"}});
     let server = Server::start([Step::Answer(answer(429, &busy)), Step::Answer(answer(200, &json!({"data": []})))]);
     let image = MediaSource::file(FileSource::bytes("a.jpg", *b"IMAGE"));
@@ -394,7 +394,7 @@ fn a_request_with_a_file_is_sent_again_where_that_is_safe() {
 }
 
 #[test]
-fn a_file_that_is_too_large_is_refused_with_the_way_out() {
+fn the_refusal_of_a_large_file_has_a_hint() {
     let server = Server::start([Step::Refuse(answer(413, &json!({"error": {"message": "too large"}})))]);
     let video = MediaSource::file(FileSource::bytes("a.mp4", vec![1; 2_000_000]));
     let error = client(&server).0.embed().v2().create(EmbedInput::video(video), "m").send().unwrap_err().to_string();
@@ -430,7 +430,7 @@ fn bad_inputs_are_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_bulk_gives_one_outcome_for_each_video_in_order() {
+fn create_bulk_returns_one_outcome_for_each_video_in_order() {
     let refusal = json!({"code": "video_duration_too_short", "message": "too short"});
     let server = Server::start([
         Step::Answer(answer(400, &refusal)),
@@ -477,7 +477,7 @@ fn a_bulk_gives_one_outcome_for_each_video_in_order() {
 }
 
 #[test]
-fn waits_end_with_the_vectors_or_with_the_reason() {
+fn waits_end_with_the_vectors_or_the_reason() {
     let at = |status: &str| json!({"_id": "t1", "status": status});
     let ready = json!({"_id": "t1", "status": "ready", "data": [{"embedding": [0.5, -1.0]}]});
     let failed = json!({"_id": "t1", "status": "failed", "error": {"message": "too long"}});
@@ -511,7 +511,7 @@ fn both_names_of_the_audio_fields_are_read() {
 }
 
 #[test]
-fn everything_that_an_answer_may_have_is_read() {
+fn every_field_of_a_response_is_read() {
     let data = json!([{
         "embedding": [0.5, -1.0], "embedding_uncertainty": [0.25, 2.0], "embedding_option": "a_new_option",
         "embedding_scope": "page", "start_sec": 0.0, "end_sec": 6.5, "start_page_number": 1.0, "end_page_number": 2.0,
@@ -566,7 +566,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn a_malformed_field_never_makes_another_vector() {
+fn a_malformed_field_never_changes_a_vector() {
     let vectors: [Vec<f32>; 2] = [vec![0.5, -1.0, 0.25], vec![2.0, 3.0, 4.0]];
     let data = vectors.clone().map(|vector| {
         json!({"embedding": vector, "embedding_uncertainty": [0.5, 0.5, 0.5], "embedding_option": "visual",

@@ -207,7 +207,7 @@ fn every_option_of_an_entity_arrives() {
 }
 
 #[test]
-fn a_bulk_answer_gives_each_entity_its_outcome() {
+fn create_bulk_returns_an_outcome_for_each_entity() {
     let body = json!({
         "success_count": 1,
         "failed_count": 2,
@@ -229,7 +229,7 @@ fn a_bulk_answer_gives_each_entity_its_outcome() {
 }
 
 #[test]
-fn what_the_platform_must_refuse_is_not_sent() {
+fn requests_that_the_platform_must_refuse_are_not_sent() {
     let server = Server::start([]);
     let (client, _) = client(&server);
     let entities = client.entity_collections().entities();

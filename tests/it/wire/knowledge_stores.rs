@@ -285,7 +285,7 @@ fn every_option_of_a_collection_of_items_arrives() {
 }
 
 #[test]
-fn what_may_be_done_twice_is_tried_again() {
+fn posts_that_are_safe_to_repeat_are_retried() {
     let stumbles = || Step::Answer(answer(500, &json!({"message": "later"})));
     let done = || Step::Answer(answer(200, &json!({"_id": "c1"})));
     let server = Server::start([stumbles(), done(), stumbles(), done(), stumbles()]);
@@ -370,7 +370,7 @@ fn the_settings_of_a_search_hold_for_all_its_pages() {
 }
 
 #[test]
-fn a_search_is_begun_once_and_ends_where_it_has_to() {
+fn a_search_is_sent_once_and_invalid_pages_are_errors() {
     let server = Server::start([Step::Answer(answer(500, &json!({"message": "later"})))]);
     client(&server).0.knowledge_stores().search("k1", "a goal").send().unwrap_err();
     assert_eq!(server.finish().len(), 1, "a search that may have been charged is not repeated");
@@ -396,7 +396,7 @@ fn a_search_is_begun_once_and_ends_where_it_has_to() {
 }
 
 #[test]
-fn hits_of_every_kind_are_kept_as_they_came() {
+fn hits_of_every_kind_are_kept_as_received() {
     let data = [
         json!({"asset_type": "video", "item_id": "i1", "rank": 1, "matches": [
             {"start_sec": 1, "end_sec": 2.5, "modalities": ["visual", "touch"], "transcription": "Goal!"},
@@ -430,7 +430,7 @@ fn hits_of_every_kind_are_kept_as_they_came() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused() {
+fn unsendable_arguments_are_refused() {
     let server = Server::start([]);
     let (client, _) = client(&server);
     let (stores, collections) = (client.knowledge_stores(), client.knowledge_store_item_collections());

@@ -368,12 +368,12 @@ fn wrong_values(there: &Value) -> impl Iterator<Item = Value> + '_ {
 }
 
 #[test]
-fn one_malformed_place_of_a_full_answer_costs_at_most_itself() {
+fn one_malformed_place_of_a_full_response_loses_at_most_itself() {
     sweep("doc");
 }
 
 #[test]
-fn one_malformed_place_of_a_sparse_answer_costs_at_most_itself() {
+fn one_malformed_place_of_a_sparse_response_loses_at_most_itself() {
     sweep("min");
 }
 
@@ -396,7 +396,7 @@ impl Clock for Ticking {
 }
 
 #[test]
-fn the_deadline_and_the_handle_of_a_call_hold_while_its_answer_is_repaired() {
+fn the_deadline_and_the_cancel_handle_hold_during_a_repair() {
     const WORDS: u64 = 5000;
     let words: Vec<Value> = (0..WORDS).map(|n| json!({"start": "?", "end": n})).collect();
     let body = answer(200, &json!({"_id": "1", "words": words}));
@@ -420,7 +420,7 @@ fn the_deadline_and_the_handle_of_a_call_hold_while_its_answer_is_repaired() {
 }
 
 #[test]
-fn the_deadline_and_the_handle_of_a_call_hold_while_its_stream_is_repaired() {
+fn the_deadline_and_the_cancel_handle_hold_while_a_stream_is_repaired() {
     type Read = fn(&TwelveLabs, RequestOptions) -> Result<usize, Error>;
     const FAULTS: usize = 5000;
     let faults = vec!["NaN"; FAULTS].join(",");

@@ -93,7 +93,7 @@ fn every_option_of_a_response() {
 }
 
 #[test]
-fn what_can_be_asked() {
+fn every_form_of_a_question() {
     let question = String::from("Who?");
     let inputs = [
         (&question).into(),

@@ -124,7 +124,7 @@ fn a_task_takes_a_file_or_a_url() {
 }
 
 #[test]
-fn a_bulk_has_an_outcome_for_every_video() {
+fn create_bulk_has_an_outcome_for_every_video() {
     let ok = |id: &str| Step::Answer(answer(200, &json!({"_id": id})));
     let refused = Step::Answer(answer(400, &json!({"code": "video_file_broken", "message": "cannot be read"})));
     let server = Server::start([ok("t1"), refused, ok("t4")]);
