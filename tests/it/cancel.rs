@@ -1,6 +1,7 @@
 //! Cancellation from another thread, in every phase of a call.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
+#[cfg(target_os = "linux")]
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -10,7 +11,7 @@ use crate::files::content;
 use crate::server::{Pauses, Server, Step, answer, answer_with, builder, client, read_body, within};
 use serde_json::{Value, json};
 use twelvelabs::assets::UploadMethod;
-use twelvelabs::{CancelHandle, Clock, Error, FileSource, RequestOptions, TwelveLabs};
+use twelvelabs::{CancelHandle, Clock, Error, FileSource, RequestOptions};
 
 fn asset(id: &str) -> Value {
     json!({"_id": id, "status": "processing"})
@@ -276,7 +277,7 @@ fn full() -> Option<(TcpListener, SocketAddr, Vec<TcpStream>)> {
     while streams.len() < 900 {
         match TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
             Ok(stream) => streams.push(stream),
-            Err(e) if e.kind() == io::ErrorKind::TimedOut => return Some((listener, address, streams)),
+            Err(e) if e.kind() == std::io::ErrorKind::TimedOut => return Some((listener, address, streams)),
             Err(_) => return None,
         }
     }
@@ -294,7 +295,8 @@ fn while_connecting() {
         let (moment, cancel) = scene();
         let with = options(&cancel);
         let url = format!("http://{host}:{}", address.port());
-        let one = TwelveLabs::builder().api_key("tlk_secret_key").base_url(url).max_retries(0).build().unwrap();
+        let one =
+            twelvelabs::TwelveLabs::builder().api_key("tlk_secret_key").base_url(url).max_retries(0).build().unwrap();
         let come = moment.clone();
         let e = canceled_at(&moment, &cancel, move || {
             thread::spawn(move || {

@@ -1038,10 +1038,12 @@ fn a_temporarily_unreadable_file_does_not_restart_the_upload() {
     let failed = upload_error(e);
     assert!(failed.resumable && failed.missing.len() == 13, "{failed}");
     fs::rename(&away, &path).unwrap();
-    // This cannot be distinguished from a change that hides itself.
-    let e = scene.upload().resume(&failed.upload).send().unwrap_err();
-    assert!(e.to_string().contains("its name or its permissions have changed"), "{e}");
-    scene.upload().resume(&failed.upload).resume_anyway(true).send().unwrap();
+    if cfg!(unix) {
+        // This cannot be distinguished from a change that hides itself. Only Unix has the time of such a change.
+        let e = scene.upload().resume(&failed.upload).send().unwrap_err();
+        assert!(e.to_string().contains("its name or its permissions have changed"), "{e}");
+    }
+    scene.upload().resume(&failed.upload).resume_anyway(cfg!(unix)).send().unwrap();
     scene.check_complete();
 }
 

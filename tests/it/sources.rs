@@ -1,11 +1,10 @@
 //! Sources of bytes: pipes, devices, silent readers, and names that could control a terminal.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::sync::mpsc;
 
-use crate::batch::{CHUNK, client};
-use crate::files::{Folder, content};
+use crate::batch::client;
+use crate::files::Folder;
 use crate::server::{Server, Step, answer};
 use serde_json::json;
 use twelvelabs::assets::UploadMethod;
@@ -92,12 +91,13 @@ mod pipes {
     use std::fs::{self, OpenOptions};
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::process::Command;
     use std::time::Duration;
 
     use super::*;
-    use crate::batch::{outcomes, until};
+    use crate::batch::{CHUNK, outcomes, until};
+    use crate::files::content;
 
     fn pipe(folder: &Folder, name: &str) -> PathBuf {
         let path = folder.path(name);
