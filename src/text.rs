@@ -1,5 +1,6 @@
 //! Preparation of foreign text for messages: bounded, printable and on one line.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -126,9 +127,25 @@ pub(crate) fn human(duration: Duration) -> String {
     }
 }
 
+/// Returns the text of a path, or `None` if it is not Unicode. Windows resolves a path to one that begins with `\\?\`;
+/// the text is without this prefix, as people and other programs write paths.
+pub(crate) fn path_text(path: &Path) -> Option<Cow<'_, str>> {
+    path.to_str().map(|text| if cfg!(windows) { without_verbatim_prefix(text) } else { text.into() })
+}
+
+fn without_verbatim_prefix(path: &str) -> Cow<'_, str> {
+    let Some(rest) = path.strip_prefix(r"\\?\") else { return path.into() };
+    match rest.strip_prefix(r"UNC\") {
+        Some(share) => format!(r"\\{share}").into(),
+        None if rest.as_bytes().get(1) == Some(&b':') => rest.into(),
+        // A volume without a drive letter has no other name.
+        None => path.into(),
+    }
+}
+
 /// Formats a path. Spaces are kept, because they distinguish paths.
 pub(crate) fn printable_path(path: &Path) -> String {
-    let mut name = path.to_string_lossy();
+    let mut name = path_text(path).unwrap_or_else(|| path.to_string_lossy());
     if name.chars().count() > MAX_PATH {
         // The end of a path is more informative than its start.
         let cut = name.chars().count() - MAX_PATH;
@@ -229,6 +246,21 @@ impl fmt::Debug for Unsigned<'_, Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_written_without_the_prefix_of_a_resolved_one() {
+        for (resolved, written) in [
+            (r"\\?\C:\clips\a.mp4", r"C:\clips\a.mp4"),
+            (r"\\?\UNC\nas\clips\a.mp4", r"\\nas\clips\a.mp4"),
+            (r"\\?\Volume{4c1b}\a.mp4", r"\\?\Volume{4c1b}\a.mp4"),
+            (r"C:\clips\a.mp4", r"C:\clips\a.mp4"),
+            ("/clips/a.mp4", "/clips/a.mp4"),
+        ] {
+            assert_eq!(without_verbatim_prefix(resolved), written);
+            let printed = if cfg!(windows) { written } else { resolved };
+            assert_eq!(printable_path(Path::new(resolved)), printed);
+        }
+    }
 
     #[test]
     fn invisible_characters_are_made_visible() {

@@ -13,7 +13,9 @@ use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
 use crate::file::is_same;
+use crate::text::path_text;
 
 /// The folders that contain the files. Each one is resolved once.
 #[derive(Default)]
@@ -75,7 +77,7 @@ impl Folders {
 }
 
 fn text(path: &Path) -> String {
-    path.to_str().map_or_else(|| format!("{path:?}"), Into::into)
+    path_text(path).map_or_else(|| format!("{path:?}"), Cow::into_owned)
 }
 
 /// Returns the last component of a path as the system stores it.
