@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::Path;
+#[cfg(unix)]
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -25,6 +26,8 @@ fn lines(folder: &Folder) -> Vec<String> {
 fn line(folder: &Folder, name: &str, event: Value) -> String {
     let path = folder.path(name).canonicalize().unwrap();
     let metadata = path.metadata().unwrap();
+    // Windows resolves a path to one with a prefix, which a manifest lacks.
+    let path = path.to_str().unwrap().trim_start_matches(r"\\?\");
     let since = metadata.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let mut line = json!({"path": path, "size": metadata.len(), "modified": since.as_nanos() as i64});
     for (name, value) in event.as_object().unwrap() {
@@ -389,6 +392,32 @@ fn removing_the_manifest_during_a_batch_ends_the_batch() {
         assert!(e.to_string().ends_with("no further file was started"), "{name}: {e}");
         assert_eq!(stand_in.count("POST /assets"), 1, "{name}");
     }
+}
+
+#[cfg(windows)]
+#[test]
+fn a_manifest_that_another_program_has_open_for_a_moment_is_replaced() {
+    use std::os::windows::fs::OpenOptionsExt;
+
+    const FILE_SHARE_READ_AND_WRITE: u32 = 3;
+    let (stand_in, folder) = (StandIn::start(), Folder::new("scanned"));
+    small_files(&folder, 1);
+    // An empty manifest gets its first line by a replacement, which the scanner prevents.
+    let path = folder.write(NAME, b"");
+    let scanner = File::options().read(true).share_mode(FILE_SHARE_READ_AND_WRITE).open(path).unwrap();
+    let new = folder.path(&format!("{NAME}.new"));
+    let scan = std::thread::spawn(move || {
+        while !new.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // The replacement fails at least once. The time is real, because the system decides.
+        std::thread::sleep(Duration::from_millis(20));
+        drop(scanner);
+    });
+    let found = outcomes(batch(&client(&stand_in.url()), &folder));
+    scan.join().unwrap();
+    assert_eq!((found["00.mp4"].kind, found["00.mp4"].manifest_error.as_deref()), (Uploaded, None));
+    assert!(lines(&folder)[0].contains("twelvelabs-manifest"), "{:?}", lines(&folder));
 }
 
 /// The child process of the next test, whose file size is limited.

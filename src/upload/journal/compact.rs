@@ -11,7 +11,8 @@ use std::path::Path;
 use crate::file::nonblocking;
 use crate::text::printable_path;
 use crate::upload::journal::entry::Header;
-use crate::upload::journal::lock::{beside, private_options, share_for_reading};
+use crate::upload::journal::lock::{beside, private_options};
+use crate::upload::journal::sharing::{IN_USE, patiently, share_for_reading};
 
 /// The beginning of every journal.
 const BEGINNING: &[u8] = br#"{"format":"twelvelabs-"#;
@@ -40,7 +41,9 @@ pub(crate) struct NotRewritten {
 
 /// Opens an existing journal.
 pub(crate) fn open_journal(path: &Path) -> io::Result<File> {
-    share_for_reading(nonblocking(OpenOptions::new().read(true).append(true))).open(path)
+    let mut options = OpenOptions::new();
+    share_for_reading(nonblocking(options.read(true).append(true)));
+    patiently(IN_USE, || options.open(path))
 }
 
 /// Replaces a journal with a new one that consists of this header and these parts of the old one. If a step fails, the
@@ -60,7 +63,8 @@ pub(crate) fn rewrite(
     // Without POSIX rename (FAT, exFAT, many network shares), a file that is open cannot be replaced, so it is closed.
     let had_old = old.is_some();
     drop(old);
-    if let Err(error) = std::fs::rename(&fresh, path) {
+    let renamed = patiently(IN_USE, || std::fs::rename(&fresh, path));
+    if let Err(error) = renamed {
         // If the removal fails as well, the next run removes the file.
         let _ = std::fs::remove_file(&fresh);
         let old = if had_old { open_journal(path).ok() } else { None };

@@ -54,24 +54,14 @@ pub(crate) fn private_options() -> OpenOptions {
 }
 
 /// Whether the path itself, and not a link, still leads to this file. On systems where files have no inode numbers,
-/// only checks that a file exists: there, other programs cannot replace an open file (see [`share_for_reading`]).
+/// only checks that a file exists: there, other programs cannot replace an open file (see
+/// [`share_for_reading`](super::sharing::share_for_reading)).
 pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     match path.symlink_metadata() {
         Ok(there) => Ok(is_same(&there, &file.metadata()?)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(e),
     }
-}
-
-/// Returns options with which, on Windows, other programs can read the file while it is open, but cannot write to,
-/// rename or remove it. On other systems they can, and [`leads_to`] detects it afterwards.
-pub(crate) fn share_for_reading(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(windows)]
-    {
-        const FILE_SHARE_READ: u32 = 1;
-        std::os::windows::fs::OpenOptionsExt::share_mode(options, FILE_SHARE_READ);
-    }
-    options
 }
 
 /// The reasons why a lock cannot be acquired.
@@ -81,6 +71,7 @@ enum Refusal {
     /// The file exists and is not a lock file.
     InTheWay,
     /// The file system does not support locks.
+    #[cfg(not(windows))]
     NoLocks(io::Error),
     Failed(io::Error),
 }
@@ -98,6 +89,7 @@ impl Lock {
         let file = acquire(&path).map_err(|refusal| match refusal {
             Refusal::InUse => in_use(target, &path),
             Refusal::InTheWay => Error::file(&path, "this file has the name of the lock file; move it elsewhere", None),
+            #[cfg(not(windows))]
             Refusal::NoLocks(e) => {
                 let message = "cannot lock this file; put it on a file system that supports locks";
                 Error::file(target, message, Some(e))
@@ -184,25 +176,18 @@ fn open_existing(path: &Path) -> Result<Option<File>, Refusal> {
 fn acquire(path: &Path) -> Result<File, Refusal> {
     use std::os::windows::fs::OpenOptionsExt;
 
-    const ERROR_SHARING_VIOLATION: i32 = 32;
+    use crate::upload::journal::sharing::{ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, patiently, share_for_reading};
+
     const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
-    /// The pauses between attempts. Windows refuses to open a file for a moment while it is being removed.
-    const PAUSES: [u64; 6] = [1, 5, 10, 20, 50, 100];
 
     let mut options = private_options();
     // A link is opened itself instead of being followed, and is rejected below.
     share_for_reading(options.read(true).write(true).create(true).truncate(false));
     options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
-    let mut pauses = PAUSES.iter();
-    let file = loop {
-        match options.open(path) {
-            Ok(file) => break file,
-            Err(e) if e.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => return Err(Refusal::InUse),
-            Err(e) => match pauses.next().filter(|_| e.kind() == io::ErrorKind::PermissionDenied && !path.is_dir()) {
-                Some(pause) => std::thread::sleep(std::time::Duration::from_millis(*pause)),
-                None => return Err(e.into()),
-            },
-        }
+    let file = match patiently(&[ERROR_ACCESS_DENIED], || options.open(path)) {
+        Err(e) if e.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => return Err(Refusal::InUse),
+        Err(_) if path.is_dir() => return Err(Refusal::InTheWay),
+        opened => opened?,
     };
     if !file.metadata()?.is_file() || !is_own(&file)? {
         return Err(Refusal::InTheWay);
@@ -266,7 +251,7 @@ fn in_use(target: &Path, lock: &Path) -> Error {
     Error::file(target, message, None)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::fs;
 
@@ -277,6 +262,7 @@ mod tests {
         Lock::on(target, OffsetDateTime::UNIX_EPOCH)
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_path_that_cannot_be_inspected_does_not_count_as_removed() {
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
@@ -288,7 +274,6 @@ mod tests {
 
     #[test]
     fn a_lock_is_private_and_names_its_holder() {
-        use std::os::unix::fs::MetadataExt;
         let folder = Folder::new();
         let (target, path) = (folder.0.join("m"), folder.0.join("m.lock"));
         // A crash has left a lock file, or a part of one.
@@ -301,7 +286,9 @@ mod tests {
             assert!(!path.exists());
         }
         let _held = lock(&target).unwrap();
-        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert!(path.exists());
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap()) & 0o777, 0o600);
     }
 
     #[test]
@@ -313,7 +300,17 @@ mod tests {
         assert!(refused().contains("has the name of the lock file"), "{}", refused());
         assert_eq!(fs::read(&path).unwrap(), b"notes");
         fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(refused().contains("has the name of the lock file"), "{}", refused());
+        assert!(path.is_dir());
+    }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_link_or_a_pipe_in_the_way_of_a_lock_is_left_as_it_is() {
+        let folder = Folder::new();
+        let (target, path) = (folder.0.join("m"), folder.0.join("m.lock"));
+        let refused = || lock(&target).err().unwrap().to_string();
         // A link is not followed: not to an empty file, to a lock file, or to nothing.
         let other = folder.0.join("other");
         std::os::unix::fs::symlink(&other, &path).unwrap();
@@ -323,15 +320,12 @@ mod tests {
             assert_eq!(fs::read_to_string(&other).ok().as_deref(), content);
         }
         fs::remove_file(&path).unwrap();
-
-        fs::create_dir(&path).unwrap();
-        assert!(refused().contains("has the name of the lock file"), "{}", refused());
-        fs::remove_dir(&path).unwrap();
         // The pipe has no writer, so opening it in blocking mode would hang.
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert!(refused().contains("has the name of the lock file"), "{}", refused());
     }
 
+    #[cfg(not(windows))]
     #[test]
     fn an_interrupted_lock_is_repeated() {
         let mut left = 3;

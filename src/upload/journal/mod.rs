@@ -14,6 +14,7 @@ pub(crate) mod lock;
 pub(crate) mod paths;
 pub(crate) mod placement;
 pub(crate) mod read;
+pub(crate) mod sharing;
 pub(crate) mod state_file;
 
 use std::collections::{HashMap, HashSet};
@@ -30,6 +31,7 @@ use crate::upload::journal::entry::{Entry, FileKey, Header, Kind, MAX_LINE};
 use crate::upload::journal::lock::{Lock, leads_to};
 use crate::upload::journal::paths::{Folders, PathId, Paths, is_same_file};
 use crate::upload::journal::read::Content;
+use crate::upload::journal::sharing::{IN_USE, patiently};
 
 /// An open journal, locked for this process.
 pub(crate) struct JournalFile {
@@ -250,7 +252,7 @@ impl JournalFile {
         let in_place = leads_to(&path, &file);
         drop(file);
         let removed = match in_place {
-            Ok(true) => std::fs::remove_file(&path).and_then(|()| sync_folder(&path)),
+            Ok(true) => patiently(IN_USE, || std::fs::remove_file(&path)).and_then(|()| sync_folder(&path)),
             other => other.map(drop),
         };
         drop(lock);
@@ -294,6 +296,8 @@ fn behind_links(kind: Kind, path: &Path) -> Result<PathBuf> {
             }
             Err(_) => Ok(Folders::default().place(path)),
         },
+        // Some virtual drives of Windows cannot say where a path leads. A path that is itself no link is used as it is.
+        Err(_) if path.symlink_metadata().is_ok_and(|there| !there.is_symlink()) => Ok(Folders::default().place(path)),
         real => real.map_err(|e| Error::file(path, format!("cannot open the {}", kind.name()), Some(e))),
     }
 }
@@ -314,8 +318,6 @@ fn is_among(path: &Path, files: &[PathBuf], paths: &Paths) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{Just, ProptestConfig, any, prop, prop_oneof, proptest};
-
-    use std::fs::OpenOptions;
 
     use super::*;
     use crate::fuzzing::journal::{Folder, is_known, key};
@@ -350,7 +352,7 @@ mod tests {
     fn an_event_that_is_not_on_the_disk_is_not_written() {
         let mut manifest = Folder::new().open(&[]).unwrap();
         // `/dev/null` accepts everything, but cannot be synced.
-        manifest.file = OpenOptions::new().append(true).open("/dev/null").unwrap();
+        manifest.file = File::options().append(true).open("/dev/null").unwrap();
         let Error::File { message, source, .. } = manifest.write(&line("a")).unwrap_err() else { panic!() };
         assert_eq!(
             (message.as_str(), source.unwrap().kind()),
