@@ -571,11 +571,12 @@ fn a_response_that_is_not_http_is_an_error_that_names_the_host() {
 #[test]
 fn endless_headers_are_an_error() {
     let endless = Step::Live(Box::new(|stream| {
+        let mut stream = std::io::BufWriter::new(stream);
         stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
         for n in 0..1_000_000 {
             write!(stream, "x-{n}: {n}\r\n")?;
         }
-        Ok(())
+        stream.flush()
     }));
     let server = Server::start([endless]);
     let client = builder(&server).max_retries(0).build().unwrap();

@@ -228,13 +228,13 @@ fn time_and_the_network() {
         after([silent()], |c| c.assets().retrieve("a1").request_options(patience(300)).send().map(drop))
     });
     texts.check(format!("{e:#}"), "no response within the deadline of 300 ms (1 attempt) (GET /assets/a1)");
-    let e = after([Step::Answer(answer(500, &json!({"message": "Oh."})))], |c| {
-        let options = patience(450).max_retries(2);
+    let e = after([Step::Answer(answer_with(500, &[("retry-after", "60")], &json!({"message": "Oh."})))], |c| {
+        let options = patience(10_000).max_retries(2);
         c.assets().retrieve("a1").request_options(options).send().map(drop)
     });
     texts.check(
         format!("{e:#}"),
-        "the deadline of 450 ms leaves no time for another attempt (after 1 attempt) (GET /assets/a1): \
+        "the deadline of 10 s leaves no time for another attempt (after 1) (GET /assets/a1): \
          Oh. [500] (at 127.0.0.1)",
     );
     let e = after([], |c| c.assets().retrieve("a1").request_options(patience(0)).send().map(drop));

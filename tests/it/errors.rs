@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::server::{Server, Step, answer, answer_of_type, builder, client_in_time};
+use crate::server::{Server, Step, answer, answer_of_type, answer_with, builder, client_in_time};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -55,13 +55,13 @@ fn the_alternate_format_appends_the_causes() {
     assert_eq!(format!("{e:#}"), format!("{e}: {cause}"));
     assert!(!format!("{e:#}").contains('\n'));
     // The cause has a cause of its own.
-    let server = Server::start([Step::Answer(answer(500, &json!({"message": "Oh."})))]);
+    let server = Server::start([Step::Answer(answer_with(500, &[("retry-after", "60")], &json!({"message": "Oh."})))]);
     let (client, _) = client_in_time(&server);
-    let options = RequestOptions::new().deadline(Duration::from_millis(450));
+    let options = RequestOptions::new().deadline(Duration::from_secs(10));
     let e = client.assets().retrieve("a1").request_options(options).send().unwrap_err();
     assert_eq!(
         format!("{e:#}"),
-        "the deadline of 450 ms leaves no time for another attempt (after 1 attempt) (GET /assets/a1): Oh. [500] (at 127.0.0.1)"
+        "the deadline of 10 s leaves no time for another attempt (after 1) (GET /assets/a1): Oh. [500] (at 127.0.0.1)"
     );
 }
 
@@ -129,14 +129,14 @@ fn a_refusal_is_cheap_to_share() {
 #[test]
 fn a_raw_response_reports_its_attempts_and_trace_id() {
     let limits = [("x-trace-id", "t1"), ("x-ratelimit-limit", "60"), ("x-ratelimit-remaining", "7")];
-    let whole = crate::server::answer_with(200, &limits, &json!({"_id": "a1"}));
+    let whole = answer_with(200, &limits, &json!({"_id": "a1"}));
     let server = Server::start([Step::Answer(answer(500, &Value::Null)), Step::Answer(whole)]);
     let (client, _) = client_in_time(&server);
     let answer = client.assets().retrieve("a1").send_raw().unwrap();
     assert_eq!((answer.trace_id(), answer.attempts()), (Some("t1"), 2));
     assert_eq!((answer.rate_limit().limit, answer.rate_limit().remaining), (Some(60), Some(7)));
     let page = json!({"data": [{"_id": "a1"}]});
-    server.rewind([Step::Answer(crate::server::answer_with(200, &limits, &page))]);
+    server.rewind([Step::Answer(answer_with(200, &limits, &page))]);
     let list = client.assets().list().send_raw().unwrap();
     assert_eq!((list.trace_id(), list.attempts(), list.data.response().attempts()), (Some("t1"), 1, 1));
 }

@@ -1,7 +1,6 @@
 //! Caller code that panics, and threads that cannot be started: both end in an error, never in a hang or a panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -128,11 +127,13 @@ fn child_process_without_threads() {
     assert_eq!(assets.filter_map(Result::ok).count(), 1);
 }
 
+/// On Windows, the test harness of the child needs a thread itself.
+#[cfg(unix)]
 #[test]
 fn a_thread_that_cannot_be_started_is_an_error() {
     let stand_in = StandIn::start();
     stand_in.chunks(CHUNK, 3);
-    let mut process = Command::new(std::env::current_exe().unwrap());
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
     process.args(["--ignored", "--exact", "--test-threads=1", "panics::child_process_without_threads"]);
     // No system has enough memory for a stack of this size.
     process.env("RUST_MIN_STACK", (1u64 << 60).to_string()).env("STAND_IN_URL", stand_in.url());

@@ -12,7 +12,7 @@ use crate::file::nonblocking;
 use crate::text::printable_path;
 use crate::upload::journal::entry::Header;
 use crate::upload::journal::lock::{beside, private_options};
-use crate::upload::journal::sharing::{IN_USE, patiently, share_for_reading};
+use crate::upload::journal::sharing::{patiently, share_for_reading};
 
 /// The beginning of every journal.
 const BEGINNING: &[u8] = br#"{"format":"twelvelabs-"#;
@@ -43,7 +43,7 @@ pub(crate) struct NotRewritten {
 pub(crate) fn open_journal(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     share_for_reading(nonblocking(options.read(true).append(true)));
-    patiently(IN_USE, || options.open(path))
+    patiently(|| options.open(path))
 }
 
 /// Replaces a journal with a new one that consists of this header and these parts of the old one. If a step fails, the
@@ -63,7 +63,7 @@ pub(crate) fn rewrite(
     // Without POSIX rename (FAT, exFAT, many network shares), a file that is open cannot be replaced, so it is closed.
     let had_old = old.is_some();
     drop(old);
-    let renamed = patiently(IN_USE, || std::fs::rename(&fresh, path));
+    let renamed = patiently(|| std::fs::rename(&fresh, path));
     if let Err(error) = renamed {
         // If the removal fails as well, the next run removes the file.
         let _ = std::fs::remove_file(&fresh);

@@ -176,7 +176,7 @@ fn open_existing(path: &Path) -> Result<Option<File>, Refusal> {
 fn acquire(path: &Path) -> Result<File, Refusal> {
     use std::os::windows::fs::OpenOptionsExt;
 
-    use crate::upload::journal::sharing::{ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, patiently, share_for_reading};
+    use crate::upload::journal::sharing::{ERROR_SHARING_VIOLATION, patiently, share_for_reading};
 
     const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 
@@ -184,7 +184,7 @@ fn acquire(path: &Path) -> Result<File, Refusal> {
     // A link is opened itself instead of being followed, and is rejected below.
     share_for_reading(options.read(true).write(true).create(true).truncate(false));
     options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
-    let file = match patiently(&[ERROR_ACCESS_DENIED], || options.open(path)) {
+    let file = match patiently(|| options.open(path)) {
         Err(e) if e.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => return Err(Refusal::InUse),
         Err(_) if path.is_dir() => return Err(Refusal::InTheWay),
         opened => opened?,

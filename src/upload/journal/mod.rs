@@ -31,7 +31,7 @@ use crate::upload::journal::entry::{Entry, FileKey, Header, Kind, MAX_LINE};
 use crate::upload::journal::lock::{Lock, leads_to};
 use crate::upload::journal::paths::{Folders, PathId, Paths, is_same_file};
 use crate::upload::journal::read::Content;
-use crate::upload::journal::sharing::{IN_USE, patiently};
+use crate::upload::journal::sharing::patiently;
 
 /// An open journal, locked for this process.
 pub(crate) struct JournalFile {
@@ -252,7 +252,7 @@ impl JournalFile {
         let in_place = leads_to(&path, &file);
         drop(file);
         let removed = match in_place {
-            Ok(true) => patiently(IN_USE, || std::fs::remove_file(&path)).and_then(|()| sync_folder(&path)),
+            Ok(true) => patiently(|| std::fs::remove_file(&path)).and_then(|()| sync_folder(&path)),
             other => other.map(drop),
         };
         drop(lock);

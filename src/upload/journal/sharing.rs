@@ -7,9 +7,7 @@ use std::time::Duration;
 /// Windows' error if another program has opened the file in a way that forbids this use of it.
 pub(crate) const ERROR_SHARING_VIOLATION: i32 = 32;
 /// Windows' error if the file is being removed, or if the file to be replaced is open.
-pub(crate) const ERROR_ACCESS_DENIED: i32 = 5;
-/// The errors of Windows for a file that another program has open.
-pub(crate) const IN_USE: &[i32] = &[ERROR_SHARING_VIOLATION, ERROR_ACCESS_DENIED];
+const ERROR_ACCESS_DENIED: i32 = 5;
 /// The pauses in milliseconds between attempts.
 const PAUSES: [u64; 8] = [1, 5, 10, 20, 50, 100, 200, 400];
 
@@ -24,16 +22,16 @@ pub(crate) fn share_for_reading(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Repeats a step that Windows refuses with one of these errors. Virus scanners, indexers and backups open a file that
-/// has just been written, and close it a moment later.
-pub(crate) fn patiently<T>(refusals: &[i32], mut step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+/// Repeats a step for about a second while Windows refuses it because another program has the file open. Virus scanners,
+/// indexers and backups open a file that has just been written, and close it a moment later.
+pub(crate) fn patiently<T>(mut step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let mut pauses = PAUSES.iter().filter(|_| cfg!(windows));
     loop {
         match step() {
-            Err(e) if e.raw_os_error().is_some_and(|code| refusals.contains(&code)) => match pauses.next() {
-                Some(pause) => std::thread::sleep(Duration::from_millis(*pause)),
-                None => return Err(e),
-            },
+            Err(e) if matches!(e.raw_os_error(), Some(ERROR_SHARING_VIOLATION | ERROR_ACCESS_DENIED)) => {
+                let Some(pause) = pauses.next() else { return Err(e) };
+                std::thread::sleep(Duration::from_millis(*pause));
+            }
             result => return result,
         }
     }
@@ -47,7 +45,7 @@ mod tests {
     fn a_step_is_repeated_only_where_the_system_refuses_it_for_a_moment() {
         let attempt = |code| {
             let mut attempts = 0;
-            let result = patiently(IN_USE, || {
+            let result = patiently(|| {
                 attempts += 1;
                 if attempts < 3 { Err(io::Error::from_raw_os_error(code)) } else { Ok(()) }
             });
