@@ -65,7 +65,7 @@ impl FileSource {
     /// `FileSource::from(path)`.
     ///
     /// The request fails with [`Error::File`](crate::Error::File) if the file is missing or empty, is a directory, or changes while it is
-    /// sent. A pipe or a device is read like a [`reader`](Self::reader).
+    /// sent. On Unix, a pipe or a device is read like a [`reader`](Self::reader).
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self::new(None, Content::Path(path.into()))
     }
