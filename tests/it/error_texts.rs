@@ -235,7 +235,7 @@ fn time_and_the_network() {
     // The time at which to try again differs in each run.
     texts.check(
         format!("{e:#}").split(", at ").next().unwrap_or_default(),
-        "the deadline of 10 s leaves no time for another attempt (after 1) (GET /assets/a1): \
+        "the deadline of 10 s leaves no time for another attempt (after 1 attempt) (GET /assets/a1): \
          Oh. [500] (at 127.0.0.1); try again in 1 min",
     );
     let e = after([], |c| c.assets().retrieve("a1").request_options(patience(0)).send().map(drop));

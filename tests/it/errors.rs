@@ -62,7 +62,7 @@ fn the_alternate_format_appends_the_causes() {
     let (text, cause) = (format!("{e:#}"), std::error::Error::source(&e).expect("a cause").to_string());
     assert_eq!(
         text,
-        format!("the deadline of 10 s leaves no time for another attempt (after 1) (GET /assets/a1): {cause}")
+        format!("the deadline of 10 s leaves no time for another attempt (after 1 attempt) (GET /assets/a1): {cause}")
     );
     assert!(cause.starts_with("Oh. [500] (at 127.0.0.1)"), "{cause}");
 }

@@ -89,6 +89,10 @@ fn write_block(code: &mut String, line: usize, block: &str, no_run: bool) {
         if block.contains("schemars") {
             attribute.push_str("#[cfg(feature = \"schemars\")]");
         }
+        // Windows has no such program.
+        if block.contains("Command::new(\"cat\")") {
+            attribute.push_str("#[cfg(unix)]");
+        }
         writeln!(
             code,
             "{attribute} fn line_{line}() {{\n\
