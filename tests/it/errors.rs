@@ -59,12 +59,10 @@ fn the_alternate_format_appends_the_causes() {
     let (client, _) = client_in_time(&server);
     let options = RequestOptions::new().deadline(Duration::from_secs(10));
     let e = client.assets().retrieve("a1").request_options(options).send().unwrap_err();
-    let (text, cause) = (format!("{e:#}"), std::error::Error::source(&e).expect("a cause").to_string());
-    assert_eq!(
-        text,
-        format!("the deadline of 10 s leaves no time for another attempt (after 1 attempt) (GET /assets/a1): {cause}")
-    );
-    assert!(cause.starts_with("Oh. [500] (at 127.0.0.1)"), "{cause}");
+    let text = format!("{e:#}");
+    let expected = "the deadline of 10 s leaves no time for another attempt (after 1 attempt) (GET /assets/a1): \
+                    Oh. [500] (at 127.0.0.1); try again in 1 min, at ";
+    assert!(text.starts_with(expected), "{text}");
 }
 
 #[test]
