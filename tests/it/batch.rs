@@ -58,6 +58,13 @@ pub fn kinds(outcomes: &BTreeMap<String, UploadOutcome>) -> Vec<(&str, UploadOut
     outcomes.iter().map(|(name, outcome)| (name.as_str(), outcome.kind)).collect()
 }
 
+/// Whether a line of a manifest is about one of these files, whatever separates the parts of a path on this system.
+pub fn is_about(line: &str, files: &[&str]) -> bool {
+    let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let path = entry["path"].as_str().map(Path::new);
+    path.is_some_and(|path| files.iter().any(|file| path.ends_with(file)))
+}
+
 pub fn small_files(folder: &Folder, count: usize) {
     for number in 0..count {
         folder.write(&format!("{number:02}.mp4"), &content(1000 + number));

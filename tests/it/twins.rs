@@ -12,6 +12,7 @@ use twelvelabs::testing::{Fault, StandIn, TestClock};
 use twelvelabs::time::{self, OffsetDateTime};
 use twelvelabs::{CancelHandle, Clock, FileSource, TwelveLabs};
 
+use crate::batch::is_about;
 use crate::files::{Folder, sha256};
 
 /// A folder with two files of the same name and size and other files, and the stand-in to which they are uploaded.
@@ -47,13 +48,13 @@ impl Scene {
     /// Returns the manifest's lines about a file.
     pub fn lines(&self, file: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.manifest()).unwrap();
-        text.lines().filter(|line| line.contains(file)).map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines().filter(|line| is_about(line, &[file])).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Removes from the manifest what followed the sending of these files, as if the program had crashed then.
     pub fn kill_while_sending(&self, files: &[&str]) {
         let text = fs::read_to_string(self.manifest()).unwrap();
-        let is_kept = |line: &&str| !files.iter().any(|file| line.contains(file)) || line.contains("\"sending\"");
+        let is_kept = |line: &&str| !is_about(line, files) || line.contains("\"sending\"");
         let kept: Vec<&str> = text.lines().filter(is_kept).collect();
         assert!(kept.len() < text.lines().count());
         fs::write(self.manifest(), kept.join("\n") + "\n").unwrap();
