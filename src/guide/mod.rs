@@ -6,7 +6,7 @@
 // missing without its feature leads to the page about it in such a build.
 //
 // `tests/guide.rs` tests the examples, so the tests of rustdoc leave them out: the lines that rustdoc needs around an
-// example are visible on a code host.
+// example are visible on a code host. An example may be a whole test, with its attribute, as a reader writes it.
 macro_rules! page {
     ($name:ident, $file:literal) => {
         #[doc = include_str!("links.md")]
@@ -14,6 +14,7 @@ macro_rules! page {
         #[cfg_attr(not(feature = "webhooks"), doc = "[`webhooks`]: crate::guide::webhooks")]
         #[doc = ""]
         #[cfg_attr(not(doctest), doc = include_str!($file))]
+        #[allow(clippy::test_attr_in_doctest)]
         pub mod $name {}
     };
 }

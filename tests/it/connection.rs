@@ -382,7 +382,8 @@ fn refuses_and_stays(bytes: Vec<u8>, after: After, over: mpsc::Receiver<()>) -> 
 #[test]
 fn a_refusal_during_the_body_is_read_while_the_connection_stays_open() {
     let words = json!({"code": "c", "message": "Not this one."});
-    let bodies: [(&str, fn(&TwelveLabs) -> twelvelabs::Result<()>); 4] = [
+    type Send = fn(&TwelveLabs) -> twelvelabs::Result<()>;
+    let bodies: [(&str, Send); 4] = [
         ("form", |client| upload(client, FileSource::bytes("clip.mp4", vec![7; ENDLESS])).map(drop)),
         ("reader", |client| {
             upload(client, FileSource::reader("clip.mp4", io::repeat(7).take(ENDLESS as u64))).map(drop)

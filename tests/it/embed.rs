@@ -202,6 +202,7 @@ fn the_older_tasks_return_their_vectors_separately() {
 
 #[test]
 fn a_vector_is_complete_or_an_error_in_every_call() {
+    type Body<'a> = &'a dyn Fn(&Value) -> Value;
     type Read = fn(&TwelveLabs) -> Result<Vec<f32>, Error>;
     fn of(segments: Option<Vec<twelvelabs::types::VideoSegment>>) -> Vec<f32> {
         segments.unwrap_or_default().into_iter().flat_map(|segment| segment.float.unwrap_or_default()).collect()
@@ -215,7 +216,7 @@ fn a_vector_is_complete_or_an_error_in_every_call() {
         let result = json!({"segments": serde_json::from_str::<Value>(&text).unwrap()});
         json!({"_id": "e", "status": "ready", "text_embedding": result, "video_embedding": result, "embedding": {"video_embedding": result}})
     };
-    let calls: [(&dyn Fn(&Value) -> Value, Read); 8] = [
+    let calls: [(Body, Read); 8] = [
         (&v2, |client| client.embed().v2().create(EmbedInput::text("a"), "m").send().map(|answer| all(answer.data))),
         (&v2, |client| {
             let mut outcomes = client.embed().v2().create_many([EmbedInput::text("a")], "m").send()?;
