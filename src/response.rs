@@ -132,7 +132,7 @@ pub(crate) fn describe(response: &HttpResponse<()>) -> String {
     if let Some(encoding) = response.headers.get("content-encoding") {
         return format!("{answered}, compressed as `{}`, which was not requested", printable(encoding, 80));
     }
-    if response.body.is_empty() {
+    if response.body.trim_ascii().is_empty() {
         return format!("{answered} and an empty body");
     }
     let text = String::from_utf8_lossy(head(&response.body, KEPT));

@@ -131,12 +131,18 @@ pub(super) fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, St
     }
 }
 
-/// Refuses a path segment that would lead elsewhere: `delete("../indexes/x")` must not delete an index.
-pub(super) fn check_segment(segment: &str) -> Result<(), &'static str> {
+/// The length in bytes of the longest path segment. The library refuses URLs of 64 KiB, and a byte can take three.
+const MAX_SEGMENT: usize = 16 * 1024;
+
+/// Refuses a path segment that would lead elsewhere: `delete("../indexes/x")` must not delete an index. An id that the
+/// platform returned is checked before it is used, because its faults are not those of an argument.
+pub(crate) fn check_segment(segment: &str) -> Result<(), String> {
+    let shown = || format!("{:?}", printable(segment, 80));
     match segment {
-        "" => Err("is empty"),
-        "." | ".." => Err("must not be {}"),
-        _ if segment.chars().any(char::is_control) => Err("must not contain control characters: {}"),
+        "" => Err("is empty".into()),
+        "." | ".." => Err(format!("must not be {}", shown())),
+        _ if segment.chars().any(char::is_control) => Err(format!("must not contain control characters: {}", shown())),
+        _ if segment.len() > MAX_SEGMENT => Err(format!("must not be longer than {MAX_SEGMENT} bytes: {}", shown())),
         _ => Ok(()),
     }
 }

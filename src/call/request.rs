@@ -133,7 +133,7 @@ impl Request {
         }
         for segment in segments {
             if let Err(why) = check_segment(segment) {
-                request.reject("id", &why.replace("{}", &format!("{:?}", printable(segment, 80))));
+                request.reject("id", &why);
             }
             request.path.push('/');
             percent_encode(segment, &mut request.path);

@@ -179,7 +179,8 @@ impl RetryState {
 /// full jitter.
 pub(crate) fn backoff(retry: u32, delay: Duration, random: f64) -> Duration {
     let longest = delay.saturating_mul(2u32.saturating_pow(retry.min(16))).min(MAX_BACKOFF.max(delay));
-    longest.mul_f64(random.clamp(0.0, 1.0))
+    // The number comes from the caller's clock. `max` turns NaN, which `clamp` would keep, into 0.
+    longest.mul_f64(random.max(0.0).min(1.0))
 }
 
 #[cfg(test)]

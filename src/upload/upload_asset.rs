@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::call::RequestOptions;
+use crate::call::encode::check_segment;
 use crate::call::wait::poll::{MAX_UNKNOWN, Pace};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
@@ -12,6 +13,7 @@ use crate::http::body::Progress;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
+use crate::response::HttpResponse;
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
 use crate::upload::chunked::open::is_hopeless;
@@ -246,7 +248,8 @@ impl UploadAsset {
                     report.sending(sent, total);
                 })
             })
-            .send();
+            .send_raw()
+            .and_then(with_usable_id);
         match sent {
             Ok(asset) => Ok(arrived(asset, None)),
             // The platform may have received the file although its answer was lost, so look for the asset.
@@ -261,6 +264,16 @@ impl UploadAsset {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Returns the asset that was created, or an error if no request could name it. The file has arrived, so this is a
+/// response that cannot be decoded: the caller looks for the asset.
+pub(crate) fn with_usable_id(response: HttpResponse<Asset>) -> Result<Asset> {
+    let HttpResponse { data: asset, status, headers, body, origin } = response;
+    let Err(why) = check_segment(&asset.id) else { return Ok(asset) };
+    let response = Box::new(HttpResponse { data: (), status, headers, body, origin });
+    let message = format!("the platform returned an asset id that cannot be used: it {why}");
+    Err(Error::Decode { operation: "POST /assets".into(), message, response })
 }
 
 /// Waits until the asset of an uploaded file is ready, if the caller wants that.

@@ -779,6 +779,13 @@ fn an_inconsistent_session_is_an_error() {
         assert!(!upload_error(e).resumable);
         server.finish();
     }
+    for (field, id) in [("upload_id", ""), ("upload_id", ".."), ("asset_id", "a\nb"), ("asset_id", "")] {
+        let server = Server::start_with(|port| [say(with(session(port), field, json!(id)))]);
+        let e = upload_error(eight_bytes(&server).0.send().unwrap_err());
+        assert!(matches!(*e.cause, Error::Protocol { .. }) && e.cause.to_string().contains("cannot be used"), "{e}");
+        assert!(!e.resumable);
+        server.finish();
+    }
     // The session has chunks of one byte.
     let server = Server::start([say(json!({"upload_id": "u1", "chunk_size": 1}))]);
     let source = FileSource::bytes("a.mp4", vec![0; 1_000_001]);

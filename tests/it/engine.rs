@@ -256,6 +256,27 @@ fn the_backoff_grows_and_has_jitter() {
 }
 
 #[test]
+fn a_clock_with_unusable_random_numbers_does_not_panic() {
+    for (random, pause) in [(f64::NAN, 0.0), (f64::INFINITY, 0.5), (f64::NEG_INFINITY, 0.0), (-1.0, 0.0), (7.0, 0.5)] {
+        let server = Server::start([status(500), ready()]);
+        let mut clock = Moving::default();
+        clock.random = random;
+        get(&builder(&server).clock(clock.clone()).build().unwrap()).unwrap();
+        assert_eq!(clock.taken().iter().sum::<Duration>(), Duration::from_secs_f64(pause), "{random}");
+        server.finish();
+    }
+}
+
+#[test]
+fn a_limit_that_ends_an_unencrypted_attempt_says_nothing_of_tls() {
+    let server = Server::start([]);
+    let client = builder(&server).timeout(Duration::ZERO).max_retries(0).build().unwrap();
+    let e = get(&client).unwrap_err();
+    assert!(e.is_timeout() && !e.is_outcome_unknown(), "{e}");
+    assert!(e.to_string().starts_with(&format!("nothing was sent to 127.0.0.1:{} in time", server.port())), "{e}");
+}
+
+#[test]
 fn a_retry_after_of_zero_still_backs_off() {
     let server = Server::start((0..4).map(|_| too_many("0")));
     let clock = Moving::default();

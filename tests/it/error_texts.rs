@@ -270,6 +270,10 @@ fn what_cannot_be_read() {
         after([Step::Answer(answer_of_type(200, "text/html", "<title>Welcome</title>"))], get),
         "127.0.0.1 answered with status 200 and an HTML page: Welcome (GET /assets/a1)",
     );
+    texts.check(
+        after([Step::Answer(answer_of_type(200, "application/json", " \n"))], get),
+        "127.0.0.1 answered with status 200 and an empty body (GET /assets/a1)",
+    );
     for (body, text) in [
         (json!([1, 2]), "the response is a list where an object was expected; it begins: [1,2] (GET /assets/a1)"),
         (json!([]), "the response is a list where an object was expected; it begins: [] (GET /assets/a1)"),

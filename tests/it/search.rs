@@ -82,6 +82,14 @@ fn a_server_that_repeats_a_token_or_a_page_ends_the_list() {
     let found = videos(&server);
     assert!(found.len() == 2 && found[1].contains("returned page 1 again as page 2"), "{found:?}");
     server.finish();
+    // No request can name such a page. This is the server's fault, not that of an argument.
+    for token in ["..", ".", "a\nb", &"t".repeat(70_000)] {
+        let server = Server::start([hits(&["v1"], Some("t2")), hits(&["v2"], Some(token))]);
+        let list = client(&server).0.search().query("i1", ["visual"]).query_text("a dog").send().unwrap();
+        let found: Vec<_> = list.collect();
+        assert!(matches!(found[..], [Ok(_), Err(Error::Decode { .. })]), "{found:?}");
+        server.finish();
+    }
     let unreadable = json!({"data": [{"video_id": "v2"}], "page_info": {"next_page_token": ["t3"]}});
     let server = Server::start([hits(&["v1"], Some("t2")), ok(unreadable)]);
     let found = videos(&server);
@@ -161,6 +169,11 @@ fn an_index_that_another_program_creates_first_is_found() {
     server.finish();
     let server = Server::start([indexes(&[], 1, 1), refused(400, "parameter_invalid")]);
     assert_eq!(ensure(&server).unwrap_err().status(), Some(400));
+    server.finish();
+    // An index that no request can name is the server's fault, not that of an argument.
+    let server = Server::start([indexes(&[], 1, 1), ok(json!({"_id": ".."}))]);
+    let e = ensure(&server).unwrap_err();
+    assert!(matches!(&e, Error::Protocol { .. }) && e.to_string().contains("index id that cannot be used"), "{e}");
     server.finish();
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use twelvelabs::assets::UploadMethod;
-use twelvelabs::{Error, RequestOptions, TwelveLabs};
+use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs};
 
 use crate::server::{Server, Step, answer, client};
 
@@ -42,6 +42,23 @@ fn a_file_at_a_url_is_fetched_and_waited_for() {
     assert!(requests[..4].iter().all(|request| request.header("x-extra") == Some("1")));
     let queries: Vec<usize> = requests.iter().map(|request| request.query.len()).collect();
     assert_eq!(queries, [1, 0, 0, 0, 0, 0], "parameters belong to the request that creates the asset");
+}
+
+#[test]
+fn an_asset_that_no_request_can_name_is_the_servers_fault() {
+    for id in ["", "..", "a\nb"] {
+        let created = || Step::Answer(answer(201, &json!({"_id": id, "status": "processing"})));
+        let none = || Step::Answer(answer(200, &json!({"data": [], "page_info": {"page": 1, "total_page": 1}})));
+        let server = Server::start([created(), created(), none()]);
+        let (client, _) = client(&server);
+        let fetched = client.assets().upload_url("https://example.com/a.mp4").send().unwrap_err();
+        let sent = client.assets().upload(FileSource::bytes("a.mp4", "frames")).send().unwrap_err();
+        for e in [fetched, sent] {
+            assert!(matches!(e, Error::Decode { .. }) && e.is_outcome_unknown(), "{e:?}");
+            assert!(e.to_string().starts_with("the platform returned an asset id that cannot be used: it "), "{e}");
+        }
+        assert!(server.received()[..2].iter().all(|request| request.method == "POST"));
+    }
 }
 
 #[test]

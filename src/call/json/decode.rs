@@ -644,7 +644,7 @@ mod tests {
             body::<serde_json::Value>(&|| "GET /x".into(), &response, &Watch::default()).map_err(|e| e.to_string())
         };
         for (text, why) in
-            [("", "an empty body"), (" \n", "status 0"), ("<html></html>", "an HTML page"), ("{", "truncated")]
+            [("", "an empty body"), (" \n", "an empty body"), ("<html></html>", "an HTML page"), ("{", "truncated")]
         {
             let e = read(text).unwrap_err();
             assert!(e.contains(why), "{e}");

@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::call::encode::check_segment;
 use crate::call::json::decode;
 use crate::call::json::scan::Scanner;
 use crate::call::json::watch::Watch;
@@ -139,6 +140,9 @@ impl Page {
                     info.get_or_insert_default().next_page_token.clone_from(&beside);
                 }
                 let token = within.and_then(|next| next.next_page_token).or(beside).filter(|token| !token.is_empty());
+                if let Some(Err(why)) = token.as_deref().map(check_segment) {
+                    return fail(format!("`next_page_token` {why}"));
+                }
                 token.map(|token| Cursor::Token(Some(token)))
             }
         };

@@ -18,12 +18,12 @@ use crate::sync::{RecvError, channel, lock};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Stage {
-    /// Nothing has happened yet, or a kept connection has not accepted any data yet.
+    /// Nothing has happened yet, or a connection that needs no handshake has not accepted any data yet.
     Ready,
     /// The server's name is being resolved.
     Resolving,
     Connecting,
-    /// The connection is established. Only the TLS handshake, if any, remains.
+    /// The connection is established. Only the TLS handshake remains.
     Securing,
     /// A byte of the request has left this machine.
     Sent,

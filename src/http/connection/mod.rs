@@ -85,8 +85,10 @@ impl<In: Transport> Connector<In> for SocketConnector {
     type Out = Either<In, Socket>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+        // Without TLS, the connection is ready to send as soon as it is open.
+        let opened = if details.needs_tls() { Stage::Securing } else { Stage::Ready };
         if let Some(chained) = chained {
-            set_stage(Stage::Securing, details.uri);
+            set_stage(opened, details.uri);
             return Ok(Some(Either::A(chained)));
         }
         set_stage(Stage::Connecting, details.uri);
@@ -95,7 +97,7 @@ impl<In: Transport> Connector<In> for SocketConnector {
         let (address, stream) = connect(&details.addrs, limit, open).inspect_err(|_| self.0.forget(details.uri))?;
         self.0.prefer(details.uri, address);
         stream.set_nodelay(details.config.no_delay())?;
-        set_stage(Stage::Securing, details.uri);
+        set_stage(opened, details.uri);
         if let Some(exchange) = Exchange::current() {
             exchange.socket.store(true, Ordering::Relaxed);
         }

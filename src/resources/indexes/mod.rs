@@ -6,9 +6,10 @@ pub(crate) mod videos;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::call::encode::check_segment;
 use crate::call::list::pager::SyncPager;
 use crate::call::{Call, RequestOptions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::session::Session;
 use crate::types::{DateFilter, SortBy, SortOption};
 use indexed_assets::IndexedAssetsClient;
@@ -202,6 +203,10 @@ impl EnsureIndex {
         }
         match create.request_options(request_options).send() {
             Ok(created) => {
+                if let Err(why) = check_segment(&created.id) {
+                    let message = format!("the platform returned an index id that cannot be used: it {why}");
+                    return Err(Error::Protocol { operation: "POST /indexes".into(), message });
+                }
                 let index = indexes.retrieve(&created.id).request_options(further).send()?;
                 Ok(EnsuredIndex { index, created: true })
             }

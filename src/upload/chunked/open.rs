@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::call::encode::{check_header, insert_header};
+use crate::call::encode::{check_header, check_segment, insert_header};
 use crate::call::list::pager::SyncPager;
 use crate::call::options::RequestOptions;
 use crate::error::{Error, Result, UploadError};
@@ -70,6 +70,11 @@ impl UploadPlan {
             let operation = "POST /assets/multipart-uploads".into();
             not_resumable(upload.clone(), Error::Protocol { operation, message })
         };
+        for (what, id) in [("upload", Some(&session.upload_id)), ("asset", session.asset_id.as_ref())] {
+            if let Some(Err(why)) = id.map(|id| check_segment(id)) {
+                return Err(unusable(format!("the platform returned an {what} id that cannot be used: it {why}")));
+            }
+        }
         let Some(chunk_size) = session.chunk_size.filter(|size| *size > 0) else {
             return Err(unusable("the platform returned no chunk size".into()));
         };
