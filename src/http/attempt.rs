@@ -14,7 +14,7 @@ use ureq::{AsSendBody, Proxy, SendBody, Timeout};
 use crate::clock::random_hex;
 pub(super) use crate::http::connection::Exchange;
 use crate::http::connection::{DnsCache, Environment, ProxyRoute, Secret, Stage, Trust, check_protocol, connector};
-use crate::http::url::basic_auth;
+use crate::http::url::{basic_auth, parse_proxy};
 use crate::limits::FOREVER;
 use crate::response::{HttpResponse, Origin};
 use crate::text::{human, printable};
@@ -219,7 +219,7 @@ pub(super) fn choose_proxy(
     base_url: &str,
 ) -> Result<(Option<Proxy>, Option<Environment>), String> {
     if let Some(url) = own {
-        let proxy = Proxy::new(url).map_err(|_| "is not the URL of a proxy")?;
+        let proxy = parse_proxy(url).ok_or("is not the URL of a proxy")?;
         check_protocol("the proxy", &proxy)?;
         return Ok((Some(proxy), None));
     }

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
+use ureq::Proxy;
 use ureq::http::Uri;
 
 /// Checks the base URL: it must use http or https, name a host, and end with its path.
@@ -14,16 +15,27 @@ pub(crate) fn check_base_url(url: &str) -> Result<(), &'static str> {
     if uri.host().is_none_or(str::is_empty) {
         return Err("has no host name");
     }
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
-    let port = server.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
-    if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+    if !has_usable_port(&uri) {
         return Err("has a port that is not a number (in a password, write `/` as %2F)");
     }
     if uri.query().is_some() || url.contains('#') {
         return Err("must not have a query or a fragment");
     }
     Ok(())
+}
+
+/// Says whether the port of a URL, if it has one, is a number up to 65535. The library reads any other port as none and
+/// connects to the default port of the scheme instead.
+fn has_usable_port(uri: &Uri) -> bool {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
+    let port = server.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+/// Parses the URL of a proxy. `None` if it is malformed, or has no host or no usable port.
+pub(crate) fn parse_proxy(url: &str) -> Option<Proxy> {
+    Proxy::new(url).ok().filter(|proxy| !proxy.host().is_empty() && has_usable_port(proxy.uri()))
 }
 
 /// Returns a URL without its user name and password, for use in errors.

@@ -760,8 +760,10 @@ fn headers_of_the_session_cannot_break_or_redirect_the_requests() {
     let server = Server::start_with(|port| [say(with(session(port), "upload_headers", json!({"a b": "c"})))]);
     let (upload, pauses) = eight_bytes(&server);
     let e = upload.send().unwrap_err();
-    assert!(e.to_string().starts_with("`a b` is not a header name"), "{e}");
-    assert!(!upload_error(e).resumable && pauses.taken().is_empty());
+    assert!(e.to_string().starts_with("the platform returned a header that cannot be sent: `a b` is not"), "{e}");
+    let e = upload_error(e);
+    assert!(!e.resumable && pauses.taken().is_empty());
+    assert!(matches!(*e.cause, Error::Protocol { .. }), "it is no argument of the caller's: {e:?}");
     server.finish();
 }
 

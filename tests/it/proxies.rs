@@ -225,7 +225,16 @@ fn an_unreachable_proxy_is_named() {
 #[test]
 fn a_proxy_that_cannot_be_used_is_an_error_of_the_builder() {
     let proxied = |url: &str| TwelveLabs::builder().api_key(API_KEY).proxy(url).build();
-    for url in ["", "http://", "ftp://proxy.example.com", "http://a b", "://"] {
+    for url in [
+        "",
+        "http://",
+        "ftp://proxy.example.com",
+        "http://a b",
+        "://",
+        "http://user:s3cr3t@127.0.0.1:99999",
+        "127.0.0.1:port",
+        ":8080",
+    ] {
         let e = proxied(url).unwrap_err();
         assert!(e.to_string().starts_with("`proxy` is not the URL of a proxy"), "{url}: {e}");
     }
@@ -282,6 +291,9 @@ fn a_proxy_of_the_environment_that_cannot_be_used_is_an_error_of_the_builder() {
         (&[("all_proxy", "socks5h://127.0.0.1:9"), good], ""),
         (&[("ALL_PROXY", "http://")], "ALL_PROXY"),
         (&[("HTTPS_PROXY", "gopher://127.0.0.1:9")], "HTTPS_PROXY"),
+        (&[("HTTPS_PROXY", "http://user:s3cr3t@127.0.0.1:99999")], "HTTPS_PROXY"),
+        (&[("HTTPS_PROXY", "http://[::1]:9")], ""),
+        (&[("HTTPS_PROXY", "127.0.0.1:9")], ""),
         (&[("https_proxy", "no proxy")], "https_proxy"),
         // No request goes to an `http` URL.
         (&[("http_proxy", "no proxy")], ""),

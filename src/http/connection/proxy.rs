@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use ureq::http::Uri;
 use ureq::{Proxy, ProxyProtocol};
 
+use crate::http::url::parse_proxy;
+
 /// The proxies named by the environment. An unusable variable is an error as soon as it would apply, and the client
 /// never connects around it, because a proxy is often the only permitted route.
 #[derive(Clone)]
@@ -45,8 +47,8 @@ impl Environment {
         };
         let choice = |names: &[&str]| {
             let Some((name, url)) = first(names).transpose()? else { return Ok(None) };
-            let why = |_| format!("the variable {name} is not the URL of a proxy; correct it or remove it");
-            let proxy = Proxy::new(&url).map_err(why)?;
+            let why = || format!("the variable {name} is not the URL of a proxy; correct it or remove it");
+            let proxy = parse_proxy(&url).ok_or_else(why)?;
             check_protocol(&format!("the proxy of the variable {name}"), &proxy)?;
             Ok(Some(NamedProxy { variable: name, proxy }))
         };

@@ -249,7 +249,10 @@ pub(crate) fn chunk_headers(upload: &ResumableUpload) -> Result<HeaderMap> {
     let (name, value) = check_header("content-type", "application/octet-stream")?;
     insert_header(&mut headers, name, value)?;
     for (name, value) in &upload.upload_headers {
-        let (name, value) = check_header(name, value)?;
+        let (name, value) = check_header(name, value).map_err(|e| Error::Protocol {
+            operation: "POST /assets/multipart-uploads".into(),
+            message: format!("the platform returned a header that cannot be sent: {e}"),
+        })?;
         if OWN_HEADERS.contains(&name.as_str()) {
             log::debug!("the header {name} of the session is left out");
             continue;
