@@ -742,3 +742,172 @@ fn ten_empty_pages_in_a_row_are_not_the_end() {
         }
     }
 }
+
+/// A list that changes while it is read: its states one after the other, with ten items on a page. The n-th request for
+/// a page is answered from the state that `plan` names.
+fn changing(states: Vec<Vec<u32>>, plan: &'static [(u64, &'static [usize])]) -> Server {
+    let asked: Mutex<HashMap<u64, usize>> = Mutex::default();
+    Server::of_pages(move |page| {
+        let count = |page: u64| *asked.lock().unwrap().get(&page).unwrap_or(&0);
+        let nth = count(page);
+        *asked.lock().unwrap().entry(page).or_default() += 1;
+        // A second request is answered once every prefetched page has been requested.
+        while nth > 0 && plan.iter().any(|(page, _)| count(*page) == 0) {
+            thread::yield_now();
+        }
+        let state = plan.iter().find(|(of, _)| *of == page).map_or(states.len() - 1, |(_, plan)| plan[nth]);
+        let items = &states[state];
+        let data: Vec<Value> =
+            items.iter().skip(page as usize * 10 - 10).take(10).map(|n| json!({"_id": n.to_string()})).collect();
+        let total = items.len().div_ceil(10);
+        let info = json!({"page": page, "limit_per_page": 10, "total_page": total, "total_results": items.len()});
+        json!({"data": data, "page_info": info})
+    })
+}
+
+fn all_of(server: &Server, ahead: usize) -> Vec<String> {
+    server.client().assets().list().send().unwrap().prefetch(ahead).map(id).collect()
+}
+
+fn numbers(from: u32, to: u32) -> Vec<String> {
+    (from..=to).map(|n| n.to_string()).collect()
+}
+
+#[test]
+fn a_prefetched_page_from_before_a_change_is_fetched_again() {
+    // Five items arrive at the start after the third page was fetched and before the second.
+    let before: Vec<u32> = (1..=30).collect();
+    let after: Vec<u32> = (101..=105).chain(1..=30).collect();
+    let server = changing(vec![before, after], &[(1, &[0]), (2, &[1, 1]), (3, &[0, 1])]);
+    assert_eq!(all_of(&server, 2), numbers(1, 30));
+    // Two changes cancel each other out in the size, so only the order of the requests says that the third page is old.
+    let states = vec![(1..=30).collect(), (1..=31).collect(), std::iter::once(101).chain(1..=30).collect()];
+    let server = changing(states, &[(1, &[0]), (2, &[1, 2]), (3, &[1, 2])]);
+    assert_eq!(all_of(&server, 2), numbers(1, 30));
+}
+
+#[test]
+fn the_place_to_continue_at_is_searched_within_the_pages_by_which_the_list_changed() {
+    let leave = |count: usize, taken: usize| {
+        let assets = Assets::of(count);
+        let server = assets.server();
+        let mut list = server.client().assets().list().send().unwrap();
+        assert_eq!(list.by_ref().take(taken).count(), taken);
+        (list.token().unwrap(), assets, server)
+    };
+    // The item to continue after is gone, and the list has grown by nine items, so it may have moved on by one page.
+    let (token, assets, server) = leave(200, 11);
+    assets.remove("a10");
+    (0..10).for_each(|n| assets.add_first(format!("new{n}")));
+    let before = server.count();
+    let list = server.client().assets().list().from_token(token).send().unwrap();
+    assert_eq!(server.count() - before, 2);
+    assert!(list.count() > 180);
+    // The item is gone, and the list has shrunk by twenty items, so it may have moved back by two pages.
+    let (token, assets, server) = leave(200, 100);
+    (80..100).for_each(|n| assets.remove(&format!("a{n}")));
+    let before = server.count();
+    let e = server.client().assets().list().from_token(token).send().unwrap_err();
+    assert!(e.to_string().contains("to continue after is no longer there"), "{e}");
+    assert_eq!(server.count() - before, 4);
+}
+
+#[test]
+fn a_list_that_shrank_yields_no_empty_pages_in_between() {
+    let assets = Assets::of(60);
+    let server = assets.server();
+    let mut pages = server.client().assets().list().send().unwrap().iter_pages();
+    assert_eq!(pages.by_ref().take(3).map(|page| page.unwrap().items().len()).sum::<usize>(), 30);
+    // Pages 3 and 4 are empty now, and the unread items have moved to pages 1 and 2.
+    (0..45).for_each(|n| assets.remove(&format!("a{n}")));
+    let rest: Vec<_> = pages.map(|page| page.unwrap().into_items().into_iter().map(id).collect::<Vec<_>>()).collect();
+    assert_eq!(rest.iter().map(Vec::len).collect::<Vec<_>>(), [10, 5, 0]);
+    assert_eq!(rest.concat(), (45..60).map(|n| format!("a{n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn empty_pages_count_only_in_a_row() {
+    let server = Server::of_pages(|page| {
+        let data = if page % 7 == 1 { json!([{"_id": page.to_string()}]) } else { json!([]) };
+        json!({"data": data, "page_info": {"page": page, "total_page": 22}})
+    });
+    assert_eq!(all_of(&server, 0), ["1", "8", "15", "22"]);
+}
+
+#[test]
+fn items_may_be_repeated_by_each_of_several_changes() {
+    let assets = Assets::of(40);
+    let server = assets.server();
+    let mut list = server.client().assets().list().send().unwrap();
+    let mut given: Vec<_> = list.by_ref().take(10).map(id).collect();
+    // The second page repeats the first, and the third one contains new items.
+    (0..10).for_each(|n| assets.add_first(format!("new{n}")));
+    given.extend(list.by_ref().take(10).map(id));
+    // The fourth page repeats the first once more.
+    (10..30).for_each(|n| assets.add_first(format!("new{n}")));
+    given.extend(list.map(id));
+    assert_eq!(given, (0..40).map(|n| format!("a{n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_list_is_continued_on_a_page_that_contains_only_the_last_item() {
+    let assets = Assets::of(5);
+    let server = assets.server();
+    let list = || server.client().assets().list().page_limit(1);
+    let mut first = list().send().unwrap();
+    assert_eq!(first.by_ref().take(3).count(), 3);
+    let token = first.token().unwrap();
+    assets.add_first("new".into());
+    assert_eq!(list().from_token(token).send().unwrap().map(id).collect::<Vec<_>>(), ["a3", "a4"]);
+}
+
+#[test]
+fn a_list_is_continued_after_an_empty_page() {
+    // An item is added between the two readings.
+    let is_changed = Arc::new(Mutex::new(false));
+    let changed = is_changed.clone();
+    let server = Server::of_pages(move |page| {
+        let pages = match *changed.lock().unwrap() {
+            false => [&["1", "2"][..], &[], &["3", "4"], &[]],
+            true => [&["new", "1"][..], &[], &["2", "3"], &["4"]],
+        };
+        let data: Vec<Value> = pages[page as usize - 1].iter().map(|id| json!({"_id": id})).collect();
+        let (total, results) = if pages[3].is_empty() { (3, 4) } else { (4, 5) };
+        let info = json!({"page": page, "limit_per_page": 2, "total_page": total, "total_results": results});
+        json!({"data": data, "page_info": info})
+    });
+    let empty = server.client().assets().list().send().unwrap().iter_pages().nth(1).unwrap().unwrap();
+    assert!(empty.items().is_empty());
+    let token = empty.token().unwrap();
+    *is_changed.lock().unwrap() = true;
+    let rest = server.client().assets().list().from_token(token).send().unwrap();
+    assert_eq!(rest.map(id).collect::<Vec<_>>(), ["3", "4"]);
+}
+
+#[test]
+fn a_search_finds_its_next_page_wherever_the_token_is() {
+    for (within, beside, expected) in [
+        (json!("t2"), Value::Null, 2),
+        (Value::Null, json!("t2"), 2),
+        (json!("t2"), json!("other"), 2),
+        (json!(""), Value::Null, 1),
+        (Value::Null, json!(""), 1),
+        (Value::Null, Value::Null, 1),
+    ] {
+        let (given, other) = (within.clone(), beside.clone());
+        let server = Server::start(move |path, _| {
+            let hit = |rank: u32| json!([{"video_id": "v", "rank": rank, "start": 0, "end": 1}]);
+            match path.ends_with("/search/t2") {
+                true => (200, json!({"data": hit(2), "page_info": {}})),
+                false => {
+                    (200, json!({"data": hit(1), "next_page_token": other, "page_info": {"next_page_token": given}}))
+                }
+            }
+        });
+        let hits = server.client().search().query("i", ["visual"]).query_text("dogs").send().unwrap();
+        if beside != Value::Null {
+            assert_eq!(hits.page_info().unwrap().next_page_token.as_deref(), beside.as_str());
+        }
+        assert_eq!((hits.count(), server.count()), (expected, expected), "{within} {beside}");
+    }
+}

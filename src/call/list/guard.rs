@@ -52,8 +52,8 @@ pub(crate) struct Guard {
     again: HashSet<u64>,
     /// The number of consecutive empty pages.
     empty: u32,
-    /// The number of the last page, if it had items.
-    last_page: Option<u64>,
+    /// The number of the last page.
+    last_page: u64,
 }
 
 impl Guard {
@@ -94,7 +94,7 @@ impl Guard {
                 self.again.clear();
             }
         }
-        self.last_page = (page.count() > 0).then_some(page.number);
+        self.last_page = page.number;
         self.pages += 1;
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Guard {
         let content = content_hash(page);
         let (before, times) = self.contents.get(&content).map_or((None, 0), |(page, times)| (Some(*page), *times));
         // Items without ids, such as the hits of a search, may legitimately be equal to others.
-        let repeats = times >= MAX_REPEATS || (before.is_some() && before == self.last_page);
+        let repeats = times >= MAX_REPEATS || before == Some(self.last_page);
         let mut has_news = page.count() == 0 || skipped > 0;
         let (mut all_again, mut known) = (true, Vec::new());
         for (index, identity) in page.identities().enumerate() {

@@ -38,13 +38,13 @@ impl Prefetch {
             }
             return;
         };
-        self.answers.retain(|(cursor, _)| matches!(cursor, Cursor::Number(number) if *number >= first));
         let end = first.saturating_add(self.pages as u64).min(last.unwrap_or(first).max(first).saturating_add(1));
+        // The pages before `next` were taken or abandoned, so what is left continues from there.
         let from = match self.answers.back() {
             Some((Cursor::Number(number), _)) => number.saturating_add(1),
             _ => first,
         };
-        for number in from.max(first)..end {
+        for number in from..end {
             let cursor = Cursor::Number(number);
             let request = request(&cursor);
             if !self.spawn(cursor, request) {

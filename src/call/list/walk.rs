@@ -348,7 +348,7 @@ impl List {
     fn admit(&mut self, mut page: Page) -> Result<()> {
         self.guard.admit(&mut page).map_err(|message| self.paging_error(&page.cursor, message))?;
         page.before = self.last_item;
-        self.last_item = page.identity_before(page.count()).or(self.last_item);
+        self.last_item = page.identity_before(page.count());
         self.last = Some(Size::of(&page));
         self.next.clone_from(&page.next);
         self.waiting.push_back(page);
