@@ -217,6 +217,8 @@ mod tests {
         assert_eq!(wait(503, &[("Retry-After", "Tue, 14 Nov 2023 22:14:20 GMT")], None), Some(60.0));
         assert_eq!(wait(503, &[("Retry-After", "Tue, 14 Nov 2023 22:00:00 GMT")], None), Some(0.0));
         assert_eq!(wait(429, &[("X-Ratelimit-Reset", "1700000030")], None), Some(30.0));
+        assert_eq!(wait(503, &[("X-Ratelimit-Reset", "1700000030")], None), Some(30.0));
+        assert_eq!(wait(429, &[("X-Ratelimit-Reset", "1700000029.5")], None), Some(30.0), "not a moment too early");
         assert_eq!(wait(404, &[("X-Ratelimit-Reset", "1700000030")], None), None);
         assert_eq!(wait(429, &[], Some("Please try again later after 2023-11-14T22:13:30Z.")), Some(10.0));
         assert!(wait(429, &[("Retry-After", "1e300")], None).is_some_and(|wait| wait > 1e18));

@@ -318,6 +318,7 @@ mod tests {
         assert_eq!(decisions(GET, &patient, &[header(429, 601)]), [RETURN]);
         let mixed = [header(429, 9), status(500), header(429, 9), status(500), header(429, 9), status(500)];
         assert_eq!(decisions(GET, &patient, &mixed), [after(9), AGAIN, after(9), after(1), after(9), RETURN]);
+        assert_eq!(decisions(GET, &patient, &[header(503, 9); 3]), [after(9), after(9), RETURN]);
         // A rate limit of the storage is not the account's.
         assert_eq!(decisions(CHUNK, &patient, &[header(429, 9); 3]), [after(9), after(9), RETURN]);
     }

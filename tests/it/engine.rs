@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::files::content;
 use crate::server::{
-    Moving, Received, Server, Step, answer, answer_with, builder, client, client_in_time, in_time, read_body,
+    Moving, Received, Server, Step, answer, answer_of_type, answer_with, builder, client, client_in_time, in_time,
+    read_body,
 };
 use serde_json::{Value, json};
 use twelvelabs::assets::UploadMethod;
@@ -242,6 +243,56 @@ fn the_table_of_retries() {
         })
         .is_ok()
     );
+}
+
+/// The same holds for every method: `is_outcome_unknown` is about what the platform may have done with the request.
+#[test]
+fn an_error_says_whether_the_platform_may_have_acted() {
+    let delete = |client: &TwelveLabs| client.assets().delete("a1").send();
+    let calls: [&dyn Fn(&TwelveLabs) -> twelvelabs::Result<()>; 3] = [&get, &post, &delete];
+    let half = || answer(200, &asset("a1")).into_iter().rev().skip(3).rev().collect::<Vec<u8>>();
+    let refusal = |status, headers: &[(&str, &str)]| Step::Answer(answer_with(status, headers, &Value::Null));
+    let steps: [(bool, &dyn Fn() -> Step); 18] = [
+        (true, &|| Step::Close(Vec::new())),
+        (true, &|| Step::Close(half())),
+        (true, &|| Step::Close(b"no HTTP at all\r\n\r\n".to_vec())),
+        (true, &|| Step::Answer(answer(200, &json!({"_id": "a1", "filename": "x".repeat(5000)})))),
+        (true, &silent),
+        (true, &|| refusal(500, &[])),
+        (true, &|| refusal(500, &[("retry-after", "1")])),
+        (true, &|| refusal(502, &[])),
+        (true, &|| refusal(503, &[])),
+        (true, &|| refusal(504, &[])),
+        (true, &|| refusal(599, &[])),
+        (false, &|| refusal(501, &[])),
+        (false, &|| refusal(503, &[("retry-after", "1")])),
+        (false, &|| refusal(499, &[])),
+        (false, &|| refusal(429, &[])),
+        (false, &|| refusal(408, &[])),
+        (false, &|| refusal(404, &[])),
+        (false, &|| moved(307, "https://elsewhere.example/")),
+    ];
+    for (number, (unknown, step)) in steps.into_iter().enumerate() {
+        for (place, call) in calls.into_iter().enumerate() {
+            let server = Server::start([step()]);
+            let client = builder(&server).max_retries(0).max_response_size(4000).timeout(Duration::from_millis(500));
+            let e = call(&client.build().unwrap()).unwrap_err();
+            assert_eq!(e.is_outcome_unknown(), unknown, "step {number}, call {place}: {e:?}");
+        }
+    }
+    for call in [get, post] {
+        let server = Server::start([Step::Answer(answer_of_type(201, "application/json", "not JSON"))]);
+        let e = call(&builder(&server).build().unwrap()).unwrap_err();
+        assert!(matches!(e, Error::Decode { .. }) && e.is_outcome_unknown(), "{e:?}");
+    }
+    // Nothing was sent.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = TwelveLabs::builder().api_key("tlk_1").base_url(format!("http://127.0.0.1:{port}")).max_retries(0);
+    let nobody = nobody.build().unwrap();
+    for call in calls {
+        let e = call(&nobody).unwrap_err();
+        assert!(matches!(e, Error::Transport { sent: false, .. }) && !e.is_outcome_unknown(), "{e:?}");
+    }
 }
 
 #[test]
