@@ -60,6 +60,14 @@ impl Scene {
         fs::write(self.manifest(), kept.join("\n") + "\n").unwrap();
     }
 
+    /// Removes from the manifest everything after the start of the last sending, as if the program had crashed then.
+    pub fn crash_during_the_last_sending(&self) {
+        let text = fs::read_to_string(self.manifest()).unwrap();
+        let last = text.rfind("\"sending\"").unwrap();
+        let end = last + text[last..].find('\n').unwrap() + 1;
+        fs::write(self.manifest(), &text[..end]).unwrap();
+    }
+
     /// Changes how the manifest spells a path, in every line or only in those with this event.
     #[cfg(unix)]
     pub fn respell(&self, from: &str, to: &str, event: &str) {
