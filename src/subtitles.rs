@@ -377,3 +377,55 @@ fn is_spaced(before: &str, after: &str) -> bool {
     let joined = before.ends_with(solid) && after.starts_with(solid);
     !punctuation && !joined
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the text and the end of each cue that these words form.
+    fn lines(words: &[(Option<f64>, Option<f64>, &str)]) -> Vec<(String, Option<f64>)> {
+        let words = words.iter().map(|(start, end, text)| Cue::new(*start, *end, *text)).collect();
+        lines_of_words(words).into_iter().map(|line| (line.text, line.end)).collect()
+    }
+
+    #[test]
+    fn words_form_cues_up_to_each_limit() {
+        let long = "x".repeat(41);
+        for (words, expected) in [
+            (["one", "two"].map(|word| (None, None, word)), 1),
+            ([(Some(0.0), Some(1.0), "one"), (Some(1.9), Some(2.0), "two")], 1),
+            ([(Some(0.0), Some(1.0), "one"), (Some(2.0), Some(2.1), "two")], 2),
+            ([(Some(0.0), Some(6.5), "one"), (Some(6.6), Some(7.0), "two")], 1),
+            ([(Some(0.0), Some(6.5), "one"), (Some(6.6), Some(7.1), "two")], 2),
+            ([(None, None, &*long), (None, None, &*("y".repeat(42)))], 1),
+            ([(None, None, &*long), (None, None, &*("y".repeat(43)))], 2),
+            (["“Yes.”", "two"].map(|word| (None, None, word)), 2),
+        ] {
+            assert_eq!(lines(&words).len(), expected, "{words:?}");
+        }
+        let change = vec![Cue::new(0.0, 1.0, "one").speaker("Ana"), Cue::new(1.0, 2.0, "two").speaker("Ben")];
+        assert_eq!(lines_of_words(change.clone()), change);
+    }
+
+    #[test]
+    fn a_cue_ends_at_the_last_time_that_its_words_have() {
+        let first = (Some(0.0), Some(1.0), "one");
+        for (second, end) in [((Some(1.2), Some(1.5)), 1.5), ((Some(1.2), None), 1.2), ((None, None), 1.0)] {
+            assert_eq!(lines(&[first, (second.0, second.1, "two")]), [("one two".to_string(), Some(end))]);
+        }
+    }
+
+    #[test]
+    fn a_sentence_has_the_speaker_of_its_middle() {
+        let turns = [Cue::new(0.0, 1.5, "a").speaker("Ana"), Cue::new(1.5, 5.0, "b").speaker("Ben")];
+        for (start, end, speaker) in [
+            (Some(0.0), Some(4.0), Some("Ben")),
+            (Some(0.5), Some(2.0), Some("Ana")),
+            (Some(2.0), None, Some("Ben")),
+            (None, Some(2.0), None),
+            (Some(6.0), Some(7.0), None),
+        ] {
+            assert_eq!(speaker_of(&Cue::new(start, end, "s"), &turns).as_deref(), speaker, "{start:?} {end:?}");
+        }
+    }
+}

@@ -85,6 +85,10 @@ mod tests {
         assert_eq!(scrubbed(&[], message).1, "<Error><Message>It is ***.</Message></Error>");
         assert_eq!(scrubbed(&[], "<Fehler><StringToSign>x</StringToSign></Fehler>").1, "");
         assert_eq!(scrubbed(&[], "no c0ffee11 or AKIA1234/2026 or AKIA1234%2F2026, 7").1, "no *** or *** or ***, 7");
+        // A secret that contains another one leaves nothing behind.
+        let nested = "https://s.example/1?X-Amz-Credential=AKIA1234&X-Amz-Security-Token=AKIA1234abcdefgh";
+        let body = HttpResponse { body: "AKIA1234abcdefgh".into(), ..HttpResponse::default() };
+        assert_eq!(scrub(body, nested).body, b"***");
         let page = "<html><title>502</title>c0ffee11</html>";
         assert_eq!(scrubbed(&[], page).1, "<html><title>502</title>***</html>");
         let location = "https://t.example/1?X-Amz-Signature=c0ffee11";
