@@ -264,7 +264,7 @@ impl UploadMethod {
 }
 
 request! {
-    /// Options of [`AssetsClient::create`].
+    /// The builder returned by [`AssetsClient::create`].
     CreateAsset -> Asset {
         /// Sets the name that the platform stores, instead of the file's own.
         form filename: into String,
@@ -287,7 +287,7 @@ impl CreateAsset {
 }
 
 request! {
-    /// Options of [`AssetsClient::list`].
+    /// The builder returned by [`AssetsClient::list`].
     ListAssets -> SyncPager<Asset> {
         paging,
         /// Restricts the results to assets with these ids.
@@ -300,7 +300,7 @@ request! {
 }
 
 request! {
-    /// Options of [`AssetsClient::delete`].
+    /// The builder returned by [`AssetsClient::delete`].
     DeleteAsset -> () {
         /// Sets whether to delete the asset even if indexed assets refer to it.
         query force: bool,
@@ -308,7 +308,7 @@ request! {
 }
 
 request! {
-    /// Options of [`AssetsClient::retrieve_transcription`].
+    /// The builder returned by [`AssetsClient::retrieve_transcription`].
     RetrieveTranscription -> AssetTranscription {
         /// Sets the segmentations to return. The platform's default is words.
         query include: [TranscriptionInclude],

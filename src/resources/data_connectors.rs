@@ -135,7 +135,7 @@ impl DataConnectorsClient {
 }
 
 request! {
-    /// Options of [`DataConnectorsClient::authorize_connection`].
+    /// The builder returned by [`DataConnectorsClient::authorize_connection`].
     AuthorizeConnection -> AuthorizeConnectionResponse {
         /// Sets your own label, which is returned with the connection and identifies its user. It should not contain
         /// personal data, and need not be unique.
@@ -144,14 +144,14 @@ request! {
 }
 
 request! {
-    /// Options of [`DataConnectorsClient::list_connections`].
+    /// The builder returned by [`DataConnectorsClient::list_connections`].
     ListConnections -> SyncPager<Connection> {
         paging,
     }
 }
 
 request! {
-    /// Options of [`DataConnectorsClient::list_redirect_uris`].
+    /// The builder returned by [`DataConnectorsClient::list_redirect_uris`].
     ListRedirectUris -> SyncPager<RedirectUri> {
         paging,
     }

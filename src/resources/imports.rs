@@ -101,7 +101,7 @@ impl ImportsClient {
 }
 
 request! {
-    /// Options of [`ImportsClient::list_imports`].
+    /// The builder returned by [`ImportsClient::list_imports`].
     ListImports -> SyncPager<Import> {
         paging,
     }

@@ -148,7 +148,7 @@ impl KnowledgeStoreItemCollectionsClient {
 }
 
 request! {
-    /// Options of [`KnowledgeStoreItemCollectionsClient::list`].
+    /// The builder returned by [`KnowledgeStoreItemCollectionsClient::list`].
     ListKnowledgeStoreItemCollections -> SyncPager<KnowledgeStoreItemCollection> {
         paging,
         /// Sets the field to sort by.
@@ -159,7 +159,7 @@ request! {
 }
 
 request! {
-    /// Options of [`KnowledgeStoreItemCollectionsClient::create`].
+    /// The builder returned by [`KnowledgeStoreItemCollectionsClient::create`].
     CreateKnowledgeStoreItemCollection -> KnowledgeStoreItemCollection {
         /// Sets the description of the collection.
         json description: into String,
@@ -170,7 +170,7 @@ request! {
 }
 
 request! {
-    /// Options of [`KnowledgeStoreItemCollectionsClient::update`].
+    /// The builder returned by [`KnowledgeStoreItemCollectionsClient::update`].
     UpdateKnowledgeStoreItemCollection -> KnowledgeStoreItemCollection {
         /// Sets the new name.
         json name: into String,
@@ -183,7 +183,7 @@ request! {
 }
 
 request! {
-    /// Options of [`KnowledgeStoreItemCollectionsClient::list_items`].
+    /// The builder returned by [`KnowledgeStoreItemCollectionsClient::list_items`].
     ListItemsOfCollection -> SyncPager<KnowledgeStoreItem> {
         paging,
     }

@@ -132,7 +132,7 @@ impl KnowledgeStoreItemsClient {
 }
 
 request! {
-    /// Options of [`KnowledgeStoreItemsClient::list`].
+    /// The builder returned by [`KnowledgeStoreItemsClient::list`].
     ListKnowledgeStoreItems -> SyncPager<KnowledgeStoreItem> {
         paging,
         /// Sets the field to sort by.
@@ -145,7 +145,7 @@ request! {
 }
 
 request! {
-    /// Options of [`KnowledgeStoreItemsClient::create`].
+    /// The builder returned by [`KnowledgeStoreItemsClient::create`].
     CreateKnowledgeStoreItem -> KnowledgeStoreItem {
         /// Sets the type of the asset: a video or an image. It is set already if an [`Asset`](crate::assets::Asset) was
         /// passed to the call. The platform's default is `video`, with which an image fails.

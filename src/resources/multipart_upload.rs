@@ -144,7 +144,7 @@ impl MultipartUploadClient {
 }
 
 request! {
-    /// Options of [`MultipartUploadClient::create`].
+    /// The builder returned by [`MultipartUploadClient::create`].
     CreateUploadSession -> UploadSession {
         /// Sets whether to create an HLS stream of video and audio. The platform's default for this call is `false`.
         json enable_hls: bool,
@@ -156,14 +156,14 @@ request! {
 }
 
 request! {
-    /// Options of [`MultipartUploadClient::list_incomplete_uploads`].
+    /// The builder returned by [`MultipartUploadClient::list_incomplete_uploads`].
     ListIncompleteUploads -> SyncPager<IncompleteUpload> {
         paging,
     }
 }
 
 request! {
-    /// Options of [`MultipartUploadClient::get_status`].
+    /// The builder returned by [`MultipartUploadClient::get_status`].
     GetUploadStatus -> SyncPager<ChunkInfo> {
         /// Sets the number of the first page to fetch, from 1.
         query page: u32,

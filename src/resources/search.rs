@@ -171,17 +171,17 @@ macro_rules! search {
 }
 
 search! {
-    /// Options of [`SearchClient::query`].
+    /// The builder returned by [`SearchClient::query`].
     QuerySearch -> SyncPager<SearchItem>
 }
 
 search! {
-    /// Options of [`SearchClient::create`].
+    /// The builder returned by [`SearchClient::create`].
     CreateSearch -> SearchResults
 }
 
 request! {
-    /// Options of [`SearchClient::retrieve`].
+    /// The builder returned by [`SearchClient::retrieve`].
     RetrieveSearch -> SearchResults {
         /// Sets whether to return the metadata of the videos with the hits.
         query include_user_metadata: bool,

@@ -149,7 +149,7 @@ impl TasksClient {
 }
 
 request! {
-    /// Options of [`TasksClient::create`].
+    /// The builder returned by [`TasksClient::create`].
     CreateVideoIndexingTask -> VideoIndexingTask {
         /// Sets whether to keep an HLS stream: see [`VideoIndexingTask::hls`].
         form enable_video_stream: bool,
@@ -172,7 +172,7 @@ impl CreateVideoIndexingTask {
 }
 
 request! {
-    /// Options of [`TasksClient::list`].
+    /// The builder returned by [`TasksClient::list`].
     ListVideoIndexingTasks -> SyncPager<VideoIndexingTask> {
         paging,
         /// Sets the field to sort by. The platform's default is the time of creation.

@@ -23,7 +23,7 @@ use crate::upload::options::{NewAsset, SentAt, TransferSettings};
 use crate::upload::progress::{Reporter, UploadProgress, UploadState};
 use crate::upload::reconcile::{Claimed, Lost, learn_clock};
 
-/// Options of [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
+/// The builder returned by [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
 #[must_use = "nothing is sent before `.send()`"]
 pub struct UploadAsset {
     client: Session,

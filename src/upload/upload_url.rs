@@ -14,7 +14,7 @@ use crate::upload::upload_asset::with_usable_id;
 
 type Callback = Box<dyn FnMut(&Asset) + Send>;
 
-/// Options of [`AssetsClient::upload_url`]. Nothing is sent before [`send`](Self::send).
+/// The builder returned by [`AssetsClient::upload_url`]. Nothing is sent before [`send`](Self::send).
 #[must_use = "nothing is sent before `.send()`"]
 pub struct UploadUrl {
     client: AssetsClient,

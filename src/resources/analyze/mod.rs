@@ -83,12 +83,12 @@ macro_rules! analyze_request {
 }
 
 analyze_request! {
-    /// Options of [`TwelveLabs::analyze`](crate::TwelveLabs::analyze).
+    /// The builder returned by [`TwelveLabs::analyze`](crate::TwelveLabs::analyze).
     Analyze -> AnalyzeResponse
 }
 
 analyze_request! {
-    /// Options of [`TwelveLabs::analyze_stream`](crate::TwelveLabs::analyze_stream).
+    /// The builder returned by [`TwelveLabs::analyze_stream`](crate::TwelveLabs::analyze_stream).
     StreamAnalyze -> AnalyzeStream
 }
 

@@ -62,7 +62,7 @@ impl AnalyzeBatchesClient {
         let requests: Vec<BatchItemRequest> = requests.into_iter().collect();
         let mut request = self.0.post(&["analyze", "batches"]);
         if requests.is_empty() {
-            request.reject("requests", "is empty; a batch takes 1 to 1,000");
+            request.reject("requests", "is empty; a batch takes 1 to 1,000 requests");
         }
         request.json("model_name", &model_name.into());
         request.json("analysis_mode", &analysis_mode.into());
@@ -149,7 +149,7 @@ impl AnalyzeBatchesClient {
 }
 
 request! {
-    /// Options of [`AnalyzeBatchesClient::list`].
+    /// The builder returned by [`AnalyzeBatchesClient::list`].
     ListAnalyzeBatches -> SyncPager<AnalyzeBatch> {
         paging,
         /// Restricts the results to batches in one of these states.
@@ -160,7 +160,7 @@ request! {
 }
 
 request! {
-    /// Options of [`AnalyzeBatchesClient::create`].
+    /// The builder returned by [`AnalyzeBatchesClient::create`].
     CreateAnalyzeBatch -> AnalyzeBatch {
         /// Sets the default options for the requests. A request's own options take precedence.
         json defaults: BatchDefaults,

@@ -132,7 +132,7 @@ impl AnalyzeTasksClient {
 }
 
 request! {
-    /// Options of [`AnalyzeTasksClient::list`].
+    /// The builder returned by [`AnalyzeTasksClient::list`].
     ListAnalyzeTasks -> SyncPager<AnalyzeTask> {
         paging,
         /// Restricts the results to tasks in this state.
@@ -147,7 +147,7 @@ request! {
 }
 
 analyze_options! {
-    /// Options of [`AnalyzeTasksClient::create`].
+    /// The builder returned by [`AnalyzeTasksClient::create`].
     CreateAnalyzeTask -> AnalyzeTask {
         /// Sets your own id, which is returned with the task: 1 to 64 letters, digits, hyphens and underscores. It need
         /// not be unique.

@@ -54,7 +54,7 @@ impl EmbedClient {
 }
 
 request! {
-    /// Options of [`EmbedClient::create`].
+    /// The builder returned by [`EmbedClient::create`].
     CreateEmbedding -> EmbeddingResponse {
         /// Sets the text to embed.
         form text: into String,

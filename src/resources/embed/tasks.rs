@@ -156,7 +156,7 @@ impl EmbedTasksClient {
 }
 
 request! {
-    /// Options of [`EmbedTasksClient::list`] and [`EmbedV2TasksClient::list`](super::EmbedV2TasksClient::list).
+    /// The builder returned by [`EmbedTasksClient::list`] and [`EmbedV2TasksClient::list`](super::EmbedV2TasksClient::list).
     ListEmbedTasks -> SyncPager<MediaEmbeddingTask> {
         /// Restricts the results to tasks created after this time: an [`OffsetDateTime`], or RFC 3339 text.
         query started_at: into DateFilter,
@@ -169,7 +169,7 @@ request! {
 }
 
 request! {
-    /// Options of [`EmbedTasksClient::create`].
+    /// The builder returned by [`EmbedTasksClient::create`].
     CreateEmbedTask -> MediaEmbeddingTask {
         /// Sets a video that this program sends: a path, or any [`FileSource`].
         file video_file: into FileSource,
@@ -187,7 +187,7 @@ request! {
 }
 
 request! {
-    /// Options of [`EmbedTasksClient::retrieve`].
+    /// The builder returned by [`EmbedTasksClient::retrieve`].
     RetrieveEmbedTask -> MediaEmbeddingTask {
         /// Sets the vectors to return. By default, the platform returns all of them.
         query embedding_option: [EmbeddingOption],

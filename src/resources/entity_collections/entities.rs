@@ -203,7 +203,7 @@ fn with_assets(mut request: Request, asset_ids: impl IntoIterator<Item = impl As
 }
 
 request! {
-    /// Options of [`EntitiesClient::list`].
+    /// The builder returned by [`EntitiesClient::list`].
     ListEntities -> SyncPager<Entity> {
         paging,
         /// Restricts the results to entities with this name.
@@ -218,14 +218,14 @@ request! {
 }
 
 request! {
-    /// Options of [`EntitiesClient::list_by_asset`].
+    /// The builder returned by [`EntitiesClient::list_by_asset`].
     ListEntitiesByAsset -> SyncPager<Entity> {
         paging,
     }
 }
 
 request! {
-    /// Options of [`EntitiesClient::create`].
+    /// The builder returned by [`EntitiesClient::create`].
     CreateEntity -> Entity {
         /// Sets the description of the entity.
         json description: into String,
@@ -235,7 +235,7 @@ request! {
 }
 
 request! {
-    /// Options of [`EntitiesClient::update`].
+    /// The builder returned by [`EntitiesClient::update`].
     UpdateEntity -> Entity {
         /// Sets the new name.
         json name: into String,

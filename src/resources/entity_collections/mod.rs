@@ -85,7 +85,7 @@ impl EntityCollectionsClient {
 }
 
 request! {
-    /// Options of [`EntityCollectionsClient::list`].
+    /// The builder returned by [`EntityCollectionsClient::list`].
     ListEntityCollections -> SyncPager<EntityCollection> {
         paging,
         /// Restricts the results to collections with this name.
@@ -98,7 +98,7 @@ request! {
 }
 
 request! {
-    /// Options of [`EntityCollectionsClient::create`].
+    /// The builder returned by [`EntityCollectionsClient::create`].
     CreateEntityCollection -> EntityCollection {
         /// Sets the description of the collection.
         json description: into String,
@@ -106,7 +106,7 @@ request! {
 }
 
 request! {
-    /// Options of [`EntityCollectionsClient::update`].
+    /// The builder returned by [`EntityCollectionsClient::update`].
     UpdateEntityCollection -> EntityCollection {
         /// Sets the new name.
         json name: into String,

@@ -168,7 +168,7 @@ impl IndexedAssetsClient {
 }
 
 video_filters! {
-    /// Options of [`IndexedAssetsClient::list`].
+    /// The builder returned by [`IndexedAssetsClient::list`].
     ListIndexedAssets ["status"] {
         /// Restricts the results to videos in one of these states.
         query status: [IndexedAssetStatus],
@@ -176,7 +176,7 @@ video_filters! {
 }
 
 request! {
-    /// Options of [`IndexedAssetsClient::create`].
+    /// The builder returned by [`IndexedAssetsClient::create`].
     CreateIndexedAsset -> IndexedAsset {
         /// Sets whether to keep an HLS stream: see [`IndexedAsset::hls`].
         json enable_video_stream: bool,
@@ -186,7 +186,7 @@ request! {
 }
 
 request! {
-    /// Options of [`IndexedAssetsClient::retrieve`].
+    /// The builder returned by [`IndexedAssetsClient::retrieve`].
     RetrieveIndexedAsset -> IndexedAsset {
         /// Sets the embeddings to return. Requires an index with a Marengo model.
         query embedding_option: [EmbeddingOption],
@@ -196,7 +196,7 @@ request! {
 }
 
 request! {
-    /// Options of [`IndexedAssetsClient::update`].
+    /// The builder returned by [`IndexedAssetsClient::update`].
     UpdateIndexedAsset -> () {
         /// Sets the metadata to change: strings, numbers, booleans or lists of strings, or null to remove a key.
         json user_metadata: object,
@@ -204,7 +204,7 @@ request! {
 }
 
 request! {
-    /// Options of [`IndexedAssetsClient::list_by_asset`].
+    /// The builder returned by [`IndexedAssetsClient::list_by_asset`].
     ListIndexedAssetsByAsset -> SyncPager<IndexedAssetSummary> {
         paging,
     }

@@ -227,7 +227,7 @@ pub struct EnsuredIndex {
 }
 
 request! {
-    /// Options of [`IndexesClient::list`].
+    /// The builder returned by [`IndexesClient::list`].
     ListIndexes -> SyncPager<Index> {
         paging,
         /// Sets the field to sort by. The platform's default is the time of creation.
@@ -248,7 +248,7 @@ request! {
 }
 
 request! {
-    /// Options of [`IndexesClient::create`].
+    /// The builder returned by [`IndexesClient::create`].
     CreateIndex -> Index {
         /// Sets the add-ons for each video. The platform supports `thumbnail`, which requires Marengo. An add-on cannot
         /// be removed later.

@@ -68,12 +68,12 @@ impl VideosClient {
 }
 
 video_filters! {
-    /// Options of [`VideosClient::list`].
+    /// The builder returned by [`VideosClient::list`].
     ListVideos [] {}
 }
 
 request! {
-    /// Options of [`VideosClient::retrieve`].
+    /// The builder returned by [`VideosClient::retrieve`].
     RetrieveVideo -> IndexedAsset {
         /// Sets the embeddings to return. Requires an index with a Marengo model.
         query embedding_option: [EmbeddingOption],
@@ -83,7 +83,7 @@ request! {
 }
 
 request! {
-    /// Options of [`VideosClient::update`].
+    /// The builder returned by [`VideosClient::update`].
     UpdateVideo -> () {
         /// Sets the metadata to change: strings, numbers, booleans or lists of strings, or null to remove a key.
         json user_metadata: object,

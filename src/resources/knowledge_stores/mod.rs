@@ -135,7 +135,7 @@ impl KnowledgeStoresClient {
 }
 
 request! {
-    /// Options of [`KnowledgeStoresClient::list`].
+    /// The builder returned by [`KnowledgeStoresClient::list`].
     ListKnowledgeStores -> SyncPager<KnowledgeStore> {
         paging,
         /// Sets the field to sort by.
@@ -146,7 +146,7 @@ request! {
 }
 
 request! {
-    /// Options of [`KnowledgeStoresClient::create`].
+    /// The builder returned by [`KnowledgeStoresClient::create`].
     CreateKnowledgeStore -> KnowledgeStore {
         /// Sets the settings by which the platform processes the items: an [`IngestionConfig`], or your own object.
         /// They cannot be changed later.
@@ -160,7 +160,7 @@ request! {
 }
 
 request! {
-    /// Options of [`KnowledgeStoresClient::update`].
+    /// The builder returned by [`KnowledgeStoresClient::update`].
     UpdateKnowledgeStore -> KnowledgeStore {
         /// Sets the new name.
         json name: into String,

@@ -24,7 +24,7 @@ pub(super) fn page(first: &Request, token: &str) -> Request {
 }
 
 request! {
-    /// Options of [`KnowledgeStoresClient::search`](crate::knowledge_stores::KnowledgeStoresClient::search).
+    /// The builder returned by [`KnowledgeStoresClient::search`](crate::knowledge_stores::KnowledgeStoresClient::search).
     SearchKnowledgeStore -> SyncPager<SearchKnowledgeStoreHit> {
         /// Sets the items to search: a [`SearchKnowledgeStoreFilter`], or your own object. The default is all items.
         json filter: filter,

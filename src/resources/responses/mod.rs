@@ -132,12 +132,12 @@ macro_rules! response_request {
 }
 
 response_request! {
-    /// Options of [`ResponsesClient::create`].
+    /// The builder returned by [`ResponsesClient::create`].
     CreateResponse -> ResponseObject
 }
 
 response_request! {
-    /// Options of [`ResponsesClient::create_stream`].
+    /// The builder returned by [`ResponsesClient::create_stream`].
     CreateResponseStream -> ResponseStream
 }
 

@@ -30,7 +30,7 @@ use crate::upload::threads::no_thread;
 
 const MAX_OUTAGE: Duration = Duration::from_secs(300);
 
-/// Options of [`AssetsClient::upload_all`](crate::assets::AssetsClient::upload_all).
+/// The builder returned by [`AssetsClient::upload_all`](crate::assets::AssetsClient::upload_all).
 #[must_use = "nothing is sent before `.send()`"]
 pub struct UploadAll {
     client: Session,

@@ -68,7 +68,7 @@ impl KnowledgeStoreItemsClient {
     }
 }
 
-/// Options of [`IndexedAssetsClient::create_all`] and [`KnowledgeStoreItemsClient::create_all`].
+/// The builder returned by [`IndexedAssetsClient::create_all`] and [`KnowledgeStoreItemsClient::create_all`].
 #[must_use = "nothing is sent before `.send()`"]
 pub struct CreateAll<T> {
     batch: UploadAll,

@@ -44,7 +44,7 @@ impl MultipartUploadClient {
     }
 }
 
-/// Options of [`MultipartUploadClient::upload_file`].
+/// The builder returned by [`MultipartUploadClient::upload_file`].
 #[derive(Debug)]
 #[must_use = "nothing is sent before `.send()`"]
 pub struct UploadFile {

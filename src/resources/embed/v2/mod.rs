@@ -76,7 +76,7 @@ impl EmbedV2Client {
 }
 
 request! {
-    /// Options of [`EmbedV2Client::create`].
+    /// The builder returned by [`EmbedV2Client::create`].
     CreateEmbeddingV2 -> EmbeddingSuccessResponse {
         /// Sets whether to truncate a text of more than 2,000 tokens instead of refusing it.
         /// [`EmbeddingUsage::truncated`] reports a truncation. Requires `marengo3.5`.

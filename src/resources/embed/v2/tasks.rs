@@ -105,7 +105,7 @@ impl EmbedV2TasksClient {
 }
 
 request! {
-    /// Options of [`EmbedV2TasksClient::create`].
+    /// The builder returned by [`EmbedV2TasksClient::create`].
     CreateEmbedV2Task -> EmbeddingTask {
         /// Sets whether to return the uncertainty of each dimension: see [`EmbeddingData::embedding_uncertainty`].
         /// Requires `marengo3.5`, and only the scope `clip` for audio and video or `local` for a text. Not available
