@@ -179,8 +179,9 @@ impl RetryState {
 /// full jitter.
 pub(crate) fn backoff(retry: u32, delay: Duration, random: f64) -> Duration {
     let longest = delay.saturating_mul(2u32.saturating_pow(retry.min(16))).min(MAX_BACKOFF.max(delay));
-    // The number comes from the caller's clock. `max` turns NaN, which `clamp` would keep, into 0.
-    longest.mul_f64(random.max(0.0).min(1.0))
+    // The number comes from the caller's clock, which may return anything. `clamp` would keep NaN.
+    let jitter = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
+    longest.mul_f64(jitter)
 }
 
 #[cfg(test)]

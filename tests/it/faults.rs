@@ -59,6 +59,20 @@ fn a_large_upload_that_is_refused_with_429_sends_no_body() {
 }
 
 #[test]
+fn only_a_large_file_is_announced_with_expect() {
+    let server = Server::start([200; 3].map(|status| Step::Answer(answer(status, &asset("a1")))));
+    let (client, _) = client(&server);
+    for size in [1 << 20, (1 << 20) + 1] {
+        let file = FileSource::bytes("clip.mp4", content(size - 400));
+        client.assets().create(UploadMethod::direct(file)).send().unwrap();
+    }
+    // A server without support for `Expect` delays every such request by a second.
+    client.call("POST", &["x"]).json("text", "x".repeat(3 << 20)).send().unwrap();
+    let received = server.finish();
+    assert!(received.iter().all(|request| request.header("expect").is_none()), "{received:?}");
+}
+
+#[test]
 fn a_refusal_of_a_large_upload_arrives_with_its_message() {
     let message = "The file is larger than your plan allows.";
     let refusal = answer_with(413, &[("connection", "close")], &json!({"code": "file_too_large", "message": message}));
