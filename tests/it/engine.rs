@@ -249,7 +249,8 @@ fn the_table_of_retries() {
 #[test]
 fn an_error_says_whether_the_platform_may_have_acted() {
     let delete = |client: &TwelveLabs| client.assets().delete("a1").send();
-    let calls: [&dyn Fn(&TwelveLabs) -> twelvelabs::Result<()>; 3] = [&get, &post, &delete];
+    type Send = fn(&TwelveLabs) -> twelvelabs::Result<()>;
+    let calls: [Send; 3] = [get, post, delete];
     let half = || answer(200, &asset("a1")).into_iter().rev().skip(3).rev().collect::<Vec<u8>>();
     let refusal = |status, headers: &[(&str, &str)]| Step::Answer(answer_with(status, headers, &Value::Null));
     let steps: [(bool, &dyn Fn() -> Step); 18] = [
