@@ -135,8 +135,8 @@ fn a_thread_that_cannot_be_started_is_an_error() {
     stand_in.chunks(CHUNK, 3);
     let mut process = std::process::Command::new(std::env::current_exe().unwrap());
     process.args(["--ignored", "--exact", "--test-threads=1", "panics::child_process_without_threads"]);
-    // No system has enough memory for a stack of this size.
-    process.env("RUST_MIN_STACK", (1u64 << 60).to_string()).env("STAND_IN_URL", stand_in.url());
+    // No system has enough memory for a stack of this size, which is most of the address space.
+    process.env("RUST_MIN_STACK", (usize::MAX / 8 * 7).to_string()).env("STAND_IN_URL", stand_in.url());
     let output = process.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(stand_in.asset_count(), 1);

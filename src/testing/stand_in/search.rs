@@ -30,8 +30,9 @@ pub(super) fn answer(state: &mut State, request: &Request, segments: &[&str]) ->
         ("POST", ["search"]) => create(state, request),
         ("GET", ["search", token]) => {
             let include = request.query().iter().any(|(key, value)| key == "include_user_metadata" && value == "true");
-            match token.strip_prefix("page-").and_then(|token| token.split_once('-')) {
-                Some((search, page)) => state.searches.page(search.parse().ok()?, page.parse().ok()?, include),
+            let numbers = token.strip_prefix("page-").and_then(|token| token.split_once('-'));
+            match numbers.and_then(|(search, page)| Some((search.parse().ok()?, page.parse().ok()?))) {
+                Some((search, page)) => state.searches.page(search, page, include),
                 None => error(400, "page_token_invalid", "There is no page with this token."),
             }
         }
