@@ -205,7 +205,7 @@ fn bytes(vector: &[f32]) -> Vec<u8> {
 fn register_sqlite_vec() -> Result {
     let function = sqlite_vec::sqlite3_vec_init as *const ();
     // SAFETY: in C, the function is `int sqlite3_vec_init(sqlite3 *, char **, const sqlite3_api_routines *)`, as SQLite
-        // requires.
+    // requires.
     unsafe { register_auto_extension(std::mem::transmute::<*const (), RawAutoExtension>(function)) }?;
     Ok(())
 }
