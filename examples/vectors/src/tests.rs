@@ -146,7 +146,7 @@ fn models_and_lengths_are_not_mixed() {
 
     let mut store = Store::open(&scene.folder.join("vectors.db"), None).unwrap();
     let e = store.nearest(&[1.0; 256], 1).unwrap_err().to_string();
-    assert!(e.ends_with("have 512 numbers, and this one has 256"), "{e}");
+    assert!(e.ends_with("have 512 numbers, but this one has 256"), "{e}");
     let video = Video { path: "/v.mp4".into(), size: 1, modified: 1 };
     store.begin(&video, "a", "t").unwrap();
     let record = r#"{"id": "", "asset_id": "", "model_name": "", "dimension": 1, "embedding": [1.0]}"#;
@@ -167,7 +167,7 @@ fn the_model_of_a_database_is_known() {
 fn what_is_wrong_is_said() {
     let scene = Scene::new();
     let e = scene.run(&["ask", "dog"]).unwrap_err().to_string();
-    assert!(e.ends_with("begin with `vectors add DIR`") && !scene.folder.join("vectors.db").exists(), "{e}");
+    assert!(e.ends_with("start with `vectors add DIR`") && !scene.folder.join("vectors.db").exists(), "{e}");
     let e = scene.run(&["add", "no/such/folder"]).unwrap_err().to_string();
     assert!(e.starts_with("cannot read the folder no/such/folder: "), "{e}");
     scene.write(
