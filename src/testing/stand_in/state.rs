@@ -130,17 +130,19 @@ pub(super) fn page(request: &Request, all: &[Value]) -> Answer {
 
 /// Returns the requested page of all items, in a field with this name.
 pub(super) fn page_of(field: &str, request: &Request, all: &[Value]) -> Result<Value, Answer> {
-    let number = |name: &str, default: usize| match request.query().iter().find(|(key, _)| key == name) {
+    let number = |name: &str, default: u64| match request.query().iter().find(|(key, _)| key == name) {
         None => Ok(default),
         Some((_, text)) => text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
             error(400, "parameter_invalid", &format!("The {name} parameter must be a positive number."))
         }),
     };
-    let (page, limit) = (number("page", 1)?, number("page_limit", 10)?);
-    if limit > 50 {
+    let page = number("page", 1)?;
+    let Some(limit) = usize::try_from(number("page_limit", 10)?).ok().filter(|limit| *limit <= 50) else {
         return Err(error(400, "parameter_invalid", "The page_limit parameter must be at most 50."));
-    }
-    let items: Vec<&Value> = all.iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
+    };
+    // A page number may be larger than a pointer of 32 bits.
+    let skipped = usize::try_from(page - 1).unwrap_or(usize::MAX).saturating_mul(limit);
+    let items: Vec<&Value> = all.iter().skip(skipped).take(limit).collect();
     Ok(json!({
         field: items,
         "page_info": {
