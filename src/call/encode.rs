@@ -39,7 +39,7 @@ pub(crate) fn insert_header(headers: &mut HeaderMap, name: HeaderName, value: He
     Ok(())
 }
 
-/// Builds the URL. Its query contains the pairs of the call and those of the options.
+/// Builds the URL, with the query parameters of the call and of its options.
 pub(super) fn url<'a>(
     base_url: &str,
     path: &str,
@@ -134,8 +134,8 @@ pub(super) fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, St
 /// The length in bytes of the longest path segment. The library refuses URLs of 64 KiB, and a byte can take three.
 const MAX_SEGMENT: usize = 16 * 1024;
 
-/// Refuses a path segment that would lead elsewhere: `delete("../indexes/x")` must not delete an index. An id that the
-/// platform returned is checked before it is used, because its faults are not those of an argument.
+/// Refuses a path segment that would lead elsewhere: `delete("../indexes/x")` must not delete an index. Check an id from
+/// the platform as soon as it is received: a bad one is a fault of the response, not an invalid argument.
 pub(crate) fn check_segment(segment: &str) -> Result<(), String> {
     let shown = || format!("{:?}", printable(segment, 80));
     match segment {

@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::call::json::scan::{Scanner, key_text};
 
-/// The first float that no longer stands for exactly one whole number: 2^53. All whole numbers below it are exact.
+/// 2^53. Below it, an `f64` represents every whole number exactly.
 const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
 
 #[derive(Debug, Clone, Copy, PartialEq)]

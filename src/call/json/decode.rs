@@ -590,7 +590,7 @@ mod tests {
         let text = format!(r#"{{"words":[],"more":{{"{}":[{{"video_id":"\ud800"}}]}}}}"#, "k".repeat(5000));
         let Err(Unread::Malformed(why)) = work(&text).0 else { panic!("an id is not dropped") };
         assert!(why.starts_with(&format!("`more.{}[0].video_id`: ", "k".repeat(128))), "{why}");
-        // An id with a long name is one, too.
+        // A field with a very long name is recognized as an id as well.
         let text = format!(r#"{{"words":[],"more":{{"{}_id":"\ud800"}}}}"#, "k".repeat(5000));
         assert!(work(&text).0.is_err());
     }

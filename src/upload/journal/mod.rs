@@ -141,14 +141,11 @@ impl JournalFile {
     /// path differently.
     pub(crate) fn files_of(&self, entries: &[Entry], files: &[PathBuf], folders: &mut Folders) -> Vec<Option<PathBuf>> {
         let id = |key: &str| self.paths.id(key)[0];
-        let mut alike: HashMap<u64, Vec<(String, &PathBuf)>> =
-            entries.iter().map(|entry| (id(&entry.file.path), Vec::new())).collect();
-        for file in files {
+        let keys = files.iter().map(|file| {
             let key = folders.key(file);
-            if let Some(alike) = alike.get_mut(&id(&key)) {
-                alike.push((key, file));
-            }
-        }
+            (id(&key), (key, file))
+        });
+        let alike = group_alike(entries.iter().map(|entry| id(&entry.file.path)), keys);
         let file_of = |entry: &Entry| {
             let path = &entry.file.path;
             let is_it = |(key, _): &&(String, &PathBuf)| self.paths.is_same(path, key);
@@ -260,17 +257,23 @@ impl JournalFile {
     }
 }
 
-/// Returns the position of the last line about each of these files, with the positions of later lines about paths that
-/// differ only in their spelling.
-fn with_later_lines(ids: &HashSet<PathId>, last: &HashMap<PathId, Range<u64>>) -> Vec<(Range<u64>, Vec<Range<u64>>)> {
-    let mut alike: HashMap<u64, Vec<&Range<u64>>> = ids.iter().map(|id| (id[0], Vec::new())).collect();
+/// Groups items by the hash of their path that ignores its spelling, for these hashes alone.
+fn group_alike<T>(hashes: impl Iterator<Item = u64>, items: impl Iterator<Item = (u64, T)>) -> HashMap<u64, Vec<T>> {
+    let mut alike: HashMap<u64, Vec<T>> = hashes.map(|hash| (hash, Vec::new())).collect();
     if !alike.is_empty() {
-        for (id, place) in last {
-            if let Some(places) = alike.get_mut(&id[0]) {
-                places.push(place);
+        for (hash, item) in items {
+            if let Some(group) = alike.get_mut(&hash) {
+                group.push(item);
             }
         }
     }
+    alike
+}
+
+/// Returns the position of the last line about each of these files, with the positions of later lines about paths that
+/// differ only in their spelling.
+fn with_later_lines(ids: &HashSet<PathId>, last: &HashMap<PathId, Range<u64>>) -> Vec<(Range<u64>, Vec<Range<u64>>)> {
+    let alike = group_alike(ids.iter().map(|id| id[0]), last.iter().map(|(id, place)| (id[0], place)));
     let with_later = |id: &PathId| {
         let place: &Range<u64> = last.get(id)?;
         let later = alike.get(&id[0])?.iter().filter(|other| other.start > place.start);

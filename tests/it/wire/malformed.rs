@@ -395,19 +395,31 @@ impl Clock for Ticking {
     }
 }
 
+/// Makes a call on a [`Ticking`] clock, with a deadline in seconds and a cancellation at `until`. Returns its outcome and
+/// how often the clock was read.
+fn on_ticking_clock<T>(
+    server: &Server,
+    deadline: u64,
+    until: u64,
+    call: impl FnOnce(&TwelveLabs, RequestOptions) -> T,
+) -> (T, u64) {
+    let (looks, cancel) = (Arc::<AtomicU64>::default(), CancelHandle::new());
+    let clock = Ticking { start: Instant::now(), looks: looks.clone(), cancel: cancel.clone(), until };
+    let client = builder(server).clock(clock).build().unwrap();
+    let options = RequestOptions::new().deadline(Duration::from_secs(deadline)).cancel_handle(&cancel);
+    (call(&client, options), looks.load(Ordering::SeqCst))
+}
+
 #[test]
 fn the_deadline_and_the_cancel_handle_hold_during_a_repair() {
     const WORDS: u64 = 5000;
     let words: Vec<Value> = (0..WORDS).map(|n| json!({"start": "?", "end": n})).collect();
     let body = answer(200, &json!({"_id": "1", "words": words}));
     let server = Server::start((0..3).map(|_| Step::Answer(body.clone())));
-    let read = |deadline: u64, until: u64| {
-        let (looks, cancel) = (Arc::<AtomicU64>::default(), CancelHandle::new());
-        let clock = Ticking { start: Instant::now(), looks: looks.clone(), cancel: cancel.clone(), until };
-        let client = builder(&server).clock(clock).build().unwrap();
-        let options = RequestOptions::new().deadline(Duration::from_secs(deadline)).cancel_handle(&cancel);
-        let outcome = client.assets().retrieve_transcription("1").request_options(options).send();
-        (outcome, looks.load(Ordering::SeqCst))
+    let read = |deadline, until| {
+        on_ticking_clock(&server, deadline, until, |client, options| {
+            client.assets().retrieve_transcription("1").request_options(options).send()
+        })
     };
     let (outcome, looks) = read(1_000_000, u64::MAX);
     assert!(outcome.unwrap().words.is_some_and(|words| words.len() as u64 == WORDS) && looks > WORDS);
@@ -444,7 +456,7 @@ fn the_deadline_and_the_cancel_handle_hold_while_a_stream_is_repaired() {
         (lines, |client, options| {
             let results = client.analyze_async().batches().results("b").request_options(options).send()?;
             let results: Vec<_> = results.collect();
-            // The second line is no result. After a stop, there is no second one.
+            // The second line is not a result, but it is an item. A stopped stream yields only the first.
             let count = results.len();
             results.into_iter().next().expect("a first line").map(|_| count)
         }),
@@ -453,13 +465,7 @@ fn the_deadline_and_the_cancel_handle_hold_while_a_stream_is_repaired() {
     ];
     for (n, (body, read)) in streams.into_iter().enumerate() {
         let server = Server::start((0..3).map(|_| Step::Answer(body.clone())));
-        let read = |deadline: u64, until: u64| {
-            let (looks, cancel) = (Arc::<AtomicU64>::default(), CancelHandle::new());
-            let clock = Ticking { start: Instant::now(), looks: looks.clone(), cancel: cancel.clone(), until };
-            let client = builder(&server).clock(clock).build().unwrap();
-            let options = RequestOptions::new().deadline(Duration::from_secs(deadline)).cancel_handle(&cancel);
-            (read(&client, options), looks.load(Ordering::SeqCst))
-        };
+        let read = |deadline, until| on_ticking_clock(&server, deadline, until, read);
         let (outcome, looks) = read(1_000_000, u64::MAX);
         assert_eq!(outcome.unwrap(), 2, "{n}");
         assert!(looks > FAULTS as u64, "{n}: {looks}");
