@@ -1,4 +1,4 @@
-//! Counts the instructions of a call, an item and an event. Compares them with those of the bare libraries `ureq` and
+//! Counts the instructions that a call, an item and an event take, and compares the counts with bare `ureq` and
 //! `serde_json`.
 //!
 //! The number of instructions does not depend on the load of the machine, so each row has a fixed limit. `valgrind
@@ -85,7 +85,7 @@ fn count(row: &str, side: &str, base_url: &str) -> Fallible<f64> {
     let (most, least) = if per_request {
         (run(row, side, base_url, ITEMS, REQUESTS)?, run(row, side, base_url, ITEMS, REQUESTS / 2)?)
     } else {
-        // The larger run comes last, so that its profile is the one that remains.
+        // Each run overwrites the profile of the previous one. The larger run comes last, to keep its profile.
         let least = run(row, side, base_url, 0, REQUESTS)?;
         (run(row, side, base_url, ITEMS, REQUESTS)?, least)
     };

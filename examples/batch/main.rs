@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 pub fn start(arguments: Result<Arguments, lexopt::Error>) -> u8 {
     let result = match &arguments {
         Ok(Arguments { help: true, .. }) => {
-            // If nobody reads the help, there is nothing else to do.
+            // Printing the help fails only if standard output is closed, which needs no report.
             let _ = io::stdout().write_all(arguments::HELP.as_bytes());
             Ok(0)
         }

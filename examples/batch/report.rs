@@ -63,8 +63,9 @@ struct Row {
     bytes: u64,
     asset_id: Option<String>,
     status: Option<String>,
-    /// The ids of the indexed assets that are ready. `item_ids` contains those of the items in knowledge stores.
+    /// The ids of the indexed assets that are ready.
     indexed_asset_ids: Vec<String>,
+    /// The ids of the knowledge store items that are ready.
     item_ids: Vec<String>,
     /// The failed step: `upload`, `process`, `index` or `knowledge_store`.
     failed_at: Option<UploadStep>,
