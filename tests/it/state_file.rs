@@ -240,6 +240,32 @@ fn a_file_whose_answer_was_lost_is_looked_for_by_the_next_run() {
 }
 
 #[test]
+fn an_earlier_run_is_found_although_it_spelled_the_path_differently() {
+    for size in [1000, 200_000] {
+        let (stand_in, folder) = (StandIn::start(), Folder::new("spelled"));
+        stand_in.chunks(CHUNK, 3);
+        folder.create_with_spelling("sub", "SUB");
+        let file = folder.write("sub/clip.mp4", &content(size));
+        let state = folder.path(NAME);
+        let upload = || client(&stand_in.url()).assets().upload(&file).threshold(100_000).state_file(&state);
+        // The response about the small file is lost, and a chunk of the large one never succeeds.
+        stand_in.fault("POST /assets", Fault::reset_answer());
+        stand_in.fault("GET /assets", Fault::status(404).after(1));
+        stand_in.fault("PUT /storage/{upload_id}/7", Fault::status(500).times(4));
+        upload().send().unwrap_err();
+        let before = fs::read_to_string(&state).unwrap();
+        // JSON writes the separator of Windows as two characters.
+        let respelled = before.replace("sub/", "SUB/").replace(r"sub\\", r"SUB\\");
+        assert_ne!(respelled, before);
+        fs::write(&state, respelled).unwrap();
+        assert_eq!(upload().send().unwrap().status, Some(AssetStatus::Ready));
+        let sessions = stand_in.upload_ids().len();
+        assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets") + sessions), (1, 1), "{size}");
+        assert!(!state.exists());
+    }
+}
+
+#[test]
 fn an_asset_that_cannot_be_polled_temporarily_is_not_uploaded_again() {
     let scene = Scene::new("not-now");
     scene.stand_in.polls_until_ready(u32::MAX);

@@ -69,10 +69,11 @@ impl Scene {
     }
 
     /// Changes how the manifest spells a path, in every line or only in those with this event.
-    #[cfg(unix)]
     pub fn respell(&self, from: &str, to: &str, event: &str) {
         let text = fs::read_to_string(self.manifest()).unwrap();
-        let respelled = |line: &str| if line.contains(event) { line.replace(from, to) } else { line.into() } + "\n";
+        // JSON writes the separator of Windows as two characters.
+        let [from, to] = [from, to].map(|path| if cfg!(windows) { path.replace('/', r"\\") } else { path.into() });
+        let respelled = |line: &str| if line.contains(event) { line.replace(&from, &to) } else { line.into() } + "\n";
         let respelled: String = text.lines().map(respelled).collect();
         assert_ne!(respelled, text);
         fs::write(self.manifest(), respelled).unwrap();

@@ -42,6 +42,16 @@ impl Folder {
         names
     }
 
+    /// Creates a folder whose name has another spelling. Where names are case-sensitive, this takes a link.
+    pub fn create_with_spelling(&self, name: &str, spelling: &str) {
+        let _ = fs::create_dir(self.path(name));
+        #[cfg(unix)]
+        if !self.path(spelling).exists() {
+            std::os::unix::fs::symlink(self.path(name), self.path(spelling)).expect("a link");
+        }
+        assert!(self.path(spelling).exists());
+    }
+
     pub fn read_only(&self, read_only: bool) {
         let mut permissions = fs::metadata(&self.0).expect("the folder").permissions();
         permissions.set_readonly(read_only);
