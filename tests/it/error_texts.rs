@@ -8,7 +8,7 @@ use twelvelabs::assets::UploadMethod;
 use twelvelabs::{Error, FileSource, RequestOptions, TwelveLabs, TwelveLabsBuilder};
 
 use crate::files::Folder;
-use crate::server::{Moving, Server, Step, answer, answer_of_type, answer_with, builder, in_time, read_body};
+use crate::server::{LIMITS, Moving, Server, Step, answer, answer_of_type, answer_with, builder, in_time, read_body};
 
 /// Compares messages with the expected ones, and shows all that differ.
 #[derive(Default)]
@@ -59,6 +59,25 @@ fn get(client: &TwelveLabs) -> Result<(), Error> {
 
 fn post(client: &TwelveLabs) -> Result<(), Error> {
     client.assets().create(UploadMethod::url("https://example.com/a.mp4")).send().map(drop)
+}
+
+/// Returns the error of a request that arrives but is never answered, and the limit in its message. If the request does
+/// not arrive within the limit, the next limit is tried.
+fn without_response(options: impl Fn(Duration) -> RequestOptions) -> (Error, &'static str) {
+    for (limit, text) in LIMITS {
+        let silent = Step::Talk(Box::new(|stream, request| {
+            read_body(stream, request)?;
+            stream.read(&mut [0]).map(|_| false)
+        }));
+        let server = Server::start([silent]);
+        let client = builder(&server).max_retries(0).clock(Moving::default()).build().unwrap();
+        let call = client.assets().retrieve("a1").request_options(options(limit));
+        let e = in_time(move || call.send().unwrap_err());
+        if !server.received().is_empty() {
+            return (e, text);
+        }
+    }
+    panic!("no request has arrived");
 }
 
 /// Returns the error of a call that sends nothing.
@@ -216,18 +235,11 @@ fn refusals() {
 
 #[test]
 fn time_and_the_network() {
-    let silent = || {
-        Step::Talk(Box::new(|stream, request| {
-            read_body(stream, request)?;
-            stream.read(&mut [0]).map(|_| false)
-        }))
-    };
     let patience = |millis| RequestOptions::new().deadline(Duration::from_millis(millis));
     let mut texts = Texts::default();
-    let e = in_time(move || {
-        after([silent()], |c| c.assets().retrieve("a1").request_options(patience(300)).send().map(drop))
-    });
-    texts.check(format!("{e:#}"), "no response within the deadline of 300 ms (1 attempt) (GET /assets/a1)");
+    let (e, limit) = without_response(|limit| RequestOptions::new().deadline(limit));
+    let expected = format!("no response within the deadline of {limit} (1 attempt) (GET /assets/a1)");
+    texts.check(format!("{e:#}"), &expected);
     let e = after([Step::Answer(answer_with(500, &[("retry-after", "60")], &json!({"message": "Oh."})))], |c| {
         let options = patience(10_000).max_retries(2);
         c.assets().retrieve("a1").request_options(options).send().map(drop)
@@ -240,11 +252,8 @@ fn time_and_the_network() {
     );
     let e = after([], |c| c.assets().retrieve("a1").request_options(patience(0)).send().map(drop));
     texts.check(e, "the deadline of 0 ms has passed; nothing was sent (GET /assets/a1)");
-    let e = in_time(move || {
-        let timeout = RequestOptions::new().timeout(Duration::from_millis(300));
-        after([silent()], |c| c.assets().retrieve("a1").request_options(timeout).send().map(drop))
-    });
-    texts.check(e, "127.0.0.1:PORT did not respond within 300 ms (`timeout`) (GET /assets/a1)");
+    let (e, limit) = without_response(|limit| RequestOptions::new().timeout(limit));
+    texts.check(e, &format!("127.0.0.1:PORT did not respond within {limit} (`timeout`) (GET /assets/a1)"));
     texts.check(
         after([Step::Close(Vec::new())], post),
         "127.0.0.1:PORT closed the connection too early; it is unknown whether the platform acted, so check before \

@@ -115,15 +115,17 @@ fn the_probes_of_an_outage_do_not_count_as_attempts() {
     folder.write("small.mp4", &content(3000));
     // The small file fails twice in an outage, and once more after the large one has got through.
     stand_in.fault("POST /assets", Fault::status(503).times(3));
-    // The batch asks for the platform's time, looks for the small file and probes the platform.
-    stand_in.fault("GET /assets", Fault::status(503).times(3));
+    // The first attempt asks for the platform's time once or twice, looks for the small file and probes the platform. The
+    // following searches fail as well, until the faults are used up.
+    stand_in.fault("GET /assets", Fault::status(503).times(6));
     let client = stand_in.builder().max_retries(0).build().unwrap();
     let (third, through) = (AtomicBool::new(false), AtomicBool::new(false));
     let attempts = AtomicUsize::new(0);
     let all = batch(&client, &folder).workers(2);
     let all = all.progress_callback(move |path, progress| match (path.ends_with("large.mp4"), progress.state) {
         (true, UploadState::Uploading) => until("the third attempt", || third.load(SeqCst)),
-        (true, _) => through.store(true, SeqCst),
+        // This is reported after the batch has recorded that the file got through.
+        (true, UploadState::Processing) => through.store(true, SeqCst),
         (false, UploadState::Uploading) if progress.sent == 3000 && attempts.fetch_add(1, SeqCst) == 2 => {
             third.store(true, SeqCst);
             until("the large file got through", || through.load(SeqCst));
