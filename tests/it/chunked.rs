@@ -989,6 +989,42 @@ fn a_chunk_has_the_limits_of_the_upload() {
     assert!(failed.resumable && failed.missing.contains(&4) && !failed.missing.contains(&2), "{failed:?}");
 }
 
+/// Sizes and positions that do not fit into 32 bits. The file is sparse, so that it takes no space.
+#[cfg(unix)]
+#[test]
+fn a_file_over_4_gib_is_sent_from_the_right_position() {
+    let (folder, end) = (Folder::new("giant"), content(777));
+    let length = (5 << 30) + end.len() as u64;
+    let path = folder.path("giant.mp4");
+    let file = File::create(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &end, length - end.len() as u64).unwrap();
+    // The storage has all chunks but the last. A chunk may be larger than 4 GiB, too.
+    for (chunk_size, last) in [(1u64 << 30, 6), (5 << 30, 2)] {
+        let chunks: Vec<Value> = (1..last).map(|index| json!({"index": index, "status": "completed"})).collect();
+        let status = json!({
+            "upload_id": "u1", "status": "active", "total_size": length, "uploaded_chunks": chunks,
+            "page_info": {"page": 1, "total_page": 1},
+        });
+        let server = Server::start_with(|port| {
+            let url = json!({"chunk_index": last, "url": format!("http://127.0.0.1:{port}/put/last")});
+            [say(status), say(json!({"upload_urls": [url]})), stored(), say(json!({"total_completed": last}))]
+        });
+        let upload = json!({"upload_id": "u1", "asset_id": "a1", "chunk_size": chunk_size});
+        let upload: ResumableUpload = serde_json::from_value(upload).unwrap();
+        let (client, _) = crate::server::client(&server);
+        client.multipart_upload().upload_file(&path).resume(upload).send().unwrap();
+        let received = server.finish();
+        assert!(received[2].path == "/put/last" && received[2].body == end, "{chunk_size}");
+        let reported = &received[3].json()["completed_chunks"][0];
+        assert_eq!((&reported["chunk_index"], &reported["chunk_size"]), (&json!(last), &json!(end.len())));
+    }
+    let server = Server::start([Step::Refuse(answer(413, &json!({"message": "Too large."})))]);
+    let upload = crate::server::client(&server).0.assets().upload(&path).threshold(u64::MAX).wait(false);
+    assert_eq!(upload.send().unwrap_err().status(), Some(413));
+    let announced: u64 = server.finish()[0].header("content-length").unwrap().parse().unwrap();
+    assert!((1..1000).contains(&announced.saturating_sub(length)), "{announced}");
+}
+
 #[test]
 fn asset_options_are_sent_by_every_kind_of_upload() {
     let scene = Scene::new("options");
