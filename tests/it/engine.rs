@@ -420,6 +420,12 @@ fn the_deadline_holds_between_attempts() {
     }
     assert_eq!(clock.taken(), seconds(&[0.5, 1.0]), "the pause of 2 s does not fit in");
     assert_eq!(server.received().len(), 3);
+    // Nor does a pause that would end at the deadline.
+    let server = Server::start([status(500), ready()]);
+    let (client, clock) = client_in_time(&server);
+    let exact = within(Duration::from_millis(500));
+    let e = client.assets().retrieve("a1").request_options(exact).send().unwrap_err();
+    assert!(e.to_string().contains("no time for another attempt") && clock.taken().is_empty(), "{e}");
 }
 
 #[test]
@@ -622,6 +628,27 @@ fn a_call_waits_for_the_pause_of_another_no_longer_than_for_its_own() {
     assert_eq!(methods(&server.received()), ["POST /v1.3/assets", "POST /v1.3/assets"]);
     get(&client).unwrap();
     server.finish();
+}
+
+#[test]
+fn a_pause_after_a_429_holds_for_every_call_and_is_taken_once() {
+    // The refusal names no time, so the pause is the client's own back-off.
+    let refusal = || Step::Answer(answer_with(429, &[], &json!({"message": "Slow down."})));
+    let server = Server::start([refusal(), ready(), ready()]);
+    let clock = Interrupted::default();
+    let patient = builder(&server).clock(clock.clone()).build().unwrap();
+    let caller = patient.clone();
+    *clock.1.lock().unwrap() = Some(Box::new(move || caller.assets().delete("other").send().unwrap()));
+    get(&patient).unwrap();
+    let paths = methods(&server.finish());
+    assert_eq!(paths[1], "DELETE /v1.3/assets/other");
+    let taken = clock.0.taken();
+    assert!(taken.len() == 2 && !taken[0].is_zero(), "both calls wait before they send: {taken:?}");
+
+    let server = Server::start([too_many("3"), ready()]);
+    let (still, pauses) = client(&server);
+    get(&still).unwrap();
+    assert_eq!(pauses.taken(), seconds(&[3.0]), "once, although this clock does not advance during the pause");
 }
 
 #[test]

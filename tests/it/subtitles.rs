@@ -318,6 +318,9 @@ fn a_transcription_uses_its_best_segmentation() {
     transcription.utterances = serde_json::from_value(utterances).unwrap();
     assert_eq!(transcription.to_text().unwrap(), "Ana: Hello there.\nRita: Bye\n");
     assert!(transcription.to_vtt().unwrap().ends_with("\n00:00:01.400 --> 00:00:02.000\n<v Rita>Bye\n"));
+    transcription.sentences.as_mut().unwrap()[0].speaker = Some("Narrator".into());
+    let vtt = transcription.to_vtt().unwrap();
+    assert!(vtt.contains("\n<v Narrator>Hello there.\n"), "a sentence keeps its own speaker: {vtt}");
     transcription.sentences = None;
     assert!(transcription.to_srt().unwrap().contains("\nAna: Hello there.\n"));
 }

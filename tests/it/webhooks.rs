@@ -425,6 +425,7 @@ fn a_signed_body_that_is_not_an_event_says_why() {
         (r#"{"id": "whe_1", "type": "analyze.task.ready", "data": "68f1"}"#, "`data`"),
         (r#"{"id": "whe_1", "type": "analyze.task.ready", "data": {}}"#, "`data`: missing field `id`"),
         (r#"{"id": "whe_1", "type": "analyze.task.ready", "data": {"id": ["68f1"]}}"#, "`data.id`"),
+        (&json!({"id": "whe_1", "type": "analyze.task.ready", "data": "long ".repeat(9999)}).to_string(), "`data`"),
     ] {
         let e = read(body).unwrap_err();
         assert!(matches!(e, WebhookError::NotAnEvent { .. }), "{body}: {e}");

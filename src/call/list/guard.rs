@@ -191,9 +191,30 @@ mod tests {
     use crate::response::HttpResponse;
 
     fn page(info: &str) -> Page {
-        let body = format!("{{\"data\": [], \"page_info\": {info}}}").into_bytes();
+        numbered(1, "", info)
+    }
+
+    fn numbered(number: u64, items: &str, info: &str) -> Page {
+        let body = format!("{{\"data\": [{items}], \"page_info\": {info}}}").into_bytes();
         let response = HttpResponse { body, ..HttpResponse::default() };
-        Page::read("GET /things".into(), "data", Cursor::Number(1), 1, response).unwrap()
+        Page::read("GET /things".into(), "data", Cursor::Number(number), number, response).unwrap()
+    }
+
+    #[test]
+    fn a_page_without_ids_may_return_but_not_in_a_row() {
+        let (a, b) = (r#"{"rank": 1}"#, r#"{"rank": 2}"#);
+        for (pages, expected) in [
+            (vec![a, a], "the server returned page 1 again as page 2"),
+            (vec![a, b, b], "the server returned page 2 again as page 3"),
+            (vec![a, b, a, b, a, b, a], "the server returned page 5 again as page 7"),
+        ] {
+            let mut guard = Guard::default();
+            let mut admit = |number, items| guard.admit(&mut numbered(number, items, "{}"));
+            let results: Vec<_> = (1..).zip(pages).map(|(number, items)| admit(number, items)).collect();
+            let (last, earlier) = results.split_last().unwrap();
+            assert!(earlier.iter().all(Result::is_ok), "{earlier:?}");
+            assert_eq!(last, &Err(expected.to_string()));
+        }
     }
 
     #[test]
