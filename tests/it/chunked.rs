@@ -170,17 +170,21 @@ fn on_its_clock(scene: &Scene) -> UploadFile {
 
 #[test]
 fn urls_that_have_expired_are_not_used() {
-    let scene = Scene::new("expired-urls");
-    let (clock, mut began) = (scene.stand_in.clock(), false);
-    // The URLs of the session last an hour, and nothing is sent before the first progress event.
-    let upload = on_its_clock(&scene).progress_callback(move |_| {
-        if !std::mem::replace(&mut began, true) {
-            clock.advance(Duration::from_secs(2 * 3600));
-        }
-    });
-    upload.send().unwrap();
-    scene.check_complete();
-    assert_eq!(to_storage(&scene.stand_in).len(), 13, "the storage has refused none");
+    // The URLs of the session last an hour, and nothing is sent before the first progress event. A URL that expires
+    // within seconds is not used either.
+    for age in [2 * 3600, 3600 - 20] {
+        let scene = Scene::new("expired-urls");
+        let (clock, mut began) = (scene.stand_in.clock(), false);
+        let upload = on_its_clock(&scene).progress_callback(move |_| {
+            if !std::mem::replace(&mut began, true) {
+                clock.advance(Duration::from_secs(age));
+            }
+        });
+        upload.send().unwrap();
+        scene.check_complete();
+        assert_eq!(to_storage(&scene.stand_in).len(), 13, "the storage has refused none");
+        assert!(scene.stand_in.count(URLS) > 1, "{age}: the first URLs are replaced as well");
+    }
 }
 
 #[test]
@@ -283,6 +287,9 @@ fn a_report_is_retried_after_a_503() {
         });
         upload.send().unwrap();
         scene.check_complete();
+        let reports = scene.stand_in.requests().into_iter().map(|request| request.json()["completed_chunks"].take());
+        let longest = reports.filter_map(|chunks| chunks.as_array().map(Vec::len)).max();
+        assert_eq!(longest, Some(3), "no report is larger than a batch");
     }
 }
 
@@ -290,22 +297,26 @@ fn a_report_is_retried_after_a_503() {
 fn a_chunk_that_never_succeeds_ends_in_a_resumable_error() {
     let scene = Scene::new("never");
     scene.stand_in.fault("PUT /storage/{upload_id}/6", Fault::status(500).body(Value::Null).times(4));
-    let e = scene.upload().max_workers(3).send().unwrap_err();
+    let e = scene.upload().max_workers(1).send().unwrap_err();
     let text = e.to_string();
     let failed = upload_error(e);
     assert!(text.starts_with("127.0.0.1 answered with status 500"), "{text}");
     assert!(text.contains("PUT chunk 6 of 13") && text.contains(&failed.upload.upload_id), "{text}");
-    assert!(failed.resumable && failed.missing.contains(&6) && failed.total_chunks == 13, "{failed:?}");
+    assert!(failed.resumable && failed.total_chunks == 13, "{failed:?}");
     assert!(failed.upload.asset_id.is_some());
     assert!(std::error::Error::source(&*failed).is_none(), "the cause is in the text and not also the source");
 
-    // The chunks that had arrived by then were reported.
-    let reported: BTreeSet<u32> = scene.stand_in.reported_chunks(&scene.upload_id()).into_iter().collect();
-    let missing: BTreeSet<u32> = failed.missing.iter().copied().collect();
-    assert_eq!(reported.union(&missing).count(), 13);
-    assert!(reported.is_disjoint(&missing));
+    // The chunks that had arrived by then were reported, although their batch was not full.
+    assert_eq!(scene.stand_in.reported_chunks(&scene.upload_id()), [1, 2, 3, 4, 5]);
+    assert_eq!(failed.missing, Vec::from_iter(6..=13));
 
-    scene.upload().resume(&failed.upload).send().unwrap();
+    let mut first = None;
+    let (log, seen) = std::sync::mpsc::channel();
+    let resumed = scene.upload().resume(&failed.upload).progress_callback(move |progress| {
+        first.get_or_insert_with(|| log.send((progress.sent, progress.completed_chunks)).unwrap());
+    });
+    resumed.send().unwrap();
+    assert_eq!(seen.recv().unwrap(), (5 * CHUNK, 5), "the progress begins with what has arrived");
     scene.check_complete();
 }
 
@@ -843,6 +854,103 @@ fn a_redirect_of_the_storage_is_not_followed() {
 }
 
 #[test]
+fn settings_and_ids_that_cannot_be_used_are_refused_before_anything_is_sent() {
+    type Change = fn(UploadFile) -> UploadFile;
+    let changes: [(&str, Change); 4] = [
+        ("batch_size", |upload| upload.batch_size(0)),
+        ("max_workers", |upload| upload.max_workers(0)),
+        ("user_metadata", |upload| upload.user_metadata(5)),
+        ("user_metadata", |upload| upload.user_metadata(5).resume("u1")),
+    ];
+    let server = Server::start([]);
+    for (argument, change) in changes {
+        let e = change(eight_bytes(&server).0).send().unwrap_err();
+        assert!(matches!(&e, Error::InvalidArgument { argument: name, .. } if name == argument), "{argument}: {e:?}");
+    }
+    for id in ["", "..", "a\nb"] {
+        assert!(!upload_error(eight_bytes(&server).0.resume(id).send().unwrap_err()).resumable, "{id:?}");
+    }
+    assert!(server.received().is_empty());
+}
+
+#[test]
+fn a_resumed_session_is_completed_from_the_lists_of_the_platform() {
+    let folder = Folder::new("resumed");
+    let file = folder.write("a.mp4", b"12345678");
+    let status = json!({
+        "upload_id": "u1", "status": "active", "total_size": 8, "uploaded_chunks": [],
+        "chunks_completed": 0, "chunks_failed": 0, "chunks_pending": 0, "page_info": {"page": 1, "total_page": 1},
+    });
+    let with_chunk =
+        |index: u32| with(status.clone(), "uploaded_chunks", json!([{"index": index, "status": "pending"}]));
+    let listed = |total: Value| {
+        let known = json!({
+            "upload_id": "u1", "chunk_size": 4, "total_chunks": total, "expires_at": "2030-01-02T03:04:05Z",
+        });
+        json!({"data": [{"upload_id": "u0", "chunk_size": 1, "total_chunks": 8}, known], "page_info": {}})
+    };
+    for (status, total, expected) in [
+        (status.clone(), Value::Null, "No."),
+        (status.clone(), json!(2), "No."),
+        (status.clone(), json!(3), "this file would have 2 chunks of 4 bytes, but upload u1 has 3 chunks"),
+        (with_chunk(2), json!(2), "No."),
+        (with_chunk(3), json!(2), "upload u1 has a chunk 3, but this file has chunks 1 to 2"),
+    ] {
+        let refused = Step::Answer(answer(403, &json!({"message": "No."})));
+        let server = Server::start([say(status), say(listed(total)), refused]);
+        let (client, _) = crate::server::client(&server);
+        let upload = client.multipart_upload().upload_file(file.as_path()).resume("u1").max_workers(1).max_retries(0);
+        let e = upload.send().unwrap_err();
+        assert!(e.to_string().starts_with(expected) || e.to_string().contains(expected), "{expected}: {e}");
+        if expected == "No." {
+            let upload = upload_error(e).upload;
+            assert_eq!((upload.chunk_size, upload.expires_at.map(|at| at.year())), (Some(4), Some(2030)));
+            assert_eq!(serde_json::to_value(&upload).unwrap()["file"]["size"], 8, "a later run can tell another file");
+        }
+    }
+    // A session that is reported as complete lacks nothing, whatever its list says.
+    let server = Server::start([say(with(with_chunk(1), "status", json!("completed")))]);
+    let upload: ResumableUpload =
+        serde_json::from_value(json!({"upload_id": "u1", "asset_id": "a1", "chunk_size": 4})).unwrap();
+    assert_eq!(eight_bytes(&server).0.resume(&upload).send().unwrap().asset_id, "a1");
+    server.finish();
+    // A session that the platform no longer knows is complete if its asset is ready and has the file's size.
+    for (asset, is_complete) in [
+        (json!({"_id": "a1", "status": "ready", "size": 8}), true),
+        (json!({"_id": "a1", "status": "ready"}), true),
+        (json!({"_id": "a1", "status": "ready", "size": 9}), false),
+        (json!({"_id": "a1", "status": "processing", "size": 8}), false),
+    ] {
+        let server = Server::start([Step::Answer(answer(404, &json!({"message": "No."}))), say(asset.clone())]);
+        match eight_bytes(&server).0.resume(&upload).send() {
+            Ok(result) => assert!(is_complete && result.asset_id == "a1", "{asset}"),
+            Err(e) => assert!(!is_complete && !upload_error(e).resumable, "{asset}"),
+        }
+        server.finish();
+    }
+}
+
+#[test]
+fn the_clock_of_the_storage_is_not_that_of_the_platform() {
+    let folder = Folder::new("clock");
+    let date = [("etag", "\"e\""), ("date", "Tue, 14 Nov 2123 22:14:20 GMT")];
+    let stored = || Step::Answer(answer_with(200, &date, &Value::Null));
+    let server = Server::start_with(|port| {
+        let uploaded = [say(session(port)), stored(), stored(), say(json!({"total_completed": 2}))];
+        let rest = [say(json!({"data": [], "page_info": {}})), say(json!({"_id": "a2", "status": "ready"}))];
+        uploaded.into_iter().chain(rest)
+    });
+    let (client, _) = crate::server::client(&server);
+    let file = FileSource::bytes("a.mp4", b"12345678".as_slice());
+    client.multipart_upload().upload_file(file).max_workers(1).send().unwrap();
+    // The platform's time is still unknown, so an upload that may have to be looked for asks for it.
+    let upload = client.assets().upload(folder.write("b.mp4", b"b")).state_file(folder.path("state"));
+    upload.wait(false).send().unwrap();
+    let received = server.finish();
+    assert_eq!(received.iter().filter(|request| request.method == "GET").count(), 1);
+}
+
+#[test]
 fn wrong_counts_of_chunks_are_refused() {
     let lies = json!({
         "upload_id": "u1", "status": "active", "total_size": 8, "chunks_completed": u32::MAX,
@@ -1212,12 +1320,15 @@ fn a_chunk_waits_while_the_platform_returns_no_urls() {
 fn no_chunk_is_started_after_a_permanent_failure() {
     let stand_in = StandIn::start();
     stand_in.chunks(1000, 200);
-    stand_in.fault("PUT /storage/{upload_id}/1", Fault::status(401));
-    let file = FileSource::bytes("a.mp4", content(200_000));
-    let e = stand_in.client().multipart_upload().upload_file(file).max_workers(2).send().unwrap_err();
-    assert_eq!(e.status(), Some(401));
-    let sent = stand_in.sent_chunks(&stand_in.upload_ids()[0]);
-    assert!(sent.len() < 200, "{}", sent.len());
+    // A chunk is refused, or the report of one.
+    for refused in ["PUT /storage/{upload_id}/1", "POST /assets/multipart-uploads/{upload_id}"] {
+        stand_in.fault(refused, Fault::status(401));
+        let file = FileSource::bytes("a.mp4", content(200_000));
+        let upload = stand_in.client().multipart_upload().upload_file(file).max_workers(2).batch_size(1);
+        assert_eq!(upload.send().unwrap_err().status(), Some(401));
+        let sent = stand_in.sent_chunks(&stand_in.upload_ids().pop().unwrap());
+        assert!(sent.len() < 200, "{refused}: {}", sent.len());
+    }
 }
 
 #[test]

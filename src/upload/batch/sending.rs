@@ -14,7 +14,7 @@ use crate::text::printable_path;
 use crate::upload::batch::job::{Checkpoint, File, FileJob, Pending, Reached};
 use crate::upload::batch::name_lock::{Name, Settled, Unsettled};
 use crate::upload::batch::scheduler::Batch;
-use crate::upload::chunked::open::{is_hopeless, is_of};
+use crate::upload::chunked::open::is_hopeless;
 use crate::upload::journal::entry::{Entry, Event, FileKey};
 use crate::upload::options::{Journal, SentAt};
 use crate::upload::outcome::UploadOutcomeKind;
@@ -94,8 +94,7 @@ impl Batch {
                 Entry { asset_id: Some(asset_id), .. } => return self.wait_on(job, key, asset_id, progress),
                 line => {
                     let sent_at = line.sent_at();
-                    let upload = line.upload.filter(|upload| is_of(upload, &job.file.path));
-                    job.file.checkpoint = Checkpoint { upload, sent_at };
+                    job.file.checkpoint = Checkpoint { upload: line.upload, sent_at };
                 }
             }
         }

@@ -1,21 +1,20 @@
 //! The session of a chunked upload, either new or resumed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::call::encode::{check_header, check_segment, insert_header};
 use crate::call::list::pager::SyncPager;
 use crate::call::options::RequestOptions;
 use crate::error::{Error, Result, UploadError};
-use crate::file::{FileSource, Inspected, stat};
+use crate::file::{FileSource, Inspected};
 use crate::http::attempt::{API_KEY_HEADER, HeaderMap};
 use crate::http::engine::STORAGE_OPERATION;
 use crate::http::session::Session;
 use crate::resources::assets::{AssetStatus, AssetType};
 use crate::resources::multipart_upload::{ChunkInfo, ChunkStatus, PresignedUrl, UploadSessionStatus};
 use crate::resumable::{FileStamp, ResumableUpload};
-use crate::text::{printable, printable_path};
+use crate::text::printable;
 use crate::upload::options::NewAsset;
 
 /// The maximum number of chunks. A platform that announces more has made a mistake.
@@ -262,15 +261,6 @@ pub(crate) fn chunk_headers(upload: &ResumableUpload) -> Result<HeaderMap> {
     Ok(headers)
 }
 
-/// Whether a recorded upload can be resumed with this file.
-pub(crate) fn is_of(upload: &ResumableUpload, path: &Path) -> bool {
-    let difference = upload.file.zip(stat(path).ok().flatten()).and_then(|(then, now)| then.difference(&now));
-    if let Some(difference) = &difference {
-        log::warn!("{}: {difference}; it is uploaded from the start", printable_path(path));
-    }
-    difference.is_none()
-}
-
 /// Returns the state of the file, with a hash of samples of its content.
 fn fingerprint(source: &Inspected) -> Result<Option<FileStamp>> {
     let Some(stamp) = source.stamp() else { return Ok(None) };
@@ -328,6 +318,8 @@ pub(crate) fn is_unknown_session(e: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use time::OffsetDateTime;
 
     use super::*;

@@ -162,15 +162,8 @@ impl Job<'_> {
         let missing: u64 = state.missing.iter().map(|index| self.place(*index).1).sum();
         self.sent.store(self.length.saturating_sub(missing), Ordering::Relaxed);
         self.report_progress(state, progress, UploadState::Uploading);
-        if state.missing.is_empty() {
-            return Ok(());
-        }
-        {
-            let mut queue = self.queue();
-            queue.chunks = state.missing.iter().copied().collect();
-            queue.asked_ahead = 0;
-            self.stop.reset();
-        }
+        self.queue().chunks = state.missing.iter().copied().collect();
+        self.stop.reset();
         let workers = self.tuning.max_workers.min(state.missing.len());
         let (sender, events) = channel(usize::MAX);
         let mut fault = None;
@@ -214,10 +207,7 @@ impl Job<'_> {
                 }
             }
         });
-        if fault.as_ref().is_some_and(Error::is_canceled) {
-            // The remaining chunks are reported without the cancel handle, which would stop the request.
-            return fault.map_or(Ok(()), Err);
-        }
+        // After a cancellation this sends nothing: see `report_last`.
         let reported = self.report_rest(state);
         fault.map_or(reported, Err)
     }

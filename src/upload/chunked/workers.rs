@@ -80,7 +80,7 @@ impl Job<'_> {
     pub(crate) fn work(&self, events: &Sender<Report>) {
         let work = || -> Result<()> {
             let file = RefCell::new(self.source.byte_ranges()?);
-            while let Some(index) = self.take() {
+            while let Some(index) = self.next_chunk() {
                 let done = match self.send_chunk(index, &file) {
                     // The storage accepted the chunk without an `ETag`. A second attempt may return one.
                     Err(Error::Decode { .. }) => self.send_chunk(index, &file)?,
@@ -132,10 +132,9 @@ impl Job<'_> {
         RequestOptions { deadline: remaining, ..self.tuning.options.clone() }
     }
 
-    fn take(&self) -> Option<u32> {
-        if self.stop.is_canceled() {
-            return None;
-        }
+    /// Takes a chunk that no worker has taken. The lock is released before the chunk is sent. If the upload was stopped,
+    /// [`url`](Self::url) refuses to send it.
+    fn next_chunk(&self) -> Option<u32> {
         self.queue().chunks.pop_front()
     }
 
@@ -191,7 +190,6 @@ impl Job<'_> {
             if self.stop.is_canceled() {
                 return Err(Error::Canceled { operation: self.name(), sent: false });
             }
-            engine::check_canceled(self.tuning.options.cancel.as_ref(), &self.name())?;
             match queue.urls.remove(&index) {
                 Some(PresignedUrl { url: Some(url), expires_at, .. }) if !self.is_expired(expires_at) => {
                     return self.checked(url);

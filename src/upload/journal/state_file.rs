@@ -10,7 +10,6 @@ use crate::resources::assets::{Asset, AssetStatus};
 use crate::resumable::ResumableUpload;
 use crate::sync::lock;
 use crate::text::printable;
-use crate::upload::chunked::open::is_of;
 use crate::upload::journal::JournalFile;
 use crate::upload::journal::entry::{Entry, Event, FileKey, Kind};
 use crate::upload::journal::paths::{Folders, Paths};
@@ -66,8 +65,7 @@ impl StateFile {
         let previous = match entry {
             Some(entry) if anyway || entry.file.is_version(&file) => {
                 let sent_at = entry.sent_at();
-                let upload = entry.upload.filter(|upload| anyway || is_of(upload, place));
-                PreviousRun { asset_id: entry.asset_id, upload, sent_at }
+                PreviousRun { asset_id: entry.asset_id, upload: entry.upload, sent_at }
             }
             Some(_) => {
                 log::warn!("{}: the file has changed; it is uploaded from the start", printable(&file.path, 1000));
