@@ -395,3 +395,22 @@ fn a_deadline_ends_a_batch_that_the_next_completes() {
     assert!(scene.both().send().unwrap().finish().is_complete());
     assert_eq!(scene.counts(), (5, [5, 0], [5, 0]));
 }
+
+#[test]
+fn an_unusable_id_of_a_placement_is_looked_up_again() {
+    let scene = Scene::new(1, 0);
+    let added = outcomes(scene.both().wait(false));
+    assert!(added["000.mp4"].result.is_ok(), "{added:?}");
+    let path = scene.folder.path("manifest.jsonl");
+    let mut lines: Vec<String> = std::fs::read_to_string(&path).unwrap().lines().map(Into::into).collect();
+    let mut last: serde_json::Value = serde_json::from_str(&lines.pop().unwrap()).unwrap();
+    for placement in last["placements"].as_array_mut().unwrap() {
+        placement["id"] = "..".into();
+    }
+    lines.push(last.to_string());
+    std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+    let found = outcomes(scene.both());
+    let outcome = &found["000.mp4"];
+    assert!(outcome.result.is_ok() && outcome.indexed_assets.len() == 1 && outcome.items.len() == 1, "{outcome:?}");
+    assert_eq!(scene.counts(), (1, [1, 0], [1, 0]));
+}

@@ -246,6 +246,7 @@ fn a_file_that_is_not_a_manifest_is_refused_and_not_changed() {
     let client = client(&stand_in.url());
     let newer = r#"{"format":"twelvelabs-manifest","version":2,"base_url":"u","account":"a"}"#;
     let state = r#"{"format":"twelvelabs-upload","version":1,"base_url":"u","account":"a"}"#;
+    let other = r#"{"format":"another","version":1,"base_url":"u","account":"a"}"#;
     for (text, why) in [
         (&b"\0\0\0\x20ftypmp42\0\0\0\0mp42mp41"[..], "is not a manifest"),
         (b"{}\n", "is not a manifest"),
@@ -255,6 +256,7 @@ fn a_file_that_is_not_a_manifest_is_refused_and_not_changed() {
         (b"{\"event\":\"ended\",\"path\":\"/a\",\"size\":1}\n", "is not a manifest"),
         (b"{\"format\":\"twelvelabs-manifest\"}\n", "is not a manifest"),
         (b"\xff", "is not a manifest"),
+        (other.as_bytes(), "is not a manifest"),
         (newer.as_bytes(), "update the program"),
         (state.as_bytes(), "has the format `twelvelabs-upload`"),
     ] {
@@ -266,6 +268,9 @@ fn a_file_that_is_not_a_manifest_is_refused_and_not_changed() {
         assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
         assert_eq!(folder.names(), ["00.mp4", NAME]);
     }
+    let missing = client.assets().upload_all([folder.path("00.mp4")]).manifest(folder.path("no folder/manifest.jsonl"));
+    let e = missing.send().unwrap_err();
+    assert!(e.to_string().contains("cannot open the manifest"), "{e}");
     assert_eq!(stand_in.count("POST /assets"), 0);
 }
 
@@ -360,7 +365,7 @@ fn a_manifest_without_a_header_is_accepted_once() {
 #[test]
 fn removing_the_manifest_during_a_batch_ends_the_batch() {
     type Change = fn(&Path) -> std::io::Result<()>;
-    let changes: [(&str, Change); 4] = [
+    let changes: [(&str, Change); 5] = [
         ("removed", |path| fs::remove_file(path)),
         ("replaced", |path| {
             fs::copy(path, path.with_extension("copy"))?;
@@ -368,6 +373,10 @@ fn removing_the_manifest_during_a_batch_ends_the_batch() {
         }),
         ("renamed", |path| fs::rename(path, path.with_extension("other"))),
         ("unlocked", |path| fs::remove_file(path.with_extension("jsonl.lock"))),
+        ("lock replaced", |path| {
+            fs::remove_file(path.with_extension("jsonl.lock"))?;
+            fs::write(path.with_extension("jsonl.lock"), "my notes")
+        }),
     ];
     // On Windows, other programs cannot do any of this.
     let is_prevented = cfg!(windows);
@@ -391,6 +400,8 @@ fn removing_the_manifest_during_a_batch_ends_the_batch() {
         let e = found["01.mp4"].result.as_ref().unwrap_err();
         assert!(e.to_string().ends_with("no further file was started"), "{name}: {e}");
         assert_eq!(stand_in.count("POST /assets"), 1, "{name}");
+        let notes = fs::read_to_string(folder.path("manifest.jsonl.lock")).ok();
+        assert_eq!(notes.as_deref(), (name == "lock replaced").then_some("my notes"), "another's file is not removed");
     }
 }
 

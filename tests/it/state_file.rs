@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::batch::{CHUNK, client, until};
 use crate::files::{Folder, content};
-use twelvelabs::assets::{AssetStatus, UploadAsset};
+use twelvelabs::assets::{AssetStatus, UploadAsset, UploadState};
 use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{CancelHandle, Error, FileSource, RequestOptions, TwelveLabs};
 
@@ -155,6 +155,20 @@ fn an_upload_that_cannot_be_resumed_starts_over() {
     let asked = scene.stand_in.count("GET /assets/multipart-uploads/{id}");
     scene.complete();
     assert_eq!(scene.stand_in.count("GET /assets/multipart-uploads/{id}"), asked, "it is begun anew at once");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_has_taken_the_place_of_the_state_file_is_not_removed() {
+    let scene = Scene::new("place");
+    let (path, other) = (scene.folder.path(NAME), scene.folder.write("notes", b"my notes"));
+    let upload = scene.upload().progress_callback(move |progress| {
+        if progress.state == UploadState::Ready {
+            fs::rename(&other, &path).unwrap();
+        }
+    });
+    upload.send().unwrap();
+    assert_eq!(fs::read(scene.folder.path(NAME)).unwrap(), b"my notes");
 }
 
 #[test]

@@ -272,10 +272,9 @@ impl Entry {
     }
 
     /// Drops ids that cannot be a path segment. A system crash may leave arbitrary bytes in the journal, and such an id
-    /// would make the file fail in every run.
+    /// would make the file fail in every run. A session with such an id is like one that has ended.
     pub(crate) fn usable(self) -> Self {
         Entry {
-            upload: self.upload.filter(|upload| is_id(&upload.upload_id)),
             asset_id: self.asset_id.filter(|id| is_id(id)),
             asset: self.asset.filter(|asset| is_id(&asset.id)),
             placements: self
@@ -318,6 +317,10 @@ mod tests {
         let mut zeros = line.clone();
         zeros[60..90].fill(0);
         assert!(EntryHead::read(&zeros).is_err());
+        let text = String::from_utf8(line).unwrap();
+        for (sound, broken) in [("/caf", "/\u{1}caf"), ("\"permanent\":false", "\"permanent\":fal")] {
+            assert!(EntryHead::read(text.replace(sound, broken).as_bytes()).is_err(), "{broken:?}");
+        }
         // A line in any other form is read as well, by parsing all of it.
         let sent = Entry { sent_at: at, at, ..Entry::new(Event::Sending, &file) };
         let quoted = Entry { at, ..Entry::new(Event::Done, &FileKey { path: "/a\"b".into(), ..file.clone() }) };

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::http::session::Session;
-use crate::text::{printable_path, without_bom};
+use crate::text::printable_path;
 use crate::upload::journal::compact::{NotRewritten, open_journal, rewrite, sync_folder};
 use crate::upload::journal::entry::{Entry, FileKey, Header, Kind, MAX_LINE};
 use crate::upload::journal::lock::{Lock, leads_to};
@@ -209,7 +209,7 @@ impl JournalFile {
         let mut text = Vec::new();
         self.file.seek(SeekFrom::Start(place.start)).map_err(fail)?;
         (&self.file).take(place.end - place.start).read_to_end(&mut text).map_err(fail)?;
-        match serde_json::from_slice::<Entry>(without_bom(&text)) {
+        match serde_json::from_slice::<Entry>(&text) {
             Ok(entry) => Ok(Some(entry.usable())),
             Err(e) => {
                 log::warn!("{}: a line is skipped: {e}", printable_path(&self.path));
@@ -309,13 +309,12 @@ fn behind_links(kind: Kind, path: &Path) -> Result<PathBuf> {
 fn is_among(path: &Path, files: &[PathBuf], paths: &Paths) -> bool {
     let mut folders = Folders::relative_to(&paths.roots);
     let id = paths.id(&folders.key(path));
-    paths.contains(id)
-        || paths.may_be_own(id)
-            && files.iter().any(|file| {
-                // If neither exists yet, the two paths might become the same file.
-                let may_be = || is_same_file(file, path) || !file.exists() && !path.exists();
-                paths.id(&folders.key(file))[0] == id[0] && may_be()
-            })
+    paths.may_be_own(id)
+        && files.iter().any(|file| {
+            // If neither exists yet, the two paths might become the same file.
+            let may_be = || is_same_file(file, path) || !file.exists() && !path.exists();
+            paths.id(&folders.key(file))[0] == id[0] && may_be()
+        })
 }
 
 #[cfg(test)]
