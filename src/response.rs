@@ -3,11 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memmem;
+
 use crate::text::{KEPT, excerpt, head, html_title, looks_like_html, printable, without_signatures};
 
 /// The headers of a response. Names are case-insensitive.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(Arc<Vec<(String, String)>>);
+pub struct Headers(Arc<Fields>);
+
+/// All names and values in one text, because a string for each would be most of what a small response allocates.
+#[derive(Default, PartialEq, Eq)]
+struct Fields {
+    text: String,
+    /// Where in `text` each name and its value end.
+    ends: Vec<(usize, usize)>,
+}
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,28 +29,56 @@ impl fmt::Debug for Headers {
 impl Headers {
     /// Returns the first value of a header.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let Fields { text, ends } = &*self.0;
+        let mut start = 0;
+        ends.iter().find_map(|&(end, next)| {
+            // Most names differ in length, which is seen before anything is sliced.
+            let is_this = end - start == name.len() && text[start..end].eq_ignore_ascii_case(name);
+            start = next;
+            is_this.then(|| &text[end..next])
+        })
     }
 
     /// Returns all headers, in the order in which they were received.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        let mut start = 0;
+        self.0.ends.iter().map(move |&(name, value)| {
+            let field = (&self.0.text[start..name], &self.0.text[name..value]);
+            start = value;
+            field
+        })
+    }
+
+    /// Says whether a header contains this text. It may also be said of a text that begins in one header and ends in
+    /// the next.
+    pub(crate) fn may_contain(&self, text: &memmem::Finder<'_>) -> bool {
+        text.find(self.0.text.as_bytes()).is_some()
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
         if self.get(name).is_some() {
-            Arc::make_mut(&mut self.0).retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+            *self = self.iter().filter(|(have, _)| !have.eq_ignore_ascii_case(name)).collect();
         }
     }
 
-    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        Arc::make_mut(&mut self.0).iter_mut().map(|(_, value)| value)
+    /// Replaces each value by what the function makes of it.
+    pub(crate) fn map_values(&mut self, change: impl Fn(&str) -> String) {
+        *self = self.iter().map(|(name, value)| (name, change(value))).collect();
     }
 }
 
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
-        Headers(Arc::new(headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
+        let headers = headers.into_iter();
+        let fields = headers.size_hint().0;
+        let mut all = Fields { text: String::with_capacity(fields * 40), ends: Vec::with_capacity(fields) };
+        for (name, value) in headers {
+            all.text.push_str(name.as_ref());
+            let name = all.text.len();
+            all.text.push_str(value.as_ref());
+            all.ends.push((name, all.text.len()));
+        }
+        Headers(Arc::new(all))
     }
 }
 
@@ -71,7 +109,7 @@ pub struct HttpResponse<T> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
     /// The host that sent it.
-    pub host: String,
+    pub host: Arc<str>,
     /// The number of attempts.
     pub attempts: u32,
 }
@@ -125,7 +163,7 @@ impl<T: fmt::Debug> fmt::Debug for HttpResponse<T> {
 
 /// Describes a response that contains no message.
 pub(crate) fn describe(response: &HttpResponse<()>) -> String {
-    let answered = match response.origin.host.as_str() {
+    let answered = match &*response.origin.host {
         "" => format!("the server answered with status {}", response.status),
         host => format!("{} answered with status {}", printable(host, 100), response.status),
     };

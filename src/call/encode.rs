@@ -52,7 +52,9 @@ pub(super) fn url<'a>(
         query_pairs(name, value, &mut added);
     }
     let is_replaced = |have: &str| options.iter().any(|(name, _)| is_same_parameter(have, name));
-    let mut url = [base_url, path].concat();
+    let mut url = String::with_capacity(base_url.len() + path.len());
+    url.push_str(base_url);
+    url.push_str(path);
     let mut mark = '?';
     let mut push = |(name, value): &(String, String)| {
         url.push(mark);

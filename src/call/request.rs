@@ -369,11 +369,15 @@ impl Request {
 
     /// Returns the name of the request in error messages, such as `GET /assets/65f…`.
     pub(crate) fn operation(&self) -> String {
+        let mut operation = String::with_capacity(self.method.len() + 1 + self.path.len().min(200));
+        operation.push_str(self.method);
+        operation.push(' ');
         // The path is encoded, so it is printable, but it can be long.
         match self.path.get(200..) {
-            None | Some("") => [self.method, " ", &self.path].concat(),
-            Some(_) => [self.method, " ", &printable(&self.path, 200)].concat(),
+            None | Some("") => operation.push_str(&self.path),
+            Some(_) => operation.push_str(&printable(&self.path, 200)),
         }
+        operation
     }
 
     /// Sends the request and returns the whole answer if it is a success.

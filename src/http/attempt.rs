@@ -1,5 +1,6 @@
 //! One attempt at one HTTP exchange, made with the HTTP library (ureq).
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,6 +70,8 @@ pub(super) struct Limits {
 pub(crate) struct LiveBody {
     reader: Box<dyn Read + Send + Sync>,
     exchange: Arc<Exchange>,
+    /// The length that the answer announced, unless it is compressed.
+    announced: Option<u64>,
     /// The largest number of bytes on the wire that still means an empty body.
     empty: u64,
 }
@@ -331,19 +334,24 @@ pub(super) fn send(
         (Err(e), _) => return Err(failure(e, exchange)),
     };
     let (parts, body) = response.into_parts();
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     // An empty chunked body is its last chunk alone (RFC 9112, section 7.1). This allows for a longer way of writing
     // it.
     let empty = if parts.headers.contains_key(header::TRANSFER_ENCODING) { b"00;\r\n\r\n".len() as u64 } else { 0 };
+    let announced = body.content_length();
     // This reads the first bytes of a compressed body, so it has to run within the exchange.
     let reader = Box::new(body.into_with_config().limit(u64::MAX).reader());
     Ok(HttpResponse {
         status: parts.status.as_u16(),
-        headers: parts.headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect(),
+        headers: parts.headers.iter().map(|(name, value)| (name, text(value))).collect(),
         body: Vec::new(),
         origin: Origin::default(),
-        data: LiveBody { reader, exchange: exchange.clone(), empty },
+        data: LiveBody { reader, exchange: exchange.clone(), announced, empty },
     })
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    // Almost all values are ASCII, for which this check is enough.
+    value.to_str().map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed)
 }
 
 type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
@@ -445,7 +453,7 @@ fn run_with<B: AsSendBody>(agent: &Agent, request: Request<B>, settings: Option<
 pub(super) fn read_all(answer: &mut HttpResponse<LiveBody>, limit: u64, deadline: Instant) -> Result<Vec<u8>, Failure> {
     // One byte more than expected is read, to see that the body ends or that it is too long.
     let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
-    let announced = answer.headers.get("content-length").and_then(|text| text.parse::<usize>().ok());
+    let announced = answer.data.announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     let expected = announced.map_or(MIN_READ, |length| length.saturating_add(1));
     let mut body = vec![0; expected.min(most).min(MAX_PREALLOC)];
     let mut filled = 0;
@@ -630,7 +638,7 @@ mod tests {
     fn answer(pieces: &[Option<usize>]) -> (HttpResponse<LiveBody>, Pieces) {
         let pieces = Pieces(Arc::new(std::sync::Mutex::new(pieces.to_vec())));
         let reader = Box::new(pieces.clone());
-        let data = LiveBody { reader, exchange: Exchange::new("http://localhost/", None), empty: 0 };
+        let data = LiveBody { reader, exchange: Exchange::new("http://localhost/", None), announced: None, empty: 0 };
         (
             HttpResponse {
                 data,

@@ -109,12 +109,12 @@ pub(crate) fn run(session: &Session, plan: Plan<'_>) -> Result<HttpResponse<Live
         let (error, outcome) = match result {
             Ok((_, response)) if (200..300).contains(&response.status) => return call.success(response),
             Ok((_, response)) if retry.has_deleted(response.status) => return Ok(no_content(response)),
-            Ok((url, response)) if is_redirect(&response) => {
-                let (error, outcome, target) = call.redirect(&url, response);
+            Ok((exchange, response)) if is_redirect(&response) => {
+                let (error, outcome, target) = call.redirect(&exchange.url(), response);
                 redirected = target;
                 (error, outcome)
             }
-            Ok((url, response)) => call.refused(&url, response),
+            Ok((exchange, response)) => call.refused(&exchange.url(), response),
             Err(AttemptError::Stopped(e)) => call.stopped(e)?,
             Err(AttemptError::Failed(failure)) => call.failed(failure),
         };
@@ -150,8 +150,8 @@ fn no_content<T>(mut response: HttpResponse<T>) -> HttpResponse<T> {
     response
 }
 
-/// The answer to an attempt, its URL, and the report for the observer, if there is one.
-type Attempted<'a> = (Result<(String, HttpResponse<LiveBody>), AttemptError>, Option<ReportOnDrop<'a>>);
+/// The answer to an attempt, its exchange, and the report for the observer, if there is one.
+type Attempted<'a> = (Result<(Arc<Exchange>, HttpResponse<LiveBody>), AttemptError>, Option<ReportOnDrop<'a>>);
 
 /// The state of a call in the loop.
 struct Call<'a, 'p> {
@@ -196,8 +196,9 @@ impl<'a, 'p> Call<'a, 'p> {
 
     /// Returns the time that remains until the deadline.
     fn remaining(&self) -> Option<Duration> {
+        let deadline = self.plan.policy.deadline?;
         let spent = self.session.settings().clock.now().saturating_duration_since(self.since);
-        Some(self.plan.policy.deadline?.saturating_sub(spent))
+        Some(deadline.saturating_sub(spent))
     }
 
     /// Waits while the rate limiter holds requests back.
@@ -269,7 +270,7 @@ impl<'a, 'p> Call<'a, 'p> {
             },
         };
         self.attempts += 1;
-        let exchange = Exchange::new(&url, self.plan.cancel.clone());
+        let exchange = Exchange::new(url, self.plan.cancel.clone());
         if let Some(permit) = &permit {
             permit.watch(exchange.departed());
         }
@@ -281,14 +282,18 @@ impl<'a, 'p> Call<'a, 'p> {
         });
         let bytes_received = result.as_ref().map_or(0, |response| response.body.len() as u64);
         if let Ok(response) = &mut result {
-            response.origin = Origin { host: exchange.contact(), attempts: self.attempts };
+            let host = match self.is_api && !exchange.is_with_proxy() {
+                true => self.session.settings().api_host.clone(),
+                false => exchange.contact().into(),
+            };
+            response.origin = Origin { host, attempts: self.attempts };
             self.session.redact_success(response);
             if self.is_api {
                 self.session.learn_time(&response.headers);
             }
         }
         let report = self.report(&exchange, &result, started, bytes_received);
-        (result.map(|response| (url, response)), report)
+        (result.map(|response| (exchange, response)), report)
     }
 
     fn observer(&self) -> Option<&'a Observer> {

@@ -14,7 +14,7 @@ use crate::http::limiter::{RateLimiter, RequestRate};
 use crate::http::observe::Observer;
 use crate::http::rate_limit::server_time;
 use crate::http::redact::{SHORT_KEY, mask};
-use crate::http::url::without_password;
+use crate::http::url::{host_of, without_password};
 use crate::limits::FOREVER;
 use crate::response::{Headers, HttpResponse};
 use crate::sync::lock;
@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub options: Options,
     pub clock: Arc<dyn Clock>,
     pub max_response_size: u64,
+    /// The host of the base URL.
+    pub api_host: Arc<str>,
     pub limiter: RateLimiter,
     /// The offset of the API's clock from this machine's, if known, and both of this machine's times at that moment.
     server_clock: Mutex<Option<(time::Duration, Instant, OffsetDateTime)>>,
@@ -88,8 +90,10 @@ impl Session {
         let limiter = RateLimiter::new(options.rate_limit);
         let key = memmem::Finder::new(&options.api_key).into_owned();
         let max_response_size = options.max_response_size.unwrap_or(MAX_RESPONSE_SIZE);
+        let api_host = host_of(&options.base_url).into();
         let server_clock = Mutex::default();
-        Ok(Session(Arc::new(Settings { options, clock, max_response_size, limiter, server_clock, agents, key })))
+        let settings = Settings { options, clock, max_response_size, api_host, limiter, server_clock, agents, key };
+        Ok(Session(Arc::new(settings)))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -144,10 +148,8 @@ impl Session {
     fn take_out_key<T>(&self, response: &mut HttpResponse<T>) {
         let key = &self.0.options.api_key;
         let has_key = |text: &[u8]| self.0.key.find(text).is_some();
-        if response.headers.iter().any(|(_, value)| has_key(value.as_bytes())) {
-            for value in response.headers.values_mut().filter(|value| has_key(value.as_bytes())) {
-                *value = mask(value, key);
-            }
+        if response.headers.may_contain(&self.0.key) {
+            response.headers.map_values(|value| mask(value, key));
         }
         if has_key(&response.body) {
             response.body = mask(&String::from_utf8_lossy(&response.body), key).into_bytes();

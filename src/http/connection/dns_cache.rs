@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::iter;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -109,9 +109,17 @@ fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
     Some((uri.host()?, port))
 }
 
+/// Returns the address that a URL contains in place of a name.
+fn literal(uri: &Uri) -> Option<SocketAddr> {
+    let has_port = uri.authority().and_then(|authority| authority.as_str().parse().ok());
+    has_port.or_else(|| {
+        let (host, port) = host_and_port(uri)?;
+        Some(SocketAddr::new(host.trim_matches(['[', ']']).parse().ok()?, port))
+    })
+}
+
 impl Resolver for DnsCache {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let (host, port) = host_and_port(uri).ok_or(ureq::Error::HostNotFound)?;
         let mut found = self.empty();
         // The library's list holds at most sixteen addresses.
         let mut keep = |addresses: &[SocketAddr]| {
@@ -119,9 +127,10 @@ impl Resolver for DnsCache {
                 found.push(address);
             }
         };
-        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(address) => keep(&[SocketAddr::new(address, port)]),
-            Err(_) => {
+        match literal(uri) {
+            Some(address) => keep(&[address]),
+            None => {
+                let (host, port) = host_and_port(uri).ok_or(ureq::Error::HostNotFound)?;
                 set_stage(Stage::Resolving, uri);
                 let addresses = self.look_up(host, port, timeout)?;
                 set_stage(Stage::Ready, uri);

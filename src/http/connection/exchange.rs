@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use ureq::Timeout;
@@ -62,8 +62,8 @@ pub(crate) struct Exchange {
     pub(super) head: AtomicBool,
     /// Whether this crate opened the socket. Only then is it known when a byte has left.
     pub(super) socket: AtomicBool,
-    /// Whether a byte of the request has left, shared with other threads.
-    departed: Arc<AtomicBool>,
+    /// Whether a byte of the request has left, for other threads. It exists once one of them has asked for it.
+    departed: OnceLock<Arc<AtomicBool>>,
     /// The number of bytes of the request handed to the connection.
     pub(super) bytes: AtomicU64,
     /// The number of bytes received after the head of the answer, counted as they were on the wire.
@@ -100,8 +100,13 @@ impl Drop for ExchangeGuard {
 }
 
 impl Exchange {
-    pub(crate) fn new(url: &str, cancel: Option<CancelHandle>) -> Arc<Self> {
-        Arc::new(Exchange { cancel, uri: url.parse().ok(), head: true.into(), ..Self::default() })
+    pub(crate) fn new(url: impl Into<String>, cancel: Option<CancelHandle>) -> Arc<Self> {
+        Arc::new(Exchange { cancel, uri: url.into().try_into().ok(), head: true.into(), ..Self::default() })
+    }
+
+    /// Returns the URL of the request.
+    pub(in crate::http) fn url(&self) -> String {
+        self.uri.as_ref().map(Uri::to_string).unwrap_or_default()
     }
 
     /// Says whether a connection to this URL goes to the server and not to a proxy.
@@ -144,12 +149,17 @@ impl Exchange {
         lock(&self.proxy).as_ref().map_or_else(host, |proxy| format!("the proxy {proxy}"))
     }
 
+    /// Says whether a proxy was contacted last.
+    pub(crate) fn is_with_proxy(&self) -> bool {
+        lock(&self.proxy).is_some()
+    }
+
     /// Describes the host that was contacted last, with its port if requested and known, and the variable that set a
     /// proxy.
     pub(in crate::http) fn address(&self, with_port: bool) -> String {
         let mut address = self.contact();
         let route = lock(&self.route);
-        let proxy = route.as_ref().filter(|_| lock(&self.proxy).is_some());
+        let proxy = route.as_ref().filter(|_| self.is_with_proxy());
         let own_port = || {
             let uri = self.uri.as_ref()?;
             uri.port_u16().or(if uri.scheme_str() == Some("https") { Some(443) } else { Some(80) })
@@ -184,14 +194,14 @@ impl Exchange {
 
     /// Returns the flag by which other threads see that a byte of the request has left.
     pub(crate) fn departed(&self) -> &Arc<AtomicBool> {
-        &self.departed
+        self.departed.get_or_init(|| Arc::new(self.is_sent().into()))
     }
 
     pub(in crate::http) fn set_stage(&self, stage: Stage) {
-        if stage == Stage::Sent {
-            self.departed.store(true, Ordering::Relaxed);
-        }
         self.stage.store(stage as u8, Ordering::Relaxed);
+        if let Some(departed) = self.departed.get().filter(|_| stage == Stage::Sent) {
+            departed.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Returns the number of bytes received after the head of the answer, counted as they were on the wire.
