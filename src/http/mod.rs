@@ -6,6 +6,7 @@ pub(crate) mod cancel;
 mod connection;
 pub(crate) mod engine;
 pub(crate) mod error_body;
+pub(crate) mod failure;
 pub(crate) mod limiter;
 pub(crate) mod observe;
 pub(crate) mod rate_limit;

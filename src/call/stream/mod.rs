@@ -16,7 +16,8 @@ use crate::call::json::repair::Unread;
 use crate::call::json::watch::Watch;
 use crate::call::request::Request;
 use crate::error::{Error, Result};
-use crate::http::attempt::{Failure, FailureKind, LiveBody};
+use crate::http::attempt::LiveBody;
+use crate::http::failure::{Failure, FailureKind};
 use crate::response::{HttpResponse, describe};
 use crate::text::{excerpt, looks_like_html, printable};
 
