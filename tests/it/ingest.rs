@@ -216,6 +216,9 @@ fn a_permanent_failure_in_a_store_is_repeated_only_on_request() {
     scene.stand_in.forgive();
     assert_eq!(outcomes(scene.both().retry_permanent(true))["000.mp4"].kind, Uploaded);
     assert_eq!((scene.stand_in.count(ADD_TO_STORE), scene.stand_in.count(ADD_TO_INDEX)), (2, 1));
+    let manifest = std::fs::read_to_string(scene.folder.path("manifest.jsonl")).unwrap();
+    let last = manifest.lines().last().unwrap();
+    assert!(last.contains("\"done\"") && !last.contains("in_flight") && !last.contains("\"failed\""), "{last}");
     assert_eq!(outcomes(scene.both())["000.mp4"].kind, Skipped);
 }
 

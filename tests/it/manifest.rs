@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -355,6 +355,12 @@ fn a_manifest_without_a_header_is_accepted_once() {
             assert_eq!(now, format!("{}\n{old}", all[0]), "{mark:?}");
         }
     }
+    // Blank lines come first, and the header is further down.
+    for start in ["\n\n".to_string(), format!("{}\n", all[1])] {
+        fs::write(folder.path(NAME), start + &all.join("\n") + "\n").unwrap();
+        assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Skipped));
+        assert_eq!(lines(&folder).iter().find(|line| !line.is_empty()), Some(&all[0]));
+    }
     // The manifest consists only of a torn first line.
     fs::write(folder.path(NAME), "{\"event\":\"ses").unwrap();
     outcomes(batch(&client, &folder));
@@ -490,7 +496,7 @@ fn a_large_manifest_is_compacted() {
     let first = lines(&folder);
     let strange = r#"{"event":"archived","path":"/elsewhere"}"#;
     let failed = |n: usize| line(&folder, "01.mp4", json!({"event": "failed", "message": "x".repeat(900), "at": n}));
-    let mut text = format!("{}\n{strange}\n", first.join("\n"));
+    let mut text = format!("{}\n{strange}\n{strange}\n", first.join("\n"));
     (0..2000).for_each(|n| text += &format!("{}\n", failed(n)));
     let is_done = |line: &&String| line.contains(r#""event":"done""#);
     let (done, others) = first.iter().filter(is_done).partition::<Vec<_>, _>(|line| line.contains("01.mp4"));
@@ -509,7 +515,7 @@ fn a_large_manifest_is_compacted() {
         let now = lines(&folder);
         assert_eq!(path.metadata().unwrap().permissions(), mode);
         if compacted {
-            assert_eq!(now, [&first[0], others[0], others[1], strange, done, strange], "{left:?}");
+            assert_eq!(now, [&first[0], others[0], others[1], strange, strange, done, strange], "{left:?}");
         } else {
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
             assert_eq!(fs::read_to_string(folder.path("manifest.jsonl.new")).unwrap(), left);
@@ -544,7 +550,48 @@ fn of_merged_manifests_the_newest_line_about_a_file_counts() {
         let found = outcomes(batch(&client, &folder));
         assert!(found.values().all(|outcome| outcome.kind == Skipped), "{parts:?}: {found:?}");
     }
+    // Within one part, the position counts, because the clock may have been set back.
+    let set_back: Vec<String> = String::from_utf8(copies[0].clone())
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            if matches!(line["event"].as_str(), Some("uploaded" | "done")) {
+                line["at"] = json!("2001-01-01T00:00:00Z");
+            }
+            line.to_string() + "\n"
+        })
+        .collect();
+    fs::write(folder.path(NAME), [copies[1].clone(), set_back.concat().into_bytes()].concat()).unwrap();
+    let found = outcomes(batch(&client, &folder));
+    assert!(found.values().all(|outcome| outcome.kind == Skipped), "{found:?}");
     assert_eq!(stand_in.asset_count(), 2);
+    // A part of another account is refused as a whole manifest of it is.
+    let foreign = String::from_utf8(copies[1].clone()).unwrap().replacen("\"account\":\"", "\"account\":\"f", 1);
+    fs::write(folder.path(NAME), [copies[0].clone(), foreign.into_bytes()].concat()).unwrap();
+    let e = batch(&client, &folder).send().unwrap_err();
+    assert!(e.to_string().contains("another API key"), "{e}");
+}
+
+#[test]
+fn a_path_relative_to_several_folders_must_be_the_path_of_one_file() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("roots"));
+    ["a", "b"].iter().for_each(|name| fs::create_dir(folder.path(name)).unwrap());
+    let [a, b, c] = ["a/x.mp4", "b/x.mp4", "b/y.mp4"].map(|name| folder.write(name, name.as_bytes()));
+    let all = |files: &[&PathBuf], roots: [&Path; 2]| {
+        let all = client(&stand_in.url()).assets().upload_all(files.iter().copied()).manifest(folder.path(NAME));
+        all.relative_to(roots[0]).relative_to(roots[1]).send()
+    };
+    let folders = [&*folder.path("a"), &*folder.path("b")];
+    let e = all(&[&a, &b], folders).unwrap_err();
+    assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "relative_to"), "{e:?}");
+    assert_eq!(stand_in.count("POST /assets"), 0);
+    // A file that is listed twice is still one file, and a folder may itself be a file.
+    for kind in [Uploaded, Skipped] {
+        let summary = |uploads: twelvelabs::assets::Uploads| uploads.map(|outcome| outcome.kind).collect::<Vec<_>>();
+        assert_eq!(summary(all(&[&a, &a, &c], folders).unwrap()), [kind; 2]);
+        assert_eq!(summary(all(&[&a, &b], [&a, &b]).unwrap()), [kind; 2]);
+    }
 }
 
 #[test]

@@ -193,6 +193,17 @@ fn a_file_that_only_looks_changed_is_resumed_on_request() {
     assert_eq!(scene.folder.names(), ["large.mp4"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_state_file_belongs_to_one_spelling_where_spellings_are_files_of_their_own() {
+    let scene = Scene::new("spelling");
+    scene.interrupted();
+    let other = scene.folder.write("LARGE.mp4", &scene.content);
+    let upload = client(&scene.stand_in.url()).assets().upload(other).state_file(scene.folder.path(NAME));
+    let e = upload.send().unwrap_err();
+    assert!(e.to_string().contains("this is the state file of") && e.to_string().contains("large.mp4;"), "{e}");
+}
+
 #[test]
 fn a_state_file_that_is_not_of_this_upload_is_refused_and_not_touched() {
     let scene = Scene::new("other");
