@@ -336,6 +336,19 @@ fn a_rate_limit_pauses_all_workers_together() {
     assert!(early < WORKERS, "only what was on its way came within the pause: {early}");
 }
 
+#[test]
+fn a_rate_limit_counts_from_the_start_of_each_file() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("slots"));
+    stand_in.polls_until_ready(0);
+    small_files(&folder, 3);
+    // The first file takes 20 s, so the third may start 40 s after the second.
+    stand_in.fault("POST /assets", Fault::status(503).retry_after(20));
+    let all = batch(&stand_in.client(), &folder).workers(1).rate_limit(2, Duration::from_secs(60));
+    assert!(all.send().unwrap().finish().is_complete());
+    let passed = stand_in.clock().passed().as_secs();
+    assert!((60..70).contains(&passed), "{passed}");
+}
+
 /// A clock on which no pause takes any time.
 struct Impatient(Arc<Mutex<Duration>>);
 

@@ -697,6 +697,16 @@ fn a_platform_that_refuses_reports_is_not_asked_repeatedly() {
 }
 
 #[test]
+fn urls_are_requested_by_the_fifty() {
+    let stand_in = StandIn::start();
+    stand_in.chunks(1000, 0);
+    let file = FileSource::bytes("a.mp4", content(120_000));
+    stand_in.client().multipart_upload().upload_file(file).max_workers(1).send().unwrap();
+    let counts = stand_in.requests().into_iter().filter(|request| request.path().ends_with("/presigned-urls"));
+    assert_eq!(counts.map(|request| request.json()["count"].as_u64()).max(), Some(Some(50)));
+}
+
+#[test]
 fn an_unknown_session_is_not_asked_for_urls_again() {
     let scene = Scene::new("gone");
     scene.stand_in.chunks(CHUNK, 0);

@@ -272,6 +272,77 @@ fn an_asset_that_was_deleted_meanwhile_is_uploaded_by_the_batch_after() {
 }
 
 #[test]
+fn a_copy_that_was_deleted_meanwhile_is_added_by_the_batch_after() {
+    let scene = Scene::new(1, 0);
+    assert!(scene.both().wait(false).send().unwrap().finish().is_complete());
+    let indexed = scene.client.indexes().indexed_assets();
+    let id = indexed.list(&scene.indexes[0]).send().unwrap().next().unwrap().unwrap().id;
+    indexed.delete(&scene.indexes[0], &id).send().unwrap();
+    assert_eq!(outcomes(scene.both())["000.mp4"].kind, Failed);
+    assert!(scene.both().send().unwrap().finish().is_complete());
+    assert_eq!(scene.counts(), (1, [1, 0], [1, 0]));
+}
+
+#[test]
+fn a_404_of_a_destination_does_not_mean_that_the_asset_is_gone() {
+    let scene = Scene::new(1, 0);
+    scene.stand_in.fault(ADD_TO_INDEX, Fault::status(404));
+    let outcome = outcomes(scene.both()).remove("000.mp4").unwrap();
+    assert_eq!((outcome.kind, outcome.failed_at), (Failed, Some(UploadStep::Index)));
+    assert!(scene.both().send().unwrap().finish().is_complete());
+    assert_eq!(scene.counts(), (1, [1, 0], [1, 0]), "it was not uploaded again");
+}
+
+#[test]
+fn a_refusal_for_good_is_remembered() {
+    let scene = Scene::new(1, 0);
+    scene.stand_in.fault(ADD_TO_INDEX, Fault::status(400).code("video_file_broken"));
+    let e = outcomes(scene.both()).remove("000.mp4").unwrap().result.unwrap_err();
+    assert_eq!(e.code(), Some("video_file_broken"));
+    let e = outcomes(scene.both()).remove("000.mp4").unwrap().result.unwrap_err();
+    assert!(matches!(e, Error::PreviouslyFailed { .. }), "{e:?}");
+    assert_eq!(scene.stand_in.count(ADD_TO_INDEX), 1);
+}
+
+#[test]
+fn a_destination_that_keeps_failing_is_given_up_after_the_time_of_an_outage() {
+    let minute = Duration::from_secs(60);
+    for (fault, requests) in [(Fault::status(503), 4..15), (Fault::status(503).retry_after(1000), 2..3)] {
+        let scene = Scene::new(1, 0);
+        scene.stand_in.fault(ADD_TO_INDEX, fault.always());
+        let outcome = outcomes(scene.both().max_outage(minute)).remove("000.mp4").unwrap();
+        assert_eq!((outcome.kind, outcome.failed_at), (Failed, Some(UploadStep::Index)));
+        let (count, passed) = (scene.stand_in.count(ADD_TO_INDEX), scene.stand_in.clock().passed());
+        assert!(requests.contains(&count), "{count}");
+        assert!((minute..minute * 2).contains(&passed), "{passed:?}");
+    }
+    // The time of the index does not count for the store.
+    let scene = Scene::new(1, 0);
+    for (add, fault) in [
+        (ADD_TO_INDEX, Fault::status(503).retry_after(1000)),
+        (ADD_TO_STORE, Fault::status(503).retry_after(1000)),
+        (ADD_TO_STORE, Fault::status(503)),
+    ] {
+        scene.stand_in.fault(add, fault);
+    }
+    assert!(scene.both().max_outage(Duration::from_secs(1500)).send().unwrap().finish().is_complete());
+}
+
+#[test]
+fn an_addition_is_noted_before_it_is_requested() {
+    let scene = Scene::new(1, 0);
+    scene.stand_in.fault(ADD_TO_INDEX, Fault::silent(10));
+    let cancel = CancelHandle::new();
+    let uploads = scene.both().cancel_handle(&cancel).send().unwrap();
+    assert!(scene.stand_in.wait_for(ADD_TO_INDEX, 1));
+    let manifest = std::fs::read_to_string(scene.folder.path("manifest.jsonl")).unwrap();
+    cancel.cancel();
+    assert_eq!(uploads.count(), 1);
+    let last = manifest.lines().last().unwrap();
+    assert!(last.contains(&scene.indexes[0]) && last.contains("\"in_flight\":true"), "{last}");
+}
+
+#[test]
 fn a_batch_that_does_not_wait_still_adds_assets() {
     let scene = Scene::new(2, 0);
     scene.stand_in.fault("GET /knowledge-stores/{store_id}/items/{id}", Fault::never_ready());
@@ -280,6 +351,12 @@ fn a_batch_that_does_not_wait_still_adds_assets() {
     scene.stand_in.forgive();
     assert!(outcomes(scene.both()).values().all(|outcome| outcome.items.len() == 1));
     assert_eq!(scene.counts(), (2, [2, 0], [2, 0]));
+    // A store is listed once to find the assets of an earlier batch in it.
+    let list = "GET /knowledge-stores/{store_id}/items";
+    let listed = scene.stand_in.count(list);
+    assert!(scene.batch().knowledge_store(&scene.stores[1]).wait(false).send().unwrap().finish().is_complete());
+    assert_eq!(scene.stand_in.count(list), listed + 1);
+    assert_eq!(scene.counts(), (2, [2, 0], [2, 2]));
 }
 
 #[test]

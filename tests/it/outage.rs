@@ -31,6 +31,47 @@ fn an_outage_fails_no_file() {
 }
 
 #[test]
+fn an_outage_after_another_has_its_own_time() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("outages"));
+    small_files(&folder, 6);
+    stand_in.fault("POST /assets", Fault::status(503).times(3));
+    stand_in.fault("POST /assets", Fault::status(503).after(1).times(3));
+    let (clock, through) = (stand_in.clock(), AtomicBool::new(false));
+    let all = batch(&stand_in.client(), &folder).workers(1).max_outage(Duration::from_secs(60));
+    let all = all.progress_callback(move |_, progress| {
+        if progress.state == UploadState::Uploaded && !through.swap(true, SeqCst) {
+            clock.advance(Duration::from_secs(120));
+        }
+    });
+    let found = outcomes(all);
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{:?}", kinds(&found));
+}
+
+#[test]
+fn a_callback_that_panics_during_an_outage_does_not_end_the_probes() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("probe-panic"));
+    small_files(&folder, 5);
+    stand_in.fault("POST /assets", Fault::status(503).times(3));
+    let (requests, told) = (stand_in.clone(), AtomicBool::new(false));
+    let all = batch(&stand_in.client(), &folder).workers(1).progress_callback(move |_, _| {
+        assert!(requests.count("POST /assets") < 3 || told.swap(true, SeqCst), "on purpose");
+    });
+    let found = outcomes(all);
+    let failed = found.values().filter(|outcome| outcome.kind == Failed).count();
+    assert!(failed == 1 && found.values().all(|outcome| outcome.kind != NotStarted), "{:?}", kinds(&found));
+}
+
+#[test]
+fn the_last_file_is_tried_again_while_an_asset_is_processed() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("last"));
+    stand_in.polls_until_ready(5);
+    small_files(&folder, 2);
+    stand_in.fault("POST /assets", Fault::status(500).after(1));
+    let found = outcomes(batch(&stand_in.client(), &folder).workers(1));
+    assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{:?}", kinds(&found));
+}
+
+#[test]
 fn an_outage_of_only_the_uploads_fails_no_file() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("half-outage"));
     small_files(&folder, 12);

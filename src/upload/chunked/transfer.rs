@@ -199,9 +199,8 @@ impl Job<'_> {
                 let late =
                     !state.unreported.is_empty() && now.saturating_duration_since(state.last_report) > MAX_UNREPORTED;
                 let due = (full || late) && now >= state.no_report_before;
-                let fetched = self.fetch_ahead();
-                let reported = if due { self.report(state) } else { Ok(()) };
-                if let Err(e) = fetched.and(reported) {
+                self.fetch_ahead();
+                if due && let Err(e) = self.report(state) {
                     fault = Some(e);
                     self.stop();
                 }

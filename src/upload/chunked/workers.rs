@@ -24,7 +24,6 @@ use crate::resources::multipart_upload::{CompletedChunk, PresignedUrl};
 use crate::resumable::ResumableUpload;
 use crate::sync::{Sender, lock, wait_timeout};
 use crate::text::printable;
-use crate::upload::chunked::open::is_unknown_session;
 use crate::upload::options::Tuning;
 
 /// The maximum number of URLs that the platform returns in one answer.
@@ -234,21 +233,19 @@ impl Job<'_> {
     }
 
     /// Requests URLs before a worker has to wait for them.
-    pub(crate) fn fetch_ahead(&self) -> Result<()> {
+    pub(crate) fn fetch_ahead(&self) {
         let mut queue = self.queue();
         let near = queue.chunks.iter().take(self.tuning.max_workers.saturating_mul(2));
-        let Some(next) = near.copied().find(|index| !queue.urls.contains_key(index)) else { return Ok(()) };
+        let Some(next) = near.copied().find(|index| !queue.urls.contains_key(index)) else { return };
         if queue.fetching || queue.asked_ahead == next || self.stop.is_canceled() {
-            return Ok(());
+            return;
         }
         queue.asked_ahead = next;
         let count = queue.run_without_url(next);
-        match self.fetch(queue, next, count) {
-            // The worker that needs the URLs requests them again, and reports the error if it persists.
-            Err(e) if !is_unknown_session(&e) => log::debug!("could not fetch URLs in advance: {e}"),
-            other => drop(other?),
+        // The worker that needs the URLs requests them again, and reports the error if it persists.
+        if let Err(e) = self.fetch(queue, next, count) {
+            log::debug!("could not fetch URLs in advance: {e}");
         }
-        Ok(())
     }
 
     /// Requests the URLs of `count` chunks, and releases the lock in the meantime.
