@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::request::Request;
 use crate::call::wait::all::WaitAll;
@@ -266,8 +267,6 @@ impl UploadMethod {
 request! {
     /// The builder returned by [`AssetsClient::create`].
     CreateAsset -> Asset {
-        /// Sets the name that the platform stores, instead of the file's own.
-        form filename: into String,
         /// Sets whether to create an HLS stream of video and audio. The platform's default is `true`.
         form enable_hls: bool,
         /// Sets whether to create thumbnails. The platform's default is `true`.
@@ -278,6 +277,15 @@ request! {
 }
 
 impl CreateAsset {
+    /// Sets the name that the platform stores, instead of the file's own.
+    pub fn filename(mut self, filename: impl Into<String>) -> Self {
+        let filename = filename.into();
+        self.0.check_filename(&filename);
+        self.0.forget("filename");
+        self.0.form("filename", &filename);
+        self
+    }
+
     /// Sets a function that is called with the number of bytes sent so far while the file is being sent. The count
     /// restarts if the request is retried.
     pub fn progress_callback(mut self, progress_callback: impl FnMut(Progress) + Send + 'static) -> Self {
@@ -402,7 +410,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct Asset {
     /// The id of the asset.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The method by which the asset reached the platform.
     pub method: Option<AssetMethod>,

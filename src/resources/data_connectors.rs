@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::http::session::Session;
 
@@ -182,7 +183,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct Connection {
     /// The id of the connection.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The provider.
     pub provider: Option<ConnectionProvider>,
@@ -261,7 +262,7 @@ impl fmt::Debug for CreateConnectionPickerTokenResponse {
 #[non_exhaustive]
 pub struct RedirectUri {
     /// The id of the redirect URI.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The URI.
     pub redirect_uri: Option<String>,

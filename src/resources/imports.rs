@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{PollStatus, Pollable};
@@ -162,7 +163,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct Import {
     /// The id of the import.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The id of the connection.
     pub connection_id: Option<String>,
@@ -182,7 +183,7 @@ pub struct Import {
 #[non_exhaustive]
 pub struct ImportDetail {
     /// The id of the import.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The id of the connection.
     pub connection_id: Option<String>,
@@ -220,7 +221,7 @@ impl Pollable for ImportDetail {
 #[non_exhaustive]
 pub struct ImportResult {
     /// The id of the import.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// Whether a file was refused.
     pub has_failures: Option<bool>,

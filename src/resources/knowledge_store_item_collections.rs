@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::request::Request;
 use crate::call::{Call, texts};
@@ -206,7 +207,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct KnowledgeStoreItemCollection {
     /// The id of the collection.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The id of the knowledge store that contains the collection.
     pub knowledge_store_id: Option<String>,

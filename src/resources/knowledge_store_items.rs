@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
@@ -177,7 +178,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct KnowledgeStoreItem {
     /// The id of the item.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The type: a video or an image.
     pub asset_type: Option<AssetType>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::{PageInfo, SyncPager};
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{PollStatus, Pollable};
@@ -56,7 +57,9 @@ impl MultipartUploadClient {
         total_size: u64,
     ) -> CreateUploadSession {
         let mut request = self.0.post(&["assets", "multipart-uploads"]);
-        request.json("filename", &filename.into());
+        let filename = filename.into();
+        request.check_filename(&filename);
+        request.json("filename", &filename);
         request.json("type", &r#type.into());
         request.json("total_size", &total_size);
         request.into()
@@ -203,6 +206,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct UploadSession {
     /// The id of the session.
+    #[serde(deserialize_with = "usable")]
     pub upload_id: String,
     /// The id that the asset will have.
     pub asset_id: Option<String>,
@@ -405,6 +409,7 @@ impl SyncPager<ChunkInfo> {
 #[non_exhaustive]
 pub struct IncompleteUpload {
     /// The id of the session.
+    #[serde(deserialize_with = "usable")]
     pub upload_id: String,
     /// The status of the upload session.
     pub status: Option<UploadSessionStatus>,

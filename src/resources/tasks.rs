@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
@@ -287,7 +288,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct VideoIndexingTask {
     /// The id of the task.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The id of the resulting video.
     pub video_id: Option<String>,

@@ -10,7 +10,6 @@ use crate::call::wait::poll::{MAX_UNKNOWN, Pace};
 use crate::error::Result;
 use crate::http::cancel::CancelHandle;
 use crate::resources::assets::{Asset, AssetsClient, CreateAsset};
-use crate::upload::upload_asset::with_usable_id;
 
 type Callback = Box<dyn FnMut(&Asset) + Send>;
 
@@ -89,7 +88,7 @@ impl UploadUrl {
     /// [`Error::asset_id`](crate::Error::asset_id).
     pub fn send(self) -> Result<Asset> {
         self.pace.check()?;
-        let asset = with_usable_id(self.create.request_options(self.options.clone()).send_raw()?)?;
+        let asset = self.create.request_options(self.options.clone()).send()?;
         let mut wait = self.client.wait_for_done(&asset.id).forgive_unknown(MAX_UNKNOWN).pace(self.pace);
         if let Some(callback) = self.callback {
             wait = wait.callback(callback);

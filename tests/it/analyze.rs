@@ -14,7 +14,7 @@ use twelvelabs::assets::UploadMethod;
 use twelvelabs::testing::StandIn;
 use twelvelabs::{Error, FileSource, TwelveLabs};
 
-use crate::server::{Server, Step, answer, client};
+use crate::server::{Server, Step, answer, answer_of_type, client};
 
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -198,4 +198,42 @@ fn segments_are_defined_by_a_type() {
             "fields": [{"name": "place", "type": "string", "description": "Where it is set."}],
         })
     );
+}
+
+#[test]
+fn an_error_beside_the_text_has_the_same_effect_whole_and_streamed() {
+    for (reason, error, is_error) in [
+        ("stop", json!({"message": "The model failed."}), true),
+        ("stop", json!({"code": "internal"}), true),
+        ("stop", json!({}), false),
+        ("stop", json!(null), false),
+        ("length", json!({"message": "The text is truncated."}), true),
+    ] {
+        let whole = json!({"id": "g1", "data": "text", "finish_reason": reason, "error": error});
+        let pieces = [
+            json!({"event_type": "text_generation", "text": "text"}),
+            json!({"event_type": "stream_end", "finish_reason": reason, "error": error}),
+        ];
+        let lines = pieces.map(|piece| format!("{piece}\n")).concat();
+        let script = [answer(200, &whole), answer_of_type(200, "application/x-ndjson", &lines)];
+        let server = Server::start(script.map(Step::Answer));
+        let (client, _) = client(&server);
+        let whole = client.analyze().prompt("What?").send().unwrap();
+        let whole = whole.complete();
+        let streamed = client.analyze_stream().prompt("What?").send().unwrap().text().and_then(|text| text.complete());
+        assert_eq!(
+            (whole.is_err(), streamed.is_err()),
+            (is_error, is_error),
+            "{reason} {error}: {whole:?} {streamed:?}"
+        );
+        if let (Err(e), "stop") = (whole, reason) {
+            let said = error["message"].as_str().or(error["code"].as_str()).unwrap();
+            assert!(matches!(&e, Error::InvalidOutput { text, .. } if text == "text"), "{e:?}");
+            assert!(e.to_string().starts_with(&format!("the platform reported an error: {said}")), "{e}");
+        }
+    }
+    let whole = json!({"data": "5", "finish_reason": "stop", "error": {"message": "The model failed."}});
+    let server = Server::start([Step::Answer(answer(200, &whole))]);
+    let answer = client(&server).0.analyze().prompt("What?").send().unwrap();
+    assert!(answer.json::<u8>().is_err());
 }

@@ -805,8 +805,14 @@ fn an_inconsistent_session_is_an_error() {
         assert!(!upload_error(e).resumable);
         server.finish();
     }
-    for (field, id) in [("upload_id", ""), ("upload_id", ".."), ("asset_id", "a\nb"), ("asset_id", "")] {
-        let server = Server::start_with(|port| [say(with(session(port), field, json!(id)))]);
+    for id in ["", ".."] {
+        let server = Server::start_with(|port| [say(with(session(port), "upload_id", json!(id)))]);
+        let e = eight_bytes(&server).0.send().unwrap_err();
+        assert!(matches!(e, Error::Decode { .. }) && e.to_string().contains("the id cannot be used"), "{e}");
+        server.finish();
+    }
+    for id in ["a\nb", ""] {
+        let server = Server::start_with(|port| [say(with(session(port), "asset_id", json!(id)))]);
         let e = upload_error(eight_bytes(&server).0.send().unwrap_err());
         assert!(matches!(*e.cause, Error::Protocol { .. }) && e.cause.to_string().contains("cannot be used"), "{e}");
         assert!(!e.resumable);

@@ -173,7 +173,7 @@ fn an_index_that_another_program_creates_first_is_found() {
     // An index that no request can name is the server's fault, not that of an argument.
     let server = Server::start([indexes(&[], 1, 1), ok(json!({"_id": ".."}))]);
     let e = ensure(&server).unwrap_err();
-    assert!(matches!(&e, Error::Protocol { .. }) && e.to_string().contains("index id that cannot be used"), "{e}");
+    assert!(matches!(&e, Error::Decode { .. }) && e.to_string().contains("the id cannot be used"), "{e}");
     server.finish();
 }
 

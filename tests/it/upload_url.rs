@@ -55,7 +55,7 @@ fn an_asset_that_no_request_can_name_is_the_servers_fault() {
         let sent = client.assets().upload(FileSource::bytes("a.mp4", "frames")).send().unwrap_err();
         for e in [fetched, sent] {
             assert!(matches!(e, Error::Decode { .. }) && e.is_outcome_unknown(), "{e:?}");
-            assert!(e.to_string().starts_with("the platform returned an asset id that cannot be used: it "), "{e}");
+            assert!(e.to_string().starts_with("`_id`: the id cannot be used: it "), "{e}");
         }
         assert!(server.received()[..2].iter().all(|request| request.method == "POST"));
     }

@@ -8,11 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::call::json::finite::Checked;
-use crate::text::Unsigned;
+use crate::text::{Unsigned, printable};
 
 /// Converts a value to JSON, or says why that is impossible: a number is not finite, or its serializer failed.
 pub(crate) fn to_value(value: &(impl Serialize + ?Sized)) -> Result<Value, String> {
-    Checked(value).serialize(serde_json::value::Serializer).map_err(|e| e.to_string())
+    Checked(value).serialize(serde_json::value::Serializer).map_err(|e| printable(&e.to_string(), 400))
 }
 
 /// Converts a value that is an object, or the JSON text of an object.

@@ -6,6 +6,7 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 mod fault;
 mod finite;
+pub(crate) mod id;
 pub(crate) mod repair;
 pub(crate) mod scan;
 mod shape;

@@ -85,7 +85,24 @@ struct Item {
 
 #[derive(Deserialize)]
 struct Next {
-    next_page_token: Option<String>,
+    next_page_token: Option<Token>,
+}
+
+/// A token, which is opaque: like an id, it may be a number.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a string")]
+enum Token {
+    Text(String),
+    Number(u64),
+}
+
+impl Token {
+    fn into_text(self) -> String {
+        match self {
+            Token::Text(text) => text,
+            Token::Number(number) => number.to_string(),
+        }
+    }
 }
 
 impl Page {
@@ -132,14 +149,16 @@ impl Page {
                     Ok(next) => next,
                     Err(e) => return fail(format!("`page_info.next_page_token`: {e}")),
                 };
-                let beside: Option<String> = match serde_json::from_slice(raw(token)) {
+                let beside: Option<Token> = match serde_json::from_slice(raw(token)) {
                     Ok(token) => token,
                     Err(e) => return fail(format!("`next_page_token`: {e}")),
                 };
+                let beside = beside.map(Token::into_text);
                 if beside.is_some() {
                     info.get_or_insert_default().next_page_token.clone_from(&beside);
                 }
-                let token = within.and_then(|next| next.next_page_token).or(beside).filter(|token| !token.is_empty());
+                let within = within.and_then(|next| next.next_page_token).map(Token::into_text);
+                let token = within.or(beside).filter(|token| !token.is_empty());
                 if let Some(Err(why)) = token.as_deref().map(check_segment) {
                     return fail(format!("`next_page_token` {why}"));
                 }

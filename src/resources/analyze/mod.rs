@@ -177,6 +177,13 @@ pub(crate) fn complete(text: Option<String>, finish_reason: Option<&FinishReason
     Err(Error::InvalidOutput { message, text })
 }
 
+/// Returns what the platform says about a failure beside the text of an answer. Beside a truncated text, an error is
+/// only a warning.
+fn failure<'a>(error: Option<&'a AnalyzeError>, finish_reason: Option<&FinishReason>) -> Option<&'a str> {
+    let AnalyzeError { code, message } = error.filter(|_| finish_reason != Some(&FinishReason::Length))?;
+    message.as_deref().or(code.as_deref())
+}
+
 /// Decodes the text of a complete answer into `T`.
 pub(crate) fn typed<T: DeserializeOwned>(text: Option<&str>, finish_reason: Option<&FinishReason>) -> Result<T> {
     let text = &complete(text.map(Into::into), finish_reason)?;
@@ -437,11 +444,18 @@ pub struct AnalyzeResponse {
     pub finish_reason: Option<FinishReason>,
     /// The tokens that were used.
     pub usage: Option<TokenUsage>,
-    /// A warning, such as that the text was truncated.
+    /// The reason why the text is not usable, or a warning that it was truncated.
     pub error: Option<AnalyzeError>,
 }
 
 impl AnalyzeResponse {
+    /// Returns an error if the platform reports a failure beside the text. In a stream, such a report is an error, too.
+    fn check(&self) -> Result<()> {
+        let Some(why) = failure(self.error.as_ref(), self.finish_reason.as_ref()) else { return Ok(()) };
+        let message = format!("the platform reported an error: {}", printable(why, 2000));
+        Err(Error::InvalidOutput { message, text: self.data.clone().unwrap_or_default() })
+    }
+
     /// Returns the text if it is complete.
     ///
     /// ```no_run
@@ -455,8 +469,10 @@ impl AnalyzeResponse {
     /// # Errors
     ///
     /// [`Error::Truncated`], with the text, if the model stopped at the token limit; [`Error::InvalidOutput`] if there
-    /// is no text, or if the finish reason does not say that the text is complete.
+    /// is no text, if the finish reason does not say that the text is complete, or if the platform reports an
+    /// [`error`](Self::error) beside it.
     pub fn complete(self) -> Result<String> {
+        self.check()?;
         complete(self.data, self.finish_reason.as_ref())
     }
 
@@ -474,6 +490,7 @@ impl AnalyzeResponse {
     /// # }
     /// ```
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        self.check()?;
         typed(self.data.as_deref(), self.finish_reason.as_ref())
     }
 }

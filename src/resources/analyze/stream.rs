@@ -13,7 +13,7 @@ use crate::call::{Output, sealed};
 use crate::error::{Error, Result};
 use crate::generation::{FinishReason, Generation, TokenUsage};
 use crate::http::error_body::ErrorBody;
-use crate::resources::analyze::{AnalyzeError, complete, typed};
+use crate::resources::analyze::{AnalyzeError, complete, failure, typed};
 use crate::response::HttpResponse;
 use crate::text::{Unsigned, printable};
 
@@ -142,10 +142,9 @@ pub struct StreamEnd {
 }
 
 impl StreamEnd {
-    /// Says whether the event reports a failure. An error beside a truncated text is only a warning.
+    /// Says whether the event reports a failure.
     fn is_failure(&self) -> bool {
-        let says_something = |e: &AnalyzeError| e.code.is_some() || e.message.is_some();
-        self.error.as_ref().is_some_and(says_something) && self.finish_reason != Some(FinishReason::Length)
+        failure(self.error.as_ref(), self.finish_reason.as_ref()).is_some()
     }
 }
 

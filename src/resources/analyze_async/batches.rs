@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo};
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::stream::JsonLines;
 use crate::call::wait::one::Wait;
@@ -249,6 +250,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct AnalyzeBatch {
     /// The id of the batch.
+    #[serde(deserialize_with = "usable")]
     pub batch_id: String,
     /// The mode of the analyses.
     pub analysis_mode: Option<AnalysisMode>,
@@ -313,6 +315,7 @@ impl Pollable for AnalyzeBatch {
 #[non_exhaustive]
 pub struct CreatedBatchItem {
     /// The id of the task.
+    #[serde(deserialize_with = "usable")]
     pub task_id: String,
     /// Your own id.
     pub custom_id: Option<String>,

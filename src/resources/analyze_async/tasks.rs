@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::{AnalysisMode, AnalyzeTaskResult, AnalyzeWebhookInfo, MaxTokens};
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::request::IDEMPOTENCY_KEY;
 use crate::call::wait::all::WaitAll;
@@ -196,6 +197,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct AnalyzeTask {
     /// The id of the task.
+    #[serde(deserialize_with = "usable")]
     pub task_id: String,
     /// Your own id.
     pub custom_id: Option<String>,

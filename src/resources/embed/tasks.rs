@@ -5,6 +5,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::call::json::encode::Fields;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
@@ -284,7 +285,7 @@ impl EmbedTaskVideo {
 #[non_exhaustive]
 pub struct MediaEmbeddingTask {
     /// The id of the task.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The model that creates the vectors.
     pub model_name: Option<String>,

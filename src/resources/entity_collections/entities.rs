@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::EntitySortBy;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::request::Request;
 use crate::call::wait::one::Wait;
@@ -273,7 +274,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct Entity {
     /// The id of the entity.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The id of its collection.
     pub entity_collection_id: Option<String>,

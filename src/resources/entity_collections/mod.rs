@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::http::session::Session;
 use crate::types::SortOption;
@@ -132,7 +133,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct EntityCollection {
     /// The id of the collection.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The name of the collection.
     pub name: Option<String>,

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::video_filters;
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
@@ -233,7 +234,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct IndexedAsset {
     /// The id, which is called `video_id` in the hits of a search.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The id of the asset that was indexed.
     pub asset_id: Option<String>,
@@ -299,7 +300,7 @@ pub struct IndexedAssetVideoEmbedding {
 #[non_exhaustive]
 pub struct IndexedAssetSummary {
     /// The id of the indexed asset.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The index.
     pub index: Option<IndexedAssetSummaryIndex>,
@@ -310,7 +311,7 @@ pub struct IndexedAssetSummary {
 #[non_exhaustive]
 pub struct IndexedAssetSummaryIndex {
     /// The id of the index.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The name of the index.
     pub name: Option<String>,

@@ -6,10 +6,10 @@ pub(crate) mod videos;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::call::encode::check_segment;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::{Call, RequestOptions};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::session::Session;
 use crate::types::{DateFilter, SortBy, SortOption};
 use indexed_assets::IndexedAssetsClient;
@@ -203,10 +203,6 @@ impl EnsureIndex {
         }
         match create.request_options(request_options).send() {
             Ok(created) => {
-                if let Err(why) = check_segment(&created.id) {
-                    let message = format!("the platform returned an index id that cannot be used: it {why}");
-                    return Err(Error::Protocol { operation: "POST /indexes".into(), message });
-                }
                 let index = indexes.retrieve(&created.id).request_options(further).send()?;
                 Ok(EnsuredIndex { index, created: true })
             }
@@ -282,7 +278,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct Index {
     /// The id of the index.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The name of the index.
     pub index_name: Option<String>,

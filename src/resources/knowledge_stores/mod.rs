@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::http::session::Session;
 use crate::types::{SortBy, SortOption};
@@ -237,7 +238,7 @@ pub struct EnrichmentConfig {
 #[non_exhaustive]
 pub struct KnowledgeStore {
     /// The id of the knowledge store.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The name of the knowledge store.
     pub name: Option<String>,

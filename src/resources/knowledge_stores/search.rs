@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::call::json::decode;
+use crate::call::json::id::usable;
 use crate::call::list::pager::SyncPager;
 use crate::call::request::Request;
 use crate::call::texts;
@@ -251,6 +252,7 @@ impl SyncPager<SearchKnowledgeStoreHit> {
 #[non_exhaustive]
 pub struct VideoSearchHit {
     /// The id of the [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
+    #[serde(deserialize_with = "usable")]
     pub item_id: String,
     /// The rank among the hits. 1 is the best. A video has the rank of its best clip.
     pub rank: Option<i64>,
@@ -265,6 +267,7 @@ pub struct VideoSearchHit {
 #[non_exhaustive]
 pub struct ImageSearchHit {
     /// The id of the [`KnowledgeStoreItem`](crate::knowledge_store_items::KnowledgeStoreItem).
+    #[serde(deserialize_with = "usable")]
     pub item_id: String,
     /// The rank among the hits. 1 is the best.
     pub rank: Option<i64>,

@@ -69,10 +69,8 @@ impl UploadPlan {
             let operation = "POST /assets/multipart-uploads".into();
             not_resumable(upload.clone(), Error::Protocol { operation, message })
         };
-        for (what, id) in [("upload", Some(&session.upload_id)), ("asset", session.asset_id.as_ref())] {
-            if let Some(Err(why)) = id.map(|id| check_segment(id)) {
-                return Err(unusable(format!("the platform returned an {what} id that cannot be used: it {why}")));
-            }
+        if let Some(Err(why)) = session.asset_id.as_deref().map(check_segment) {
+            return Err(unusable(format!("the platform returned an asset id that cannot be used: it {why}")));
         }
         let Some(chunk_size) = session.chunk_size.filter(|size| *size > 0) else {
             return Err(unusable("the platform returned no chunk size".into()));

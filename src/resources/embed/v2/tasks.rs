@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::call::Call;
+use crate::call::json::id::usable;
 use crate::call::wait::all::WaitAll;
 use crate::call::wait::one::Wait;
 use crate::call::wait::poll::{PollStatus, Pollable};
@@ -122,7 +123,7 @@ request! {
 #[non_exhaustive]
 pub struct EmbeddingTask {
     /// The id of the task.
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", deserialize_with = "usable")]
     pub id: String,
     /// The status of the task.
     pub status: Option<EmbeddingTaskStatus>,
