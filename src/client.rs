@@ -382,6 +382,11 @@ impl TwelveLabsBuilder {
         if !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::invalid("api_key", "must not contain spaces, line breaks or non-ASCII characters"));
         }
+        // Some readers of `.env` files keep the quotation marks around a value.
+        if api_key.contains(['"', '\'', '`']) {
+            let message = "must not contain quotation marks; remove them from the key or from the environment variable";
+            return Err(Error::invalid("api_key", message));
+        }
         for (name, value) in &self.options.headers {
             check_own_header(name, value)?;
         }

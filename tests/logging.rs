@@ -85,6 +85,32 @@ fn log_at(level: log::LevelFilter) -> String {
     LOG.0.lock().unwrap().clone()
 }
 
+/// Reads a list whose pages have these items and report this total. Returns the warnings.
+fn warnings_of_a_list(pages: &[&str], total: u64) -> Vec<String> {
+    LOG.0.lock().unwrap().clear();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let last = pages.len();
+    let page = |(n, items): (usize, &&str)| {
+        let number = n + 1;
+        let info = format!(r#"{{"page":{number},"limit_per_page":2,"total_page":{last},"total_results":{total}}}"#);
+        answer("200 OK", &format!(r#"{{"data":[{items}],"page_info":{info}}}"#))
+    };
+    let server = serve(listener, pages.iter().enumerate().map(page).collect());
+    let client = TwelveLabs::builder().api_key(KEY).base_url(url).clock(Impatient).build().unwrap();
+    let found = client.assets().list().send().unwrap().map(Result::unwrap).count();
+    assert_eq!((found, server.join().unwrap().len()), (pages.concat().matches("_id").count(), last));
+    LOG.0.lock().unwrap().lines().filter(|line| line.starts_with("WARN ")).map(String::from).collect()
+}
+
+fn a_list_that_ends_early_is_in_the_log() {
+    let [two, one] = [r#"{"_id":"1"},{"_id":"2"}"#, r#"{"_id":"3"}"#];
+    assert_eq!(warnings_of_a_list(&[two, one], 3), [""; 0]);
+    let warnings = warnings_of_a_list(&[two, one], 4);
+    let text = "GET /assets: the list ended after 3 items, although the platform reports 4";
+    assert!(warnings.len() == 1 && warnings[0].ends_with(text), "{warnings:?}");
+}
+
 #[test]
 fn the_log_has_a_line_for_each_attempt_and_nothing_secret() {
     log::set_logger(&LOG).unwrap();
@@ -114,4 +140,5 @@ fn the_log_has_a_line_for_each_attempt_and_nothing_secret() {
     assert_eq!(leak(&log, KEY), None);
     let ours: String = log.lines().filter(|line| line.contains(" twelvelabs::")).collect();
     assert!(!ours.contains("c0ffee") && !ours.contains("passw0rd"), "{ours}");
+    a_list_that_ends_early_is_in_the_log();
 }

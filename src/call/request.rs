@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::call::encode::{self, check_segment, is_same_parameter, percent_encode, plain, query_pairs, text_part};
+use crate::call::json::decode;
 use crate::call::json::encode::{to_object, to_value, unwritable};
 use crate::call::json::watch::Watch;
 use crate::call::options::RequestOptions;
@@ -261,6 +263,13 @@ impl Request {
         }
     }
 
+    /// Refuses an empty file name: the platform derives the type of a file from the extension.
+    pub(crate) fn check_filename(&mut self, filename: &str) {
+        if filename.trim().is_empty() {
+            self.reject("filename", "is empty; give one with an extension, such as `video.mp4`");
+        }
+    }
+
     /// Sets a field of the form to a URL that the platform fetches.
     pub(crate) fn form_url(&mut self, name: &str, url: &str) {
         self.check_url(name, url);
@@ -491,6 +500,20 @@ impl Request {
             }
         }
         e
+    }
+
+    /// Decodes the answer to this request.
+    pub(crate) fn decode<T: DeserializeOwned + 'static>(
+        &self,
+        response: &HttpResponse<()>,
+        watch: &Watch,
+    ) -> Result<T> {
+        decode::body(&|| self.operation(), response, watch).map_err(|e| self.unreadable(e))
+    }
+
+    /// Adds to the error of an answer that cannot be read that the platform may have acted.
+    pub(crate) fn unreadable(&self, e: Error) -> Error {
+        engine::unreadable(e, self.is_idempotent())
     }
 
     /// Returns the error for an answer that broke off after it had started.

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::call::json::decode;
 use crate::call::options::RequestOptions;
 use crate::call::request::Request;
 use crate::call::stream::Events;
@@ -33,7 +32,7 @@ impl<T: DeserializeOwned + 'static> Output for T {
     fn receive(request: Request) -> Result<HttpResponse<T>> {
         let watch = request.watch();
         let response = request.execute()?;
-        let data = decode::body(&|| request.operation(), &response, &watch)?;
+        let data = request.decode(&response, &watch)?;
         Ok(response.with(data))
     }
 }
@@ -177,7 +176,7 @@ impl CustomCall {
         let watch = self.0.watch();
         let response = self.0.execute()?;
         let empty = without_bom(&response.body).iter().all(u8::is_ascii_whitespace);
-        let data = if empty { Value::Null } else { decode::body(&|| self.0.operation(), &response, &watch)? };
+        let data = if empty { Value::Null } else { self.0.decode(&response, &watch)? };
         Ok(response.with(data))
     }
 

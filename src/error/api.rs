@@ -161,6 +161,12 @@ impl fmt::Debug for ApiError {
 
 impl std::error::Error for ApiError {}
 
+/// Whether a request that was answered with this status can succeed later, unchanged. A server that does not know the
+/// method (501) or the version of HTTP (505) will not know it the next time either.
+pub(crate) fn is_temporary(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..=599) && !matches!(status, 501 | 505)
+}
+
 impl ApiErrorKind {
     pub(crate) fn of(status: u16) -> Self {
         match status {

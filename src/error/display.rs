@@ -20,7 +20,8 @@ pub(super) fn causes<'a>(
     let mut said = message.to_string();
     while let Some(e) = cause.filter(|_| f.alternate()) {
         cause = e.source();
-        let text = e.to_string();
+        // A cause may contain the text of a caller's reader or of a file system.
+        let text = printable(&e.to_string(), 2000);
         let text = text.replace(&format!(" ({operation})"), "").replace(&format!("({operation} at "), "(at ");
         if !said.contains(&text) {
             write!(f, ": {text}")?;

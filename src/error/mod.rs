@@ -2,10 +2,10 @@
 
 mod api;
 mod display;
+mod upload;
 #[cfg(feature = "webhooks")]
 mod webhook;
 
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,10 @@ use crate::response::HttpResponse;
 use crate::resumable::ResumableUpload;
 use crate::text::{excerpt, printable};
 
+pub(crate) use api::is_temporary;
 pub use api::{ApiError, ApiErrorKind, RateLimit};
-use display::{causes, file, invalid_argument, stream, timeout, transport, wait_timeout, way_out};
+use display::{file, invalid_argument, stream, timeout, transport, wait_timeout, way_out};
+pub use upload::UploadError;
 #[cfg(feature = "webhooks")]
 pub use webhook::WebhookError;
 
@@ -301,51 +303,11 @@ impl fmt::Debug for FailedError {
     }
 }
 
-/// A failed chunked upload. The message starts with the reason, and [`source`](std::error::Error::source) returns the
-/// cause of that reason.
-///
-/// ```no_run
-/// use twelvelabs::Error;
-///
-/// # let client = twelvelabs::TwelveLabs::from_env()?;
-/// match client.multipart_upload().upload_file("holiday.mp4").send() {
-///     Err(Error::Upload(e)) if e.resumable => {
-///         eprintln!("{} of {} chunks are missing: {e}", e.missing.len(), e.total_chunks);
-///         client.multipart_upload().upload_file("holiday.mp4").resume(&e.upload).send()?;
-///     }
-///     other => drop(other?),
-/// }
-/// # Ok::<(), twelvelabs::Error>(())
-/// ```
-#[non_exhaustive]
-pub struct UploadError {
-    /// The upload, with its `upload_id` and `asset_id`. Pass it to `resume`.
-    pub upload: ResumableUpload,
-    /// The numbers of the missing chunks, from 1.
-    pub missing: Vec<u32>,
-    /// The number of chunks of the file.
-    pub total_chunks: u32,
-    /// Whether the upload can be resumed. It cannot if the file has changed or the session has ended.
-    pub resumable: bool,
-    /// Whether the file differs from the one with which the upload began.
-    pub(crate) mismatch: bool,
-    /// The reason.
-    pub cause: Box<Error>,
-}
-
-impl fmt::Debug for UploadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 20;
-        let (first, more) = self.missing.split_at(self.missing.len().min(SHOWN));
-        f.debug_struct("UploadError")
-            .field("upload", &self.upload)
-            .field("missing", &format_args!("{first:?}{}", if more.is_empty() { "" } else { "…" }))
-            .field("total_chunks", &self.total_chunks)
-            .field("resumable", &self.resumable)
-            .field("mismatch", &self.mismatch)
-            .field("cause", &self.cause)
-            .finish()
-    }
+/// Whether the process, or the whole system, has too many files open. That is a temporary shortage of this machine.
+pub(crate) fn is_out_of_handles(e: &io::Error) -> bool {
+    // EMFILE and ENFILE have the same numbers on every Unix. On Windows, 4 is ERROR_TOO_MANY_OPEN_FILES.
+    let codes: &[i32] = if cfg!(windows) { &[4] } else { &[24, 23] };
+    e.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 /// Returns the clause that quotes the beginning of a text after a message.
@@ -353,34 +315,6 @@ fn beginning(text: &str) -> String {
     match excerpt(text.as_bytes()) {
         beginning if beginning.is_empty() => beginning,
         beginning => format!("; the text begins: {beginning}"),
-    }
-}
-
-impl fmt::Display for UploadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (missing, total) = (self.missing.len(), self.total_chunks);
-        let asset = self.upload.asset_id.as_deref().map(|id| printable(id, 100));
-        write!(f, "{}; ", self.cause)?;
-        match (self.upload.upload_id.as_str(), asset) {
-            ("", asset) => {
-                let asset = asset.unwrap_or_default();
-                write!(f, "the file has arrived as asset {asset}; wait for it with `wait_for_done`")?;
-                return causes(f, "", "", self.cause.source());
-            }
-            (id, Some(asset)) => write!(f, "upload {} of asset {asset}", printable(id, 100))?,
-            (id, None) => write!(f, "upload {}", printable(id, 100))?,
-        }
-        if total > 0 {
-            write!(f, " lacks {missing} of {total} chunks and")?;
-        }
-        f.write_str(if self.resumable { " can be resumed" } else { " cannot be resumed; upload the file again" })?;
-        causes(f, "", "", self.cause.source())
-    }
-}
-
-impl std::error::Error for UploadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.source()
     }
 }
 
@@ -449,10 +383,12 @@ impl Error {
     /// [`is_outcome_unknown`](Error::is_outcome_unknown).
     pub fn is_retryable(&self) -> bool {
         match self {
-            Error::Api(e) => matches!(e.status, 408 | 429 | 500..=599) && !self.is_quota(),
-            // `InvalidData` means that the certificate is not trusted or that the server does not speak TLS.
+            Error::Api(e) => is_temporary(e.status) && !self.is_quota(),
+            // The engine gives this kind to what another attempt would repeat: an unusable URL, a certificate that is
+            // not trusted, a proxy that asks for a password.
             Error::Transport { sent: false, source: Some(e), .. } => e.kind() != io::ErrorKind::InvalidData,
             Error::Timeout { .. } | Error::Transport { .. } | Error::WaitTimeout { .. } => true,
+            Error::File { source: Some(e), .. } => is_out_of_handles(e),
             Error::Upload(e) => e.resumable && e.cause.is_retryable(),
             Error::Stream { source, .. } => source.as_ref().is_some_and(|e| e.is_retryable()),
             _ => false,
@@ -484,7 +420,7 @@ impl Error {
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
             Error::Api(e) => match e.status {
-                501 => false,
+                501 | 505 => false,
                 503 => !e.declined,
                 status => status >= 500,
             },

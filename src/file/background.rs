@@ -137,6 +137,9 @@ fn read(
         let most = remaining.map_or(BLOCK, |remaining| usize::try_from(remaining).unwrap_or(BLOCK).min(BLOCK));
         let mut block = vec![0; most];
         match reader.read(&mut block) {
+            Ok(count) if count > most => {
+                return Err(io::Error::other("the reader claims to have read more bytes than fit into its buffer"));
+            }
             Ok(count) => {
                 block.truncate(count);
                 remaining = remaining.map(|remaining| remaining.saturating_sub(count as u64));

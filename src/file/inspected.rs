@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::background::{Origin, open_nonblocking};
 use super::{Content, FileSource, Once};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_out_of_handles};
 use crate::resumable::FileStamp;
 
 impl FileSource {
@@ -78,6 +78,9 @@ pub(super) fn unreadable(path: &Path, e: io::Error) -> Error {
             "there is no such file; `~` is not expanded, so give the whole path"
         }
         io::ErrorKind::NotFound => "there is no such file",
+        _ if is_out_of_handles(&e) => {
+            "too many files are open; close some, raise the limit (such as `ulimit -n`), or send fewer at a time"
+        }
         io::ErrorKind::PermissionDenied => "no permission to read the file",
         _ => "cannot open the file",
     };

@@ -14,7 +14,9 @@ use ureq::{AsSendBody, Proxy, SendBody};
 
 use crate::clock::random_hex;
 pub(super) use crate::http::connection::Exchange;
-use crate::http::connection::{DnsCache, Environment, ProxyRoute, Secret, Trust, check_protocol, connector};
+use crate::http::connection::{
+    DnsCache, Environment, Gunzip, ProxyRoute, Secret, Trust, check_protocol, connector, take_gzip,
+};
 use crate::http::failure::{Failure, FailureKind, TimeLimit, failure, invalid};
 use crate::http::url::{basic_auth, parse_proxy};
 use crate::limits::FOREVER;
@@ -269,13 +271,15 @@ pub(super) fn send(
         (Err(_), Some(cut)) if !exchange.is_canceled() => return Err(failure(ureq::Error::Io(cut), exchange)),
         (Err(e), _) => return Err(failure(e, exchange)),
     };
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     // An empty chunked body is its last chunk alone (RFC 9112, section 7.1). This allows for a longer way of writing
     // it.
     let empty = if parts.headers.contains_key(header::TRANSFER_ENCODING) { b"00;\r\n\r\n".len() as u64 } else { 0 };
-    let announced = body.content_length();
+    let is_gzip = take_gzip(&mut parts.headers);
+    let announced = body.content_length().filter(|_| !is_gzip);
     // This reads the first bytes of a compressed body, so it has to run within the exchange.
-    let reader = Box::new(body.into_with_config().limit(u64::MAX).reader());
+    let reader = body.into_with_config().limit(u64::MAX).reader();
+    let reader: Box<dyn Read + Send + Sync> = if is_gzip { Box::new(Gunzip::new(reader)) } else { Box::new(reader) };
     Ok(HttpResponse {
         status: parts.status.as_u16(),
         headers: parts.headers.iter().map(|(name, value)| (name, text(value))).collect(),
@@ -314,8 +318,14 @@ impl Read for Outgoing<'_> {
 }
 
 fn run(agents: &Agents, agent: &Agent, attempt: &mut Attempt<'_>, exchange: &Exchange) -> Result<Sent, Failure> {
-    let impossible = |why: &str| Failure { sent: false, ..Failure::new(FailureKind::Impossible, why) };
-    let Some(uri) = &exchange.uri else { return Err(impossible("the URL of the request is not valid")) };
+    let impossible = |why: &str, cause: &'static str| Failure {
+        sent: false,
+        source: Some(io::Error::other(cause)),
+        ..Failure::new(FailureKind::Impossible, format!("{why}; nothing was sent"))
+    };
+    let Some(uri) = &exchange.uri else {
+        return Err(impossible("the URL of the request is not valid", "it is malformed, or longer than 65,534 bytes"));
+    };
     let method = Method::from_bytes(attempt.method.as_bytes()).map_err(invalid)?;
     let mut headers = attempt.headers.clone();
     let mut add = |name: HeaderName, value: HeaderValue| headers.try_insert(name, value).map(drop).map_err(invalid);
@@ -336,7 +346,7 @@ fn run(agents: &Agents, agent: &Agent, attempt: &mut Attempt<'_>, exchange: &Exc
     let agents_proxy = agent.config().proxy();
     let (proxy, variable) = match &agents.environment {
         Some(environment) => {
-            let named = environment.proxy_for(uri).map_err(impossible)?;
+            let named = environment.proxy_for(uri).map_err(|why| impossible(why, "the proxy cannot be used"))?;
             (named.map(|named| &named.proxy), named.map(|named| named.variable.clone()))
         }
         None => (agents_proxy, None),

@@ -103,6 +103,14 @@ impl Payload {
                 }
                 Part::File { source, .. } => {
                     let (filename, mime_type) = (escape(&source.file_name()), source.mime_type());
+                    if filename.trim().is_empty() {
+                        let message = "of the file is empty; give one with an extension, such as `video.mp4`";
+                        return Err(Error::invalid("name", message));
+                    }
+                    if mime_type.trim().is_empty() {
+                        let message = "is empty; leave it out to derive it from the name of the file";
+                        return Err(Error::invalid("content_type", message));
+                    }
                     if mime_type.chars().any(char::is_control) {
                         return Err(Error::invalid("content_type", "must not contain control characters"));
                     }

@@ -3,7 +3,7 @@
 //! The loop sends and waits. [`RetryState`] decides whether and when a request is sent again. Deadlines, cancellation
 //! and the rate limiter are handled here, because they need the clock.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -343,7 +343,7 @@ impl<'a, 'p> Call<'a, 'p> {
         }
         let response = response.with(());
         let (operation, message) = (self.plan.operation.clone(), describe(&response));
-        Err(Error::Decode { operation, message, response: Box::new(response) })
+        Err(unreadable(Error::Decode { operation, message, response: Box::new(response) }, self.plan.idempotent))
     }
 
     /// Returns the error for a redirect, and its target if that is the same server.
@@ -492,6 +492,24 @@ fn send(
     Ok(response)
 }
 
+/// Gives the cause of a failure that another attempt would repeat the kind by which `Error::is_retryable` recognizes it.
+fn permanent(cause: Option<io::Error>) -> io::Error {
+    match cause {
+        Some(e) if e.kind() == io::ErrorKind::InvalidData => e,
+        Some(e) => io::Error::new(io::ErrorKind::InvalidData, e),
+        None => io::ErrorKind::InvalidData.into(),
+    }
+}
+
+/// Adds to the error of a response that cannot be read that the platform may have acted.
+pub(crate) fn unreadable(mut e: Error, idempotent: bool) -> Error {
+    if let (Error::Decode { message, .. } | Error::Timeout { message, .. }, false) = (&mut e, idempotent) {
+        message.push_str("; ");
+        message.push_str(OUTCOME_UNKNOWN);
+    }
+    e
+}
+
 /// The error for an attempt without an answer.
 pub(crate) fn failed(failure: Failure, operation: String, limit: u64, idempotent: bool) -> Error {
     let Failure { kind, sent, mut message, source, .. } = failure;
@@ -499,6 +517,7 @@ pub(crate) fn failed(failure: Failure, operation: String, limit: u64, idempotent
         message.push_str("; ");
         message.push_str(OUTCOME_UNKNOWN);
     }
+    let source = if kind == FailureKind::Impossible { Some(permanent(source)) } else { source };
     match kind {
         FailureKind::TimedOut => Error::Timeout { operation, message, sent, source: None },
         FailureKind::TooLarge => Error::ResponseTooLarge { operation, limit },

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::error::is_temporary;
+
 /// The default backoff before the first retry.
 pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
@@ -144,8 +146,7 @@ impl RetryState {
             }
             Refused(Refusal { is_quota: true, .. }) => false,
             Refused(Refusal { status: 429 | 408, .. } | Refusal { status: 503, declined: true, .. }) => true,
-            Refused(Refusal { status: 501, .. }) => false,
-            Refused(Refusal { status: 500..=599, .. }) => idempotent,
+            Refused(Refusal { status: status @ 500..=599, .. }) => idempotent && is_temporary(status),
             // A chunk is sent to another URL the next time, and the refusal of one says little about the next.
             Refused(Refusal { status: 400 | 403 | 404 | 409 | 410 | 412, .. }) => !is_api,
             Refused(_) => false,
@@ -254,6 +255,8 @@ mod tests {
             (status(502), AGAIN, RETURN, AGAIN),
             (status(504), AGAIN, RETURN, AGAIN),
             (status(501), RETURN, RETURN, RETURN),
+            (status(505), RETURN, RETURN, RETURN),
+            (status(529), AGAIN, RETURN, AGAIN),
             (status(400), RETURN, RETURN, AGAIN),
             (status(401), RETURN, RETURN, RETURN),
             (status(402), RETURN, RETURN, RETURN),

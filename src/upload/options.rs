@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::http::session::Session;
 use crate::resources::assets::AssetType;
 use crate::resumable::ResumableUpload;
+use crate::text::printable;
 use crate::upload::journal::placement::Destination;
 use crate::upload::progress::{Callback, UploadProgress};
 
@@ -54,6 +55,26 @@ pub(crate) struct TransferSettings {
     /// Whether to resume although the file has changed since the upload began.
     pub resume_anyway: bool,
     pub journal: Option<Box<dyn Journal>>,
+}
+
+impl TransferSettings {
+    /// Returns an error if the caller's upload cannot be resumed because it names no session.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(ResumableUpload { asset_id, .. }) = self.resume.as_ref().filter(|upload| upload.upload_id.is_empty())
+        else {
+            return Ok(());
+        };
+        Err(Error::invalid(
+            "resume",
+            match asset_id {
+                Some(id) => format!(
+                    "has no `upload_id`, because the file has arrived as asset {}; wait for it with `wait_for_done`",
+                    printable(id, 100)
+                ),
+                None => "has no `upload_id`; pass the `upload` of the error or of the progress, or an id".into(),
+            },
+        ))
+    }
 }
 
 /// The properties of the asset of a new session.

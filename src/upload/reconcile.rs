@@ -5,11 +5,12 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use crate::call::options::RequestOptions;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::body::escape;
 use crate::http::engine::pause;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetStatus};
+use crate::text::printable;
 use crate::upload::options::SentAt;
 
 /// The tolerance when two times are compared, because the dates in answers have a resolution of one second.
@@ -21,16 +22,42 @@ pub(crate) const LATE: [std::time::Duration; 3] =
 /// The age from which the platform can no longer be creating an asset for the file.
 const RECENT: Duration = Duration::hours(1);
 
-/// Whether an asset belongs to another file.
-pub(crate) type Claimed = Arc<dyn Fn(&str) -> Result<bool> + Send + Sync>;
+/// The name of the search in its errors.
+const SEARCH: &str = "search for an uploaded file";
+
+/// Whether this is the error of a search that could not tell a file's asset from those of other files.
+pub(crate) fn is_unclear(e: &Error) -> bool {
+    matches!(e, Error::Timeout { operation, .. } if operation == SEARCH)
+}
+
+/// Says whose asset it is.
+pub(crate) type Ownership = Arc<dyn Fn(&Asset) -> Result<Owner> + Send + Sync>;
+
+/// The owner of an asset.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Owner {
+    /// No file has been matched with the asset yet.
+    Nobody,
+    AnotherFile,
+    /// The asset may belong to a file of the same name and another size, because its size is not known yet.
+    Unclear,
+}
 
 /// The files to look for: all have the same name and size, and may have arrived.
 pub(crate) struct Lost<'a> {
     pub client: &'a Session,
     pub name: &'a str,
     pub size: Option<u64>,
-    pub claimed: Option<&'a Claimed>,
+    pub owner: Option<&'a Ownership>,
     pub options: &'a RequestOptions,
+}
+
+/// The outcome of one search.
+struct Search {
+    /// The asset of each file, in their order.
+    found: Vec<Option<Found>>,
+    /// Whether an asset whose owner is unclear may be that of a missing file.
+    is_unclear: bool,
 }
 
 /// The asset that most likely belongs to the file.
@@ -68,15 +95,15 @@ pub(crate) fn learn_clock(client: &Session, options: &RequestOptions) {
 impl Lost<'_> {
     /// Looks for the asset of a file that was sent at this time.
     pub(crate) fn find(&self, sent_at: SentAt) -> Result<Option<Found>> {
-        Ok(self.find_each(&[sent_at])?.pop().flatten())
+        Ok(self.find_each(&[sent_at])?.found.pop().flatten())
     }
 
     /// Looks for the assets of several files that were sent one after the other, in this order.
     ///
     /// The last file is matched with the newest asset created since it was sent, and so on backwards. An asset created
     /// between two attempts belongs to the earlier one.
-    pub(crate) fn find_each(&self, sent: &[SentAt]) -> Result<Vec<Option<Found>>> {
-        let mut candidates = self.candidates(sent)?;
+    fn find_each(&self, sent: &[SentAt]) -> Result<Search> {
+        let (mut candidates, is_unclear) = self.candidates(sent)?;
         let mut found = Vec::new();
         for sent_at in sent.iter().rev() {
             let since = self.since(sent_at);
@@ -87,33 +114,43 @@ impl Lost<'_> {
         if let Some(Some(last)) = found.last_mut() {
             last.others = candidates.len();
         }
-        Ok(found)
+        let is_unclear = is_unclear && found.iter().any(Option::is_none);
+        Ok(Search { found, is_unclear })
     }
 
     /// Looks for each file. If one that was sent a moment ago is missing, the search is repeated for some seconds; a
     /// file that is still missing then has not arrived.
     pub(crate) fn settle(&self, sent: &[SentAt]) -> Result<Vec<Option<Found>>> {
-        let mut found = self.find_each(sent)?;
+        let mut search = self.find_each(sent)?;
         for duration in LATE {
             let now = self.client.server_time(self.client.settings().clock.utc_now());
             let may_come = |(sent_at, found): (&SentAt, &Option<Found>)| {
                 found.is_none() && now - sent_at.at_platform(self.client) < RECENT
             };
-            if !sent.iter().zip(&found).any(may_come) {
+            if !search.is_unclear && !sent.iter().zip(&search.found).any(may_come) {
                 break;
             }
             pause(self.client, duration, self.options.cancel.as_ref(), "upload")?;
-            found = self.find_each(sent)?;
+            search = self.find_each(sent)?;
         }
-        Ok(found)
+        if search.is_unclear {
+            let message = format!(
+                "the response to the upload was lost, and until the platform knows their sizes, it is unknown which of \
+                 the assets named `{}` is this file; run the batch again later",
+                printable(self.name, 200)
+            );
+            return Err(Error::Timeout { operation: SEARCH.into(), message, sent: true, source: None });
+        }
+        Ok(search.found)
     }
 
     fn since(&self, sent_at: &SentAt) -> OffsetDateTime {
         sent_at.at_platform(self.client).saturating_sub(TOLERANCE)
     }
 
-    /// Returns the assets that may be one of the files, newest first.
-    fn candidates(&self, sent: &[SentAt]) -> Result<Vec<Asset>> {
+    /// Returns the assets that may be one of the files, newest first, and whether there are others whose owner is
+    /// unclear.
+    fn candidates(&self, sent: &[SentAt]) -> Result<(Vec<Asset>, bool)> {
         // A server may keep a name as it was written in the form, with `%22` for a quotation mark.
         let (name, written) = (self.name, escape(self.name));
         let mut list = self.client.assets().list().page_limit(50).request_options(self.options.without_parameters());
@@ -122,7 +159,7 @@ impl Lost<'_> {
         if !part.is_empty() {
             list = list.filename(part);
         }
-        let mut candidates = Vec::new();
+        let (mut candidates, mut is_unclear) = (Vec::new(), false);
         for asset in list.send()? {
             let asset = asset?;
             let Some(created_at) = asset.created_at else { continue };
@@ -134,8 +171,13 @@ impl Lost<'_> {
             let same_name = asset.filename.as_deref().is_some_and(|is| is == name || is == written);
             let size = final_size(&asset);
             let same = same_name && (size.is_none() || self.size.is_none() || size == self.size);
-            if same && !self.claimed.map_or(Ok(false), |claimed| claimed(&asset.id))? {
-                candidates.push(asset);
+            if !same {
+                continue;
+            }
+            match self.owner.map_or(Ok(Owner::Nobody), |owner| owner(&asset))? {
+                Owner::Nobody => candidates.push(asset),
+                Owner::AnotherFile => {}
+                Owner::Unclear => is_unclear = true,
             }
         }
         // An asset whose size is not final may be another file, unless there are too few others.
@@ -143,13 +185,13 @@ impl Lost<'_> {
         if candidates.iter().filter(|asset| is_exact(asset)).count() >= sent.len() {
             candidates.retain(is_exact);
         }
-        Ok(candidates)
+        Ok((candidates, is_unclear))
     }
 }
 
 /// Returns the size of an asset, if it is known. The platform finalizes it when the asset is ready, so 0 means nothing
 /// before.
-fn final_size(asset: &Asset) -> Option<u64> {
+pub(crate) fn final_size(asset: &Asset) -> Option<u64> {
     let is_ready = asset.status == Some(AssetStatus::Ready);
     asset.size.filter(|size| is_ready || *size > 0)
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::call::RequestOptions;
-use crate::call::encode::check_segment;
 use crate::call::wait::poll::{MAX_UNKNOWN, Pace};
 use crate::error::{Error, Result};
 use crate::file::FileSource;
@@ -13,7 +12,6 @@ use crate::http::body::Progress;
 use crate::http::cancel::CancelHandle;
 use crate::http::session::Session;
 use crate::resources::assets::{Asset, AssetType, LOCAL_LIMIT, UploadMethod};
-use crate::response::HttpResponse;
 use crate::resumable::ResumableUpload;
 use crate::text::printable;
 use crate::upload::chunked::open::is_hopeless;
@@ -21,7 +19,7 @@ use crate::upload::chunked::transfer;
 use crate::upload::journal::state_file::StateFile;
 use crate::upload::options::{NewAsset, SentAt, TransferSettings};
 use crate::upload::progress::{Reporter, UploadProgress, UploadState};
-use crate::upload::reconcile::{Claimed, Lost, learn_clock};
+use crate::upload::reconcile::{Lost, Ownership, learn_clock};
 
 /// The builder returned by [`AssetsClient::upload`](crate::assets::AssetsClient::upload).
 #[must_use = "nothing is sent before `.send()`"]
@@ -37,8 +35,8 @@ pub struct UploadAsset {
     pub(crate) sent_at: Option<SentAt>,
     /// Whether an earlier search has shown that the file did not arrive.
     pub(crate) is_absent: bool,
-    /// A check whether an asset belongs to another file.
-    pub(crate) claimed: Option<Claimed>,
+    /// The owners of assets, if other files are uploaded as well.
+    pub(crate) owner: Option<Ownership>,
     pub(crate) settings: TransferSettings,
 }
 
@@ -54,7 +52,7 @@ impl UploadAsset {
             state_file: None,
             sent_at: None,
             is_absent: false,
-            claimed: None,
+            owner: None,
             settings: TransferSettings::default(),
         }
     }
@@ -142,6 +140,7 @@ impl UploadAsset {
     /// time, an [`Error::WaitTimeout`](crate::Error::WaitTimeout). Both contain its id.
     pub fn send(mut self) -> Result<Asset> {
         self.pace.check()?;
+        self.settings.check()?;
         let progress = &Reporter::new(self.settings.progress.take());
         let await_ready = AwaitReady {
             client: self.client.clone(),
@@ -212,10 +211,10 @@ impl UploadAsset {
 
     /// Sends the file in one request, unless an earlier attempt has already delivered it.
     fn direct(mut self, length: Option<u64>, progress: &Reporter) -> Result<Uploaded> {
-        let (client, claimed) = (self.client.clone(), self.claimed.take());
+        let (client, owner) = (self.client.clone(), self.owner.take());
         let options = self.settings.tuning.options.clone();
         let name = self.asset.filename.clone().unwrap_or_else(|| self.source.file_name());
-        let lost = Lost { client: &client, name: &name, size: length, claimed: claimed.as_ref(), options: &options };
+        let lost = Lost { client: &client, name: &name, size: length, owner: owner.as_ref(), options: &options };
         let arrived = |asset: Asset, note| {
             progress.state(UploadState::Uploaded, length, &asset.id);
             Uploaded { asset_id: asset.id.clone(), asset: Some(asset), length, note }
@@ -248,8 +247,7 @@ impl UploadAsset {
                     report.sending(sent, total);
                 })
             })
-            .send_raw()
-            .and_then(with_usable_id);
+            .send();
         match sent {
             Ok(asset) => Ok(arrived(asset, None)),
             // The platform may have received the file although its answer was lost, so look for the asset.
@@ -264,16 +262,6 @@ impl UploadAsset {
             Err(e) => Err(e),
         }
     }
-}
-
-/// Returns the asset that was created, or an error if no request could name it. The file has arrived, so this is a
-/// response that cannot be decoded: the caller looks for the asset.
-pub(crate) fn with_usable_id(response: HttpResponse<Asset>) -> Result<Asset> {
-    let HttpResponse { data: asset, status, headers, body, origin } = response;
-    let Err(why) = check_segment(&asset.id) else { return Ok(asset) };
-    let response = Box::new(HttpResponse { data: (), status, headers, body, origin });
-    let message = format!("the platform returned an asset id that cannot be used: it {why}");
-    Err(Error::Decode { operation: "POST /assets".into(), message, response })
 }
 
 /// Waits until the asset of an uploaded file is ready, if the caller wants that.

@@ -89,6 +89,12 @@ fn unsent(call: impl FnOnce(&TwelveLabs) -> Result<(), Error>) -> Error {
 fn the_settings_of_a_client() {
     let mut texts = Texts::default();
     texts.check(build(|b| b.api_key("a b")), "`api_key` must not contain spaces, line breaks or non-ASCII characters");
+    for key in ["\"tlk_a\"", "'tlk_a'", " `tlk_a` ", "\"tlk_a", "tlk_a'", "\""] {
+        texts.check(
+            build(|b| b.api_key(key)),
+            "`api_key` must not contain quotation marks; remove them from the key or from the environment variable",
+        );
+    }
     texts.check(build(|b| b.base_url("api.example.com")), "`base_url` must begin with http:// or https://");
     texts.check(build(|b| b.base_url("ftp://example.com")), "`base_url` must begin with http:// or https://");
     texts.check(build(|b| b.base_url("https://a b")), "`base_url` is not a valid URL");
@@ -151,6 +157,39 @@ fn arguments() {
         unsent(|c| c.call("GET", &["x"]).query("a", Value::Null).send().map(drop)),
         "`a` is null, which a query cannot contain; leave it out, or use `when_some`",
     );
+    let bytes = |name: &str| FileSource::bytes(name, *b"video");
+    for name in ["", " "] {
+        let nameless = "`name` of the file is empty; give one with an extension, such as `video.mp4`";
+        let create = |file| unsent(move |c| c.assets().create(UploadMethod::direct(file)).send().map(drop));
+        texts.check(create(bytes(name)), nameless);
+        texts.check(create(FileSource::from("src/lib.rs").name(name)), nameless);
+        texts.check(unsent(|c| c.assets().upload(bytes(name)).send().map(drop)), nameless);
+        texts.check(unsent(|c| c.call("POST", &["x"]).file("f", bytes(name)).send().map(drop)), nameless);
+        let unnamed = "`filename` is empty; give one with an extension, such as `video.mp4`";
+        texts.check(
+            unsent(|c| c.assets().create(UploadMethod::direct("src/lib.rs")).filename(name).send().map(drop)),
+            unnamed,
+        );
+        texts.check(unsent(|c| c.assets().upload("src/lib.rs").filename(name).send().map(drop)), unnamed);
+        texts.check(unsent(|c| c.assets().upload_url("https://h/a").filename(name).send().map(drop)), unnamed);
+        texts
+            .check(unsent(|c| c.multipart_upload().upload_file("src/lib.rs").filename(name).send().map(drop)), unnamed);
+        texts.check(unsent(|c| c.multipart_upload().create(name, "video", 5).send().map(drop)), unnamed);
+        texts.check(unsent(|c| c.multipart_upload().upload_file(bytes(name)).send().map(drop)), unnamed);
+        texts.check(
+            create(bytes("a.mp4").content_type(name)),
+            "`content_type` is empty; leave it out to derive it from the name of the file",
+        );
+    }
+    let unnamed = "`resume` has no `upload_id`; pass the `upload` of the error or of the progress, or an id";
+    texts.check(unsent(|c| c.multipart_upload().upload_file("src/lib.rs").resume("").send().map(drop)), unnamed);
+    texts.check(unsent(|c| c.assets().upload("src/lib.rs").resume("").send().map(drop)), unnamed);
+    let arrived: twelvelabs::multipart_upload::ResumableUpload =
+        serde_json::from_value(json!({"upload_id": "", "asset_id": "a1"})).unwrap();
+    texts.check(
+        unsent(|c| c.multipart_upload().upload_file("src/lib.rs").resume(&arrived).send().map(drop)),
+        "`resume` has no `upload_id`, because the file has arrived as asset a1; wait for it with `wait_for_done`",
+    );
     let options = RequestOptions::new().additional_header("content-length", "1");
     texts.check(
         unsent(|c| c.assets().retrieve("a1").request_options(options).send().map(drop)),
@@ -179,6 +218,15 @@ fn files() {
         "~/no such video.mp4: there is no such file; `~` is not expanded, so give the whole path",
     );
     texts.check(upload(""), "the path of the file is empty");
+    let journal = |call: fn(&TwelveLabs) -> Result<(), Error>| unsent(call);
+    texts.check(
+        journal(|c| c.assets().upload_all(["src/lib.rs"]).manifest("").send().map(drop)),
+        "the path of the manifest is empty",
+    );
+    texts.check(
+        journal(|c| c.assets().upload("src/lib.rs").state_file("").send().map(drop)),
+        "the path of the state file is empty",
+    );
     let root = folder.root().to_str().unwrap().to_string();
     texts.check(upload(&root), &format!("{root}: this is a directory; name a file in it"));
     let empty = folder.write("empty.mp4", b"").to_str().unwrap().to_string();
@@ -291,6 +339,34 @@ fn what_cannot_be_read() {
     ] {
         texts.check(after([Step::Answer(answer(200, &body))], get), text);
     }
+    // The platform may have acted on a POST although its response is of no use.
+    let unknown = "it is unknown whether the platform acted, so check before you repeat it (POST /assets)";
+    for (answer, text) in [
+        (answer(201, &json!([])), "the response is a list where an object was expected; it begins: []; "),
+        (answer(201, &json!({"id": "a1"})), "missing field `_id`; the response begins: {\"id\":\"a1\"}; "),
+        (
+            answer_of_type(200, "text/html", "<title>Welcome</title>"),
+            "127.0.0.1 answered with status 200 and an HTML page: Welcome; ",
+        ),
+        (
+            answer_with(201, &[("content-encoding", "br")], &json!({"_id": "a1"})),
+            "127.0.0.1 answered with status 201, compressed as `br`, which was not requested; ",
+        ),
+    ] {
+        let e = after([Step::Answer(answer)], post);
+        assert!(e.is_outcome_unknown(), "{e:?}");
+        texts.check(e, &format!("{text}{unknown}"));
+    }
+    let custom = |c: &TwelveLabs| c.call("POST", &["things"]).send().map(drop);
+    let e = after([Step::Answer(answer_of_type(200, "text/html", "<title>Welcome</title>"))], custom);
+    texts.check(
+        e,
+        "127.0.0.1 answered with status 200 and an HTML page: Welcome; it is unknown whether the platform acted, so \
+         check before you repeat it (POST /things)",
+    );
+    let search = |c: &TwelveLabs| c.search().query("i1", ["visual"]).query_text("dogs").send().map(drop);
+    let e = after([Step::Answer(answer_of_type(200, "text/html", "<title>Welcome</title>"))], search);
+    texts.check(e, "127.0.0.1 answered with status 200 and an HTML page: Welcome (POST /search)");
     let large = Step::Live(Box::new(|stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\n")?;
         stream.write_all(&[b' '; 9000])

@@ -90,15 +90,28 @@ fn a_response_in_a_requested_encoding_is_read() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(json!({"_id": "a1"}).to_string().as_bytes()).unwrap();
     let body = encoder.finish().unwrap();
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", body.len());
-    let whole = [head.as_bytes(), &body].concat();
-    let broken = whole.iter().copied().take(whole.len() - 6).chain([0; 6]).collect::<Vec<_>>();
-    let server = Server::start([Step::Answer(whole), Step::Answer(broken)]);
-    let client = builder(&server).max_retries(0).build().unwrap();
-    let answer = client.assets().retrieve("a1").send_raw().unwrap();
-    assert_eq!((answer.data.id.as_str(), answer.body.as_slice()), ("a1", &br#"{"_id":"a1"}"#[..]));
-    let e = client.assets().retrieve("a1").send().unwrap_err();
-    assert!(matches!(e, Error::Transport { sent: true, .. }), "{e:?}");
+    // The names of codings are case-insensitive, and `x-gzip` is another name of `gzip` (RFC 9110, sections 8.4.1 and
+    // 8.4.1.3).
+    for coding in ["gzip", "GZIP", "x-gzip", "X-GZip"] {
+        let encoded = |status: u16, body: &[u8]| {
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 {status} OK\r\ncontent-encoding: {coding}\r\ncontent-length: {length}\r\n\r\n");
+            [head.as_bytes(), body].concat()
+        };
+        let broken = body.iter().copied().take(body.len() - 6).chain([0; 6]).collect::<Vec<_>>();
+        let script = [encoded(200, &body), encoded(200, &broken), encoded(400, &body), encoded(200, b"")];
+        let server = Server::start(script.map(Step::Answer));
+        let client = builder(&server).max_retries(0).build().unwrap();
+        let answer = client.assets().retrieve("a1").send_raw().unwrap();
+        assert_eq!((answer.data.id.as_str(), answer.body.as_slice()), ("a1", &br#"{"_id":"a1"}"#[..]), "{coding}");
+        let e = client.assets().retrieve("a1").send().unwrap_err();
+        assert!(matches!(e, Error::Transport { sent: true, .. }), "{coding}: {e:?}");
+        assert!(e.to_string().contains("sent a response that cannot be decompressed"), "{coding}: {e}");
+        let e = client.assets().retrieve("a1").send().unwrap_err();
+        assert!(e.status() == Some(400) && e.to_string().contains(r#"{"_id":"a1"}"#), "{coding}: {e}");
+        client.assets().delete("a1").send().unwrap();
+    }
 }
 
 #[test]
@@ -139,4 +152,109 @@ fn a_raw_response_reports_its_attempts_and_trace_id() {
     server.rewind([Step::Answer(answer_with(200, &limits, &page))]);
     let list = client.assets().list().send_raw().unwrap();
     assert_eq!((list.trace_id(), list.attempts(), list.data.response().attempts()), (Some("t1"), 1, 1));
+}
+
+#[test]
+fn only_what_can_succeed_unchanged_is_retryable() {
+    for (status, retryable) in [
+        (408, true),
+        (429, true),
+        (500, true),
+        (501, false),
+        (502, true),
+        (503, true),
+        (504, true),
+        (505, false),
+        (529, true),
+        (400, false),
+        (401, false),
+        (404, false),
+        (409, false),
+    ] {
+        let server = Server::start((0..3).map(|_| Step::Answer(answer(status, &json!({"message": "No."})))));
+        let e = client_in_time(&server).0.assets().retrieve("a1").send().unwrap_err();
+        assert_eq!(e.is_retryable(), retryable, "{status}");
+        let attempts = if retryable { 3 } else { 1 };
+        assert_eq!(server.received().len(), attempts, "{status}: what is retryable is retried, and nothing else");
+    }
+    // The HTTP library refuses a URL of this length.
+    let server = Server::start([]);
+    let e = client_in_time(&server).0.assets().list().filename("x".repeat(70_000)).send().unwrap_err();
+    assert!(!e.is_retryable() && !e.is_outcome_unknown() && e.to_string().contains("URL"), "{e:?}");
+    assert!(e.to_string().contains("nothing was sent"), "{e}");
+}
+
+#[test]
+fn an_id_that_no_request_could_name_is_a_fault_of_the_response() {
+    type Call = fn(&twelvelabs::TwelveLabs) -> Result<(), Error>;
+    let calls: [(&str, Call); 12] = [
+        ("_id", |c| c.assets().create(UploadMethod::url("https://example.com/a")).send().map(drop)),
+        ("_id", |c| c.assets().retrieve("a1").send().map(drop)),
+        ("_id", |c| c.assets().upload_url("https://example.com/a").send().map(drop)),
+        ("_id", |c| {
+            c.indexes().create("name", [twelvelabs::indexes::IndexModelInput::new("m", ["visual"])]).send().map(drop)
+        }),
+        ("_id", |c| c.indexes().retrieve("i1").send().map(drop)),
+        ("_id", |c| c.indexes().indexed_assets().create("i1", "a1").send().map(drop)),
+        ("_id", |c| c.tasks().retrieve("t1").send().map(drop)),
+        ("_id", |c| c.knowledge_stores().retrieve("k1").send().map(drop)),
+        ("_id", |c| c.entity_collections().retrieve("e1").send().map(drop)),
+        ("_id", |c| c.embed().tasks().retrieve("t1").send().map(drop)),
+        ("task_id", |c| c.analyze_async().tasks().retrieve("t1").send().map(drop)),
+        ("upload_id", |c| {
+            let file_type = twelvelabs::assets::AssetType::Video;
+            c.multipart_upload().create("a.mp4", file_type, 5).send().map(drop)
+        }),
+    ];
+    for (n, (field, call)) in calls.into_iter().enumerate() {
+        for id in ["", "..", "a\u{0}b"] {
+            let body = answer(200, &json!({field: id, "status": "ready", "name": "a", "filename": "a"}));
+            let server = Server::start([Step::Answer(body)]);
+            let e = call(&client_in_time(&server).0).expect_err(&format!("call {n}"));
+            assert!(matches!(e, Error::Decode { .. }), "call {n}, {id:?}: {e:?}");
+            let text = e.to_string();
+            assert!(
+                text.contains(&format!("`{field}`")) && text.contains("cannot be used"),
+                "call {n}, {id:?}: {text}"
+            );
+        }
+    }
+    // In a list, the other items remain.
+    let page = json!({"data": [{"_id": "a1"}, {"_id": ""}, {"_id": "a3"}], "page_info": {}});
+    let server = Server::start([Step::Answer(answer(200, &page))]);
+    let found: Vec<_> = client_in_time(&server).0.assets().list().send().unwrap().take(3).collect();
+    assert_eq!(found.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    let e = found[1].as_ref().unwrap_err().to_string();
+    assert!(e.contains("item 1 of page 1: `_id`: "), "{e}");
+    // An optional id that is empty does not lose the rest.
+    let body = json!({"task_id": "t1", "custom_id": "", "batch_id": "", "status": "ready"});
+    let server = Server::start([Step::Answer(answer(200, &body))]);
+    assert_eq!(client_in_time(&server).0.analyze_async().tasks().retrieve("t1").send().unwrap().task_id, "t1");
+}
+
+#[test]
+fn the_text_of_a_cause_has_no_effect_on_a_terminal() {
+    struct Fails;
+    impl std::io::Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("\u{1b}[2J\r\nwho\u{202e}ami"))
+        }
+    }
+    struct Stubborn;
+    impl serde::Serialize for Stubborn {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("\u{1b}[2J\r\nwho\u{202e}ami"))
+        }
+    }
+    let server = Server::start([Step::Close(Vec::new())]);
+    let (client, _) = client_in_time(&server);
+    let read = client.assets().create(UploadMethod::direct(FileSource::reader("a.mp4", Fails))).send().unwrap_err();
+    let sent = client.call("POST", &["things"]).json("a", Stubborn).send().unwrap_err();
+    let uploaded = client.assets().upload(FileSource::reader("a.mp4", Fails)).send().unwrap_err();
+    for e in [read, sent, uploaded] {
+        for text in [format!("{e}"), format!("{e:#}")] {
+            assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
+        }
+        assert!(format!("{e:#}").contains("[2J who"), "{e:#}");
+    }
 }

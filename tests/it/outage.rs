@@ -230,6 +230,24 @@ fn a_file_that_did_not_arrive_is_resent_by_a_batch_and_an_error_for_a_single_upl
 }
 
 #[test]
+fn the_only_file_of_a_batch_is_settled_after_a_lost_response() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("only"));
+    small_files(&folder, 1);
+    stand_in.fault("POST /assets", Fault::reset_request(100));
+    let found = outcomes(batch(&stand_in.client(), &folder));
+    assert_eq!(kinds(&found), [("00.mp4", Uploaded)], "{found:?}");
+    assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 2));
+    // It is tried twice at the most.
+    let folder = Folder::new("only-once");
+    folder.write("other.mp4", b"frames");
+    stand_in.fault("POST /assets", Fault::reset_request(5).times(9));
+    let found = outcomes(batch(&stand_in.client(), &folder));
+    assert_eq!(kinds(&found), [("other.mp4", Failed)], "{found:?}");
+    assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 4));
+    stand_in.forgive();
+}
+
+#[test]
 fn a_file_in_flight_at_a_crash_is_looked_for_before_it_is_resent() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("flight"));
     small_files(&folder, 2);
@@ -334,8 +352,9 @@ fn a_platform_that_answers_other_requests_is_not_in_an_outage() {
     for (status, kind) in [(404, Failed), (499, Failed), (500, Uploaded), (503, Uploaded)] {
         let (stand_in, folder) = (StandIn::start(), Folder::new("reachable"));
         small_files(&folder, 1);
-        stand_in.fault("POST /assets", Fault::status(503));
-        // Before that, the platform is asked for its time, and a search does not find the file.
+        // Outside an outage, the file is tried twice.
+        stand_in.fault("POST /assets", Fault::status(503).times(2));
+        // Before the first probe, the platform is asked for its time, and a search does not find the file.
         stand_in.fault("GET /assets", Fault::status(status).after(2));
         let found = outcomes(batch(&stand_in.client(), &folder));
         assert_eq!(kinds(&found), [("00.mp4", kind)], "{status}");
@@ -370,14 +389,14 @@ fn the_next_batch_looks_for_files_that_may_have_arrived() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("may-have"));
     small_files(&folder, 1);
     let client = stand_in.client();
-    stand_in.fault("POST /assets", Fault::status(502));
+    stand_in.fault("POST /assets", Fault::status(502).times(2));
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Failed)]);
     let lines = std::fs::read_to_string(folder.path("manifest.jsonl")).unwrap();
     assert!(lines.lines().last().unwrap().contains("\"message\":"), "{lines}");
     // The platform has received the file nevertheless.
     client.assets().create(UploadMethod::direct(folder.path("00.mp4"))).send().unwrap();
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
-    assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 2));
+    assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 3));
 }
 
 /// Creates a stand-in that loses the answer to an upload of `a.mp4` with 4 bytes, and then has these assets, each with

@@ -194,6 +194,7 @@ fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
             "{text}"
         );
         assert!(matches!(e, Error::Transport { sent: false, .. }), "{e:?}");
+        assert_eq!(e.is_retryable(), refusal.starts_with("502"), "a proxy that refuses does so again: {e:?}");
         assert!(!text.contains("s3cr3t"), "{text}");
         assert!(proxy.seen().contains("Proxy-Authorization: Basic "), "{}", proxy.seen());
         assert!(!proxy.seen().contains(API_KEY), "{}", proxy.seen());

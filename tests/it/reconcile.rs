@@ -1,14 +1,15 @@
 //! Files that may have arrived: a later attempt or a later run finds them, whatever has happened in between.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use twelvelabs::assets::UploadAll;
 use twelvelabs::assets::UploadOutcomeKind::{Failed, Skipped, Uploaded};
+use twelvelabs::assets::{UploadAll, UploadState};
 use twelvelabs::testing::{Fault, StandIn, TestClock};
 use twelvelabs::time::OffsetDateTime;
 use twelvelabs::time::format_description::well_known::Rfc3339;
@@ -101,6 +102,78 @@ fn a_file_whose_asset_is_listed_late_is_not_sent_again_by_the_same_batch() {
     assert_eq!(ids, ["a1", "b1"]);
     let sent = server.finish().iter().filter(|request| request.method == "POST").count();
     assert_eq!(sent, 2);
+}
+
+#[test]
+fn files_of_one_name_and_different_sizes_are_not_confused_before_their_sizes_are_known() {
+    let (clock, folder) = (TestClock::new(), Folder::new("sizes"));
+    let write = |name: &str, content: &[u8]| {
+        fs::create_dir(folder.path(&name[..1])).unwrap();
+        folder.write(name, content)
+    };
+    let paths = [write("a/clip.mp4", b"data"), write("b/clip.mp4", b"other")];
+    let created = clock.utc_now().format(&Rfc3339).unwrap();
+    let with_size = |id: &str, size: Option<usize>| {
+        let status = if size.is_some() { "ready" } else { "processing" };
+        json!({"_id": id, "filename": "clip.mp4", "size": size, "created_at": created, "status": status})
+    };
+    let (a, b) = (with_size("a1", None), with_size("b1", None));
+    let (whole_a, whole_b) = (with_size("a1", Some(4)), with_size("b1", Some(5)));
+    let server = Server::start([
+        // The answers to both files are lost. The asset of the first is listed when the second is looked for.
+        Step::Answer(answer(502, &json!({}))),
+        list(&[]),
+        list(&[]),
+        Step::Answer(answer(502, &json!({}))),
+        list(&[&a]),
+        list(&[]),
+        // The first file is looked for until its size is known, and then the second.
+        list(&[&b, &a]),
+        list(&[&whole_b, &whole_a]),
+        list(&[&whole_b, &whole_a]),
+    ]);
+    let client = builder(&server).clock(clock).build().unwrap();
+    let uploads = client.assets().upload_all(&paths).workers(1).wait(false).send().unwrap();
+    let mut ids: Vec<_> = uploads.map(|outcome| (outcome.path, outcome.result.map(|asset| asset.id).ok())).collect();
+    ids.sort();
+    let [first, second] = paths;
+    assert_eq!(ids, [(first, Some("a1".into())), (second, Some("b1".into()))]);
+    assert_eq!(server.finish().iter().filter(|request| request.method == "POST").count(), 2);
+}
+
+#[test]
+fn a_file_whose_size_the_platform_does_not_tell_is_not_guessed() {
+    let (clock, folder) = (TestClock::new(), Folder::new("no-sizes"));
+    let write = |name: &str, content: &[u8]| {
+        fs::create_dir(folder.path(&name[..1])).unwrap();
+        folder.write(name, content)
+    };
+    let paths = [write("a/clip.mp4", b"data"), write("b/clip.mp4", b"other")];
+    let created = clock.utc_now().format(&Rfc3339).unwrap();
+    let asset = |id: &str| json!({"_id": id, "filename": "clip.mp4", "created_at": created, "status": "processing"});
+    let stand_in = StandIn::start();
+    let info = json!({"page": 1, "limit_per_page": 50, "total_page": 1, "total_results": 2});
+    stand_in.answer("GET /assets", json!({"data": [asset("b1"), asset("a1")], "page_info": info}));
+    stand_in.fault("POST /assets", Fault::reset_answer().times(2));
+    let manifest = folder.path("manifest.jsonl");
+    let client = stand_in.builder().clock(clock).build().unwrap();
+    // Both files are being sent before either is looked for.
+    let (started, both) = (Mutex::new(BTreeSet::new()), Barrier::new(2));
+    let batch = client.assets().upload_all(&paths).workers(2).manifest(&manifest).wait(false);
+    let batch = batch.progress_callback(move |path, progress| {
+        let is_first = || started.lock().unwrap().insert(path.to_path_buf());
+        if progress.state == UploadState::Uploading && is_first() {
+            both.wait();
+        }
+    });
+    for outcome in batch.send().unwrap() {
+        let e = outcome.result.unwrap_err();
+        assert!(e.is_outcome_unknown() && e.to_string().contains("which of the assets named"), "{e}");
+    }
+    assert_eq!(stand_in.count("POST /assets"), 2, "neither is sent again");
+    // The next run finds both.
+    let sent = fs::read_to_string(&manifest).unwrap();
+    assert_eq!(sent.lines().filter(|line| line.contains("\"failed\"") && line.contains("sent_at")).count(), 2);
 }
 
 #[test]

@@ -56,6 +56,26 @@ fn nothing_is_read_beyond_the_length() {
     assert_eq!(asked.try_iter().count(), 1);
 }
 
+/// A reader that claims to have written more than its buffer can hold, and then ends.
+struct Boasts(bool);
+
+impl Read for Boasts {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(if std::mem::take(&mut self.0) { buffer.len() + 1 } else { 0 })
+    }
+}
+
+#[test]
+fn a_reader_that_claims_more_than_fits_is_an_error() {
+    let stand_in = StandIn::start();
+    let client = client(&stand_in.url());
+    for source in [FileSource::reader("a.mp4", Boasts(true)), FileSource::reader("a.mp4", Boasts(true)).length(1000)] {
+        let e = client.assets().create(UploadMethod::direct(source)).send().unwrap_err();
+        assert!(format!("{e:#}").contains("more bytes than fit into its buffer"), "{e:#}");
+    }
+    assert_eq!(stand_in.asset_count(), 0);
+}
+
 #[test]
 fn an_empty_source_creates_no_asset() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("empty"));
@@ -206,5 +226,54 @@ mod pipes {
             writer.join().unwrap();
             assert_eq!(asset.size, Some(100), "all of it, from the start");
         }
+    }
+}
+
+#[cfg(unix)]
+mod few_files {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::batch::{CHUNK, small_files};
+    use crate::files::content;
+
+    /// The child process of the next test, which may have only a few files open.
+    #[test]
+    #[ignore = "it is started by another test"]
+    fn child_process_with_few_files() {
+        let open = || (0..24).map(|_| std::fs::File::open("/dev/null")).collect::<io::Result<Vec<_>>>();
+        assert_eq!(open().unwrap_err().raw_os_error(), Some(24), "there is no limit");
+        let client = client(&std::env::var("STAND_IN_URL").unwrap());
+        let folder = std::path::PathBuf::from(std::env::var("TEST_FOLDER").unwrap());
+        let paths = (0..32).map(|number| folder.join(format!("{number:02}.mp4"))).chain([folder.join("large.mp4")]);
+        let all = client.assets().upload_all(paths).threshold(100_000).sleep_interval(Duration::from_millis(1));
+        let summary = all.workers(16).max_workers(16).send().unwrap().finish();
+        assert!(summary.is_complete() && summary.uploaded == 33, "{summary:?}");
+        // A single upload says what to do, and that it can be repeated.
+        let kept: Vec<_> = (0..24).map_while(|_| std::fs::File::open("/dev/null").ok()).collect();
+        let e = client.assets().upload(folder.join("00.mp4")).send().unwrap_err();
+        drop(kept);
+        assert!(e.is_retryable() && e.to_string().contains("too many files are open; "), "{e:?}");
+    }
+
+    #[test]
+    fn a_batch_with_more_workers_than_open_files_fails_no_file() {
+        let (stand_in, folder) = (StandIn::start(), Folder::new("few"));
+        stand_in.chunks(CHUNK, 3);
+        small_files(&folder, 32);
+        folder.write("large.mp4", &content(200_000));
+        let child = Command::new("sh")
+            .args(["-c", "ulimit -n 24 && exec \"$@\"", "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "sources::few_files::child_process_with_few_files", "--ignored", "--nocapture"])
+            .env("STAND_IN_URL", stand_in.url())
+            .env("TEST_FOLDER", folder.root())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&child.stdout);
+        let errors = String::from_utf8_lossy(&child.stderr);
+        assert!(child.status.success() && told.contains("1 passed"), "{told}{errors}");
+        assert_eq!(stand_in.asset_count(), 33);
     }
 }

@@ -972,3 +972,15 @@ fn answers_in_a_type_of_the_callers() {
     let e = client.analyze().json::<Summary>("object").unwrap_err();
     assert!(e.to_string().starts_with("`schema` must be a JSON object"), "{e}");
 }
+
+#[test]
+fn an_unknown_event_that_is_nested_too_deeply_does_not_end_a_stream() {
+    for depth in [100, 200, 50_000] {
+        let deep = format!("{}7{}", "[".repeat(depth), "]".repeat(depth));
+        let event = format!(r#"{{"event_type":"progress","steps":{deep}}}"#);
+        let stream = analyze(Step::Answer(lines(&[START, ONE, &event, TWO, END])));
+        let events: Vec<AnalyzeEvent> = stream.collect::<Result<_, _>>().unwrap();
+        let [_, _, AnalyzeEvent::Other(kept), _, AnalyzeEvent::StreamEnd(_)] = &events[..] else { panic!("{depth}") };
+        assert_eq!(kept.as_str().map_or(100, |text| if text == event { depth } else { 0 }), depth);
+    }
+}

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use twelvelabs::assets::{UploadAll, UploadOutcomeKind};
+use twelvelabs::assets::{UploadAll, UploadOutcomeKind, UploadState};
 use twelvelabs::testing::{Fault, StandIn, TestClock};
 use twelvelabs::time::{self, OffsetDateTime};
 use twelvelabs::{CancelHandle, Clock, FileSource, TwelveLabs};
 
-use crate::batch::is_about;
+use crate::batch::{is_about, until};
 use crate::files::{Folder, sha256};
 
 /// A folder with two files of the same name and size and other files, and the stand-in to which they are uploaded.
@@ -172,6 +172,29 @@ fn files_with_the_same_name_and_size_are_sent_one_at_a_time_without_blocking_wor
     assert_eq!(kinds, [UploadOutcomeKind::Failed, UploadOutcomeKind::NotStarted, UploadOutcomeKind::NotStarted]);
     scene.stand_in.forgive();
     scene.finish();
+}
+
+#[test]
+fn a_file_that_waits_for_its_twin_takes_no_slot_of_the_rate_limit() {
+    let scene = Scene::new(&[A, B, "c/o.mp4"]);
+    let through = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let batch = scene.batch().workers(2).rate_limit(3, Duration::from_secs(3600)).progress_callback({
+        let through = through.clone();
+        move |path, progress| match progress.state {
+            // The second twin waits while the other file gets through.
+            UploadState::Uploading if !path.ends_with("o.mp4") => {
+                until("the other file got through", || through.load(std::sync::atomic::Ordering::SeqCst));
+            }
+            UploadState::Uploaded if path.ends_with("o.mp4") => {
+                through.store(true, std::sync::atomic::Ordering::SeqCst);
+            }
+            _ => {}
+        }
+    });
+    let clock = scene.stand_in.clock();
+    scene.is_done(batch);
+    let slept: Duration = clock.slept().iter().sum();
+    assert!(slept < Duration::from_secs(1800), "three files fit into the limit: {slept:?}");
 }
 
 #[test]

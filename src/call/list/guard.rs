@@ -42,6 +42,8 @@ pub(crate) struct Guard {
     max_pages: u64,
     /// The number of pages admitted.
     pages: u64,
+    /// The number of items on them that were not returned before.
+    items: u64,
     /// Whether the size of the list changed while it was read. If so, items may be returned again on other pages.
     changed: bool,
     /// The identities of items and the hashes of tokens.
@@ -65,6 +67,12 @@ impl Guard {
     /// Returns the number of pages admitted.
     pub(crate) fn pages(&self) -> u64 {
         self.pages
+    }
+
+    /// Returns the number of items read, and the number that the list reported on every page, if that is larger.
+    pub(crate) fn shortfall(&self) -> Option<(u64, u64)> {
+        let results = self.first?.results.filter(|_| !self.changed)?;
+        (self.items < results).then_some((self.items, results))
     }
 
     /// Says whether any item of the page was seen before.
@@ -96,6 +104,7 @@ impl Guard {
         }
         self.last_page = page.number;
         self.pages += 1;
+        self.items += (page.count() - page.skipped.len()) as u64;
         Ok(())
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct List {
     failures: u32,
     /// Whether the list has ended in an error.
     ended: bool,
+    /// Whether it is read from its first page, and not from a later one.
+    is_whole: bool,
     /// The identity of the last item of the last page, or of the item before that page if it is empty.
     last_item: Option<u64>,
     /// The place at which the list continues, until the first page was read.
@@ -121,6 +123,7 @@ impl List {
             _ => 1,
         };
         let results = start.as_ref().and_then(|start| start.results);
+        let is_whole = start.is_none() && first == Cursor::Number(1);
         List {
             request,
             next: Some(first),
@@ -129,6 +132,7 @@ impl List {
             last: results.map(|results| Size { results: Some(results), pages: None }),
             failures: 0,
             ended: false,
+            is_whole,
             last_item: None,
             guard: Guard::new(start.as_ref().and_then(|start| start.after)),
             start,
@@ -351,6 +355,14 @@ impl List {
         self.last_item = page.identity_before(page.count());
         self.last = Some(Size::of(&page));
         self.next.clone_from(&page.next);
+        // This is only a warning: a server may count items that it does not return, such as deleted ones. The error
+        // would then end each reading of the list.
+        if let (None, true, Some((items, results))) = (&self.next, self.is_whole, self.guard.shortfall()) {
+            log::warn!(
+                "{}: the list ended after {items} items, although the platform reports {results}",
+                self.operation()
+            );
+        }
         self.waiting.push_back(page);
         Ok(())
     }

@@ -79,7 +79,8 @@ impl Stream {
             } else {
                 format!("the response is not a stream but {}: {}", printable(&kind, 80), excerpt(&response.body))
             };
-            return Err(Error::Decode { operation: request.operation(), message, response: Box::new(response) });
+            let e = Error::Decode { operation: request.operation(), message, response: Box::new(response) };
+            return Err(request.unreadable(e));
         }
         let limit = request.session().settings().max_response_size;
         Ok(Stream { request, response, lines: Lines::new(body, limit), watch })

@@ -72,6 +72,15 @@ pub(crate) struct Poll {
     unknown: u32,
 }
 
+/// The states that can only be an end, whichever resource is in them. Without this list, a wait would last to its time
+/// limit if this version does not know that a resource can be deleted, for example.
+const ENDS: [&str; 8] = ["aborted", "canceled", "cancelled", "deleted", "error", "expired", "failed", "rejected"];
+
+/// Whether a state is an end, although the type of the resource does not know it as one.
+pub(super) fn is_end(status: &str) -> bool {
+    ENDS.iter().any(|end| status.eq_ignore_ascii_case(end))
+}
+
 /// The action after a poll.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next<T> {
@@ -110,6 +119,11 @@ impl Poll {
                 self.status = seen.status().unwrap_or(UNKNOWN_STATUS).into();
                 match seen.poll_status() {
                     PollStatus::Done => return Ok(Next::Done(seen)),
+                    PollStatus::Working if is_end(&self.status) => {
+                        let raw = serde_json::to_value(&seen).unwrap_or_default();
+                        let message = raw["error"]["message"].as_str().map(Into::into);
+                        return Err(self.failed(message, raw));
+                    }
                     PollStatus::Working => None,
                     PollStatus::Failed(message) => {
                         let raw = serde_json::to_value(&seen).unwrap_or_default();
@@ -286,5 +300,13 @@ mod tests {
         assert_eq!(scene.poll.next(thing("ready"), scene.now).unwrap(), Next::Done(Thing("ready".into())));
         let e = scene.poll.next(thing("failed"), scene.now).unwrap_err();
         assert_eq!(e.to_string(), "thing 1 ended as `failed`: because");
+        // The type knows neither of these states.
+        for status in ["cancelled", "Deleted", "EXPIRED", "error"] {
+            let e = scene.poll.next(thing(status), scene.now).unwrap_err();
+            assert_eq!(e.to_string(), format!("thing 1 ended as `{status}`: the platform gave no reason"));
+        }
+        for status in ["canceling", "queued", "errors", "finishing"] {
+            assert!(scene.next(thing(status)).is_ok(), "{status}");
+        }
     }
 }

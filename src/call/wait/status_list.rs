@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::Deserialize;
 
-use crate::call::json::decode;
 use crate::call::list::page::PageInfo;
 use crate::call::options::RequestOptions;
 use crate::call::request::Request;
+use crate::call::wait::poll::is_end;
 use crate::error::Result;
 
 /// The maximum number of items on a page that the platform allows, and of ids in one request. With 50 ids, a URL stays
@@ -96,7 +96,8 @@ impl StatusList {
             let mut request = self.request.clone();
             request.query(parameter, group);
             let page = fetch(&request)?;
-            unfinished.extend(page.known().into_iter().filter(|(_, status)| !ended.contains(&status.as_str())));
+            let is_unfinished = |status: &str| !ended.contains(&status) && !is_end(status);
+            unfinished.extend(page.known().into_iter().filter(|(_, status)| is_unfinished(status)));
         }
         Ok(unfinished)
     }
@@ -184,7 +185,7 @@ impl StatusList {
 
 fn fetch(request: &Request) -> Result<Page> {
     let watch = request.watch();
-    decode::body(&|| request.operation(), &request.execute()?, &watch)
+    request.decode(&request.execute()?, &watch)
 }
 
 impl Page {

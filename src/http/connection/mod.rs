@@ -18,6 +18,7 @@ use ureq::unversioned::transport::{
 pub(super) use crate::http::connection::dns_cache::DnsCache;
 pub(super) use crate::http::connection::exchange::{Exchange, ProxyRoute, Stage, check};
 use crate::http::connection::exchange::{Limit, is_cancelable, set_stage};
+pub(super) use crate::http::connection::gzip::{Gunzip, take_gzip};
 use crate::http::connection::head::RequestConnector;
 pub(super) use crate::http::connection::head::Secret;
 #[cfg(any(fuzzing, test))]
@@ -32,6 +33,7 @@ use crate::sync::{Receiver, RecvError, channel};
 
 mod dns_cache;
 mod exchange;
+mod gzip;
 mod head;
 mod proxy;
 mod transport;

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::call::json::repair::Unread;
 use crate::call::request::Request;
 use crate::call::stream::{Fault, Stream};
 use crate::call::{Output, sealed};
@@ -28,7 +29,8 @@ pub enum AnalyzeEvent {
     TextGeneration(TextGeneration),
     /// The analysis has ended. The [`finish_reason`](StreamEnd::finish_reason) says whether the text is complete.
     StreamEnd(StreamEnd),
-    /// An event that this version of the crate does not know, as received.
+    /// An event that this version of the crate does not know, as received. It is a string if it is nested too deeply to
+    /// be decoded.
     #[serde(untagged)]
     Other(Value),
 }
@@ -78,7 +80,11 @@ impl AnalyzeEvent {
             Some("stream_start") => stream.decode(&line).map(Self::StreamStart),
             Some("text_generation") => stream.decode(&line).map(Self::TextGeneration),
             Some("stream_end") => stream.decode(&line).map(Self::StreamEnd),
-            Some(other) if other != "error" => stream.decode(&line).map(Self::Other),
+            // An unknown event that is nested too deeply for a value is kept as text.
+            Some(other) if other != "error" => match stream.decode(&line) {
+                Err(Unread::Malformed(_)) => Ok(Self::Other(String::from_utf8_lossy(&line).into())),
+                data => data.map(Self::Other),
+            },
             _ => match stream.decode::<Value>(&line) {
                 Ok(_) => return Err(reported(stream, line)),
                 Err(unread) => Err(unread),

@@ -155,6 +155,9 @@ impl StandIn {
     }
 
     /// Returns a client for the stand-in. It uses the stand-in's [`clock`](Self::clock), so its pauses take no time.
+    ///
+    /// The client does not keep the stand-in running: keep the stand-in in a variable. After `StandIn::start().client()`
+    /// in one expression, nothing listens any longer, and each call fails with "could not connect".
     pub fn client(&self) -> TwelveLabs {
         self.0.client.clone()
     }

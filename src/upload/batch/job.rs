@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::call::wait::poll::Poll;
-use crate::error::{ApiError, Error, Result};
+use crate::error::{ApiError, Error, Result, is_out_of_handles};
 use crate::resources::assets::{Asset, AssetRef};
 use crate::resumable::ResumableUpload;
 use crate::sync::Sender;
@@ -178,9 +178,15 @@ pub(super) type ItemsByAsset = HashMap<String, Vec<String>>;
 
 /// Whether an error is likely to be temporary.
 pub(super) fn failed_temporarily(e: &Error) -> bool {
+    // A rate limit that outlasts all retries stops the batch.
+    let reason = e.reason();
+    reason.status() != Some(429) && reason.is_retryable()
+}
+
+/// Whether this machine has too many files open.
+pub(super) fn is_shortage(e: &Error) -> bool {
     match e.reason() {
-        Error::Api(api) => matches!(api.status, 500 | 502..=504),
-        Error::Transport { .. } | Error::Timeout { .. } => true,
+        Error::File { source: Some(e), .. } | Error::Transport { source: Some(e), .. } => is_out_of_handles(e),
         _ => false,
     }
 }

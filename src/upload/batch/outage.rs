@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::later;
 use crate::error::Error;
 use crate::text::{human, printable_path};
-use crate::upload::batch::job::{FileJob, Stopped, failed_temporarily};
+use crate::upload::batch::job::{FileJob, Stopped, failed_temporarily, is_shortage};
 use crate::upload::batch::scheduler::{Batch, Outage};
 use crate::upload::journal::entry::FileKey;
 
@@ -33,13 +33,16 @@ impl Batch {
             self.end_try();
             return self.failed(job, key, e);
         }
-        let reachable = self.is_reachable();
+        // If too many files are open, one file at a time needs fewer.
+        let reachable = !is_shortage(&e) && self.is_reachable();
         let now = self.now();
         let mut queue = self.queue();
         queue.failures += 1;
         let outage = !reachable || queue.failures >= OUTAGE || queue.outage.is_some();
         job.file.tries += u32::from(!outage);
+        // The only file left has nothing to wait for, unless it may have arrived: then it is looked for.
         let alone = queue.files.is_empty() && queue.pending.is_empty() && queue.busy <= 1 && !self.names.has_waiting();
+        let alone = alone && job.file.checkpoint.sent_at.is_none();
         if !outage && (job.file.tries >= MAX_TRIES || alone) {
             drop(queue);
             return self.failed(job, key, e);
@@ -63,6 +66,17 @@ impl Batch {
             log::warn!("{}: {e}; it will be retried later", printable_path(&job.file.path));
             queue.files.push_back(job.take_back());
         }
+    }
+
+    /// Sends a file once more after the others, or lets it fail. Unlike a temporary failure, this says nothing about an
+    /// outage.
+    pub(super) fn postpone(&self, mut job: FileJob, key: &FileKey, e: Error) {
+        self.end_try();
+        job.file.tries += 1;
+        if job.file.tries >= MAX_TRIES || self.queue().stopped.is_some() {
+            return self.failed(job, key, e);
+        }
+        self.queue().files.push_back(job.take_back());
     }
 
     /// Allows the next probe of an outage.

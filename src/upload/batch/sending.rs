@@ -19,7 +19,7 @@ use crate::upload::journal::entry::{Entry, Event, FileKey};
 use crate::upload::options::{Journal, SentAt};
 use crate::upload::outcome::UploadOutcomeKind;
 use crate::upload::progress::{Callback, Reporter, UploadProgress, UploadState};
-use crate::upload::reconcile::{Claimed, Lost, learn_clock};
+use crate::upload::reconcile::{Lost, Owner, Ownership, final_size, is_unclear, learn_clock};
 use crate::upload::upload_asset::{UploadAsset, Uploaded};
 
 /// The lock on a file's name. If it is dropped while the file is in flight, for example in a panic, the file is
@@ -103,11 +103,6 @@ impl Batch {
 
     /// Sends a file, once every unknown outcome under its name and size is settled.
     pub(super) fn send(self: &Arc<Self>, job: FileJob, key: FileKey, progress: Reporter) {
-        if let Some(later) = self.next_slot() {
-            let mut queue = self.queue();
-            queue.held_until = queue.held_until.max(later);
-            return queue.files.push_front(job.take_back());
-        }
         let name = (FileSource::path(&job.file.path).file_name(), key.size);
         let sender = job.sender;
         // Another file with this name and size may be in flight. Then this file waits, and the worker takes other work.
@@ -123,7 +118,14 @@ impl Batch {
                 return self.arrived(job, key, uploaded, progress, MAX_UNKNOWN);
             }
             Ok(_) => {}
+            Err(e) if is_unclear(&e) => return self.postpone(job, &key, e),
             Err(e) => return self.failed_transiently(job, &key, e),
+        }
+        // Only a file that is sent now counts, and not one that waited for its name or has arrived.
+        if let Some(later) = self.next_slot() {
+            let mut queue = self.queue();
+            queue.held_until = queue.held_until.max(later);
+            return queue.files.push_front(job.take_back());
         }
         if self.has_manifest {
             self.ask_for_time();
@@ -135,13 +137,13 @@ impl Batch {
             in_one_request.then(|| Unsettled { file: key.clone(), sent_as: sent_as.into(), sent_at })
         };
         held.in_flight = in_flight(&job.file.checkpoint, &held.name.0);
-        let result = match self.transfer(&job.file, &key, sent_at, &progress) {
+        let result = match self.transfer(&job.file, (&key, &held.name), sent_at, &progress) {
             // The session has ended or never belonged to this file.
             Err(e) if is_hopeless(&e) => {
                 log::warn!("{}: {e}; uploading from the start", printable_path(&job.file.path));
                 job.file.checkpoint = Checkpoint::default();
                 held.in_flight = in_flight(&job.file.checkpoint, &held.name.0);
-                self.transfer(&job.file, &key, sent_at, &progress)
+                self.transfer(&job.file, (&key, &held.name), sent_at, &progress)
             }
             other => other,
         };
@@ -185,14 +187,13 @@ impl Batch {
         let mut unsettled = self.names.unsettled(name);
         if !unsettled.is_empty() {
             unsettled.sort_by_key(|unsettled| unsettled.sent_at.at_platform(&self.client));
-            let batch = self.clone();
-            let claimed: Claimed = Arc::new(move |asset_id| batch.is_claimed(asset_id));
+            let owner = self.ownership(name);
             let options = &self.options.request_options;
             let names: BTreeSet<String> = unsettled.iter().map(|unsettled| unsettled.sent_as.clone()).collect();
             let mut found = Vec::new();
             for sent_as in &names {
                 let (client, size) = (&self.client, Some(name.1));
-                let lost = Lost { client, name: sent_as, size, claimed: Some(&claimed), options };
+                let lost = Lost { client, name: sent_as, size, owner: Some(&owner), options };
                 let of_name = unsettled.extract_if(.., |unsettled| unsettled.sent_as == *sent_as);
                 let of_name: Vec<Unsettled> = of_name.collect();
                 let sent: Vec<SentAt> = of_name.iter().map(|unsettled| unsettled.sent_at).collect();
@@ -240,6 +241,21 @@ impl Batch {
         }
     }
 
+    /// Returns a function that says whose asset it is, for a file of this name and size.
+    fn ownership(self: &Arc<Self>, name: &Name) -> Ownership {
+        let (batch, name) = (self.clone(), name.clone());
+        Arc::new(move |asset| {
+            let is_unfinished = !matches!(asset.status, Some(AssetStatus::Ready | AssetStatus::Failed));
+            Ok(match batch.is_claimed(&asset.id)? {
+                true => Owner::AnotherFile,
+                false if is_unfinished && final_size(asset).is_none() && batch.names.has_other_size(&name) => {
+                    Owner::Unclear
+                }
+                false => Owner::Nobody,
+            })
+        })
+    }
+
     /// Whether an asset belongs to another file, as far as this run and the manifest know.
     pub(super) fn is_claimed(&self, asset_id: &str) -> Result<bool> {
         if lock(&self.claimed).contains(asset_id) {
@@ -251,7 +267,7 @@ impl Batch {
     pub(super) fn transfer(
         self: &Arc<Self>,
         file: &File,
-        key: &FileKey,
+        (key, name): (&FileKey, &Name),
         sent_at: SentAt,
         progress: &Reporter,
     ) -> Result<Uploaded> {
@@ -262,8 +278,7 @@ impl Batch {
             .max_workers(options.max_workers)
             .request_options(options.request_options.clone());
         upload.asset = options.asset.clone();
-        let batch = self.clone();
-        upload.claimed = Some(Arc::new(move |asset_id| batch.is_claimed(asset_id)));
+        upload.owner = Some(self.ownership(name));
         (upload.sent_at, upload.is_absent) = (Some(sent_at), true);
         if self.has_manifest {
             let note = BatchJournal { batch: self.clone(), key: key.clone(), noted: file.checkpoint.upload.clone() };

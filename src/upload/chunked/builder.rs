@@ -123,6 +123,7 @@ impl UploadFile {
     /// session has started is an [`Error::Upload`](crate::Error::Upload), which contains what is needed to resume the
     /// upload.
     pub fn send(self) -> Result<UploadResult> {
+        self.settings.check()?;
         transfer::upload(&self.client, &self.source, self.asset, self.settings)
     }
 }

@@ -60,6 +60,9 @@ impl JournalFile {
     pub(crate) fn open(kind: Kind, path: &Path, client: &Session, files: &[PathBuf], paths: Paths) -> Result<Self> {
         let what = kind.name();
         let fail = |e| Error::file(path, format!("cannot open the {what}"), Some(e));
+        if path.as_os_str().is_empty() {
+            return Err(Error::file(path, format!("the path of the {what} is empty"), None));
+        }
         let path = &behind_links(kind, path)?;
         if is_among(path, files, &paths) {
             let message = format!("the {what} is itself one of the files to upload; name another, or do not upload it");
