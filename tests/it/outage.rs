@@ -156,8 +156,8 @@ fn the_probes_of_an_outage_do_not_count_as_attempts() {
     folder.write("small.mp4", &content(3000));
     // The small file fails twice in an outage, and once more after the large one has got through.
     stand_in.fault("POST /assets", Fault::status(503).times(3));
-    // The first attempt asks for the platform's time once or twice, looks for the small file and probes the platform. The
-    // following searches fail as well, until the faults are used up.
+    // The first attempt asks for the platform's time unless it is known, looks for the small file and probes the platform.
+    // The following searches fail as well, until the faults are used up.
     stand_in.fault("GET /assets", Fault::status(503).times(6));
     let client = stand_in.builder().max_retries(0).build().unwrap();
     let (third, through) = (AtomicBool::new(false), AtomicBool::new(false));
