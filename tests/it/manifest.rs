@@ -413,6 +413,21 @@ fn removing_the_manifest_during_a_batch_ends_the_batch() {
 
 #[cfg(windows)]
 #[test]
+fn a_journal_in_a_stream_of_another_file_is_refused() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("stream"));
+    small_files(&folder, 1);
+    let (file, stream, client) = (folder.path("00.mp4"), folder.path("00.mp4:manifest"), client(&stand_in.url()));
+    let of_batch = client.assets().upload_all([&file]).manifest(&stream).send().map(drop);
+    let of_file = client.assets().upload(&file).state_file(&stream).send().map(drop);
+    for (result, what) in [(of_batch, "the manifest must be a file"), (of_file, "the state file must be a file")] {
+        let e = result.unwrap_err();
+        assert!(e.to_string().contains(what), "{e}");
+    }
+    assert_eq!((folder.names().len(), stand_in.asset_count()), (1, 0));
+}
+
+#[cfg(windows)]
+#[test]
 fn a_manifest_that_another_program_has_open_for_a_moment_is_replaced() {
     use std::os::windows::fs::OpenOptionsExt;
 

@@ -68,6 +68,11 @@ impl JournalFile {
             let message = format!("the {what} is itself one of the files to upload; name another, or do not upload it");
             return Err(Error::file(path, message, None));
         }
+        if is_alternate_stream(path) {
+            let message =
+                format!("the {what} must be a file; writing to a stream of another file would change that file's time");
+            return Err(Error::file(path, message, None));
+        }
         match path.metadata() {
             Ok(metadata) if !metadata.is_file() => {
                 return Err(Error::file(path, format!("the {what} must be a regular file"), None));
@@ -306,6 +311,11 @@ fn behind_links(kind: Kind, path: &Path) -> Result<PathBuf> {
         Err(_) if path.symlink_metadata().is_ok_and(|there| !there.is_symlink()) => Ok(Folders::default().place(path)),
         real => real.map_err(|e| Error::file(path, format!("cannot open the {}", kind.name()), Some(e))),
     }
+}
+
+/// Whether a path leads to an alternate data stream of a file (`clip.mp4:name` on NTFS).
+fn is_alternate_stream(path: &Path) -> bool {
+    cfg!(windows) && path.file_name().is_some_and(|name| name.to_string_lossy().contains(':'))
 }
 
 /// Whether the path of a journal is one of the files to upload.
