@@ -450,6 +450,19 @@ fn a_manifest_that_another_program_has_open_for_a_moment_is_replaced() {
     scan.join().unwrap();
     assert_eq!((found["00.mp4"].kind, found["00.mp4"].manifest_error.as_deref()), (Uploaded, None));
     assert!(lines(&folder)[0].contains("twelvelabs-manifest"), "{:?}", lines(&folder));
+
+    // The scanner has the leftover of a crash open, and there is no manifest yet.
+    let (stand_in, folder) = (StandIn::start(), Folder::new("scanned-leftover"));
+    small_files(&folder, 1);
+    let new = folder.write(&format!("{NAME}.new"), br#"{"format":"twelvelabs-"#);
+    let scanner = File::options().read(true).share_mode(FILE_SHARE_READ_AND_WRITE).open(new).unwrap();
+    let scan = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        drop(scanner);
+    });
+    assert_eq!(outcomes(batch(&client(&stand_in.url()), &folder))["00.mp4"].kind, Uploaded);
+    scan.join().unwrap();
+    assert_eq!(folder.names(), ["00.mp4", NAME]);
 }
 
 /// The child process of the next test, whose file size is limited.

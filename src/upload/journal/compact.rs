@@ -55,7 +55,7 @@ pub(crate) fn rewrite(
     kept: &[Range<u64>],
 ) -> Result<(File, OffsetMap), NotRewritten> {
     let fresh = beside(path, ".new");
-    let written = remove_leftover(&fresh).and_then(|()| write_new(&fresh, header, old.as_ref(), kept));
+    let written = patiently(|| remove_leftover(&fresh)).and_then(|()| write_new(&fresh, header, old.as_ref(), kept));
     let (map, length) = match written {
         Ok(written) => written,
         Err(error) => return Err(NotRewritten { error, old }),
