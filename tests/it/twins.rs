@@ -71,9 +71,10 @@ impl Scene {
     /// Changes how the manifest spells a path, in every line or only in those with this event.
     pub fn respell(&self, from: &str, to: &str, event: &str) {
         let text = fs::read_to_string(self.manifest()).unwrap();
-        // JSON writes the separator of Windows as two characters.
-        let [from, to] = [from, to].map(|path| if cfg!(windows) { path.replace('/', r"\\") } else { path.into() });
-        let respelled = |line: &str| if line.contains(event) { line.replace(&from, &to) } else { line.into() } + "\n";
+        // The separator of Windows is written as two characters in JSON. A relative path has a slash on every system.
+        let on_windows = |path: &str| path.replace('/', r"\\");
+        let respell = |line: &str| line.replace(from, to).replace(&on_windows(from), &on_windows(to));
+        let respelled = |line: &str| if line.contains(event) { respell(line) } else { line.into() } + "\n";
         let respelled: String = text.lines().map(respelled).collect();
         assert_ne!(respelled, text);
         fs::write(self.manifest(), respelled).unwrap();
