@@ -457,7 +457,8 @@ fn a_manifest_that_another_program_has_open_for_a_moment_is_replaced() {
     let new = folder.write(&format!("{NAME}.new"), br#"{"format":"twelvelabs-"#);
     let scanner = File::options().read(true).share_mode(FILE_SHARE_READ_AND_WRITE).open(new).unwrap();
     let scan = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(100));
+        // In real time, as above: shorter than the patience of the batch, and longer than it takes to begin.
+        std::thread::sleep(Duration::from_millis(400));
         drop(scanner);
     });
     assert_eq!(outcomes(batch(&client(&stand_in.url()), &folder))["00.mp4"].kind, Uploaded);
