@@ -364,6 +364,13 @@ fn what_cannot_be_read() {
         "127.0.0.1 answered with status 200 and an HTML page: Welcome; it is unknown whether the platform acted, so \
          check before you repeat it (POST /things)",
     );
+    let stream = |c: &TwelveLabs| c.analyze_stream().prompt("What?").send().map(drop);
+    let e = after([Step::Answer(answer_of_type(200, "text/html", "<title>Welcome</title>"))], stream);
+    texts.check(
+        e,
+        "127.0.0.1 answered with status 200 and an HTML page: Welcome; it is unknown whether the platform acted, so \
+         check before you repeat it (POST /analyze)",
+    );
     let search = |c: &TwelveLabs| c.search().query("i1", ["visual"]).query_text("dogs").send().map(drop);
     let e = after([Step::Answer(answer_of_type(200, "text/html", "<title>Welcome</title>"))], search);
     texts.check(e, "127.0.0.1 answered with status 200 and an HTML page: Welcome (POST /search)");

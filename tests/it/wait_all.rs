@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use twelvelabs::testing::StandIn;
 use twelvelabs::{CancelHandle, Error, RequestOptions, TwelveLabs, WaitAll, Waiting};
 
 use crate::server::{API_KEY, Moving, Received, Server, Step, answer, answer_with, builder, in_time, read_body};
@@ -253,6 +254,21 @@ fn a_temporarily_failing_list_is_retried_and_a_refused_list_is_not() {
     let (server, client, clock) = scripted([failing(400)].into_iter().chain(each()).collect());
     assert_eq!(ready(client.assets().wait_for_all(ids).send().unwrap()), ids);
     assert_eq!((paths(&server).len(), clock.passed()), (5, Duration::ZERO));
+}
+
+#[test]
+fn a_state_that_can_only_be_an_end_is_noticed_in_a_list() {
+    let stand_in = StandIn::start();
+    let ids: Vec<String> = (0..5).map(|number| format!("a{number}")).collect();
+    let deleted: Vec<Value> = ids.iter().map(|id| json!({"_id": id, "status": "deleted"})).collect();
+    let info = json!({"page": 1, "limit_per_page": 50, "total_page": 1, "total_results": 5});
+    stand_in.answer("GET /assets", json!({"data": deleted, "page_info": info}));
+    stand_in.answer("GET /assets/{id}", json!({"_id": "a0", "status": "deleted"}));
+    for (id, result) in stand_in.client().assets().wait_for_all(ids).send().unwrap() {
+        let e = result.unwrap_err();
+        assert!(matches!(&e, Error::Failed(e) if e.status == "deleted" && e.id == id), "{e:?}");
+    }
+    assert!(stand_in.clock().passed() < Duration::from_secs(60), "{:?}", stand_in.clock().passed());
 }
 
 #[test]
