@@ -142,6 +142,19 @@ fn files_of_one_name_and_different_sizes_are_not_confused_before_their_sizes_are
 }
 
 #[test]
+fn the_only_file_of_its_name_is_found_before_its_size_is_known() {
+    let (clock, folder) = (TestClock::new(), Folder::new("no-size"));
+    let path = folder.write("clip.mp4", b"data");
+    let created = clock.utc_now().format(&Rfc3339).unwrap();
+    let asset = json!({"_id": "a1", "filename": "clip.mp4", "created_at": created, "status": "processing"});
+    let server = Server::start([Step::Answer(answer(502, &json!({}))), list(&[&asset])]);
+    let client = builder(&server).clock(clock).build().unwrap();
+    let outcome = client.assets().upload_all([path]).wait(false).send().unwrap().next().unwrap();
+    assert_eq!(outcome.result.unwrap().id, "a1");
+    assert_eq!(server.finish().len(), 2);
+}
+
+#[test]
 fn a_file_whose_size_the_platform_does_not_tell_is_not_guessed() {
     let (clock, folder) = (TestClock::new(), Folder::new("no-sizes"));
     let write = |name: &str, content: &[u8]| {
