@@ -85,7 +85,7 @@ use crate::call::json::decode;
 use crate::resources::analyze::AnalyzeError;
 use crate::resources::analyze_async::tasks::{AnalyzeTaskStatus, AnalyzeVideoSource};
 use crate::resources::tasks::VideoIndexingTaskStatus;
-use crate::text::{Unsigned, printable};
+use crate::text::Unsigned;
 use crate::types::VideoSystemMetadata;
 
 pub use crate::error::WebhookError;
@@ -193,8 +193,7 @@ impl Webhook {
     ) -> Result<WebhookEvent, WebhookError> {
         self.check(body, header.into().unwrap_or_default(), now)?;
         let raw = serde_json::from_slice(body).map_err(|e| format!("the body is not JSON: {e}"));
-        raw.and_then(WebhookEvent::read)
-            .map_err(|message| WebhookError::NotAnEvent { message: printable(&message, 400) })
+        raw.and_then(WebhookEvent::read).map_err(|message| WebhookError::NotAnEvent { message })
     }
 
     /// Creates the header that the platform would send with this body now, for tests. It contains a signature for each

@@ -103,6 +103,21 @@ fn before_a_call_nothing_is_sent() {
 }
 
 #[test]
+fn the_handle_of_an_upload_goes_before_that_of_its_options() {
+    let server = Server::start([]);
+    let (client, _) = client(&server);
+    let (canceled, other) = (CancelHandle::new(), CancelHandle::new());
+    canceled.cancel();
+    let file = || FileSource::bytes("a.mp4", b"a".as_slice());
+    let upload = client.assets().upload(file()).cancel_handle(&canceled).request_options(options(&other));
+    assert!(upload.send().unwrap_err().is_canceled());
+    let chunks =
+        client.multipart_upload().upload_file(file()).cancel_handle(&canceled).request_options(options(&other));
+    assert!(chunks.send().unwrap_err().is_canceled());
+    assert!(server.received().is_empty());
+}
+
+#[test]
 fn while_the_answer_is_awaited() {
     let (moment, cancel) = scene();
     let server = Server::start([falls_silent(Vec::new(), &moment), falls_silent(Vec::new(), &moment)]);

@@ -582,6 +582,7 @@ fn upload_chooses_one_request_or_chunks_by_size() {
     let (direct, chunked) = (states.clone(), states.clone());
     let asset = assets
         .upload(&path)
+        .threshold(scene.content.len() as u64)
         .user_metadata(serde_json::json!({"place": "Lisbon"}))
         .sleep_interval(Duration::from_millis(1))
         .progress_callback(move |progress| direct.lock().unwrap().push(progress.state))
@@ -614,6 +615,16 @@ fn upload_chooses_one_request_or_chunks_by_size() {
 
     let asset = assets.upload(&path).threshold(1).wait(false).send().unwrap();
     assert_eq!(asset.status, Some(AssetStatus::Processing));
+
+    // A resumed upload is sent in chunks, whatever its size.
+    scene.stand_in.fault("PUT /storage/{upload_id}/2", Fault::status(401));
+    let failed = upload_error(assets.upload(&path).threshold(1).send().unwrap_err());
+    let sent = (scene.stand_in.count("POST /assets"), scene.stand_in.upload_ids().len());
+    let asset = assets.upload(&path).resume(&failed.upload).wait(false).send().unwrap();
+    assert_eq!(Some(asset.id), failed.upload.asset_id);
+    let e = assets.upload(&path).sleep_interval(Duration::ZERO).send().unwrap_err();
+    assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == "sleep_interval"), "{e:?}");
+    assert_eq!((scene.stand_in.count("POST /assets"), scene.stand_in.upload_ids().len()), sent);
     let e = assets.upload(scene.folder.path("missing.mp4")).send().unwrap_err();
     assert!(e.to_string().contains("no such file"), "{e}");
 }

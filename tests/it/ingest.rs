@@ -307,7 +307,7 @@ fn a_refusal_for_good_is_remembered() {
 #[test]
 fn a_destination_that_keeps_failing_is_given_up_after_the_time_of_an_outage() {
     let minute = Duration::from_secs(60);
-    for (fault, requests) in [(Fault::status(503), 4..15), (Fault::status(503).retry_after(1000), 2..3)] {
+    for (fault, requests) in [(Fault::status(503), 6..9), (Fault::status(503).retry_after(1000), 2..3)] {
         let scene = Scene::new(1, 0);
         scene.stand_in.fault(ADD_TO_INDEX, fault.always());
         let outcome = outcomes(scene.both().max_outage(minute)).remove("000.mp4").unwrap();

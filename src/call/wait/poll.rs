@@ -152,8 +152,7 @@ impl Poll {
 
     /// Returns the time between the next two polls.
     pub(crate) fn interval(&self) -> Duration {
-        let first = FIRST_INTERVALS.get(self.polls).map_or(self.interval, |first| self.interval.min(*first));
-        self.pace.sleep_interval.unwrap_or(first)
+        self.pace.sleep_interval.unwrap_or_else(|| FIRST_INTERVALS.get(self.polls).copied().unwrap_or(self.interval))
     }
 
     /// Creates the error of a wait whose time is up.
