@@ -1,4 +1,4 @@
-//! The rules for the sources: imports go down, there are no circles, files and functions are short, and each library is
+//! The rules for the sources: imports go down, there are no cycles, files and functions are short, and each library is
 //! named in one place.
 //!
 //! ARCHITECTURE.md explains the rules. These tests read the sources as text with the module `reading`, whose own tests
@@ -100,8 +100,8 @@ fn imports_only_go_down() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Returns the names on a circle among the files of a floor, if there is one.
-fn circle(sources: &[Source], floor: &str) -> Option<Vec<String>> {
+/// Returns the names of the files of a floor that form an import cycle, if there is one.
+fn cycle(sources: &[Source], floor: &str) -> Option<Vec<String>> {
     let names: BTreeSet<String> = sources.iter().map(Source::name).collect();
     // Maps each file to the files it imports. An import belongs to the longest path that is a file.
     let graph: BTreeMap<String, BTreeSet<String>> = sources
@@ -140,7 +140,7 @@ fn circle(sources: &[Source], floor: &str) -> Option<Vec<String>> {
 fn no_file_imports_itself_indirectly() {
     let sources = sources();
     for floor in WITHOUT_CIRCLES {
-        assert_eq!(circle(&sources, floor), None, "in {floor}");
+        assert_eq!(cycle(&sources, floor), None, "in {floor}");
     }
 }
 
@@ -259,15 +259,15 @@ fn every_form_of_an_import_that_runs_up_is_seen() {
 }
 
 #[test]
-fn a_circle_is_seen_in_every_floor() {
+fn a_cycle_is_seen_in_every_floor() {
     for floor in WITHOUT_CIRCLES {
         let file = |name: &str, text: &str| Source::new(&format!("{floor}/{name}"), text);
         let (b, c) = (format!("use crate::{floor}::deep::{{c, d}};"), "use super::super::a::A;");
         let mut sources = vec![file("a.rs", "use super::b;"), file("b.rs", &b), file("deep/c.rs", c)];
-        let found = circle(&sources, floor).unwrap();
+        let found = cycle(&sources, floor).unwrap();
         assert_eq!(found.len(), 3, "{found:?}");
         sources.pop();
-        assert_eq!(circle(&sources, floor), None);
+        assert_eq!(cycle(&sources, floor), None);
     }
 }
 
