@@ -883,18 +883,19 @@ fn a_redirect_of_the_storage_is_not_followed() {
 #[test]
 fn settings_and_ids_that_cannot_be_used_are_refused_before_anything_is_sent() {
     type Change = fn(UploadFile) -> UploadFile;
-    let changes: [(&str, Change); 4] = [
+    let changes: [(&str, Change); 5] = [
         ("batch_size", |upload| upload.batch_size(0)),
         ("max_workers", |upload| upload.max_workers(0)),
         ("user_metadata", |upload| upload.user_metadata(5)),
         ("user_metadata", |upload| upload.user_metadata(5).resume("u1")),
+        ("resume", |upload| upload.resume("")),
     ];
     let server = Server::start([]);
     for (argument, change) in changes {
         let e = change(eight_bytes(&server).0).send().unwrap_err();
         assert!(matches!(&e, Error::InvalidArgument { argument: name, .. } if name == argument), "{argument}: {e:?}");
     }
-    for id in ["", "..", "a\nb"] {
+    for id in ["..", "a\nb"] {
         assert!(!upload_error(eight_bytes(&server).0.resume(id).send().unwrap_err()).resumable, "{id:?}");
     }
     assert!(server.received().is_empty());
