@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(receiver.recv_timeout(Duration::ZERO), Ok(1));
         drop(sender);
         assert_eq!(receiver.recv(), Some(2));
-        assert_eq!(receiver.recv_timeout(Duration::ZERO), Err(RecvError::Timeout), "a sender is left");
+        assert_eq!(receiver.recv_timeout(Duration::ZERO), Err(RecvError::Timeout), "another sender still exists");
         drop(second);
         assert_eq!(receiver.recv(), None);
         assert_eq!(receiver.recv_timeout(Duration::MAX), Err(RecvError::Closed));

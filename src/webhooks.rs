@@ -275,7 +275,7 @@ fn parse(header: &str) -> Result<(&str, Vec<[u8; 32]>), WebhookError> {
     for part in header.split(',') {
         match part.trim().split_once('=') {
             None => return malformed("a part of it has no `=`"),
-            Some(("t", _)) if time.is_some() => return malformed("it has two times `t`"),
+            Some(("t", _)) if time.is_some() => return malformed("it contains the time `t` twice"),
             Some(("t", value)) => time = Some(value),
             Some(("v1", value)) => signatures.extend(unhex(value)),
             Some(_) => {}

@@ -237,6 +237,6 @@ fn the_public_interface_matches_the_snapshot() {
     let new: Vec<&&str> = now.difference(&then).collect();
     assert!(
         text == agreed,
-        "the public interface has changed; `UPDATE_API=1 cargo test --test api` if it was meant to\nmissing: {gone:#?}\nnew: {new:#?}"
+        "the public interface has changed; `UPDATE_API=1 cargo test --test api` if that is intended\nmissing: {gone:#?}\nnew: {new:#?}"
     );
 }

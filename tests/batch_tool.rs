@@ -174,7 +174,7 @@ fn a_folder_means_its_media_files() {
     let (code, rows, _) = scene.json(&["--recursive", "--list", list.to_str().unwrap()]);
     let names: Vec<&str> =
         rows.iter().map(|row| row["path"].as_str().unwrap().rsplit(['/', '\\']).next().unwrap()).collect();
-    assert_eq!((code, names.len()), (0, 5), "each file once: {names:?}");
+    assert_eq!((code, names.len()), (0, 5), "each file has one outcome: {names:?}");
     assert!(names.contains(&"d.txt") && names.contains(&"f.mp3"), "{names:?}");
 }
 
@@ -278,7 +278,7 @@ fn a_list_is_read_or_refused_as_a_whole() {
         upload(&scene.demo.client, &arguments, &CancelHandle::new(), sink(), sink()).map_err(|e| e.to_string())
     };
     let lines = names.join("\n");
-    assert_eq!(upload(format!("\u{feff}{lines}\n").as_bytes()), Ok(0), "with a byte order mark");
+    assert_eq!(upload(format!("\u{feff}{lines}\n").as_bytes()), Ok(0), "a list may begin with a byte order mark");
     assert_eq!(scene.demo.stand_in.uploads().len(), 2);
     let utf_16 = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| {
         [mark, &lines.encode_utf16().flat_map(bytes).collect::<Vec<_>>()].concat()
@@ -325,7 +325,7 @@ fn one_bad_file_does_not_stop_the_others() {
         assert_eq!(row["status"], if failed { Value::Null } else { "ready".into() });
         assert_eq!((row["asset_id"].is_string(), row["error"].is_object()), (!failed, failed), "{row}");
     }
-    assert_eq!(scene.demo.stand_in.upload_ids().len(), 1, "one is above the threshold");
+    assert_eq!(scene.demo.stand_in.upload_ids().len(), 1, "one file is above the threshold");
 
     let (code, out, _) = scene.run(&["--quiet"]);
     assert_eq!((code, out.lines().count()), (1, 1), "{out}");
@@ -483,10 +483,10 @@ fn a_file_is_in_the_same_shard_everywhere() {
     let shard = |path: &str| (0..7).find(|index| Shard { index: *index, count: 7 }.has(Path::new(path)));
     let paths = ["a.mp4", "2026/Ümläut.mov", "/mnt/a.mp4", "", "b/a.mp4"];
     assert_eq!(paths.map(shard), [6, 5, 5, 1, 6].map(Some));
-    assert_eq!(shard("./2026/./Ümläut.mov"), shard(paths[1]), "a dot is not a part of it");
+    assert_eq!(shard("./2026/./Ümläut.mov"), shard(paths[1]), "`.` is not a part of the path");
     let root: std::path::PathBuf =
         [std::path::Component::RootDir.as_os_str(), "mnt".as_ref(), "a.mp4".as_ref()].iter().collect();
-    assert_eq!(shard(root.to_str().unwrap()), Some(5), "with the separator of this system");
+    assert_eq!(shard(root.to_str().unwrap()), Some(5), "the separator of this system counts as a slash");
     for path in (0..500).map(|number| number.to_string()) {
         let has = |index: &u32| Shard { index: *index, count: 3 }.has(Path::new(&path));
         assert_eq!((0..3).filter(has).count(), 1);
@@ -614,11 +614,14 @@ fn after_ctrl_c_the_next_run_sends_nothing_twice() {
         let mut names: Vec<String> = stand_in.uploads().into_iter().map(|upload| upload.filename).collect();
         names.sort();
         assert_eq!((before, names), (1, ["a.mp4", "b.MOV", "c.png"].map(String::from).to_vec()));
-        assert_eq!(stand_in.upload_ids().len(), 1, "the session went on");
+        assert_eq!(stand_in.upload_ids().len(), 1, "the session was resumed");
         let sent = stand_in.sent_chunks(upload_id);
         let again: Vec<&u32> =
             counted.iter().filter(|chunk| sent.iter().filter(|sent| sent == chunk).count() > 1).collect();
-        assert!(counted.len() == 2 && again.is_empty(), "of {counted:?}, which had come, were sent again: {again:?}");
+        assert!(
+            counted.len() == 2 && again.is_empty(),
+            "of the reported chunks {counted:?}, these were sent again: {again:?}"
+        );
     }
 }
 

@@ -67,7 +67,7 @@ fn pages_are_short() {
     for file in rendered() {
         let limit = if file == "README.md" { MAX_FRONT_PAGE } else { MAX_PAGE };
         let lines = read(&file).lines().count();
-        assert!(lines <= limit, "{file} has {lines} lines, {limit} are allowed");
+        assert!(lines <= limit, "{file} has {lines} lines, but only {limit} are allowed");
     }
 }
 
@@ -116,7 +116,7 @@ fn examples_from_a_file_are_in_it() {
         for part in text.split("<!-- ").skip(1) {
             let (path, rest) = part.split_once(" -->\n```rust\n").unwrap_or_else(|| panic!("{page}: {part}"));
             let block = rest.split("\n```").next().unwrap();
-            assert!(read(path).contains(block), "src/guide/{page}.md: the block is different in {path}");
+            assert!(read(path).contains(block), "src/guide/{page}.md: the block differs from {path}");
             found += 1;
         }
     }
@@ -166,7 +166,7 @@ fn links_lead_somewhere_in_rustdoc_and_elsewhere() {
         used.extend(own.keys().map(|label| label.to_string()));
     }
     let unused: Vec<_> = items.keys().filter(|label| !used.contains(**label)).collect();
-    assert!(unused.is_empty(), "in links.md without a use: {unused:?}");
+    assert!(unused.is_empty(), "unused links in links.md: {unused:?}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn every_changed_type_name_is_in_the_guide() {
     assert!(missing.is_empty(), "src/guide/from_python_types.md: {missing:?}");
     let std = ["", "Map", "OffsetDateTime", "String", "Vec", "f64", "i64", "u32", "u64"];
     let unknown: Vec<&&str> = rust.iter().filter(|name| !ours.contains(*name) && !std.contains(name)).collect();
-    assert!(unknown.is_empty(), "src/guide/from_python_types.md names what is not in tests/api.txt: {unknown:?}");
+    assert!(unknown.is_empty(), "src/guide/from_python_types.md has names that are not in tests/api.txt: {unknown:?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn the_platform_is_as_expected() {
     let differences = pass(&TwelveLabs::from_env().expect("a key in TWELVELABS_API_KEY"));
     println!("{} differences", differences.len());
     differences.iter().for_each(|difference| println!("{difference}"));
-    assert!(differences.is_empty(), "see above");
+    assert!(differences.is_empty(), "the platform differs from the expectations listed above");
 }
 
 #[test]

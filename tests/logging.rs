@@ -136,7 +136,7 @@ fn the_log_has_a_line_for_each_attempt_and_nothing_secret() {
     }
     // At the finest level, the HTTP library logs whole URLs and bodies, but never the key.
     let log = log_at(log::LevelFilter::Trace);
-    assert!(log.contains("TRACE ureq"), "the log is on: {log}");
+    assert!(log.contains("TRACE ureq"), "the log lacks the lines of the HTTP library: {log}");
     assert_eq!(leak(&log, KEY), None);
     let ours: String = log.lines().filter(|line| line.contains(" twelvelabs::")).collect();
     assert!(!ours.contains("c0ffee") && !ours.contains("passw0rd"), "{ours}");

@@ -64,7 +64,7 @@ fn failed<T>(outcome: Result<T>) -> Error {
         Error::Api(e) => e.body.capacity(),
         other => panic!("{other}"),
     };
-    assert!(kept <= KEPT, "{kept} bytes are kept");
+    assert!(kept <= KEPT, "the error keeps {kept} bytes");
     e
 }
 

@@ -67,7 +67,7 @@ fn sources() -> Vec<Source> {
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(files.len() > 40, "the sources were found");
+    assert!(files.len() > 40, "too few sources were found");
     files
 }
 

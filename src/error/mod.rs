@@ -241,7 +241,7 @@ pub enum Error {
 
     /// The answer is incomplete because the model reached its token limit: `finish_reason` is `length`, or the `status`
     /// of a response is `incomplete`.
-    #[error("the answer was cut off at the token limit after {} characters; ask for less, or raise `max_tokens` where there is one", text.chars().count())]
+    #[error("the answer was cut off at the token limit after {} characters; ask for a shorter answer, or raise `max_tokens` if the call has that option", text.chars().count())]
     Truncated {
         /// The incomplete answer.
         text: String,

@@ -32,7 +32,7 @@ pub enum WebhookError {
     },
 
     /// The delivery was signed too long ago: it is a replay, it was delayed, or this machine's clock is fast.
-    #[error("the delivery was signed {} s ago, which is more than {} s; if it waited in a queue, use `verify_at` with the time of its receipt, and otherwise check this machine's clock", age.as_secs(), tolerance.as_secs_f64())]
+    #[error("the delivery was signed {} s ago, and at most {} s are accepted; if it waited in a queue, use `verify_at` with the time it was received; otherwise check this machine's clock", age.as_secs(), tolerance.as_secs_f64())]
     TooOld {
         /// The time since the signature, in whole seconds, rounded up.
         age: Duration,
@@ -41,7 +41,7 @@ pub enum WebhookError {
     },
 
     /// The delivery was signed too far in the future. This machine's clock is probably slow.
-    #[error("the delivery was signed {} s in the future, which is more than {} s; check this machine's clock", ahead.as_secs(), tolerance.as_secs_f64())]
+    #[error("the delivery was signed {} s in the future, and at most {} s are accepted; check this machine's clock", ahead.as_secs(), tolerance.as_secs_f64())]
     FromTheFuture {
         /// The time until the signature, in whole seconds, rounded up.
         ahead: Duration,
@@ -51,7 +51,7 @@ pub enum WebhookError {
 
     /// No signature in the header matches this body and one of the secrets.
     #[error(
-        "no signature of the delivery matches; check that the secret is the one of this endpoint, and that the body is exactly as received"
+        "no signature of the delivery matches; check that the secret belongs to this endpoint and that the body is exactly as received"
     )]
     WrongSignature,
 

@@ -224,7 +224,10 @@ mod tests {
             drop(background);
             let began = Instant::now();
             while thread.strong_count() > 0 {
-                assert!(began.elapsed() < Duration::from_secs(30), "a thread is left (with a writer: {has_writer})");
+                assert!(
+                    began.elapsed() < Duration::from_secs(30),
+                    "the reading thread is still running (with a writer: {has_writer})"
+                );
                 std::thread::sleep(PAUSES[0]);
             }
             drop(writer);

@@ -65,10 +65,13 @@ pub fn manifest(data: &[u8]) {
             drop(manifest);
             let now = fs::read(&path).expect("the file");
             let old = without_bom(data);
-            assert!(now.windows(old.len().max(1)).any(|part| old.is_empty() || part == old), "something is lost");
+            assert!(
+                now.windows(old.len().max(1)).any(|part| old.is_empty() || part == old),
+                "a line of the old journal is missing"
+            );
             let mut manifest = folder.open(&OWN).expect("it can be opened again");
             assert_eq!((is_known(&mut manifest, "a"), is_known(&mut manifest, "b")), (before, true));
         }
     }
-    assert_eq!(fs::read_dir(&folder.0).expect("the folder").count(), 1, "something is left beside it");
+    assert_eq!(fs::read_dir(&folder.0).expect("the folder").count(), 1, "another file remains next to the journal");
 }

@@ -15,11 +15,11 @@ pub fn events(data: &[u8]) {
     let (whole, pieces) = (lines(data, usize::MAX), lines(data, step));
     assert_eq!(whole, pieces, "JSON Lines");
     for line in whole.iter().flatten() {
-        assert!(!line.iter().all(u8::is_ascii_whitespace), "a line that is blank");
+        assert!(!line.iter().all(u8::is_ascii_whitespace), "a blank line was returned");
         assert!(!line.contains(&b'\n') && !line.contains(&b'\r') && line.len() as u64 <= LIMIT);
     }
     let whole = sent(data, usize::MAX);
-    assert_eq!(whole, sent(data, step), "server-sent events");
+    assert_eq!(whole, sent(data, step), "pieces and the whole have the same server-sent events");
     assert!(whole.iter().flatten().all(|(_, data, _)| data.len() as u64 <= LIMIT && data != "[DONE]"));
 }
 

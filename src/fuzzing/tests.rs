@@ -51,7 +51,7 @@ fn replay(name: &str, target: impl Fn(&[u8])) {
     let mut seeds: Vec<_> =
         fs::read_dir(fuzz.join("corpus").join(name)).unwrap().map(|file| file.unwrap().path()).collect();
     seeds.sort();
-    assert!(seeds.len() > 3, "{name} has seeds");
+    assert!(seeds.len() > 3, "{name} has too few seeds");
     for seed in seeds {
         let data = fs::read(&seed).unwrap();
         for n in 0..=variants {

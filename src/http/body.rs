@@ -298,7 +298,7 @@ mod tests {
              Content-Type: video/mp4\r\n\r\nDATA\r\n--B--\r\n"
         );
         assert_eq!(payload.length(), Some(bytes.len() as u64));
-        assert_eq!(read(&payload), bytes, "a second try sends the same");
+        assert_eq!(read(&payload), bytes, "a retry sends the same bytes");
     }
 
     proptest::proptest! {
@@ -330,7 +330,7 @@ mod tests {
         let bytes = read(&payload);
         assert_eq!(String::from_utf8(bytes.clone()).unwrap(), r#"{"a":["bTI="],"b":"bTE="}"#);
         assert_eq!((payload.length(), payload.file_length()), (Some(bytes.len() as u64), Some(4)));
-        assert_eq!(read(&payload), bytes, "a second try sends the same");
+        assert_eq!(read(&payload), bytes, "a retry sends the same bytes");
         assert!(Payload::json("m1", &[("m1".into(), FileSource::from("no/such/file"))]).is_err());
     }
 
@@ -351,7 +351,7 @@ mod tests {
         let mut left = payload.length().unwrap() as usize;
         let mut reader = payload.open().unwrap();
         while left > 0 {
-            assert_eq!(reader.finished_at(), None, "{left} bytes are left");
+            assert_eq!(reader.finished_at(), None, "the body has not ended: {left} bytes remain");
             left -= reader.read(&mut [0; 100]).unwrap();
         }
         assert!(reader.finished_at().is_some());

@@ -95,6 +95,6 @@ mod tests {
         parent.cancel();
         assert!(other.is_canceled() && other.child().is_canceled());
         child.reset();
-        assert!(child.is_canceled(), "its parent still is");
+        assert!(child.is_canceled(), "resetting a child does not reset its parent");
     }
 }

@@ -12,10 +12,10 @@ use crate::text::{human, printable};
 /// The advice for an untrusted certificate. With the system's TLS, or with `platform-verifier`, the system's
 /// certificates are consulted already.
 const CERTIFICATE_HINT: &str = if cfg!(feature = "rustls") && !cfg!(feature = "platform-verifier") {
-    "if you trust who signed it, give that certificate with `root_certificates`, or build with the feature \
+    "if you trust its issuer, pass the issuer's certificate to `root_certificates`, or build with the feature \
      `platform-verifier` to trust what the system trusts"
 } else {
-    "if you trust who signed it, give that certificate with `root_certificates`"
+    "if you trust its issuer, pass the issuer's certificate to `root_certificates`"
 };
 
 /// The reason why an attempt got no answer.

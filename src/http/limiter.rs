@@ -149,7 +149,11 @@ mod tests {
         limiter.pause_until(later, &refusal);
         limiter.pause_until(now + SECOND, &refusal);
         assert_eq!(held_back(&limiter, now), Some(later));
-        assert_eq!(held_back(&limiter, later - Duration::from_nanos(1)), Some(later), "not a moment too early");
+        assert_eq!(
+            held_back(&limiter, later - Duration::from_nanos(1)),
+            Some(later),
+            "nothing is admitted before the pause has ended"
+        );
         assert_eq!(held_back(&limiter, later), None);
     }
 
@@ -161,20 +165,27 @@ mod tests {
         let (answered, later) = (|| at(300), || at(5000));
         let first = limiter.admit(start, &answered).unwrap();
         let second = limiter.admit(at(10), &later).unwrap().unwrap();
-        assert_eq!(held_back(&limiter, at(20)), Some(at(20) + RECHECK), "an answer may come at any time");
+        assert_eq!(
+            held_back(&limiter, at(20)),
+            Some(at(20) + RECHECK),
+            "the limiter checks again soon, because a response may arrive at any time"
+        );
         drop(first);
         assert_eq!(held_back(&limiter, at(300)), Some(at(300) + RECHECK));
-        assert_eq!(held_back(&limiter, at(1290)), Some(at(1300)), "a second after the answer");
+        assert_eq!(held_back(&limiter, at(1290)), Some(at(1300)), "the slot is free one period after the response");
         let third = limiter.admit(at(1300), &later).unwrap();
         assert!(third.is_some());
-        assert!(held_back(&limiter, at(9000)).is_some(), "what has not left may arrive at any time");
+        assert!(held_back(&limiter, at(9000)).is_some(), "a request that has not been sent yet may still arrive");
         let departed = Arc::new(AtomicBool::new(false));
         second.watch(&departed);
         assert!(held_back(&limiter, at(9000)).is_some());
         departed.store(true, Ordering::Relaxed);
         assert!(held_back(&limiter, at(9000)).is_some());
         assert!(held_back(&limiter, at(10_999)).is_some());
-        assert!(limiter.admit(at(11_000), &later).is_ok(), "without an answer, it has arrived by now");
+        assert!(
+            limiter.admit(at(11_000), &later).is_ok(),
+            "the time is over by which a request without a response has arrived"
+        );
     }
 
     #[test]
@@ -188,7 +199,7 @@ mod tests {
         let start = Instant::now();
         let limiter = RateLimiter::new(Some(RequestRate { requests: 1, per: SECOND }));
         let request = limiter.admit(start, &Instant::now).unwrap().unwrap();
-        assert!(held_back(&limiter, start + 9 * SECOND).is_some(), "it has not left");
+        assert!(held_back(&limiter, start + 9 * SECOND).is_some(), "the request has not been sent");
         request.watch(&Arc::new(AtomicBool::new(true)));
         assert!(held_back(&limiter, start + 9 * SECOND).is_some());
         assert_eq!(held_back(&limiter, start + 11 * SECOND), None);

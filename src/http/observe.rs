@@ -182,7 +182,7 @@ mod tests {
             seen += 1;
         }
         assert!(seen > 80, "only {seen} endpoints");
-        assert!(unused.is_empty(), "in no path: {unused:?}");
+        assert!(unused.is_empty(), "words that occur in no path: {unused:?}");
     }
 
     #[test]

@@ -163,7 +163,11 @@ mod tests {
             ]
         };
         assert_eq!(wait(429, &hours("7"), None), Some(2.0));
-        assert_eq!(wait(429, &hours("0"), None), Some(40_000.0), "both are used up");
+        assert_eq!(
+            wait(429, &hours("0"), None),
+            Some(40_000.0),
+            "if both limits are exhausted, the later reset counts"
+        );
         assert_eq!(wait(429, &[("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "1700040000")], None), None);
         assert_eq!(wait(429, &[("ratelimit-reset", "30")], None), Some(30.0));
         assert_eq!(wait(429, &[("ratelimit-reset", "nan")], None), None);
@@ -178,7 +182,11 @@ mod tests {
     #[test]
     fn the_servers_own_clock_counts() {
         let date = ("Date", "Tue, 14 Nov 2023 23:13:20 GMT");
-        assert_eq!(wait(429, &[date, ("x-ratelimit-reset", "1700003602")], None), Some(2.0), "an hour ahead of ours");
+        assert_eq!(
+            wait(429, &[date, ("x-ratelimit-reset", "1700003602")], None),
+            Some(2.0),
+            "the server's clock is an hour ahead of ours"
+        );
         assert_eq!(wait(503, &[date, ("Retry-After", "Tue, 14 Nov 2023 23:13:25 GMT")], None), Some(5.0));
     }
 
@@ -218,7 +226,11 @@ mod tests {
         assert_eq!(wait(503, &[("Retry-After", "Tue, 14 Nov 2023 22:00:00 GMT")], None), Some(0.0));
         assert_eq!(wait(429, &[("X-Ratelimit-Reset", "1700000030")], None), Some(30.0));
         assert_eq!(wait(503, &[("X-Ratelimit-Reset", "1700000030")], None), Some(30.0));
-        assert_eq!(wait(429, &[("X-Ratelimit-Reset", "1700000029.5")], None), Some(30.0), "not a moment too early");
+        assert_eq!(
+            wait(429, &[("X-Ratelimit-Reset", "1700000029.5")], None),
+            Some(30.0),
+            "the pause is rounded up, so that it does not end too early"
+        );
         assert_eq!(wait(404, &[("X-Ratelimit-Reset", "1700000030")], None), None);
         assert_eq!(wait(429, &[], Some("Please try again later after 2023-11-14T22:13:30Z.")), Some(10.0));
         assert!(wait(429, &[("Retry-After", "1e300")], None).is_some_and(|wait| wait > 1e18));

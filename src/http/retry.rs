@@ -285,7 +285,11 @@ mod tests {
                 assert_eq!(first(DELETE, outcome), get, "{outcome:?}");
             }
             let mut state = RetryState::new(SAFE_POST, true);
-            assert_eq!(state.next(outcome, false, &policy(), 1.0), RETURN, "{outcome:?} with a used body");
+            assert_eq!(
+                state.next(outcome, false, &policy(), 1.0),
+                RETURN,
+                "{outcome:?} with a body that cannot be sent again"
+            );
         }
         assert_eq!(first(DELETE, redirect(302)), RETURN);
         assert_eq!(first(DELETE, redirect(308)), follow);
@@ -303,13 +307,13 @@ mod tests {
         let decisions = |request, outcomes: &[_]| decisions(request, &policy(), outcomes);
         assert_eq!(decisions(GET, &[status(500); 3]), [AGAIN, after(1000), RETURN]);
         assert_eq!(decisions(GET, &[header(429, 0); 3]), [AGAIN, after(1000), RETURN]);
-        assert_eq!(decisions(GET, &[TimedOut, TimedOut]), [AGAIN, RETURN], "once more at the most");
+        assert_eq!(decisions(GET, &[TimedOut, TimedOut]), [AGAIN, RETURN], "a timeout is retried only once");
         assert_eq!(decisions(GET, &[TimedOut, status(500), TimedOut]), [AGAIN, after(1000), RETURN]);
         assert_eq!(decisions(CHUNK, &[status(403), status(403), status(403)]), [AT_ONCE, after(1000), RETURN]);
         let redirect = Redirect { status: 302, same_origin: true };
         let follow = Decision::Redirect;
         assert_eq!(decisions(GET, &[redirect; 6]), [follow, follow, follow, follow, follow, RETURN]);
-        assert_eq!(decisions(GET, &[redirect, status(500)]), [follow, AGAIN], "a redirect is no retry");
+        assert_eq!(decisions(GET, &[redirect, status(500)]), [follow, AGAIN], "a redirect does not count as a retry");
     }
 
     #[test]
@@ -318,7 +322,7 @@ mod tests {
         let after = |seconds: u32| Decision::RetryAfter(seconds * SECOND);
         let many = decisions(POST, &patient, &[header(429, 300); 53]);
         assert!(many[..52].iter().all(|decision| *decision == after(300)), "50 times, and 2 retries");
-        assert_eq!(many[52], RETURN, "an endless 429 ends");
+        assert_eq!(many[52], RETURN, "retries end even if every response is a 429");
         assert_eq!(decisions(GET, &patient, &[header(429, 601)]), [RETURN]);
         let mixed = [header(429, 9), status(500), header(429, 9), status(500), header(429, 9), status(500)];
         assert_eq!(decisions(GET, &patient, &mixed), [after(9), AGAIN, after(9), after(1), after(9), RETURN]);
@@ -342,13 +346,13 @@ mod tests {
             (status(408), false),
         ] {
             let mut state = RetryState::new(DELETE, false);
-            assert!(!state.has_deleted(404), "nothing was there in the first place");
+            assert!(!state.has_deleted(404), "a 404 to the first attempt is not a success");
             state.next(outcome, true, &policy(), 1.0);
             assert_eq!(state.has_deleted(404), deleted, "{outcome:?}");
             assert!(!state.has_deleted(410) && !state.has_deleted(409));
             let mut state = RetryState::new(GET, false);
             state.next(outcome, true, &policy(), 1.0);
-            assert!(!state.has_deleted(404), "a GET has not deleted anything");
+            assert!(!state.has_deleted(404), "a GET deletes nothing");
         }
     }
 
@@ -362,7 +366,7 @@ mod tests {
         state.next(status(500), true, &policy(), 1.0);
         assert!(!state.expect_continue);
         state.next(Broke, true, &policy(), 1.0);
-        assert!(state.expect_continue, "so that the reason is read");
+        assert!(state.expect_continue, "the retry expects 100, so that it reads the reason for a refusal");
         let mut state = RetryState::new(GET, false);
         state.next(Broke, true, &policy(), 1.0);
         assert!(!state.expect_continue);

@@ -23,10 +23,10 @@ use crate::types::TranscriptionEntry;
 
 /// The documented size limit of a local file that is sent in one request.
 pub(crate) const LOCAL_LIMIT: u64 = 200_000_000;
-const LOCAL_HINT: &str = "the platform documents 200 MB for a local video, audio file or document and 32 MB for an image; \
-     give it larger ones by URL (up to 4 GB) or in chunks, with `assets().upload(…)`";
-const URL_HINT: &str = "the platform documents 4 GB for a video or audio file by URL, 512 MB for a document and 32 MB \
-     for an image; larger ones have to be uploaded in chunks, with `assets().upload(…)`";
+const LOCAL_HINT: &str = "the documented limits are 200 MB for a local video, audio file or document and 32 MB for an \
+     image; send larger files by URL (up to 4 GB) or in chunks, with `assets().upload(…)`";
+const URL_HINT: &str = "the documented limits by URL are 4 GB for a video or audio file, 512 MB for a document and \
+     32 MB for an image; larger files have to be uploaded in chunks, with `assets().upload(…)`";
 
 /// Uploads and manages assets. Returned by [`TwelveLabs::assets`](crate::TwelveLabs::assets).
 #[derive(Debug, Clone)]

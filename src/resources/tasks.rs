@@ -17,8 +17,8 @@ use crate::http::session::Session;
 use crate::types::{BulkOutcome, DateFilter, HlsObject, SortBy, SortOption, VideoSystemMetadata, in_bulk};
 
 const LIMIT: u64 = 2_000_000_000;
-const HINT: &str = "the platform documents 2 GB for the video of a task; upload a larger one with `assets().upload(…)` \
-     and index it with `indexes().indexed_assets().create(…)`";
+const HINT: &str = "the documented limit for the video of a task is 2 GB; upload a larger one with \
+     `assets().upload(…)` and index it with `indexes().indexed_assets().create(…)`";
 
 /// Uploads and indexes videos in one call each. Returned by [`TwelveLabs::tasks`](crate::TwelveLabs::tasks).
 ///

@@ -71,7 +71,9 @@ impl TransferSettings {
                     "has no `upload_id`, because the file has arrived as asset {}; wait for it with `wait_for_done`",
                     printable(id, 100)
                 ),
-                None => "has no `upload_id`; pass the `upload` of the error or of the progress, or an id".into(),
+                None => {
+                    "has no `upload_id`; pass the `upload` of an error or of a progress report, or an upload id".into()
+                }
             },
         ))
     }

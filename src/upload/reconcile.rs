@@ -74,8 +74,8 @@ impl Found {
         let others = self.others;
         (others > 0).then(|| {
             format!(
-                "the response to the upload was lost, and {others} more assets have the same name and came at the same \
-                 time: check that this is the file"
+                "the response to the upload was lost, and {others} more assets with the same name arrived at the same \
+                 time; check that this one is the file"
             )
         })
     }
@@ -135,8 +135,8 @@ impl Lost<'_> {
         }
         if search.is_unclear {
             let message = format!(
-                "the response to the upload was lost, and until the platform knows their sizes, it is unknown which of \
-                 the assets named `{}` is this file; run the batch again later",
+                "the response to the upload was lost, and it is unknown which of the assets named `{}` is this file \
+                 until the platform has determined their sizes; run the batch again later",
                 printable(self.name, 200)
             );
             return Err(Error::Timeout { operation: SEARCH.into(), message, sent: true, source: None });

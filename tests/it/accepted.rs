@@ -258,7 +258,7 @@ fn a_session_takes_any_name() {
     let requests = sent(2, |client| {
         let name = "a.mp4".to_string();
         let create = |name: String| client.multipart_upload().create(name, AssetType::Video, 5).send().map(drop);
-        assert!(create(name.clone()).is_err(), "the answer is no session");
+        assert!(create(name.clone()).is_err(), "the response is not a session");
         drop(client.multipart_upload().create(&name, "video", 5).send());
     });
     assert_eq!(requests[0].json(), requests[1].json());

@@ -52,7 +52,11 @@ fn the_life_of_an_analysis_task() {
     let create = || tasks.create().video(video.clone()).prompt("Say something.").custom_id("mine");
     let task = create().idempotency_key("k").send().unwrap();
     assert_eq!(task.status, Some(AnalyzeTaskStatus::Queued));
-    assert_eq!(create().idempotency_key("k").send().unwrap().task_id, task.task_id, "the key makes it one task");
+    assert_eq!(
+        create().idempotency_key("k").send().unwrap().task_id,
+        task.task_id,
+        "the same key returns the same task"
+    );
     assert_eq!(tasks.delete(&task.task_id).send().unwrap_err().status(), Some(409));
     let done = tasks.wait_for_done(&task.task_id).sleep_interval(PAUSE).send().unwrap();
     assert!(done.result.unwrap().data.unwrap().starts_with("You asked: Say something."));

@@ -89,7 +89,7 @@ fn every_file_has_one_outcome_as_it_is_finished() {
     let found = outcomes(all.progress_callback(move |path: &Path, _| {
         log.lock().unwrap().insert(path.into());
     }));
-    assert_eq!(found.len(), 13, "a path that is given twice is one file");
+    assert_eq!(found.len(), 13, "a path that is listed twice is one file");
     for (name, outcome) in &found {
         match name.as_str() {
             "empty.mp4" | "folder.mp4" | "missing.mp4" => {
@@ -99,7 +99,7 @@ fn every_file_has_one_outcome_as_it_is_finished() {
                 let asset = outcome.result.as_ref().unwrap();
                 assert_eq!((outcome.kind, &asset.status), (Uploaded, &Some(AssetStatus::Ready)), "{name}");
                 assert_eq!(asset.filename.as_deref(), Some(name.as_str()));
-                assert!(seen.lock().unwrap().contains(&outcome.path), "{name} has told its progress");
+                assert!(seen.lock().unwrap().contains(&outcome.path), "{name} has reported its progress");
             }
         }
     }
@@ -273,7 +273,7 @@ fn an_exhausted_quota_ends_the_batch_with_an_outcome_for_every_file() {
         let e = outcome.result.as_ref().unwrap_err();
         assert!(e.is_quota() && e.code() == Some("plan_limit_exceeded"), "{e}");
     }
-    assert!(stand_in.count("POST /assets") <= 4, "no file was begun once the quota was known to be used up");
+    assert!(stand_in.count("POST /assets") <= 4, "no file was started after the quota was known to be exhausted");
     stand_in.forgive();
     let again = outcomes(batch(&client, &folder));
     assert_eq!(again.values().filter(|outcome| outcome.kind == Skipped).count(), 2);
@@ -329,11 +329,11 @@ fn a_rate_limit_pauses_all_workers_together() {
     let found = outcomes(client.assets().upload_all(paths).workers(WORKERS));
     assert!(found.values().all(|outcome| outcome.kind == Uploaded), "{found:?}");
     let requests = requests.lock().unwrap();
-    assert_eq!(requests.len(), FILES + 1, "one request was repeated, although `max_retries` is 0");
+    assert_eq!(requests.len(), FILES + 1, "the refused request was repeated, although `max_retries` is 0");
     let refused = requests.iter().position(|(_, refused)| *refused).unwrap();
     let until = requests[refused].0 + Duration::from_secs(30);
     let early = requests[refused + 1..].iter().filter(|(at, _)| *at < until).count();
-    assert!(early < WORKERS, "only what was on its way came within the pause: {early}");
+    assert!(early < WORKERS, "only requests already in flight arrived during the pause: {early}");
 }
 
 #[test]
@@ -415,9 +415,9 @@ fn a_batch_that_is_dropped_stops() {
     assert!(uploads.next().is_some());
     drop(uploads);
     let sent = stand_in.count("POST /assets");
-    assert!(sent < 30, "{sent} files were sent");
+    assert!(sent < 30, "the batch did not stop: {sent} files were sent");
     std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(stand_in.count("POST /assets"), sent, "nothing goes on behind the caller's back");
+    assert_eq!(stand_in.count("POST /assets"), sent, "nothing is sent after the batch was dropped");
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn a_callback_that_drops_its_batch_waits_for_no_other_worker() {
     until("both workers end", || Arc::strong_count(&held) == 1);
     let again = outcomes(batch(&client, &folder));
     assert!(again.values().all(|outcome| outcome.kind == Uploaded), "the manifest is free: {again:?}");
-    assert_eq!(stand_in.asset_count(), 8, "no file stands twice on the platform");
+    assert_eq!(stand_in.asset_count(), 8, "no file is on the platform twice");
 }
 
 #[test]
@@ -474,7 +474,7 @@ fn the_workers_of_a_batch_that_is_dropped_have_ended() {
     let uploads = all.send().unwrap();
     assert!(stand_in.wait_for("POST /assets", 1));
     drop(uploads);
-    assert_eq!(Arc::strong_count(&held), 1, "nobody can call it any more");
+    assert_eq!(Arc::strong_count(&held), 1, "the callback is still referenced");
 }
 
 #[test]
@@ -509,7 +509,7 @@ fn a_manifest_cut_off_at_any_byte_loses_only_its_last_line() {
     assert!(outcomes(batch(&client, &folder).workers(1)).values().all(|outcome| outcome.kind == Uploaded));
     let whole = fs::read(&path).unwrap();
     let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
-    assert_eq!(lines.len(), 7, "the first line, and three events for each file");
+    assert_eq!(lines.len(), 7, "the manifest has a header and three events for each file");
     assert!(String::from_utf8_lossy(lines[6]).contains(r#""event":"done""#));
     let last = lines[6].len();
     for kept in 0..=last {
@@ -520,12 +520,16 @@ fn a_manifest_cut_off_at_any_byte_loses_only_its_last_line() {
         // uploaded.
         let complete = kept >= last - 1;
         let skipped = found.values().filter(|outcome| outcome.kind == Skipped).count();
-        assert_eq!(skipped, if complete { 2 } else { 1 }, "{kept} bytes kept");
-        assert!(found.values().all(|outcome| outcome.result.is_ok()), "{kept} bytes kept: {found:?}");
-        assert_eq!(stand_in.count("POST /assets"), sent, "{kept} bytes kept: nothing is uploaded again");
+        assert_eq!(skipped, if complete { 2 } else { 1 }, "with {kept} bytes of the manifest");
+        assert!(found.values().all(|outcome| outcome.result.is_ok()), "with {kept} bytes of the manifest: {found:?}");
+        assert_eq!(
+            stand_in.count("POST /assets"),
+            sent,
+            "with {kept} bytes of the manifest: nothing is uploaded again"
+        );
         // Lines that were written after the torn one can be read.
         let again = outcomes(batch(&client, &folder));
-        assert!(again.values().all(|outcome| outcome.kind == Skipped), "{kept} bytes kept");
+        assert!(again.values().all(|outcome| outcome.kind == Skipped), "with {kept} bytes of the manifest");
     }
 }
 
@@ -594,14 +598,17 @@ fn a_batch_killed_at_any_point_is_completed_by_the_next_run() {
             "{stuck:?}: the second run completes everything"
         );
         assert_eq!(stand_in.upload_ids(), std::slice::from_ref(&id), "{stuck:?}: the session was resumed");
-        assert!(stand_in.assembled(&id).unwrap() == large, "{stuck:?}: the bytes arrive as they are");
+        assert!(stand_in.assembled(&id).unwrap() == large, "{stuck:?}: the bytes arrive unchanged");
         let again: BTreeSet<u32> = stand_in.sent_chunks(&id)[begun_before..].iter().copied().collect();
-        assert!(before.iter().all(|index| !again.contains(index)), "{stuck:?}: {before:?} were sent again: {again:?}");
+        assert!(
+            before.iter().all(|index| !again.contains(index)),
+            "{stuck:?}: of the chunks {before:?}, some were sent again: {again:?}"
+        );
         assert_eq!(stand_in.asset_count(), 2, "{stuck:?}: each file is one asset");
         for request in stand_in.requests().iter().filter(|request| request.is_to_storage()) {
             assert!(request.header("x-api-key").is_none() && !format!("{request:?}").contains(KEY), "{request:?}");
         }
-        assert_eq!(folder.names(), ["large.mp4", "manifest.jsonl", "small.mp4"], "nothing else is written");
+        assert_eq!(folder.names(), ["large.mp4", "manifest.jsonl", "small.mp4"], "no other file is written");
     }
 }
 
@@ -702,7 +709,7 @@ fn invalid_options_are_refused_before_anything_is_sent() {
         let e = all.send().unwrap_err();
         assert!(matches!(&e, Error::InvalidArgument { argument, .. } if argument == name), "{e:?}");
     }
-    assert_eq!(folder.names(), ["00.mp4"], "no manifest is begun");
+    assert_eq!(folder.names(), ["00.mp4"], "no manifest is created");
 }
 
 #[test]
@@ -724,7 +731,7 @@ fn unknown_lines_of_a_manifest_are_skipped_and_kept() {
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped)]);
     folder.write("01.mp4", &content(99));
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Skipped), ("01.mp4", Uploaded)]);
-    assert!(fs::read(&path).unwrap().starts_with(&strange), "nothing of it is changed");
+    assert!(fs::read(&path).unwrap().starts_with(&strange), "its content is not changed");
     assert_eq!(stand_in.count("POST /assets"), 2);
 }
 

@@ -125,7 +125,7 @@ fn while_the_answer_is_awaited() {
     let e = canceled_at(&moment, &cancel, move || one.assets().retrieve("a1").request_options(with).send().map(drop));
     assert!(matches!(e, Error::Canceled { sent: true, .. }), "{e:?}");
     assert!(e.to_string().contains("GET /assets/a1"), "{e}");
-    assert_eq!(server.received().len(), 1, "it is not sent again");
+    assert_eq!(server.received().len(), 1, "the request is not sent again");
 }
 
 #[test]

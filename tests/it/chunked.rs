@@ -51,7 +51,7 @@ impl Scene {
     fn check_complete(&self) {
         let id = self.upload_id();
         let assembled = self.stand_in.assembled(&id).expect("the session is complete");
-        assert!(assembled == self.content, "the bytes arrive as they are");
+        assert!(assembled == self.content, "the bytes arrive unchanged");
         let mut reported = self.stand_in.reported_chunks(&id);
         reported.sort_unstable();
         assert_eq!(reported, (1..=13).collect::<Vec<u32>>(), "every chunk was reported once");
@@ -93,7 +93,7 @@ fn every_chunk_arrives_once_over_few_connections() {
     assert!(result.asset_url.unwrap().contains(&result.asset_id));
     assert!(scene.stand_in.storage_connections() <= 4, "{} connections", scene.stand_in.storage_connections());
     assert_eq!(scene.stand_in.sent_chunks(&result.upload_id).len(), 13);
-    assert_eq!(scene.stand_in.count(URLS), 1, "10 chunks without URL are one call");
+    assert_eq!(scene.stand_in.count(URLS), 1, "URLs for 10 chunks take one call");
 
     let seen = seen.lock().unwrap();
     let first = &seen[0];
@@ -117,7 +117,7 @@ fn bytes_are_sent_in_chunks_and_readers_are_not() {
     assert!(e.to_string().contains("a reader is sent in one request"), "{e}");
     let e = uploads.upload_file(scene.folder.path("missing.mp4")).send().unwrap_err();
     assert!(e.to_string().contains("no such file"), "{e}");
-    assert_eq!(scene.stand_in.upload_ids().len(), 1, "no session is begun for what cannot be sent");
+    assert_eq!(scene.stand_in.upload_ids().len(), 1, "no session is created for a source that cannot be sent");
 }
 
 #[test]
@@ -139,7 +139,10 @@ fn temporary_faults_cost_only_the_chunk() {
         upload.send().unwrap_or_else(|e| panic!("{fault:?}: {e}"));
         scene.check_complete();
         let (sent, total) = (sent.lock().unwrap(), scene.content.len() as u64);
-        assert!(sent.iter().all(|sent| *sent <= total), "{fault:?}: what did not get through is not counted: {sent:?}");
+        assert!(
+            sent.iter().all(|sent| *sent <= total),
+            "{fault:?}: bytes that did not arrive are not counted: {sent:?}"
+        );
         assert_eq!(sent.last(), Some(&total), "{fault:?}");
         let begun = scene.stand_in.sent_chunks(&scene.upload_id());
         assert_eq!(begun.len(), 14, "{fault:?}: one chunk is sent twice");
@@ -182,7 +185,7 @@ fn urls_that_have_expired_are_not_used() {
         });
         upload.send().unwrap();
         scene.check_complete();
-        assert_eq!(to_storage(&scene.stand_in).len(), 13, "the storage has refused none");
+        assert_eq!(to_storage(&scene.stand_in).len(), 13, "the storage refused no chunk");
         assert!(scene.stand_in.count(URLS) > 1, "{age}: the first URLs are replaced as well");
     }
 }
@@ -219,7 +222,7 @@ fn chunks_are_reported_after_a_while_even_if_the_batch_is_not_full() {
         }
     });
     assert!(upload.send().unwrap_err().is_canceled());
-    assert_eq!(*reported.lock().unwrap(), [1, 2], "while the third was still on its way");
+    assert_eq!(*reported.lock().unwrap(), [1, 2], "the first two are reported while the third is in flight");
 }
 
 #[cfg(unix)]
@@ -289,7 +292,7 @@ fn a_report_is_retried_after_a_503() {
         scene.check_complete();
         let reports = scene.stand_in.requests().into_iter().map(|request| request.json()["completed_chunks"].take());
         let longest = reports.filter_map(|chunks| chunks.as_array().map(Vec::len)).max();
-        assert_eq!(longest, Some(3), "no report is larger than a batch");
+        assert_eq!(longest, Some(3), "no report has more chunks than `batch_size`");
     }
 }
 
@@ -304,7 +307,7 @@ fn a_chunk_that_never_succeeds_ends_in_a_resumable_error() {
     assert!(text.contains("PUT chunk 6 of 13") && text.contains(&failed.upload.upload_id), "{text}");
     assert!(failed.resumable && failed.total_chunks == 13, "{failed:?}");
     assert!(failed.upload.asset_id.is_some());
-    assert!(std::error::Error::source(&*failed).is_none(), "the cause is in the text and not also the source");
+    assert!(std::error::Error::source(&*failed).is_none(), "the text contains the cause, so there is no source");
 
     // The chunks that had arrived by then were reported, although their batch was not full.
     assert_eq!(scene.stand_in.reported_chunks(&scene.upload_id()), [1, 2, 3, 4, 5]);
@@ -316,7 +319,7 @@ fn a_chunk_that_never_succeeds_ends_in_a_resumable_error() {
         first.get_or_insert_with(|| log.send((progress.sent, progress.completed_chunks)).unwrap());
     });
     resumed.send().unwrap();
-    assert_eq!(seen.recv().unwrap(), (5 * CHUNK, 5), "the progress begins with what has arrived");
+    assert_eq!(seen.recv().unwrap(), (5 * CHUNK, 5), "the progress begins with the chunks that have arrived");
     scene.check_complete();
 }
 
@@ -347,7 +350,7 @@ fn another_file_is_refused() {
     let other = scene.client.multipart_upload().upload_file(scene.folder.path("other.mp4"));
     let e = other.resume(&failed.upload).send().unwrap_err();
     let e = upload_error(e);
-    assert!(e.resumable && e.upload == failed.upload, "with the right file: {e:?}");
+    assert!(e.resumable && e.upload == failed.upload, "the upload can still be resumed with the right file: {e:?}");
     assert!(e.to_string().contains("other.mp4: this is not the file that the upload was started with"), "{e}");
 
     // The id alone contains no state of the file, but the platform knows its size.
@@ -358,7 +361,7 @@ fn another_file_is_refused() {
     assert!(e.to_string().contains(&expected), "{e}");
     let e = upload_error(e);
     assert!(e.resumable, "{e:?}");
-    assert_eq!(to_storage(&scene.stand_in).len(), sent, "not a byte of it went there");
+    assert_eq!(to_storage(&scene.stand_in).len(), sent, "no chunk of the other file was sent");
 
     // The size is right, but the session has chunks of another size.
     let upload = ResumableUpload::from(&failed.upload.upload_id);
@@ -416,7 +419,7 @@ fn another_file_of_the_same_size_is_refused_without_resume_anyway() {
         assert_eq!(old.file, None);
         scene.stand_in.fault("PUT /storage/{upload_id}/9", Fault::reset_request(10));
         let now = upload_error(scene.upload().max_retries(0).resume(old).send().unwrap_err()).upload;
-        assert_ne!(now.file, failed.upload.file, "it is kept from now on");
+        assert_ne!(now.file, failed.upload.file, "the state of the file is recorded from now on");
         scene.upload().resume(&failed.upload).resume_anyway(true).send().unwrap();
         scene.check_complete();
     }
@@ -531,7 +534,7 @@ fn a_file_that_changes_during_the_upload_is_an_error() {
         assert!(e.to_string().contains("while it was being sent") && e.to_string().contains("holiday.mp4"), "{e}");
         let failed = upload_error(e);
         assert!(!failed.resumable && matches!(*failed.cause, Error::File { .. }), "{failed:?}");
-        assert_eq!(scene.stand_in.assembled(&scene.upload_id()), None, "{name}: never complete");
+        assert_eq!(scene.stand_in.assembled(&scene.upload_id()), None, "{name}: the upload is not complete");
     }
 }
 
@@ -564,13 +567,16 @@ fn a_canceled_upload_ends_promptly_and_can_be_resumed() {
     let failed = upload_error(e);
     assert!(failed.resumable && failed.missing.contains(&3), "{failed}");
     let reported: BTreeSet<u32> = scene.stand_in.reported_chunks(&scene.upload_id()).into_iter().collect();
-    assert!(reported.len() + failed.missing.len() == 13 && !reported.is_empty(), "what had arrived is reported");
+    assert!(
+        reported.len() + failed.missing.len() == 13 && !reported.is_empty(),
+        "the chunks that had arrived were reported"
+    );
     scene.upload().resume(&failed.upload).send().unwrap();
     scene.check_complete();
 
     let e = scene.upload().cancel_handle(&cancel).send().unwrap_err();
     assert!(e.is_canceled(), "a handle stays canceled: {e}");
-    assert_eq!(scene.stand_in.upload_ids().len(), 1, "nothing is begun");
+    assert_eq!(scene.stand_in.upload_ids().len(), 1, "no session is created");
 }
 
 #[test]
@@ -590,7 +596,7 @@ fn upload_chooses_one_request_or_chunks_by_size() {
         .unwrap();
     assert_eq!(asset.status, Some(AssetStatus::Ready));
     assert_eq!(asset.user_metadata.unwrap()["place"], "Lisbon");
-    assert!(scene.stand_in.upload_ids().is_empty(), "it went in one request");
+    assert!(scene.stand_in.upload_ids().is_empty(), "the file was sent in one request");
     use UploadState::{Processing, Ready, Uploaded, Uploading};
     let mut seen = std::mem::take(&mut *states.lock().unwrap());
     seen.dedup();
@@ -608,7 +614,7 @@ fn upload_chooses_one_request_or_chunks_by_size() {
     scene.check_complete();
     assert_eq!((asset.status, asset.filename.as_deref()), (Some(AssetStatus::Ready), Some("Holiday.mp4")));
     assert_eq!(asset.user_metadata.unwrap()["place"], "Porto");
-    assert_eq!(scene.stand_in.count("PATCH /assets/{id}/user-metadata"), 0, "the metadata goes with the session");
+    assert_eq!(scene.stand_in.count("PATCH /assets/{id}/user-metadata"), 0, "the session creates the metadata");
     let mut seen = std::mem::take(&mut *states.lock().unwrap());
     seen.dedup();
     assert_eq!(seen, [Uploading, Uploaded, Processing, Ready]);
@@ -704,7 +710,7 @@ fn a_platform_that_refuses_reports_is_not_asked_repeatedly() {
     scene.stand_in.fail(reports, usize::MAX, 503);
     assert!(linger(&scene, 3).batch_size(1).send().unwrap_err().is_canceled());
     let reports = scene.stand_in.count(reports);
-    assert!(reports <= 12, "{reports} requests: a report is tried 3 times, and again after 5 seconds");
+    assert!(reports <= 12, "{reports} requests: a report is sent 3 times, and again after 5 seconds");
 }
 
 #[test]
@@ -725,7 +731,7 @@ fn an_unknown_session_is_not_asked_for_urls_again() {
     let failed = upload_error(scene.upload().max_workers(1).send().unwrap_err());
     assert!(!failed.resumable && failed.cause.status() == Some(410), "{failed}");
     let asked = scene.stand_in.count(URLS);
-    assert!(asked <= 2, "asked {asked} times, ahead and by the worker");
+    assert!(asked <= 2, "the URLs were requested {asked} times, not just in advance and by the worker");
 }
 
 #[test]
@@ -798,7 +804,7 @@ fn headers_of_the_session_cannot_break_or_redirect_the_requests() {
     assert!(e.to_string().starts_with("the platform returned a header that cannot be sent: `a b` is not"), "{e}");
     let e = upload_error(e);
     assert!(!e.resumable && pauses.taken().is_empty());
-    assert!(matches!(*e.cause, Error::Protocol { .. }), "it is no argument of the caller's: {e:?}");
+    assert!(matches!(*e.cause, Error::Protocol { .. }), "the error does not blame the caller's arguments: {e:?}");
     server.finish();
 }
 
@@ -865,7 +871,7 @@ fn a_long_refusal_of_the_storage_is_read() {
     });
     let (upload, pauses) = eight_bytes(&server);
     upload.send().unwrap();
-    assert!(pauses.taken().iter().all(Duration::is_zero), "a URL that was refused is replaced at once");
+    assert!(pauses.taken().iter().all(Duration::is_zero), "a refused URL is replaced without a pause");
     server.finish();
 }
 
@@ -933,7 +939,11 @@ fn a_resumed_session_is_completed_from_the_lists_of_the_platform() {
         if expected == "No." {
             let upload = upload_error(e).upload;
             assert_eq!((upload.chunk_size, upload.expires_at.map(|at| at.year())), (Some(4), Some(2030)));
-            assert_eq!(serde_json::to_value(&upload).unwrap()["file"]["size"], 8, "a later run can tell another file");
+            assert_eq!(
+                serde_json::to_value(&upload).unwrap()["file"]["size"],
+                8,
+                "a later run recognizes another file"
+            );
         }
     }
     // A session that is reported as complete lacks nothing, whatever its list says.
@@ -1070,7 +1080,11 @@ fn the_list_of_chunks_is_read_only_while_it_makes_progress() {
     let whole = || page(1, json!([done.clone(), {"index": 2, "status": "completed"}]));
     let server = Server::start([whole(), whole()]);
     assert_eq!(eight_bytes(&server).0.resume(upload().unwrap()).send().unwrap().asset_id, "a1");
-    assert_eq!(server.finish().len(), 2, "to resume it, and because no report has counted the chunks");
+    assert_eq!(
+        server.finish().len(),
+        2,
+        "the status is read on resuming, and again because no report has counted the chunks"
+    );
 
     let server = Server::start_with(|port| {
         let url = json!({"chunk_index": 2, "url": format!("http://127.0.0.1:{port}/put/2")});
@@ -1092,7 +1106,7 @@ fn a_platform_that_gives_no_url_for_a_chunk_ends_the_upload_and_is_named() {
         [say(begun), say(urls.clone()), say(urls)]
     });
     let e = eight_bytes(&server).0.max_retries(0).send().unwrap_err();
-    assert!(e.to_string().contains("the platform gave no URL for chunk 1"), "{e}");
+    assert!(e.to_string().contains("the platform returned no URL for chunk 1"), "{e}");
     let failed = upload_error(e);
     assert!(failed.resumable && failed.missing == [1, 2], "{failed:?}");
 }
@@ -1306,7 +1320,7 @@ fn a_cancellation_ends_every_phase() {
         match e {
             Error::Upload(e) => {
                 assert!((1..=5).contains(&stuck) && e.resumable, "phase {stuck}: {e}");
-                assert_eq!(e.upload.asset_id.as_deref(), Some("a1"), "phase {stuck}: the asset's id is not lost");
+                assert_eq!(e.upload.asset_id.as_deref(), Some("a1"), "phase {stuck}: the error contains the asset id");
             }
             _ => assert!(stuck == 0, "phase {stuck}: {e:?}"),
         }

@@ -91,7 +91,10 @@ fn an_early_refusal_is_read_before_the_body_is_sent() {
                 continue;
             }
             assert_eq!(result.unwrap().id, "a1", "{scene}");
-            assert!(received[1].file().bytes == crate::files::content(LARGE), "{scene}: the same bytes");
+            assert!(
+                received[1].file().bytes == crate::files::content(LARGE),
+                "{scene}: the retry sends the same bytes"
+            );
             assert_eq!(is_announced(&received[1]), status != 417, "{scene}");
             assert_eq!(pauses.taken().len(), usize::from(status != 417), "{scene}");
         }
@@ -206,7 +209,11 @@ fn an_answer_without_a_length_that_ends_in_a_reset_is_not_complete() {
     let server =
         Server::start([Step::Close(whole.clone()), Step::AnswerAndReset(whole.clone()), Step::AnswerAndReset(whole)]);
     let client = builder(&server).max_retries(0).build().unwrap();
-    assert_eq!(client.assets().retrieve("a1").send().unwrap().id, "a1", "the end of a connection is a proper end");
+    assert_eq!(
+        client.assets().retrieve("a1").send().unwrap().id,
+        "a1",
+        "a closed connection is a proper end of the body"
+    );
     let e = client.assets().retrieve("a1").send().unwrap_err();
     assert!(matches!(e, Error::Transport { sent: true, .. }) && e.is_retryable(), "{e:?}");
     let e = client.assets().create(UploadMethod::url("https://example.com/a.mp4")).send().unwrap_err();
@@ -238,7 +245,7 @@ fn a_stream_that_ends_in_a_reset_is_not_complete() {
         Err(Error::Stream { text, source: Some(e), .. }) => assert!(text == "one" && reset(&e), "{text} {e:?}"),
         other => panic!("{other:?}"),
     }
-    assert_eq!((results().len(), events().len()), (2, 2), "the end of a connection is a proper end");
+    assert_eq!((results().len(), events().len()), (2, 2), "a closed connection is a proper end of the body");
     server.finish();
 }
 
@@ -297,7 +304,7 @@ fn only_one_of_many_dead_kept_connections_is_used() {
         .collect();
     calls.into_iter().for_each(|call| drop(call.join().unwrap()));
     let answer = client.assets().retrieve("a1").send_raw().unwrap();
-    assert_eq!(answer.attempts(), 2, "the second attempt is on a fresh connection");
+    assert_eq!(answer.attempts(), 2, "the second attempt uses a new connection");
     server.finish();
 }
 
@@ -427,7 +434,7 @@ fn a_success_before_the_end_of_the_body_does_not_stop_the_upload() {
     let text = "x".repeat(ENDLESS);
     let sent = text.clone();
     in_time(move || client.call("POST", &["x"]).json("text", sent).send().unwrap());
-    assert!(server.finish()[0].json() == json!({"text": text}), "the body is whole");
+    assert!(server.finish()[0].json() == json!({"text": text}), "the body arrives completely");
 }
 
 #[test]
@@ -454,7 +461,7 @@ fn a_stall_without_a_refusal_changes_no_byte() {
         client.call("POST", &["x"]).json("text", sent).send().unwrap();
         client.call("GET", &["x"]).send().unwrap();
     });
-    assert!(server.finish()[0].json() == json!({"text": text}), "the body is whole");
+    assert!(server.finish()[0].json() == json!({"text": text}), "the body arrives completely");
 }
 
 /// Returns the error of an upload in chunks whose only chunk meets this step, and the server.

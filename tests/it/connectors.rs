@@ -40,7 +40,7 @@ fn files_of_a_connected_account_become_assets() -> Result<()> {
     client.assets().delete(&gone).send()?;
     let done = imports.wait_for_done(id, &import.id).sleep_interval(Duration::from_millis(1)).send()?;
     let items = done.items.unwrap_or_default();
-    assert_eq!((done.item_count, items.len()), (Some(4), 3), "the asset of one was deleted");
+    assert_eq!((done.item_count, items.len()), (Some(4), 3), "one of the four assets was deleted");
     let asset_id = items[0].outcome().unwrap()?;
     assert_eq!(client.assets().retrieve(asset_id).send()?.filename.as_deref(), Some("a.mp4"));
     assert_eq!(items[1].outcome().unwrap().unwrap_err().code(), Some("source_unavailable"));

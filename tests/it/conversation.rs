@@ -74,7 +74,7 @@ fn every_kind_of_question_continues_the_session() -> Result<()> {
     let truncated = conversation.ask("And then?").send()?;
     assert_eq!(truncated.status, Some(ResponseStatus::Incomplete));
     conversation.ask("And then?").selections([ResponseSelection::item("ksi_1")]).send()?;
-    assert_eq!(session(&conversation).as_deref(), Some("s2"), "the platform names the session that continues");
+    assert_eq!(session(&conversation).as_deref(), Some("s2"), "the session that the platform returned is continued");
     conversation.clone().ask("And then?").send()?;
 
     let s = |id: &str| Value::from(id);
@@ -133,7 +133,11 @@ fn a_stream_that_does_not_reach_its_end_leaves_the_session_as_it_was() -> Result
     assert_eq!(session(&conversation), None);
     let mut stream = conversation.ask("Who?").stream()?;
     let text: String = stream.text_deltas().collect::<Result<_>>()?;
-    assert_eq!((text.as_str(), session(&conversation).as_deref()), ("Yes.", Some("s1")), "read to its end by hand");
+    assert_eq!(
+        (text.as_str(), session(&conversation).as_deref()),
+        ("Yes.", Some("s1")),
+        "a stream that is read to its end keeps the session"
+    );
     assert_eq!(sessions(&server), [Value::Null, Value::Null, Value::Null]);
     Ok(())
 }

@@ -108,7 +108,7 @@ fn an_exhausted_quota_stops_the_remaining_inputs() {
     let videos = urls.map(EmbedTaskVideo::video_url);
     let outcomes = client.embed().tasks().create_bulk("marengo3.0", videos).send().unwrap();
     assert!(outcomes.iter().all(|outcome| outcome.result.as_ref().is_err_and(|e| e.status() == Some(401))));
-    assert_eq!(server.finish().len(), 2, "one request of each batch");
+    assert_eq!(server.finish().len(), 2, "each call stops after its first request");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn similarity_requires_vectors_of_one_model_with_a_direction() {
     for (a, b) in [(&[][..], &[][..]), (&[0.0], &[1.0]), (&[1.0], &[1.0, 0.0]), (&[f32::NAN], &[1.0])] {
         assert!(cosine_similarity(a, b).is_err());
     }
-    assert_eq!(cosine_similarity(&[1e30], &[1e30]).unwrap(), 1.0, "no overflow");
+    assert_eq!(cosine_similarity(&[1e30], &[1e30]).unwrap(), 1.0, "the norm does not overflow");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_task_gives_its_vectors_when_it_is_ready() {
     assert!(error.to_string().ends_with("We could not process your media for embedding."), "{error}");
 
     let listed: Vec<_> = tasks.list().send().unwrap().map(|task| task.unwrap().id).collect();
-    assert_eq!(listed, [broken.id, task.id.clone()], "newest first");
+    assert_eq!(listed, [broken.id, task.id.clone()], "the newest task comes first");
     let ready: Vec<_> = tasks.list().status("ready").send().unwrap().map(|task| task.unwrap().id).collect();
     assert_eq!(ready, [task.id]);
 }
@@ -191,7 +191,7 @@ fn the_older_tasks_return_their_vectors_separately() {
     let created = tasks.create_bulk("marengo3.0", videos).send().unwrap();
     let ids: Vec<String> = created.into_iter().map(|outcome| outcome.result.unwrap().id).collect();
     let done = tasks.wait_for_done(&ids[0]).sleep_interval(SLEEP).send().unwrap();
-    assert_eq!(done.video_embedding.unwrap().segments, None, "the status has no vectors");
+    assert_eq!(done.video_embedding.unwrap().segments, None, "the status does not contain vectors");
     let whole = tasks.retrieve(&ids[0]).send().unwrap();
     assert_eq!(whole.video_embedding.unwrap().segments.unwrap().len(), 6);
     assert!(matches!(tasks.wait_for_done(&ids[1]).sleep_interval(SLEEP).send(), Err(Error::Failed(_))));

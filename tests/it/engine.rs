@@ -110,7 +110,7 @@ fn only_a_redirect_that_keeps_the_method_is_followed_with_a_body() {
             assert_eq!(e.status(), Some(code));
             assert!(e.to_string().starts_with(&format!("127.0.0.1 redirects to {place} (status {code})")), "{e}");
         }
-        assert_eq!(server.finish().len(), 3, "nothing is sent again");
+        assert_eq!(server.finish().len(), 3, "no request is sent again");
         assert!(pauses.taken().is_empty());
     }
 }
@@ -141,7 +141,7 @@ fn endless_redirects_end_in_an_error() {
     let (client, _) = client(&server);
     let e = client.assets().retrieve("a1").send().unwrap_err();
     assert!(matches!(e, Error::Redirect { .. }), "{e:?}");
-    assert_eq!(server.received().len(), 6, "one request and five redirects");
+    assert_eq!(server.received().len(), 6, "one request and five redirects are sent");
 }
 
 /// Runs an upload whose only chunk goes to the server itself, and returns the error.
@@ -303,7 +303,11 @@ fn the_backoff_grows_and_has_jitter() {
     let server = Server::start((0..7).map(|_| status(500)));
     let client = builder(&server).clock(clock.clone()).max_retries(6).build().unwrap();
     assert_eq!(get(&client).unwrap_err().status(), Some(500));
-    assert_eq!(clock.taken(), seconds(&[0.25, 0.5, 1.0, 2.0, 4.0, 5.0]), "half of 0.5, 1, 2, 4, 8 and 10 s");
+    assert_eq!(
+        clock.taken(),
+        seconds(&[0.25, 0.5, 1.0, 2.0, 4.0, 5.0]),
+        "the pauses are half of 0.5, 1, 2, 4, 8 and 10 s"
+    );
     server.finish();
 }
 
@@ -395,7 +399,7 @@ fn a_delete_that_gets_404_after_a_broken_attempt_has_succeeded() {
     }
     let server = Server::start([Step::Close(Vec::new()), status(404)]);
     let (client, _) = client(&server);
-    assert!(get(&client).unwrap_err().is_not_found(), "a GET has not deleted anything");
+    assert!(get(&client).unwrap_err().is_not_found(), "a GET deletes nothing");
 }
 
 // Deadlines.
@@ -425,7 +429,7 @@ fn the_deadline_holds_between_attempts() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(clock.taken(), seconds(&[0.5, 1.0]), "the pause of 2 s does not fit in");
+    assert_eq!(clock.taken(), seconds(&[0.5, 1.0]), "a pause of 2 s would outlast the deadline");
     assert_eq!(server.received().len(), 3);
     // Nor does a pause that would end at the deadline.
     let server = Server::start([status(500), ready()]);
@@ -583,10 +587,10 @@ fn all_threads_wait_after_a_429_but_not_forever() {
     server.finish();
     let seen = seen.lock().unwrap();
     assert_eq!(seen[0], Duration::ZERO);
-    assert!(seen[1..].iter().all(|at| *at >= Duration::from_secs(40)), "not too early: {seen:?}");
+    assert!(seen[1..].iter().all(|at| *at >= Duration::from_secs(40)), "no request arrived too early: {seen:?}");
     assert!(
         clock.taken().iter().all(|pause| *pause <= Duration::from_secs(40)),
-        "and not too long: {:?}",
+        "no pause was too long: {:?}",
         clock.taken()
     );
 }
@@ -655,7 +659,7 @@ fn a_pause_after_a_429_holds_for_every_call_and_is_taken_once() {
     let server = Server::start([too_many("3"), ready()]);
     let (still, pauses) = client(&server);
     get(&still).unwrap();
-    assert_eq!(pauses.taken(), seconds(&[3.0]), "once, although this clock does not advance during the pause");
+    assert_eq!(pauses.taken(), seconds(&[3.0]), "the pause is taken once, although this clock does not advance");
 }
 
 #[test]

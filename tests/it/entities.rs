@@ -27,7 +27,10 @@ fn a_collection_is_made_filled_changed_and_deleted() -> Result<()> {
     let pause = Duration::from_millis(1);
     let ana = entities.wait_for_done(&collection.id, &ana.id).sleep_interval(pause).send()?;
     assert_eq!(ana.status, Some(EntityStatus::Ready));
-    assert!(entities.delete_assets(&collection.id, &ana.id, [&front]).send().is_err(), "it was the last one");
+    assert!(
+        entities.delete_assets(&collection.id, &ana.id, [&front]).send().is_err(),
+        "the last asset cannot be removed"
+    );
     entities.create_assets(&collection.id, &ana.id, [&side]).send()?;
     let ana = entities.delete_assets(&collection.id, &ana.id, [&front]).send()?;
     assert_eq!(ana.asset_ids, Some(vec![side.clone()]));

@@ -181,7 +181,7 @@ fn arguments() {
             "`content_type` is empty; leave it out to derive it from the name of the file",
         );
     }
-    let unnamed = "`resume` has no `upload_id`; pass the `upload` of the error or of the progress, or an id";
+    let unnamed = "`resume` has no `upload_id`; pass the `upload` of an error or of a progress report, or an upload id";
     texts.check(unsent(|c| c.multipart_upload().upload_file("src/lib.rs").resume("").send().map(drop)), unnamed);
     texts.check(unsent(|c| c.assets().upload("src/lib.rs").resume("").send().map(drop)), unnamed);
     let arrived: twelvelabs::multipart_upload::ResumableUpload =

@@ -175,7 +175,7 @@ fn only_what_can_succeed_unchanged_is_retryable() {
         let e = client_in_time(&server).0.assets().retrieve("a1").send().unwrap_err();
         assert_eq!(e.is_retryable(), retryable, "{status}");
         let attempts = if retryable { 3 } else { 1 };
-        assert_eq!(server.received().len(), attempts, "{status}: what is retryable is retried, and nothing else");
+        assert_eq!(server.received().len(), attempts, "{status}: exactly the retryable errors are retried");
     }
     // The HTTP library refuses a URL of this length.
     let server = Server::start([]);

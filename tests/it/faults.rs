@@ -40,7 +40,7 @@ fn an_upload_is_sent_again_after_429_with_the_same_bytes() {
         assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/v1.3/assets"));
         let file = request.file();
         assert_eq!(file.filename.as_deref(), Some("clip.mp4"));
-        assert!(file.bytes == content, "the bytes of the file arrive as they are");
+        assert!(file.bytes == content, "the bytes of the file arrive unchanged");
     }
 }
 
@@ -55,7 +55,7 @@ fn a_large_upload_that_is_refused_with_429_sends_no_body() {
     assert_eq!(pauses.taken(), [Duration::from_secs(1)]);
     let received = server.finish();
     assert!(received.iter().all(|request| request.header("expect") == Some("100-continue")));
-    assert!(received[1].file().bytes == content, "the bytes of the file arrive as they are");
+    assert!(received[1].file().bytes == content, "the bytes of the file arrive unchanged");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_reader_that_was_read_from_is_not_sent_again() {
     assert!(pauses.taken().is_empty());
     let received = server.finish();
     assert_eq!(received.len(), 1);
-    assert!(received[0].file().bytes == content, "the bytes of the file arrive as they are");
+    assert!(received[0].file().bytes == content, "the bytes of the file arrive unchanged");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn an_unread_reader_is_sent_again() {
     assert_eq!(created.id, "a1");
     assert_eq!(taken.load(Ordering::SeqCst), content.len());
     assert_eq!(pauses.taken().len(), 1);
-    assert!(server.finish()[1].file().bytes == content, "the bytes of the file arrive as they are");
+    assert!(server.finish()[1].file().bytes == content, "the bytes of the file arrive unchanged");
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Scene {
             ids.sort();
             let all = ids.len();
             ids.dedup();
-            assert_eq!(ids.len(), all, "nothing is there twice");
+            assert_eq!(ids.len(), all, "each item exists only once");
             all
         };
         let indexed = |index: &String| {
@@ -94,7 +94,7 @@ fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
             assert_eq!(item.asset_type, Some(AssetType::Video));
         } else {
             assert_eq!((outcome.kind, outcome.failed_at), (Uploaded, None), "{outcome:?}");
-            assert_eq!(outcome.not_applicable, [UploadStep::Index], "an index takes no images");
+            assert_eq!(outcome.not_applicable, [UploadStep::Index], "an index does not accept images");
             assert_eq!((outcome.indexed_assets.len(), &item.asset_type), (0, &Some(AssetType::Image)));
         }
     }
@@ -118,7 +118,7 @@ fn a_folder_goes_into_a_store_and_its_videos_into_an_index() {
     let more = scene.both().index(&scene.indexes[1]).knowledge_store(&scene.stores[1]);
     let more = outcomes(more);
     assert!(more.values().all(|outcome| outcome.items.len() == 2), "{more:?}");
-    assert_eq!(more["000.jpg"].not_applicable, [UploadStep::Index], "each step is named once");
+    assert_eq!(more["000.jpg"].not_applicable, [UploadStep::Index], "each step is listed once");
     assert_eq!(scene.counts(), (5, [3, 3], [5, 5]));
     assert_eq!(scene.stand_in.count("POST /assets"), 5);
 
@@ -207,7 +207,7 @@ fn a_permanent_failure_in_a_store_is_repeated_only_on_request() {
             (outcome.kind, outcome.failed_at, outcome.items.len()),
             (Failed, Some(UploadStep::KnowledgeStore), 0)
         );
-        assert_eq!(outcome.indexed_assets.len(), 1, "the other place is reached");
+        assert_eq!(outcome.indexed_assets.len(), 1, "the file is added to the other destination");
         outcome.result.unwrap_err()
     };
     assert!(matches!(fails(scene.both()), Error::Failed(_)));
@@ -254,7 +254,11 @@ fn a_quota_that_is_used_up_at_a_destination_ends_the_batch() {
         let of_kind = |kind| outcomes.values().filter(move |outcome| outcome.kind == kind).collect::<Vec<_>>();
         assert!(of_kind(Failed).iter().all(|outcome| outcome.result.as_ref().is_err_and(Error::is_quota)));
         assert!(of_kind(Failed).iter().any(|outcome| outcome.failed_at == Some(step)), "{outcomes:?}");
-        assert!(scene.stand_in.count(add) <= 3, "it was not asked again and again: {}", scene.stand_in.count(add));
+        assert!(
+            scene.stand_in.count(add) <= 3,
+            "the destination was not asked repeatedly: {}",
+            scene.stand_in.count(add)
+        );
         scene.stand_in.forgive();
         assert!(scene.both().send().unwrap().finish().is_complete());
         assert_eq!(scene.counts(), (6, [6, 0], [6, 0]), "{add}");
@@ -290,7 +294,7 @@ fn a_404_of_a_destination_does_not_mean_that_the_asset_is_gone() {
     let outcome = outcomes(scene.both()).remove("000.mp4").unwrap();
     assert_eq!((outcome.kind, outcome.failed_at), (Failed, Some(UploadStep::Index)));
     assert!(scene.both().send().unwrap().finish().is_complete());
-    assert_eq!(scene.counts(), (1, [1, 0], [1, 0]), "it was not uploaded again");
+    assert_eq!(scene.counts(), (1, [1, 0], [1, 0]), "the file was not uploaded again");
 }
 
 #[test]

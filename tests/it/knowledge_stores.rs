@@ -32,7 +32,7 @@ fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
     let photo = items.create(&store, &image).send()?;
     assert_eq!((&clip.status, &photo.asset_type), (&Some(KnowledgeStoreItemStatus::Queued), &Some(AssetType::Image)));
     let search = || client.knowledge_stores().search(&store.id, "the dog runs into the water");
-    assert_eq!(search().send()?.count(), 0, "nothing is ready yet");
+    assert_eq!(search().send()?.count(), 0, "no item is ready yet");
     for id in [&clip.id, &photo.id] {
         let wait = items.wait_for_done(&store.id, id).sleep_interval(PAUSE);
         assert_eq!(wait.send()?.status, Some(KnowledgeStoreItemStatus::Ready));
@@ -60,7 +60,7 @@ fn a_store_is_made_filled_searched_and_deleted() -> Result<()> {
     let dogs = collections.create(&store.id, "Dogs").send()?;
     collections.add_items(&store.id, &dogs.id, [&clip.id]).send()?;
     let dogs = collections.add_items(&store.id, &dogs.id, [&clip.id, &photo.id]).send()?;
-    assert_eq!(dogs.member_count, Some(2), "an item that is added twice is there once");
+    assert_eq!(dogs.member_count, Some(2), "an item that is added twice counts once");
     assert!(collections.add_items(&store.id, &dogs.id, ["65f"]).send().is_err());
     collections.remove_items(&store.id, &dogs.id, [&photo.id]).send()?;
     let members: Vec<_> = collections.list_items(&store.id, &dogs.id).send()?.collect::<Result<_>>()?;

@@ -151,7 +151,7 @@ fn deleting_while_reading_loses_nothing() {
                 }
             }
             let expected: Vec<String> = (0..169).map(|n| format!("a{n}")).collect();
-            assert_eq!(given, expected, "{limit} on a page, each {every}th deleted");
+            assert_eq!(given, expected, "with {limit} items on a page and every {every}th deleted");
             assert_eq!(assets.ids().len(), 169 - 169 / every);
             assert!(page_requests(&server) <= 2 * 169_usize.div_ceil(limit as usize) + 2, "{}", page_requests(&server));
         }
@@ -381,7 +381,7 @@ fn a_page_that_failed_temporarily_can_be_requested_again() {
         assert_eq!(errors, [10, 11, 22], "{given:?}");
         let rest: Vec<_> = given.into_iter().filter(|id| !id.starts_with("error")).collect();
         assert_eq!(rest, (0..30).map(|n| format!("a{n}")).collect::<Vec<_>>());
-        assert!(list.next().is_none() && list.next().is_none(), "after the end it stays ended");
+        assert!(list.next().is_none() && list.next().is_none(), "a list that has ended yields nothing more");
     }
     // Reading by pages survives the failure as well.
     *failures.lock().unwrap() = HashMap::from([("2".to_string(), 1)]);
@@ -657,7 +657,7 @@ fn a_token_between_two_pages_is_that_of_the_second() {
         let mut rest = client.assets().list().from_token(&token).send().unwrap();
         assert_eq!(rest.page_info().unwrap().page, Some(page));
         assert_eq!(rest.next().map(id), Some(format!("a{taken}")));
-        assert_eq!(server.count() - before, 1, "the page before is not read again");
+        assert_eq!(server.count() - before, 1, "the previous page is not read again");
         // The deletion moves the page boundary, but no item is lost.
         assets.remove(&format!("a{}", taken - 2));
         let rest: Vec<_> = client.assets().list().from_token(&token).send().unwrap().map(id).collect();
@@ -679,7 +679,7 @@ fn a_canceled_list_yields_no_more_repaired_items() {
     let mut list = server.client().assets().list().request_options(options).send().unwrap();
     assert_eq!(list.next().map(id).as_deref(), Some("1"));
     cancel.cancel();
-    assert_eq!(list.next().map(id).as_deref(), Some("2"), "what needs no work is given");
+    assert_eq!(list.next().map(id).as_deref(), Some("2"), "an item that needs no repair is still returned");
     assert!(list.next().unwrap().is_err_and(|e| e.is_canceled()));
 }
 

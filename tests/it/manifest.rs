@@ -60,7 +60,7 @@ fn a_second_batch_in_the_same_program_is_told_who_has_the_manifest() {
     assert!(outcomes(batch(&client, &folder)).values().all(|outcome| outcome.kind == Uploaded));
     drop(first);
     assert_eq!(stand_in.count("POST /assets"), 2, "each file was uploaded once");
-    assert_eq!(folder.names(), ["00.mp4", "01.mp4", NAME], "nothing is left of the lock");
+    assert_eq!(folder.names(), ["00.mp4", "01.mp4", NAME], "the lock file is removed");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_link_to_a_manifest_is_followed() {
     drop(first);
     stand_in.polls_until_ready(0);
     assert_eq!(kinds(&outcomes(batch(&client, &folder))), [("00.mp4", Uploaded)]);
-    assert!(folder.path(NAME).is_symlink(), "the link stays one");
+    assert!(folder.path(NAME).is_symlink(), "the link is not replaced by a file");
     assert!(fs::read_to_string(real.path("real.jsonl")).unwrap().contains("00.mp4"));
     assert_eq!(real.names(), ["real.jsonl"]);
 }
@@ -317,9 +317,9 @@ fn another_account_and_another_base_url_are_refused() {
     let before = fs::read(folder.path(NAME)).unwrap();
     let first: Value = serde_json::from_str(&lines(&folder)[0]).unwrap();
     assert_eq!((&first["format"], &first["version"]), (&json!("twelvelabs-manifest"), &json!(1)));
-    assert_eq!(first["base_url"], json!(stand_in.url()), "without the password");
+    assert_eq!(first["base_url"], json!(stand_in.url()), "the manifest does not contain the password");
     let account = first["account"].as_str().unwrap();
-    assert!(account.len() == 8 && !KEY.contains(account), "32 bits tell nobody the key");
+    assert!(account.len() == 8 && !KEY.contains(account), "the fingerprint has 32 bits and is not a part of the key");
 
     for (client, why) in [
         (other("tlk_of_somebody_else", &url), "remove the first line"),
@@ -407,7 +407,11 @@ fn removing_the_manifest_during_a_batch_ends_the_batch() {
         assert!(e.to_string().ends_with("no further file was started"), "{name}: {e}");
         assert_eq!(stand_in.count("POST /assets"), 1, "{name}");
         let notes = fs::read_to_string(folder.path("manifest.jsonl.lock")).ok();
-        assert_eq!(notes.as_deref(), (name == "lock replaced").then_some("my notes"), "another's file is not removed");
+        assert_eq!(
+            notes.as_deref(),
+            (name == "lock replaced").then_some("my notes"),
+            "an unrelated file is not removed"
+        );
     }
 }
 

@@ -143,7 +143,7 @@ fn a_file_that_alone_keeps_failing_does_not_delay_the_others() {
     stand_in.fault("POST /assets", Fault::status(500).after(4).times(1));
     let found = outcomes(batch(&stand_in.client(), &folder).workers(1));
     let failed: Vec<_> = kinds(&found).into_iter().filter(|(_, kind)| *kind == Failed).collect();
-    assert_eq!(failed, [("00.mp4", Failed)], "it was tried twice, at the beginning and at the end");
+    assert_eq!(failed, [("00.mp4", Failed)], "the file was sent twice, at the beginning and at the end");
     assert_eq!(stand_in.asset_count(), 4);
 }
 

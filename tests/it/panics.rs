@@ -58,7 +58,7 @@ fn an_observer_that_panics_fails_at_most_its_file_and_the_next_batch_resumes() {
         assert!(failed.iter().all(|e| e.to_string().contains("interrupted by a panic")), "{operation}: {failed:?}");
         let found = outcomes(batch(&client(&stand_in.url()), &folder));
         assert!(found.values().all(|outcome| outcome.result.is_ok()), "{operation}: {found:?}");
-        assert_eq!(stand_in.asset_count(), 4, "{operation}: no file is there twice");
+        assert_eq!(stand_in.asset_count(), 4, "{operation}: no file is on the platform twice");
     }
 }
 
@@ -89,13 +89,13 @@ fn a_client_outlives_code_that_panics() {
     let file = || UploadMethod::direct(FileSource::bytes("a.mp4", "frames"));
     let create = || client.assets().create(file()).progress_callback(|_| panic!("on purpose")).send();
     for _ in 0..3 {
-        assert!(catch_unwind(AssertUnwindSafe(create)).is_err(), "a panic of the caller's is the caller's");
+        assert!(catch_unwind(AssertUnwindSafe(create)).is_err(), "a panic of a callback reaches the caller");
     }
     stand_in.fail("GET /assets", 1, 503);
     let list = || client.assets().list().send().map(|assets| assets.count());
-    assert!(catch_unwind(AssertUnwindSafe(list)).is_err(), "in the pause before the retry");
+    assert!(catch_unwind(AssertUnwindSafe(list)).is_err(), "the clock panics in the pause before the retry");
     client.assets().create(file()).send().unwrap();
-    assert_eq!(client.assets().list().send().unwrap().count(), 1, "what has panicked has not arrived");
+    assert_eq!(client.assets().list().send().unwrap().count(), 1, "an upload that panicked did not arrive");
 }
 
 /// The child process of the next test, in which no thread can be started.
@@ -103,7 +103,7 @@ fn a_client_outlives_code_that_panics() {
 #[ignore = "it is started by another test"]
 fn child_process_without_threads() {
     let started = std::thread::Builder::new().spawn(|| {});
-    assert!(started.is_err(), "a thread was started all the same");
+    assert!(started.is_err(), "a thread was started despite the limit");
     let client = TwelveLabs::builder().api_key("tlk_test").base_url(std::env::var("STAND_IN_URL").unwrap());
     let client = client.build().unwrap();
     let file = || FileSource::bytes("a.mp4", content(13 * CHUNK as usize));

@@ -172,7 +172,7 @@ fn requests_go_through_a_proxy() {
         }
     }
     let seen = proxy.seen();
-    assert_eq!(seen.matches("CONNECT ").count(), 2, "a connection for each client: {seen}");
+    assert_eq!(seen.matches("CONNECT ").count(), 2, "each client opens one tunnel: {seen}");
     // Unencrypted traffic is visible in a tunnel, but the proxy itself must not receive the key.
     for head in seen.split("CONNECT ").skip(1).map(|rest| rest.split("\r\n\r\n").next().unwrap()) {
         assert!(!head.contains(API_KEY) && !head.to_lowercase().contains("x-api-key"), "{head}");
@@ -194,7 +194,11 @@ fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
             "{text}"
         );
         assert!(matches!(e, Error::Transport { sent: false, .. }), "{e:?}");
-        assert_eq!(e.is_retryable(), refusal.starts_with("502"), "a proxy that refuses does so again: {e:?}");
+        assert_eq!(
+            e.is_retryable(),
+            refusal.starts_with("502"),
+            "only a proxy that could not reach the server is worth a retry: {e:?}"
+        );
         assert!(!text.contains("s3cr3t"), "{text}");
         assert!(proxy.seen().contains("Proxy-Authorization: Basic "), "{}", proxy.seen());
         assert!(!proxy.seen().contains(API_KEY), "{}", proxy.seen());
@@ -268,7 +272,7 @@ fn a_proxy_of_the_environment_that_cannot_be_used_is_an_error_of_the_builder() {
         let without: Agent = Agent::config_builder().proxy(None).build().into();
         let built = TwelveLabs::builder().api_key(API_KEY).build();
         let own = TwelveLabs::builder().api_key(API_KEY).proxy("http://127.0.0.1:9").build();
-        assert!(own.is_ok(), "one that is given counts instead: {own:?}");
+        assert!(own.is_ok(), "a proxy set in the program replaces the variable: {own:?}");
         let variable = std::env::var("TWELVELABS_TEST_VARIABLE").unwrap();
         if variable.is_empty() {
             assert!(built.is_ok(), "{built:?}");
@@ -278,7 +282,10 @@ fn a_proxy_of_the_environment_that_cannot_be_used_is_an_error_of_the_builder() {
             assert!(text.contains(&variable) && !text.contains("s3cr3t"), "{e}");
         }
         if std::env::var("ALL_PROXY").is_ok_and(|url| url.starts_with("socks5")) {
-            assert!(TwelveLabs::builder().api_key(API_KEY).agent(without).build().is_ok(), "an agent without proxy");
+            assert!(
+                TwelveLabs::builder().api_key(API_KEY).agent(without).build().is_ok(),
+                "an agent without a proxy ignores the variable"
+            );
         }
         return;
     }

@@ -44,7 +44,11 @@ fn a_file_in_flight_is_found_although_its_path_is_spelled_differently() {
             assert_eq!(scene.stand_in.count("POST /assets"), files.len(), "{is_relative} {files:?}");
             let before = scene.stand_in.requests().len();
             scene.is_done(batch());
-            assert_eq!(scene.stand_in.requests().len(), before, "{is_relative} {files:?}: nothing is left to do");
+            assert_eq!(
+                scene.stand_in.requests().len(),
+                before,
+                "{is_relative} {files:?}: the second run has nothing to do"
+            );
 
             // A finished file is found under another spelling as well.
             scene.respell("sub/same.mp4", "SUB/same.mp4", "");
@@ -183,7 +187,7 @@ fn a_file_whose_size_the_platform_does_not_tell_is_not_guessed() {
         let e = outcome.result.unwrap_err();
         assert!(e.is_outcome_unknown() && e.to_string().contains("which of the assets named"), "{e}");
     }
-    assert_eq!(stand_in.count("POST /assets"), 2, "neither is sent again");
+    assert_eq!(stand_in.count("POST /assets"), 2, "neither file is sent again");
     // The next run finds both.
     let sent = fs::read_to_string(&manifest).unwrap();
     assert_eq!(sent.lines().filter(|line| line.contains("\"failed\"") && line.contains("sent_at")).count(), 2);

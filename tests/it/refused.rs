@@ -64,7 +64,7 @@ fn a_body_is_json_or_a_form() {
         ]
     });
     let received = sent(|client| drop(client.call("DELETE", &["things"]).json("a", 1).send().unwrap()));
-    assert_eq!(received.json(), json!({"a": 1}), "a DELETE may have one");
+    assert_eq!(received.json(), json!({"a": 1}), "a DELETE may have a body");
 }
 
 #[test]
@@ -298,5 +298,5 @@ fn a_filter_by_metadata_replaces_the_one_before() {
     let received = sent(|client| {
         drop(client.indexes().videos().list("i").user_metadata(json!({"status": "new"})).send().unwrap());
     });
-    assert_eq!(query(&received), ["page=1", "status=new"], "these videos have no status of their own");
+    assert_eq!(query(&received), ["page=1", "status=new"], "this list has no `status` filter of its own");
 }

@@ -45,7 +45,11 @@ fn a_conversation_continues_its_session() -> Result<()> {
         assert_eq!(refused.send().unwrap_err().code(), Some("parameter_invalid"));
     }
     let e = responses.create_stream("ks_0", "Which store?").send().unwrap_err();
-    assert_eq!((e.status(), e.code()), (Some(404), Some("resource_not_exist")), "a refused stream has its reason");
+    assert_eq!(
+        (e.status(), e.code()),
+        (Some(404), Some("resource_not_exist")),
+        "the error of a refused stream contains the reason"
+    );
     Ok(())
 }
 

@@ -162,7 +162,7 @@ fn an_index_that_another_program_creates_first_is_found() {
     let server = Server::start([indexes(&[], 1, 1), taken(), indexes(&["other"], 1, 2), indexes(&["films"], 2, 2)]);
     assert_eq!(ensure(&server).unwrap(), ("id of films".into(), false));
     let received = server.finish();
-    assert!(received[2].query.iter().all(|(name, _)| name != "index_name"), "the second look is at all indexes");
+    assert!(received[2].query.iter().all(|(name, _)| name != "index_name"), "the second search reads all indexes");
     // A conflict about something else is returned as an error.
     let server = Server::start([indexes(&[], 1, 1), taken(), indexes(&["other"], 1, 1)]);
     assert_eq!(ensure(&server).unwrap_err().code(), Some("index_name_already_exists"));

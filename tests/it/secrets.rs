@@ -196,7 +196,10 @@ fn a_refusal_of_the_storage_shows_neither_signature_nor_access_key() {
         }
         let request = &server.finish()[1];
         assert_eq!(request.path, "/b");
-        assert!(request.query.contains(&("X-Amz-Signature".into(), SIGNATURE.into())), "the query itself is sent");
+        assert!(
+            request.query.contains(&("X-Amz-Signature".into(), SIGNATURE.into())),
+            "the query itself is sent unchanged"
+        );
         assert!(request.header("x-api-key").is_none());
     }
 }

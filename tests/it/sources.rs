@@ -224,7 +224,7 @@ mod pipes {
             let writer = std::thread::spawn(move || fs::write(target, content(100)).unwrap());
             let asset = client.assets().create(UploadMethod::direct(&path)).send().unwrap();
             writer.join().unwrap();
-            assert_eq!(asset.size, Some(100), "all of it, from the start");
+            assert_eq!(asset.size, Some(100), "the whole pipe was read, from the start");
         }
     }
 }
@@ -243,7 +243,7 @@ mod few_files {
     #[ignore = "it is started by another test"]
     fn child_process_with_few_files() {
         let open = || (0..24).map(|_| std::fs::File::open("/dev/null")).collect::<io::Result<Vec<_>>>();
-        assert_eq!(open().unwrap_err().raw_os_error(), Some(24), "there is no limit");
+        assert_eq!(open().unwrap_err().raw_os_error(), Some(24), "the limit of open files was not set");
         let client = client(&std::env::var("STAND_IN_URL").unwrap());
         let folder = std::path::PathBuf::from(std::env::var("TEST_FOLDER").unwrap());
         let paths = (0..32).map(|number| folder.join(format!("{number:02}.mp4"))).chain([folder.join("large.mp4")]);

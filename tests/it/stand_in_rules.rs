@@ -96,7 +96,10 @@ fn an_answer_fits_its_schema() {
     assert_eq!(answer, json!({"mood": "calm", "people": 5, "place": {"name": "beach"}}));
 
     let endless = json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": "array", "items": {"$ref": "#/$defs/A"}}}});
-    assert!(client.analyze().video(&asset).prompt("Where?").json::<Value>(endless).is_ok(), "it ends all the same");
+    assert!(
+        client.analyze().video(&asset).prompt("Where?").json::<Value>(endless).is_ok(),
+        "an endless schema still gets an answer"
+    );
 }
 
 #[test]
@@ -196,7 +199,7 @@ fn a_list_counts_as_one_poll_of_everything_in_it() {
         let assets = client.assets().list().page_limit(1).send().unwrap();
         assets.filter(|asset| asset.as_ref().unwrap().status == Some("ready".into())).count()
     };
-    assert_eq!([ready(), ready(), ready()], [0, 0, 3], "two polls see them at work");
+    assert_eq!([ready(), ready(), ready()], [0, 0, 3], "the assets are ready in the third poll");
 }
 
 #[test]

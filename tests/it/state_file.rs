@@ -45,8 +45,8 @@ impl Scene {
         let asset = self.upload().send().unwrap();
         assert_eq!(asset.status, Some(AssetStatus::Ready));
         let id = self.stand_in.upload_ids().pop().unwrap();
-        assert!(self.stand_in.assembled(&id).unwrap() == self.content, "the bytes arrive as they are");
-        assert_eq!(self.folder.names(), ["large.mp4"], "nothing is left");
+        assert!(self.stand_in.assembled(&id).unwrap() == self.content, "the bytes arrive unchanged");
+        assert_eq!(self.folder.names(), ["large.mp4"], "the state file and its lock are removed");
     }
 }
 
@@ -111,7 +111,7 @@ fn the_state_file_exists_until_the_asset_is_ready() {
     assert!(scene.folder.path(NAME).exists());
     scene.stand_in.polls_until_ready(0);
     assert_eq!(scene.upload().wait(false).send().unwrap().id, asset.id);
-    assert_eq!((scene.stand_in.asset_count(), scene.stand_in.upload_ids().len()), (1, 1), "it was uploaded once");
+    assert_eq!((scene.stand_in.asset_count(), scene.stand_in.upload_ids().len()), (1, 1), "the file was uploaded once");
     assert_eq!(scene.folder.names(), ["large.mp4"]);
 
     // The asset can never be ready, so the next run has to upload the file again.
@@ -154,7 +154,11 @@ fn an_upload_that_cannot_be_resumed_starts_over() {
     scene.stand_in.forgive();
     let asked = scene.stand_in.count("GET /assets/multipart-uploads/{id}");
     scene.complete();
-    assert_eq!(scene.stand_in.count("GET /assets/multipart-uploads/{id}"), asked, "it is begun anew at once");
+    assert_eq!(
+        scene.stand_in.count("GET /assets/multipart-uploads/{id}"),
+        asked,
+        "the upload starts over without asking for the old session"
+    );
 }
 
 #[cfg(unix)]
@@ -261,7 +265,7 @@ fn a_file_whose_answer_was_lost_is_looked_for_by_the_next_run() {
     assert!(last.contains("\"sent_at\":") && last.contains("\"at\":\""), "{state}");
     assert_eq!(upload().send().unwrap().status, Some(AssetStatus::Ready));
     assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 1));
-    assert_eq!(folder.names(), ["small.mp4"], "nothing is left");
+    assert_eq!(folder.names(), ["small.mp4"], "the state file and its lock are removed");
 }
 
 #[test]
@@ -328,7 +332,7 @@ fn an_upload_that_starts_over_keeps_its_settings_and_can_be_resumed() {
         }
     }
     upload().send().unwrap();
-    assert_eq!(scene.stand_in.upload_ids().len(), 2, "the second is resumed");
+    assert_eq!(scene.stand_in.upload_ids().len(), 2, "the second session is resumed");
     let begun = scene.stand_in.requests_to("POST /assets/multipart-uploads");
     assert_eq!((begun.len(), begun[0].json()["filename"].as_str()), (2, Some("other.mp4")));
     assert_eq!(begun[0].json(), begun[1].json());

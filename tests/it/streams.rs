@@ -126,7 +126,7 @@ fn a_stream_of_text() {
 /// Reads a stream that fails, and returns the error after checking that it is the last item and the only error.
 fn fault(mut stream: AnalyzeStream) -> Error {
     let mut items: Vec<_> = stream.by_ref().collect();
-    assert!(stream.next().is_none() && stream.next().is_none(), "it has ended");
+    assert!(stream.next().is_none() && stream.next().is_none(), "the stream has ended");
     let last = items.pop().unwrap().unwrap_err();
     assert!(items.iter().all(Result::is_ok), "{items:?}");
     last
@@ -220,7 +220,7 @@ fn errors_that_the_platform_reports_in_a_stream() {
         assert!(matches!(&e, Error::Stream { text, source: None, .. } if text == "one "), "{e:?}");
     }
     let e = fault(analyze(Step::Answer(lines(&[START, r#"{"event_type":"error","code":"overloaded"}"#]))));
-    assert_eq!(e.to_string(), "overloaded (POST /analyze)", "what it says is better than nothing");
+    assert_eq!(e.to_string(), "overloaded (POST /analyze)", "without a message, the code is the reason");
     let secret = format!(r#"{{"event_type":"error","message":"the key {API_KEY} is used up"}}"#);
     let e = fault(analyze(Step::Answer(lines(&[START, &secret]))));
     assert_eq!(e.to_string(), "the key *** is used up (POST /analyze)");
@@ -252,7 +252,10 @@ fn responses_that_are_not_streams() {
     let (a_client, _) = client(&server);
     assert!(matches!(fault(a_client.analyze_stream().send().unwrap()), Error::Stream { text, .. } if text.is_empty()));
     let results: Vec<_> = batches(&a_client).unwrap().collect();
-    assert!(matches!(&results[..], [Err(Error::Decode { .. })]), "one error and not one for each line: {results:?}");
+    assert!(
+        matches!(&results[..], [Err(Error::Decode { .. })]),
+        "there is one error in all, not one for each line: {results:?}"
+    );
     // The answer arrives as a whole, because no events were requested.
     let server = Server::start([Step::Answer(answer(200, &json!({"id": "r1"})))]);
     let (client, _) = client(&server);
@@ -300,7 +303,7 @@ fn results_that_are_cut_off_end_with_an_error() {
         assert_eq!(results.next().unwrap().unwrap().task_id, "1");
         let e = results.next().unwrap().unwrap_err();
         assert!(matches!(e, Error::Transport { sent: true, .. }) && e.is_retryable(), "{e:?}");
-        assert!(!e.to_string().contains("unknown"), "to read results changes nothing: {e}");
+        assert!(!e.to_string().contains("unknown"), "reading results changes nothing, so no outcome is unknown: {e}");
         assert!(results.next().is_none() && results.next().is_none());
     }
 }
@@ -540,7 +543,7 @@ fn the_snapshot_grows_into_the_final_response() {
     let mut stream = respond(&example);
     let deltas: Vec<String> = stream.text_deltas().collect::<Result<_, _>>().unwrap();
     assert_eq!(deltas.concat(), both);
-    assert_eq!(stream.finish().unwrap().text(), last, "the rest is there after the text");
+    assert_eq!(stream.finish().unwrap().text(), last, "the rest can be read after the text");
 }
 
 #[test]
@@ -571,7 +574,7 @@ fn intermediate_steps_are_not_part_of_the_answer() {
     assert_eq!(output[0]["content"][0]["text"], "I look.");
     assert_eq!(output[1]["arguments"], "{}");
     assert_eq!(output[2]["content"][0]["annotations"][0]["type"], "video_citation");
-    assert_eq!(respond(&events).count(), 12, "without the heartbeats");
+    assert_eq!(respond(&events).count(), 12, "heartbeats are not returned as events");
 }
 
 #[test]
@@ -667,7 +670,7 @@ fn response_fault(events: &str) -> Error {
     };
     let mut stream = play();
     let mut items: Vec<_> = stream.by_ref().collect();
-    assert!(stream.next().is_none() && stream.text_deltas().next().is_none(), "it has ended");
+    assert!(stream.next().is_none() && stream.text_deltas().next().is_none(), "the stream has ended");
     let last = items.pop().unwrap().unwrap_err();
     assert!(items.iter().all(Result::is_ok), "{items:?}");
     for e in [play().finish().unwrap_err(), play().text().unwrap_err(), stream.finish().unwrap_err()] {
@@ -768,7 +771,11 @@ fn a_response_that_failed_is_an_error_with_the_reason() {
     assert!(stream.nth(1).unwrap().is_ok_and(|event| matches!(event, ResponseStreamEvent::Failed(_))));
     assert_eq!(stream.snapshot().status, Some(ResponseStatus::Failed));
     assert_eq!(stream.snapshot().error.as_ref().unwrap().message.as_deref(), Some("No."));
-    assert_eq!(stream.finish().unwrap_err().to_string(), "No. (POST /responses)", "it was not asked for before");
+    assert_eq!(
+        stream.finish().unwrap_err().to_string(),
+        "No. (POST /responses)",
+        "`finish` returns an error that was not returned before"
+    );
 }
 
 #[test]

@@ -16,14 +16,17 @@ struct Read {
 }
 
 fn number(text: &str, digits: impl FnOnce(usize) -> bool) -> u64 {
-    assert!(text.bytes().all(|b| b.is_ascii_digit()) && digits(text.len()), "{text:?} is not such a number");
+    assert!(
+        text.bytes().all(|b| b.is_ascii_digit()) && digits(text.len()),
+        "{text:?} does not have the expected digits"
+    );
     text.parse().unwrap()
 }
 
 /// Parses `hh:mm:ss.mmm`, with the decimal separator of the format.
 fn time(text: &str, point: char) -> u64 {
     let (clock, milliseconds) = text.split_once(point).unwrap_or_else(|| panic!("{text:?} has no {point:?}"));
-    let [hours, minutes, seconds] = clock.split(':').collect::<Vec<_>>()[..] else { panic!("{text:?} is no time") };
+    let [hours, minutes, seconds] = clock.split(':').collect::<Vec<_>>()[..] else { panic!("{text:?} is not a time") };
     let (minutes, seconds) = (number(minutes, |n| n == 2), number(seconds, |n| n == 2));
     assert!(minutes < 60 && seconds < 60, "{text:?}");
     let seconds = number(hours, |n| n >= 2) * 3600 + minutes * 60 + seconds;
@@ -33,15 +36,15 @@ fn time(text: &str, point: char) -> u64 {
 fn times(line: &str, point: char) -> (u64, u64) {
     let (start, end) = line.split_once(" --> ").unwrap_or_else(|| panic!("{line:?} has no times"));
     let (start, end) = (time(start, point), time(end, point));
-    assert!(start < end, "{line:?}: a cue lasts");
+    assert!(start < end, "{line:?}: the cue ends before it begins");
     (start, end)
 }
 
 /// Returns the blocks of lines, separated by lines that even the most lenient reader considers empty.
 fn blocks(file: &str) -> Vec<Vec<&str>> {
-    assert!(file.is_empty() || file.ends_with('\n'), "the last line ends");
+    assert!(file.is_empty() || file.ends_with('\n'), "the last line has no line end");
     let other = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{2028}' | '\u{2029}');
-    assert!(!file.contains(other), "{file:?} has line ends of another kind, or control characters");
+    assert!(!file.contains(other), "{file:?} has other line ends, or control characters");
     let lines: Vec<&str> = file.lines().collect();
     let blocks = lines.split(|line| line.trim().is_empty()).map(<[_]>::to_vec);
     blocks.filter(|block: &Vec<&str>| !block.is_empty()).collect()
@@ -49,10 +52,10 @@ fn blocks(file: &str) -> Vec<Vec<&str>> {
 
 fn read_srt(file: &str) -> Vec<Read> {
     let read = |(index, block): (usize, Vec<&str>)| {
-        assert_eq!(number(block[0], |n| n > 0), index as u64 + 1, "the numbers count up");
+        assert_eq!(number(block[0], |n| n > 0), index as u64 + 1, "the cues are numbered from 1");
         let (start, end) = times(block[1], ',');
         let lines: Vec<String> = block[2..].iter().map(ToString::to_string).collect();
-        assert!(!lines.is_empty(), "a cue has text");
+        assert!(!lines.is_empty(), "the cue has no text");
         assert!(lines.iter().all(|line| !line.contains("-->")), "{lines:?} could be taken for times");
         Read { start, end, voice: None, lines }
     };
@@ -62,7 +65,7 @@ fn read_srt(file: &str) -> Vec<Read> {
 fn read_vtt(file: &str) -> Vec<Read> {
     assert!(file.starts_with("WEBVTT\n"));
     let mut blocks = blocks(file).into_iter();
-    assert_eq!(blocks.next().unwrap(), ["WEBVTT"], "nothing else is in the header");
+    assert_eq!(blocks.next().unwrap(), ["WEBVTT"], "the header contains only `WEBVTT`");
     let read = |block: Vec<&str>| {
         let (start, end) = times(block[0], '.');
         let text = block[1..].join("\n");
@@ -70,20 +73,20 @@ fn read_vtt(file: &str) -> Vec<Read> {
         let (voice, text) = match text.strip_prefix("<v ") {
             Some(rest) => {
                 let (voice, text) = rest.split_once('>').expect("a tag ends");
-                assert!(!voice.contains('\n'), "a name has one line");
+                assert!(!voice.contains('\n'), "the name of a speaker has a line break");
                 (Some(unescape(voice)), text.to_string())
             }
             None => (None, text),
         };
         let lines: Vec<String> = text.lines().map(unescape).collect();
-        assert!(!lines.is_empty(), "a cue has text");
+        assert!(!lines.is_empty(), "the cue has no text");
         Read { start, end, voice, lines }
     };
     in_order(blocks.map(read).collect())
 }
 
 fn in_order(cues: Vec<Read>) -> Vec<Read> {
-    assert!(cues.windows(2).all(|pair| pair[0].start <= pair[1].start), "the starts never go back");
+    assert!(cues.windows(2).all(|pair| pair[0].start <= pair[1].start), "the cues are not sorted by their start");
     cues
 }
 
@@ -347,7 +350,7 @@ fn a_transcription_that_is_not_ready_is_an_error() {
         }
     }
     let silent = transcription(serde_json::json!({"status": "ready", "words": []}));
-    assert_eq!(silent.to_srt().unwrap(), "", "nothing is said in it");
+    assert_eq!(silent.to_srt().unwrap(), "", "a transcription without speech has no subtitles");
     assert!(transcription(serde_json::json!({"words": words})).to_srt().unwrap().contains("Hello"));
 }
 

@@ -189,7 +189,7 @@ fn it_stops_with_its_last_clone() {
         let end = stream.read(&mut [0]).map_err(|e| e.kind());
         assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)), "{end:?}");
     }
-    assert!(TcpStream::connect(url).is_err(), "nobody listens");
+    assert!(TcpStream::connect(url).is_err(), "the stand-in still listens");
 }
 
 #[test]
@@ -343,17 +343,17 @@ fn the_storage_takes_each_chunk_once_from_its_url_within_the_hour() {
         stream.read_to_string(&mut text).unwrap();
         text.split(' ').nth(1).unwrap().to_string()
     };
-    assert_eq!(put(&url(1).replace("/1?", "/2?"), &header), "403", "another chunk's");
-    assert_eq!(put(url(2), ""), "403", "without its header");
+    assert_eq!(put(&url(1).replace("/1?", "/2?"), &header), "403", "a URL does not accept another chunk");
+    assert_eq!(put(url(2), ""), "403", "a chunk without the header of the session is refused");
     assert_eq!(put(url(1), &header), "200");
-    assert_eq!(put(url(1), &header), "403", "used");
+    assert_eq!(put(url(1), &header), "403", "a URL can be used only once");
     stand_in.clock().advance(Duration::from_secs(3600));
-    assert_eq!(put(url(3), &header), "403", "an hour old");
+    assert_eq!(put(url(3), &header), "403", "a URL expires after an hour");
     let more = || uploads.get_additional_presigned_urls(&session.data.upload_id, 4, 1).send();
     assert!(more().is_ok());
     stand_in.expire_urls();
     stand_in.clock().advance(Duration::from_secs(23 * 3600));
-    assert_eq!(more().unwrap_err().status(), Some(410), "a day old");
+    assert_eq!(more().unwrap_err().status(), Some(410), "a session expires after a day");
 }
 
 #[test]
@@ -412,9 +412,9 @@ fn every_awaited_resource_can_be_made_to_fail() {
     check(client.assets().wait_for_done(&asset).send().unwrap_err(), true);
     stand_in.forgive();
     let again = client.indexes().indexed_assets().create(&index, &asset).send();
-    assert_eq!(again.unwrap_err().status(), Some(400), "what has failed cannot be indexed");
+    assert_eq!(again.unwrap_err().status(), Some(400), "a failed asset cannot be indexed");
     let video = client.indexes().indexed_assets().wait_for_done(&index, &video).send().unwrap();
-    assert_eq!(video.status, Some(IndexedAssetStatus::Ready), "it had failed for as long as that was asked for");
+    assert_eq!(video.status, Some(IndexedAssetStatus::Ready), "the video is ready once the fault is used up");
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn fixed_answers_take_precedence_and_the_last_one_applies() {
     stand_in.fail("GET /assets/{id}", 9, 404);
     assert_eq!(id("42"), Err(Some(404)));
     stand_in.forgive();
-    assert_eq!(id("42"), Err(Some(404)), "the answers are taken back, too");
+    assert_eq!(id("42"), Err(Some(404)), "`forgive` also removes the fixed answers");
 }
 
 #[test]

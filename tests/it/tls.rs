@@ -150,7 +150,7 @@ fn normal_use_keeps_its_connection() {
     client.assets().create(UploadMethod::direct(source)).send().unwrap();
     let received = server.received();
     assert!(received.iter().all(|request| request.header("x-api-key") == Some(API_KEY)));
-    assert!(received[3].file().bytes == file, "the bytes arrive as they are");
+    assert!(received[3].file().bytes == file, "the bytes arrive unchanged");
     assert_eq!(received[3].header("expect"), Some("100-continue"));
     assert_eq!((server.connections(), pauses.taken().len()), (1, 0));
 }
@@ -344,7 +344,7 @@ fn an_early_refusal_is_read_over_tls_too() {
         }
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
-        assert!(rest.is_empty(), "{} bytes of the body came", rest.len());
+        assert!(rest.is_empty(), "{} bytes of the body arrived", rest.len());
         Ok(())
     }));
     let server = Server::start([refuse], ready);
@@ -411,7 +411,7 @@ fn a_stall_over_tls_changes_no_byte() {
     let sent = text.clone();
     in_time(move || client.call("POST", &["x"]).json("text", sent).send().unwrap());
     let received: Value = serde_json::from_slice(&received.lock().unwrap()).unwrap();
-    assert!(received == json!({"text": text}), "the body is whole");
+    assert!(received == json!({"text": text}), "the body arrives completely");
 }
 
 /// Plays the platform for one chunked upload, and its storage if both have the same host.
@@ -454,7 +454,7 @@ fn a_chunked_upload_goes_over_tls_and_the_storage_sees_no_key() {
     let mut chunks: Vec<_> = server.received().into_iter().filter(|request| request.method == "PUT").collect();
     chunks.sort_by_key(|request| request.path.clone());
     assert!(chunks.iter().all(|request| request.header("x-api-key").is_none()));
-    assert!(chunks.iter().flat_map(|request| request.body.clone()).eq(file), "the bytes arrive as they are");
+    assert!(chunks.iter().flat_map(|request| request.body.clone()).eq(file), "the bytes arrive unchanged");
 }
 
 #[test]
@@ -475,7 +475,7 @@ fn chunks_go_unencrypted_only_if_that_is_allowed() {
         assert!(matches!(&*e.cause, Error::Protocol { .. }) && e.missing == [1], "{e:?}");
         let text = format!("{e} {e:?} {}", e.cause);
         assert!(text.contains("allow_insecure_storage(true)") && !text.contains("secret"), "{text}");
-        assert!(storage.received().is_empty(), "nothing was sent in the clear");
+        assert!(storage.received().is_empty(), "nothing was sent unencrypted");
 
         storage.rewind([step()]);
         let (builder, _) = server.builder(ROOT);

@@ -92,7 +92,12 @@ impl Scene {
         assert_eq!((found.len(), self.stand_in.asset_count()), (self.paths.len(), self.paths.len()), "{uploads:?}");
         for (path, asset_id) in &found {
             let upload = uploads.iter().find(|upload| upload.asset_id == *asset_id).unwrap();
-            assert_eq!(upload.sha256, Some(sha256(&fs::read(path).unwrap())), "the asset of {}", path.display());
+            assert_eq!(
+                upload.sha256,
+                Some(sha256(&fs::read(path).unwrap())),
+                "the asset of {} has different content",
+                path.display()
+            );
         }
     }
 }
@@ -109,7 +114,7 @@ fn an_unknown_outcome_is_settled_before_a_file_with_the_same_name_and_size_is_se
     let sent = |request: &&String| *request == "POST /assets";
     let first = requests.iter().position(|request| sent(&request)).unwrap();
     let looked = requests[first + 1..].iter().take_while(|request| !sent(request)).count();
-    assert!(looked > 4, "between the two it was looked for: {looked} times");
+    assert!(looked > 4, "the batch searched only {looked} times between the two uploads");
     scene.finish();
 }
 
@@ -167,7 +172,7 @@ fn files_with_the_same_name_and_size_are_sent_one_at_a_time_without_blocking_wor
     let first = uploads.next().unwrap();
     assert!(first.path.ends_with("o.mp4") && first.result.is_ok(), "{first:?}");
     assert!(scene.stand_in.wait_for("POST /assets/multipart-uploads", 1));
-    assert_eq!(scene.stand_in.count("POST /assets/multipart-uploads"), 1, "the others of the name wait");
+    assert_eq!(scene.stand_in.count("POST /assets/multipart-uploads"), 1, "the other files with this name wait");
     cancel.cancel();
     let kinds: Vec<UploadOutcomeKind> = uploads.map(|outcome| outcome.kind).collect();
     assert_eq!(kinds, [UploadOutcomeKind::Failed, UploadOutcomeKind::NotStarted, UploadOutcomeKind::NotStarted]);
@@ -327,6 +332,6 @@ fn a_name_is_found_as_sent_and_as_decoded() {
         let asked = &stand_in.requests_to("GET /assets")[0];
         let query = asked.query();
         let filter = &query.iter().find(|(name, _)| name == "filename").unwrap().1;
-        assert!(name.contains(filter) && kept.contains(filter), "either way it has {filter:?}");
+        assert!(name.contains(filter) && kept.contains(filter), "both spellings of the name contain {filter:?}");
     }
 }

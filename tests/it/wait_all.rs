@@ -93,7 +93,7 @@ fn requests(
     let server = Server::start((0..2000).map(step).collect::<Vec<_>>());
     let client = builder(&server).clock(clock).build().unwrap();
     let done = wait(&client, ids.clone());
-    assert_eq!(done.iter().cloned().collect::<BTreeSet<_>>().len(), ids.len(), "each comes once");
+    assert_eq!(done.iter().cloned().collect::<BTreeSet<_>>().len(), ids.len(), "each resource is returned once");
     assert_eq!(done.len(), ids.len());
     server.received()
 }
@@ -118,7 +118,7 @@ const ITEMS: &str = "/v1.3/knowledge-stores/k1/items";
 
 #[test]
 fn waiting_for_50_assets_takes_one_request_per_round() {
-    assert_eq!(cost(ASSETS, vec![600; 1], assets).0, 0, "one is asked for by itself");
+    assert_eq!(cost(ASSETS, vec![600; 1], assets).0, 0, "a single asset is polled without a list");
     // There are rounds at 0, 0.5, 1.5, 3.5 and 8.5 s, then every 5 s: 124 until 10 minutes have passed.
     assert_eq!(cost(ASSETS, vec![600; 50], assets), (124, 50));
     assert_eq!(cost(ASSETS, vec![30; 240], assets), (10 * 5, 240));
@@ -229,7 +229,7 @@ fn a_resource_that_fails_temporarily_does_not_delay_the_others() {
     let mut waiting = client.assets().wait_for_all(["a1", "a2"]).send().unwrap();
     let (id, result) = waiting.next().unwrap();
     assert!(id == "a2" && result.is_ok(), "{id}: {result:?}");
-    assert_eq!(clock.passed(), Duration::from_millis(500), "nobody has waited for the other");
+    assert_eq!(clock.passed(), Duration::from_millis(500), "neither resource waited for the other");
     assert_eq!(waiting.next().unwrap().0, "a1");
     assert_eq!(clock.passed(), Duration::from_secs(30));
     assert!(waiting.next().is_none());
@@ -304,7 +304,11 @@ fn every_option_of_a_wait_for_many() {
         let Err(Error::WaitTimeout { id: of, status, waited, .. }) = result else { panic!("{result:?}") };
         assert_eq!((of, status.as_str(), *waited), (id, "busy", Duration::from_secs(6)));
     }
-    assert_eq!(clock.taken(), [Duration::from_secs(4), Duration::from_secs(2)], "the last poll is at the end");
+    assert_eq!(
+        clock.taken(),
+        [Duration::from_secs(4), Duration::from_secs(2)],
+        "the last poll takes place at the time limit"
+    );
     let received = server.finish();
     assert!(received.iter().all(|request| request.header("x-test") == Some("1")));
     assert!(received.iter().all(|request| request.query == [("q".to_string(), "2".to_string())]));

@@ -80,7 +80,7 @@ fn a_wait_can_be_canceled_between_two_polls() {
     let wait = client(&server, Frozen::default()).assets().wait_for_done("a1").callback(move |_| remote.cancel());
     let e = wait.request_options(RequestOptions::new().cancel_handle(&cancel)).send().unwrap_err();
     assert!(e.is_canceled(), "{e:?}");
-    assert_eq!(server.received().len(), 1, "no other poll");
+    assert_eq!(server.received().len(), 1, "there is only one poll");
 }
 
 #[test]

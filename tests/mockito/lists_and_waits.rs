@@ -74,7 +74,7 @@ fn an_empty_page_is_not_the_end_and_nothing_is_asked_for_past_it() {
         page(&mut server, 3, r#"{"data":[{"_id":"2"},{"_id":"3"}],"page_info":{"page":3,"total_page":3}}"#),
     ];
     let ids = ids(&client(&server, &FakeClock::new()));
-    assert_eq!(texts(&ids), ["1", "2", "3"], "what was pushed to a later page is given once");
+    assert_eq!(texts(&ids), ["1", "2", "3"], "an item that moved to a later page is returned once");
     pages.iter().for_each(Mock::assert);
 }
 
@@ -226,7 +226,7 @@ fn end(status: &str, wait: fn(&TwelveLabs) -> Result<(), Error>) -> &'static str
     server.mock("GET", Matcher::Any).with_body(body).create();
     let clock = FakeClock::new();
     let result = wait(&client(&server, &clock));
-    assert!(clock.slept() <= Duration::from_secs(12), "{status}: the deadline holds");
+    assert!(clock.slept() <= Duration::from_secs(12), "{status}: the call ends by its deadline");
     match result {
         Ok(()) => "done",
         Err(Error::Failed(e)) if e.status == status => "failed",
@@ -282,7 +282,7 @@ fn a_look_that_hangs_does_not_outlast_the_deadline() {
     let wait = client.assets().wait_for_done("1").max_wait_time(Duration::from_millis(300));
     let e = in_time(move || wait.sleep_interval(Duration::from_millis(50)).send().unwrap_err());
     assert!(matches!(&e, Error::WaitTimeout { status, .. } if status == "unknown"), "{e}");
-    assert!(std::error::Error::source(&e).is_some(), "it tells what the last look met");
+    assert!(std::error::Error::source(&e).is_some(), "the source is the error of the last poll");
 }
 
 #[test]

@@ -252,7 +252,7 @@ impl Round {
         arrived.sort();
         wanted.sort();
         let names: Vec<_> = uploads.iter().map(|upload| (&upload.filename, &upload.asset_id)).collect();
-        assert_eq!(arrived, wanted, "each file once on the platform: {names:?}");
+        assert_eq!(arrived, wanted, "each file is on the platform once: {names:?}");
         assert_eq!(self.stand_in.asset_count(), self.files.len());
         let assets: HashMap<&str, &str> = uploads
             .iter()
@@ -261,14 +261,14 @@ impl Round {
             .collect();
         for row in &rows {
             let (path, asset_id) = (row["path"].as_str().unwrap(), row["asset_id"].as_str().unwrap());
-            assert_eq!(assets[asset_id], self.files[path], "the asset of {path}");
+            assert_eq!(assets[asset_id], self.files[path], "the asset of {path} has different content");
         }
         assert_eq!(rows.len(), self.files.len());
 
         self.is_everything_in_place();
         for session in self.stand_in.client().multipart_upload().list_incomplete_uploads().send().unwrap() {
             let upload_id = session.unwrap().upload_id;
-            assert_eq!(self.stand_in.sent_chunks(&upload_id), [0u32; 0], "a session that was begun was given up");
+            assert_eq!(self.stand_in.sent_chunks(&upload_id), [0u32; 0], "a session that has chunks was abandoned");
             totals.empty_sessions += 1;
         }
         for upload in uploads.iter().filter_map(|upload| upload.upload_id.as_deref()) {

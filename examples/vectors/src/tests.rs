@@ -125,12 +125,12 @@ fn a_video_that_fails_keeps_no_other_and_is_tried_again() {
     assert!(scene.add().unwrap_err().to_string().starts_with("1 of the videos failed"));
     assert_eq!(scene.made(), (2, 2));
     scene.add().unwrap();
-    assert_eq!(scene.made(), (2, 3), "it was uploaded before");
+    assert_eq!(scene.made(), (2, 3), "the file was already uploaded in the first run");
 
     scene.write("broken.mp4", "5");
     assert!(scene.add().is_err());
     assert!(scene.add().is_err());
-    assert_eq!(scene.made(), (3, 5), "a task that failed is made again");
+    assert_eq!(scene.made(), (3, 5), "a failed task is replaced by a new one");
 }
 
 #[test]

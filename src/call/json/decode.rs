@@ -436,13 +436,20 @@ mod tests {
         assert_eq!(lists.notes.unwrap(), [Inner { message: "m".into() }]);
         assert_eq!(lists.times, None);
         let lists = read(r#"{"notes":[{"message":"m"},{"message":5}],"tags":[{},[]],"times":[null]}"#).unwrap();
-        assert_eq!((lists.notes, lists.tags, lists.times), (None, None, None), "none is lost silently");
+        assert_eq!(
+            (lists.notes, lists.tags, lists.times),
+            (None, None, None),
+            "no unreadable list becomes an empty one"
+        );
         assert!(read(r#"{"asset_ids":["a",{}]}"#).unwrap_err().starts_with("`asset_ids[1]`: invalid type"));
         let e = read(r#"{"owners":[{"_id":"1"},{"_id":null,"size":1}]}"#).unwrap_err();
         assert!(e.contains("owners[1]._id"), "{e}");
         assert!(read(r#"{"owners":[{"_id":"1"},{"size":1}]}"#).unwrap_err().contains("missing field `_id`"));
         assert_eq!(read(r#"{"owners":[{"_id":"1"},7]}"#).unwrap().owners.unwrap().len(), 1);
-        assert!(from_json::<Vec<Inner>>(br#"[{"message":"m"},5]"#).is_err(), "an answer that is a list is whole");
+        assert!(
+            from_json::<Vec<Inner>>(br#"[{"message":"m"},5]"#).is_err(),
+            "a response that is itself a list must be complete"
+        );
     }
 
     #[test]
@@ -495,11 +502,14 @@ mod tests {
         assert_eq!(
             results.data.unwrap(),
             [Word { value: Some("a".into()), ..Word::default() }],
-            "a field is another matter"
+            "only the malformed field of a result is dropped"
         );
         let parts: Vec<_> = results.content.unwrap().into_iter().map(|part| part.text.unwrap()).collect();
         assert_eq!((results.vector.unwrap(), parts), (vec![1.5, 2.0], vec!["\u{fffd}".to_string()]));
-        assert!(results.settings.unwrap().text.is_none(), "of that name, too");
+        assert!(
+            results.settings.unwrap().text.is_none(),
+            "the settings are no result, so their malformed `text` is dropped"
+        );
         assert!(results.words.is_none());
     }
 

@@ -345,10 +345,16 @@ mod tests {
             assert_eq!(same(Cursor::Number(1), "data", a, b), alike, "{a} {b}");
         }
         let index = r#"{"index":1}"#;
-        assert!(!same(Cursor::Number(1), "data", index, index), "of something else perhaps");
+        assert!(
+            !same(Cursor::Number(1), "data", index, index),
+            "outside lists of chunks, an `index` does not identify an item"
+        );
         assert!(same(Cursor::Number(1), CHUNKS, index, index));
         assert!(same(Cursor::Token(None), "data", r#"{"_id":"1"}"#, r#"{"_id":"1"}"#));
-        assert!(!same(Cursor::Token(None), "data", r#"{"id":"1"}"#, r#"{"id":"1"}"#), "many hits may be of one");
+        assert!(
+            !same(Cursor::Token(None), "data", r#"{"id":"1"}"#, r#"{"id":"1"}"#),
+            "several hits may have the same `id`"
+        );
     }
 
     #[test]

@@ -274,9 +274,17 @@ mod tests {
             assert_eq!(events(text.as_bytes(), &[cut]), expected, "split at {cut}");
         }
         assert_eq!(events(text.as_bytes(), &(0..text.len()).collect::<Vec<_>>()), expected, "byte by byte");
-        assert_eq!(events(b"data: 1\n\ndata: [DONE]", &[]), [event("", "1", None)], "the end needs no blank line");
+        assert_eq!(
+            events(b"data: 1\n\ndata: [DONE]", &[]),
+            [event("", "1", None)],
+            "`[DONE]` ends the stream even without a blank line"
+        );
         assert_eq!(events(b"data: 1\r\n\ndata: 2\n\n", &[]), [event("", "1", None), event("", "2", None)]);
-        assert_eq!(events(b"data: a\xffb\n\n", &[]), [event("", "a\u{fffd}b", None)], "what is not UTF-8 is shown");
+        assert_eq!(
+            events(b"data: a\xffb\n\n", &[]),
+            [event("", "a\u{fffd}b", None)],
+            "invalid UTF-8 is replaced visibly"
+        );
     }
 
     #[test]

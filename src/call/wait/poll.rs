@@ -263,7 +263,7 @@ mod tests {
     fn polls_begin_fast_and_slow_down() {
         let mut scene = Scene::new(None, 16, 0);
         let due: Vec<u128> = (0..6).map(|_| scene.next(thing("busy")).unwrap()).collect();
-        assert_eq!(due, [500, 1500, 3500, 8500, 13500, 16000], "the last poll is at the end");
+        assert_eq!(due, [500, 1500, 3500, 8500, 13500, 16000], "the last poll takes place at the time limit");
         match scene.next(thing("busy")) {
             Err(Error::WaitTimeout { status, waited, .. }) => {
                 assert_eq!((status.as_str(), waited), ("busy", Duration::from_secs(16)));
@@ -276,7 +276,11 @@ mod tests {
     fn a_custom_interval_is_kept_unless_the_server_asks_for_more() {
         let mut scene = Scene::new(Some(5), 8, 0);
         assert_eq!(scene.next(refused(429, &[("retry-after", "1")])).unwrap(), 5000);
-        assert_eq!(scene.next(refused(429, &[("retry-after", "1")])).unwrap(), 8000, "one more at the end");
+        assert_eq!(
+            scene.next(refused(429, &[("retry-after", "1")])).unwrap(),
+            8000,
+            "one more poll takes place at the time limit"
+        );
         let mut scene = Scene::new(Some(5), 100, 0);
         assert_eq!(scene.next(refused(503, &[("retry-after", "30")])).unwrap(), 30_000);
         let e = scene.next(refused(503, &[("retry-after", "71")])).unwrap_err();

@@ -173,7 +173,7 @@ mod tests {
         let none = || Entry { looked_up: Instant::now(), addresses: Vec::new(), worked: None };
         lock(&names.0).extend((0..MAX_NAMES).map(|n| (n.to_string(), none())));
         names.look_up("localhost", 11, timeout()).unwrap();
-        assert_eq!(lock(&names.0).len(), 1, "there are never more than so many");
+        assert_eq!(lock(&names.0).len(), 1, "the cache never holds more names than its limit");
         names.look_up("localhost", 9, timeout()).unwrap();
         lock(&names.0).remove("localhost:11");
         names.forget(&uri);
@@ -205,7 +205,7 @@ mod tests {
         names.prefer(&uri, c);
         assert_eq!(addresses(), [c, a, b]);
         names.prefer(&uri, "192.0.2.1:9".parse().unwrap());
-        assert_eq!(addresses(), [c, a, b], "one that is not among them changes nothing");
+        assert_eq!(addresses(), [c, a, b], "an unknown address does not change the order");
         let mut again = [a, b, c];
         move_to_front(&mut again, b);
         assert_eq!(again, [b, a, c]);

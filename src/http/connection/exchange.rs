@@ -353,7 +353,7 @@ mod tests {
         exchange.set_stage(Stage::Sent);
         assert!(exchange.is_sent() && departed.load(Ordering::Relaxed));
 
-        assert!(!is_cancelable() && check().is_ok(), "there is no exchange");
+        assert!(!is_cancelable() && check().is_ok(), "without an exchange, nothing can be canceled");
         let _entered = exchange.enter();
         assert!(!is_cancelable() && check().is_ok());
         let cancel = CancelHandle::new();

@@ -242,7 +242,7 @@ mod tests {
             assert_eq!(proxy(&environment, url).unwrap().is_none(), is_direct, "{no_proxy} {url}");
         }
         let environment = environment(&[("ALL_PROXY", "http://all:1"), ("NO_PROXY", ""), ("no_proxy", "example.com")]);
-        assert_eq!(proxy(&environment, api), Ok(None), "an empty variable hides no other");
+        assert_eq!(proxy(&environment, api), Ok(None), "an empty variable does not hide another one");
     }
 
     #[test]

@@ -529,18 +529,18 @@ mod tests {
         transmit(&mut socket, 0..50);
         assert_eq!((exchange.watch(), lock(&other.0).sent.len()), (Watch::Noticed, 10));
         transmit(&mut socket, 50..70);
-        assert_eq!(lock(&other.0).sent.len(), 10, "nothing is sent before the input was read");
+        assert_eq!(lock(&other.0).sent.len(), 10, "nothing is sent before the input is read");
         exchange.set_watch(Watch::Looking);
         assert!(socket.await_input(no_limit()).unwrap());
         assert!(socket.buffers().input().starts_with(b"HTTP/1.1 102"));
         lock(&other.0).reads.push_back(Call::Full(0));
-        assert!(socket.await_input(no_limit()).is_err(), "it does not wait for more");
+        assert!(socket.await_input(no_limit()).is_err(), "the socket does not wait for more input");
         lock(&other.0).reads.push_back(Call::Full(0));
-        assert!(!socket.is_open(), "a part of the request is left");
+        assert!(!socket.is_open(), "a part of the request is still unsent");
         lock(&other.0).writes.clear();
         exchange.set_watch(Watch::On);
         transmit(&mut socket, 70..80);
-        assert_eq!(lock(&other.0).sent, body, "every byte once and in order");
+        assert_eq!(lock(&other.0).sent, body, "every byte is sent once and in order");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::types::{BulkOutcome, DateFilter, EmbeddingOption, EmbeddingScope, in_
 use super::{EmbeddingResult, EmbeddingTaskStatus};
 
 const LIMIT: u64 = 2_000_000_000;
-const HINT: &str = "the platform documents 2 GB for the video of an embedding task; \
+const HINT: &str = "the documented limit for the video of an embedding task is 2 GB; \
      upload a larger one as an asset and embed it with `embed().v2().tasks()`";
 
 /// Creates and manages embedding tasks through the platform's older endpoints. Returned by

@@ -20,7 +20,7 @@ use super::request::segments;
 /// stand_in.fault("GET /assets/{id}", Fault::failed("video_duration_too_short"));
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "nothing goes wrong before the stand-in is given this"]
+#[must_use = "a fault has no effect until it is passed to `StandIn::fault`"]
 pub struct Fault {
     pub(super) kind: Kind,
     pub(super) after: usize,

@@ -77,7 +77,7 @@ pub(crate) fn check_destinations(client: &Session, options: &BatchOptions) -> Re
             Err(e) if matches!(e.status(), Some(400 | 404 | 422)) || matches!(e, Error::InvalidArgument { .. }) => {
                 return Err(e);
             }
-            Err(e) => log::debug!("it is not known whether the destination exists: {e}"),
+            Err(e) => log::debug!("whether the destination exists is unknown: {e}"),
             Ok(()) => {}
         }
     }
@@ -225,7 +225,7 @@ impl Batch {
         let id = match added {
             Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match self.find_placed(&sought, true, false) {
                 Ok(Some(id)) => {
-                    log::warn!("{e}; the asset is there as {id}");
+                    log::warn!("{e}; the asset exists as {id}");
                     Ok(id)
                 }
                 _ => return Err(e),

@@ -402,9 +402,9 @@ mod tests {
         batch.queue().outage = Some(Outage { since: now, tries: 1, next: Some(now + hour) });
         assert!(matches!(batch.next(), Due::Later(until) if until == now + hour));
         pend(&batch, 1, now + 2 * hour);
-        assert!(matches!(batch.next(), Due::Later(until) if until == now + hour), "the earlier of the two");
+        assert!(matches!(batch.next(), Due::Later(until) if until == now + hour), "the probe is due before the poll");
         batch.queue().outage = Some(Outage { since: now, tries: 1, next: Some(now) });
-        assert_eq!([(); 2].map(|()| next(&batch)), ["file", "later"], "the others wait for the one that tries");
+        assert_eq!([(); 2].map(|()| next(&batch)), ["file", "later"], "the other files wait for the probe");
         batch.end_try();
         assert_eq!(next(&batch), "file");
     }

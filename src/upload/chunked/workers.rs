@@ -208,7 +208,7 @@ impl Job<'_> {
             if let Some(PresignedUrl { url: Some(url), .. }) = queue.urls.remove(&index) {
                 return self.checked(url);
             }
-            return Err(self.protocol(format!("the platform gave no URL for chunk {index}")));
+            return Err(self.protocol(format!("the platform returned no URL for chunk {index}")));
         }
     }
 

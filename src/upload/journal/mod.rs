@@ -359,7 +359,7 @@ mod tests {
 
         let mut manifest = folder.open(&["a", "b", "c"]).unwrap();
         assert_eq!(["a", "b", "c"].map(|name| is_known(&mut manifest, name)), [true, false, true]);
-        assert!(!is_known(&mut manifest, "a"), "it is given once");
+        assert!(!is_known(&mut manifest, "a"), "an entry is returned only once");
     }
 
     #[cfg(target_os = "linux")]
@@ -384,7 +384,7 @@ mod tests {
         let mut manifest = folder.open(&["b", "d"]).unwrap();
         assert_eq!((manifest.known.len(), manifest.other().unwrap().as_deref()), (1, Some("a")));
         assert!(is_known(&mut manifest, "b") && !is_known(&mut manifest, "d"));
-        assert!(!is_known(&mut manifest, "a"), "it is not its own");
+        assert!(!is_known(&mut manifest, "a"), "`a` is not a file of this run");
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl StateFile {
     pub(crate) fn arrived(&self, asset_id: &str) {
         let entry = Entry { asset_id: Some(asset_id.into()), ..Entry::new(Event::Uploaded, &self.file) };
         if let Err(e) = self.write(entry) {
-            log::error!("{e}; asset {} is not in it", printable(asset_id, 100));
+            log::error!("{e}; it does not contain asset {}", printable(asset_id, 100));
         }
     }
 

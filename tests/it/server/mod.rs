@@ -246,7 +246,7 @@ impl Server {
     pub fn finish(&self) -> Vec<Received> {
         let left = self.script.lock().unwrap().len();
         let received = self.received();
-        assert_eq!(left, 0, "{left} steps were never asked for; {} requests came", received.len());
+        assert_eq!(left, 0, "{left} steps were never used; {} requests arrived", received.len());
         received
     }
 }

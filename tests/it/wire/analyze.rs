@@ -181,7 +181,7 @@ fn every_option_of_an_analysis() {
     });
     assert_eq!((received.method.as_str(), received.path.as_str()), ("POST", "/v1.3/analyze"));
     same(&all_options_json(true), &received.json(), "analyze_stream");
-    assert_eq!(received.header("accept-encoding"), Some("identity"), "what is compressed comes late");
+    assert_eq!(received.header("accept-encoding"), Some("identity"), "a compressed stream would arrive late");
 }
 
 fn segments() -> ResponseFormat {
@@ -344,7 +344,7 @@ fn keys(server: &Server) -> Vec<String> {
     let key = |request: &Received| {
         let mut keys = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
         let (key, more) = (keys.next().expect("a key"), keys.next());
-        assert_eq!(more, None, "one key");
+        assert_eq!(more, None, "a request has exactly one key");
         key.1.clone()
     };
     server.finish().iter().map(key).collect()

@@ -194,7 +194,7 @@ fn every_option_of_the_older_tasks_arrives() {
         ("video_file", "a.mp4"),
     ];
     assert_eq!(form(&received[0]), pairs(&expected));
-    assert_eq!(form(&received[3]), pairs(&expected), "in bulk as well");
+    assert_eq!(form(&received[3]), pairs(&expected), "`create_bulk` sends the same form");
     let expected =
         [("started_at", started_at), ("ended_at", ended_at), ("status", "ready"), ("page", "2"), ("page_limit", "50")];
     assert_eq!(received[1].query, pairs(&expected));
@@ -591,13 +591,13 @@ fn a_malformed_field_never_changes_a_vector() {
     for (place, wrong) in &malformed {
         let Ok(task) = tasks.retrieve("t1").send() else {
             let is_vector = place.starts_with("/data") && place.split('/').count() <= 3;
-            assert!(is_vector || place.contains("/embedding"), "{place} = {wrong} is no reason for an error");
+            assert!(is_vector || place.contains("/embedding"), "{place} = {wrong} should not be an error");
             continue;
         };
         assert_eq!(task.id, "t1");
         let data = task.data.unwrap_or_default();
-        assert!(data.iter().all(|data| vectors.contains(&data.embedding)), "{place} = {wrong} made another vector");
-        assert!(place == "/data" || data.len() == 2, "{place} = {wrong} lost the vectors");
+        assert!(data.iter().all(|data| vectors.contains(&data.embedding)), "{place} = {wrong} changed a vector");
+        assert!(place == "/data" || data.len() == 2, "{place} = {wrong} lost vectors");
     }
     server.finish();
 }

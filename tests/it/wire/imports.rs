@@ -92,6 +92,6 @@ fn a_wait_ends_with_the_last_file_and_drops_none() {
             "file f ended as `ready`: the platform returned no asset id None",
         ]
     );
-    assert_eq!(client.imports().wait_for_done("c1", "i1").send().unwrap().items.unwrap(), [], "all were deleted");
+    assert_eq!(client.imports().wait_for_done("c1", "i1").send().unwrap().items.unwrap(), [], "all files were deleted");
     assert!(server.finish().iter().all(|request| request.path == "/v1.3/connections/c1/imports/i1"));
 }

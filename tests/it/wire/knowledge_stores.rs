@@ -357,7 +357,7 @@ fn the_settings_of_a_search_hold_for_all_its_pages() {
 
     let received = server.finish();
     let tokens: Vec<_> = received.iter().map(|page| page.json()["page_token"].clone()).collect();
-    assert_eq!(tokens, ["t1", "t2", "t3", "t3"], "a page is asked for again");
+    assert_eq!(tokens, ["t1", "t2", "t3", "t3"], "the failed page is requested again");
     for page in received {
         let mut body = page.json();
         body.as_object_mut().unwrap().remove("page_token");

@@ -70,8 +70,8 @@ fn sweep(mode: &str) {
     let cases: usize = spoilt.iter().map(|(cases, _)| cases).sum();
     let failures: Vec<&String> = spoilt.iter().flat_map(|(_, failures)| failures).collect();
     let told: String = failures.iter().take(MAX_TOLD).map(|failure| format!("\n  {failure}")).collect();
-    assert!(failures.is_empty(), "{} of {cases} malformed answers:{told}", failures.len());
-    assert!(cases > 0, "there are places");
+    assert!(failures.is_empty(), "{} of {cases} malformed responses are misread:{told}", failures.len());
+    assert!(cases > 0, "no place was found to change");
 }
 
 /// Plays a fixture with each place of its responses malformed in turn. Returns the number of cases and the failures.

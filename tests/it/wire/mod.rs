@@ -239,7 +239,7 @@ impl Fixture {
         }
         assert!(
             pauses.taken().is_empty() || self.row.result == Results::Last,
-            "{}: nothing was tried again",
+            "{}: no request was retried",
             self.label
         );
         outcome
@@ -248,7 +248,7 @@ impl Fixture {
     fn compare(&self, expected: &Value, received: &Received) {
         let label = &self.label;
         if expected["path"].as_str().is_some_and(|path| path.starts_with("/_s3/")) {
-            assert_eq!(received.header("x-api-key"), None, "{label}: the key stays at home");
+            assert_eq!(received.header("x-api-key"), None, "{label}: the storage does not receive the key");
         } else {
             assert_eq!(received.header("x-api-key"), Some(API_KEY), "{label}: key");
         }
@@ -268,7 +268,7 @@ impl Fixture {
                 assert_eq!(body["sha256"], sha256(&received.body), "{label}: content");
             }
             Some("multipart") => self.compare_form(body, received),
-            Some(kind) => panic!("{label}: nobody compares a body of kind {kind}"),
+            Some(kind) => panic!("{label}: a body of kind {kind} is not compared"),
         }
     }
 
@@ -350,11 +350,11 @@ impl Fixture {
             // Identical pages would count as the same page returned again.
             self.number_items("unknown_field");
             let outcome = self.play();
-            assert_eq!(outcome.len(), self.items().len(), "{}: every item has its place", self.label);
+            assert_eq!(outcome.len(), self.items().len(), "{}: every item has its own result", self.label);
             for item in outcome {
                 match item {
                     Err(e @ Error::Decode { .. }) => {
-                        assert!(e.to_string().contains(id), "{}: {e} names the id", self.label);
+                        assert!(e.to_string().contains(id), "{}: {e} does not name the id", self.label);
                     }
                     other => panic!("{}: an answer without `{id}` is an error, not {other:?}", self.label),
                 }

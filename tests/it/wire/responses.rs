@@ -89,7 +89,7 @@ fn every_option_of_a_response() {
     assert_eq!((received.method.as_str(), received.path.as_str()), ("POST", "/v1.3/responses"));
     assert_eq!(received.json(), all_options_json(true));
     assert_eq!(received.header("accept"), Some("text/event-stream"));
-    assert_eq!(received.header("accept-encoding"), Some("identity"), "what is compressed comes late");
+    assert_eq!(received.header("accept-encoding"), Some("identity"), "a compressed stream would arrive late");
 }
 
 #[test]

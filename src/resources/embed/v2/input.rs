@@ -15,7 +15,7 @@ use crate::text::Masked;
 use crate::types::{EmbeddingOption, EmbeddingScope};
 
 const LIMIT: u64 = 32_000_000;
-const HINT: &str = "the platform documents 32 MB for an image, 36 MB for audio and video and 512 MB for a document \
+const HINT: &str = "the documented limits are 32 MB for an image, 36 MB for audio and video and 512 MB for a document \
      that is sent as base64; give a larger one by URL, or upload it as an asset and give its id";
 
 /// The source of media. A local file is read when the request is sent, and sent as base64. A path, a
@@ -265,7 +265,7 @@ impl EmbedInput {
         let mut request = request.size_limit(LIMIT, HINT);
         let parts = self.parts.attached(&mut request);
         if parts.is_empty() && self.input_type == "multi_input" {
-            request.reject("multi_input", "is empty; give a text, media, or both");
+            request.reject("multi_input", "is empty; give text, media, or both");
         }
         request.json("input_type", &self.input_type);
         request.json("model_name", &model_name);
