@@ -11,11 +11,11 @@ use crate::text::{KEPT, excerpt, head, html_title, looks_like_html, printable, w
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Arc<Fields>);
 
-/// All names and values in one text, because a string for each would be most of what a small response allocates.
+/// All names and values in one text: separate strings would be most of the allocations of a small response.
 #[derive(Default, PartialEq, Eq)]
 struct Fields {
     text: String,
-    /// Where in `text` each name and its value end.
+    /// The positions in `text` at which each name and its value end.
     ends: Vec<(usize, usize)>,
 }
 
@@ -32,7 +32,7 @@ impl Headers {
         let Fields { text, ends } = &*self.0;
         let mut start = 0;
         ends.iter().find_map(|&(end, next)| {
-            // Most names differ in length, which is seen before anything is sliced.
+            // Most names differ in length, so the lengths are compared before anything is sliced.
             let is_this = end - start == name.len() && text[start..end].eq_ignore_ascii_case(name);
             start = next;
             is_this.then(|| &text[end..next])
@@ -49,8 +49,8 @@ impl Headers {
         })
     }
 
-    /// Says whether a header contains this text. It may also be said of a text that begins in one header and ends in
-    /// the next.
+    /// Says whether a header contains this text. The result is also true for a text that begins in one header and ends
+    /// in the next.
     pub(crate) fn may_contain(&self, text: &memmem::Finder<'_>) -> bool {
         text.find(self.0.text.as_bytes()).is_some()
     }
@@ -61,7 +61,7 @@ impl Headers {
         }
     }
 
-    /// Replaces each value by what the function makes of it.
+    /// Replaces each value with the result of the function.
     pub(crate) fn map_values(&mut self, change: impl Fn(&str) -> String) {
         *self = self.iter().map(|(name, value)| (name, change(value))).collect();
     }

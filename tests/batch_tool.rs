@@ -179,7 +179,7 @@ fn a_folder_means_its_media_files() {
 }
 
 /// Only a file that is known not to be a media file may be left out of a folder. A dangling link may lead to a disk
-/// that is not mounted, so it is not left out. Nor is a link that leads to itself, which stands for all other errors of
+/// that is not mounted, so it is not left out. Nor is a link that leads to itself, which represents all other errors of
 /// the system (`EIO`, `ESTALE`).
 #[cfg(unix)]
 #[test]

@@ -109,7 +109,7 @@ fn code_fits_on_the_page() {
 
 /// A comment before a block names the file from which the block is copied.
 #[test]
-fn examples_from_a_file_are_in_it() {
+fn examples_quoted_from_a_file_match_it() {
     let mut found = 0;
     for page in pages() {
         let text = read(&format!("src/guide/{page}.md"));

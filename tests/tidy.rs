@@ -75,7 +75,7 @@ fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|(_, modules)| modules.contains(&module))
 }
 
-/// Returns the imports of a file that run up, and those that pass through the root of the crate, which is above all
+/// Returns the imports of a file that go up, and those that pass through the root of the crate, which is above all
 /// floors.
 fn imports_up(source: &Source) -> Vec<String> {
     let Some(own) = floor(source.module()) else {
@@ -230,7 +230,7 @@ fn nothing_panics_on_purpose() {
 }
 
 #[test]
-fn every_form_of_an_import_that_runs_up_is_seen() {
+fn every_form_of_an_import_that_goes_up_is_found() {
     for (line, import) in [
         ("use crate::client::TwelveLabs;", "client::TwelveLabs"),
         ("use crate::{client, upload};", "client"),
@@ -259,7 +259,7 @@ fn every_form_of_an_import_that_runs_up_is_seen() {
 }
 
 #[test]
-fn a_cycle_is_seen_in_every_floor() {
+fn a_cycle_is_found_in_every_floor() {
     for floor in WITHOUT_CIRCLES {
         let file = |name: &str, text: &str| Source::new(&format!("{floor}/{name}"), text);
         let (b, c) = (format!("use crate::{floor}::deep::{{c, d}};"), "use super::super::a::A;");
@@ -272,7 +272,7 @@ fn a_cycle_is_seen_in_every_floor() {
 }
 
 #[test]
-fn long_functions_texts_and_libraries_are_seen() {
+fn long_functions_texts_and_libraries_are_found() {
     let body = "    let brace = '{'; // }\n".repeat(MAX_LINES_OF_A_FUNCTION);
     let source =
         Source::new("http/a.rs", &format!("impl A {{\n    fn short() {{}}\n    pub fn long() {{\n{body}    }}\n}}"));

@@ -511,7 +511,7 @@ impl Request {
         decode::body(&|| self.operation(), response, watch).map_err(|e| self.unreadable(e))
     }
 
-    /// Adds to the error of an answer that cannot be read that the platform may have acted.
+    /// Notes in the error of an unreadable answer that the platform may have acted.
     pub(crate) fn unreadable(&self, e: Error) -> Error {
         engine::unreadable(e, self.is_idempotent())
     }

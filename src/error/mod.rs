@@ -303,7 +303,7 @@ impl fmt::Debug for FailedError {
     }
 }
 
-/// Whether the process, or the whole system, has too many files open. That is a temporary shortage of this machine.
+/// Whether the process, or the whole system, has too many files open. That is a temporary shortage on this machine.
 pub(crate) fn is_out_of_handles(e: &io::Error) -> bool {
     // EMFILE and ENFILE have the same numbers on every Unix. On Windows, 4 is ERROR_TOO_MANY_OPEN_FILES.
     let codes: &[i32] = if cfg!(windows) { &[4] } else { &[24, 23] };
@@ -384,8 +384,8 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Error::Api(e) => is_temporary(e.status) && !self.is_quota(),
-            // The engine gives this kind to what another attempt would repeat: an unusable URL, a certificate that is
-            // not trusted, a proxy that asks for a password.
+            // The engine gives this kind to causes that another attempt would meet again: an unusable URL, a
+            // certificate that is not trusted, a proxy that asks for a password.
             Error::Transport { sent: false, source: Some(e), .. } => e.kind() != io::ErrorKind::InvalidData,
             Error::Timeout { .. } | Error::Transport { .. } | Error::WaitTimeout { .. } => true,
             Error::File { source: Some(e), .. } => is_out_of_handles(e),

@@ -116,7 +116,7 @@ impl FileSource {
         Self { name, content_type: None, content, version: None }
     }
 
-    /// Makes the source refuse a file of another size or another modification time.
+    /// Makes the source refuse a file with a different size or modification time.
     pub(crate) fn version(self, size: u64, modified: Option<i64>) -> Self {
         Self { version: Some((size, modified)), ..self }
     }

@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_connection_that_has_died_costs_no_attempt() {
+    fn a_kept_connection_that_has_died_uses_no_attempt() {
         use crate::http::connection::fake::{Call, scripted, stream};
 
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";

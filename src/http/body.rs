@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_lengths_are_unknown() {
+    fn sources_of_unknown_length_report_none() {
         let file = Part::File { name: "file".into(), source: FileSource::reader("a", &b"x"[..]) };
         let payload = Payload::form(&[file]).unwrap();
         assert_eq!(payload.length(), None);

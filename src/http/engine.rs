@@ -492,7 +492,8 @@ fn send(
     Ok(response)
 }
 
-/// Gives the cause of a failure that another attempt would repeat the kind by which `Error::is_retryable` recognizes it.
+/// Marks the cause of a failure that every further attempt would meet again. `Error::is_retryable` recognizes it by its
+/// kind.
 fn permanent(cause: Option<io::Error>) -> io::Error {
     match cause {
         Some(e) if e.kind() == io::ErrorKind::InvalidData => e,
@@ -501,7 +502,7 @@ fn permanent(cause: Option<io::Error>) -> io::Error {
     }
 }
 
-/// Adds to the error of a response that cannot be read that the platform may have acted.
+/// Notes in the error of an unreadable response that the platform may have acted.
 pub(crate) fn unreadable(mut e: Error, idempotent: bool) -> Error {
     if let (Error::Decode { message, .. } | Error::Timeout { message, .. }, false) = (&mut e, idempotent) {
         message.push_str("; ");

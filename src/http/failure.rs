@@ -166,8 +166,8 @@ fn proxy_failure(proxy: &str, why: &str, has_credentials: bool) -> (FailureKind,
         (Some(status), _) => format!("could not connect: it answered with status {}", printable(status, 20)),
         (None, _) => format!("could not connect: {}", printable(why, 200)),
     };
-    // A proxy that refuses the connection itself (4xx) does so again. With another status, it reports that the server
-    // could not be reached.
+    // A proxy that refuses the connection itself (4xx) would refuse it again. With another status, it reports that the
+    // server could not be reached.
     let status = status.and_then(|status| status.parse::<u16>().ok());
     let refuses = status.is_some_and(|status| (400..500).contains(&status) && !is_temporary(status));
     let kind = if refuses { FailureKind::Impossible } else { FailureKind::Broke };

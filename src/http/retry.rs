@@ -134,7 +134,7 @@ impl RetryState {
             TimedOut => idempotent && self.timeouts <= 1,
             Redirect { status, same_origin } => {
                 let keeps_method = matches!(status, 307 | 308) || (status <= 303 && self.request.method == "GET");
-                // The storage is asked for a URL of its own instead.
+                // A redirect of the storage is not followed: each attempt gets its own URL from the platform.
                 let follow = same_origin && keeps_method && is_api && is_replayable && self.redirects < MAX_REDIRECTS;
                 self.redirects += 1;
                 return if follow { Decision::Redirect } else { Decision::Return };

@@ -36,8 +36,8 @@ impl AssetsClient {
     /// Uploads a file, or lets the platform fetch one from a public URL.
     ///
     /// The call returns before the platform has processed the file, even a small one. Call
-    /// [`wait_for_done`](Self::wait_for_done) before you use the asset. The platform documents 200 MB for a local
-    /// video, audio file or document, 32 MB for an image, and 4 GB for video and audio by URL.
+    /// [`wait_for_done`](Self::wait_for_done) before you use the asset. The platform's documented limits are 200 MB for
+    /// a local video, audio file or document, 32 MB for an image, and 4 GB for video and audio by URL.
     ///
     /// A file that cannot be read, is empty, or changes while it is being sent returns an
     /// [`Error::File`](crate::Error::File).

@@ -25,7 +25,7 @@ impl ImportsClient {
     /// [`wait_for_done`](Self::wait_for_done) waits for the others. A file that was imported before is fetched again
     /// only if the earlier import failed.
     ///
-    /// The platform documents videos of up to 10 GB, audio of up to 4 GB and images of up to 32 MB.
+    /// The platform's documented limits are 10 GB for video, 4 GB for audio and 32 MB for an image.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

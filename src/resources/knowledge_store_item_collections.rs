@@ -94,8 +94,8 @@ impl KnowledgeStoreItemCollectionsClient {
         self.0.get(&["knowledge-stores", knowledge_store_id, "item-collections", collection_id, "items"]).into()
     }
 
-    /// Adds items of the knowledge store to a collection. The platform documents up to 500 items for each call. Adding
-    /// an item that is already in the collection is not an error.
+    /// Adds items of the knowledge store to a collection. The platform's documented limit is 500 items for each call.
+    /// Adding an item that is already in the collection is not an error.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -113,8 +113,8 @@ impl KnowledgeStoreItemCollectionsClient {
         self.with_items(knowledge_store_id, collection_id, "add", item_ids).into()
     }
 
-    /// Removes items from a collection. The platform documents up to 500 items for each call. Removing an item that is
-    /// not in the collection is not an error. The items remain in the knowledge store.
+    /// Removes items from a collection. The platform's documented limit is 500 items for each call. Removing an item
+    /// that is not in the collection is not an error. The items remain in the knowledge store.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -164,8 +164,8 @@ request! {
     CreateKnowledgeStoreItemCollection -> KnowledgeStoreItemCollection {
         /// Sets the description of the collection.
         json description: into String,
-        /// Sets your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 10 keys
-        /// of 128 characters, strings of 2,048 characters, and integers of 53 bits.
+        /// Sets your own metadata: strings, numbers, booleans or lists of strings. The platform's documented limits are
+        /// 10 keys of 128 characters, strings of 2,048 characters, and integers of 53 bits.
         json metadata: object,
     }
 }

@@ -40,7 +40,8 @@ impl KnowledgeStoreItemsClient {
         self.0.get(&["knowledge-stores", knowledge_store_id, "items"]).into()
     }
 
-    /// Adds an asset to a knowledge store. The platform documents videos of up to 10 GB and images of up to 32 MB.
+    /// Adds an asset to a knowledge store. The platform's documented limits are 10 GB for a video and 32 MB for an
+    /// image.
     ///
     /// The asset must be ready. If you pass a reference to an [`Asset`](crate::assets::Asset), the request contains its
     /// type. An id alone has no type: the platform then assumes a video, and **an image fails** unless you set
@@ -151,8 +152,8 @@ request! {
         /// Sets the type of the asset: a video or an image. It is set already if an [`Asset`](crate::assets::Asset) was
         /// passed to the call. The platform's default is `video`, with which an image fails.
         json asset_type: into AssetType,
-        /// Sets your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 50 keys
-        /// of 128 characters, strings of 8,192 characters, and integers of 53 bits.
+        /// Sets your own metadata: strings, numbers, booleans or lists of strings. The platform's documented limits are
+        /// 50 keys of 128 characters, strings of 8,192 characters, and integers of 53 bits.
         json metadata: object,
     }
 }

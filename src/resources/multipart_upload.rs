@@ -40,7 +40,7 @@ impl MultipartUploadClient {
     /// Starts a session for a file of `total_size` bytes. A session lasts 24 hours. Its `asset_id` is reserved
     /// immediately.
     ///
-    /// The response contains the chunk size and the URLs of the first chunks. The platform documents up to 10 GB.
+    /// The response contains the chunk size and the URLs of the first chunks. The platform's documented limit is 10 GB.
     ///
     /// ```no_run
     /// use twelvelabs::assets::AssetType;

@@ -116,8 +116,8 @@ macro_rules! search {
         request! {
             $(#[$meta])*
             $name -> $($output)+ {
-                /// Sets the text to search for. `<@id>` stands for the entity with that id. The platform documents up
-                /// to 500 tokens.
+                /// Sets the text to search for. `<@id>` stands for the entity with that id. The platform's documented
+                /// limit is 500 tokens.
                 form query_text: into String,
                 /// Sets the kind of media to search with. Required with images.
                 form query_media_type: into QueryMediaType,
@@ -139,7 +139,7 @@ macro_rules! search {
         }
 
         impl $name {
-            /// Adds an image to search with, by its public URL. The platform documents up to 10 images.
+            /// Adds an image to search with, by its public URL. The platform's documented limit is 10 images.
             pub fn query_media_url(self, query_media_url: impl AsRef<str>) -> Self {
                 self.query_media_urls([query_media_url])
             }
@@ -153,7 +153,8 @@ macro_rules! search {
                 self
             }
 
-            /// Adds an image to search with: a path, or any [`FileSource`]. The platform documents up to 10 images.
+            /// Adds an image to search with: a path, or any [`FileSource`]. The platform's documented limit is 10
+            /// images.
             pub fn query_media_file(self, query_media_file: impl Into<FileSource>) -> Self {
                 self.query_media_files([query_media_file])
             }

@@ -32,7 +32,7 @@ impl TasksClient {
     /// [`video_url`](CreateVideoIndexingTask::video_url).
     ///
     /// The call returns before the video is indexed. Call [`wait_for_done`](Self::wait_for_done) before you search. The
-    /// platform documents up to 2 GB.
+    /// platform's documented limit is 2 GB.
     ///
     /// A file that cannot be read, is empty, or changes while it is being sent returns an [`Error::File`].
     ///

@@ -25,12 +25,12 @@ const RECENT: Duration = Duration::hours(1);
 /// The name of the search in its errors.
 const SEARCH: &str = "search for an uploaded file";
 
-/// Whether this is the error of a search that could not tell a file's asset from those of other files.
+/// Whether this is the error of a search that could not distinguish a file's asset from those of other files.
 pub(crate) fn is_unclear(e: &Error) -> bool {
     matches!(e, Error::Timeout { operation, .. } if operation == SEARCH)
 }
 
-/// Says whose asset it is.
+/// Determines the owner of an asset.
 pub(crate) type Ownership = Arc<dyn Fn(&Asset) -> Result<Owner> + Send + Sync>;
 
 /// The owner of an asset.
@@ -39,7 +39,7 @@ pub(crate) enum Owner {
     /// No file has been matched with the asset yet.
     Nobody,
     AnotherFile,
-    /// The asset may belong to a file of the same name and another size, because its size is not known yet.
+    /// The asset may belong to a file with the same name and a different size, because its size is not known yet.
     Unclear,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Lost<'a> {
 struct Search {
     /// The asset of each file, in their order.
     found: Vec<Option<Found>>,
-    /// Whether an asset whose owner is unclear may be that of a missing file.
+    /// Whether an asset whose owner is unclear may belong to a file that was not found.
     is_unclear: bool,
 }
 

@@ -108,7 +108,7 @@ fn lists_by_reference() {
 }
 
 #[test]
-fn an_asset_stands_for_itself() {
+fn an_asset_can_be_passed_instead_of_its_id() {
     let asset = asset();
     assert_eq!(VideoContext::from(&asset), VideoContext::asset_id("a1"));
     assert_eq!(EmbedInput::video(&asset), EmbedInput::video(MediaSource::asset_id("a1")));
@@ -119,7 +119,7 @@ fn an_asset_stands_for_itself() {
 }
 
 #[test]
-fn a_path_is_media() {
+fn a_path_can_be_passed_as_media() {
     let file = || MediaSource::file("a.jpg");
     assert_eq!(EmbedInput::image("a.jpg"), EmbedInput::image(ImageInput::new(file())));
     assert_eq!(EmbedInput::image(Path::new("a.jpg")), EmbedInput::image(file()));

@@ -46,7 +46,7 @@ fn a_whole_answer_and_a_streamed_answer_are_equal() {
 }
 
 #[test]
-fn the_life_of_an_analysis_task() {
+fn an_analysis_task_from_creation_to_deletion() {
     let (_stand_in, client, video) = begin();
     let tasks = client.analyze_async().tasks();
     let create = || tasks.create().video(video.clone()).prompt("Say something.").custom_id("mine");
@@ -77,7 +77,7 @@ fn the_life_of_an_analysis_task() {
 }
 
 #[test]
-fn the_life_of_an_analysis_batch() {
+fn an_analysis_batch_from_creation_to_deletion() {
     let (_stand_in, client, video) = begin();
     let batches = client.analyze_async().batches();
     let create = || {

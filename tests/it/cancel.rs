@@ -103,7 +103,7 @@ fn before_a_call_nothing_is_sent() {
 }
 
 #[test]
-fn the_handle_of_an_upload_goes_before_that_of_its_options() {
+fn the_cancel_handle_of_an_upload_takes_precedence_over_that_of_its_options() {
     let server = Server::start([]);
     let (client, _) = client(&server);
     let (canceled, other) = (CancelHandle::new(), CancelHandle::new());

@@ -121,7 +121,7 @@ fn bytes_are_sent_in_chunks_and_readers_are_not() {
 }
 
 #[test]
-fn temporary_faults_cost_only_the_chunk() {
+fn temporary_faults_affect_only_their_chunk() {
     for fault in [
         Fault::status(500),
         Fault::status(503),
@@ -714,7 +714,7 @@ fn a_platform_that_refuses_reports_is_not_asked_repeatedly() {
 }
 
 #[test]
-fn urls_are_requested_by_the_fifty() {
+fn urls_are_requested_fifty_at_a_time() {
     let stand_in = StandIn::start();
     stand_in.chunks(1000, 0);
     let file = FileSource::bytes("a.mp4", content(120_000));
@@ -908,7 +908,7 @@ fn settings_and_ids_that_cannot_be_used_are_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_resumed_session_is_completed_from_the_lists_of_the_platform() {
+fn the_details_of_a_resumed_session_come_from_the_platform() {
     let folder = Folder::new("resumed");
     let file = folder.write("a.mp4", b"12345678");
     let status = json!({
@@ -969,7 +969,7 @@ fn a_resumed_session_is_completed_from_the_lists_of_the_platform() {
 }
 
 #[test]
-fn the_clock_of_the_storage_is_not_that_of_the_platform() {
+fn the_clock_of_the_storage_is_not_taken_for_that_of_the_platform() {
     let folder = Folder::new("clock");
     let date = [("etag", "\"e\""), ("date", "Tue, 14 Nov 2123 22:14:20 GMT")];
     let stored = || Step::Answer(answer_with(200, &date, &Value::Null));
@@ -1283,8 +1283,8 @@ fn text_from_the_server_is_printable_in_errors() {
 
 #[test]
 fn a_cancellation_ends_every_phase() {
-    // Each request in turn is silent or asks to wait for long: the session, the URLs, two chunks, their report, the
-    // asset.
+    // Each request in turn gets no answer, or a long `Retry-After`: the session, the URLs, two chunks, their report,
+    // the asset.
     for (stuck, silent) in (0..6).flat_map(|phase| [(phase, true), (phase, false)]) {
         let cancel = CancelHandle::new();
         let remote = cancel.clone();
@@ -1362,7 +1362,7 @@ fn a_chunk_waits_while_the_platform_returns_no_urls() {
 fn no_chunk_is_started_after_a_permanent_failure() {
     let stand_in = StandIn::start();
     stand_in.chunks(1000, 200);
-    // A chunk is refused, or the report of one.
+    // Either a chunk or the report of a chunk is refused.
     for refused in ["PUT /storage/{upload_id}/1", "POST /assets/multipart-uploads/{upload_id}"] {
         stand_in.fault(refused, Fault::status(401));
         let file = FileSource::bytes("a.mp4", content(200_000));
@@ -1374,7 +1374,7 @@ fn no_chunk_is_started_after_a_permanent_failure() {
 }
 
 #[test]
-fn the_pause_before_a_chunk_is_sent_again_is_that_of_the_upload() {
+fn the_retry_delay_of_an_upload_applies_to_its_chunks() {
     for (delay, paused) in [(None, 1 + 2), (Some(3), 3 + 6)] {
         let (stand_in, clock) = (StandIn::start(), crate::server::Moving::default());
         stand_in.chunks(CHUNK, 20);

@@ -347,7 +347,7 @@ fn a_refusal_during_the_body_is_read_although_the_server_disconnects() {
     }
 }
 
-/// How a server goes on after a refusal within the body.
+/// The server's behavior after it has refused a body that is still being sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum After {
     /// It reads nothing more.
@@ -358,8 +358,8 @@ enum After {
     Interim,
 }
 
-/// A step that reads a part of the body, answers, and keeps the connection open until the test is over. It notes whether
-/// the whole body has come.
+/// A step that reads a part of the body, answers, and keeps the connection open until the test is over. It records
+/// whether the whole body has arrived.
 fn refuses_and_stays(bytes: Vec<u8>, after: After, over: mpsc::Receiver<()>) -> Step {
     Step::Talk(Box::new(move |stream, request| {
         if is_announced(request) {
@@ -439,7 +439,7 @@ fn a_success_before_the_end_of_the_body_does_not_stop_the_upload() {
 
 #[test]
 fn a_stall_without_a_refusal_changes_no_byte() {
-    // Again and again, the server sends something that is no answer, and reads a part of what has come.
+    // The server repeatedly sends something that is not an answer, and reads a part of what has arrived.
     let step = Step::Talk(Box::new(|stream, request| {
         let length: usize = request.header("content-length").unwrap().parse().unwrap();
         while request.body.len() < length {

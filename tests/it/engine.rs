@@ -324,7 +324,7 @@ fn a_clock_with_unusable_random_numbers_does_not_panic() {
 }
 
 #[test]
-fn a_limit_that_ends_an_unencrypted_attempt_says_nothing_of_tls() {
+fn a_limit_that_ends_an_unencrypted_attempt_does_not_mention_tls() {
     let server = Server::start([]);
     let client = builder(&server).timeout(Duration::ZERO).max_retries(0).build().unwrap();
     let e = get(&client).unwrap_err();
@@ -416,7 +416,7 @@ fn past_deadline(text: &str, call: impl Fn(RequestOptions) -> Error) -> Error {
 }
 
 #[test]
-fn the_deadline_holds_between_attempts() {
+fn the_deadline_applies_between_attempts() {
     let server = Server::start([status(500), status(500), status(500), ready()]);
     let clock = Moving::default();
     let client = builder(&server).clock(clock.clone()).max_retries(9).build().unwrap();
@@ -431,7 +431,7 @@ fn the_deadline_holds_between_attempts() {
     }
     assert_eq!(clock.taken(), seconds(&[0.5, 1.0]), "a pause of 2 s would outlast the deadline");
     assert_eq!(server.received().len(), 3);
-    // Nor does a pause that would end at the deadline.
+    // A pause that would end exactly at the deadline does not fit either.
     let server = Server::start([status(500), ready()]);
     let (client, clock) = client_in_time(&server);
     let exact = within(Duration::from_millis(500));
@@ -440,7 +440,7 @@ fn the_deadline_holds_between_attempts() {
 }
 
 #[test]
-fn the_deadline_holds_while_the_rate_limiter_pauses() {
+fn the_deadline_applies_while_the_rate_limiter_pauses() {
     let server = Server::start([too_many("30"), ready()]);
     let (client, clock) = client_in_time(&server);
     let other = client.clone();
@@ -460,7 +460,7 @@ fn the_deadline_holds_while_the_rate_limiter_pauses() {
 }
 
 #[test]
-fn the_deadline_holds_while_a_body_is_sent_on_a_slow_line() {
+fn the_deadline_applies_while_a_body_is_sent_on_a_slow_line() {
     // The server reads 100 KB/s, so that the file would take minutes. The pace is in real time, because the deadline is
     // that of sockets. It lasts only while the client takes part, because the kernel buffers a lot that would otherwise
     // be read at this pace.
@@ -509,7 +509,7 @@ fn a_server_that_reads_nothing_of_a_body_counts_as_silent() {
 }
 
 #[test]
-fn the_deadline_holds_while_a_response_arrives_slowly() {
+fn the_deadline_applies_while_a_response_arrives_slowly() {
     let trickle = || {
         Step::Live(Box::new(|stream| {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")?;

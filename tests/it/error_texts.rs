@@ -282,7 +282,7 @@ fn refusals() {
 }
 
 #[test]
-fn time_and_the_network() {
+fn timeouts_and_connection_errors() {
     let patience = |millis| RequestOptions::new().deadline(Duration::from_millis(millis));
     let mut texts = Texts::default();
     let (e, limit) = without_response(|limit| RequestOptions::new().deadline(limit));
@@ -321,7 +321,7 @@ fn time_and_the_network() {
 }
 
 #[test]
-fn what_cannot_be_read() {
+fn unreadable_responses() {
     let mut texts = Texts::default();
     texts.check(
         after([Step::Answer(answer_of_type(200, "text/html", "<title>Welcome</title>"))], get),

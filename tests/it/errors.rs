@@ -155,7 +155,7 @@ fn a_raw_response_reports_its_attempts_and_trace_id() {
 }
 
 #[test]
-fn only_what_can_succeed_unchanged_is_retryable() {
+fn only_a_call_that_can_succeed_unchanged_is_retryable() {
     for (status, retryable) in [
         (408, true),
         (429, true),
@@ -226,7 +226,7 @@ fn an_id_that_no_request_could_name_is_a_fault_of_the_response() {
     assert_eq!(found.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     let e = found[1].as_ref().unwrap_err().to_string();
     assert!(e.contains("item 1 of page 1: `_id`: "), "{e}");
-    // An optional id that is empty does not lose the rest.
+    // An empty optional id does not lose the rest of the response.
     let body = json!({"task_id": "t1", "custom_id": "", "batch_id": "", "status": "ready"});
     let server = Server::start([Step::Answer(answer(200, &body))]);
     assert_eq!(client_in_time(&server).0.analyze_async().tasks().retrieve("t1").send().unwrap().task_id, "t1");

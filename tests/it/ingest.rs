@@ -266,7 +266,7 @@ fn a_quota_that_is_used_up_at_a_destination_ends_the_batch() {
 }
 
 #[test]
-fn an_asset_that_was_deleted_meanwhile_is_uploaded_by_the_batch_after() {
+fn an_asset_that_was_deleted_meanwhile_is_uploaded_by_the_next_batch() {
     let scene = Scene::new(1, 0);
     assert!(scene.batch().send().unwrap().finish().is_complete());
     scene.client.assets().delete(&scene.stand_in.uploads()[0].asset_id).send().unwrap();
@@ -276,7 +276,7 @@ fn an_asset_that_was_deleted_meanwhile_is_uploaded_by_the_batch_after() {
 }
 
 #[test]
-fn a_copy_that_was_deleted_meanwhile_is_added_by_the_batch_after() {
+fn a_copy_that_was_deleted_meanwhile_is_added_by_the_next_batch() {
     let scene = Scene::new(1, 0);
     assert!(scene.both().wait(false).send().unwrap().finish().is_complete());
     let indexed = scene.client.indexes().indexed_assets();
@@ -298,7 +298,7 @@ fn a_404_of_a_destination_does_not_mean_that_the_asset_is_gone() {
 }
 
 #[test]
-fn a_refusal_for_good_is_remembered() {
+fn a_permanent_refusal_is_remembered() {
     let scene = Scene::new(1, 0);
     scene.stand_in.fault(ADD_TO_INDEX, Fault::status(400).code("video_file_broken"));
     let e = outcomes(scene.both()).remove("000.mp4").unwrap().result.unwrap_err();
@@ -320,7 +320,7 @@ fn a_destination_that_keeps_failing_is_given_up_after_the_time_of_an_outage() {
         assert!(requests.contains(&count), "{count}");
         assert!((minute..minute * 2).contains(&passed), "{passed:?}");
     }
-    // The time of the index does not count for the store.
+    // The time spent on the index does not count towards the limit of the store.
     let scene = Scene::new(1, 0);
     for (add, fault) in [
         (ADD_TO_INDEX, Fault::status(503).retry_after(1000)),

@@ -455,13 +455,13 @@ fn a_manifest_that_another_program_has_open_for_a_moment_is_replaced() {
     assert_eq!((found["00.mp4"].kind, found["00.mp4"].manifest_error.as_deref()), (Uploaded, None));
     assert!(lines(&folder)[0].contains("twelvelabs-manifest"), "{:?}", lines(&folder));
 
-    // The scanner has the leftover of a crash open, and there is no manifest yet.
+    // The scanner has a file open that was left by a crash, and there is no manifest yet.
     let (stand_in, folder) = (StandIn::start(), Folder::new("scanned-leftover"));
     small_files(&folder, 1);
     let new = folder.write(&format!("{NAME}.new"), br#"{"format":"twelvelabs-"#);
     let scanner = File::options().read(true).share_mode(FILE_SHARE_READ_AND_WRITE).open(new).unwrap();
     let scan = std::thread::spawn(move || {
-        // In real time, as above: shorter than the patience of the batch, and longer than it takes to begin.
+        // In real time, as above: shorter than the batch keeps retrying, and longer than it takes to start.
         std::thread::sleep(Duration::from_millis(400));
         drop(scanner);
     });
@@ -599,7 +599,7 @@ fn of_merged_manifests_the_newest_line_about_a_file_counts() {
     let found = outcomes(batch(&client, &folder));
     assert!(found.values().all(|outcome| outcome.kind == Skipped), "{found:?}");
     assert_eq!(stand_in.asset_count(), 2);
-    // A part of another account is refused as a whole manifest of it is.
+    // A part that belongs to another account is refused, as a whole manifest would be.
     let foreign = String::from_utf8(copies[1].clone()).unwrap().replacen("\"account\":\"", "\"account\":\"f", 1);
     fs::write(folder.path(NAME), [copies[0].clone(), foreign.into_bytes()].concat()).unwrap();
     let e = batch(&client, &folder).send().unwrap_err();

@@ -129,7 +129,7 @@ fn a_body_and_a_stream_are_counted() {
 }
 
 #[test]
-fn chunks_are_seen_each_once() {
+fn each_chunk_is_observed_once() {
     const CHUNK: usize = 1000;
     let server = Server::start_with(|port| {
         let url = |index: u32| json!({"chunk_index": index, "url": format!("http://127.0.0.1:{port}/storage/{index}?signature=c0ffee")});

@@ -31,7 +31,7 @@ fn an_outage_fails_no_file() {
 }
 
 #[test]
-fn an_outage_after_another_has_its_own_time() {
+fn each_outage_has_its_own_time_limit() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("outages"));
     small_files(&folder, 6);
     stand_in.fault("POST /assets", Fault::status(503).times(3));
@@ -95,7 +95,7 @@ fn an_outage_of_the_storage_fails_no_file() {
 }
 
 #[test]
-fn what_the_storage_refuses_says_nothing_about_the_account() {
+fn a_refusal_by_the_storage_does_not_stop_the_batch() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("storage-refusal"));
     stand_in.chunks(CHUNK, 3);
     folder.write("00-large.mp4", &content(100_001));
@@ -165,7 +165,7 @@ fn the_probes_of_an_outage_do_not_count_as_attempts() {
     let all = batch(&client, &folder).workers(2);
     let all = all.progress_callback(move |path, progress| match (path.ends_with("large.mp4"), progress.state) {
         (true, UploadState::Uploading) => until("the third attempt", || third.load(SeqCst)),
-        // This is reported after the batch has recorded that the file got through.
+        // `Processing` is reported after the batch has recorded that the file arrived.
         (true, UploadState::Processing) => through.store(true, SeqCst),
         (false, UploadState::Uploading) if progress.sent == 3000 && attempts.fetch_add(1, SeqCst) == 2 => {
             third.store(true, SeqCst);
@@ -237,7 +237,7 @@ fn the_only_file_of_a_batch_is_settled_after_a_lost_response() {
     let found = outcomes(batch(&stand_in.client(), &folder));
     assert_eq!(kinds(&found), [("00.mp4", Uploaded)], "{found:?}");
     assert_eq!((stand_in.asset_count(), stand_in.count("POST /assets")), (1, 2));
-    // It is tried twice at the most.
+    // The file is sent twice at most.
     let folder = Folder::new("only-once");
     folder.write("other.mp4", b"frames");
     stand_in.fault("POST /assets", Fault::reset_request(5).times(9));

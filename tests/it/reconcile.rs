@@ -94,7 +94,7 @@ fn a_file_whose_asset_is_listed_late_is_not_sent_again_by_the_same_batch() {
         list(&[]),
         list(&[]),
         Step::Answer(answer(201, &b)),
-        // The first file is taken up again.
+        // The first file is retried.
         list(&[&b]),
         list(&[&b]),
         list(&[&b, &a]),
@@ -159,7 +159,7 @@ fn the_only_file_of_its_name_is_found_before_its_size_is_known() {
 }
 
 #[test]
-fn a_file_whose_size_the_platform_does_not_tell_is_not_guessed() {
+fn an_asset_is_not_guessed_while_the_platform_reports_no_size() {
     let (clock, folder) = (TestClock::new(), Folder::new("no-sizes"));
     let write = |name: &str, content: &[u8]| {
         fs::create_dir(folder.path(&name[..1])).unwrap();
@@ -228,7 +228,7 @@ fn an_asset_whose_addition_is_listed_late_is_not_added_again_by_the_same_batch()
 }
 
 #[test]
-fn the_asset_of_a_session_is_not_taken_for_another_file() {
+fn the_asset_of_a_session_is_not_mistaken_for_another_file() {
     let mut scene = Scene::new(&["a/same.mp4", "b/same.mp4"]);
     let all = std::mem::take(&mut scene.paths);
     // The first file was sent in chunks, and the program crashed before it knew that the asset exists.
@@ -331,7 +331,7 @@ fn changed_before_it_is_sent(scene: &Scene, change: fn(&PathBuf)) -> TwelveLabs 
 }
 
 #[test]
-fn a_file_that_changes_before_it_is_sent_is_not_recorded_as_the_one_before() {
+fn a_file_that_changes_before_it_is_sent_is_not_recorded_as_its_earlier_version() {
     let changes: [fn(&PathBuf); 3] = [
         |path| fs::write(path, "a longer file than before").unwrap(),
         |path| fs::write(path, "a").unwrap(),
@@ -356,11 +356,11 @@ fn a_file_that_changes_before_it_is_sent_is_not_recorded_as_the_one_before() {
 }
 
 #[test]
-fn a_single_file_that_changes_before_it_is_sent_is_not_recorded_as_the_one_before() {
+fn a_single_file_that_changes_before_it_is_sent_is_not_recorded_as_its_earlier_version() {
     for threshold in [1, 1000] {
         let scene = Scene::new(&["a/a.mp4"]);
         let state = scene.folder.path("state");
-        // With a state, the platform is asked about the asset of the earlier run first. It does not exist any more.
+        // With a state, the platform is asked about the asset of the earlier run first. It no longer exists.
         let upload =
             |client: &TwelveLabs| client.assets().upload(&scene.paths[0]).threshold(threshold).state_file(&state);
         upload(&scene.client).max_wait_time(Duration::ZERO).send().unwrap_err();

@@ -253,7 +253,7 @@ fn metadata_is_an_object_or_the_json_text_of_one() {
 }
 
 #[test]
-fn a_filter_that_would_be_none_is_refused() {
+fn a_filter_that_would_filter_nothing_is_refused() {
     refused(|client| {
         let assets = || client.assets().list();
         let indexed = |metadata| client.indexes().indexed_assets().list("i").user_metadata(metadata).send().map(drop);
@@ -285,7 +285,7 @@ fn a_filter_that_would_be_none_is_refused() {
 }
 
 #[test]
-fn a_filter_by_metadata_replaces_the_one_before() {
+fn a_filter_by_metadata_replaces_the_earlier_one() {
     let received = sent(|client| {
         let list = client.indexes().indexed_assets().list("i").status(["ready"]).user_metadata(json!({"a": 1, "b": 2}));
         drop(list.user_metadata(json!({"b": 3, "status": "new", "page": 7})).page(2).send().unwrap());

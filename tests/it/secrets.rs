@@ -223,7 +223,7 @@ fn an_observer_receives_nothing_secret() {
 }
 
 #[test]
-fn whatever_is_shown_in_debug_has_a_name_and_no_key() {
+fn debug_output_names_the_type_and_hides_the_key() {
     let event = answer_of_type(200, "text/event-stream", "data: a\n\n");
     let lines = answer_of_type(200, "application/jsonl", "{}\n");
     let page = answer(200, &json!({"data": [], "page_info": {"page": 1, "total_page": 1}}));

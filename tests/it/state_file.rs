@@ -307,7 +307,7 @@ fn an_asset_that_cannot_be_polled_temporarily_is_not_uploaded_again() {
 }
 
 #[test]
-fn a_file_that_has_changed_is_not_the_asset_of_the_one_before() {
+fn a_changed_file_is_not_matched_with_its_earlier_asset() {
     let scene = Scene::new("other");
     scene.stand_in.polls_until_ready(u32::MAX);
     let before = scene.upload().wait(false).send().unwrap();

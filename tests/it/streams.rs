@@ -373,8 +373,8 @@ fn a_stream_may_take_long_but_not_be_silent() {
 }
 
 #[test]
-fn the_deadline_of_the_call_holds_for_the_stream() {
-    // The stream has no end. If the first text does not arrive within the deadline, the next deadline is tried.
+fn the_deadline_of_the_call_applies_to_the_stream() {
+    // The stream never ends. If the first text does not arrive within the deadline, the next deadline is tried.
     let has_ended_in_time = |(deadline, limit): &(Duration, &str)| {
         let server = Server::start([Step::Live(Box::new(|stream| {
             begin(stream, "application/x-ndjson")?;

@@ -163,7 +163,7 @@ fn a_file_of_an_earlier_batch_is_settled_although_it_is_not_in_this_one() {
 
 #[test]
 fn files_with_the_same_name_and_size_are_sent_one_at_a_time_without_blocking_workers() {
-    // The first file, in chunks, is never answered.
+    // The first file is sent in chunks, which get no answer.
     let scene = Scene::new(&[A, B, "d/same.mp4", "c/o.mp4"]);
     scene.stand_in.fault("PUT /storage/{upload_id}/{chunk}", Fault::silent(0));
     let cancel = CancelHandle::new();

@@ -257,7 +257,7 @@ fn a_temporarily_failing_list_is_retried_and_a_refused_list_is_not() {
 }
 
 #[test]
-fn a_state_that_can_only_be_an_end_is_noticed_in_a_list() {
+fn a_final_state_is_noticed_in_a_list() {
     let stand_in = StandIn::start();
     let ids: Vec<String> = (0..5).map(|number| format!("a{number}")).collect();
     let deleted: Vec<Value> = ids.iter().map(|id| json!({"_id": id, "status": "deleted"})).collect();

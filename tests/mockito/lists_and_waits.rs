@@ -121,7 +121,7 @@ fn servers_that_lie_or_repeat_end_the_list() {
 }
 
 #[test]
-fn pages_as_in_python() {
+fn pages_are_read_as_in_python() {
     let mut server = Server::new();
     page(&mut server, 1, r#"{"data":[{"_id":"1"}],"page_info":{"page":1,"total_page":2,"total_results":2}}"#);
     page(&mut server, 2, r#"{"data":[{"_id":"2"}],"page_info":{"page":2,"total_page":2,"total_results":2}}"#);
@@ -158,7 +158,7 @@ fn looks(server: &mut ServerGuard, bodies: &'static [&'static str]) -> (Mock, Ar
 }
 
 #[test]
-fn a_wait_sees_every_look_from_the_first() {
+fn a_wait_reports_every_poll_from_the_first() {
     let mut server = Server::new();
     let bodies = &[r#"{"_id":"1","status":"processing"}"#, r#"{"_id":"1","status":"ready"}"#];
     let (_mock, _) = looks(&mut server, bodies);
@@ -275,7 +275,7 @@ fn every_state_that_ends_a_wait() {
 }
 
 #[test]
-fn a_look_that_hangs_does_not_outlast_the_deadline() {
+fn a_poll_that_hangs_does_not_outlast_the_wait() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let client = TwelveLabs::builder().api_key("tlk_test").base_url(url).build().unwrap();
@@ -287,7 +287,7 @@ fn a_look_that_hangs_does_not_outlast_the_deadline() {
 }
 
 #[test]
-fn a_wait_survives_passing_faults_but_not_lasting_ones() {
+fn a_wait_survives_temporary_faults_but_not_lasting_ones() {
     let mut server = Server::new();
     let broken = server.mock("GET", "/assets/1").with_status(500).expect(3).create();
     let (_mock, _) = looks(&mut server, &[r#"{"_id":"1","status":"ready"}"#]);
@@ -323,7 +323,7 @@ fn a_compressed_bomb_is_stopped_at_the_limit() {
 }
 
 #[test]
-fn a_long_wait_asked_for_ends_the_call_at_once() {
+fn a_long_retry_after_ends_the_call_immediately() {
     let mut server = Server::new();
     let mock = server.mock("GET", "/assets/1").with_status(429).with_header("retry-after", "11382").expect(1).create();
     let clock = FakeClock::new();
@@ -334,7 +334,7 @@ fn a_long_wait_asked_for_ends_the_call_at_once() {
 }
 
 #[test]
-fn the_servers_words_never_carry_the_key() {
+fn text_from_the_server_never_contains_the_key() {
     let mut server = Server::new();
     server
         .mock("GET", "/assets/1")

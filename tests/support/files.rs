@@ -42,7 +42,7 @@ impl Folder {
         names
     }
 
-    /// Creates a folder whose name has another spelling. Where names are case-sensitive, this takes a link.
+    /// Creates a folder whose name has another spelling. Where names are case-sensitive, the other spelling is a link.
     pub fn create_with_spelling(&self, name: &str, spelling: &str) {
         let _ = fs::create_dir(self.path(name));
         #[cfg(unix)]

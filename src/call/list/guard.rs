@@ -42,7 +42,7 @@ pub(crate) struct Guard {
     max_pages: u64,
     /// The number of pages admitted.
     pages: u64,
-    /// The number of items on them that were not returned before.
+    /// The number of items on the admitted pages that were not returned before.
     items: u64,
     /// Whether the size of the list changed while it was read. If so, items may be returned again on other pages.
     changed: bool,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_ids_may_return_but_not_in_a_row() {
+    fn a_page_without_ids_may_recur_but_not_in_a_row() {
         let (a, b) = (r#"{"rank": 1}"#, r#"{"rank": 2}"#);
         for (pages, expected) in [
             (vec![a, a], "the server returned page 1 again as page 2"),

@@ -108,7 +108,7 @@ impl<T> SyncPager<T> {
         SyncPager { list, page, taken: 0, items: OnceLock::new(), prefetch: None }
     }
 
-    /// Says whether there is a page after this one.
+    /// Returns whether there is a page after this one.
     pub fn has_next(&self) -> bool {
         self.list.has_next()
     }
@@ -127,8 +127,8 @@ impl<T> SyncPager<T> {
     /// `from_token` of the same call. `None` at the end of the list.
     ///
     /// The list continues after the last item that was taken. If no item of this page was taken, because you go page by
-    /// page, it continues after this page. An item may come twice if the list has changed in the meantime. If the place
-    /// cannot be found because the items around it were deleted, the list returns an
+    /// page, it continues after this page. An item may be returned twice if the list has changed in the meantime. If
+    /// the place cannot be found because the items around it were deleted, the list returns an
     /// [`Error::Paging`](crate::Error::Paging). The token of a search works as long as the platform keeps its pages
     /// (see [`PageInfo::page_expires_at`]).
     ///

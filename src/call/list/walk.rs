@@ -38,7 +38,7 @@ pub(crate) struct List {
     failures: u32,
     /// Whether the list has ended in an error.
     ended: bool,
-    /// Whether it is read from its first page, and not from a later one.
+    /// Whether the list is read from its first page, and not from a later one.
     is_whole: bool,
     /// The identity of the last item of the last page, or of the item before that page if it is empty.
     last_item: Option<u64>,
@@ -355,8 +355,8 @@ impl List {
         self.last_item = page.identity_before(page.count());
         self.last = Some(Size::of(&page));
         self.next.clone_from(&page.next);
-        // This is only a warning: a server may count items that it does not return, such as deleted ones. The error
-        // would then end each reading of the list.
+        // This is only a warning: a server may count items that it does not return, such as deleted ones. An error
+        // would then end every reading of such a list.
         if let (None, true, Some((items, results))) = (&self.next, self.is_whole, self.guard.shortfall()) {
             log::warn!(
                 "{}: the list ended after {items} items, although the platform reports {results}",

@@ -45,7 +45,7 @@ pub(crate) struct Stream {
     request: Request,
     response: HttpResponse<()>,
     lines: Lines<LiveBody>,
-    /// The deadline and the cancel handle of the call, which also hold while a part of the stream is repaired.
+    /// The deadline and the cancel handle of the call, which also apply while a part of the stream is repaired.
     watch: Watch,
 }
 

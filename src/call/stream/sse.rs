@@ -253,7 +253,7 @@ mod tests {
         assert!(matches!(endless(b'x').next(), Err(Fault::TooLong)));
         assert!(matches!(Lines::new(&b"data: 123\n"[..], 8).next(), Err(Fault::TooLong)));
         assert!(matches!(Lines::new(&b"data: 12\n"[..], 8).next(), Ok(Some(_))));
-        // No line of it is long.
+        // None of its lines is long.
         let (mut event, mut pending) = (Lines::new(Pieces::new(&b"data: 12\n".repeat(9), &[]), 8), Pending::default());
         assert!(matches!(event.event(&mut pending), Err(Fault::TooLong)));
     }
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn an_event_is_returned_with_its_last_byte() {
         for end in ["\n\n", "\r\r", "\r\n\r"] {
-            // To read on would break.
+            // Reading on would meet the broken connection.
             let text = format!("data: 1{end}");
             let mut lines = Lines::new(Pieces { breaks: true, ..Pieces::new(text.as_bytes(), &[]) }, 1000);
             assert!(matches!(lines.event(&mut Pending::default()), Ok(Some(_))), "{end:?}");

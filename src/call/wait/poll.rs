@@ -72,11 +72,11 @@ pub(crate) struct Poll {
     unknown: u32,
 }
 
-/// The states that can only be an end, whichever resource is in them. Without this list, a wait would last to its time
-/// limit if this version does not know that a resource can be deleted, for example.
+/// The states that are final for every kind of resource. Without this list, a wait would run until its time limit if,
+/// for example, this version of the crate does not know that a resource can be deleted.
 const ENDS: [&str; 8] = ["aborted", "canceled", "cancelled", "deleted", "error", "expired", "failed", "rejected"];
 
-/// Whether a state is an end, although the type of the resource does not know it as one.
+/// Whether a state is final even if the resource's type does not list it as such.
 pub(super) fn is_end(status: &str) -> bool {
     ENDS.iter().any(|end| status.eq_ignore_ascii_case(end))
 }

@@ -109,7 +109,7 @@ fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
     Some((uri.host()?, port))
 }
 
-/// Returns the address that a URL contains in place of a name.
+/// Returns the address that a URL contains instead of a host name.
 fn literal(uri: &Uri) -> Option<SocketAddr> {
     let has_port = uri.authority().and_then(|authority| authority.as_str().parse().ok());
     has_port.or_else(|| {
@@ -184,7 +184,7 @@ mod tests {
     fn cached_addresses_expire() {
         let names = DnsCache::default();
         let moved: SocketAddr = "192.0.2.1:9".parse().unwrap();
-        // A moment before the end of its time, and a moment after.
+        // Just before the entry expires, and just after.
         for (age, is_kept) in [(MAX_AGE / 2, true), (MAX_AGE, false)] {
             let Some(looked_up) = Instant::now().checked_sub(age) else { continue };
             let old = Entry { looked_up, addresses: vec![moved], worked: Some(moved) };

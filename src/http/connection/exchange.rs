@@ -62,7 +62,7 @@ pub(crate) struct Exchange {
     pub(super) head: AtomicBool,
     /// Whether this crate opened the socket. Only then is it known when a byte has left.
     pub(super) socket: AtomicBool,
-    /// Whether a byte of the request has left, for other threads. It exists once one of them has asked for it.
+    /// Whether a byte of the request has left, for other threads. It is created when one of them first asks for it.
     departed: OnceLock<Arc<AtomicBool>>,
     /// The number of bytes of the request handed to the connection.
     pub(super) bytes: AtomicU64,

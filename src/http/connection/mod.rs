@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn no_address_that_answers_is_an_error_or_a_timeout() {
+    fn if_no_address_answers_connecting_fails_or_times_out() {
         let (result, tried) = race(&[REFUSING, REFUSING], Duration::from_secs(600));
         assert!(matches!(result, Err(ureq::Error::Io(e)) if e.kind() == io::ErrorKind::ConnectionRefused));
         assert_eq!(tried.len(), 2);

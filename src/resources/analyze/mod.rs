@@ -177,8 +177,8 @@ pub(crate) fn complete(text: Option<String>, finish_reason: Option<&FinishReason
     Err(Error::InvalidOutput { message, text })
 }
 
-/// Returns what the platform says about a failure beside the text of an answer. Beside a truncated text, an error is
-/// only a warning.
+/// Returns the failure that the platform reports together with the text of an answer. With a truncated text, an error
+/// is only a warning.
 fn failure<'a>(error: Option<&'a AnalyzeError>, finish_reason: Option<&FinishReason>) -> Option<&'a str> {
     let AnalyzeError { code, message } = error.filter(|_| finish_reason != Some(&FinishReason::Length))?;
     message.as_deref().or(code.as_deref())
@@ -449,7 +449,8 @@ pub struct AnalyzeResponse {
 }
 
 impl AnalyzeResponse {
-    /// Returns an error if the platform reports a failure beside the text. In a stream, such a report is an error, too.
+    /// Returns an error if the platform reports a failure together with the text. In a stream, such a report is an
+    /// error, too.
     fn check(&self) -> Result<()> {
         let Some(why) = failure(self.error.as_ref(), self.finish_reason.as_ref()) else { return Ok(()) };
         let message = format!("the platform reported an error: {}", printable(why, 2000));
@@ -470,7 +471,7 @@ impl AnalyzeResponse {
     ///
     /// [`Error::Truncated`], with the text, if the model stopped at the token limit; [`Error::InvalidOutput`] if there
     /// is no text, if the finish reason does not say that the text is complete, or if the platform reports an
-    /// [`error`](Self::error) beside it.
+    /// [`error`](Self::error) with it.
     pub fn complete(self) -> Result<String> {
         self.check()?;
         complete(self.data, self.finish_reason.as_ref())

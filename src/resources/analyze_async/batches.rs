@@ -37,8 +37,8 @@ impl AnalyzeBatchesClient {
 
     /// Starts the analysis of many videos, with one task for each.
     ///
-    /// The platform documents 1 to 1,000 requests and 2,000 hours of video in a batch, and 5 batches at a time. It
-    /// cancels items that are not done after 24 hours, and keeps the results for 30 days.
+    /// The platform's documented limits are 1 to 1,000 requests and 2,000 hours of video in a batch, and 5 batches at a
+    /// time. It cancels items that are not done after 24 hours, and keeps the results for 30 days.
     ///
     /// ```no_run
     /// use twelvelabs::analyze::{AnalyzeModelName, VideoContext};
@@ -113,7 +113,7 @@ impl AnalyzeBatchesClient {
         self.0.get(&["analyze", "batches", batch_id, "results"]).into()
     }
 
-    /// Cancels a batch. The platform cancels queued items and finishes those in process.
+    /// Cancels a batch. The platform cancels queued items and finishes those in progress.
     ///
     /// The batch is `canceling` until then. A [wait](Self::wait_for_done) for it returns an
     /// [`Error::Failed`](crate::Error::Failed) with the status `canceled`. The existing results can still be read.
@@ -218,7 +218,7 @@ open_enum! {
         Pending = "pending",
         /// The batch is in progress.
         Processing = "processing",
-        /// The batch is being canceled. The platform still finishes the items in process.
+        /// The batch is being canceled. The platform still finishes the items in progress.
         Canceling = "canceling",
         /// The batch was canceled.
         Canceled = "canceled",
@@ -262,7 +262,7 @@ pub struct AnalyzeBatch {
     pub total_items: Option<u64>,
     /// The number of queued items.
     pub queued_items: Option<u64>,
-    /// The number of items in process.
+    /// The number of items in progress.
     pub processing_items: Option<u64>,
     /// The number of items with a result.
     pub ready_items: Option<u64>,

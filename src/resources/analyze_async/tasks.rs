@@ -38,8 +38,8 @@ impl AnalyzeTasksClient {
 
     /// Starts the analysis of a video or of some images.
     ///
-    /// The call returns immediately; [`wait_for_done`](Self::wait_for_done) returns the result. The platform documents
-    /// videos of up to 2 hours, or of 4 hours of which 2 are analyzed, and 1 to 20 images.
+    /// The call returns immediately; [`wait_for_done`](Self::wait_for_done) returns the result. The platform's
+    /// documented limits are 2 hours of video, or 4 hours of which 2 are analyzed, and 1 to 20 images.
     ///
     /// Unlike most POSTs, this call is safe to retry: it sends a random idempotency key, so the platform
     /// creates one task for all attempts. With your own [`idempotency_key`](CreateAnalyzeTask::idempotency_key), it
@@ -76,7 +76,8 @@ impl AnalyzeTasksClient {
         self.0.get(&["analyze", "tasks", task_id]).into()
     }
 
-    /// Deletes a task permanently. The platform refuses to delete a task in process: [`cancel`](Self::cancel) it first.
+    /// Deletes a task permanently. The platform refuses to delete a task in progress: [`cancel`](Self::cancel) it
+    /// first.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

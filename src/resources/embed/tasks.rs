@@ -47,7 +47,7 @@ impl EmbedTasksClient {
     }
 
     /// Starts embedding a video. Set exactly one of [`video_file`](CreateEmbedTask::video_file) and
-    /// [`video_url`](CreateEmbedTask::video_url). The platform documents up to 2 GB.
+    /// [`video_url`](CreateEmbedTask::video_url). The platform's documented limit is 2 GB.
     ///
     /// The call returns before the vectors exist. Call [`wait_for_done`](Self::wait_for_done), then
     /// [`retrieve`](Self::retrieve). A file that cannot be read, is empty, or changes while it is being sent returns an

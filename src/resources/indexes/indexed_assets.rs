@@ -85,7 +85,7 @@ impl IndexedAssetsClient {
         self.0.get(&["indexes", index_id, "indexed-assets", indexed_asset_id]).into()
     }
 
-    /// Deletes an indexed asset and everything that its index knows about it permanently. The asset remains.
+    /// Permanently deletes an indexed asset and everything that its index knows about it. The asset remains.
     ///
     /// ```no_run
     /// # let client = twelvelabs::TwelveLabs::from_env()?;

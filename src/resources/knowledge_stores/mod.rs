@@ -154,8 +154,8 @@ request! {
         json ingestion_config: object,
         /// Sets the description of the knowledge store.
         json description: into String,
-        /// Sets your own metadata: strings, numbers, booleans or lists of strings. The platform documents up to 10 keys
-        /// of 128 characters, strings of 2,048 characters, and integers of 53 bits.
+        /// Sets your own metadata: strings, numbers, booleans or lists of strings. The platform's documented limits are
+        /// 10 keys of 128 characters, strings of 2,048 characters, and integers of 53 bits.
         json metadata: object,
     }
 }

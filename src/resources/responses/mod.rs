@@ -587,7 +587,7 @@ masked_debug! {
 }
 
 impl ResponseOutputItem {
-    /// Says whether this item belongs to the answer and is not an intermediate step.
+    /// Returns whether this item belongs to the answer and is not an intermediate step.
     pub fn is_answer(&self) -> bool {
         matches!(self.kind, None | Some(ResponseOutputItemType::Message))
             && matches!(self.phase, None | Some(ResponsePhase::FinalAnswer))

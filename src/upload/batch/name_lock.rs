@@ -74,8 +74,8 @@ impl NameLocks {
         next
     }
 
-    /// Whether a file of the same name and another size is being sent, or may have arrived. Until the platform knows the
-    /// size of an asset, it may belong to either of them.
+    /// Whether a file with the same name and a different size is being sent, or may have arrived. Until the platform
+    /// knows the size of an asset, it may belong to either of them.
     pub(crate) fn has_other_size(&self, (name, size): &Name) -> bool {
         let in_flight = |state: &State| state.is_held || !state.unsettled.is_empty();
         lock(&self.0).iter().any(|((other, its_size), state)| other == name && its_size != size && in_flight(state))

@@ -33,14 +33,15 @@ impl Batch {
             self.end_try();
             return self.failed(job, key, e);
         }
-        // If too many files are open, one file at a time needs fewer.
+        // If too many files are open, sending one file at a time opens fewer.
         let reachable = !is_shortage(&e) && self.is_reachable();
         let now = self.now();
         let mut queue = self.queue();
         queue.failures += 1;
         let outage = !reachable || queue.failures >= OUTAGE || queue.outage.is_some();
         job.file.tries += u32::from(!outage);
-        // The only file left has nothing to wait for, unless it may have arrived: then it is looked for.
+        // If this is the only file left, there is no other file to wait for. If it may have arrived, it is still looked
+        // for.
         let alone = queue.files.is_empty() && queue.pending.is_empty() && queue.busy <= 1 && !self.names.has_waiting();
         let alone = alone && job.file.checkpoint.sent_at.is_none();
         if !outage && (job.file.tries >= MAX_TRIES || alone) {

@@ -121,7 +121,7 @@ impl Batch {
             Err(e) if is_unclear(&e) => return self.postpone(job, &key, e),
             Err(e) => return self.failed_transiently(job, &key, e),
         }
-        // Only a file that is sent now counts, and not one that waited for its name or has arrived.
+        // Only a file that is sent now takes a slot, and not one that waits for its name or has already arrived.
         if let Some(later) = self.next_slot() {
             let mut queue = self.queue();
             queue.held_until = queue.held_until.max(later);
@@ -172,7 +172,8 @@ impl Batch {
         }
     }
 
-    /// Asks the platform for its time if it is not known, unless the platform does not tell it.
+    /// Asks the platform for its time if it is not known, unless an earlier request has shown that the platform does
+    /// not report it.
     fn ask_for_time(&self) {
         let mut in_vain = lock(&self.asked_time_in_vain);
         if !*in_vain && self.client.clock_offset().is_none() {
@@ -241,7 +242,7 @@ impl Batch {
         }
     }
 
-    /// Returns a function that says whose asset it is, for a file of this name and size.
+    /// Returns the function with which a file of this name and size determines the owner of an asset.
     fn ownership(self: &Arc<Self>, name: &Name) -> Ownership {
         let (batch, name) = (self.clone(), name.clone());
         Arc::new(move |asset| {

@@ -1,7 +1,7 @@
 //! Compacting a journal: the current lines are written to a second file, which then replaces the journal.
 //!
 //! The second file is complete and on the disk before it is renamed, so a crash leaves one of the two intact.
-//! Compacting in place was turned down, because a crash could destroy both.
+//! Compacting in place was rejected, because a crash could destroy both.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};

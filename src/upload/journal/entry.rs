@@ -55,7 +55,7 @@ impl Kind {
     }
 }
 
-/// A version of a file. Another size or another modification time means another version.
+/// A version of a file. A different size or modification time means a different version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileKey {
     /// The absolute path.
@@ -135,8 +135,7 @@ impl Header {
 /// Returns 32 bits that distinguish one API key from another: FNV-1a with the finalizer of MurmurHash 3, whose results
 /// are the same on every system and in every version.
 ///
-/// A password hash was turned down. Even many journals reveal no more than these 32 bits of a key, and a key has far
-/// more.
+/// A password hash was rejected. Even many journals reveal no more than these 32 bits of a key, and a key has far more.
 pub(crate) fn fingerprint(api_key: &str) -> String {
     let hash = Fnv1a::new().bytes(b"twelvelabs manifest: ").bytes(api_key.as_bytes()).finish();
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -310,7 +309,7 @@ mod tests {
         let line = serde_json::to_vec(&done).unwrap();
         let head = EntryHead::read_own(&line).unwrap();
         assert_eq!((&*head.path, head.sent_at.is_some()), ("/caf\u{e9}/a.mp4", false));
-        // No part of a line is a line.
+        // No part of a line counts as a line.
         for end in 0..line.len() {
             assert!(EntryHead::read(&line[..end]).is_err(), "{end}");
         }

@@ -5,7 +5,7 @@
 //! moment therefore loses at most the line that was being written. Such a torn line is skipped by readers, and the next
 //! line starts after a line break of its own.
 //!
-//! A database was turned down: lines can be read by people and concatenated by scripts, and need no dependency.
+//! A database was rejected: lines can be read by people and concatenated by scripts, and need no dependency.
 
 pub(crate) mod compact;
 pub(crate) mod entry;

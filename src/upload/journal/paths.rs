@@ -1,4 +1,4 @@
-//! The paths of a batch: their folders, and how one file is told from another.
+//! The paths of a batch: their folders, and how files are distinguished.
 //!
 //! A file is identified by its path, with every link in its folder resolved. One file may have several spellings
 //! (`clip.mp4` and `CLIP.MP4` on Windows and macOS, in an ext4 folder with `casefold`, on many shares). Whether names

@@ -22,8 +22,8 @@ pub use in_time::{in_time, within};
 
 pub const API_KEY: &str = "test-key";
 
-/// Time limits with their texts, to be tried one after the other: a busy machine may need the whole of a short one before
-/// the server has seen the call.
+/// Time limits with their texts, to be tried one after the other: on a busy machine, a short one may pass before the
+/// server has received the call.
 pub const LIMITS: [(Duration, &str); 3] =
     [(Duration::from_millis(350), "350 ms"), (Duration::from_secs(3), "3 s"), (Duration::from_secs(20), "20 s")];
 

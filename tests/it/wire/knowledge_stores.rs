@@ -336,7 +336,7 @@ fn hits(hits: &[Value], next: Option<&str>) -> Step {
 }
 
 #[test]
-fn the_settings_of_a_search_hold_for_all_its_pages() {
+fn the_settings_of_a_search_apply_to_all_its_pages() {
     let clip = |item: &str| json!({"asset_type": "video", "item_id": item, "rank": 1, "matches": []});
     let failed = Step::Answer(answer(500, &json!({"message": "later"})));
     let server =

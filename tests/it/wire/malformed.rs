@@ -411,7 +411,7 @@ fn on_ticking_clock<T>(
 }
 
 #[test]
-fn the_deadline_and_the_cancel_handle_hold_during_a_repair() {
+fn the_deadline_and_the_cancel_handle_apply_during_a_repair() {
     const WORDS: u64 = 5000;
     let words: Vec<Value> = (0..WORDS).map(|n| json!({"start": "?", "end": n})).collect();
     let body = answer(200, &json!({"_id": "1", "words": words}));
@@ -432,7 +432,7 @@ fn the_deadline_and_the_cancel_handle_hold_during_a_repair() {
 }
 
 #[test]
-fn the_deadline_and_the_cancel_handle_hold_while_a_stream_is_repaired() {
+fn the_deadline_and_the_cancel_handle_apply_while_a_stream_is_repaired() {
     type Read = fn(&TwelveLabs, RequestOptions) -> Result<usize, Error>;
     const FAULTS: usize = 5000;
     let faults = vec!["NaN"; FAULTS].join(",");

@@ -93,7 +93,7 @@ fn every_option_of_a_response() {
 }
 
 #[test]
-fn every_form_of_a_question() {
+fn a_question_can_be_a_text_or_items() {
     let question = String::from("Who?");
     let inputs = [
         (&question).into(),

@@ -401,7 +401,7 @@ timed_media_input! {
 media_input! {
     /// A PDF, text or Markdown file to embed. Requires `marengo3.5`.
     ///
-    /// The platform documents up to 64 pages for each MB of a PDF.
+    /// The platform's documented limit is 64 pages for each MB of a PDF.
     DocumentInput(MediaSource) {
         /// Sets the segmentation, which splits the pages of a PDF further or a text into chunks.
         segmentation: into DocumentSegmentation,

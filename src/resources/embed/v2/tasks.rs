@@ -36,8 +36,8 @@ impl EmbedV2TasksClient {
     /// Starts embedding audio or video, and with `marengo3.5` also an image or a document.
     ///
     /// The call returns before the vectors exist; [`wait_for_done`](Self::wait_for_done) returns them. Unusable media
-    /// may be reported only then. A local file is sent as base64, and may have 36 MB for audio or video, 32 MB for an
-    /// image and 512 MB for a document. The platform accepts larger files by URL or as an asset.
+    /// may be reported only then. A local file is sent as base64, up to 36 MB for audio or video, 32 MB for an image
+    /// and 512 MB for a document. The platform accepts larger files by URL or as an asset.
     ///
     /// A local file that cannot be read, is empty, or changes while it is being sent returns an
     /// [`Error::File`](crate::Error::File).
