@@ -201,6 +201,15 @@ fn the_older_tasks_return_their_vectors_separately() {
 }
 
 #[test]
+fn a_ready_task_without_vectors_is_a_failure() {
+    for data in [Value::Null, json!({})] {
+        let server = Server::start([Step::Answer(answer(200, &json!({"_id": "e", "status": "ready", "data": data})))]);
+        let e = server::client(&server).0.embed().v2().tasks().wait_for_done("e").send().unwrap_err();
+        assert!(data.is_object() || e.to_string().contains("its embeddings are missing"), "{e}");
+    }
+}
+
+#[test]
 fn a_vector_is_complete_or_an_error_in_every_call() {
     type Body<'a> = &'a dyn Fn(&Value) -> Value;
     type Read = fn(&TwelveLabs) -> Result<Vec<f32>, Error>;

@@ -437,6 +437,11 @@ fn the_deadline_applies_between_attempts() {
     let exact = within(Duration::from_millis(500));
     let e = client.assets().retrieve("a1").request_options(exact).send().unwrap_err();
     assert!(e.to_string().contains("no time for another attempt") && clock.taken().is_empty(), "{e}");
+    // A deadline that has passed already sends nothing.
+    let server = Server::start([]);
+    let (client, _) = client_in_time(&server);
+    let e = client.assets().retrieve("a1").request_options(within(Duration::ZERO)).send().unwrap_err();
+    assert!(e.is_timeout() && e.to_string().contains("has passed; nothing was sent"), "{e}");
 }
 
 #[test]

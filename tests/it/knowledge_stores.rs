@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use twelvelabs::assets::{Asset, AssetType};
+use twelvelabs::assets::{Asset, AssetRef, AssetType};
 use twelvelabs::knowledge_store_items::KnowledgeStoreItemStatus;
 use twelvelabs::knowledge_stores::{
     IngestionConfig, KnowledgeStoreGroupBy, SearchKnowledgeStoreFilter, SearchKnowledgeStoreHit,
@@ -91,7 +91,7 @@ fn an_item_is_created_with_the_type_of_its_asset() -> Result<()> {
         (json!({"_id": "a", "technical_metadata": {"file_mime_type": "image/png"}}), Some("image")),
         (json!({"_id": "a"}), None),
     ];
-    let server = Server::start((0..cases.len() + 3).map(|_| Step::Answer(answer(202, &item))));
+    let server = Server::start((0..cases.len() + 4).map(|_| Step::Answer(answer(202, &item))));
     let (client, _) = client(&server);
     let items = client.knowledge_store_items();
     for (asset, _) in &cases {
@@ -102,6 +102,7 @@ fn an_item_is_created_with_the_type_of_its_asset() -> Result<()> {
     items.create("ks_1", "a").asset_type(AssetType::Image).send()?;
     let image: Asset = serde_json::from_value(cases[0].0.clone()).unwrap();
     items.create("ks_1", &image).asset_type(AssetType::Video).send()?;
+    items.create("ks_1", AssetRef::from("a").with_type(AssetType::Audio)).send()?;
     let sent = server.received().into_iter().map(|request| {
         assert_eq!(
             (request.path.as_str(), &request.json()["asset_id"]),
@@ -109,7 +110,8 @@ fn an_item_is_created_with_the_type_of_its_asset() -> Result<()> {
         );
         request.json().get("asset_type").cloned()
     });
-    let expected = cases.iter().map(|(_, expected)| *expected).chain([None, Some("image"), Some("video")]);
+    let expected =
+        cases.iter().map(|(_, expected)| *expected).chain([None, Some("image"), Some("video"), Some("audio")]);
     assert_eq!(sent.collect::<Vec<_>>(), expected.map(|kind| kind.map(|kind| json!(kind))).collect::<Vec<_>>());
     Ok(())
 }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use twelvelabs::analyze::{AnalyzeTimeRange, ResponseFormat, SegmentDefinition, SegmentField, SegmentFieldType};
 use twelvelabs::analyze_async::{BatchDefaults, BatchItemRequest};
+use twelvelabs::assets::UploadMethod;
 use twelvelabs::embed::{AudioInput, EmbedInput, EmbedTaskVideo, MediaSource, TimeBasedMetadataEntry, VideoInput};
 use twelvelabs::entity_collections::EntityInput;
 use twelvelabs::search::SearchFilter;
@@ -299,4 +300,22 @@ fn a_filter_by_metadata_replaces_the_earlier_one() {
         drop(client.indexes().videos().list("i").user_metadata(json!({"status": "new"})).send().unwrap());
     });
     assert_eq!(query(&received), ["page=1", "status=new"], "this list has no `status` filter of its own");
+}
+
+#[test]
+fn a_refusal_for_size_names_the_documented_limit() {
+    let server = Server::start((0..4).map(|_| Step::Answer(answer(413, &json!({"message": "Too large."})))));
+    let (client, _) = client(&server);
+    let file = || FileSource::bytes("a.mp4", *b"a");
+    let by_url = UploadMethod::url("https://example.com/a.mp4");
+    for (result, hint) in [
+        (client.assets().create(UploadMethod::direct(file())).send().map(drop), "200 MB for a local video"),
+        (client.assets().create(by_url).send().map(drop), "4 GB for a video or audio file by URL"),
+        (client.tasks().create("i").video_file(file()).send().map(drop), "2 GB for the video of a task"),
+        (client.embed().tasks().create("m").video_file(file()).send().map(drop), "2 GB for the video of an embedding"),
+    ] {
+        let e = result.unwrap_err().to_string();
+        assert!(e.starts_with("Too large. [413]") && e.contains(hint), "{e}");
+    }
+    server.finish();
 }
