@@ -533,12 +533,15 @@ mod tests {
 
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         let whole = Call::Part(usize::MAX);
-        // A connection that accepts a head and a body, and then dies without a sign.
-        let dead = || stream(&[whole, whole, Call::Broken], &[whole, Call::Full(0)], answer);
+        // Connections that accept a head and a body, and then die without a sign: they are silent whenever the pool looks.
+        let silent = Call::Full(0);
+        let dead = [0; 2].map(|_| {
+            stream(&[whole, whole, Call::Broken], &[whole, silent, silent, silent, silent, silent, silent], answer)
+        });
         let fresh = stream(&[], &[], answer);
         let limits = Limits { answer: CONNECT, stream: false, total: None };
         let trust = Trust::default();
-        let connector = scripted(vec![dead(), dead(), fresh.clone()], trust.clone());
+        let connector = scripted(vec![dead[0].clone(), dead[1].clone(), fresh.clone()], trust.clone());
         let agent = Agent::with_parts(config("", limits, None, None).unwrap(), connector, DnsCache::default());
         let api = Connections { agent, trust };
         let stand_in = HeaderValue::from_static("key");
@@ -564,6 +567,8 @@ mod tests {
         assert_eq!(read(post()), b"{}");
         let arrived = crate::sync::lock(&fresh.0);
         assert!(arrived.sent.ends_with(b"\r\n\r\nabc"), "{}", String::from_utf8_lossy(&arrived.sent));
+        let tried = dead.iter().filter(|stream| crate::sync::lock(&stream.0).writes.is_empty()).count();
+        assert_eq!(tried, 1, "the other idle connection is not tried");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use twelvelabs::responses::{Conversation, ResponseSelection, ResponseStatus};
+use twelvelabs::responses::{Conversation, ResponseInclude, ResponseSelection, ResponseStatus};
 use twelvelabs::testing::StandIn;
-use twelvelabs::{Error, Result, TwelveLabs};
+use twelvelabs::{Error, RequestOptions, Result, TwelveLabs};
 
 use crate::server::{Server, Step, answer, answer_of_type, client};
 
@@ -73,7 +73,9 @@ fn every_kind_of_question_continues_the_session() -> Result<()> {
     assert_eq!(conversation.ask("Really?").instructions("Yes or no.").stream()?.text()?, "Yes.");
     let truncated = conversation.ask("And then?").send()?;
     assert_eq!(truncated.status, Some(ResponseStatus::Incomplete));
-    conversation.ask("And then?").selections([ResponseSelection::item("ksi_1")]).send()?;
+    let options = RequestOptions::new().additional_header("x-test", "1");
+    let ask = conversation.ask("And then?").selections([ResponseSelection::item("ksi_1")]);
+    ask.include([ResponseInclude::from("more")]).request_options(options).send()?;
     assert_eq!(session(&conversation).as_deref(), Some("s2"), "the session that the platform returned is continued");
     conversation.clone().ask("And then?").send()?;
 
@@ -84,6 +86,7 @@ fn every_kind_of_question_continues_the_session() -> Result<()> {
     assert_eq!(instructions[..4], ["Be brief.", "Be brief.", "Be brief.", "Yes or no."]);
     assert_eq!(requests.iter().map(|body| body["stream"] == true).collect::<Vec<_>>()[2..5], [false, true, false]);
     assert_eq!((&requests[1]["text"]["format"]["schema"], &requests[5]["selections"][0]["id"]), (&schema, &s("ksi_1")));
+    assert_eq!((&requests[5]["include"], server.received()[5].header("x-test")), (&json!(["more"]), Some("1")));
     Ok(())
 }
 

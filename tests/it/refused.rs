@@ -69,6 +69,15 @@ fn a_body_is_json_or_a_form() {
 }
 
 #[test]
+fn chunks_are_numbered_from_1() {
+    refused(|client| {
+        let urls = |start, count| client.multipart_upload().get_additional_presigned_urls("u", start, count).send();
+        let why = "`count` must be at least 1";
+        vec![(urls(0, 1).map(drop), "start", why), (urls(1, 0).map(drop), "start", why)]
+    });
+}
+
+#[test]
 fn numbers_that_are_not_finite_are_refused() {
     let metadata = || BTreeMap::from([("rating", f64::NAN)]);
     refused(|client| {

@@ -556,6 +556,7 @@ fn intermediate_steps_are_not_part_of_the_answer() {
         delta(0, "I look."),
         json!({"type": "response.output_item.added", "output_index": 1, "item": call}),
         json!({"type": "response.function_call_arguments.done", "item_id": "f1", "output_index": 1, "arguments": "{}"}),
+        json!({"type": "response.function_call_arguments.done", "item_id": "f1", "output_index": 1}),
         json!({"type": "keepalive", "sequence_number": 7}),
         json!({"type": "keepalive", "sequence_number": "?"}),
         added(2, "final_answer"),
@@ -574,7 +575,7 @@ fn intermediate_steps_are_not_part_of_the_answer() {
     assert_eq!(output[0]["content"][0]["text"], "I look.");
     assert_eq!(output[1]["arguments"], "{}");
     assert_eq!(output[2]["content"][0]["annotations"][0]["type"], "video_citation");
-    assert_eq!(respond(&events).count(), 12, "heartbeats are not returned as events");
+    assert_eq!(respond(&events).count(), 13, "heartbeats are not returned as events");
 }
 
 #[test]
@@ -587,6 +588,7 @@ fn events_without_an_index_concern_the_last_item() {
         bare("response.output_item.added", "item", json!({"type": "message", "id": "m1"})),
         bare("response.output_text.delta", "delta", json!("c")),
         json!({"type": "response.output_text.delta", "output_index": u64::MAX, "content_index": u64::MAX, "delta": "d"}),
+        bare("response.output_text.done", "item_id", Value::Null),
         json!({"type": "response.completed", "response": {"id": "r1"}}),
     ];
     let mut stream = respond(&events);
