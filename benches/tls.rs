@@ -22,7 +22,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/root
 
 fn main() -> Fallible {
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
-        println!("there is no curl to hold it against");
+        println!("curl is not installed, so there is nothing to compare with");
         return Ok(());
     }
     let mib: u64 = std::env::var("UPLOAD_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(512);

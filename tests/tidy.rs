@@ -219,7 +219,7 @@ fn nothing_is_added_to_a_point_in_time() {
 }
 
 #[test]
-fn nothing_panics_on_purpose() {
+fn no_code_panics_deliberately() {
     let ways = [".unwrap()", ".expect(", "panic!(", "unreachable!(", "todo!(", "unimplemented!("];
     let sources = sources();
     let checked = sources.iter().filter(|source| !["fuzzing", "testing"].contains(&source.module()));

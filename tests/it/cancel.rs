@@ -74,7 +74,7 @@ fn scene() -> (Moment, CancelHandle) {
 }
 
 #[test]
-fn before_a_call_nothing_is_sent() {
+fn a_call_that_was_canceled_before_it_began_sends_nothing() {
     let server = Server::start([]);
     let (client, pauses) = client(&server);
     let cancel = CancelHandle::new();

@@ -245,7 +245,7 @@ fn a_destination_that_does_not_exist_ends_the_batch_before_a_file_is_sent() {
 }
 
 #[test]
-fn a_quota_that_is_used_up_at_a_destination_ends_the_batch() {
+fn a_quota_exhausted_at_a_destination_ends_the_batch() {
     for add in [ADD_TO_INDEX, ADD_TO_STORE] {
         let scene = Scene::new(6, 0);
         scene.stand_in.fault(add, Fault::status(402).after(1).always());

@@ -404,7 +404,7 @@ fn a_page_that_failed_temporarily_can_be_requested_again() {
 }
 
 #[test]
-fn a_list_survives_a_used_up_quota_and_a_cancellation() {
+fn a_list_survives_an_exhausted_quota_and_a_cancellation() {
     let assets = Assets::of(20);
     let (served, refusals) = (assets.clone(), Arc::new(Mutex::new(2)));
     let server = Server::start(move |_, query| {
@@ -787,7 +787,7 @@ fn a_prefetched_page_from_before_a_change_is_fetched_again() {
 }
 
 #[test]
-fn the_place_to_continue_at_is_searched_within_the_pages_by_which_the_list_changed() {
+fn the_search_for_the_place_to_continue_is_limited_by_the_change_in_size() {
     let leave = |count: usize, taken: usize| {
         let assets = Assets::of(count);
         let server = assets.server();

@@ -563,7 +563,7 @@ fn a_large_manifest_is_compacted() {
 }
 
 #[test]
-fn of_merged_manifests_the_newest_line_about_a_file_counts() {
+fn in_merged_manifests_the_newest_line_about_a_file_counts() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("merged"));
     small_files(&folder, 2);
     let client = client(&stand_in.url());

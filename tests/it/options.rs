@@ -33,7 +33,7 @@ fn form(request: &Received) -> Vec<(String, String)> {
 }
 
 #[test]
-fn an_upload_in_one_request_sends_parameters_with_the_file_alone() {
+fn an_upload_in_one_request_sends_parameters_only_with_the_file() {
     let asset = |status: &str| json!({"_id": "a1", "status": status});
     let server = Server::start([ok(asset("processing")), ok(asset("processing")), ok(asset("ready"))]);
     let (client, _) = client(&server);
@@ -84,7 +84,7 @@ fn chunked(resumed: bool) -> Vec<Received> {
 }
 
 #[test]
-fn a_chunked_upload_sends_parameters_with_the_session_alone() {
+fn a_chunked_upload_sends_parameters_only_with_the_session() {
     let requests = chunked(false);
     assert_eq!(requests[0].json()["extra"], "3");
     // The storage receives none of these options.

@@ -136,7 +136,7 @@ fn an_outage_that_lasts_ends_the_batch_with_the_rest_not_started() {
 }
 
 #[test]
-fn a_file_that_alone_keeps_failing_does_not_delay_the_others() {
+fn a_single_file_that_keeps_failing_does_not_delay_the_others() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("poison"));
     small_files(&folder, 5);
     stand_in.fault("POST /assets", Fault::status(500).times(1));
@@ -164,7 +164,7 @@ fn the_probes_of_an_outage_do_not_count_as_attempts() {
     let attempts = AtomicUsize::new(0);
     let all = batch(&client, &folder).workers(2);
     let all = all.progress_callback(move |path, progress| match (path.ends_with("large.mp4"), progress.state) {
-        (true, UploadState::Uploading) => until("the third attempt", || third.load(SeqCst)),
+        (true, UploadState::Uploading) => until("the third attempt begins", || third.load(SeqCst)),
         // `Processing` is reported after the batch has recorded that the file arrived.
         (true, UploadState::Processing) => through.store(true, SeqCst),
         (false, UploadState::Uploading) if progress.sent == 3000 && attempts.fetch_add(1, SeqCst) == 2 => {

@@ -160,7 +160,7 @@ fn a_connection_that_the_server_closed_when_idle_is_replaced() {
 }
 
 #[test]
-fn progress_counts_the_bytes_of_the_file_alone() {
+fn progress_counts_only_the_bytes_of_the_file() {
     let (stand_in, total) = (StandIn::start(), 3_000_001);
     let file = || FileSource::bytes("clip.mp4", content(total as usize));
     type Seen = Mutex<Vec<(u64, Option<u64>)>>;

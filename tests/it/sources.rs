@@ -24,7 +24,7 @@ impl Read for Slow {
 }
 
 #[test]
-fn a_reader_that_falls_silent_is_canceled() {
+fn a_reader_that_falls_silent_can_be_canceled() {
     let server = Server::start([Step::Live(Box::new(|stream| io::copy(stream, &mut io::sink()).map(drop)))]);
     let (client, _) = crate::server::client(&server);
     let ((bytes, receiver), (asks, asked)) = (mpsc::channel(), mpsc::channel());
@@ -219,7 +219,7 @@ mod pipes {
             let e = client.assets().upload(&path).cancel_handle(&cancel).send().unwrap_err();
             assert!(e.is_canceled(), "{e:?}");
             drop(canceler.join().unwrap());
-            until("nobody has the pipe any more", || !has_reader(&path));
+            until("nobody has the pipe open", || !has_reader(&path));
             let target = path.clone();
             let writer = std::thread::spawn(move || fs::write(target, content(100)).unwrap());
             let asset = client.assets().create(UploadMethod::direct(&path)).send().unwrap();

@@ -199,7 +199,7 @@ fn a_file_that_only_looks_changed_is_resumed_on_request() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_state_file_belongs_to_one_spelling_where_spellings_are_files_of_their_own() {
+fn a_state_file_belongs_to_one_spelling_where_names_are_case_sensitive() {
     let scene = Scene::new("spelling");
     scene.interrupted();
     let other = scene.folder.write("LARGE.mp4", &scene.content);

@@ -254,7 +254,7 @@ fn timestamps() {
 }
 
 #[test]
-fn files_look_as_expected() {
+fn subtitle_files_look_as_expected() {
     let subtitles = subtitles([
         Cue::new(1.0, 2.5, "Is 1 < 2 & 3 > 2?\n\n  --> yes").speaker("Ana\n& Co"),
         Cue::new(3.0, 4.0, " \n "),
@@ -374,7 +374,7 @@ fn parts_of_many_kinds_are_collected() {
 }
 
 #[test]
-fn hits_are_cues() {
+fn hits_become_cues() {
     let hits = serde_json::json!([
         {"start": 8.0, "end": 9.5, "rank": 1, "transcription": "a dog"},
         {"start": 1.0, "end": 2.0, "rank": 2},

@@ -174,7 +174,7 @@ fn requests_are_taken_at_the_same_time() {
 }
 
 #[test]
-fn it_stops_with_its_last_clone() {
+fn the_stand_in_stops_with_its_last_clone() {
     let stand_in = StandIn::start();
     let (clone, url) = (stand_in.clone(), host(&stand_in.url()));
     drop(stand_in);
@@ -221,7 +221,7 @@ fn requests_are_recorded_without_the_key() {
 }
 
 #[test]
-fn it_is_reached_by_name_as_well() {
+fn the_stand_in_is_reached_by_name_as_well() {
     let stand_in = StandIn::start();
     let url = stand_in.url_by_name();
     assert!(url.starts_with("http://localhost:"), "{url}");

@@ -75,7 +75,7 @@ fn event(kind: &str, data: Value) -> WebhookEvent {
 }
 
 #[test]
-fn signatures_of_another_implementation_fit() {
+fn signatures_of_another_implementation_match() {
     for (secret, signature) in [(NEW, BY_NEW), (OLD, BY_OLD), (&"k".repeat(100), BY_LONG)] {
         let webhook = Webhook::new(secret);
         assert_eq!(webhook.sign_at(READY.as_bytes(), signed_at()), header(&[signature]));
@@ -222,7 +222,7 @@ fn the_signature_covers_the_exact_bytes() {
 }
 
 #[test]
-fn the_tolerance_ends_where_it_says_on_both_sides() {
+fn the_tolerance_is_exact_on_both_sides() {
     let instant = Duration::from_nanos(1);
     let minutes = Duration::from_secs(300);
     let defaults = (Webhook::new(NEW), minutes);

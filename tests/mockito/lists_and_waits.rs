@@ -66,7 +66,7 @@ fn texts(ids: &[Result<String, String>]) -> Vec<&str> {
 }
 
 #[test]
-fn an_empty_page_is_not_the_end_and_nothing_is_asked_for_past_it() {
+fn an_empty_page_is_not_the_end_and_no_page_is_requested_past_the_end() {
     let mut server = Server::new();
     let pages = [
         page(&mut server, 1, r#"{"data":[{"_id":"1"},{"_id":"2"}],"page_info":{"page":1,"total_page":3}}"#),
@@ -173,7 +173,7 @@ fn a_wait_reports_every_poll_from_the_first() {
 }
 
 #[test]
-fn a_wait_for_a_transcription_asks_for_what_it_includes() {
+fn a_wait_for_a_transcription_sends_its_include_option() {
     let mut server = Server::new();
     let include = Matcher::Regex("^include=sentences&include=words$".into());
     let looks: [&'static str; 2] =

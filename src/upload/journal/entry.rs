@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_in_the_written_form_is_read_like_any_other() {
+    fn a_line_is_read_in_the_written_form_and_in_any_other() {
         let file = FileKey { path: "/caf\u{e9}/a.mp4".into(), size: 104_857_600, modified: Some(-1) };
         let at = Some(OffsetDateTime::UNIX_EPOCH);
         let asset = serde_json::from_str(r#"{"_id":"65f0","user_metadata":{"at":"2026-01-01T00:00:00Z"}}"#).ok();

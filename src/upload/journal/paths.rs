@@ -291,7 +291,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn hard_links_are_several_files_and_a_file_in_one_folder_is_one() {
+    fn hard_links_are_different_files_and_links_to_a_folder_are_not() {
         let folder = Folder::new();
         let path = |name: &str| folder.0.join(name);
         fs::create_dir(path("sub")).unwrap();

@@ -58,8 +58,9 @@ impl StateFile {
         // The lines about this file have been taken, so any line that remains is about another file.
         if let Some(other) = journal.other()? {
             let other = printable(&other, 1000);
-            let message =
-                format!("this is the state file of {other}; use one for each file, or remove it if you do not need it");
+            let message = format!(
+                "this is the state file of {other}; use a separate one for each file, or remove it if you do not need it"
+            );
             return Err(Error::file(path, message, None));
         }
         let previous = match entry {

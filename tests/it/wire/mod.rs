@@ -434,7 +434,7 @@ fn calls_with_every_argument() {
 }
 
 #[test]
-fn calls_with_the_least_arguments() {
+fn calls_with_the_fewest_arguments() {
     check_all("min");
 }
 
