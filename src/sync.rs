@@ -24,7 +24,7 @@ pub(crate) fn wait_timeout<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>,
 
 /// A channel that holds at most `capacity` values: [`Sender::send`] blocks while it is full.
 ///
-/// It exists beside `std::sync::mpsc` because that module's lock-free queues are compiled anew for each type of value
+/// It exists beside `std::sync::mpsc` because that module's lock-free queues are compiled again for each type of value
 /// and made up a twentieth of the crate's code, for channels that carry a few values a second.
 pub(crate) fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let state = State { values: VecDeque::new(), capacity, senders: 1, has_receiver: true };
@@ -40,7 +40,7 @@ pub(crate) struct Receiver<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     state: Mutex<State<T>>,
-    /// Notified when a value comes or goes, and when one end is dropped.
+    /// Notified when a value is added or removed, and when one end is dropped.
     changed: Condvar,
 }
 
@@ -54,7 +54,7 @@ struct State<T> {
 /// The reason why [`Receiver::recv_timeout`] returned no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecvError {
-    /// No value came in time.
+    /// No value arrived in time.
     Timeout,
     /// The channel is empty and all senders are gone.
     Closed,

@@ -227,7 +227,7 @@ impl Webhook {
             return Err(WebhookError::EmptySecret);
         }
         let (time, signatures) = parse(header)?;
-        // Compare every signature with every secret, so that the time does not tell which one matched.
+        // Compare every signature with every secret, so that the time taken does not reveal which one matched.
         let mut genuine = false;
         for secret in &self.secrets {
             let expected = mac(secret, time, body);

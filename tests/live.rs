@@ -25,7 +25,7 @@ const MODEL: &str = "marengo3.0";
 const RATE_LIMITS: [&str; 3] = ["x-ratelimit-", "x-ratelimit-request-", "x-ratelimit-duration-"];
 
 #[test]
-#[ignore = "it needs a key and costs a little, see CONTRIBUTING.md"]
+#[ignore = "it needs a key and uses some quota; see CONTRIBUTING.md"]
 fn the_platform_is_as_expected() {
     let differences = pass(&TwelveLabs::from_env().expect("a key in TWELVELABS_API_KEY"));
     println!("{} differences", differences.len());

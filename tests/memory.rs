@@ -246,7 +246,7 @@ fn a_response_takes_a_small_multiple_of_its_size() {
         let told = String::from_utf8_lossy(&outcome.stdout);
         assert!(outcome.status.success(), "{}: {told}{}", case.name, String::from_utf8_lossy(&outcome.stderr));
         let Some(peak) = told.lines().find_map(|line| line.split_once("peak ")?.1.parse::<u64>().ok()) else {
-            eprintln!("this system does not tell how much memory a process uses: NOT tested");
+            eprintln!("this system does not report how much memory a process uses: NOT tested");
             return;
         };
         println!("{}: {:.2} times {} KB", case.name, peak as f64 / size as f64, size / 1000);

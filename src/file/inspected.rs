@@ -162,7 +162,7 @@ impl Inspected {
     /// Returns an error if the path now leads to another file than the inspected one. A file that was moved or deleted
     /// is no error: the check runs after every byte was read, and the bytes are those of the inspected file.
     ///
-    /// The file is opened anew, because only that makes a network file system refresh its times.
+    /// The file is opened again, because only that makes a network file system refresh its times.
     pub(crate) fn check_path(&self) -> Result<()> {
         let Content::Path(path) = &self.content else { return Ok(()) };
         match open(path).and_then(|file| stamp(&file, path)) {

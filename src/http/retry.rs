@@ -41,7 +41,7 @@ pub(crate) enum AttemptOutcome {
     NotSent,
     /// The connection broke after a part of the request had left.
     Broke,
-    /// No answer came in time.
+    /// No answer arrived in time.
     TimedOut,
     /// Another attempt would end in the same way.
     Impossible,

@@ -425,7 +425,7 @@ pub struct Asset {
     pub created_at: Option<OffsetDateTime>,
     /// Your own metadata.
     pub user_metadata: Option<Map<String, Value>>,
-    /// The origin of an asset that came through a connector.
+    /// The origin of an asset that was imported through a connector.
     pub source: Option<AssetSource>,
     /// The HLS stream of the asset.
     pub hls: Option<AssetHls>,

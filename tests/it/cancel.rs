@@ -177,7 +177,7 @@ fn while_100_is_awaited() {
     });
 }
 
-/// A clock that signals when somebody sleeps, and sleeps only as long as needed to be noticed.
+/// A clock that signals when a thread sleeps on it, and sleeps only long enough to be noticed.
 #[derive(Clone)]
 struct Sleeper(Moment);
 

@@ -600,7 +600,7 @@ fn all_threads_wait_after_a_429_but_not_forever() {
     );
 }
 
-/// A clock that runs an action when somebody sleeps on it for the first time.
+/// A clock that runs an action at the first sleep on it.
 #[derive(Clone, Default)]
 struct Interrupted(Moving, Arc<Mutex<Option<Interruption>>>);
 

@@ -536,7 +536,7 @@ fn a_large_manifest_is_compacted() {
     let done = done[0];
     text += &format!("{done}\n{strange}");
     let path = folder.path(NAME);
-    // The first file was left by a crash, and the second belongs to somebody else.
+    // The first file was left by a crash, and the second is an unrelated file.
     for (left, compacted) in [("{\"format\":\"twelve", true), ("mine", false), ("", true)] {
         fs::write(&path, &text).unwrap();
         folder.write("manifest.jsonl.new", left.as_bytes());

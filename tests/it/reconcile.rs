@@ -263,7 +263,7 @@ fn a_session_that_is_gone_although_its_asset_is_ready_is_not_begun_anew() {
         let scene = Scene::new(&["a/a.mp4"]);
         let session = "GET /assets/multipart-uploads/{id}";
         scene.is_done(scene.batch().threshold(1));
-        // The crash came before the upload was known to be complete, and the session ended before the next run.
+        // The program crashed before the upload was known to be complete, and the session ended before the next run.
         let text = fs::read_to_string(scene.manifest()).unwrap();
         let kept: Vec<&str> =
             text.lines().filter(|line| line.contains("format") || line.contains("\"session\"")).collect();
@@ -272,7 +272,7 @@ fn a_session_that_is_gone_although_its_asset_is_ready_is_not_begun_anew() {
         scene.is_done(scene.batch().threshold(1));
         assert_eq!(scene.stand_in.upload_ids().len(), 1, "{status}");
 
-        // The asset of an incomplete session does not exist, so that upload starts anew.
+        // The asset of an incomplete session does not exist, so that upload starts over.
         scene.stand_in.forgive();
         fs::write(scene.manifest(), kept.join("\n") + "\n").unwrap();
         scene.client.assets().delete(&scene.stand_in.uploads()[0].asset_id).send().unwrap();

@@ -189,7 +189,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
         }
         self.inner.transmit_output(amount, timeout)?;
         exchange.bytes.fetch_add(amount as u64, Ordering::Relaxed);
-        // A server that goes on reading after a refusal is not sent the rest either.
+        // A server that keeps reading after a refusal is not sent the rest either.
         let is_due = exchange.watch() == Watch::On && self.looked.is_some_and(|looked| looked.elapsed() >= SLICE);
         if is_due || exchange.watch() == Watch::Noticed {
             self.look_for_refusal(&exchange, timeout);

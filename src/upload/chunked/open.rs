@@ -118,7 +118,7 @@ impl UploadPlan {
     }
 
     /// Returns the plan of a session that the platform no longer knows although its asset is ready: all chunks had
-    /// arrived, and a crash happened before that was recorded. Starting anew would upload the file a second time.
+    /// arrived, and a crash happened before that was recorded. Starting over would upload the file a second time.
     fn of_ready_asset(
         client: &Session,
         source: &Inspected,

@@ -1,8 +1,8 @@
 //! A lock that keeps two runs from using the same journal. It is released when the process that holds it ends.
 //!
 //! The lock is on a second file beside the journal, because the journal is replaced when it is compacted. A file of
-//! that name that is not a lock file may belong to somebody else: it is not followed (if it is a link), not written to
-//! and not removed.
+//! that name that is not a lock file may belong to another program: it is not followed (if it is a link), not written
+//! to and not removed.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

@@ -214,7 +214,7 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Whether the paths are different directory entries. Only the listing of the folder can tell.
+/// Whether the paths are different directory entries. Only the listing of the folder shows that.
 #[cfg(unix)]
 fn are_two_names(one: &Path, other: &Path) -> bool {
     let folder = |path: &Path| path.parent().map(|folder| or_here(folder).to_path_buf());
