@@ -318,10 +318,10 @@ fn a_refusal_for_size_names_the_documented_limit() {
     let file = || FileSource::bytes("a.mp4", *b"a");
     let by_url = UploadMethod::url("https://example.com/a.mp4");
     for (result, hint) in [
-        (client.assets().create(UploadMethod::direct(file())).send().map(drop), "200 MB for a local video"),
-        (client.assets().create(by_url).send().map(drop), "4 GB for a video or audio file by URL"),
-        (client.tasks().create("i").video_file(file()).send().map(drop), "2 GB for the video of a task"),
-        (client.embed().tasks().create("m").video_file(file()).send().map(drop), "2 GB for the video of an embedding"),
+        (client.assets().create(UploadMethod::direct(file())).send().map(drop), "200 MB"),
+        (client.assets().create(by_url).send().map(drop), "4 GB for a video"),
+        (client.tasks().create("i").video_file(file()).send().map(drop), "indexed_assets().create("),
+        (client.embed().tasks().create("m").video_file(file()).send().map(drop), "embed().v2().tasks()"),
     ] {
         let e = result.unwrap_err().to_string();
         assert!(e.starts_with("Too large. [413]") && e.contains(hint), "{e}");
