@@ -62,7 +62,7 @@ impl Headers {
     }
 
     /// Replaces each value with the result of the function.
-    pub(crate) fn map_values(&mut self, change: impl Fn(&str) -> String) {
+    pub(crate) fn map_values(&mut self, change: &dyn Fn(&str) -> String) {
         *self = self.iter().map(|(name, value)| (name, change(value))).collect();
     }
 }

@@ -143,10 +143,15 @@ pub(crate) fn check_segment(segment: &str) -> Result<(), String> {
     match segment {
         "" => Err("is empty".into()),
         "." | ".." => Err(format!("must not be {}", shown())),
-        _ if segment.chars().any(char::is_control) => Err(format!("must not contain control characters: {}", shown())),
+        _ if has_control(segment) => Err(format!("must not contain control characters: {}", shown())),
         _ if segment.len() > MAX_SEGMENT => Err(format!("must not be longer than {MAX_SEGMENT} bytes: {}", shown())),
         _ => Ok(()),
     }
+}
+
+fn has_control(text: &str) -> bool {
+    // Almost every id and header is ASCII, of which bytes are checked several times faster than characters.
+    if text.is_ascii() { text.bytes().any(|byte| byte.is_ascii_control()) } else { text.chars().any(char::is_control) }
 }
 
 /// Refuses a caller's header that would not arrive as a single header, or that this crate writes itself.
@@ -164,7 +169,7 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<(HeaderName, Heade
     let field = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| invalid("is not a header name; it may contain letters, digits and hyphens only"))?;
     match HeaderValue::from_str(value) {
-        Ok(checked) if !value.chars().any(char::is_control) => Ok((field, checked)),
+        Ok(checked) if !has_control(value) => Ok((field, checked)),
         _ => Err(invalid("must not contain line breaks or control characters")),
     }
 }

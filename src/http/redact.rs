@@ -35,7 +35,7 @@ pub(crate) fn scrub(mut response: HttpResponse<()>, url: &str) -> HttpResponse<(
     // The longest is replaced first, so that no match is cut by another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let masked = |text: &str| secrets.iter().fold(text.to_string(), |text, secret| text.replace(secret, "***"));
-    response.headers.map_values(masked);
+    response.headers.map_values(&masked);
     let text = String::from_utf8_lossy(&response.body);
     let words = ErrorBody::read_xml(&text);
     response.body = if words.code.is_some() || words.message.is_some() {
