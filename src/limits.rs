@@ -20,8 +20,8 @@ pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The first and the longest pause before a full socket is written to again, on systems where a write must not have a
 /// timeout (Windows). Waiting until the socket has room would need `unsafe` code there, so the pauses double from the
-/// first to the longest. The first is about as long as 64 KiB last on a line of 1 GB/s, and a network is slower than that.
-/// The longest means that a stalled upload checks its socket 100 times a second.
+/// first to the longest. The first is about as long as 64 KiB last on a line of 1 GB/s, and a network is slower than
+/// that. The longest means that a stalled upload checks its socket 100 times a second.
 pub(crate) const WRITE_PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
 
 /// The time for which one address of a name may be tried alone before the next is tried in parallel. RFC 8305, section

@@ -136,8 +136,8 @@ pub(super) fn query_pairs(name: &str, value: &Value, pairs: &mut Vec<(String, St
 /// The length in bytes of the longest path segment. The library refuses URLs of 64 KiB, and a byte can take three.
 const MAX_SEGMENT: usize = 16 * 1024;
 
-/// Refuses a path segment that would lead elsewhere: `delete("../indexes/x")` must not delete an index. Check an id from
-/// the platform as soon as it is received: a bad one is a fault of the response, not an invalid argument.
+/// Refuses a path segment that would lead elsewhere: `delete("../indexes/x")` must not delete an index. Check an id
+/// from the platform as soon as it is received: a bad one is a fault of the response, not an invalid argument.
 pub(crate) fn check_segment(segment: &str) -> Result<(), String> {
     let shown = || format!("{:?}", printable(segment, 80));
     match segment {

@@ -16,7 +16,7 @@ use crate::call::options::RequestOptions;
 use crate::clock::random_bits;
 use crate::error::{Error, Result};
 use crate::file::FileSource;
-use crate::http::attempt::{ANSWER, HeaderMap, LiveBody};
+use crate::http::attempt::{DEFAULT_TIMEOUT, HeaderMap, LiveBody};
 use crate::http::body::{Part, Payload, Progress, ProgressCallback};
 use crate::http::engine::{self, Plan, Policy, Target};
 use crate::http::failure::Failure;
@@ -58,7 +58,7 @@ struct Hints {
     idempotent: bool,
     /// Whether each call sends a random `Idempotency-Key`.
     with_idempotency_key: bool,
-    /// Whether the answer is read as it arrives.
+    /// Whether the response is read as it arrives.
     stream: bool,
     /// The documented size limit of a file, with the hint to add when the platform refuses a larger one.
     size_limit: Option<(u64, &'static str)>,
@@ -182,10 +182,10 @@ impl Request {
         self
     }
 
-    /// Reads the answer as it arrives. The time limit then applies to its silence, not to its duration.
+    /// Reads the response as it arrives. The time limit then applies to its silence, not to its duration.
     pub(crate) fn stream(mut self) -> Self {
         self.hints.stream = true;
-        // A compressed answer would arrive in blocks instead of event by event.
+        // A compressed response would arrive in blocks instead of event by event.
         self.header("accept-encoding", "identity");
         self
     }
@@ -390,12 +390,12 @@ impl Request {
         operation
     }
 
-    /// Sends the request and returns the whole answer if it is a success.
+    /// Sends the request and returns the whole response if it is a success.
     pub(crate) fn execute(&self) -> Result<HttpResponse<()>> {
         Ok(self.run()?.with(()))
     }
 
-    /// Sends the request, with retries where they are safe, and returns the answer if it is a success. The body of a
+    /// Sends the request, with retries where they are safe, and returns the response if it is a success. The body of a
     /// stream has yet to be read.
     pub(crate) fn run(&self) -> Result<HttpResponse<LiveBody>> {
         self.check()?;
@@ -416,7 +416,7 @@ impl Request {
 
     /// Returns the limits of this call.
     pub(crate) fn policy(&self) -> Policy {
-        let timeout = if self.hints.slow { SLOW_TIMEOUT } else { ANSWER };
+        let timeout = if self.hints.slow { SLOW_TIMEOUT } else { DEFAULT_TIMEOUT };
         self.options.policy(&self.session, timeout, self.hints.stream)
     }
 
@@ -502,7 +502,7 @@ impl Request {
         e
     }
 
-    /// Decodes the answer to this request.
+    /// Decodes the response to this request.
     pub(crate) fn decode<T: DeserializeOwned + 'static>(
         &self,
         response: &HttpResponse<()>,
@@ -511,20 +511,20 @@ impl Request {
         decode::body(&|| self.operation(), response, watch).map_err(|e| self.unreadable(e))
     }
 
-    /// Notes in the error of an unreadable answer that the platform may have acted.
+    /// Notes in the error of an unreadable response that the platform may have acted.
     pub(crate) fn unreadable(&self, e: Error) -> Error {
         engine::unreadable(e, self.is_idempotent())
     }
 
-    /// Returns the error for an answer that broke off after it had started.
+    /// Returns the error for a response that broke off after it had started.
     pub(crate) fn failed(&self, failure: Failure) -> Error {
         let limit = self.session.settings().max_response_size;
-        // The platform has acted, because its answer had started.
+        // The platform has acted, because its response had started.
         let Policy { timeout, deadline, .. } = self.policy();
         engine::failed(failure.with_limit(timeout, deadline), self.operation(), limit, true)
     }
 
-    /// Redacts the API key in an answer that becomes part of an error.
+    /// Redacts the API key in a response that becomes part of an error.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
         self.session.redact(response)
     }

@@ -64,8 +64,8 @@ impl FileSource {
     /// Creates a source from a file on disk, which is streamed when it is sent. It is equivalent to
     /// `FileSource::from(path)`.
     ///
-    /// The request fails with [`Error::File`](crate::Error::File) if the file is missing or empty, is a directory, or changes while it is
-    /// sent. On Unix, a pipe or a device is read like a [`reader`](Self::reader).
+    /// The request fails with [`Error::File`](crate::Error::File) if the file is missing or empty, is a directory, or
+    /// changes while it is sent. On Unix, a pipe or a device is read like a [`reader`](Self::reader).
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self::new(None, Content::Path(path.into()))
     }

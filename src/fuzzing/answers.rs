@@ -1,4 +1,4 @@
-//! Fuzz targets for answers: their headers, their JSON, and error responses.
+//! Fuzz targets for responses: their headers, their JSON, and error responses.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,8 +19,8 @@ use crate::resources::knowledge_stores::KnowledgeStore;
 use crate::resources::search::SearchItem;
 use crate::response::{Headers, HttpResponse};
 
-/// Decodes the JSON of an answer as the type that the first byte selects. A valid answer must be decoded unchanged, and
-/// a repaired one must survive being written and read again.
+/// Decodes the JSON of a response as the type that the first byte selects. A valid response must be decoded unchanged,
+/// and a repaired one must survive being written and read again.
 pub fn decode(data: &[u8]) {
     let Some((kind, text)) = data.split_first() else { return };
     match kind % 8 {
@@ -50,7 +50,7 @@ fn decode_as<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(text
     }
 }
 
-/// Parses the head of an answer as it arrives. A result must not change when more bytes follow.
+/// Parses the head of a response as it arrives. A result must not change when more bytes follow.
 pub fn head(data: &[u8]) {
     let mut found = Head::Incomplete;
     for length in 0..=data.len().min(300) {
@@ -87,7 +87,7 @@ pub fn refusal(data: &[u8]) {
     }
 
     let response = HttpResponse { status, headers, body: body.as_bytes().to_vec(), ..HttpResponse::<()>::default() };
-    // A string that stands for a secret in the storage's answer and in its URL.
+    // A string that stands for a secret in the storage's response and in its URL.
     let secret: String = body.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
     if secret.len() >= 8 {
         let scrubbed = scrub(response.clone(), &format!("https://storage/a?X-Amz-Signature={secret}&b"));

@@ -1,4 +1,4 @@
-//! The fuzz target for answers that are read as they arrive.
+//! The fuzz target for responses that are read as they arrive.
 
 use std::io::{self, Read};
 

@@ -26,15 +26,15 @@ use crate::text::printable;
 pub(crate) const API_KEY_HEADER: &str = "x-api-key";
 /// The size of the output buffer. With it, a file is sent a quarter faster than with the library's default.
 const OUTPUT_BUFFER: usize = 1 << 20;
-/// The size of the first read buffer for an answer of unknown length. The buffer grows by this at least, and by
+/// The size of the first read buffer for a response of unknown length. The buffer grows by this at least, and by
 /// `MAX_READ` at most.
 const MIN_READ: usize = 16 << 10;
 const MAX_READ: usize = 1 << 20;
 /// The largest buffer allocated because of an announced length alone: a server may announce any length.
 const MAX_PREALLOC: usize = 16 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
-/// The default time limit for an answer.
-pub(crate) const ANSWER: Duration = Duration::from_secs(60);
+/// The default time limit for a response.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest silence of a connection while a body is being sent.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -53,19 +53,19 @@ pub(super) struct Attempt<'a> {
 /// The time limits of one attempt.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct Limits {
-    /// The limit for the whole answer once the request is sent, or for the silence between two pieces of a stream.
-    pub answer: Duration,
-    /// Whether `answer` limits the silence of a stream instead of the whole answer.
+    /// The limit for the whole response once the request is sent, or for the silence between two pieces of a stream.
+    pub response: Duration,
+    /// Whether `response` limits the silence of a stream instead of the whole response.
     pub stream: bool,
     /// The remaining time until the deadline of the whole call.
     pub total: Option<Duration>,
 }
 
-/// The body of an answer, read as it arrives.
+/// The body of a response, read as it arrives.
 pub(crate) struct LiveBody {
     reader: Box<dyn Read + Send + Sync>,
     exchange: Arc<Exchange>,
-    /// The length that the answer announced, unless it is compressed.
+    /// The length that the response announced, unless it is compressed.
     announced: Option<u64>,
     /// The largest number of bytes on the wire that still means an empty body.
     empty: u64,
@@ -76,8 +76,8 @@ impl Read for LiveBody {
         let _guard = self.exchange.enter();
         let result = self.reader.read(buffer);
         match result.map_err(ureq::Error::from) {
-            // An answer without a body, such as a 204, may still name a coding (RFC 9110, section 8.4). There is
-            // nothing to decode then. Servers that compress everything send such answers.
+            // A response without a body, such as a 204, may still name a coding (RFC 9110, section 8.4). There is
+            // nothing to decode then. Servers that compress everything send such responses.
             Err(ureq::Error::Decompress(..)) if self.exchange.raw_body() <= self.empty => Ok(0),
             result => result.map_err(ureq::Error::into_io),
         }
@@ -95,10 +95,10 @@ macro_rules! limited {
             .timeout_global($limits.total)
             .timeout_connect(Some(CONNECT))
             .timeout_resolve(Some(CONNECT))
-            .timeout_per_write(Some(SILENCE.min($limits.answer)))
-            .timeout_per_read($limits.stream.then_some($limits.answer))
-            .timeout_recv_response(Some($limits.answer))
-            .timeout_recv_body((!$limits.stream).then_some($limits.answer))
+            .timeout_per_write(Some(SILENCE.min($limits.response)))
+            .timeout_per_read($limits.stream.then_some($limits.response))
+            .timeout_recv_response(Some($limits.response))
+            .timeout_recv_body((!$limits.stream).then_some($limits.response))
     };
 }
 
@@ -229,7 +229,7 @@ fn tls(root_certificates: Option<&[u8]>) -> Result<ureq::tls::TlsConfig, String>
     Ok(TlsConfig::builder().provider(provider).root_certs(roots).build())
 }
 
-/// Sends a request and reads the head of its answer.
+/// Sends a request and reads the head of its response.
 pub(super) fn send(
     agents: &Agents,
     exchange: &Arc<Exchange>,
@@ -297,7 +297,7 @@ fn text(value: &HeaderValue) -> Cow<'_, str> {
 type Sent = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
 
 /// A request body as the library reads it. When sending was cut short, it pretends to have been read to its end,
-/// because only then does the library look at the answer.
+/// because only then does the library look at the response.
 struct Outgoing<'a> {
     reader: &'a mut dyn Read,
     remaining: Option<u64>,
@@ -396,10 +396,14 @@ fn run_with<B: AsSendBody>(agent: &Agent, request: Request<B>, settings: Option<
 }
 
 /// Reads the whole body, up to `limit` bytes and until `deadline`.
-pub(super) fn read_all(answer: &mut HttpResponse<LiveBody>, limit: u64, deadline: Instant) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_all(
+    response: &mut HttpResponse<LiveBody>,
+    limit: u64,
+    deadline: Instant,
+) -> Result<Vec<u8>, Failure> {
     // One byte more than expected is read, to see that the body ends or that it is too long.
     let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
-    let announced = answer.data.announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    let announced = response.data.announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     let expected = announced.map_or(MIN_READ, |length| length.saturating_add(1));
     let mut body = vec![0; expected.min(most).min(MAX_PREALLOC)];
     let mut filled = 0;
@@ -407,9 +411,9 @@ pub(super) fn read_all(answer: &mut HttpResponse<LiveBody>, limit: u64, deadline
         if filled == body.len() {
             body.resize(filled.saturating_add(filled.clamp(MIN_READ, MAX_READ)).min(most), 0);
         }
-        let read = match answer.data.read(&mut body[filled..]) {
+        let read = match response.data.read(&mut body[filled..]) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(answer.data.failure(e)),
+            Err(e) => return Err(response.data.failure(e)),
             Ok(0) => break,
             Ok(read) => read,
         };
@@ -425,18 +429,18 @@ pub(super) fn read_all(answer: &mut HttpResponse<LiveBody>, limit: u64, deadline
     body.truncate(filled);
     if filled == 0 {
         // The header names a coding, but there is no body: see `LiveBody::read`.
-        answer.headers.remove("content-encoding");
+        response.headers.remove("content-encoding");
     }
     Ok(body)
 }
 
 /// Reads the start of a body, as much of it as arrives.
-pub(super) fn read_start(answer: &mut HttpResponse<LiveBody>, limit: usize, deadline: Instant) -> Vec<u8> {
+pub(super) fn read_start(response: &mut HttpResponse<LiveBody>, limit: usize, deadline: Instant) -> Vec<u8> {
     let mut body = Vec::new();
     let mut buffer = [0; 4096];
     while body.len() < limit && Instant::now() < deadline {
         let room = buffer.len().min(limit - body.len());
-        match answer.data.read(&mut buffer[..room]) {
+        match response.data.read(&mut buffer[..room]) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(_) | Ok(0) => break,
             Ok(read) => body.extend_from_slice(&buffer[..read]),
@@ -480,7 +484,7 @@ mod tests {
         }
     }
 
-    fn answer(pieces: &[Option<usize>]) -> (HttpResponse<LiveBody>, Pieces) {
+    fn response(pieces: &[Option<usize>]) -> (HttpResponse<LiveBody>, Pieces) {
         let pieces = Pieces(Arc::new(std::sync::Mutex::new(pieces.to_vec())));
         let reader = Box::new(pieces.clone());
         let data = LiveBody { reader, exchange: Exchange::new("http://localhost/", None), announced: None, empty: 0 };
@@ -500,7 +504,7 @@ mod tests {
     fn a_body_is_read_completely_or_up_to_its_limit() {
         let later = Instant::now() + CONNECT;
         let read = |pieces: &[Option<usize>], limit, deadline| {
-            read_all(&mut answer(pieces).0, limit, deadline).map(|body| body.len()).map_err(|failure| failure.kind)
+            read_all(&mut response(pieces).0, limit, deadline).map(|body| body.len()).map_err(|failure| failure.kind)
         };
         assert_eq!(read(&[Some(2), None, Some(3)], 5, later), Ok(5));
         assert_eq!(read(&[Some(2), None, Some(4)], 5, later), Err(FailureKind::TooLarge));
@@ -520,8 +524,8 @@ mod tests {
             (vec![Some(2), Some(0), Some(3)], 10, later, 2, 3),
             (vec![Some(2)], 10, Instant::now() - Duration::from_millis(1), 0, 2),
         ] {
-            let (mut answer, rest) = answer(&pieces);
-            assert_eq!(read_start(&mut answer, limit, deadline).len(), read, "{pieces:?}");
+            let (mut response, rest) = response(&pieces);
+            assert_eq!(read_start(&mut response, limit, deadline).len(), read, "{pieces:?}");
             let rest: usize = rest.0.lock().unwrap().iter().flatten().sum();
             assert_eq!(rest, left, "{pieces:?}");
         }
@@ -531,15 +535,16 @@ mod tests {
     fn a_kept_connection_that_has_died_uses_no_attempt() {
         use crate::http::connection::fake::{Call, scripted, stream};
 
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         let whole = Call::Part(usize::MAX);
-        // Connections that accept a head and a body, and then die without a sign: they are silent whenever the pool looks.
+        // Connections that accept a head and a body, and then die without a sign: they are silent whenever the pool
+        // looks.
         let silent = Call::Full(0);
         let dead = [0; 2].map(|_| {
-            stream(&[whole, whole, Call::Broken], &[whole, silent, silent, silent, silent, silent, silent], answer)
+            stream(&[whole, whole, Call::Broken], &[whole, silent, silent, silent, silent, silent, silent], response)
         });
-        let fresh = stream(&[], &[], answer);
-        let limits = Limits { answer: CONNECT, stream: false, total: None };
+        let fresh = stream(&[], &[], response);
+        let limits = Limits { response: CONNECT, stream: false, total: None };
         let trust = Trust::default();
         let connector = scripted(vec![dead[0].clone(), dead[1].clone(), fresh.clone()], trust.clone());
         let agent = Agent::with_parts(config("", limits, None, None).unwrap(), connector, DnsCache::default());
@@ -560,7 +565,7 @@ mod tests {
             };
             send(&agents, &Exchange::new("http://127.0.0.1/", None), attempt).unwrap()
         };
-        let read = |mut answer| read_all(&mut answer, 10, Instant::now() + CONNECT).unwrap();
+        let read = |mut response| read_all(&mut response, 10, Instant::now() + CONNECT).unwrap();
         // Both responses are open at the same time, so two connections are kept.
         let (one, two) = (post(), post());
         assert_eq!((read(one), read(two)), (b"{}".to_vec(), b"{}".to_vec()));
@@ -573,7 +578,7 @@ mod tests {
 
     #[test]
     fn an_unsendable_request_counts_as_not_sent() {
-        let limits = Limits { answer: CONNECT, stream: false, total: None };
+        let limits = Limits { response: CONNECT, stream: false, total: None };
         let agents = Agents::new(config("", limits, None, None).unwrap(), None, None, "key");
         let (url, headers) = ("http://[", HeaderMap::new());
         let attempt =

@@ -59,7 +59,7 @@ pub(crate) enum Target<'a> {
 pub(crate) struct Policy {
     /// The limit for the whole response once the request is sent, or for silence in a stream.
     pub timeout: Duration,
-    /// Whether the answer is read as it arrives.
+    /// Whether the response is read as it arrives.
     pub stream: bool,
     /// The limit for the whole call.
     pub deadline: Option<Duration>,
@@ -86,15 +86,15 @@ pub(crate) trait BodyReader: Read {
     fn finished_at(&self) -> Option<Instant>;
 }
 
-/// The reason why an attempt has no answer.
+/// The reason why an attempt has no response.
 enum AttemptError {
     /// The client ended the attempt, because the body could not be read or there is no URL.
     Stopped(Error),
     Failed(Failure),
 }
 
-/// Sends a request, with retries where they are safe, and returns the answer if it is a success. The answer is complete
-/// unless it is a stream.
+/// Sends a request, with retries where they are safe, and returns the response if it is a success. The response is
+/// complete unless it is a stream.
 pub(crate) fn run(session: &Session, plan: Plan<'_>) -> Result<HttpResponse<LiveBody>> {
     let settings = session.settings();
     let clock = &*settings.clock;
@@ -145,13 +145,13 @@ fn is_redirect<T>(response: &HttpResponse<T>) -> bool {
     (300..400).contains(&response.status) && response.headers.get("location").is_some()
 }
 
-/// The answer to a DELETE whose earlier attempt has deleted the resource.
+/// The response to a DELETE whose earlier attempt has deleted the resource.
 fn no_content<T>(mut response: HttpResponse<T>) -> HttpResponse<T> {
     (response.status, response.body) = (204, Vec::new());
     response
 }
 
-/// The answer to an attempt, its exchange, and the report for the observer, if there is one.
+/// The response to an attempt, its exchange, and the report for the observer, if there is one.
 type Attempted<'a> = (Result<(Arc<Exchange>, HttpResponse<LiveBody>), AttemptError>, Option<ReportOnDrop<'a>>);
 
 /// The state of a call in the loop.
@@ -254,7 +254,7 @@ impl<'a, 'p> Call<'a, 'p> {
         }
     }
 
-    /// Makes one attempt. The answer is complete unless it is the start of a stream.
+    /// Makes one attempt. The response is complete unless it is the start of a stream.
     fn attempt(&mut self, url: Option<String>, expect_continue: bool, permit: Option<Permit<'_>>) -> Attempted<'a> {
         let remaining = self.remaining();
         if remaining.is_some_and(|remaining| remaining.is_zero()) {
@@ -460,11 +460,11 @@ fn send(
     let settings = session.settings();
     let policy = &plan.policy;
     let is_api = matches!(plan.target, Target::Api(_));
-    let answer = policy.timeout.min(FOREVER);
+    let timeout = policy.timeout.min(FOREVER);
     let started = Instant::now();
     let mut reader = plan.body.map(|body| body.open()).transpose().map_err(AttemptError::Stopped)?;
     let body = reader.as_mut().map(|reader| (reader as &mut dyn Read, plan.body.and_then(|body| body.length())));
-    let limits = Limits { answer, stream: policy.stream, total };
+    let limits = Limits { response: timeout, stream: policy.stream, total };
     let result = attempt::send(
         &settings.agents,
         exchange,
@@ -481,8 +481,8 @@ fn send(
         let message = format!("{host} answered with status {status} without accepting any of the body");
         return Err(AttemptError::Failed(Failure::new(FailureKind::Broke, message)));
     }
-    // An answer that refuses a body early has only begun to arrive.
-    let deadline = later(finished_at.unwrap_or_else(Instant::now), answer);
+    // A response that refuses a body early has only begun to arrive.
+    let deadline = later(finished_at.unwrap_or_else(Instant::now), timeout);
     response.body = match success {
         true if policy.stream => Vec::new(),
         true => attempt::read_all(&mut response, policy.max_response_size, deadline).map_err(AttemptError::Failed)?,
@@ -511,7 +511,7 @@ pub(crate) fn unreadable(mut e: Error, idempotent: bool) -> Error {
     e
 }
 
-/// The error for an attempt without an answer.
+/// The error for an attempt without a response.
 pub(crate) fn failed(failure: Failure, operation: String, limit: u64, idempotent: bool) -> Error {
     let Failure { kind, sent, mut message, source, .. } = failure;
     if sent && !idempotent {

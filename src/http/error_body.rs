@@ -1,4 +1,4 @@
-//! Decoding of error answers, in any of the shapes that the platform, the storage and proxies use.
+//! Decoding of error responses, in any of the shapes that the platform, the storage and proxies use.
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -8,7 +8,7 @@ use crate::http::rate_limit;
 use crate::response::{HttpResponse, describe};
 use crate::text::{printable, without_bom};
 
-/// Converts an answer to this operation into an error. `now` is this machine's time.
+/// Converts a response to this operation into an error. `now` is this machine's time.
 pub(crate) fn api_error(operation: String, response: HttpResponse<()>, now: OffsetDateTime) -> ApiError {
     let response = response.abridged();
     let said = ErrorBody::read(&response.body);
@@ -67,7 +67,7 @@ impl ErrorBody {
         }
     }
 
-    /// The answer of a storage host: `<Error><Code>…</Code><Message>…</Message>`.
+    /// The response of a storage host: `<Error><Code>…</Code><Message>…</Message>`.
     pub(super) fn read_xml(body: &str) -> Self {
         let text = |tag: &str| {
             let (_, rest) = body.split_once(&format!("<{tag}>"))?;

@@ -1,4 +1,4 @@
-//! The reasons why an attempt got no answer.
+//! The reasons why an attempt got no response.
 
 use std::io;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const CERTIFICATE_HINT: &str = if cfg!(feature = "rustls") && !cfg!(feature = "p
     "if you trust its issuer, pass the issuer's certificate to `root_certificates`"
 };
 
-/// The reason why an attempt got no answer.
+/// The reason why an attempt got no response.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub kind: FailureKind,
@@ -33,7 +33,7 @@ pub(crate) struct Failure {
 /// A time limit that the caller can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimeLimit {
-    /// The limit for the answer, or for the silence of a stream.
+    /// The limit for the response, or for the silence of a stream.
     Timeout,
     /// The deadline of the whole call.
     Deadline,
@@ -49,7 +49,7 @@ pub(crate) enum FailureKind {
     Broke,
     TimedOut,
     Canceled,
-    /// The answer is longer than the limit.
+    /// The response is longer than the limit.
     TooLarge,
 }
 

@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::limits::RECHECK;
 use crate::sync::lock;
 
-/// The time after which a request that was sent has surely arrived, even without an answer.
+/// The time after which a request that was sent has surely arrived, even without a response.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// Delays requests until a time that the platform has named, and limits them to the rate that the caller has set.

@@ -1,4 +1,4 @@
-//! An untyped exchange: a request out, a complete answer or an error in.
+//! An untyped exchange: a request out, a complete response or an error in.
 
 pub(crate) mod attempt;
 pub(crate) mod body;

@@ -44,7 +44,7 @@ impl fmt::Display for AttemptEvent {
         match (self.status, &self.error) {
             (Some(status), None) => write!(f, "{status}")?,
             (Some(status), Some(error)) => write!(f, "{status}, {}", printable(error, 300))?,
-            (None, error) => f.write_str(&printable(error.as_deref().unwrap_or("no answer"), 300))?,
+            (None, error) => f.write_str(&printable(error.as_deref().unwrap_or("no response"), 300))?,
         }
         let (sent, received) = (self.bytes_sent, self.bytes_received);
         write!(f, " after {} ms, {sent} bytes sent, {received} received", self.duration.as_millis())?;

@@ -15,7 +15,7 @@ const SECONDS_AT_MOST: f64 = 1e9;
 
 /// Returns the pause that the server asks for: from `retry-after-ms`, from `Retry-After` in seconds or as a date, from
 /// the reset of the exhausted rate limit, or from the message of a 429. `now` is this machine's time; a `Date` in the
-/// answer gives the server's time.
+/// response gives the server's time.
 pub(crate) fn retry_after(
     status: u16,
     headers: &Headers,
@@ -37,7 +37,7 @@ pub(crate) fn retry_after(
         .map(|date| until(date, now))
 }
 
-/// Whether the answer has the header `Retry-After`, in a form that can be read.
+/// Whether the response has the header `Retry-After`, in a form that can be read.
 pub(crate) fn has_retry_after(headers: &Headers, now: OffsetDateTime) -> bool {
     header(headers, now).is_some()
 }

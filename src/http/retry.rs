@@ -41,7 +41,7 @@ pub(crate) enum AttemptOutcome {
     NotSent,
     /// The connection broke after a part of the request had left.
     Broke,
-    /// No answer arrived in time.
+    /// No response arrived in time.
     TimedOut,
     /// Another attempt would end in the same way.
     Impossible,
@@ -53,13 +53,13 @@ pub(crate) enum AttemptOutcome {
     Refused(Refusal),
 }
 
-/// An answer that is neither a success nor a redirect.
+/// A response that is neither a success nor a redirect.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Refusal {
     pub status: u16,
     /// The pause that the server asks for, in any form.
     pub retry_after: Duration,
-    /// Whether the answer states that the platform did not act on the request: a 503 with the header `Retry-After`. A
+    /// Whether the response states that the platform did not act on the request: a 503 with the header `Retry-After`. A
     /// server that temporarily accepts no requests sends that header (RFC 9110, section 10.2.3). A reset of a rate
     /// limit or a date in a message says only when to come back: a proxy may have lost the response of a platform that
     /// did act.
@@ -88,7 +88,7 @@ pub(crate) struct RetryState {
     /// The number of refusals for a rate limit that the call waits out.
     rate_limited: u32,
     timeouts: u32,
-    /// Whether the platform may have carried out an attempt whose answer is unknown.
+    /// Whether the platform may have carried out an attempt whose response is unknown.
     outcome_unknown: bool,
     /// Whether the next attempt sends its body only once the server has agreed to take it.
     pub expect_continue: bool,
@@ -107,7 +107,7 @@ impl RetryState {
         }
     }
 
-    /// Whether this answer means that an earlier attempt, whose outcome was unknown, has deleted the resource.
+    /// Whether this response means that an earlier attempt, whose outcome was unknown, has deleted the resource.
     pub(crate) fn has_deleted(&self, status: u16) -> bool {
         status == 404 && self.request.method == "DELETE" && self.outcome_unknown
     }

@@ -19,7 +19,7 @@ use crate::limits::FOREVER;
 use crate::response::{Headers, HttpResponse};
 use crate::sync::lock;
 
-/// The largest answer that is held in memory, unless the caller has set another limit.
+/// The largest response that is held in memory, unless the caller has set another limit.
 const MAX_RESPONSE_SIZE: u64 = 128 << 20;
 /// The difference between the advance of the date and that of the monotonic time above which the clock was set.
 const MAX_CLOCK_DRIFT: time::Duration = time::Duration::SECOND;
@@ -62,7 +62,7 @@ pub(crate) struct Settings {
     /// The offset of the API's clock from this machine's, if known, and both of this machine's times at that moment.
     server_clock: Mutex<Option<(time::Duration, Instant, OffsetDateTime)>>,
     pub(super) agents: Agents,
-    /// The searcher for the key in answers.
+    /// The searcher for the key in responses.
     key: memmem::Finder<'static>,
 }
 
@@ -70,8 +70,8 @@ impl Session {
     /// Returns an error if the proxy or the certificates cannot be used.
     pub(crate) fn new(options: Options) -> Result<Self> {
         let (own_proxy, roots) = (options.proxy.as_deref(), options.root_certificates.as_deref());
-        let answer = options.timeout.unwrap_or(attempt::ANSWER).min(FOREVER);
-        let limits = Limits { answer, stream: false, total: None };
+        let timeout = options.timeout.unwrap_or(attempt::DEFAULT_TIMEOUT).min(FOREVER);
+        let limits = Limits { response: timeout, stream: false, total: None };
         if options.agent.is_some() && (own_proxy.is_some() || roots.is_some()) {
             let why = "has its own proxy and certificates; set them there, or leave out the agent";
             return Err(Error::invalid("agent", why));
@@ -100,7 +100,7 @@ impl Session {
         &self.0
     }
 
-    /// Updates the offset of the API's clock from an answer.
+    /// Updates the offset of the API's clock from a response.
     pub(super) fn learn_time(&self, headers: &Headers) {
         if let Some(there) = server_time(headers) {
             let (now, here) = (self.0.clock.now(), self.0.clock.utc_now());
@@ -113,7 +113,7 @@ impl Session {
         here.saturating_add(self.clock_offset().unwrap_or_default())
     }
 
-    /// Returns the offset of the API's clock from this machine's, once an answer has contained a date.
+    /// Returns the offset of the API's clock from this machine's, once a response has contained a date.
     ///
     /// The offset is unknown again once this machine's clock was set, or stood still while the machine slept: then
     /// the date and the monotonic time have advanced differently.
@@ -130,14 +130,14 @@ impl Session {
         without_password(&self.0.options.base_url)
     }
 
-    /// Removes the API key from an error answer, before any of it becomes text.
+    /// Removes the API key from an error response, before any of it becomes text.
     pub(crate) fn redact<T>(&self, response: HttpResponse<T>) -> HttpResponse<()> {
         let mut response = response.with(());
         self.take_out_key(&mut response);
         response
     }
 
-    /// Removes the API key from a successful answer. A very short key, as in a test, is not a secret and could be a
+    /// Removes the API key from a successful response. A very short key, as in a test, is not a secret and could be a
     /// word of the result, so it stays.
     pub(crate) fn redact_success<T>(&self, response: &mut HttpResponse<T>) {
         if self.0.options.api_key.len() >= SHORT_KEY {

@@ -1,4 +1,4 @@
-//! Search for files whose upload has an unknown outcome, because the answer was lost or the program crashed.
+//! Search for files whose upload has an unknown outcome, because the response was lost or the program crashed.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::resources::assets::{Asset, AssetStatus};
 use crate::text::printable;
 use crate::upload::options::SentAt;
 
-/// The tolerance when two times are compared, because the dates in answers have a resolution of one second.
+/// The tolerance when two times are compared, because the dates in responses have a resolution of one second.
 const TOLERANCE: Duration = Duration::seconds(2);
 /// The pauses before another search for a file that was sent a moment ago: the platform may still be creating its
 /// asset.
@@ -81,8 +81,8 @@ impl Found {
     }
 }
 
-/// Asks the platform for its time, if no answer has contained it yet. The time of an upload is recorded relative to the
-/// platform's clock, because this machine's clock may be different in a later run.
+/// Asks the platform for its time, if no response has contained it yet. The time of an upload is recorded relative to
+/// the platform's clock, because this machine's clock may be different in a later run.
 pub(crate) fn learn_clock(client: &Session, options: &RequestOptions) {
     if client.clock_offset().is_none() {
         let options = options.without_parameters().max_retries(0).timeout(std::time::Duration::from_secs(10));

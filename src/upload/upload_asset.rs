@@ -121,8 +121,8 @@ impl UploadAsset {
     }
 
     /// Applies settings to each request. A `deadline` limits the whole upload of a file in chunks, and otherwise each
-    /// request; [`max_wait_time`](Self::max_wait_time) limits the wait after it. Additional query and body parameters are
-    /// sent only with the request that creates the asset.
+    /// request; [`max_wait_time`](Self::max_wait_time) limits the wait after it. Additional query and body parameters
+    /// are sent only with the request that creates the asset.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.settings.tuning.set_options(request_options);
         self
@@ -250,7 +250,7 @@ impl UploadAsset {
             .send();
         match sent {
             Ok(asset) => Ok(arrived(asset, None)),
-            // The platform may have received the file although its answer was lost, so look for the asset.
+            // The platform may have received the file although its response was lost, so look for the asset.
             Err(e) if e.is_outcome_unknown() && !e.is_canceled() => match lost.find(sent_at) {
                 Ok(Some(found)) => {
                     log::warn!("{e}; the file has arrived as asset {}", printable(&found.asset.id, 100));

@@ -1,4 +1,4 @@
-//! Reads JSON. An answer is read strictly first. Only if that fails, malformed values that are not essential are
+//! Reads JSON. A response is read strictly first. Only if that fails, malformed values that are not essential are
 //! repaired or dropped.
 //!
 //! To keep programs small, each type compiles only one call of the strict decoder. The repair calls it again with parts
@@ -24,7 +24,7 @@ type Read<'a, E> = dyn Fn(&[u8], &mut Decode) -> Result<(), E> + 'a;
 /// Names the request in an error. It is a function, so that the name is built only when it is needed.
 type Operation<'a> = &'a dyn Fn() -> String;
 
-/// Decodes an answer. `Ok` means that nothing essential is missing.
+/// Decodes a response. `Ok` means that nothing essential is missing.
 pub(crate) fn body<T: DeserializeOwned + 'static>(
     operation: Operation,
     response: &HttpResponse<()>,
@@ -38,7 +38,7 @@ pub(crate) fn body<T: DeserializeOwned + 'static>(
     decode(text, &|text, decode| lenient(text, decode, watch)).map_err(|unread| failed(operation, response, unread))
 }
 
-/// Describes an answer that is JSON but not the expected object. Without this check, `serde` would read a list as the
+/// Describes a response that is JSON but not the expected object. Without this check, `serde` would read a list as the
 /// fields of a struct in their order, and `[]` as a struct with no fields.
 fn wrong_shape<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
     let shape = match text.iter().find(|byte| !byte.is_ascii_whitespace())? {
@@ -53,7 +53,7 @@ fn wrong_shape<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
     is_wrong.then(|| format!("the response is {shape} where an object was expected; it begins: {}", excerpt(text)))
 }
 
-/// Returns the JSON of an answer, or an error if it is plainly something else.
+/// Returns the JSON of a response, or an error if it is plainly something else.
 fn readable<'a>(operation: Operation, response: &'a HttpResponse<()>, nothing: bool) -> Result<&'a [u8]> {
     let text = without_bom(&response.body);
     let empty = text.iter().all(u8::is_ascii_whitespace);
@@ -513,23 +513,23 @@ mod tests {
         assert!(results.words.is_none());
     }
 
-    /// Decodes an answer, and returns the result and the number of bytes that the decoder read.
-    fn work(text: &str) -> (Result<Answer, Unread>, usize) {
-        let (mut given, mut answer) = (0, None);
+    /// Decodes a response, and returns the result and the number of bytes that the decoder read.
+    fn work(text: &str) -> (Result<Response, Unread>, usize) {
+        let (mut given, mut response) = (0, None);
         let outcome = lenient(
             text.as_bytes(),
             &mut |text| {
                 given += text.len();
-                answer = Some(serde_json::from_slice::<Answer>(text)?);
+                response = Some(serde_json::from_slice::<Response>(text)?);
                 Ok(())
             },
             &Watch::default(),
         );
-        (outcome.map(|()| answer.unwrap()), given)
+        (outcome.map(|()| response.unwrap()), given)
     }
 
     #[derive(Deserialize, Debug)]
-    struct Answer {
+    struct Response {
         words: Vec<Word>,
         more: Option<serde_json::Map<String, Value>>,
         vectors: Option<Vec<Vector>>,
@@ -547,7 +547,7 @@ mod tests {
         let fine: Piece = |n| format!(r#"{{"start":{n}.5,"value":"a word that is as it should be"}}"#);
         let none: Piece = |_| String::new();
         // The content of the words, the names and the content of the other fields, and the content of the vectors.
-        let answers: [(&str, Piece, Piece, Piece); 9] = [
+        let responses: [(&str, Piece, Piece, Piece); 9] = [
             ("integers out of range", |n| format!(r#"{{"start":1,"count":-{n}}}"#), none, none),
             ("dates", |n| format!(r#"{{"start":1,"at":"2026-01-{n}"}}"#), none, none),
             ("texts", |n| format!(r#"{{"start":"{n}.5","known":"x{n}"}}"#), none, none),
@@ -558,27 +558,30 @@ mod tests {
             ("lists under different keys", fine, |n| format!(r#""k{n}":[[{n}],[{{"a":1e999}}]]"#), none),
             ("vectors out of range", fine, none, |n| format!(r#"{{"numbers":[1e{}]}}"#, 39 + n % 200)),
         ];
-        for (what, word, more, vector) in answers {
+        for (what, word, more, vector) in responses {
             for count in [50, 5000] {
                 let all = |piece: Piece| {
                     (1..=count).map(piece).filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join(",")
                 };
                 let text =
                     format!(r#"{{"words":[{}],"more":{{{}}},"vectors":[{}]}}"#, all(word), all(more), all(vector));
-                let (answer, given) = work(&text);
-                let answer = answer.unwrap_or_else(|e| panic!("{what}: {e:?}"));
-                assert!(answer.words.len() == count && answer.words.iter().all(|word| word.start.is_some()), "{what}");
-                let vectors = answer.vectors.unwrap();
-                assert!(answer.more.is_some() && vectors.iter().all(|vector| vector.numbers.is_none()), "{what}");
+                let (response, given) = work(&text);
+                let response = response.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+                assert!(
+                    response.words.len() == count && response.words.iter().all(|word| word.start.is_some()),
+                    "{what}"
+                );
+                let vectors = response.vectors.unwrap();
+                assert!(response.more.is_some() && vectors.iter().all(|vector| vector.numbers.is_none()), "{what}");
                 assert!(given <= 16 * text.len(), "{what}: {} bytes were read {given} times", text.len());
             }
         }
-        // A large answer has many faults at its end.
+        // A large response has many faults at its end.
         let words: Vec<_> = (0..100_000).map(fine).collect();
         let faults: Vec<_> = (0..100).map(|n| format!(r#""k{n}":NaN"#)).collect();
         let text = format!(r#"{{"words":[{}],"more":{{{}}}}}"#, words.join(","), faults.join(","));
-        let (answer, given) = work(&text);
-        assert_eq!((answer.unwrap().words.len(), given <= 6 * text.len()), (100_000, true), "{given}");
+        let (response, given) = work(&text);
+        assert_eq!((response.unwrap().words.len(), given <= 6 * text.len()), (100_000, true), "{given}");
     }
 
     #[test]
@@ -589,8 +592,8 @@ mod tests {
             let faults: Vec<_> = (0..5000).map(|n| format!(r#""k{n}":"\ud800{n}""#)).collect();
             let space = space.repeat(200_000);
             let text = format!(r#"{{"words":[{{"start":"1"}}],"more":{{"{key}"{space}:{{{}}}}}}}"#, faults.join(","));
-            let (answer, given) = work(&text);
-            let more = answer.unwrap().more.unwrap();
+            let (response, given) = work(&text);
+            let more = response.unwrap().more.unwrap();
             let (name, within) = more.iter().next().unwrap();
             assert_eq!(*name, serde_json::from_str::<String>(&format!("\"{key}\"")).unwrap());
             assert!(within["k4999"] == "\u{fffd}4999" && within.as_object().unwrap().len() == 5000);
@@ -610,9 +613,9 @@ mod tests {
         let faults: Vec<_> = (0..2000).map(|n| format!(r#""k{n}":"\ud800{n}""#)).collect();
         let deep = format!("{{\"{}\":", "k".repeat(100)).repeat(100);
         let text = format!(r#"{{"words":[],"more":{deep}{{{}}}{}}}"#, faults.join(","), "}".repeat(100));
-        let (answer, given) = work(&text);
+        let (response, given) = work(&text);
         assert!(given <= 65 * text.len() + 4096, "{given}");
-        assert!(matches!(answer, Err(Unread::Malformed(why)) if why.contains("too much")));
+        assert!(matches!(response, Err(Unread::Malformed(why)) if why.contains("too much")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Interprets the errors of `serde_json`. Their wording is not a stable interface, so no other file depends on it.
 
-/// The kinds of decoder errors that the repair of answers distinguishes.
+/// The kinds of decoder errors that the repair of responses distinguishes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fault {
     /// The text ended inside a value, or before its containers were closed.
@@ -33,7 +33,7 @@ pub(crate) fn read(e: &serde_json::Error) -> Fault {
     }
 }
 
-/// Returns the message of an error without the position, which may refer only to a part of the answer.
+/// Returns the message of an error without the position, which may refer only to a part of the response.
 pub(crate) fn message(e: &serde_json::Error) -> String {
     let mut text = e.to_string();
     let position = format!(" at line {} column {}", e.line(), e.column());

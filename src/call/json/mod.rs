@@ -1,4 +1,4 @@
-//! JSON in both directions: arguments are checked before they are sent, and answers are read strictly first, then
+//! JSON in both directions: arguments are checked before they are sent, and responses are read strictly first, then
 //! repaired where that is safe.
 
 mod candidates;

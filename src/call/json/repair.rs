@@ -1,11 +1,11 @@
-//! Repairs an answer that the decoder refuses, by descending to the malformed values.
+//! Repairs a response that the decoder refuses, by descending to the malformed values.
 //!
-//! Each part of the answer is tested separately: the decoder reads only the path to the part and the part itself, such
-//! as `{"words":[{"start":"0.5"`. Any error other than the missing rest is an error of that part. A part that can be
-//! read is kept unchanged. In a part that cannot be read, each of its own parts is tested in the same way. So a text is
-//! read once for each level above a fault, however many faults there are, and the repair needs to know neither the type
-//! nor the decoder's messages. The alternatives are worse: repairing one fault at a time and reading everything again
-//! is quadratic, and a deserializer that records the path would compile each type twice.
+//! Each part of the response is tested separately: the decoder reads only the path to the part and the part itself,
+//! such as `{"words":[{"start":"0.5"`. Any error other than the missing rest is an error of that part. A part that can
+//! be read is kept unchanged. In a part that cannot be read, each of its own parts is tested in the same way. So a text
+//! is read once for each level above a fault, however many faults there are, and the repair needs to know neither the
+//! type nor the decoder's messages. The alternatives are worse: repairing one fault at a time and reading everything
+//! again is quadratic, and a deserializer that records the path would compile each type twice.
 
 use std::ops::Range;
 
@@ -16,15 +16,15 @@ use crate::call::json::watch::{Stop, Watch};
 use crate::text::printable;
 
 /// The limit of the work: all readings together may read this many times the length of the text. A fault takes two
-/// readings for each level above it, and answers are not nested that deeply.
+/// readings for each level above it, and responses are not nested that deeply.
 const MAX_READINGS: usize = 64;
 /// The bytes that may be read beyond that limit, so that short texts with long paths can be repaired.
 const MIN_BUDGET: usize = 4096;
 /// The nesting depth at which `serde_json` gives up.
 const MAX_DEPTH: usize = 128;
-/// The maximum number of logged repairs for each answer.
+/// The maximum number of logged repairs for each response.
 const MAX_LOGGED: usize = 16;
-/// The maximum number of bytes of a key that are kept. Fields of answers have shorter names. A longer key is foreign
+/// The maximum number of bytes of a key that are kept. Fields of responses have shorter names. A longer key is foreign
 /// data, and reading all of it again with each value behind it would take quadratic time.
 const MAX_KEY: usize = 128;
 /// The stand-in for a longer key in the texts that the decoder reads. It is not the name of a field either.
@@ -69,7 +69,7 @@ const RESULTS: [&str; 26] = [
 /// Decodes one JSON text as a type which the repair does not know.
 pub(crate) type Decode<'a> = dyn FnMut(&[u8]) -> Result<(), serde_json::Error> + 'a;
 
-/// The reason why an answer could not be read.
+/// The reason why a response could not be read.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unread {
     /// A fault that cannot be repaired or dropped, with its path.
@@ -293,9 +293,9 @@ impl<'a> Repair<'a, '_> {
             }
         }
         self.close(b']');
-        // A vector without one of its numbers is a different vector. A list of which nothing can be read is not an empty
-        // list, and counts as a vector, too. An object dropped for a missing field takes its whole list with it, so that
-        // the loss is noticed.
+        // A vector without one of its numbers is a different vector. A list of which nothing can be read is not an
+        // empty list, and counts as a vector, too. An object dropped for a missing field takes its whole list with it,
+        // so that the loss is noticed.
         let fault = match lost {
             Some(cause) if numbers || incomplete => Some(cause),
             _ => self.attempt(start)?.map(|error| self.cause(&error)),

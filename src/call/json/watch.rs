@@ -1,4 +1,4 @@
-//! The limits of a call that still apply while its answer is repaired: its deadline and its cancel handle.
+//! The limits of a call that still apply while its response is repaired: its deadline and its cancel handle.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::http::cancel::CancelHandle;
 
-/// The deadline and the cancel handle of a call, for the work on its answer after the exchange.
+/// The deadline and the cancel handle of a call, for the work on its response after the exchange.
 #[derive(Clone, Default)]
 pub(crate) struct Watch {
     until: Option<(Arc<dyn Clock>, Instant)>,
     cancel: Option<CancelHandle>,
 }
 
-/// The reason why the work on an answer was stopped.
+/// The reason why the work on a response was stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Stop {
     Canceled,

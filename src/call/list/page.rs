@@ -106,7 +106,7 @@ impl Token {
 }
 
 impl Page {
-    /// Reads the answer to the request for this page. The field `items` contains its items.
+    /// Reads the response to the request for this page. The field `items` contains its items.
     pub(crate) fn read(
         operation: String,
         items: &str,
@@ -120,7 +120,7 @@ impl Page {
         }
         let Some(Outline { items: found, info, token }) = outline(&response.body, items, identity_keys(&cursor, items))
         else {
-            // The answer either is not JSON, for which the decoder has a good error, or does not have the shape of a
+            // The response either is not JSON, for which the decoder has a good error, or does not have the shape of a
             // list.
             decode::body::<IgnoredAny>(&|| operation.clone(), &response, &Watch::default())?;
             return fail(format!("the response is not a list; it begins: {}", excerpt(&response.body)));
@@ -235,7 +235,7 @@ fn identity_keys(cursor: &Cursor, items: &str) -> &'static [&'static [u8]] {
 /// The positions of the parts of a page in its body.
 #[derive(Default)]
 struct Outline {
-    /// The items, if the answer contains their field.
+    /// The items, if the response contains their field.
     items: Option<Vec<Item>>,
     info: Option<Range<usize>>,
     /// The token of the next page, which some lists put beside the items.

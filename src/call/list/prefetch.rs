@@ -12,35 +12,35 @@ use crate::sync::{Receiver, channel};
 /// The maximum number of pages fetched at the same time. It equals the number of idle connections kept to one host.
 const MAX_PAGES: usize = 32;
 
-type Answer = Result<HttpResponse<()>>;
+type Response = Result<HttpResponse<()>>;
 
-/// Pages that are being fetched, each on its own thread, which ends with its answer. Dropping this does not wait for
+/// Pages that are being fetched, each on its own thread, which ends with its response. Dropping this does not wait for
 /// them.
 pub(crate) struct Prefetch {
     /// The maximum number of pages fetched at the same time.
     pages: usize,
     /// The pages being fetched, in order.
-    answers: VecDeque<(Cursor, Receiver<Answer>)>,
+    responses: VecDeque<(Cursor, Receiver<Response>)>,
 }
 
 impl Prefetch {
     pub(crate) fn new(pages: usize) -> Self {
-        Prefetch { pages: pages.min(MAX_PAGES), answers: VecDeque::new() }
+        Prefetch { pages: pages.min(MAX_PAGES), responses: VecDeque::new() }
     }
 
     /// Starts fetching the pages from `next` up to the last one that is known to exist.
     pub(crate) fn start(&mut self, next: &Cursor, last: Option<u64>, request: impl Fn(&Cursor) -> Request) {
         let Cursor::Number(first) = *next else {
-            // In a list with tokens, only one page can be fetched ahead, because its answer contains the token of the
+            // In a list with tokens, only one page can be fetched ahead, because its response contains the token of the
             // next.
-            if self.pages > 0 && self.answers.is_empty() {
+            if self.pages > 0 && self.responses.is_empty() {
                 self.spawn(next.clone(), request(next));
             }
             return;
         };
         let end = first.saturating_add(self.pages as u64).min(last.unwrap_or(first).max(first).saturating_add(1));
         // The pages before `next` were taken or abandoned, so what is left continues from there.
-        let from = match self.answers.back() {
+        let from = match self.responses.back() {
             Some((Cursor::Number(number), _)) => number.saturating_add(1),
             _ => first,
         };
@@ -59,20 +59,20 @@ impl Prefetch {
         let fetch = move || drop(sender.send(request.execute()));
         let started = thread::Builder::new().name("twelvelabs-page".into()).spawn(fetch).is_ok();
         if started {
-            self.answers.push_back((cursor, receiver));
+            self.responses.push_back((cursor, receiver));
         }
         started
     }
 
     /// Abandons the pages that are being fetched.
     pub(crate) fn clear(&mut self) {
-        self.answers.clear();
+        self.responses.clear();
     }
 
-    /// Waits for the answer to the request for a page, if it is being fetched.
-    pub(crate) fn take(&mut self, cursor: &Cursor) -> Option<Answer> {
-        self.answers.front().filter(|(sent_for, _)| sent_for == cursor)?;
-        let (_, receiver) = self.answers.pop_front()?;
+    /// Waits for the response to the request for a page, if it is being fetched.
+    pub(crate) fn take(&mut self, cursor: &Cursor) -> Option<Response> {
+        self.responses.front().filter(|(sent_for, _)| sent_for == cursor)?;
+        let (_, receiver) = self.responses.pop_front()?;
         receiver.recv()
     }
 }

@@ -217,8 +217,8 @@ impl List {
         let early = prefetch.and_then(|prefetch| Some((prefetch.take(&cursor)?, prefetch)));
         let page = match early {
             None => self.fetch(&cursor)?,
-            Some((answer, prefetch)) => {
-                let page = self.read(&cursor, answer?)?;
+            Some((response, prefetch)) => {
+                let page = self.read(&cursor, response?)?;
                 if self.last.is_none_or(|last| last == Size::of(&page)) || matches!(cursor, Cursor::Token(_)) {
                     page
                 } else {
@@ -251,13 +251,13 @@ impl List {
         self.read(cursor, self.request_for(cursor).execute()?)
     }
 
-    fn read(&self, cursor: &Cursor, answer: HttpResponse<()>) -> Result<Page> {
+    fn read(&self, cursor: &Cursor, response: HttpResponse<()>) -> Result<Page> {
         let request = self.request_for(cursor);
         let number = match cursor {
             Cursor::Number(number) => *number,
             Cursor::Token(_) => self.guard.pages().saturating_add(1),
         };
-        Page::read(request.operation(), self.request.list.items, cursor.clone(), number, answer)
+        Page::read(request.operation(), self.request.list.items, cursor.clone(), number, response)
     }
 
     fn paging_error(&self, cursor: &Cursor, message: String) -> Error {

@@ -1,4 +1,4 @@
-//! The lines of an answer, however its bytes are split.
+//! The lines of a response, however its bytes are split.
 
 use std::io::{self, BufRead, BufReader, Read};
 

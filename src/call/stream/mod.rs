@@ -1,4 +1,4 @@
-//! Answers that are read as they arrive: JSON Lines and server-sent events, however their bytes are split.
+//! Responses that are read as they arrive: JSON Lines and server-sent events, however their bytes are split.
 
 mod json_lines;
 mod lines;
@@ -26,7 +26,7 @@ pub(crate) use lines::Lines;
 pub(crate) use sse::Pending;
 pub use sse::{Events, ServerSentEvent};
 
-/// The number of bytes that an error shows of an answer that is not a stream.
+/// The number of bytes that an error shows of a response that is not a stream.
 const SAMPLE: usize = 4096;
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -40,7 +40,7 @@ pub(crate) enum Fault {
     TooLong,
 }
 
-/// The answer to a request, line by line. Dropping it closes the connection.
+/// The response to a request, line by line. Dropping it closes the connection.
 pub(crate) struct Stream {
     request: Request,
     response: HttpResponse<()>,
@@ -50,12 +50,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Sends a request for JSON Lines. Returns once the headers of the answer have arrived.
+    /// Sends a request for JSON Lines. Returns once the headers of the response have arrived.
     pub(crate) fn open(request: Request) -> Result<Self> {
         Self::receive(request, false)
     }
 
-    /// Sends a request for server-sent events. Returns once the headers of the answer have arrived.
+    /// Sends a request for server-sent events. Returns once the headers of the response have arrived.
     pub(crate) fn events(request: Request) -> Result<Self> {
         Self::receive(request.slow(), true)
     }
@@ -86,7 +86,7 @@ impl Stream {
         Ok(Stream { request, response, lines: Lines::new(body, limit), watch })
     }
 
-    /// The answer around the stream, without a body.
+    /// The response around the stream, without a body.
     pub(crate) fn response(&self) -> &HttpResponse<()> {
         &self.response
     }

@@ -23,10 +23,10 @@ const MAX_LIST_FAILURES: u32 = 5;
 /// Where the platform has a list that reports the status of many resources, the wait polls that list: for assets,
 /// indexed assets, knowledge store items, tasks and embedding tasks. A round of polls then takes one request for every
 /// 50 resources. If the list can filter by status, a round takes one request in total while nothing changes, and often
-/// two when a resource has ended. Each resource is retrieved once when it has ended. For example, 50 assets that take 10
-/// minutes need about 180 requests (122 rounds of one request, and 50 to retrieve the assets), and 240 knowledge store
-/// items 310 to 400, depending on the order in which they end. Fewer than four resources, and resources without such a
-/// list, are polled one by one.
+/// two when a resource has ended. Each resource is retrieved once when it has ended. For example, 50 assets that take
+/// 10 minutes need about 180 requests (122 rounds of one request, and 50 to retrieve the assets), and 240 knowledge
+/// store items 310 to 400, depending on the order in which they end. Fewer than four resources, and resources without
+/// such a list, are polled one by one.
 ///
 /// ```no_run
 /// # let client = twelvelabs::TwelveLabs::from_env()?;
@@ -214,9 +214,9 @@ impl<T> Waiting<T> {
         let mut options = self.options.clone();
         options.deadline = Some(options.deadline.map_or(limit, |own| own.min(limit)));
         let ids: Vec<&str> = round.iter().map(|pending| pending.poll.id()).collect();
-        let answer = list.unfinished(&ids, &options);
+        let response = list.unfinished(&ids, &options);
         self.now = self.now.max(self.session.settings().clock.now());
-        let (unfinished, asked) = match answer {
+        let (unfinished, asked) = match response {
             Ok(unfinished) => {
                 self.list_failures = 0;
                 (Some(unfinished), Duration::ZERO)
@@ -291,9 +291,9 @@ impl<T: Output> Iterator for Waiting<T> {
             let mut request = pending.request.clone();
             request.options = self.options.clone();
             request.options.deadline = Some(request.options.deadline.map_or(limit, |own| own.min(limit)));
-            let answer = T::receive(request).map(|response| response.data);
+            let response = T::receive(request).map(|response| response.data);
             self.now = self.now.max(self.session.settings().clock.now());
-            match (self.next)(&mut pending.poll, answer, self.now) {
+            match (self.next)(&mut pending.poll, response, self.now) {
                 Ok(Next::Done(done)) => return Some((id, Ok(done))),
                 Ok(Next::Again(due)) => {
                     pending.due = due;

@@ -54,7 +54,7 @@ impl<T: Output> Wait<T> {
         }
     }
 
-    /// Sets how many answers of 404 are tolerated for a resource that was created a moment ago.
+    /// Sets how many 404 responses are tolerated for a resource that was created a moment ago.
     pub(crate) fn forgive_unknown(mut self, times: u32) -> Self {
         self.unknown = times;
         self
@@ -105,12 +105,12 @@ impl<T: Output> Wait<T> {
             let mut request = self.request.clone();
             let remaining = poll.time_left(now);
             request.options.deadline = Some(request.options.deadline.map_or(remaining, |own| own.min(remaining)));
-            let answer = T::receive(request).map(|response| response.data);
-            if let (Some(callback), Ok(seen)) = (&mut self.callback, &answer) {
+            let response = T::receive(request).map(|response| response.data);
+            if let (Some(callback), Ok(seen)) = (&mut self.callback, &response) {
                 callback(seen);
             }
             now = now.max(clock.now());
-            match (self.next)(&mut poll, answer, now)? {
+            match (self.next)(&mut poll, response, now)? {
                 Next::Done(done) => return Ok(done),
                 Next::Again(at) => {
                     let cancel = self.request.options.cancel.as_ref();

@@ -1,4 +1,4 @@
-//! The decisions of a wait. Each takes an answer and the time, and returns the result, a failure, or the time of the
+//! The decisions of a wait. Each takes a response and the time, and returns the result, a failure, or the time of the
 //! next poll.
 
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ pub(crate) enum Next<T> {
 }
 
 impl Poll {
-    /// Creates the state of a wait. `unknown` is the number of tolerated 404 answers.
+    /// Creates the state of a wait. `unknown` is the number of tolerated 404 responses.
     pub(crate) fn new<T: Pollable>(id: &str, pace: Pace, since: Instant, unknown: u32) -> Self {
         Poll {
             resource: T::RESOURCE,
@@ -113,8 +113,8 @@ impl Poll {
     }
 
     /// Decides what follows a poll that ended at `now`.
-    pub(crate) fn next<T: Pollable>(&mut self, answer: Result<T>, now: Instant) -> Result<Next<T>> {
-        let fault = match answer {
+    pub(crate) fn next<T: Pollable>(&mut self, response: Result<T>, now: Instant) -> Result<Next<T>> {
+        let fault = match response {
             Ok(seen) => {
                 self.status = seen.status().unwrap_or(UNKNOWN_STATUS).into();
                 match seen.poll_status() {
@@ -250,8 +250,8 @@ mod tests {
         }
 
         /// The milliseconds since the beginning at which the next poll is due.
-        fn next(&mut self, answer: Result<Thing>) -> Result<u128> {
-            match self.poll.next(answer, self.now)? {
+        fn next(&mut self, response: Result<Thing>) -> Result<u128> {
+            match self.poll.next(response, self.now)? {
                 Next::Done(_) => panic!("it is not done"),
                 Next::Again(at) => self.now = at,
             }

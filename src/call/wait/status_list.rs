@@ -21,7 +21,7 @@ const MAX_SHORT_ROUNDS: u32 = 5;
 /// A list of the platform whose items report their status.
 ///
 /// The list only saves requests and decides nothing. A resource that it does not report as being processed is
-/// retrieved, and [`Poll`](crate::call::wait::poll::Poll) decides by that answer. So a list that is wrong, or that
+/// retrieved, and [`Poll`](crate::call::wait::poll::Poll) decides by that response. So a list that is wrong, or that
 /// ignores a filter, adds requests but never causes a wrong result.
 pub(crate) struct StatusList {
     request: Request,

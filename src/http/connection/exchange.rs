@@ -29,12 +29,12 @@ pub(crate) enum Stage {
     Sent,
 }
 
-/// Whether the connection watches for an answer while it sends the body. A server may refuse a body early and then stop
-/// reading (RFC 9112, section 9.5).
+/// Whether the connection watches for a response while it sends the body. A server may refuse a body early and then
+/// stop reading (RFC 9112, section 9.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Watch {
-    /// An answer has no effect on sending.
+    /// A response has no effect on sending.
     Off,
     /// If sending stalls, the socket checks whether the server has sent something.
     On,
@@ -58,7 +58,7 @@ pub(crate) struct Exchange {
     route: Mutex<Option<ProxyRoute>>,
     /// Whether the request was handed to the connection. Bytes before that belong to the proxy's handshake.
     pub(super) handed: AtomicBool,
-    /// Whether the head of the answer is still awaited.
+    /// Whether the head of the response is still awaited.
     pub(super) head: AtomicBool,
     /// Whether this crate opened the socket. Only then is it known when a byte has left.
     pub(super) socket: AtomicBool,
@@ -66,7 +66,7 @@ pub(crate) struct Exchange {
     departed: OnceLock<Arc<AtomicBool>>,
     /// The number of bytes of the request handed to the connection.
     pub(super) bytes: AtomicU64,
-    /// The number of bytes received after the head of the answer, counted as they were on the wire.
+    /// The number of bytes received after the head of the response, counted as they were on the wire.
     pub(super) raw_body: AtomicU64,
     canceled: AtomicBool,
     /// Whether the connection had already served another request.
@@ -183,7 +183,7 @@ impl Exchange {
         lock(&self.route).as_ref().is_some_and(|route| route.has_credentials)
     }
 
-    /// Records that the head of the answer was read. Everything after it is the body.
+    /// Records that the head of the response was read. Everything after it is the body.
     pub(crate) fn head_read(&self) {
         self.head.store(false, Ordering::Relaxed);
     }
@@ -204,7 +204,7 @@ impl Exchange {
         }
     }
 
-    /// Returns the number of bytes received after the head of the answer, counted as they were on the wire.
+    /// Returns the number of bytes received after the head of the response, counted as they were on the wire.
     pub(in crate::http) fn raw_body(&self) -> u64 {
         self.raw_body.load(Ordering::Relaxed)
     }
@@ -231,7 +231,7 @@ impl Exchange {
         self.watch.store(watch as u8, Ordering::Relaxed);
     }
 
-    /// Records that the rest of the request cannot be sent. The answer may have arrived nevertheless.
+    /// Records that the rest of the request cannot be sent. The response may have arrived nevertheless.
     pub(super) fn cut_short(&self, why: io::Error) {
         *lock(&self.cut_short) = Some(why);
     }

@@ -1,5 +1,5 @@
-//! The last link of the connection chain, which sees requests and answers unencrypted. It inserts the key into requests
-//! and finds the head of an answer after any interim answers.
+//! The last link of the connection chain, which sees requests and responses unencrypted. It inserts the key into
+//! requests and finds the head of a response after any interim responses.
 
 use std::fmt;
 use std::io;
@@ -15,7 +15,7 @@ use crate::http::connection::exchange::{Exchange, Limit, Stage, Watch};
 use crate::http::connection::trust::Trust;
 use crate::limits::{FOREVER, SLICE};
 
-/// The limit on the length of an answer's head. The library reports an error for a longer one.
+/// The limit on the length of a response's head. The library reports an error for a longer one.
 const MAX_HEADERS: usize = 64 << 10;
 /// The start of the header line that contains the stand-in for the key.
 const KEY_FIELD: &str = "x-api-key: ";
@@ -121,10 +121,10 @@ impl<In: Transport> RequestTransport<In> {
         }
     }
 
-    /// Ends the sending of the body if an answer other than a success has arrived, without waiting for one.
+    /// Ends the sending of the body if a response other than a success has arrived, without waiting for one.
     ///
-    /// The library looks for an answer only after the whole body, and a server that refuses a body need not read it (RFC
-    /// 9112, section 9.5). A success says that the rest is wanted, or will be an error in the end.
+    /// The library looks for a response only after the whole body, and a server that refuses a body need not read it
+    /// (RFC 9112, section 9.5). A success says that the rest is wanted, or will be an error in the end.
     fn look_for_refusal(&mut self, exchange: &Exchange, timeout: NextTimeout) {
         exchange.set_watch(Watch::Looking);
         let (mut watch, mut why) = (Watch::On, None);
@@ -165,7 +165,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
             return self.inner.transmit_output(amount, timeout);
         };
         if exchange.is_cut_short() {
-            // Nothing more can be sent. The library reads the answer nevertheless.
+            // Nothing more can be sent. The library reads the response nevertheless.
             return Ok(());
         }
         let is_body = exchange.handed.swap(true, Ordering::Relaxed);
@@ -197,7 +197,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
         Ok(())
     }
 
-    /// The library calls this when the input contains nothing usable. It does so only for the body of an answer, never
+    /// The library calls this when the input contains nothing usable. It does so only for the body of a response, never
     /// for the head: see `transmit_output`.
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let Some(exchange) = Exchange::current().filter(|_| self.is_target) else { return self.read_more(timeout) };
@@ -212,7 +212,7 @@ impl<In: Transport> Transport for RequestTransport<In> {
         loop {
             let buffers = self.inner.buffers();
             match scan(buffers.input()) {
-                // The library is told twice at most: once while it waits for 100, and once for the answer. After that
+                // The library is told twice at most: once while it waits for 100, and once for the response. After that
                 // it needs more input.
                 Head::Final { length, .. } if self.offered != (buffers.input().len(), 2) => {
                     let available = buffers.input().len();
@@ -255,12 +255,12 @@ impl<In: Transport> Transport for RequestTransport<In> {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Head {
     Incomplete,
-    /// An interim answer (1xx), which is followed by another answer.
+    /// An interim response (1xx), which is followed by another response.
     Interim {
         status: u16,
         length: usize,
     },
-    /// The head of the final answer. Its status is unknown if it is not proper HTTP.
+    /// The head of the final response. Its status is unknown if it is not proper HTTP.
     Final {
         status: Option<u16>,
         length: usize,
@@ -270,7 +270,7 @@ pub(crate) enum Head {
 pub(crate) fn scan(input: &[u8]) -> Head {
     let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(input.len());
     let head = &input[start..];
-    // The head ends at the first empty line. The answer after an interim one may use different line endings.
+    // The head ends at the first empty line. The response after an interim one may use different line endings.
     let end = memchr_iter(b'\n', head).find_map(|at| match &head[at + 1..] {
         [b'\r', b'\n', ..] => Some(at + 3),
         [b'\n', ..] => Some(at + 2),

@@ -22,8 +22,8 @@ pub(super) trait Stream: Read + Write + Send + Sync + 'static {
     /// Whether a write that reports a timeout has moved no byte.
     ///
     /// POSIX requires it (`SO_SNDTIMEO`: "it shall return with a partial count or with `errno` set to \[EAGAIN\] or
-    /// \[EWOULDBLOCK\] if no data is sent"). Windows documents the opposite: a send or a receive that timed out may have
-    /// moved some bytes nevertheless ("the operation could be canceled at the same moment the operation was to be
+    /// \[EWOULDBLOCK\] if no data is sent"). Windows documents the opposite: a send or a receive that timed out may
+    /// have moved some bytes nevertheless ("the operation could be canceled at the same moment the operation was to be
     /// completed"). A chunk whose bytes were sent again after that arrived wrong.
     const HAS_EXACT_TIMEOUTS: bool;
 
@@ -77,8 +77,8 @@ impl<S: Stream> Line<S> {
         Ok(())
     }
 
-    /// Waits until data can be read, for at most this time. A `peek` moves no byte, so that its timeout is safe on every
-    /// system.
+    /// Waits until data can be read, for at most this time. A `peek` moves no byte, so that its timeout is safe on
+    /// every system.
     fn wait_readable(&mut self, wait: Duration) -> io::Result<bool> {
         self.set_nonblocking(false)?;
         if self.read_timeout != Some(wait) {
@@ -129,7 +129,7 @@ impl<S: Stream> Line<S> {
         }
     }
 
-    /// Writes the bytes and returns how many were written: all of them, unless the writing stalls while an answer is
+    /// Writes the bytes and returns how many were written: all of them, unless the writing stalls while a response is
     /// awaited and the other side has sent something.
     fn write_all(
         &mut self,
@@ -181,8 +181,8 @@ pub(super) struct Socket<S = TcpStream> {
     /// The output that waits until [`RequestTransport`](super::head::RequestTransport) has read what the server sent
     /// while the connection had no room for more.
     ///
-    /// Only the layers above can tell a refusal from other input, such as the session tickets of TLS 1.3, and they cannot
-    /// read before they are rid of what they write.
+    /// Only the layers above can tell a refusal from other input, such as the session tickets of TLS 1.3, and they
+    /// cannot read before they are rid of what they write.
     pending: Vec<u8>,
     /// Whether a write has failed. Nothing more can be written then, but earlier data from the server can still be
     /// read.
@@ -226,8 +226,8 @@ impl<S: Stream> Socket<S> {
         let Err(e) = result else { return Ok(()) };
         self.write_failed = true;
         match (e, exchange) {
-            // The answer may have arrived already. A server that refuses a body often says why and closes the connection
-            // while the rest is still being sent (RFC 9112, section 9.6).
+            // The response may have arrived already. A server that refuses a body often says why and closes the
+            // connection while the rest is still being sent (RFC 9112, section 9.6).
             (ureq::Error::Io(e), Some(exchange)) if exchange.is_sent() && !exchange.is_canceled() => {
                 exchange.cut_short(e);
                 Ok(())
@@ -288,7 +288,7 @@ impl<S: Stream> Transport for Socket<S> {
 
     fn is_open(&mut self) -> bool {
         // An idle connection must be silent. It must not have ended, and it must not hold unrequested bytes, such as an
-        // idle 408 (RFC 9110, section 15.5.9), which would be mistaken for the next answer.
+        // idle 408 (RFC 9110, section 15.5.9), which would be mistaken for the next response.
         !self.write_failed && self.pending.is_empty() && matches!(self.line.has_input(), Ok(false))
     }
 }
@@ -485,16 +485,16 @@ mod tests {
 
     #[test]
     fn bytes_received_before_a_timeout_are_not_lost() {
-        let answer: Vec<u8> = (0..3000u32).map(|n| n as u8).collect();
+        let response: Vec<u8> = (0..3000u32).map(|n| n as u8).collect();
         let calls = [Call::Full(10), Call::Part(700), Call::Full(1), Call::Full(5), Call::Part(9)];
-        let (mut socket, _) = socket(&[], &calls, &answer);
+        let (mut socket, _) = socket(&[], &calls, &response);
         let mut read = Vec::new();
         while socket.await_input(no_limit()).unwrap() {
             read.extend_from_slice(socket.buffers().input());
             let length = socket.buffers().input().len();
             socket.buffers().input_consume(length);
         }
-        assert!(read == answer);
+        assert!(read == response);
     }
 
     #[test]

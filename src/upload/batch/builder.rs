@@ -118,7 +118,8 @@ impl UploadAll {
         /// | `code`, `message`, `permanent` | the reason for a failure, and whether it is permanent |
         /// | `at` | the time at which the line was written |
         ///
-        /// In concatenated manifests, the line about a path that was written last counts, even if it is not the last one.
+        /// In concatenated manifests, the line about a path that was written last counts, even if it is not the last
+        /// one.
         ///
         /// Unreadable lines are skipped and kept. No line is longer than 16 MiB. If most lines of a large manifest are
         /// superseded, it is compacted when a batch begins: the current lines are written to `NAME.new`, which then

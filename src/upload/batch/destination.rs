@@ -65,7 +65,7 @@ impl Destination {
 pub(crate) fn check_destinations(client: &Session, options: &BatchOptions) -> Result<()> {
     for to in &options.destinations {
         let options = options.request_options.without_parameters().max_retries(0).timeout(CHECK_TIMEOUT);
-        let answer = match to {
+        let response = match to {
             Destination::Index(index) => {
                 IndexesClient(client.clone()).retrieve(index).request_options(options).send().map(drop)
             }
@@ -73,7 +73,7 @@ pub(crate) fn check_destinations(client: &Session, options: &BatchOptions) -> Re
                 KnowledgeStoresClient(client.clone()).retrieve(store).request_options(options).send().map(drop)
             }
         };
-        match answer {
+        match response {
             Err(e) if matches!(e.status(), Some(400 | 404 | 422)) || matches!(e, Error::InvalidArgument { .. }) => {
                 return Err(e);
             }
@@ -154,12 +154,12 @@ impl Batch {
         let (id, now) = (poll.id().to_string(), || self.now());
         let next = match &to {
             Destination::Index(index) => {
-                let answer = self.indexes().indexed_assets().retrieve(index, &id).request_options(options).send();
-                placed(&mut poll, answer, now(), |ready| placement(&mut job, &to).indexed_asset = Some(ready))
+                let response = self.indexes().indexed_assets().retrieve(index, &id).request_options(options).send();
+                placed(&mut poll, response, now(), |ready| placement(&mut job, &to).indexed_asset = Some(ready))
             }
             Destination::KnowledgeStore(store) => {
-                let answer = self.items().retrieve(store, &id).request_options(options).send();
-                placed(&mut poll, answer, now(), |ready| placement(&mut job, &to).item = Some(ready))
+                let response = self.items().retrieve(store, &id).request_options(options).send();
+                placed(&mut poll, response, now(), |ready| placement(&mut job, &to).item = Some(ready))
             }
         };
         match next {
@@ -199,7 +199,7 @@ impl Batch {
         let failed_id = placement.failed.as_ref().and_then(|failed| failed.id.clone());
         let sought = Sought { asset_id: &asset.id, to, failed_id };
         if !is_new || placement.in_flight {
-            // The answer of an earlier attempt was lost, and the platform may not list the addition yet.
+            // The response of an earlier attempt was lost, and the platform may not list the addition yet.
             let may_be_late = placement.in_flight;
             if let Some(id) = self.find_placed(&sought, placement.in_flight, may_be_late)? {
                 placement.set_added(id);
@@ -312,8 +312,8 @@ impl Batch {
     fn is_gone(&self, job: &FileJob) -> bool {
         let Some(asset) = &job.file.reached.asset else { return false };
         let options = self.options.request_options.without_parameters();
-        let answer = self.client.assets().retrieve(&asset.id).request_options(options).send();
-        answer.is_err_and(|e| e.status() == Some(404))
+        let response = self.client.assets().retrieve(&asset.id).request_options(options).send();
+        response.is_err_and(|e| e.status() == Some(404))
     }
 
     /// Finishes a file whose asset no longer exists. The next batch uploads the file again.
@@ -389,11 +389,11 @@ fn placement<'a>(job: &'a mut FileJob, to: &Destination) -> &'a mut Placement {
 /// Returns the time of the next poll, or `None` once it is ready.
 fn placed<T: Pollable>(
     poll: &mut Poll,
-    answer: Result<T>,
+    response: Result<T>,
     now: Instant,
     keep: impl FnOnce(T),
 ) -> Result<Option<Instant>> {
-    Ok(match poll.next(answer, now)? {
+    Ok(match poll.next(response, now)? {
         Next::Again(due) => Some(due),
         Next::Done(ready) => {
             keep(ready);

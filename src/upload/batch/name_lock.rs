@@ -1,7 +1,7 @@
 //! Locks on file names: the platform cannot distinguish files with the same name and size, so only one is sent at a
 //! time.
 //!
-//! If the answer to an upload is lost or the program crashes, the file is looked for by its name and size. Two such
+//! If the response to an upload is lost or the program crashes, the file is looked for by its name and size. Two such
 //! files with unknown outcomes at the same time could be mistaken for each other, and one would be lost. Therefore a
 //! name is locked while one of its files is sent, and an unknown outcome is settled before the next file is sent.
 

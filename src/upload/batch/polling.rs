@@ -53,8 +53,8 @@ impl Batch {
         match std::mem::replace(&mut pending.stage, Stage::Add) {
             Stage::Asset(poll) => {
                 let options = self.poll_options(&poll);
-                let answer = self.client.assets().retrieve(poll.id()).request_options(options).send();
-                self.polled(pending, job, poll, answer);
+                let response = self.client.assets().retrieve(poll.id()).request_options(options).send();
+                self.polled(pending, job, poll, response);
             }
             Stage::Add => self.advance(pending, job),
             Stage::Await(to, poll) => self.poll_placement(pending, job, to, poll),
@@ -100,13 +100,13 @@ impl Batch {
             Some(Destination::Index(index)) => self.indexes().indexed_assets().status_list(index),
             Some(Destination::KnowledgeStore(store)) => self.items().status_list(store),
         });
-        let answer = list.unfinished(&ids.iter().map(String::as_str).collect::<Vec<_>>(), &options);
+        let response = list.unfinished(&ids.iter().map(String::as_str).collect::<Vec<_>>(), &options);
         lock(&self.lists).insert(of.cloned(), list);
         let now = self.now();
         for mut pending in round {
             let Some((_, poll)) = pending.stage.awaited() else { continue };
             let id = poll.id().to_string();
-            let status = match &answer {
+            let status = match &response {
                 Ok(unfinished) => unfinished.get(&id).map(String::as_str),
                 // A temporary failure says nothing about any of the assets, and their wait time continues to run.
                 Err(e) if e.is_retryable() => Some(""),
@@ -154,14 +154,14 @@ impl Batch {
         self.queue().pending.push(pending);
     }
 
-    fn polled(&self, pending: Pending, mut job: FileJob, mut poll: Poll, answer: Result<Asset>) {
+    fn polled(&self, pending: Pending, mut job: FileJob, mut poll: Poll, response: Result<Asset>) {
         let (length, id) = (Some(pending.key.size), poll.id().to_string());
-        let working = answer.as_ref().is_ok_and(|asset| asset.status != Some(AssetStatus::Ready));
+        let working = response.as_ref().is_ok_and(|asset| asset.status != Some(AssetStatus::Ready));
         let waits = self.waits_for_assets();
-        let next = match answer {
+        let next = match response {
             Ok(asset) if !waits => Ok(Next::Done(asset)),
             Err(e) if !waits && e.status() != Some(404) => Err(e),
-            answer => poll.next(answer, self.now()),
+            response => poll.next(response, self.now()),
         };
         match next {
             Ok(Next::Again(due)) => {

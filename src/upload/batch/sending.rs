@@ -161,7 +161,7 @@ impl Batch {
             Err(e) => {
                 match &e {
                     Error::Upload(e) => job.file.checkpoint.upload = e.resumable.then(|| e.upload.clone()),
-                    // The platform may have received the file although its answer was lost.
+                    // The platform may have received the file although its response was lost.
                     e if e.is_outcome_unknown() && held.in_flight.is_some() => {
                         job.file.checkpoint.sent_at = Some(sent_at)
                     }

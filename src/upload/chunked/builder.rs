@@ -106,7 +106,8 @@ impl UploadFile {
 
     /// Applies settings to the requests to the platform. The requests that carry the chunks go to the storage, and only
     /// the time limits apply to them. A `deadline` limits the whole upload, with all its chunks, and the error at its
-    /// end can be resumed. Additional query and body parameters are sent only with the request that creates the session.
+    /// end can be resumed. Additional query and body parameters are sent only with the request that creates the
+    /// session.
     pub fn request_options(mut self, request_options: RequestOptions) -> Self {
         self.settings.tuning.set_options(request_options);
         self

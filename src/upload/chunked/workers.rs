@@ -26,16 +26,16 @@ use crate::sync::{Sender, lock, wait_timeout};
 use crate::text::printable;
 use crate::upload::options::Tuning;
 
-/// The maximum number of URLs that the platform returns in one answer.
+/// The maximum number of URLs that the platform returns in one response.
 const MAX_URLS: u32 = 50;
 /// The minimum remaining validity of a URL. One that expires sooner is not used.
 const URL_RESERVE: time::Duration = time::Duration::seconds(30);
-/// The time limit for the answer after a chunk is sent.
+/// The time limit for the response after a chunk is sent.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
 /// The default number of retries of a chunk.
 const CHUNK_RETRIES: u32 = 3;
-/// The maximum number of bytes that are read of a storage answer.
-const MAX_ANSWER: u64 = 64 << 10;
+/// The maximum number of bytes that are read of a response from the storage.
+const MAX_RESPONSE: u64 = 64 << 10;
 
 /// An upload from the perspective of its workers.
 pub(crate) struct Job<'a> {
@@ -131,8 +131,8 @@ impl Job<'_> {
         RequestOptions { deadline: remaining, ..self.tuning.options.clone() }
     }
 
-    /// Takes a chunk that no worker has taken. The lock is released before the chunk is sent. If the upload was stopped,
-    /// [`url`](Self::url) refuses to send it.
+    /// Takes a chunk that no worker has taken. The lock is released before the chunk is sent. If the upload was
+    /// stopped, [`url`](Self::url) refuses to send it.
     fn next_chunk(&self) -> Option<u32> {
         self.queue().chunks.pop_front()
     }
@@ -158,7 +158,7 @@ impl Job<'_> {
             body: Some(&body),
             idempotent: true,
             policy: Policy {
-                max_response_size: MAX_ANSWER,
+                max_response_size: MAX_RESPONSE,
                 retry: RetryPolicy {
                     max_retries: self.tuning.max_retries.unwrap_or_else(|| options.retries(self.client, CHUNK_RETRIES)),
                     delay: self.tuning.retry_delay,
@@ -255,8 +255,8 @@ impl Job<'_> {
         // The guard resets `fetching` in any case, so that nobody waits for URLs that are not being requested.
         let mut fetching = Fetching(Some(self));
         let call = self.client.multipart_upload().get_additional_presigned_urls(&self.upload.upload_id, start, count);
-        let answer = call.request_options(self.options()).send();
-        let urls = answer?.upload_urls.unwrap_or_default();
+        let response = call.request_options(self.options()).send();
+        let urls = response?.upload_urls.unwrap_or_default();
         fetching.0 = None;
         let mut queue = self.queue();
         queue.fetching = false;

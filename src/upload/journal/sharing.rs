@@ -22,8 +22,8 @@ pub(crate) fn share_for_reading(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Repeats a step for about a second while Windows refuses it because another program has the file open. Virus scanners,
-/// indexers and backups open a file that has just been written, and close it a moment later.
+/// Repeats a step for about a second while Windows refuses it because another program has the file open. Virus
+/// scanners, indexers and backups open a file that has just been written, and close it a moment later.
 pub(crate) fn patiently<T>(mut step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let mut pauses = PAUSES.iter().filter(|_| cfg!(windows));
     loop {
