@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::batch::{CHUNK, client, until};
 use crate::files::{Folder, content};
-use twelvelabs::assets::{AssetStatus, UploadAsset, UploadState};
+use twelvelabs::assets::{AssetStatus, UploadAsset};
 use twelvelabs::testing::{Fault, StandIn};
 use twelvelabs::{CancelHandle, Error, FileSource, RequestOptions, TwelveLabs};
 
@@ -167,7 +167,7 @@ fn a_file_that_has_taken_the_place_of_the_state_file_is_not_removed() {
     let scene = Scene::new("place");
     let (path, other) = (scene.folder.path(NAME), scene.folder.write("notes", b"my notes"));
     let upload = scene.upload().progress_callback(move |progress| {
-        if progress.state == UploadState::Ready {
+        if progress.state == twelvelabs::assets::UploadState::Ready {
             fs::rename(&other, &path).unwrap();
         }
     });
