@@ -78,13 +78,20 @@ impl Job<'_> {
     /// Sends chunks until none are left.
     pub(crate) fn work(&self, events: &Sender<Report>) {
         let work = || -> Result<()> {
-            let file = RefCell::new(self.source.byte_ranges()?);
+            let mut opened = None;
             while let Some(index) = self.next_chunk() {
+                // A worker that gets no chunk opens no file. It may start after the others have read the last byte, and
+                // by then, the file may have been moved or deleted.
+                let file = match opened.take() {
+                    Some(file) => file,
+                    None => RefCell::new(self.source.byte_ranges()?),
+                };
                 let done = match self.send_chunk(index, &file) {
                     // The storage accepted the chunk without an `ETag`. A second attempt may return one.
                     Err(Error::Decode { .. }) => self.send_chunk(index, &file)?,
                     done => done?,
                 };
+                opened = Some(file);
                 // The receiver is gone only if the calling thread has panicked.
                 let _ = events.send(Report::Done(done));
             }
@@ -391,6 +398,41 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::file::FileSource;
+    use crate::sync::channel;
+
+    #[test]
+    fn a_worker_without_a_chunk_does_not_need_the_file() {
+        let client = crate::TwelveLabs::builder().api_key("tlk_test").build().unwrap();
+        let path = std::env::temp_dir().join(format!("twelvelabs-worker-{}.mp4", std::process::id()));
+        std::fs::write(&path, "content").unwrap();
+        let source = FileSource::from(&path).inspect().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let work = |chunks: &[u32]| {
+            let (chunks, urls) = (chunks.iter().copied().collect(), HashMap::new());
+            let job = Job {
+                client: &client.0,
+                source: &source,
+                tuning: &Tuning::default(),
+                upload: Arc::new(ResumableUpload::from("u")),
+                headers: HeaderMap::new(),
+                chunk_size: 7,
+                total_chunks: 1,
+                length: 7,
+                deadline: None,
+                stop: CancelHandle::new(),
+                sent: AtomicU64::new(0),
+                queue: Mutex::new(Queue { chunks, urls, fetching: false, asked_ahead: 0 }),
+                changed: Condvar::new(),
+            };
+            let (sender, events) = channel(usize::MAX);
+            job.work(&sender);
+            drop(sender);
+            events.recv()
+        };
+        assert!(work(&[]).is_none());
+        assert!(matches!(work(&[1]), Some(Report::Failed(Error::File { .. }))));
+    }
 
     #[test]
     fn urls_of_unrequested_chunks_are_dropped() {
