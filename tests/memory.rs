@@ -4,8 +4,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::num::NonZero;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread;
 
 use twelvelabs::assets::Asset;
@@ -215,45 +216,55 @@ const CASES: [Case; 15] = [
     },
 ];
 
-/// Responds to every request with the response of the current case.
-fn serve(answer: Arc<Mutex<(u16, Vec<u8>)>>) -> String {
+/// Responds to every request with this status and this body.
+fn serve(status: u16, body: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming().map_while(std::result::Result::ok) {
             let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(std::result::Result::ok);
             lines.take_while(|line| !line.is_empty()).for_each(drop);
-            let (status, body) = &*answer.lock().unwrap();
             let head = format!("HTTP/1.1 {status} S\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-            let _ = (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(body));
+            let _ = (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(&body));
         }
     });
     url
 }
 
+/// Reads the response of a case in a process of its own, and says whether that took too much memory. `None` if this
+/// system does not report how much memory a process uses.
+fn takes_too_much(case: &Case) -> Option<bool> {
+    let body = (case.answer)().into_bytes();
+    let size = body.len() as u64;
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "reads_one_answer", "--ignored", "--nocapture"]);
+    let outcome = child.env(URL, serve(case.status, body)).env(CASE, case.name).output().unwrap();
+    let told = String::from_utf8_lossy(&outcome.stdout);
+    assert!(outcome.status.success(), "{}: {told}{}", case.name, String::from_utf8_lossy(&outcome.stderr));
+    let peak: u64 = told.lines().find_map(|line| line.split_once("peak ")?.1.parse().ok())?;
+    println!("{}: {:.2} times {} KB", case.name, peak as f64 / size as f64, size / 1000);
+    Some(peak > 4 * size + REST)
+}
+
 #[test]
 fn a_response_takes_a_small_multiple_of_its_size() {
-    let answer = Arc::default();
-    let url = serve(Arc::clone(&answer));
-    let mut over = Vec::new();
-    for case in CASES {
-        let body = (case.answer)().into_bytes();
-        let size = body.len() as u64;
-        *answer.lock().unwrap() = (case.status, body);
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "reads_one_answer", "--ignored", "--nocapture"]).env(URL, &url).env(CASE, case.name);
-        let outcome = child.output().unwrap();
-        let told = String::from_utf8_lossy(&outcome.stdout);
-        assert!(outcome.status.success(), "{}: {told}{}", case.name, String::from_utf8_lossy(&outcome.stderr));
-        let Some(peak) = told.lines().find_map(|line| line.split_once("peak ")?.1.parse::<u64>().ok()) else {
-            eprintln!("this system does not report how much memory a process uses: NOT tested");
-            return;
-        };
-        println!("{}: {:.2} times {} KB", case.name, peak as f64 / size as f64, size / 1000);
-        if peak > 4 * size + REST {
-            over.push(case.name);
+    let (cases, over) = (Mutex::new(CASES.iter()), Mutex::new(Vec::new()));
+    let next = || cases.lock().unwrap().next();
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(4);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(case) = next() {
+                    match takes_too_much(case) {
+                        Some(true) => over.lock().unwrap().push(case.name),
+                        Some(false) => {}
+                        None => return eprintln!("this system does not report memory: {} is NOT tested", case.name),
+                    }
+                }
+            });
         }
-    }
+    });
+    let over = over.into_inner().unwrap();
     assert!(over.is_empty(), "these take more than 4 times their size: {over:?}");
 }
 
