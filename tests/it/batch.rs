@@ -185,6 +185,16 @@ fn a_second_run_waits_for_an_asset_that_was_not_ready() {
 }
 
 #[test]
+fn a_file_is_uploaded_although_its_path_is_also_given_with_a_trailing_separator() {
+    let (stand_in, folder) = (StandIn::start(), Folder::new("separator"));
+    let path = folder.write("clip.mp4", &content(10));
+    let wrong = PathBuf::from(format!("{}/", path.display()));
+    let outcomes: Vec<_> = stand_in.client().assets().upload_all([wrong, path]).send().unwrap().collect();
+    let uploaded = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+    assert_eq!((outcomes.len(), uploaded, stand_in.asset_count()), (2, 1, 1), "{outcomes:?}");
+}
+
+#[test]
 fn an_asset_that_is_listed_late_is_not_uploaded_twice() {
     let (stand_in, folder) = (StandIn::start(), Folder::new("late"));
     stand_in.chunks(CHUNK, 3);

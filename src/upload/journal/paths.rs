@@ -86,6 +86,11 @@ fn text(path: &Path) -> String {
 /// a short one (`HOLIDA~1.MP4`).
 fn file_name(path: &Path) -> Option<Cow<'_, OsStr>> {
     let name = path.file_name()?;
+    // `clip.mp4/` is not the file `clip.mp4`, although the standard library reads the same name from both: the system
+    // refuses to open it.
+    if path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(char::from(*last))) {
+        return None;
+    }
     if cfg!(windows) {
         let is_short = name.to_string_lossy().contains('~') && !path.is_symlink();
         let stored = if is_short { path.canonicalize() } else { std::path::absolute(path) };
