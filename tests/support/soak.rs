@@ -2,7 +2,9 @@
 //! Nothing may be lost, sent twice or left over.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::process::Child;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -98,6 +100,34 @@ fn soak() {
     );
 }
 
+/// A run of the tool. Its output is read while it runs, because a full pipe would stop it.
+struct Run {
+    child: Child,
+    output: [JoinHandle<String>; 2],
+}
+
+impl Run {
+    fn new(mut child: Child) -> Self {
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        Run { child, output: [read_in_background(out), read_in_background(err)] }
+    }
+
+    /// Waits for the end of the run, and returns its exit code, its output and its errors.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let code = self.child.wait().unwrap().code();
+        let [out, err] = self.output.map(|reading| reading.join().unwrap());
+        (code, out, err)
+    }
+}
+
+fn read_in_background(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
 /// A stand-in, and the files that are uploaded to it.
 struct Round {
     stand_in: StandIn,
@@ -145,7 +175,7 @@ impl Round {
         Round { stand_in, folder, files, is_sharded, index, store }
     }
 
-    fn start(&self, shard: Option<u32>, more: &[&str]) -> Child {
+    fn start(&self, shard: Option<u32>, more: &[&str]) -> Run {
         let (manifest, shard) = (self.folder.path("uploads.jsonl"), shard.map(|shard| format!("{shard}/2")));
         let mut arguments = vec!["--threshold", "10000", "--recursive", "--json", "--quiet"];
         arguments.extend(["--index", &self.index, "--knowledge-store", &self.store]);
@@ -153,7 +183,7 @@ impl Round {
         arguments.extend(shard.iter().flat_map(|shard| ["--shard", shard]));
         arguments.extend(more);
         arguments.push(self.folder.root().to_str().unwrap());
-        tool(&self.stand_in, &arguments).spawn().unwrap()
+        Run::new(tool(&self.stand_in, &arguments).spawn().unwrap())
     }
 
     /// Replaces the faults of the last run with others.
@@ -177,29 +207,28 @@ impl Round {
         for _ in 0..25.max(self.files.len()) {
             self.break_things(chance);
             let more = if chance.once_in(3) { &["--no-wait"][..] } else { &[] };
-            let mut runs: Vec<Child> = shards.iter().map(|shard| self.start(*shard, more)).collect();
+            let mut runs: Vec<Run> = shards.iter().map(|shard| self.start(*shard, more)).collect();
             if !self.is_sharded && chance.once_in(4) {
                 runs.push(self.start(None, more));
             }
             let (moment, _) = MOMENTS[chance.below(MOMENTS.len() as u64) as usize];
             let target = self.stand_in.count(moment) + 1 + chance.below(8) as usize;
-            let is_over = |runs: &mut [Child]| runs.iter_mut().all(|run| run.try_wait().unwrap().is_some());
+            let is_over = |runs: &mut [Run]| runs.iter_mut().all(|run| run.child.try_wait().unwrap().is_some());
             while self.stand_in.count(moment) < target && !is_over(&mut runs) {
-                std::thread::sleep(Duration::from_millis(1));
+                thread::sleep(Duration::from_millis(1));
             }
-            std::thread::sleep(Duration::from_millis(chance.below(50)));
+            thread::sleep(Duration::from_millis(chance.below(50)));
             // Sometimes only one of two runs is killed, and the other one finishes.
             let spared = if runs.len() > 1 && chance.once_in(3) { chance.below(2) as usize } else { usize::MAX };
             for (place, run) in runs.iter_mut().enumerate().filter(|(place, _)| *place != spared) {
-                let ended = run.try_wait().unwrap();
+                let ended = run.child.try_wait().unwrap();
                 totals.refused += u64::from(place > 0 && ended.and_then(|status| status.code()) == Some(2));
                 if ended.is_none() {
-                    signal(run, "-KILL");
+                    signal(&run.child, "-KILL");
                     totals.kills += 1;
                 }
             }
-            let codes = runs.into_iter().map(|run| run.wait_with_output().unwrap().status.code());
-            let codes: Vec<Option<i32>> = codes.collect();
+            let codes: Vec<Option<i32>> = runs.into_iter().map(|run| run.end().0).collect();
             if codes.iter().all(|code| matches!(code, Some(0 | 1))) || totals.kills >= kills {
                 break;
             }
@@ -227,11 +256,10 @@ impl Round {
     /// Runs the tool to its end, and compares what the platform has with what the tool reports.
     fn finish(&self, shards: &[Option<u32>], totals: &mut Totals) {
         let rows = |last: bool| -> Vec<Value> {
-            let runs: Vec<Child> = shards.iter().map(|shard| self.start(*shard, &[])).collect();
+            let runs: Vec<Run> = shards.iter().map(|shard| self.start(*shard, &[])).collect();
             let mut rows = Vec::new();
-            for output in runs.into_iter().map(|run| run.wait_with_output().unwrap()) {
-                let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-                assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+            for (code, out, err) in runs.into_iter().map(Run::end) {
+                assert_eq!(code, Some(0), "{out}\n{err}");
                 rows.extend(out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()));
             }
             rows.retain(|row| row["path"].is_string());
