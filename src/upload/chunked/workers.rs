@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
+use std::iter;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,7 +65,7 @@ pub(crate) struct Queue {
     pub urls: HashMap<u32, PresignedUrl>,
     /// Whether a thread is requesting URLs.
     pub fetching: bool,
-    /// The last chunk whose URL was requested ahead of need. Once is enough, because its worker requests it, too.
+    /// The last chunk whose URL was requested ahead of need. Once is enough, because its worker also requests it.
     pub asked_ahead: u32,
 }
 
@@ -78,20 +79,16 @@ impl Job<'_> {
     /// Sends chunks until none are left.
     pub(crate) fn work(&self, events: &Sender<Report>) {
         let work = || -> Result<()> {
-            let mut opened = None;
-            while let Some(index) = self.next_chunk() {
-                // A worker that gets no chunk opens no file. It may start after the others have read the last byte, and
-                // by then, the file may have been moved or deleted.
-                let file = match opened.take() {
-                    Some(file) => file,
-                    None => RefCell::new(self.source.byte_ranges()?),
-                };
+            // A worker that gets no chunk opens no file. It may start after the others have read the last byte, and by
+            // then, the file may have been moved or deleted.
+            let Some(first) = self.next_chunk() else { return Ok(()) };
+            let file = RefCell::new(self.source.byte_ranges()?);
+            for index in iter::once(first).chain(iter::from_fn(|| self.next_chunk())) {
                 let done = match self.send_chunk(index, &file) {
                     // The storage accepted the chunk without an `ETag`. A second attempt may return one.
                     Err(Error::Decode { .. }) => self.send_chunk(index, &file)?,
                     done => done?,
                 };
-                opened = Some(file);
                 // The receiver is gone only if the calling thread has panicked.
                 let _ = events.send(Report::Done(done));
             }
