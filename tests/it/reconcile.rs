@@ -108,14 +108,18 @@ fn a_file_whose_asset_is_listed_late_is_not_sent_again_by_the_same_batch() {
     assert_eq!(sent, 2);
 }
 
+/// Writes two files with the same name, of 4 and 5 bytes.
+fn clips_of_different_sizes(folder: &Folder) -> [PathBuf; 2] {
+    [("a", "data"), ("b", "other")].map(|(below, content)| {
+        fs::create_dir(folder.path(below)).unwrap();
+        folder.write(&format!("{below}/clip.mp4"), content.as_bytes())
+    })
+}
+
 #[test]
 fn files_of_one_name_and_different_sizes_are_not_confused_before_their_sizes_are_known() {
     let (clock, folder) = (TestClock::new(), Folder::new("sizes"));
-    let write = |name: &str, content: &[u8]| {
-        fs::create_dir(folder.path(&name[..1])).unwrap();
-        folder.write(name, content)
-    };
-    let paths = [write("a/clip.mp4", b"data"), write("b/clip.mp4", b"other")];
+    let paths = clips_of_different_sizes(&folder);
     let created = clock.utc_now().format(&Rfc3339).unwrap();
     let with_size = |id: &str, size: Option<usize>| {
         let status = if size.is_some() { "ready" } else { "processing" };
@@ -161,11 +165,7 @@ fn the_only_file_of_its_name_is_found_before_its_size_is_known() {
 #[test]
 fn an_asset_is_not_guessed_while_the_platform_reports_no_size() {
     let (clock, folder) = (TestClock::new(), Folder::new("no-sizes"));
-    let write = |name: &str, content: &[u8]| {
-        fs::create_dir(folder.path(&name[..1])).unwrap();
-        folder.write(name, content)
-    };
-    let paths = [write("a/clip.mp4", b"data"), write("b/clip.mp4", b"other")];
+    let paths = clips_of_different_sizes(&folder);
     let created = clock.utc_now().format(&Rfc3339).unwrap();
     let asset = |id: &str| json!({"_id": id, "filename": "clip.mp4", "created_at": created, "status": "processing"});
     let stand_in = StandIn::start();
