@@ -87,7 +87,7 @@ pub fn refusal(data: &[u8]) {
     }
 
     let response = HttpResponse { status, headers, body: body.as_bytes().to_vec(), ..HttpResponse::<()>::default() };
-    // A string that stands for a secret in the storage's response and in its URL.
+    // A text of the storage's response that serves as the secret in its URL.
     let secret: String = body.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
     if secret.len() >= 8 {
         let scrubbed = scrub(response.clone(), &format!("https://storage/a?X-Amz-Signature={secret}&b"));

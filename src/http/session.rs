@@ -147,11 +147,10 @@ impl Session {
 
     fn take_out_key<T>(&self, response: &mut HttpResponse<T>) {
         let key = &self.0.options.api_key;
-        let has_key = |text: &[u8]| self.0.key.find(text).is_some();
         if response.headers.may_contain(&self.0.key) {
             response.headers.map_values(&|value| mask(value, key));
         }
-        if has_key(&response.body) {
+        if self.0.key.find(&response.body).is_some() {
             response.body = mask(&String::from_utf8_lossy(&response.body), key).into_bytes();
         }
     }

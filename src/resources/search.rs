@@ -116,7 +116,7 @@ macro_rules! search {
         request! {
             $(#[$meta])*
             $name -> $($output)+ {
-                /// Sets the text to search for. `<@id>` stands for the entity with that id. The platform's documented
+                /// Sets the text to search for. `<@id>` refers to the entity with that id. The platform's documented
                 /// limit is 500 tokens.
                 form query_text: into String,
                 /// Sets the kind of media to search with. Required with images.

@@ -25,7 +25,7 @@ const RECENT: Duration = Duration::hours(1);
 /// The name of the search in its errors.
 const SEARCH: &str = "search for an uploaded file";
 
-/// Whether this is the error of a search that could not distinguish a file's asset from those of other files.
+/// Whether a search failed because it could not tell which asset is the file's and which is another file's.
 pub(crate) fn is_unclear(e: &Error) -> bool {
     matches!(e, Error::Timeout { operation, .. } if operation == SEARCH)
 }
@@ -37,7 +37,7 @@ pub(crate) type Ownership = Arc<dyn Fn(&Asset) -> Result<Owner> + Send + Sync>;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Owner {
     /// No file has been matched with the asset yet.
-    Nobody,
+    Unclaimed,
     AnotherFile,
     /// The asset may belong to a file with the same name and a different size, because its size is not known yet.
     Unclear,
@@ -174,8 +174,8 @@ impl Lost<'_> {
             if !same {
                 continue;
             }
-            match self.owner.map_or(Ok(Owner::Nobody), |owner| owner(&asset))? {
-                Owner::Nobody => candidates.push(asset),
+            match self.owner.map_or(Ok(Owner::Unclaimed), |owner| owner(&asset))? {
+                Owner::Unclaimed => candidates.push(asset),
                 Owner::AnotherFile => {}
                 Owner::Unclear => is_unclear = true,
             }

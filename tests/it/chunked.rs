@@ -1148,7 +1148,7 @@ fn a_file_over_4_gib_is_sent_from_the_right_position() {
     let path = folder.path("giant.mp4");
     let file = File::create(&path).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &end, length - end.len() as u64).unwrap();
-    // The storage has all chunks but the last. A chunk may be larger than 4 GiB, too.
+    // The storage has all chunks but the last. A chunk may also be larger than 4 GiB.
     for (chunk_size, last) in [(1u64 << 30, 6), (5 << 30, 2)] {
         let chunks: Vec<Value> = (1..last).map(|index| json!({"index": index, "status": "completed"})).collect();
         let status = json!({

@@ -2,10 +2,10 @@
 //!
 //! Each part of the response is tested separately: the decoder reads only the path to the part and the part itself,
 //! such as `{"words":[{"start":"0.5"`. Any error other than the missing rest is an error of that part. A part that can
-//! be read is kept unchanged. In a part that cannot be read, each of its own parts is tested in the same way. So a text
-//! is read once for each level above a fault, however many faults there are, and the repair needs to know neither the
-//! type nor the decoder's messages. The alternatives are worse: repairing one fault at a time and reading everything
-//! again is quadratic, and a deserializer that records the path would compile each type twice.
+//! be read is kept unchanged. In a part that cannot be read, each of its own parts is tested in the same way. A text is
+//! therefore read once for each level above a fault, however many faults there are, and the repair needs to know
+//! neither the type nor the decoder's messages. The alternatives are worse: repairing one fault at a time and reading
+//! everything again is quadratic, and a deserializer that records the path would compile each type twice.
 
 use std::ops::Range;
 
@@ -294,7 +294,7 @@ impl<'a> Repair<'a, '_> {
         }
         self.close(b']');
         // A vector without one of its numbers is a different vector. A list of which nothing can be read is not an
-        // empty list, and counts as a vector, too. An object dropped for a missing field takes its whole list with it,
+        // empty list, and also counts as a vector. An object dropped for a missing field takes its whole list with it,
         // so that the loss is noticed.
         let fault = match lost {
             Some(cause) if numbers || incomplete => Some(cause),

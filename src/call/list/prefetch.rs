@@ -39,7 +39,7 @@ impl Prefetch {
             return;
         };
         let end = first.saturating_add(self.pages as u64).min(last.unwrap_or(first).max(first).saturating_add(1));
-        // The pages before `next` were taken or abandoned, so what is left continues from there.
+        // The pages before `next` were taken or abandoned, so fetching continues from there.
         let from = match self.responses.back() {
             Some((Cursor::Number(number), _)) => number.saturating_add(1),
             _ => first,

@@ -449,8 +449,7 @@ pub struct AnalyzeResponse {
 }
 
 impl AnalyzeResponse {
-    /// Returns an error if the platform reports a failure together with the text. In a stream, such a report is an
-    /// error, too.
+    /// Returns an error if the platform reports a failure together with the text, as a stream does.
     fn check(&self) -> Result<()> {
         let Some(why) = failure(self.error.as_ref(), self.finish_reason.as_ref()) else { return Ok(()) };
         let message = format!("the platform reported an error: {}", printable(why, 2000));

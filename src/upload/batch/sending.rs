@@ -121,7 +121,7 @@ impl Batch {
             Err(e) if is_unclear(&e) => return self.postpone(job, &key, e),
             Err(e) => return self.failed_transiently(job, &key, e),
         }
-        // Only a file that is sent now takes a slot, and not one that waits for its name or has already arrived.
+        // A slot is taken only here, because a file that waits for its name, or has already arrived, needs none.
         if let Some(later) = self.next_slot() {
             let mut queue = self.queue();
             queue.held_until = queue.held_until.max(later);
@@ -252,7 +252,7 @@ impl Batch {
                 false if is_unfinished && final_size(asset).is_none() && batch.names.has_other_size(&name) => {
                     Owner::Unclear
                 }
-                false => Owner::Nobody,
+                false => Owner::Unclaimed,
             })
         })
     }

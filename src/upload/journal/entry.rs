@@ -271,7 +271,7 @@ impl Entry {
     }
 
     /// Drops ids that cannot be a path segment. A system crash may leave arbitrary bytes in the journal, and such an id
-    /// would make the file fail in every run. A session with such an id is like one that has ended.
+    /// would make the file fail in every run. A session with such an id is treated like one that has ended.
     pub(crate) fn usable(self) -> Self {
         Entry {
             asset_id: self.asset_id.filter(|id| is_id(id)),
